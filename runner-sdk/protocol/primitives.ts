@@ -1,0 +1,80 @@
+import { z } from 'zod';
+
+/** The longest time any setting takes, in milliseconds: ten years. */
+const MAX_DURATION_MS = 315_360_000_000;
+
+/** `true` when PostgreSQL can store the text: no NUL, no lone surrogate. */
+export function isStorableText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\u0000');
+}
+
+/** Text that is stored as it was sent: 1 to `max` characters. */
+export function text(max: number) {
+  return z
+    .string()
+    .min(1)
+    .max(max)
+    .refine(isStorableText, 'must not contain NUL or lone surrogates');
+}
+
+/** A name that also stands in URLs, logs and metrics: letters, digits and `_ . : / -`, at most 200 characters. */
+export const name = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$/, 'must start with a letter, a digit or _ and contain only letters, digits and _ . : / -');
+
+/**
+ * Text of a failing path (error texts, log lines, progress): never refused, because a failure that cannot be reported
+ * wedges its job. What cannot be stored becomes U+FFFD, what is too long is cut, and the cut is marked.
+ */
+export function cleanedText(max: number) {
+  return z.unknown().transform((value) => cleanText(value, max));
+}
+
+export function cleanText(value: unknown, max: number): string {
+  const raw = typeof value === 'string' ? value : describe(value);
+  const clean = raw.toWellFormed().replaceAll('\u0000', '\ufffd');
+  return clean.length <= max ? clean : `${clean.slice(0, max - CUT_MARK.length).toWellFormed()}${CUT_MARK}`;
+}
+
+const CUT_MARK = '… (cut)';
+
+function describe(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  try {
+    return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  } catch {
+    return '(unreadable)';
+  }
+}
+
+/** A duration in integer milliseconds. */
+export function durationMs(min = 0, max = MAX_DURATION_MS) {
+  return z.int().min(min).max(max);
+}
+
+/** A point in time: ISO-8601 with an offset or `Z`; stored and answered in UTC with milliseconds. */
+export const timestamp = z.iso.datetime({ offset: true });
+
+/** A job's, workflow's or batch's id: a UUIDv7. */
+export const id = z.uuid();
+
+/** Labels a runner has: name to text, number or boolean. */
+export const labels = z.record(name, z.union([text(200), z.number(), z.boolean()])).refine((all) => Object.keys(all).length <= 50, 'at most 50 labels');
+export type Labels = z.infer<typeof labels>;
+
+/** One value or a list of them: a repeatable query parameter. */
+export function repeatable<T extends z.ZodType>(item: T) {
+  return z.union([z.array(item).min(1).max(100), item.transform((one) => [one])]);
+}
+
+/** The page of a list: at most `limit` items, from where `cursor` (a former answer's `nextCursor`) points. */
+export const page = {
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: text(500).optional(),
+};
+
+export function listOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+}
