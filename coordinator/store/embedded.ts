@@ -1,0 +1,161 @@
+import { mkdirSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EmbeddedDatabaseError } from './embedded/account';
+import { DATABASE_NAME, ensureCluster } from './embedded/cluster';
+import { findInstallation, type Installation } from './embedded/installation';
+import { type Hold, hold } from './embedded/hold';
+import { choosePlace, type Place } from './embedded/place';
+import { findPort, findPostmaster, lastPort, launch, type Postmaster, settled, shutDown } from './embedded/postmaster';
+
+export { EmbeddedDatabaseError };
+
+export interface EmbeddedOptions {
+  /** Holds the data, or says where they are, and the password. Made if absent; relative to the working directory. */
+  dataDir: string;
+  log: { info(message: string): unknown; warn(message: string): unknown };
+  /** Server settings over those of this file, such as `{ fsync: 'off' }` for tests. */
+  settings?: Record<string, string>;
+  /** As root: where data and programs go that the server's user cannot reach in place. Default `/var/lib/baton`. */
+  systemDir?: string;
+}
+
+export interface EmbeddedDatabase {
+  /** Connects as the owner, password included. Stays the same for as long as this object lives. */
+  url: string;
+  /** Whether the server was running already: left by a coordinator that was killed, or shared with one that lives. */
+  adopted: boolean;
+  /** Ends the server and waits for it, unless another process uses it too: the last one to leave ends it. */
+  stop(): Promise<void>;
+}
+
+/** For a laptop: durable, modest in memory, reachable from this machine alone. */
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  shared_buffers: '128MB',
+  max_connections: '100',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  max_wal_size: '512MB',
+  jit: 'off',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  log_checkpoints: 'off',
+  log_line_prefix: '%m [%p] ',
+};
+const GIVE_UP_MS = 60_000;
+const RETRY_MS = 250;
+
+/**
+ * Starts the PostgreSQL that comes with Baton, or takes over the one that runs on this data directory already. If it
+ * dies while it is held, it is started again on the same port.
+ * @throws {EmbeddedDatabaseError} with one line that says what is wrong and what to do.
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
+  const place = choosePlace(canonical(options.dataDir), options.systemDir ?? '/var/lib/baton');
+  const installation = findInstallation(place.account, options.systemDir ?? '/var/lib/baton');
+  await ensureCluster(place, installation);
+  const server = new Server(place, installation, options);
+  const adopted = await server.start();
+  return { url: server.url(), adopted, stop: () => server.stop() };
+}
+
+class Server {
+  private port: number | undefined;
+  private held: Hold | undefined;
+  private stopping: Promise<void> | undefined;
+  private reviving: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly place: Place,
+    private readonly installation: Installation,
+    private readonly options: EmbeddedOptions,
+  ) {}
+
+  /** @returns whether the server was running already. */
+  async start(): Promise<boolean> {
+    const giveUpAt = performance.now() + GIVE_UP_MS;
+    for (;;) {
+      try {
+        return await this.bringUp();
+      } catch (error) {
+        // A server that was found can be on its way down; one that died can still have children at work.
+        if (error instanceof EmbeddedDatabaseError || performance.now() > giveUpAt) throw error;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  url(database = DATABASE_NAME): string {
+    return `postgresql://${DATABASE_NAME}:${encodeURIComponent(this.place.password)}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= this.end();
+    return this.stopping;
+  }
+
+  private async bringUp(): Promise<boolean> {
+    const running = await settled(this.place.clusterDir);
+    const postmaster = running ?? (await this.launch());
+    if (this.port !== undefined && this.port !== postmaster.port) {
+      throw new Error(`it now listens on port ${postmaster.port} instead of ${this.port}`);
+    }
+    this.port = postmaster.port;
+    this.held = await hold((database) => this.url(database), () => this.revive());
+    return running !== undefined;
+  }
+
+  private async launch(): Promise<Postmaster> {
+    const port = this.port ?? (await findPort(lastPort(this.place.clusterDir)));
+    const settings = { ...SETTINGS, ...this.options.settings };
+    const postmaster = await launch(this.place, this.installation, { port, settings });
+    if (postmaster === undefined) throw new Error(`another server still uses ${this.place.clusterDir}`);
+    return postmaster;
+  }
+
+  /** The connection that holds the server broke: the server is gone, or was restarted by hand. */
+  private revive(): void {
+    this.held = undefined;
+    if (this.stopping !== undefined) return;
+    this.options.log.warn('The embedded database went away; starting it again.');
+    this.reviving = this.tryUntilUp();
+  }
+
+  private async tryUntilUp(): Promise<void> {
+    let lastFault = '';
+    while (this.stopping === undefined) {
+      try {
+        await this.bringUp();
+        this.options.log.info('The embedded database is back.');
+        return;
+      } catch (error) {
+        const fault = error instanceof Error ? error.message : String(error);
+        if (fault !== lastFault) this.options.log.warn(`The embedded database is still away: ${fault}`);
+        lastFault = fault;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  private async end(): Promise<void> {
+    await this.reviving;
+    const isShared = this.held !== undefined && !(await this.held.release());
+    if (isShared) return;
+    const postmaster = findPostmaster(this.place.clusterDir);
+    if (postmaster !== undefined) await shutDown(postmaster, this.place.clusterDir);
+  }
+}
+
+function canonical(dataDir: string): string {
+  const path = resolve(dataDir);
+  try {
+    mkdirSync(path, { recursive: true });
+    return realpathSync(path);
+  } catch (error) {
+    throw new EmbeddedDatabaseError(
+      `The data directory ${path} cannot be made: ${error instanceof Error ? error.message : String(error)}. Set BATON_DATA_DIR to a folder that can be written.`,
+    );
+  }
+}

@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EmbeddedDatabaseError } from './account';
+import { type Installation, PROGRAM_ENV } from './installation';
+import type { Place } from './place';
+
+/** The one user of the server, its owner, and the name of the database. */
+export const DATABASE_NAME = 'baton';
+
+/**
+ * Makes the cluster if there is none. It is made under another name and moved into place when it is whole, so a process
+ * that is killed on the way leaves nothing that looks like a cluster, and of two processes the first one's counts.
+ * @throws {EmbeddedDatabaseError} when it cannot be made, or was made by another major version.
+ */
+export async function ensureCluster(place: Place, installation: Installation): Promise<void> {
+  const { clusterDir } = place;
+  if (existsSync(clusterDir)) {
+    checkMajor(clusterDir, installation);
+    return;
+  }
+  const draft = mkdtempSync(`${clusterDir}.new-`);
+  try {
+    await initialise(draft, place, installation);
+    renameSync(join(draft, 'cluster'), clusterDir);
+  } catch (error) {
+    if (!existsSync(clusterDir)) throw error;
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+async function initialise(draft: string, place: Place, installation: Installation): Promise<void> {
+  const passwordFile = join(draft, 'password');
+  writeFileSync(passwordFile, place.password, { mode: 0o600 });
+  if (place.account !== undefined) {
+    for (const path of [draft, passwordFile]) chownSync(path, place.account.uid, place.account.gid);
+  }
+  const { status, output } = await run(join(installation.bin, 'initdb'), place, [
+    ...['-D', join(draft, 'cluster'), '-U', DATABASE_NAME, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8'],
+    // Text sorts by code point, alike on every machine, whatever its C library knows of languages.
+    ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
+  ]);
+  if (status === 0) return;
+  const fault = output.split('\n').find((line) => /error|fatal|could not/i.test(line)) ?? output.trim();
+  const advice = /No space left/.test(output) ? ' The disk is full: free some space.' : ' Set BATON_DATA_DIR to another folder, or DATABASE_URL.';
+  throw new EmbeddedDatabaseError(`The embedded database could not be made in ${place.clusterDir}: ${fault.trim()}.${advice}`);
+}
+
+function run(program: string, place: Place, args: string[]): Promise<{ status: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { ...place.account, cwd: '/', env: PROGRAM_ENV, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, output }));
+  });
+}
+
+function checkMajor(clusterDir: string, installation: Installation): void {
+  const file = join(clusterDir, 'PG_VERSION');
+  const major = existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+  if (major === installation.major) return;
+  throw new EmbeddedDatabaseError(
+    major === undefined
+      ? `${clusterDir} is not a PostgreSQL data directory (it has no PG_VERSION). Move it away, or set BATON_DATA_DIR to another folder.`
+      : `The database in ${clusterDir} is of PostgreSQL ${major}, and this Baton brings PostgreSQL ${installation.major}. ` +
+        `Use the Baton that made it, move the data with pg_dump, or set BATON_DATA_DIR to another folder.`,
+  );
+}

