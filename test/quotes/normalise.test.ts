@@ -65,7 +65,7 @@ describe('normalise', () => {
     );
   });
 
-  it('gets through long hostile texts within the test's deadline', () => {
+  it('gets through long hostile texts within the deadline of a test', () => {
     for (const part of [' ', '.', '. ', '!?', "'", '"', '-', ' - ', '—', 'a…', "a'", '\\']) {
       expect(normalise(part.repeat(10_000)).length).toBeLessThanOrEqual(60_000);
     }
