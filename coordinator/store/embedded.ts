@@ -63,6 +63,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
 
 class Server {
   private port: number | undefined;
+  private launched: Postmaster | undefined;
   private held: Hold | undefined;
   private stopping: Promise<void> | undefined;
   private reviving: Promise<void> = Promise.resolve();
@@ -81,7 +82,10 @@ class Server {
         return await this.bringUp();
       } catch (error) {
         // A server that was found can be on its way down; one that died can still have children at work.
-        if (error instanceof EmbeddedDatabaseError || performance.now() > giveUpAt) throw error;
+        if (error instanceof EmbeddedDatabaseError || performance.now() > giveUpAt) {
+          if (this.launched !== undefined) await shutDown(this.launched, this.place.clusterDir);
+          throw error;
+        }
         await sleep(RETRY_MS);
       }
     }
@@ -112,6 +116,7 @@ class Server {
     const settings = { ...SETTINGS, ...this.options.settings };
     const postmaster = await launch(this.place, this.installation, { port, settings });
     if (postmaster === undefined) throw new Error(`another server still uses ${this.place.clusterDir}`);
+    this.launched = postmaster;
     return postmaster;
   }
 

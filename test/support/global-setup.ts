@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { type EmbeddedDatabase, startEmbedded } from '../../coordinator/store/embedded';
+import { isAlive } from '../../coordinator/store/embedded/process';
 import { migrate } from '../../coordinator/store/migrate';
 import { SERVER_URL, TEMPLATE } from './database';
+import tearDown from './global-teardown';
 
 export interface TestServer {
   embedded: EmbeddedDatabase;
@@ -24,6 +26,16 @@ export default async function setUp(): Promise<void> {
   const embedded = await startEmbedded({ dataDir, log, settings });
   Object.assign(globalThis, { batonTestServer: { embedded, dataDir } satisfies TestServer });
   process.env[SERVER_URL] = embedded.url;
+  try {
+    await makeTemplate(embedded);
+  } catch (error) {
+    // Jest tears nothing down that was not set up.
+    await tearDown();
+    throw error;
+  }
+}
+
+async function makeTemplate(embedded: EmbeddedDatabase): Promise<void> {
   const client = new Client({ connectionString: embedded.url });
   await client.connect();
   await client.query(`CREATE DATABASE ${TEMPLATE}`);
@@ -40,17 +52,8 @@ async function sweep(): Promise<void> {
     if (pid === undefined || isAlive(Number(pid))) continue;
     const dataDir = join(tmpdir(), name);
     await startEmbedded({ dataDir, log })
-      .then((embedded) => embedded.stop())
+      .then((embedded: EmbeddedDatabase) => embedded.stop())
       .catch(() => undefined);
     rmSync(dataDir, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { EmbeddedDatabaseError } from './account';
 import { type Installation, PROGRAM_ENV } from './installation';
 import type { Place } from './place';
+import { isAlive } from './process';
 
 /** The one user of the server, its owner, and the name of the database. */
 export const DATABASE_NAME = 'baton';
@@ -19,7 +20,8 @@ export async function ensureCluster(place: Place, installation: Installation): P
     checkMajor(clusterDir, installation);
     return;
   }
-  const draft = mkdtempSync(`${clusterDir}.new-`);
+  sweepDrafts(clusterDir);
+  const draft = mkdtempSync(`${clusterDir}.new-${process.pid}-`);
   try {
     await initialise(draft, place, installation);
     renameSync(join(draft, 'cluster'), clusterDir);
@@ -27,6 +29,14 @@ export async function ensureCluster(place: Place, installation: Installation): P
     if (!existsSync(clusterDir)) throw error;
   } finally {
     rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+/** Removes what first starts left that were killed on the way. */
+function sweepDrafts(clusterDir: string): void {
+  for (const name of readdirSync(dirname(clusterDir))) {
+    const pid = name.startsWith(`${basename(clusterDir)}.new-`) ? Number(name.split('-').at(-2)) : Number.NaN;
+    if (Number.isInteger(pid) && !isAlive(pid)) rmSync(join(dirname(clusterDir), name), { recursive: true, force: true });
   }
 }
 

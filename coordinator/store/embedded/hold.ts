@@ -1,4 +1,5 @@
 import { Client, DatabaseError } from 'pg';
+import { EmbeddedDatabaseError } from './account';
 import { DATABASE_NAME } from './cluster';
 
 /** A connection that says: somebody uses this server. It ends with its process, however that ends. */
@@ -64,6 +65,17 @@ async function connect(url: string, onEnd: () => void): Promise<Client> {
   // An error is followed by the end.
   client.on('error', () => undefined);
   client.on('end', onEnd);
-  await client.connect();
+  try {
+    await client.connect();
+  } catch (error) {
+    throw isWrongPassword(error) ? new EmbeddedDatabaseError(WRONG_PASSWORD) : error;
+  }
   return client;
+}
+
+const WRONG_PASSWORD =
+  'The embedded database refuses the password in the file postgres-password of the data directory. Put back the file that was made with the database.';
+
+function isWrongPassword(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '28P01';
 }

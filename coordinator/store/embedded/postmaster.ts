@@ -1,11 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedDatabaseError } from './account';
 import { type Installation, PROGRAM_ENV } from './installation';
 import type { Place } from './place';
+import { isAliveWith, readOrEmpty } from './process';
 
 /** What the server writes about itself into its lock file, `postmaster.pid`. */
 export interface Postmaster {
@@ -22,7 +23,7 @@ const FAST_SHUTDOWN_MS = 60_000;
 /** The server that runs on this cluster, whoever started it; undefined when none does. */
 export function findPostmaster(clusterDir: string): Postmaster | undefined {
   const postmaster = readLockFile(clusterDir);
-  return postmaster !== undefined && isServing(postmaster.pid, clusterDir) ? postmaster : undefined;
+  return postmaster !== undefined && isAliveWith(postmaster.pid, clusterDir) ? postmaster : undefined;
 }
 
 /**
@@ -73,11 +74,11 @@ export async function settled(clusterDir: string): Promise<Postmaster | undefine
 export async function shutDown(postmaster: Postmaster, clusterDir: string): Promise<void> {
   // PostgreSQL's fast shutdown; past the deadline its immediate one, from which it recovers at the next start.
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
-    if (!isServing(postmaster.pid, clusterDir)) return;
+    if (!isAliveWith(postmaster.pid, clusterDir)) return;
     process.kill(postmaster.pid, signal);
     const deadline = performance.now() + FAST_SHUTDOWN_MS;
     while (performance.now() < deadline) {
-      if (readLockFile(clusterDir)?.pid !== postmaster.pid || !isServing(postmaster.pid, clusterDir)) return;
+      if (readLockFile(clusterDir)?.pid !== postmaster.pid || !isAliveWith(postmaster.pid, clusterDir)) return;
       await sleep(POLL_MS);
     }
   }
@@ -115,15 +116,6 @@ function readLockFile(clusterDir: string): Postmaster | undefined {
   return pid > 0 ? { pid, port: Number.parseInt(lines[3] ?? '', 10) || 0, state: (lines[7] ?? '').trim() } : undefined;
 }
 
-/** Whether the process lives, is no zombie, and is a server on this cluster: after a reboot the number may be anybody's. */
-function isServing(pid: number, clusterDir: string): boolean {
-  if (existsSync('/proc/self/cmdline')) {
-    // Of a zombie it is empty.
-    return readOrEmpty(`/proc/${pid}/cmdline`).split('\0').includes(clusterDir);
-  }
-  return spawnSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { cwd: '/', encoding: 'utf8' }).stdout?.includes(clusterDir) ?? false;
-}
-
 /**
  * PostgreSQL takes a lock file for live if any process of its own user has that number, though it be another program or
  * a zombie. One that names its parent it takes for stale (CreateLockFile), and still checks the shared memory it names.
@@ -133,14 +125,6 @@ function disownLockFile(clusterDir: string): void {
   const text = readOrEmpty(path);
   if (text === '' || findPostmaster(clusterDir) !== undefined) return;
   writeFileSync(path, text.replace(/^-?\d+/, String(process.pid)));
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 function openLog(path: string): { file: number; size: number } {
