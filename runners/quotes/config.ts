@@ -1,0 +1,74 @@
+import path from 'node:path';
+import { z } from 'zod';
+
+const webUrl = (example: string) => z.url({ protocol: /^https?$/, error: `must be a URL such as ${example}` });
+const secret = z.string().regex(/^[\x21-\x7e]+$/, 'must be visible ASCII without spaces');
+
+const settings = z.object({
+  COORDINATOR_URL: z
+    .string()
+    .default('http://127.0.0.1:3001')
+    .transform((list) => list.split(',').map((url) => url.trim()))
+    .pipe(z.array(webUrl('http://127.0.0.1:3001'))),
+  RUNNER_KEY: z.string({ error: 'must be set to an API key of role runner' }).pipe(secret),
+  RUNNER_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(4),
+  QUOTES_DIR: z.string().default(path.dirname(require.resolve('popular-movie-quotes/data/data.json'))),
+  QUOTES_OUTPUT_DIR: z.string().default(path.join('.baton', 'quotes')),
+  TMDB_API_KEY: secret.optional(),
+  TMDB_BASE_URL: webUrl('https://api.themoviedb.org/3')
+    .refine((url) => !/[?#@]/.test(url), 'must have no query, fragment or user')
+    .default('https://api.themoviedb.org/3'),
+  TMDB_TIMEOUT_MS: z.coerce.number().int().min(100).max(300_000).default(10_000),
+});
+
+export interface Config {
+  /** One or more; the next is tried when one is gone. */
+  coordinatorUrls: string[];
+  runnerKey: string;
+  /** The most jobs run at a time. */
+  concurrency: number;
+  /** Where the argument `file` is looked up. */
+  quotesDirectory: string;
+  outputDirectory: string;
+  /** Null when there is no key. */
+  tmdb: TmdbConfig | null;
+}
+
+export interface TmdbConfig {
+  baseUrl: string;
+  /** A v3 key or a v4 read access token. */
+  apiKey: string;
+  timeoutMs: number;
+}
+
+/** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads the runner's settings; an empty variable counts as one that is not set.
+ * @throws {ConfigError} on the first fault.
+ */
+export function readConfig(env: Record<string, string | undefined> = process.env): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = settings.safeParse(present);
+  if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
+  const read = parsed.data;
+  const { TMDB_API_KEY: apiKey, TMDB_BASE_URL: baseUrl, TMDB_TIMEOUT_MS: timeoutMs } = read;
+  return {
+    coordinatorUrls: read.COORDINATOR_URL,
+    runnerKey: read.RUNNER_KEY,
+    concurrency: read.RUNNER_CONCURRENCY,
+    quotesDirectory: read.QUOTES_DIR,
+    outputDirectory: read.QUOTES_OUTPUT_DIR,
+    tmdb: apiKey === undefined ? null : { baseUrl, apiKey, timeoutMs },
+  };
+}
+
+/** Never shows the value of a secret, nor of a URL, which may hold one. */
+function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
+  const issue = error.issues[0];
+  const name = String(issue?.path[0]);
+  const shown = /KEY|URL/.test(name) || env[name] === undefined ? '' : ` is ${JSON.stringify(env[name])}, but`;
+  const message = issue?.message ?? '';
+  return `${name}${shown} ${message.startsWith('must') ? message : `is not valid: ${message}`}`;
+}

@@ -1,0 +1,25 @@
+import { Runner, stderrLogger } from '@baton/runner-sdk';
+import { ConfigError, readConfig } from './config';
+import { batchQuoteProcess } from './quotes/job';
+import { quoteProcessor } from './quotes/process';
+import { TmdbClient } from './tmdb/client';
+import { tmdbSync } from './tmdb/job';
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  const runner = new Runner({ coordinatorUrl: config.coordinatorUrls, apiKey: config.runnerKey, concurrency: config.concurrency });
+
+  runner.handle(batchQuoteProcess, quoteProcessor(config));
+  if (config.tmdb === null) {
+    stderrLogger.info('TMDB_SYNC is not taken: set TMDB_API_KEY to take it');
+  } else {
+    const tmdb = new TmdbClient(config.tmdb);
+    runner.handle(tmdbSync, (args, job) => tmdb.movie(args.movieId, job.signal));
+  }
+  await runner.start();
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof ConfigError ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
