@@ -24,6 +24,7 @@ export const createApiKey = z
     }
   });
 export type CreateApiKey = z.input<typeof createApiKey>;
+export type NewApiKey = z.infer<typeof createApiKey>;
 
 export const apiKey = z.object({
   id: z.string(),

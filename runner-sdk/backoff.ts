@@ -1,0 +1,48 @@
+export interface Backoff {
+  baseMs: number;
+  maxMs: number;
+}
+
+export const DEFAULT_BACKOFF: Backoff = { baseMs: 100, maxMs: 10_000 };
+
+/**
+ * How long to wait after the `failures`th failure in a row, in milliseconds: anything from 0 to `baseMs` doubled each
+ * time, never over `maxMs`. Full jitter, so that a thousand runners do not come back in step.
+ */
+export function backoffMs(failures: number, { baseMs, maxMs }: Backoff = DEFAULT_BACKOFF, random: () => number = Math.random): number {
+  return random() * Math.min(maxMs, baseMs * 2 ** Math.max(0, failures - 1));
+}
+
+/** As `backoffMs`, but never before `retryAfterMs`, when the other side asked for it; the jitter is then added on top. */
+export function retryDelayMs(failures: number, retryAfterMs: number | null, backoff?: Backoff, random?: () => number): number {
+  return (retryAfterMs ?? 0) + backoffMs(failures, backoff, random);
+}
+
+/** Waits; rejects with the signal's reason as soon as it is aborted. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+/** The promise's value, or `undefined` when it takes longer than `ms`. */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

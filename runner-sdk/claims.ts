@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import { backoffMs, pause, type Backoff } from './backoff';
+import { monotonicMs } from './clock';
+import { BatonError } from './errors';
+import type { Transport } from './http';
+import type { Logger } from './logger';
+import type { ClaimedJob, ClaimInput, ClaimReply, Directives } from './protocol';
+import type { SlotPool } from './slot-pool';
+
+/** A claim on its way: its slots are reserved until `finish`. */
+export interface ClaimInFlight {
+  body: ClaimInput & { max: number; claimId: string };
+  /** When it was first sent, on the monotonic clock: its jobs' leases may run since then. */
+  sentAtMs: number;
+}
+
+export interface ClaimsOptions {
+  transport: Transport;
+  pool: SlotPool;
+  logger: Logger;
+  waitMs: number;
+  /** The claim without what differs each time. */
+  claim: () => Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
+  /** While reports are under way, the next claim rides on them. */
+  isReporting: () => boolean;
+  accept: (jobs: ClaimedJob[], sentAtMs: number) => void;
+  onDirectives: (directives: Directives) => void;
+}
+
+const JOBS_PER_CLAIM = 500;
+const SLACK_MS = 10_000;
+const RECOVERY_MS = 2000;
+const CLAIM_BACKOFF: Backoff = { baseMs: 200, maxMs: 15_000 };
+const REFUSED_BACKOFF: Backoff = { baseMs: 5000, maxMs: 30_000 };
+const EMPTY_BACKOFF: Backoff = { baseMs: 50, maxMs: 5000 };
+
+/**
+ * Asks for work: one parked poll at a time, never for more jobs than slots are free. A claim is sent again with its own
+ * `claimId` until an answer comes, so that an answer that was lost loses no job.
+ */
+export class Claims {
+  private poll: { claim: ClaimInFlight; control: AbortController; done: Promise<void> } | null = null;
+  private isPaused = false;
+  private isStopped = false;
+  private quickEmpties = 0;
+  private refusals = 0;
+
+  constructor(private readonly options: ClaimsOptions) {}
+
+  /** To be called whenever slots may have come free. */
+  wake(): void {
+    if (this.poll !== null || this.options.isReporting()) return;
+    const claim = this.prepare(this.options.waitMs);
+    if (claim === null) return;
+    const control = new AbortController();
+    this.poll = { claim, control, done: this.runPoll(claim, control.signal) };
+  }
+
+  /** Reserves all free slots for a claim; `null` when there is nothing to ask for. */
+  prepare(waitMs = 0): ClaimInFlight | null {
+    const max = Math.min(JOBS_PER_CLAIM, this.options.pool.free);
+    if (max === 0 || this.isPaused || this.isStopped) return null;
+    this.options.pool.reserve(max);
+    return { body: { ...this.options.claim(), max, waitMs, claimId: randomUUID() }, sentAtMs: monotonicMs() };
+  }
+
+  /** The claim was answered, or given up (no jobs): its slots are busy or free again. */
+  finish(claim: ClaimInFlight, jobs: ClaimedJob[]): void {
+    this.options.pool.settle(claim.body.max, jobs.length);
+    if (jobs.length > 0) this.options.accept(jobs, claim.sentAtMs);
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    this.wake();
+  }
+
+  /** Asks for nothing more. A grant that was on its way to the parked poll is fetched, for `accept` to give back. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    const poll = this.poll;
+    if (poll === null) return;
+    poll.control.abort();
+    await poll.done;
+    await this.recover(poll.claim);
+  }
+
+  private async runPoll(claim: ClaimInFlight, signal: AbortSignal): Promise<void> {
+    let jobs: ClaimedJob[] = [];
+    let restMs = 0;
+    try {
+      const reply = await this.send(claim, signal);
+      jobs = reply.jobs;
+      this.options.onDirectives(reply.directives ?? {});
+      restMs = this.restAfter(claim, jobs.length);
+    } catch (error) {
+      if (!signal.aborted) restMs = this.restAfterRefusal(error);
+    }
+    this.finish(claim, jobs);
+    await pause(restMs, signal).catch(() => undefined);
+    this.poll = null;
+    this.wake();
+  }
+
+  private async send(claim: ClaimInFlight, signal: AbortSignal): Promise<ClaimReply> {
+    const { logger } = this.options;
+    let wasDown = false;
+    const onRetry = (failure: BatonError, failures: number) => {
+      if (failures === 1) logger.warn('no answer to a claim; it is sent again until one comes', { error: failure.message });
+      wasDown = true;
+    };
+    const timeoutMs = (claim.body.waitMs ?? 0) + SLACK_MS;
+    const reply = await this.options.transport.call<ClaimReply>({
+      ...{ method: 'POST', path: '/jobs/claim', body: claim.body, timeoutMs, budgetMs: Infinity },
+      ...{ backoff: CLAIM_BACKOFF, signal, onRetry },
+    });
+    if (wasDown) logger.info('claims are answered again');
+    return reply.body;
+  }
+
+  /** A coordinator that answers an empty poll at once (it drains, say) is not asked again at once. */
+  private restAfter(claim: ClaimInFlight, count: number): number {
+    const wasQuick = count === 0 && monotonicMs() - claim.sentAtMs < Math.min(1000, this.options.waitMs / 2);
+    this.quickEmpties = wasQuick ? this.quickEmpties + 1 : 0;
+    this.refusals = 0;
+    return wasQuick ? backoffMs(this.quickEmpties, EMPTY_BACKOFF) : 0;
+  }
+
+  private restAfterRefusal(error: unknown): number {
+    this.refusals += 1;
+    this.options.logger.error('the coordinator refuses claims; check the key, its role, and the runner\'s types and queues', {
+      error: error instanceof Error ? error.message : String(error),
+    });
+    return backoffMs(this.refusals, REFUSED_BACKOFF);
+  }
+
+  private async recover(claim: ClaimInFlight): Promise<void> {
+    try {
+      const reply = await this.options.transport.call<ClaimReply>({
+        ...{ method: 'POST', path: '/jobs/claim', body: { ...claim.body, waitMs: 0 } },
+        ...{ timeoutMs: RECOVERY_MS, budgetMs: RECOVERY_MS },
+      });
+      this.options.pool.reserve(claim.body.max);
+      this.finish(claim, reply.body.jobs);
+    } catch (error) {
+      this.options.logger.debug('could not ask for a grant on its way', { error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+}

@@ -1,0 +1,193 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Said } from './attempt';
+import { within } from './backoff';
+import { monotonicMs } from './clock';
+import type { Connection } from './config';
+import { ConfigurationError } from './errors';
+import type { FromThread, ToThread } from './heartbeat-thread';
+import type { HeldJob, KeeperEvent, Sign } from './lease-keeper';
+import { LogBuffer } from './log-buffer';
+
+/** Handlers may talk as often as they like: the thread hears of it at most four times a second. */
+const SIGN_PERIOD_MS = 250;
+const WITHDRAW_MS = 3000;
+const RESTART_MS = 250;
+
+interface Lease {
+  jobId: string;
+  leaseToken: string;
+}
+
+interface Outgoing {
+  lease: Lease;
+  sign: Sign;
+  logs: LogBuffer;
+}
+
+/** One runner's line to the heartbeat thread. */
+export class Heartbeats {
+  private readonly held = new Map<string, HeldJob>();
+  private readonly outbox = new Map<string, Outgoing>();
+  /** Tokens of jobs of which the thread may hold words that are not sent yet. */
+  private readonly signed = new Set<string>();
+  private readonly tickets = new Map<number, (sign: Sign) => void>();
+  private nextTicket = 1;
+  private lastPostAtMs = -Infinity;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly runnerId: string,
+    private readonly connection: Connection,
+    private readonly onEvent: (event: KeeperEvent) => void,
+  ) {}
+
+  open(): void {
+    sharedThread.join(this.runnerId, (message) => this.receive(message), () => this.reopen());
+    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection });
+  }
+
+  /** Keeps these leases from now on, whatever the main thread does. */
+  hold(jobs: HeldJob[]): void {
+    for (const job of jobs) this.held.set(job.leaseToken, job);
+    this.post({ runnerId: this.runnerId, kind: 'hold', jobs });
+  }
+
+  letGo(leases: Lease[]): void {
+    for (const { leaseToken } of leases) this.forget(leaseToken);
+    if (leases.length > 0) this.post({ runnerId: this.runnerId, kind: 'let_go', jobs: leases });
+  }
+
+  say(lease: Lease, said: Said): void {
+    const outgoing = this.outbox.get(lease.leaseToken) ?? { lease, sign: {}, logs: new LogBuffer() };
+    this.outbox.set(lease.leaseToken, outgoing);
+    if (said.kind === 'log') outgoing.logs.add(said.line);
+    if (said.kind === 'checkpoint') outgoing.sign.checkpoint = said.value;
+    if (said.kind === 'progress') outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
+    this.postSignsSoon();
+  }
+
+  /** What was said of this job and not sent yet, to be sent with its report. */
+  async withdraw(lease: Lease): Promise<Sign> {
+    const outgoing = this.outbox.get(lease.leaseToken);
+    this.outbox.delete(lease.leaseToken);
+    const fresh: Sign = outgoing === undefined ? {} : { ...outgoing.sign, logs: outgoing.logs.takeAll() };
+    if (!this.signed.delete(lease.leaseToken)) return fresh;
+    const ticket = this.nextTicket++;
+    const answer = new Promise<Sign>((resolve) => this.tickets.set(ticket, resolve));
+    this.post({ runnerId: this.runnerId, kind: 'withdraw', ticket, ...lease });
+    const older = (await within(WITHDRAW_MS, answer)) ?? {};
+    this.tickets.delete(ticket);
+    return { ...older, ...fresh, logs: [...(older.logs ?? []), ...(fresh.logs ?? [])] };
+  }
+
+  setIdleBeat(isOn: boolean): void {
+    this.post({ runnerId: this.runnerId, kind: 'idle_beat', isOn });
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.timer);
+    this.post({ runnerId: this.runnerId, kind: 'close' });
+    await sharedThread.leave(this.runnerId);
+  }
+
+  private postSignsSoon(): void {
+    const waitMs = this.lastPostAtMs + SIGN_PERIOD_MS - monotonicMs();
+    // At once when it is due: a handler that blocks the event loop would never let a timer fire.
+    if (waitMs <= 0) return this.postSigns();
+    this.timer ??= setTimeout(() => this.postSigns(), waitMs).unref();
+  }
+
+  private postSigns(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.lastPostAtMs = monotonicMs();
+    const signs = [...this.outbox.values()].map(({ lease, sign, logs }) => ({ ...lease, sign: logs.isEmpty ? sign : { ...sign, logs: logs.takeAll() } }));
+    this.outbox.clear();
+    for (const { leaseToken } of signs) this.signed.add(leaseToken);
+    if (signs.length > 0) this.post({ runnerId: this.runnerId, kind: 'signs', signs });
+  }
+
+  private receive(message: FromThread): void {
+    if (message.kind === 'withdrawn') return this.tickets.get(message.ticket)?.(message.sign);
+    if (message.kind === 'lost') for (const { leaseToken } of message.jobs) this.forget(leaseToken);
+    this.onEvent(message);
+  }
+
+  /** The thread died and a new one stands: it asks of each lease whether it still stands. */
+  private reopen(): void {
+    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection });
+    const nowMs = monotonicMs();
+    const jobs = [...this.held.values()].map((job) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
+    this.post({ runnerId: this.runnerId, kind: 'hold', jobs });
+    this.onEvent({ kind: 'notice', level: 'error', message: 'the heartbeat thread died and was started again', fields: { jobs: jobs.length } });
+  }
+
+  private forget(leaseToken: string): void {
+    this.held.delete(leaseToken);
+    this.outbox.delete(leaseToken);
+    this.signed.delete(leaseToken);
+  }
+
+  private post(message: ToThread): void {
+    sharedThread.post(message);
+  }
+}
+
+interface Member {
+  receive: (message: FromThread) => void;
+  reopen: () => void;
+}
+
+/** The one heartbeat thread of the process: started for its first runner, ended with its last. */
+class SharedThread {
+  private readonly members = new Map<string, Member>();
+  private worker: Worker | null = null;
+
+  join(runnerId: string, receive: Member['receive'], reopen: Member['reopen']): void {
+    this.members.set(runnerId, { receive, reopen });
+    this.worker ??= this.start();
+  }
+
+  async leave(runnerId: string): Promise<void> {
+    this.members.delete(runnerId);
+    if (this.members.size > 0) return;
+    const worker = this.worker;
+    this.worker = null;
+    await worker?.terminate();
+  }
+
+  post(message: ToThread): void {
+    this.worker?.postMessage(message);
+  }
+
+  private start(): Worker {
+    // No flags of the main thread: loaders and test runners set some that a thread must not have.
+    const worker = new Worker(threadFile(), { name: 'baton-heartbeats', execArgv: [] });
+    worker.unref();
+    worker.on('message', (message: FromThread) => this.members.get(message.runnerId)?.receive(message));
+    worker.on('error', () => undefined);
+    worker.on('exit', () => this.restart(worker));
+    return worker;
+  }
+
+  private restart(dead: Worker): void {
+    const start = () => {
+      if (this.worker !== dead) return;
+      this.worker = this.start();
+      for (const member of this.members.values()) member.reopen();
+    };
+    setTimeout(start, RESTART_MS).unref();
+  }
+}
+
+const sharedThread = new SharedThread();
+
+/** The built thread: beside this file when that is built too, under `dist` when this runs from its TypeScript source. */
+function threadFile(): string {
+  const places = [join(__dirname, 'heartbeat-thread.js'), join(__dirname, 'dist', 'heartbeat-thread.js')];
+  const found = places.find((place) => existsSync(place));
+  if (found === undefined) throw new ConfigurationError(`the heartbeat thread is not built: none of ${places.join(', ')} exists; run tsc -b`);
+  return found;
+}

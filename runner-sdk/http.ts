@@ -1,0 +1,201 @@
+import { Agent, request as send } from 'undici';
+import { DEFAULT_BACKOFF, pause, retryDelayMs, type Backoff } from './backoff';
+import { monotonicMs } from './clock';
+import type { Connection } from './config';
+import { BatonError } from './errors';
+import type { FieldError } from './protocol';
+import { SDK_VERSION } from './version';
+
+export type QueryValue = string | number | boolean | undefined | null | readonly (string | number)[];
+
+export interface ApiRequest {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  query?: Record<string, QueryValue>;
+  body?: unknown;
+  /** JSON text already made; instead of `body`. */
+  json?: string;
+  headers?: Record<string, string>;
+  /** For one try, from the first byte to the last. Default 10 s. */
+  timeoutMs?: number;
+  /** For all tries and the waits between them. Default 30 s; 0 for one try at each URL. */
+  budgetMs?: number;
+  backoff?: Backoff;
+  signal?: AbortSignal;
+  /** `false`: done twice it would do harm, so it is tried again only when it surely was not done. Default `true`. */
+  repeatable?: boolean;
+  /** Told of each failure that is followed by another try. */
+  onRetry?: (failure: BatonError, failures: number) => void;
+}
+
+export interface ApiReply<T> {
+  status: number;
+  body: T;
+  /** Tries before this one, whose effect is not known. */
+  failures: number;
+}
+
+const TIMEOUT_MS = 10_000;
+const BUDGET_MS = 30_000;
+
+/** Statuses that say "not this coordinator, or not now", so the next URL may do better. */
+const GONE = new Set([0, 502, 503, 504]);
+
+/**
+ * Speaks to the coordinator: keep-alive, a total timeout on every try, jittered backoff within a budget, the next URL
+ * when one is gone. Final: every 4xx but 429. Tried again: 429, 5xx, broken sockets, and no answer in time.
+ */
+export class Transport {
+  private readonly agent: Agent;
+  private readonly headers: Record<string, string>;
+  private readonly urls: string[];
+  private current = 0;
+
+  constructor(connection: Connection) {
+    this.urls = connection.urls;
+    this.agent = new Agent({ connections: 64, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } });
+    this.headers = {
+      authorization: `Bearer ${connection.apiKey}`,
+      accept: 'application/json, application/problem+json',
+      'user-agent': `baton-runner-sdk/${SDK_VERSION} node/${process.versions.node}`,
+    };
+  }
+
+  /** Throws `BatonError`, or the reason of the request's own signal. */
+  async call<T>(request: ApiRequest): Promise<ApiReply<T>> {
+    const endsAtMs = monotonicMs() + (request.budgetMs ?? BUDGET_MS);
+    for (let failures = 0; ; ) {
+      const index = this.current;
+      try {
+        return { ...(await this.try<T>(this.urls[index] ?? '', request)), failures };
+      } catch (error) {
+        if (!(error instanceof BatonError) || !mayTryAgain(error, request)) throw error;
+        failures += 1;
+        const waitMs = this.hasFreshUrl(error, index, failures) ? 0 : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
+        if (waitMs > 0 && monotonicMs() + waitMs > endsAtMs) throw error;
+        request.onRetry?.(error, failures);
+        await pause(waitMs, request.signal);
+      }
+    }
+  }
+
+  /** Ends all connections at once; calls in flight fail. */
+  async close(): Promise<void> {
+    await this.agent.destroy();
+  }
+
+  /** Leaves a URL that is gone; `true` while there is one that this call has not tried. */
+  private hasFreshUrl(error: BatonError, index: number, failures: number): boolean {
+    if (this.urls.length === 1 || !GONE.has(error.status)) return false;
+    if (this.current === index) this.current = (index + 1) % this.urls.length;
+    return failures < this.urls.length;
+  }
+
+  private async try<T>(url: string, request: ApiRequest): Promise<{ status: number; body: T }> {
+    request.signal?.throwIfAborted();
+    const control = new AbortController();
+    const stop = () => control.abort();
+    const timeoutMs = request.timeoutMs ?? TIMEOUT_MS;
+    const timer = setTimeout(stop, timeoutMs);
+    request.signal?.addEventListener('abort', stop, { once: true });
+    try {
+      return await this.exchange<T>(`${url}${request.path}${queryText(request.query)}`, request, control.signal, timeoutMs);
+    } catch (error) {
+      request.signal?.throwIfAborted();
+      if (error instanceof BatonError || isMisuse(error)) throw error;
+      throw new BatonError({ code: 'unreachable', status: 0, detail: `${url} ${whyUnreachable(error, timeoutMs)}`, cause: error });
+    } finally {
+      clearTimeout(timer);
+      request.signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  private async exchange<T>(url: string, request: ApiRequest, signal: AbortSignal, timeoutMs: number): Promise<{ status: number; body: T }> {
+    const json = request.json ?? (request.body === undefined ? null : JSON.stringify(request.body));
+    const reply = await send(url, {
+      dispatcher: this.agent,
+      method: request.method,
+      headers: { ...this.headers, ...(json === null ? null : { 'content-type': 'application/json' }), ...request.headers },
+      body: json,
+      signal,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+    });
+    const text = await reply.body.text();
+    if (reply.statusCode >= 400) throw refusal(reply.statusCode, text, reply.headers['retry-after'], `${request.method} ${request.path}`);
+    return { status: reply.statusCode, body: parse<T>(text, reply.statusCode) };
+  }
+}
+
+function mayTryAgain(error: BatonError, request: ApiRequest): boolean {
+  if (error.status === 429) return true;
+  if (request.repeatable === false) return error.status === 503 || isUnsent(error.cause);
+  return error.code === 'unreachable' || error.status >= 500;
+}
+
+/** `true` when the connection never came about. */
+function isUnsent(cause: unknown): boolean {
+  return ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'].includes(codeOf(cause));
+}
+
+/** A request that can never be sent, such as one with a line break in a header. */
+function isMisuse(error: unknown): boolean {
+  return ['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'].includes(codeOf(error)) || error instanceof TypeError;
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+}
+
+function whyUnreachable(error: unknown, timeoutMs: number): string {
+  if (codeOf(error) === 'UND_ERR_ABORTED') return `did not answer within ${timeoutMs} ms`;
+  return `could not be reached: ${error instanceof Error ? error.message || codeOf(error) : String(error)}`;
+}
+
+function refusal(status: number, text: string, retryAfter: string | string[] | undefined, call: string): BatonError {
+  const problem = problemOf(text);
+  return new BatonError({
+    code: typeof problem['code'] === 'string' ? problem['code'] : 'unexpected_reply',
+    status,
+    detail: typeof problem['detail'] === 'string' ? problem['detail'] : `${call} was answered with status ${status} and no problem text; is this a Baton coordinator?`,
+    errors: Array.isArray(problem['errors']) ? (problem['errors'] as FieldError[]) : [],
+    requestId: typeof problem['requestId'] === 'string' ? problem['requestId'] : null,
+    retryAfterMs: retryAfterMsOf(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter),
+  });
+}
+
+function problemOf(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
+/** `Retry-After`, in seconds or as a date, in milliseconds from now. */
+export function retryAfterMsOf(header: string | undefined, nowMs = Date.now()): number | null {
+  if (header === undefined || header.trim() === '') return null;
+  const seconds = Number(header);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - nowMs;
+  return Number.isFinite(ms) ? Math.max(0, ms) : null;
+}
+
+function parse<T>(text: string, status: number): T {
+  if (text === '') return undefined as T;
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new BatonError({ code: 'unexpected_reply', status, detail: 'the answer is not JSON; is this a Baton coordinator?', cause });
+  }
+}
+
+function queryText(query: Record<string, QueryValue> | undefined): string {
+  const pairs = new URLSearchParams();
+  for (const [key, value] of Object.entries(query ?? {})) {
+    if (value === undefined || value === null) continue;
+    for (const one of Array.isArray(value) ? value : [value]) pairs.append(key, String(one));
+  }
+  const text = pairs.toString();
+  return text === '' ? '' : `?${text}`;
+}

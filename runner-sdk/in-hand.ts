@@ -1,0 +1,185 @@
+import { within } from './backoff';
+import { Attempt, type Ending, type Work } from './attempt';
+import { monotonicMs } from './clock';
+import { AttemptCancelledError, LeaseLostError, RunnerStoppingError, type AttemptAbortedError } from './errors';
+import type { Heartbeats } from './heartbeats';
+import type { Transport } from './http';
+import type { Sign } from './lease-keeper';
+import { sentLines } from './log-buffer';
+import type { Logger } from './logger';
+import type { AttemptMetrics, ProcessMeter } from './process-meter';
+import type { ClaimedJob } from './protocol';
+import type { Completion, Reports } from './reports';
+import type { SlotPool } from './slot-pool';
+
+export interface InHandOptions {
+  work: ReadonlyMap<string, Work>;
+  transport: Transport;
+  heartbeats: Heartbeats;
+  reports: Reports;
+  pool: SlotPool;
+  meter: ProcessMeter;
+  logger: Logger;
+  abortGraceMs: number;
+  /** A slot has come free. */
+  onFree: () => void;
+}
+
+interface Held {
+  attempt: Attempt;
+  /** From when its claim's answer was here; the coordinator's own deadline is never later. */
+  giveUpAtMs: number;
+  isGivenBack: boolean;
+  ended: Promise<void>;
+  end: () => void;
+}
+
+const FINAL_CALL_MS = 3000;
+
+/** The jobs in this runner's hand, from the claim's answer to the report. */
+export class InHand {
+  private readonly held = new Map<string, Held>();
+  private isStopping = false;
+
+  constructor(private readonly options: InHandOptions) {}
+
+  /** Takes claimed jobs: their leases are kept from now on. A runner that stops gives them back instead. */
+  accept(jobs: ClaimedJob[], sentAtMs: number): void {
+    const nowMs = monotonicMs();
+    const leases = jobs.map(({ id, leaseToken, leaseMs }) => {
+      // A poll that was parked for long may have been granted long ago: ask before the handler starts.
+      const isUnconfirmed = sentAtMs + leaseMs - nowMs < leaseMs / 2;
+      return { jobId: id, leaseToken, leaseMs, isUnconfirmed, leaseEndsAtMs: (isUnconfirmed ? nowMs : sentAtMs) + leaseMs };
+    });
+    this.options.heartbeats.hold(leases);
+    for (const job of jobs) this.take(job, nowMs);
+    for (const { leaseToken, isUnconfirmed } of leases) if (!isUnconfirmed || this.isStopping) this.confirm(leaseToken);
+  }
+
+  /** The lease stands: the handler may start. */
+  confirm(leaseToken: string): void {
+    const held = this.held.get(leaseToken);
+    if (held === undefined || held.attempt.hasStarted || held.isGivenBack) return;
+    if (this.isStopping) void this.giveBack(held);
+    else void this.run(held);
+  }
+
+  /** The lease is over, by the coordinator's word or by its own clock. */
+  lose(leaseToken: string, code: string): void {
+    const held = this.held.get(leaseToken);
+    if (held === undefined || held.isGivenBack) return;
+    const reason = code === 'job_cancelled' ? new AttemptCancelledError() : new LeaseLostError(code === 'lease_expired' ? 'its clock ended without an answer to a heartbeat' : undefined);
+    if (held.attempt.hasStarted) return held.attempt.abort(reason);
+    this.logDropped(held.attempt.job, reason);
+    this.forget(held);
+    this.free();
+  }
+
+  /** Lets handlers finish for `graceMs`, then aborts them and gives their jobs back. Bounded, whatever the coordinator does. */
+  async stop(graceMs: number): Promise<void> {
+    this.isStopping = true;
+    for (const held of [...this.held.values()]) if (!held.attempt.hasStarted) void this.giveBack(held);
+    await within(graceMs, this.allEnded());
+    for (const held of this.held.values()) held.attempt.abort(new RunnerStoppingError());
+    await within(this.options.abortGraceMs + FINAL_CALL_MS, this.allEnded());
+  }
+
+  /** Resolved when no job is in hand any more, those included that are taken meanwhile. */
+  async allEnded(): Promise<void> {
+    while (this.held.size > 0) await Promise.all([...this.held.values()].map((held) => held.ended));
+  }
+
+  private take(job: ClaimedJob, nowMs: number): void {
+    const { heartbeats, logger, abortGraceMs } = this.options;
+    const lease = { jobId: job.id, leaseToken: job.leaseToken };
+    const attempt = new Attempt(job, this.workOf(job), {
+      abortGraceMs,
+      say: (said) => heartbeats.say(lease, said),
+      onIgnoredAbort: (reason) => logger.warn('a handler ignores its signal; its slot stays taken until it returns', { ...named(job), reason: reason.code }),
+    });
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    this.held.set(job.leaseToken, { attempt, giveUpAtMs: nowMs + 1.25 * job.timeoutMs, isGivenBack: false, ended, end });
+  }
+
+  private workOf(job: ClaimedJob): Work {
+    return (
+      this.options.work.get(job.type) ?? {
+        definition: {},
+        handler: () => Promise.reject(new Error(`this runner has no handler for ${job.type}`)),
+      }
+    );
+  }
+
+  private async run(held: Held): Promise<void> {
+    const { attempt } = held;
+    const stopMeasuring = this.options.meter.measure();
+    const ending = await attempt.run();
+    await this.report(held, ending, stopMeasuring());
+    this.forget(held);
+    await attempt.settled;
+    this.free();
+  }
+
+  private async report(held: Held, ending: Ending, metrics: AttemptMetrics): Promise<void> {
+    const { job } = held.attempt;
+    const lease = { jobId: job.id, leaseToken: job.leaseToken };
+    if (ending.kind === 'dropped') return this.logDropped(job, ending.reason);
+    const said = await this.options.heartbeats.withdraw(lease);
+    if (ending.kind === 'snoozed') return this.release(job, ending.delayMs, said);
+    if (ending.kind === 'released') return this.release(job, 0, said);
+    if (ending.kind === 'failed') await this.saveCheckpoint(job, said);
+    const logs = said.logs !== undefined && said.logs.length > 0 ? { logs: sentLines(said.logs.slice(-1000), monotonicMs()) } : {};
+    const outcome: Pick<Completion, 'outcome' | 'result' | 'error'> =
+      ending.kind === 'failed' ? { outcome: 'failed', error: ending.error } : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
+    this.options.reports.push({ completion: { ...lease, ...outcome, metrics, ...logs }, attempt: job.attempt, giveUpAtMs: held.giveUpAtMs });
+  }
+
+  /** The next attempt is to find the last checkpoint, and a failure's report has no place for one. */
+  private async saveCheckpoint({ id, leaseToken }: ClaimedJob, { checkpoint, progress }: Sign): Promise<void> {
+    if (checkpoint === undefined) return;
+    const body = { leaseToken, checkpoint, ...(progress && { progress }) };
+    await this.finalCall(id, 'heartbeat', body, 'the last checkpoint before a failure could not be saved');
+  }
+
+  private async giveBack(held: Held): Promise<void> {
+    if (held.isGivenBack) return;
+    held.isGivenBack = true;
+    await this.release(held.attempt.job, 0, {});
+    this.forget(held);
+    this.free();
+  }
+
+  private async release(job: ClaimedJob, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
+    const more = { ...(checkpoint !== undefined && { checkpoint }), ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }) };
+    await this.finalCall(job.id, 'release', { leaseToken: job.leaseToken, delayMs, ...more }, 'a job could not be given back; it comes back when its lease ends');
+    this.options.heartbeats.letGo([{ jobId: job.id, leaseToken: job.leaseToken }]);
+  }
+
+  private async finalCall(jobId: string, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<void> {
+    try {
+      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, timeoutMs: FINAL_CALL_MS, budgetMs: FINAL_CALL_MS });
+    } catch (error) {
+      this.options.logger.warn(complaint, { jobId, error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  private logDropped(job: ClaimedJob, reason: AttemptAbortedError): void {
+    const write = reason instanceof AttemptCancelledError ? this.options.logger.info : this.options.logger.warn;
+    write(`an attempt was dropped: ${reason.message}`, { ...named(job), reason: reason.code });
+  }
+
+  private forget(held: Held): void {
+    this.held.delete(held.attempt.job.leaseToken);
+    held.end();
+  }
+
+  private free(): void {
+    this.options.pool.leave();
+    this.options.onFree();
+  }
+}
+
+function named(job: ClaimedJob): Record<string, unknown> {
+  return { jobId: job.id, type: job.type, attempt: job.attempt };
+}

@@ -1,0 +1,263 @@
+import { monotonicMs } from './clock';
+import { BatonError } from './errors';
+import { LogBuffer, sentLines, type TimedLine } from './log-buffer';
+import type { Directives, HeartbeatsInput, HeartbeatsReply, Json, LogLevel } from './protocol';
+
+export interface HeldJob {
+  jobId: string;
+  leaseToken: string;
+  leaseMs: number;
+  /** When the lease ends at the earliest, on the monotonic clock; of an unconfirmed one, when to stop asking. */
+  leaseEndsAtMs: number;
+  /** The lease may be over already: ask at once, and emit `confirmed` when the coordinator says that it stands. */
+  isUnconfirmed: boolean;
+}
+
+/** What a handler has said since it was last asked; the latest progress and checkpoint stand for all before them. */
+export interface Sign {
+  progress?: { percent: number; message?: string };
+  checkpoint?: Json;
+  logs?: TimedLine[];
+}
+
+export type KeeperEvent =
+  | { kind: 'lost'; jobs: { leaseToken: string; code: string }[] }
+  | { kind: 'confirmed'; leaseTokens: string[] }
+  | { kind: 'directives'; directives: Directives }
+  | { kind: 'notice'; level: LogLevel; message: string; fields: Record<string, unknown> };
+
+export interface KeeperOptions {
+  runnerId: string;
+  send: (body: HeartbeatsInput, limits: { timeoutMs: number; budgetMs: number }) => Promise<HeartbeatsReply>;
+  emit: (event: KeeperEvent) => void;
+}
+
+interface Held extends HeldJob {
+  logs: LogBuffer;
+  progress?: { percent: number; message?: string };
+  checkpoint?: Json;
+  hasProgressed: boolean;
+}
+
+interface Load {
+  held: Held;
+  sign: Sign;
+}
+
+const EARLY_BEAT_MS = 1000;
+const RETRY_BEAT_MS = 1000;
+const IDLE_BEAT_MS = 5000;
+const JOBS_PER_BEAT = 1000;
+const BEAT_LENGTH = 4_000_000;
+const FINAL_CODES = new Set(['lease_lost', 'job_cancelled', 'not_found', 'state_conflict']);
+const REFUSED_SIGNS = new Set(['validation_failed', 'payload_too_large']);
+
+/**
+ * Keeps the leases of one runner's jobs: one heartbeat for all of them, with what their handlers said. It alone judges
+ * the local lease clock. A heartbeat that got no answer says nothing about the leases: they stand until their clock
+ * ends. Runs in the heartbeat thread.
+ */
+export class LeaseKeeper {
+  private readonly jobs = new Map<string, Held>();
+  private timer: NodeJS.Timeout | undefined;
+  private beating: Promise<void> | null = null;
+  private lastBeatAtMs = -Infinity;
+  private notBeforeMs = -Infinity;
+  private wantsEarlyBeat = false;
+  private beatsWhenIdle = false;
+  private isClosed = false;
+  private heartbeatMs: number | undefined;
+  private lastDirectives = '{}';
+
+  constructor(private readonly options: KeeperOptions) {}
+
+  hold(jobs: readonly HeldJob[]): void {
+    for (const job of jobs) this.jobs.set(job.jobId, { ...job, logs: new LogBuffer(), hasProgressed: false });
+    this.schedule();
+  }
+
+  letGo(jobs: readonly Pick<HeldJob, 'jobId' | 'leaseToken'>[]): void {
+    for (const job of jobs) if (this.jobs.get(job.jobId)?.leaseToken === job.leaseToken) this.jobs.delete(job.jobId);
+  }
+
+  sign(jobId: string, leaseToken: string, sign: Sign): void {
+    const held = this.jobs.get(jobId);
+    if (held?.leaseToken !== leaseToken) return;
+    held.logs.addAll(sign.logs ?? []);
+    if (sign.checkpoint !== undefined || (sign.progress !== undefined && !held.hasProgressed)) this.wantsEarlyBeat = true;
+    if (sign.progress !== undefined) Object.assign(held, { progress: sign.progress, hasProgressed: true });
+    if (sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
+    this.schedule();
+  }
+
+  /** Takes back what was not sent, once the beat in flight is over; the lease itself is still kept. */
+  async withdraw(jobId: string, leaseToken: string): Promise<Sign> {
+    await this.beating;
+    const held = this.jobs.get(jobId);
+    if (held?.leaseToken !== leaseToken) return {};
+    return takeSign(held);
+  }
+
+  /** Beats every 5 s though there is no job, so that the coordinator's directives are heard. */
+  setIdleBeat(isOn: boolean): void {
+    this.beatsWhenIdle = isOn;
+    this.schedule();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+  }
+
+  private schedule(): void {
+    clearTimeout(this.timer);
+    if (this.isClosed || this.beating !== null) return;
+    const dueAtMs = Math.min(this.nextBeatAtMs(), this.nextEndAtMs());
+    if (dueAtMs === Infinity) return;
+    this.timer = setTimeout(() => this.wake(), Math.max(0, dueAtMs - monotonicMs()));
+  }
+
+  private nextBeatAtMs(): number {
+    let dueAtMs = this.beatsWhenIdle ? this.lastBeatAtMs + IDLE_BEAT_MS : Infinity;
+    if (this.wantsEarlyBeat && this.jobs.size > 0) dueAtMs = Math.min(dueAtMs, this.lastBeatAtMs + EARLY_BEAT_MS);
+    for (const held of this.jobs.values()) dueAtMs = Math.min(dueAtMs, this.beatDueAtMs(held));
+    return Math.max(dueAtMs, this.notBeforeMs);
+  }
+
+  private beatDueAtMs(held: Held): number {
+    if (held.isUnconfirmed) return -Infinity;
+    const renewedAtMs = held.leaseEndsAtMs - held.leaseMs;
+    return renewedAtMs + Math.min(this.heartbeatMs ?? held.leaseMs / 3, held.leaseMs / 2);
+  }
+
+  private nextEndAtMs(): number {
+    let endAtMs = Infinity;
+    for (const held of this.jobs.values()) endAtMs = Math.min(endAtMs, held.leaseEndsAtMs);
+    return endAtMs;
+  }
+
+  private wake(): void {
+    this.dropEnded();
+    if (this.nextBeatAtMs() > monotonicMs()) return this.schedule();
+    this.beating = this.beat().finally(() => {
+      this.beating = null;
+      this.dropEnded();
+      this.schedule();
+    });
+  }
+
+  private dropEnded(): void {
+    const nowMs = monotonicMs();
+    const ended = [...this.jobs.values()].filter((held) => nowMs >= held.leaseEndsAtMs);
+    if (ended.length > 0) this.lose(ended.map((held) => ({ held, code: 'lease_expired' })));
+  }
+
+  private async beat(): Promise<void> {
+    const sentAtMs = monotonicMs();
+    this.lastBeatAtMs = sentAtMs;
+    this.wantsEarlyBeat = false;
+    const loads = this.pack(sentAtMs);
+    if (loads.length === 0 && !this.beatsWhenIdle) return;
+    const shortestLeaseMs = Math.min(30_000, ...loads.map(({ held }) => held.leaseMs));
+    try {
+      const limits = { timeoutMs: Math.min(10_000, shortestLeaseMs / 4), budgetMs: shortestLeaseMs / 3 };
+      this.apply(loads, await this.options.send({ runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) }, limits), sentAtMs);
+      this.notBeforeMs = -Infinity;
+    } catch (error) {
+      this.recover(loads, error);
+    }
+  }
+
+  /** Those whose beat is due or near; all others would only make the coordinator write more. */
+  private pack(nowMs: number): Load[] {
+    const loads: Load[] = [];
+    let length = 0;
+    for (const held of this.jobs.values()) {
+      if (loads.length === JOBS_PER_BEAT || length > BEAT_LENGTH) break;
+      const isNear = this.beatDueAtMs(held) - nowMs < held.leaseMs / 6;
+      if (!isNear && held.progress === undefined && held.checkpoint === undefined && held.logs.isEmpty) continue;
+      const sign = takeSign(held);
+      length += 200 + JSON.stringify(sign).length;
+      loads.push({ held, sign });
+    }
+    return loads;
+  }
+
+  private apply(loads: readonly Load[], reply: HeartbeatsReply, sentAtMs: number): void {
+    const answers = new Map(reply.jobs.map((answer) => [answer.jobId, answer]));
+    const lost: { held: Held; code: string }[] = [];
+    const confirmed: string[] = [];
+    for (const { held, sign } of loads) {
+      const answer = answers.get(held.jobId);
+      if (answer !== undefined && 'leaseExpiresAt' in answer) {
+        held.leaseEndsAtMs = sentAtMs + held.leaseMs;
+        if (held.isUnconfirmed) confirmed.push(held.leaseToken);
+        held.isUnconfirmed = false;
+      } else if (answer !== undefined && FINAL_CODES.has(answer.code)) {
+        lost.push({ held, code: answer.code });
+      } else if (answer !== undefined && REFUSED_SIGNS.has(answer.code)) {
+        this.notice('warn', 'the coordinator refused progress, logs or a checkpoint; they are dropped', { jobId: held.jobId, code: answer.code });
+      } else {
+        returnSign(held, sign);
+        this.notBeforeMs = sentAtMs + RETRY_BEAT_MS;
+      }
+    }
+    if (confirmed.length > 0) this.emit({ kind: 'confirmed', leaseTokens: confirmed });
+    this.lose(lost);
+    this.direct(reply.directives ?? {});
+  }
+
+  /** No answer: unknown. A refusal of the whole beat: the leases matter more than what was said, which is dropped. */
+  private recover(loads: readonly Load[], error: unknown): void {
+    const status = error instanceof BatonError ? error.status : 0;
+    const wasRefused = status === 400 || status === 413;
+    if (!wasRefused) for (const { held, sign } of loads) returnSign(held, sign);
+    this.notBeforeMs = monotonicMs() + RETRY_BEAT_MS * Math.random();
+    const message = wasRefused ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped' : 'a heartbeat got no answer; the leases stand until their clocks end';
+    this.notice('warn', message, { error: error instanceof Error ? error.message : String(error), jobs: loads.length });
+  }
+
+  private lose(lost: readonly { held: Held; code: string }[]): void {
+    const current = lost.filter(({ held }) => this.jobs.get(held.jobId) === held);
+    for (const { held } of current) this.jobs.delete(held.jobId);
+    if (current.length === 0) return;
+    this.emit({ kind: 'lost', jobs: current.map(({ held, code }) => ({ leaseToken: held.leaseToken, code })) });
+  }
+
+  private direct(directives: Directives): void {
+    this.heartbeatMs = directives.heartbeatMs;
+    const text = JSON.stringify(directives);
+    if (text === this.lastDirectives && !this.beatsWhenIdle) return;
+    this.lastDirectives = text;
+    this.emit({ kind: 'directives', directives });
+  }
+
+  private emit(event: KeeperEvent): void {
+    if (!this.isClosed) this.options.emit(event);
+  }
+
+  private notice(level: LogLevel, message: string, fields: Record<string, unknown>): void {
+    this.emit({ kind: 'notice', level, message, fields });
+  }
+}
+
+function takeSign(held: Held): Sign {
+  const sign: Sign = {};
+  if (held.progress !== undefined) sign.progress = held.progress;
+  if (held.checkpoint !== undefined) sign.checkpoint = held.checkpoint;
+  if (!held.logs.isEmpty) sign.logs = held.logs.takeAll();
+  delete held.progress;
+  delete held.checkpoint;
+  return sign;
+}
+
+function returnSign(held: Held, sign: Sign): void {
+  if (held.progress === undefined && sign.progress !== undefined) held.progress = sign.progress;
+  if (held.checkpoint === undefined && sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
+  held.logs.putBack(sign.logs ?? []);
+}
+
+function entryOf({ held, sign }: Load, nowMs: number): HeartbeatsInput['jobs'][number] {
+  const { logs, ...latest } = sign;
+  return { jobId: held.jobId, leaseToken: held.leaseToken, ...latest, ...(logs && { logs: sentLines(logs, nowMs) }) };
+}

@@ -1,0 +1,60 @@
+import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
+import { monotonicMs } from './clock';
+
+export interface AttemptMetrics {
+  durationMs: number;
+  /**
+   * CPU time of the whole process while the attempt ran: honest when it ran alone, its upper bound when others ran
+   * beside it, since JavaScript cannot tell whose turn of the event loop was whose.
+   */
+  cpuMs: number;
+  /** The process's largest resident set seen while the attempt ran. */
+  memoryPeakBytes: number;
+}
+
+const RESOLUTION_MS = 20;
+const SAMPLE_MS = 1000;
+
+/** Samples the process once a second: how late its event loop is, and how much memory it holds. Keeps the process alive. */
+export class ProcessMeter {
+  private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  private readonly running = new Set<{ peakBytes: number }>();
+  private timer: NodeJS.Timeout | undefined;
+  private residentBytes = process.memoryUsage.rss();
+
+  start(onSample: (lagMs: number) => void): void {
+    this.delays.enable();
+    this.timer = setInterval(() => onSample(this.sample()), SAMPLE_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.delays.disable();
+  }
+
+  /** Starts measuring an attempt; the function it returns ends that and says what was seen. */
+  measure(): () => AttemptMetrics {
+    const startedAtMs = monotonicMs();
+    const cpuBefore = process.cpuUsage();
+    const seen = { peakBytes: this.residentBytes };
+    this.running.add(seen);
+    return () => {
+      this.running.delete(seen);
+      const cpu = process.cpuUsage(cpuBefore);
+      const durationMs = monotonicMs() - startedAtMs;
+      return { durationMs: rounded(durationMs), cpuMs: rounded((cpu.user + cpu.system) / 1000), memoryPeakBytes: seen.peakBytes };
+    };
+  }
+
+  private sample(): number {
+    this.residentBytes = process.memoryUsage.rss();
+    for (const seen of this.running) seen.peakBytes = Math.max(seen.peakBytes, this.residentBytes);
+    const meanMs = this.delays.mean / 1e6;
+    this.delays.reset();
+    return Number.isFinite(meanMs) ? Math.max(0, meanMs - RESOLUTION_MS) : 0;
+  }
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

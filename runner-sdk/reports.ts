@@ -1,0 +1,189 @@
+import { retryDelayMs } from './backoff';
+import type { ClaimInFlight } from './claims';
+import { monotonicMs } from './clock';
+import { BatonError } from './errors';
+import type { Transport } from './http';
+import type { Logger } from './logger';
+import type { ClaimedJob, CompletionsInput, CompletionsReply, Directives } from './protocol';
+
+export type Completion = CompletionsInput['completions'][number];
+
+export interface Report {
+  completion: Completion;
+  attempt: number;
+  /** When the attempt's deadline is over for certain: no answer could be good any more. */
+  giveUpAtMs: number;
+}
+
+interface Entry extends Report {
+  json: string;
+  failures: number;
+  /** The poorer report that is sent when the full one was refused. */
+  isFallback: boolean;
+}
+
+export interface ReportsOptions {
+  transport: Transport;
+  logger: Logger;
+  /** The claim that rides on the next reports, if slots are free. */
+  prepareClaim: () => ClaimInFlight | null;
+  finishClaim: (claim: ClaimInFlight, jobs: ClaimedJob[]) => void;
+  onDirectives: (directives: Directives) => void;
+  /** These reports have had their last word, whatever it was. */
+  onDone: (leases: { jobId: string; leaseToken: string }[]) => void;
+  /** Nothing is under way any more. */
+  onIdle: () => void;
+}
+
+const REPORTS_PER_CALL = 1000;
+const CALL_LENGTH = 1_000_000;
+const TRY_AGAIN = new Set(['unavailable', 'internal', 'rate_limited']);
+const REFUSED = new Set(['validation_failed', 'payload_too_large']);
+
+type Verdict = CompletionsReply['results'][number];
+
+/**
+ * Reports how attempts ended, in natural batches: what ends while a call is in flight goes into the next one, and the
+ * freed slots are claimed in the same round trip. Each report is judged alone, and sent again until an answer comes or
+ * its deadline is over.
+ */
+export class Reports {
+  private waiting: Entry[] = [];
+  private readonly outstanding = new Set<Entry>();
+  private readonly control = new AbortController();
+  private isSending = false;
+  private whenEmpty: (() => void)[] = [];
+
+  constructor(private readonly options: ReportsOptions) {}
+
+  /** `true` while a call is in flight or about to be. */
+  get isBusy(): boolean {
+    return this.isSending;
+  }
+
+  push(report: Report): void {
+    this.enqueue({ ...report, json: JSON.stringify(report.completion), failures: 0, isFallback: false });
+  }
+
+  /** Resolved when every report has had its last word. */
+  async flushed(): Promise<void> {
+    if (this.outstanding.size === 0 && !this.isSending) return;
+    await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
+  }
+
+  /** Gives up what is not reported yet. */
+  stop(): void {
+    this.control.abort(new Error('the runner stopped before the report was answered'));
+  }
+
+  private enqueue(entry: Entry): void {
+    this.outstanding.add(entry);
+    this.waiting.push(entry);
+    if (this.isSending) return;
+    this.isSending = true;
+    // All handlers that end in this turn of the event loop travel together.
+    setImmediate(() => void this.pump());
+  }
+
+  private async pump(): Promise<void> {
+    while (this.waiting.length > 0) await this.send(this.takeBatch(), this.options.prepareClaim());
+    this.isSending = false;
+    this.options.onIdle();
+    if (this.outstanding.size === 0) for (const resolve of this.whenEmpty.splice(0)) resolve();
+  }
+
+  private takeBatch(): Entry[] {
+    let count = 0;
+    let length = 0;
+    for (const { json } of this.waiting) {
+      length += Buffer.byteLength(json);
+      if (count > 0 && (count === REPORTS_PER_CALL || length > CALL_LENGTH)) break;
+      count += 1;
+    }
+    return this.waiting.splice(0, count);
+  }
+
+  private async send(batch: Entry[], claim: ClaimInFlight | null): Promise<void> {
+    const json = `{"completions":[${batch.map((entry) => entry.json).join(',')}]${claim === null ? '' : `,"claim":${JSON.stringify(claim.body)}`}}`;
+    const budgetMs = Math.max(0, ...batch.map((entry) => entry.giveUpAtMs)) - monotonicMs();
+    let reply: CompletionsReply;
+    try {
+      const request = { method: 'POST', path: '/jobs/complete', json, budgetMs: Math.max(0, budgetMs), signal: this.control.signal } as const;
+      reply = (await this.options.transport.call<CompletionsReply>({ ...request, onRetry: (failure, failures) => this.warn(failure, failures, batch) })).body;
+    } catch (error) {
+      if (claim !== null) this.options.finishClaim(claim, []);
+      return this.afterRefusal(batch, claim !== null, error);
+    }
+    if (claim !== null) this.options.finishClaim(claim, reply.jobs ?? []);
+    this.options.onDirectives(reply.directives ?? {});
+    const verdicts = new Map(reply.results.map((verdict) => [verdict.jobId, verdict]));
+    this.close(batch.filter((entry) => this.judge(entry, verdicts.get(entry.completion.jobId))));
+  }
+
+  private warn(failure: BatonError, failures: number, batch: readonly Entry[]): void {
+    if (failures !== 1) return;
+    this.options.logger.warn('no answer to a report; it is sent again until its deadline', { error: failure.message, reports: batch.length });
+  }
+
+  /** The call as a whole was refused: find out which part is to blame, or give up. */
+  private async afterRefusal(batch: Entry[], hadClaim: boolean, error: unknown): Promise<void> {
+    const wasRefused = error instanceof BatonError && (error.status === 400 || error.status === 413);
+    const [first] = batch;
+    if (!wasRefused || first === undefined) {
+      this.logGivenUp(batch, error instanceof Error ? error.message : String(error));
+      return this.close(batch);
+    }
+    if (hadClaim) return this.send(batch, null);
+    if (batch.length === 1) return this.close(this.replace(first, error.code, error.detail) ? [] : batch);
+    const half = Math.ceil(batch.length / 2);
+    await this.send(batch.slice(0, half), null);
+    await this.send(batch.slice(half), null);
+  }
+
+  /** `true` when this was the report's last word; else it stands in the queue again. */
+  private judge(entry: Entry, verdict: Verdict | undefined): boolean {
+    if (verdict !== undefined && 'status' in verdict) return true;
+    if (verdict === undefined || TRY_AGAIN.has(verdict.code)) return !this.putOff(entry);
+    if (REFUSED.has(verdict.code)) return !this.replace(entry, verdict.code, verdict.detail);
+    this.options.logger.warn('a report came too late or was not allowed; it is dropped', { ...named(entry), code: verdict.code });
+    return true;
+  }
+
+  /** `false` when there is no time left for another try. */
+  private putOff(entry: Entry): boolean {
+    const waitMs = retryDelayMs(entry.failures + 1, null);
+    if (this.control.signal.aborted || monotonicMs() + waitMs > entry.giveUpAtMs) {
+      this.logGivenUp([entry], 'the coordinator could not take it before its deadline');
+      return false;
+    }
+    setTimeout(() => this.enqueue(entry), waitMs);
+    entry.failures += 1;
+    return true;
+  }
+
+  /** A result that is refused must still end the attempt: a plain failure, not to be tried again, takes its place once. */
+  private replace(entry: Entry, code: string, detail: string): boolean {
+    this.options.logger.error('the coordinator refused a report', { ...named(entry), code, detail });
+    if (entry.isFallback) return false;
+    const { jobId, leaseToken, outcome, metrics, error } = entry.completion;
+    const refused = { message: `the coordinator refused the result: ${detail}`, code: 'result_refused', retryable: false };
+    const plain = { message: String(error?.message ?? '').slice(0, 1000), code: 'report_refused', retryable: error?.retryable ?? true };
+    const completion: Completion = { jobId, leaseToken, outcome: 'failed', error: outcome === 'completed' ? refused : plain, ...(metrics && { metrics }) };
+    this.outstanding.delete(entry);
+    this.enqueue({ ...entry, completion, json: JSON.stringify(completion), isFallback: true });
+    return true;
+  }
+
+  private logGivenUp(batch: readonly Entry[], error: string): void {
+    for (const entry of batch) this.options.logger.error('a report is given up; the coordinator will count the attempt as timed out', { ...named(entry), error });
+  }
+
+  private close(entries: readonly Entry[]): void {
+    for (const entry of entries) this.outstanding.delete(entry);
+    this.options.onDone(entries.map(({ completion }) => ({ jobId: completion.jobId, leaseToken: completion.leaseToken })));
+  }
+}
+
+function named(entry: Entry): Record<string, unknown> {
+  return { jobId: entry.completion.jobId, attempt: entry.attempt, outcome: entry.completion.outcome };
+}

@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { z } from 'zod';
+import type { Handler, Work } from './attempt';
+import { within } from './backoff';
+import { Claims } from './claims';
+import { monotonicMs } from './clock';
+import { connectionOf, type Connection, type ConnectionOptions } from './config';
+import { fieldErrorsOf, type JobDefinition } from './define-job';
+import { ConfigurationError } from './errors';
+import { Heartbeats } from './heartbeats';
+import { Transport } from './http';
+import { InHand } from './in-hand';
+import type { KeeperEvent } from './lease-keeper';
+import { stderrLogger, withFields, type Logger } from './logger';
+import { ProcessMeter } from './process-meter';
+import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
+import { Reports } from './reports';
+import { SlotPool, type Concurrency } from './slot-pool';
+import { SDK_VERSION } from './version';
+
+export interface RunnerOptions extends ConnectionOptions {
+  /** How many jobs run at once: a fixed number, or between `min` and `max` as work and event loop allow. Default 1 to 10. */
+  concurrency?: Concurrency;
+  /** What this runner has, for jobs that require it: `{ region: 'eu', gpu: true }`. */
+  labels?: Labels;
+  /** Default: all queues. */
+  queues?: string[];
+  /** Begins the runner's id. Default: the host's name. */
+  name?: string;
+  /** Shown in the list of runners. Default: the SDK's version. */
+  version?: string;
+  /** How long a job stays leased without a heartbeat. Default 30 s. */
+  leaseMs?: number;
+  /** How long a claim waits for work. Default 25 s. */
+  waitMs?: number;
+  /** How long `stop` lets handlers finish before it aborts them and gives their jobs back. Default 20 s. */
+  graceMs?: number;
+  /** How long a handler may still run after its signal was aborted, before the attempt ends without it. Default 5 s. */
+  abortGraceMs?: number;
+  /** `false`: SIGTERM and SIGINT are left alone. Default: they stop the runner and then end the process. */
+  signals?: boolean;
+  /** Default: JSON lines on stderr, of level info and above. */
+  logger?: Logger;
+}
+
+const FLUSH_MS = 5000;
+
+/**
+ * Claims jobs, runs their handlers, and reports how they ended.
+ *
+ * ```ts
+ * const runner = new Runner({ concurrency: { min: 1, max: 20 } });
+ * runner.handle(syncMovie, async ({ movieId }, job) => { … return movie; });
+ * await runner.start();
+ * ```
+ */
+export class Runner {
+  /** Unique to this object: name, process id and some random characters. */
+  readonly id: string;
+  private readonly connection: Connection;
+  private readonly logger: Logger;
+  private readonly work = new Map<string, Work>();
+  private readonly pool: SlotPool;
+  private readonly meter = new ProcessMeter();
+  private readonly transport: Transport;
+  private readonly heartbeats: Heartbeats;
+  private readonly reports: Reports;
+  private readonly claims: Claims;
+  private readonly inHand: InHand;
+  private readonly onSignal = (signal: NodeJS.Signals) => this.stopForSignal(signal);
+  private state: 'new' | 'running' | 'stopping' = 'new';
+  private stopped: Promise<void> | null = null;
+  private isDraining = false;
+
+  /** Throws `ConfigurationError` when something is missing or out of range. */
+  constructor(private readonly options: RunnerOptions = {}) {
+    this.connection = connectionOf(options);
+    this.id = `${(options.name ?? hostname()).slice(0, 150)}.${process.pid}.${randomBytes(4).toString('hex')}`;
+    this.logger = withFields(options.logger ?? stderrLogger, { runnerId: this.id });
+    this.pool = new SlotPool(options.concurrency);
+    this.transport = new Transport(this.connection);
+    this.heartbeats = new Heartbeats(this.id, this.connection, (event) => this.onKeeperEvent(event));
+    this.reports = this.makeReports();
+    this.claims = this.makeClaims();
+    this.inHand = this.makeInHand();
+  }
+
+  /** How many jobs run now, and how many may. */
+  get slots(): { busy: number; size: number } {
+    return { busy: this.pool.busy, size: this.pool.size };
+  }
+
+  /** Registers the handler of a kind of job. What it returns is the job's result; what it throws is its failure. */
+  handle<Arguments extends z.ZodType, Result extends z.ZodType>(
+    definition: JobDefinition<Arguments, Result>,
+    handler: Handler<z.output<Arguments>, z.input<Result>>,
+  ): this;
+  handle(type: string, handler: Handler): this;
+  handle(target: string | JobDefinition, handler: Handler<never>): this {
+    const definition = typeof target === 'string' ? { type: target } : target;
+    if (this.work.has(definition.type)) throw new ConfigurationError(`there is a handler for ${definition.type} already; a type has one handler in a runner`);
+    // The definition checks the arguments before the handler is called.
+    this.work.set(definition.type, { definition, handler: handler as Handler });
+    return this;
+  }
+
+  /** Starts claiming and returns. Throws `ConfigurationError` when the runner cannot work as it is set up. */
+  async start(): Promise<void> {
+    if (this.state !== 'new') throw new ConfigurationError('this runner was started already; make a new one to start again');
+    this.assertClaimable();
+    this.state = 'running';
+    this.heartbeats.open();
+    this.meter.start((lagMs) => {
+      this.pool.tick(lagMs, monotonicMs());
+      this.claims.wake();
+    });
+    if (this.options.signals !== false) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal);
+    this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
+    this.claims.wake();
+  }
+
+  /**
+   * Stops claiming at once, lets handlers finish within `graceMs`, then aborts them and gives their jobs back, sends
+   * what is left to report, and closes. Ends in bounded time though the coordinator may not answer. Called again, it
+   * returns the same promise.
+   */
+  stop({ graceMs = this.options.graceMs ?? 20_000 }: { graceMs?: number } = {}): Promise<void> {
+    this.stopped ??= this.shutDown(graceMs);
+    return this.stopped;
+  }
+
+  private async shutDown(graceMs: number): Promise<void> {
+    const wasRunning = this.state === 'running';
+    this.state = 'stopping';
+    if (wasRunning) {
+      this.logger.info('runner stopping: no more claims', { busy: this.pool.busy, graceMs });
+      await Promise.all([this.claims.stop(), this.inHand.stop(graceMs)]);
+      await within(FLUSH_MS, this.reports.flushed());
+      this.reports.stop();
+      // What a last report's claim or a late grant still brought is on its way back.
+      await within(FLUSH_MS, this.inHand.allEnded());
+      this.meter.stop();
+      await this.heartbeats.close();
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, this.onSignal);
+    await this.transport.close();
+    if (wasRunning) this.logger.info('runner stopped');
+  }
+
+  private stopForSignal(signal: NodeJS.Signals): void {
+    if (this.stopped !== null) {
+      this.logger.warn('told to stop again: ending at once', { signal });
+      process.exit(1);
+    }
+    void this.stop().finally(() => process.exit(0));
+  }
+
+  private onKeeperEvent(event: KeeperEvent): void {
+    switch (event.kind) {
+      case 'lost':
+        return event.jobs.forEach(({ leaseToken, code }) => this.inHand.lose(leaseToken, code));
+      case 'confirmed':
+        return event.leaseTokens.forEach((leaseToken) => this.inHand.confirm(leaseToken));
+      case 'directives':
+        return this.follow(event.directives);
+      case 'notice':
+        return this.logger[event.level](event.message, event.fields);
+    }
+  }
+
+  /** `drain`: no more claims, and a slow heartbeat to hear when that is over. */
+  private follow(directives: Directives): void {
+    const shouldDrain = directives.drain === true;
+    if (shouldDrain === this.isDraining || this.state !== 'running') return;
+    this.isDraining = shouldDrain;
+    this.logger.info(shouldDrain ? 'told to drain: no more claims until told otherwise' : 'no longer told to drain: claiming again');
+    this.heartbeats.setIdleBeat(shouldDrain);
+    this.claims.setPaused(shouldDrain);
+  }
+
+  private claimBody(): Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'> {
+    const { queues, labels, leaseMs, version } = this.options;
+    return {
+      ...{ runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION },
+      ...{ ...(queues && { queues }), ...(labels && { labels }), ...(leaseMs !== undefined && { leaseMs }) },
+    };
+  }
+
+  private assertClaimable(): void {
+    if (this.work.size === 0) throw new ConfigurationError('this runner has no handlers: call runner.handle(definition, handler) before start');
+    const checked = claimSchema.safeParse({ ...this.claimBody(), waitMs: this.options.waitMs });
+    if (checked.success) return;
+    throw new ConfigurationError(`the runner is set up wrongly: ${fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`).join('; ')}`);
+  }
+
+  private makeReports(): Reports {
+    return new Reports({
+      transport: this.transport,
+      logger: this.logger,
+      prepareClaim: () => this.claims.prepare(),
+      finishClaim: (claim, jobs) => this.claims.finish(claim, jobs),
+      onDirectives: (directives) => this.follow(directives),
+      onDone: (leases) => this.heartbeats.letGo(leases),
+      onIdle: () => this.claims.wake(),
+    });
+  }
+
+  private makeClaims(): Claims {
+    return new Claims({
+      transport: this.transport,
+      pool: this.pool,
+      logger: this.logger,
+      waitMs: this.options.waitMs ?? 25_000,
+      claim: () => this.claimBody(),
+      isReporting: () => this.reports.isBusy,
+      accept: (jobs, sentAtMs) => this.inHand.accept(jobs, sentAtMs),
+      onDirectives: (directives) => this.follow(directives),
+    });
+  }
+
+  private makeInHand(): InHand {
+    const { transport, heartbeats, reports, pool, meter, logger, work } = this;
+    return new InHand({ transport, heartbeats, reports, pool, meter, logger, work, abortGraceMs: this.options.abortGraceMs ?? 5000, onFree: () => this.claims.wake() });
+  }
+}
