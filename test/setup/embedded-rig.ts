@@ -56,13 +56,18 @@ export class Rig {
   /** A process that holds the database. Rejects with what it wrote to stderr when it ends instead. */
   async hold(dataDir: string, options: { program?: string[]; uid?: number; gid?: number } = {}): Promise<Holder> {
     const { program = PROGRAM, ...account } = options;
-    const child = spawn(process.execPath, [...program, dataDir, this.systemDir], { ...account, cwd: ROOT, detached: true });
-    this.children.push(child);
+    const child = this.keep(spawn(process.execPath, [...program, dataDir, this.systemDir], { ...account, cwd: ROOT, detached: true }));
     let fault = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (fault += text));
     const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), once(child, 'close')])) as [unknown];
     if (typeof line !== 'string') throw new Error(fault);
     return { child, ...(JSON.parse(line) as { url: string; adopted: boolean }) };
+  }
+
+  /** Has the process ended with the test. */
+  keep<T extends ChildProcess>(child: T): T {
+    this.children.push(child);
+    return child;
   }
 
   async cleanUp(): Promise<void> {

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -98,8 +98,10 @@ describe('a lock file', () => {
     const lockFile = join(dataDir, 'postgres', 'postmaster.pid');
     const text = readFileSync(lockFile, 'utf8');
     await first.stop();
-    // This process belongs to another program, as after a reboot.
-    writeFileSync(lockFile, text.replace(/^\d+/, String(process.ppid)));
+    // Another program of the server's own user, as after a reboot.
+    const { uid, gid } = statSync(join(dataDir, 'postgres'));
+    const stranger = rig.keep(spawn(process.execPath, ['--eval', 'setInterval(() => 0, 1000)'], { uid, gid, cwd: '/' }));
+    writeFileSync(lockFile, text.replace(/^\d+/, String(stranger.pid)));
 
     const next = await rig.start(dataDir);
     expect(next.adopted).toBe(false);
