@@ -1,4 +1,4 @@
-import { Runner, stderrLogger } from '@baton/runner-sdk';
+import { ConfigurationError, Runner, stderrLogger } from '@baton/runner-sdk';
 import { ConfigError, readConfig } from './config';
 import { batchQuoteProcess } from './quotes/job';
 import { quoteProcessor } from './quotes/process';
@@ -20,6 +20,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof ConfigError ? error.message : String(error)}\n`);
+  if (!(error instanceof ConfigError || error instanceof ConfigurationError)) throw error;
+  process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 });
