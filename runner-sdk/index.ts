@@ -1,1 +1,25 @@
+export type { Handler, JobContext } from './attempt';
+export { Client, type AttemptView, type ClientOptions, type CreateOptions, type Filter, type JobListPage, type LogLineView, type LogPage, type Page } from './client';
+export type { ConnectionOptions } from './config';
+export { defineJob, type JobDefaults, type JobDefinition, type JobDefinitionOptions, type JobOf } from './define-job';
+export {
+  AttemptAbortedError,
+  AttemptCancelledError,
+  AttemptTimeoutError,
+  BatonError,
+  ConfigurationError,
+  JobCancelledError,
+  JobFailedError,
+  LeaseLostError,
+  NonRetryableError,
+  RetryAfterError,
+  RunnerStoppingError,
+  SnoozeError,
+} from './errors';
+export type { Logger } from './logger';
+export type { ApiKeyPage, RunnerPage } from './operations';
 export * from './protocol';
+export { Runner, type RunnerOptions } from './runner';
+export type { Concurrency } from './slot-pool';
+export { SDK_VERSION } from './version';
+export type { WaitOptions } from './wait';

@@ -98,7 +98,7 @@ export class Runner {
   ): this;
   handle(type: string, handler: Handler): this;
   handle(target: string | JobDefinition, handler: Handler<never>): this {
-    const definition = typeof target === 'string' ? { type: target } : target;
+    const definition: JobDefinition = typeof target === 'string' ? { type: target, defaults: {} } : target;
     if (this.work.has(definition.type)) throw new ConfigurationError(`there is a handler for ${definition.type} already; a type has one handler in a runner`);
     // The definition checks the arguments before the handler is called.
     this.work.set(definition.type, { definition, handler: handler as Handler });

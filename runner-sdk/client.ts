@@ -1,0 +1,205 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { connectionOf, type ConnectionOptions } from './config';
+import { CreateQueue, itemRefusal, withKey } from './create-queue';
+import { assertArguments, type JobDefinition, type JobOf } from './define-job';
+import { BatonError } from './errors';
+import { Transport, type ApiRequest, type QueryValue } from './http';
+import { storable } from './json';
+import { Operations } from './operations';
+import { attemptList, bulkCount, jobFilter, jobList, logLine, logList, type CreatedJobs, type CreateJob, type EditJob, type Job, type LogLevel } from './protocol';
+import { waitForResult, type WaitOptions } from './wait';
+
+export interface ClientOptions extends ConnectionOptions {
+  /** How long one call may be tried again while the coordinator cannot be reached or is overloaded. Default 30 s. */
+  budgetMs?: number;
+}
+
+/** Everything of a create but its type and arguments; overrules the definition's defaults. */
+export interface CreateOptions extends Omit<CreateJob, 'type' | 'arguments'> {
+  /** Default: random. Give your own to make the create the same one also after your process was restarted. */
+  idempotencyKey?: string;
+  signal?: AbortSignal;
+}
+
+export type Filter = z.input<typeof jobFilter>;
+export type Page = { limit?: number; cursor?: string };
+export type JobListPage = z.infer<typeof jobList>;
+export type AttemptView = z.infer<typeof attemptList>['items'][number];
+export type LogLineView = z.infer<typeof logLine>;
+export type LogPage = z.infer<typeof logList>;
+
+/** Arguments may be left out where the definition allows that. */
+type CreateRest<Arguments extends z.ZodType> = undefined extends z.input<Arguments>
+  ? [args?: z.input<Arguments>, options?: CreateOptions]
+  : [args: z.input<Arguments>, options?: CreateOptions];
+
+/**
+ * Submits jobs, follows them, and runs the coordinator. Every call is tried again, with jittered backoff, on 429, 5xx
+ * and broken sockets, at the next URL when one is gone; every refusal is a `BatonError`.
+ */
+export class Client extends Operations {
+  private readonly queue: CreateQueue;
+
+  /** Throws `ConfigurationError` when URL or key are missing or wrong. */
+  constructor(options: ClientOptions = {}) {
+    super(new Transport(connectionOf(options)), options.budgetMs ?? 30_000);
+    this.queue = new CreateQueue(this.transport, this.budgetMs);
+  }
+
+  /**
+   * Creates a job. Arguments that do not fit the definition throw `BatonError` `invalid_arguments` before anything is
+   * sent. Calls made while one is in flight travel together; each is accepted or refused alone.
+   */
+  create<Arguments extends z.ZodType, Result extends z.ZodType>(
+    definition: JobDefinition<Arguments, Result>,
+    ...rest: CreateRest<Arguments>
+  ): Promise<JobOf<Arguments, Result>>;
+  create(type: string, args?: unknown, options?: CreateOptions): Promise<Job>;
+  async create(target: string | JobDefinition, args?: unknown, options: CreateOptions = {}): Promise<Job> {
+    const definition = definitionOf(target);
+    await assertArguments(definition, args);
+    const { idempotencyKey, signal, ...fields } = options;
+    const job = await this.queue.add({ json: creationJson(definition, args, fields), ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) });
+    return remembered(job, definition);
+  }
+
+  /**
+   * Creates a job for each of the arguments (1 to 1000), all or none; with `atomic: false` each is judged alone, and
+   * the answer holds a `BatonError` in the place of each that was refused. The options go for all of them.
+   */
+  createMany<Arguments extends z.ZodType, Result extends z.ZodType>(
+    definition: JobDefinition<Arguments, Result>,
+    list: readonly z.input<Arguments>[],
+    options?: Omit<CreateOptions, 'idempotencyKey'> & { atomic?: true },
+  ): Promise<JobOf<Arguments, Result>[]>;
+  createMany<Arguments extends z.ZodType, Result extends z.ZodType>(
+    definition: JobDefinition<Arguments, Result>,
+    list: readonly z.input<Arguments>[],
+    options: Omit<CreateOptions, 'idempotencyKey'> & { atomic: boolean },
+  ): Promise<(JobOf<Arguments, Result> | BatonError)[]>;
+  async createMany(
+    definition: JobDefinition,
+    list: readonly unknown[],
+    { atomic = true, signal, ...fields }: Omit<CreateOptions, 'idempotencyKey'> & { atomic?: boolean } = {},
+  ): Promise<(Job | BatonError)[]> {
+    for (const args of list) await assertArguments(definition, args);
+    const jobs = list.map((args) => withKey(creationJson(definition, args, fields), randomUUID()));
+    const json = `{"atomic":${atomic},"jobs":[${jobs.join(',')}]}`;
+    const reply = await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, ...(signal && { signal }) });
+    return reply.jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
+  }
+
+  /** Throws `BatonError` `not_found`. */
+  async get(id: string): Promise<Job> {
+    return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}` });
+  }
+
+  /** One page of jobs, newest first. */
+  async list(filter: Filter & Page = {}): Promise<JobListPage> {
+    return this.send({ method: 'GET', path: '/jobs', query: queryOf(filter) });
+  }
+
+  /** All jobs that match, page after page: `for await (const job of client.listAll({ status: 'failed' }))`. */
+  async *listAll(filter: Filter & Pick<Page, 'limit'> = {}): AsyncGenerator<Job, void, undefined> {
+    let cursor: string | null = null;
+    do {
+      const page: JobListPage = await this.list({ limit: 500, ...filter, ...(cursor !== null && { cursor }) });
+      yield* page.items;
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+  }
+
+  async attempts(id: string): Promise<AttemptView[]> {
+    return (await this.send<{ items: AttemptView[] }>({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/attempts` })).items;
+  }
+
+  /** One page of the job's log lines, oldest first; `after` continues from a line's `seq`. */
+  async logs(id: string, query: { after?: number; level?: LogLevel } & Page = {}): Promise<LogPage> {
+    return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/logs`, query });
+  }
+
+  /** Also one that runs: its handler's signal is aborted. A finished job: `BatonError` `state_conflict`. */
+  async cancel(id: string, reason?: string): Promise<Job> {
+    return this.verb(id, 'cancel', reason === undefined ? {} : { reason }, (job) => job.status === 'cancelled');
+  }
+
+  /** A failed or cancelled job again, from its first try. */
+  async retry(id: string): Promise<Job> {
+    return this.verb(id, 'retry', {}, (job) => job.status === 'pending' || job.status === 'running');
+  }
+
+  /** Moves a pending job's `runAt` to now. */
+  async runNow(id: string): Promise<Job> {
+    return this.verb(id, 'run-now', {}, (job) => job.status === 'running');
+  }
+
+  /** Changes a job that does not run yet. */
+  async edit(id: string, changes: EditJob): Promise<Job> {
+    return this.send({ method: 'PATCH', path: `/jobs/${encodeURIComponent(id)}`, body: changes });
+  }
+
+  /** Cancels all that match; returns how many. */
+  async cancelMany(filter: Filter): Promise<number> {
+    return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: '/jobs/cancel', body: { filter } })).count;
+  }
+
+  /** Retries all failed and cancelled jobs that match; returns how many. */
+  async retryMany(filter: Filter): Promise<number> {
+    return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: '/jobs/retry', body: { filter } })).count;
+  }
+
+  /**
+   * The job's result, once it has completed. Throws `JobFailedError`, `JobCancelledError`, and `BatonError`
+   * `wait_timeout` when `timeoutMs` is over first.
+   */
+  wait<Result extends z.ZodType = z.ZodUnknown>(job: string | JobOf<z.ZodType, Result>, options?: WaitOptions<Result>): Promise<z.output<Result>>;
+  async wait(job: string | Job, options: WaitOptions<z.ZodType> = {}): Promise<unknown> {
+    const definition = options.definition ?? (typeof job === 'string' ? undefined : definitions.get(job));
+    return waitForResult(this.transport, typeof job === 'string' ? job : job.id, { ...options, ...(definition && { definition }) }, this.budgetMs);
+  }
+
+  /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */
+  async close(): Promise<void> {
+    await this.transport.close();
+  }
+
+  /** A verb that refuses to be done twice: after a try whose answer was lost, its refusal may mean that it was done. */
+  private async verb(id: string, verb: string, body: object, isDone: (job: Job) => boolean): Promise<Job> {
+    let wasTried = false;
+    const request: ApiRequest = { method: 'POST', path: `/jobs/${encodeURIComponent(id)}/${verb}`, body, onRetry: () => (wasTried = true) };
+    try {
+      return await this.send(request);
+    } catch (error) {
+      if (!wasTried || !(error instanceof BatonError) || error.code !== 'state_conflict') throw error;
+      const job = await this.get(id);
+      if (isDone(job)) return job;
+      throw error;
+    }
+  }
+}
+
+/** Which definition a created job came from, so that `wait` can check and type its result. */
+const definitions = new WeakMap<object, JobDefinition>();
+
+function remembered(job: Job, definition: JobDefinition): Job {
+  definitions.set(job, definition);
+  return job;
+}
+
+function definitionOf(target: string | JobDefinition): JobDefinition {
+  return typeof target === 'string' ? { type: target, defaults: {} } : target;
+}
+
+/** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
+function creationJson(definition: JobDefinition, args: unknown, fields: object): string {
+  const stored = storable(args);
+  if (!stored.isStorable) {
+    throw new BatonError({ code: 'invalid_arguments', status: 0, detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}` });
+  }
+  return JSON.stringify({ ...definition.defaults, ...fields, type: definition.type, arguments: stored.json });
+}
+
+function queryOf({ arguments: contained, ...rest }: Filter & Page): Record<string, QueryValue> {
+  return { ...rest, ...(contained !== undefined && { arguments: JSON.stringify(contained) }) };
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { retryDelayMs } from './backoff';
+import { monotonicMs } from './clock';
+import { BatonError } from './errors';
+import type { Transport } from './http';
+import type { CreatedJobs, ErrorCode, ItemError, Job } from './protocol';
+
+export interface Creation {
+  /** The job without its idempotency key, as JSON text: a snapshot of what the caller gave. */
+  json: string;
+  /** Default: random, so that a create that is sent again never makes two jobs. */
+  idempotencyKey?: string;
+  signal?: AbortSignal;
+}
+
+interface Entry {
+  json: string;
+  idempotencyKey: string;
+  endsAtMs: number;
+  failures: number;
+  resolve: (job: Job) => void;
+  reject: (error: unknown) => void;
+}
+
+const JOBS_PER_CALL = 1000;
+const CALL_LENGTH = 1_000_000;
+const TRY_AGAIN = new Set<string>(['unavailable', 'internal', 'rate_limited']);
+
+/**
+ * Creates in natural batches: what is asked for while a call is in flight, or in one turn of the event loop, travels
+ * together in one bulk call that judges each job alone. One that is alone goes as `POST /jobs`.
+ */
+export class CreateQueue {
+  private waiting: Entry[] = [];
+  private isSending = false;
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly budgetMs: number,
+  ) {}
+
+  add({ json, idempotencyKey = randomUUID(), signal }: Creation): Promise<Job> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const entry: Entry = { json, idempotencyKey, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
+      if (signal !== undefined) this.heed(signal, entry);
+      this.enqueue(entry);
+    });
+  }
+
+  private heed(signal: AbortSignal, entry: Entry): void {
+    const stop = () => {
+      this.waiting = this.waiting.filter((other) => other !== entry);
+      reject(signal.reason);
+    };
+    const { resolve, reject } = entry;
+    signal.addEventListener('abort', stop, { once: true });
+    entry.resolve = (job) => (signal.removeEventListener('abort', stop), resolve(job));
+    entry.reject = (error) => (signal.removeEventListener('abort', stop), reject(error));
+  }
+
+  private enqueue(entry: Entry): void {
+    this.waiting.push(entry);
+    if (this.isSending) return;
+    this.isSending = true;
+    queueMicrotask(() => void this.pump());
+  }
+
+  private async pump(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const batch = this.takeBatch();
+      try {
+        const [first] = batch;
+        if (batch.length === 1 && first !== undefined) await this.sendOne(first);
+        else await this.sendMany(batch);
+      } catch (error) {
+        for (const entry of batch) entry.reject(error);
+      }
+    }
+    this.isSending = false;
+  }
+
+  private takeBatch(): Entry[] {
+    let count = 0;
+    let length = 0;
+    for (const { json } of this.waiting) {
+      length += Buffer.byteLength(json);
+      if (count > 0 && (count === JOBS_PER_CALL || length > CALL_LENGTH)) break;
+      count += 1;
+    }
+    return this.waiting.splice(0, count);
+  }
+
+  private async sendOne(entry: Entry): Promise<void> {
+    const headers = { 'idempotency-key': entry.idempotencyKey };
+    const budgetMs = Math.max(0, entry.endsAtMs - monotonicMs());
+    entry.resolve((await this.transport.call<Job>({ method: 'POST', path: '/jobs', json: entry.json, headers, budgetMs })).body);
+  }
+
+  private async sendMany(batch: readonly Entry[]): Promise<void> {
+    const jobs = batch.map(({ json, idempotencyKey }) => withKey(json, idempotencyKey));
+    const budgetMs = Math.max(0, ...batch.map((entry) => entry.endsAtMs - monotonicMs()));
+    const json = `{"atomic":false,"jobs":[${jobs.join(',')}]}`;
+    const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, budgetMs });
+    batch.forEach((entry, index) => this.judge(entry, reply.body.jobs[index]));
+  }
+
+  private judge(entry: Entry, answer: Job | ItemError | undefined): void {
+    if (answer !== undefined && !('code' in answer)) return entry.resolve(answer);
+    const error = answer ?? { code: 'internal' as const, detail: 'the answer to a bulk create held no word on this job' };
+    const waitMs = retryDelayMs(entry.failures + 1, null);
+    if (!TRY_AGAIN.has(error.code) || monotonicMs() + waitMs > entry.endsAtMs) return entry.reject(itemRefusal(error));
+    entry.failures += 1;
+    setTimeout(() => this.enqueue(entry), waitMs);
+  }
+}
+
+/** The job's JSON text with its key put in, without reading it again. */
+export function withKey(json: string, idempotencyKey: string): string {
+  return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}}`;
+}
+
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  validation_failed: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  state_conflict: 409,
+  idempotency_conflict: 409,
+  dependency_cycle: 400,
+  payload_too_large: 413,
+  rate_limited: 429,
+  unavailable: 503,
+};
+
+/** One item's refusal in a bulk answer, with the status it would have had alone. */
+export function itemRefusal(error: ItemError): BatonError {
+  return new BatonError({ ...error, status: STATUS_OF[error.code] ?? 500 });
+}
