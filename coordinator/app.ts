@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Config } from './config';
+import type { Context } from './context';
+import { KeyRing } from './domain/auth/keys';
+import { Events } from './domain/events/events';
+import { Hints } from './domain/events/hints';
+import { logEvents } from './domain/events/log-events';
+import { LaneCatalog } from './domain/jobs/lanes';
+import { Roster } from './domain/runners/roster';
+import { type Desk, openDesk, type Service } from './http/desk';
+import { createHttpServer } from './http/server';
+import { describeError, type Logger } from './logger';
+import { hearHints, hintsLoop } from './loops/hints';
+import type { Loop } from './loops/loop';
+import { rosterLoop } from './loops/roster';
+import { timeoutMonitor } from './loops/timeout-monitor';
+import { openDb } from './store/db';
+import { pendingMigrations } from './store/migrate';
+import { VERSION } from './version';
+
+/** One coordinator. */
+export interface App {
+  context: Context;
+  desk: Desk;
+  loops: { monitor: Loop; roster: Loop; hints: Loop };
+  server: Server;
+  /** Starts the loops and listens. Resolves with the port. */
+  start(): Promise<number>;
+  /**
+   * Answers what is parked, lets requests under way end, then stops loops and pools. Requests that take longer than
+   * `graceMs` are cut off.
+   */
+  stop(graceMs?: number): Promise<void>;
+}
+
+/** The composition root. Touches neither the environment nor the process, so that tests build it too. */
+export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'>, url: string, log: Logger): App {
+  const db = openDb(url, { poolSize: config.poolSize, onError: (error) => log.warn('a database connection broke', describeError(error)) });
+  const context: Context = {
+    db,
+    log,
+    events: new Events(),
+    hints: new Hints(randomUUID()),
+    lanes: new LaneCatalog(db),
+    roster: new Roster(db),
+    maxPayloadBytes: config.maxPayloadBytes,
+  };
+  logEvents(context.events, log);
+  const loops = { monitor: timeoutMonitor(context, config.monitorIntervalMs), roster: rosterLoop(context), hints: hintsLoop(context) };
+  const service: Service = {
+    version: VERSION,
+    startedAt: performance.now(),
+    isDraining: false,
+    monitorLagMs: () => loops.monitor.lagMs(),
+    pendingMigrations: onceEmpty(() => pendingMigrations(url)),
+  };
+  const desk = openDesk(context, new KeyRing(db), service);
+  context.hints.on('roster', () => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
+  const server = createHttpServer(desk);
+  let listener: ReturnType<typeof hearHints> | undefined;
+
+  return {
+    context,
+    desk,
+    loops,
+    server,
+    async start() {
+      const port = await listenOn(server, config);
+      listener = hearHints(context, url);
+      for (const loop of Object.values(loops)) loop.start();
+      return port;
+    },
+    async stop(graceMs = 5000) {
+      service.isDraining = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      desk.waits.close();
+      await desk.claims.close();
+      server.closeIdleConnections();
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearTimeout(cut);
+      await desk.claims.close();
+      await Promise.all(Object.values(loops).map((loop) => loop.stop()));
+      await context.roster.writeSeen().catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
+      await listener?.stop();
+      await db.close();
+    },
+  };
+}
+
+/** Migrations are not taken back, so once none was pending it is not asked again. */
+function onceEmpty(read: () => Promise<string[]>): () => Promise<string[]> {
+  let isCurrent = false;
+  return async () => {
+    if (isCurrent) return [];
+    const pending = await read();
+    isCurrent = pending.length === 0;
+    return pending;
+  };
+}
+
+function listenOn(server: Server, { port, host }: Pick<Config, 'port' | 'host'>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}

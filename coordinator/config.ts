@@ -1,0 +1,125 @@
+import { closest } from 'fastest-levenshtein';
+import { z } from 'zod';
+
+const port = z.coerce.number().int().min(0).max(65_535);
+
+/** Every setting, its default and its reason. `docs/configuration.md` is printed from this table. */
+const settings = {
+  PORT: port.default(3001).describe('The TCP port to listen on; 0 takes a free one.'),
+  HOST: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('The address to listen on. Default: 127.0.0.1 with the embedded database, else 0.0.0.0.'),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'must be a URL such as postgresql://user:password@host:5432/database' })
+    .optional()
+    .describe('The PostgreSQL database (14 or later). Default: an embedded PostgreSQL under BATON_DATA_DIR.'),
+  BATON_DATA_DIR: z.string().min(1).default('.baton').describe('Where the embedded database and its admin key are kept.'),
+  BATON_ADMIN_KEY: z
+    .string()
+    .min(20, 'must have at least 20 characters, such as the output of: openssl rand -base64 30')
+    .max(200)
+    .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII without spaces')
+    .optional()
+    .describe('A key of role admin, made at start. Default: with the embedded database one is made and kept in the data directory; else none.'),
+  LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('The least severe lines that are logged, as JSON on stdout.'),
+  BATON_MAX_PAYLOAD_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1024)
+    .max(1_048_576)
+    .default(262_144)
+    .describe("The most bytes that one job's arguments, or its result, may take as JSON."),
+  BATON_POOL_SIZE: z.coerce
+    .number()
+    .int()
+    .min(2)
+    .max(200)
+    .default(12)
+    .describe("Database connections, a third of them (at most 4) kept for runners' heartbeats and reports; one more listens. Lower it when many coordinators share a small database."),
+  BATON_MONITOR_INTERVAL_MS: z.coerce
+    .number()
+    .int()
+    .min(50)
+    .max(60_000)
+    .default(1000)
+    .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+};
+
+const schema = z.object(settings);
+type Settings = z.infer<typeof schema>;
+
+export interface Config {
+  port: number;
+  host: string;
+  /** Undefined: the embedded database. */
+  databaseUrl: string | undefined;
+  dataDir: string;
+  adminKey: string | undefined;
+  logLevel: Settings['LOG_LEVEL'];
+  maxPayloadBytes: number;
+  poolSize: number;
+  monitorIntervalMs: number;
+}
+
+/** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads the settings from environment variables. Unknown variables that begin with `BATON_` are refused, because a
+ * misspelt setting would silently be its default.
+ * @throws {ConfigError} on the first fault.
+ */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  refuseUnknown(env);
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = schema.safeParse(present);
+  if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
+  const read = parsed.data;
+  return {
+    port: read.PORT,
+    host: read.HOST ?? (read.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0'),
+    databaseUrl: read.DATABASE_URL,
+    dataDir: read.BATON_DATA_DIR,
+    adminKey: read.BATON_ADMIN_KEY,
+    logLevel: read.LOG_LEVEL,
+    maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
+    poolSize: read.BATON_POOL_SIZE,
+    monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+  };
+}
+
+/** Name, default and description of every setting, in the order of the table. */
+export function describeSettings(): { name: string; default: string; description: string }[] {
+  return Object.entries(settings).map(([name, setting]) => {
+    const fallback = setting.safeParse(undefined);
+    return {
+      name,
+      default: fallback.success && fallback.data !== undefined ? String(fallback.data) : '',
+      description: setting.description ?? '',
+    };
+  });
+}
+
+function refuseUnknown(env: Record<string, string | undefined>): void {
+  const known = Object.keys(settings);
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('BATON_') && !known.includes(name)) {
+      throw new ConfigError(`${name} is not a setting of Baton. Did you mean ${closest(name, known)}?`);
+    }
+  }
+}
+
+/** Never shows the value of a secret. */
+function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
+  const issue = error.issues[0];
+  const name = String(issue?.path[0]);
+  const isSecret = /KEY|URL/.test(name);
+  const shown = isSecret ? '' : ` is ${JSON.stringify(env[name])}, but`;
+  return `${name}${shown} ${fault(issue?.message)}`;
+}
+
+function fault(message = 'is not valid'): string {
+  return message.startsWith('must') ? message : `is not valid: ${message}`;
+}

@@ -1,0 +1,17 @@
+import type { Events } from './domain/events/events';
+import type { Hints } from './domain/events/hints';
+import type { LaneCatalog } from './domain/jobs/lanes';
+import type { Roster } from './domain/runners/roster';
+import type { Logger } from './logger';
+import type { Db } from './store/db';
+
+/** What every verb is given first. Who asks stands on each item of its list, because one batch serves many callers. */
+export interface Context {
+  db: Db;
+  log: Logger;
+  events: Events;
+  hints: Hints;
+  lanes: LaneCatalog;
+  roster: Roster;
+  maxPayloadBytes: number;
+}

@@ -1,0 +1,108 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { NewApiKey } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../errors';
+import type { Context } from '../../context';
+import * as store from '../../store/api-keys';
+import type { Db } from '../../store/db';
+import type { Caller } from './caller';
+
+const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const ID_LENGTH = 12;
+/** 28 of 62 letters: 166 random bits. */
+const SECRET_LENGTH = 28;
+const CHECKSUM_LENGTH = 6;
+const SHAPE = new RegExp(`^baton_[0-9A-Za-z]{${ID_LENGTH}}_[0-9A-Za-z]{${SECRET_LENGTH + CHECKSUM_LENGTH}}$`);
+
+/** `baton_<public id>_<secret><checksum>`: the prefix is for secret scanners, the checksum finds typing errors without a query. */
+export function makeKey(): { id: string; key: string } {
+  const id = randomText(ID_LENGTH);
+  const body = `baton_${id}_${randomText(SECRET_LENGTH)}`;
+  return { id, key: body + checksum(body) };
+}
+
+/** A new key. This is the only time that the key itself can be read. */
+export async function createKey(context: Context, wanted: NewApiKey): Promise<{ row: store.ApiKeyRow; key: string }> {
+  const { id, key } = makeKey();
+  await store.insert(context.db, {
+    id,
+    name: wanted.name,
+    role: wanted.role,
+    userId: wanted.userId ?? null,
+    queues: wanted.queues ?? [],
+    types: wanted.types ?? [],
+    secretHash: hashOf(key),
+    expiresAt: wanted.expiresAt ?? null,
+  });
+  const row = await store.get(context.db, id);
+  if (row === null) throw new Error(`key ${id} was not stored`);
+  return { row, key };
+}
+
+/** Makes the configured admin key usable, and an earlier one under the same name unusable. */
+export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key: string): Promise<void> {
+  await store.replace(db, { id, name: `${id} admin key`, role: 'admin', userId: null, queues: [], types: [], secretHash: hashOf(key), expiresAt: null });
+}
+
+/** Tells who a key belongs to. Answers are kept for a short time, so a revoked key works at most that much longer. */
+export class KeyRing {
+  private readonly known = new Map<string, { caller: Promise<Caller | null>; until: number }>();
+
+  constructor(
+    private readonly db: Db,
+    private readonly keepMs = 3000,
+  ) {}
+
+  /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key. */
+  async callerOf(key: string): Promise<Caller> {
+    const caller = isPossible(key) ? await this.lookUp(hashOf(key)) : null;
+    if (caller === null) throw new BatonError('unauthenticated', 'The API key is unknown, revoked or expired.');
+    return caller;
+  }
+
+  private lookUp(secretHash: string): Promise<Caller | null> {
+    const now = performance.now();
+    const known = this.known.get(secretHash);
+    if (known !== undefined && known.until > now) return known.caller;
+    if (this.known.size >= MOST_KNOWN) this.known.clear();
+    const caller = store.findUsable(this.db, secretHash).then((row) => (row === null ? null : toCaller(row)));
+    this.known.set(secretHash, { caller, until: now + this.keepMs });
+    caller.catch(() => this.known.delete(secretHash));
+    return caller;
+  }
+}
+
+const MOST_KNOWN = 10_000;
+
+function toCaller({ id, name, role, userId, queues, types }: store.ApiKeyRow): Caller {
+  return { keyId: id, name, role, userId, queues, types };
+}
+
+/** Refuses mistyped keys without a query. A configured admin key may have any shape. */
+function isPossible(key: string): boolean {
+  if (!SHAPE.test(key)) return key.length >= 20 && key.length <= 200;
+  return checksum(key.slice(0, -CHECKSUM_LENGTH)) === key.slice(-CHECKSUM_LENGTH);
+}
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url');
+}
+
+function checksum(body: string): string {
+  let rest = crc32(body);
+  let text = '';
+  for (let place = 0; place < CHECKSUM_LENGTH; place += 1) {
+    text = (ALPHABET[rest % 62] ?? '0') + text;
+    rest = Math.floor(rest / 62);
+  }
+  return text;
+}
+
+/** Letters drawn without bias: bytes past the last whole multiple of 62 are thrown away. */
+function randomText(length: number): string {
+  let text = '';
+  while (text.length < length) {
+    for (const byte of randomBytes(length)) if (byte < 248 && text.length < length) text += ALPHABET[byte % 62] ?? '';
+  }
+  return text;
+}

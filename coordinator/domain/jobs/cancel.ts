@@ -1,0 +1,18 @@
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as store from '../../store/jobs';
+import { jobEvent } from '../events/events';
+import { refusal } from './refusal';
+
+/** blocked, pending, running -> cancelled. A running job's runner hears it on its next call. */
+export async function cancel(context: Context, items: store.Cancel[]): Promise<(store.JobRow | BatonError)[]> {
+  const moved = await store.cancel(context.db, items);
+  announceCancelled(context, moved);
+  const byId = new Map(moved.map((job) => [job.id, job]));
+  return Promise.all(items.map((item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)));
+}
+
+export function announceCancelled(context: Context, moved: store.JobRow[]): void {
+  context.hints.giveFinished(moved.map((job) => job.id));
+  context.events.tell(moved.map((job) => jobEvent('job.cancelled', job)));
+}

@@ -1,0 +1,114 @@
+import type { CompleteReply, Json, JobMetrics, LogLine, ReportedError } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as store from '../../store/jobs';
+import { keepLate, traceTokens } from '../../store/leases';
+import { jobEvent } from '../events/events';
+import { fail, publicError } from './fail';
+import { judgeToken, type Report } from './fence';
+import { keepLines } from './logs';
+import { requireSize } from './payload-size';
+
+export interface CompleteItem {
+  jobId: string;
+  leaseToken: string;
+  outcome: 'completed' | 'failed';
+  result?: Json | undefined;
+  error?: ReportedError | undefined;
+  metrics?: JobMetrics | undefined;
+  logs?: LogLine[] | undefined;
+}
+
+/**
+ * The end of attempts, as their runners report it; each is judged alone.
+ * running -> completed, or through `fail` -> pending | failed. The same report again gets the same answer; a report that
+ * comes after its lease was taken away changes nothing, but is kept on its attempt.
+ */
+export async function complete(context: Context, items: CompleteItem[]): Promise<(CompleteReply | BatonError)[]> {
+  const replies = new Map<CompleteItem, CompleteReply | BatonError>();
+  for (const item of items) {
+    const tooLarge = requireSize(item.result, 'result', context.maxPayloadBytes);
+    if (tooLarge !== null) replies.set(item, tooLarge);
+  }
+  const reports = firstOfEach(items.filter((item) => !replies.has(item)));
+  const [completed, failed] = await Promise.all([moveCompleted(context, reports), moveFailed(context, reports)]);
+  for (const [item, reply] of [...completed, ...failed]) replies.set(item, reply);
+
+  const missed = items.filter((item) => !replies.has(item));
+  for (const [item, reply] of await judgeMissed(context, missed)) replies.set(item, reply);
+  await keepLines(context, items.flatMap((item) => linesOf(item, replies.get(item))));
+  return items.map((item) => replies.get(item) ?? new BatonError('internal', 'The report was not judged.'));
+}
+
+type Replies = [CompleteItem, CompleteReply | BatonError][];
+
+/** Of several reports on one job, the first; the others are judged after it was stored. */
+function firstOfEach(items: CompleteItem[]): CompleteItem[] {
+  const seen = new Set<string>();
+  return items.filter((item) => !seen.has(item.jobId) && seen.add(item.jobId));
+}
+
+async function moveCompleted(context: Context, items: CompleteItem[]): Promise<Replies> {
+  const reports = items.filter((item) => item.outcome === 'completed');
+  if (reports.length === 0) return [];
+  const moved = await store.complete(
+    context.db.vital,
+    reports.map(({ jobId, leaseToken, result, metrics }) => ({ jobId, leaseToken, result: text(result), metrics: text(metrics) })),
+  );
+  context.hints.giveFinished(moved.map((job) => job.id));
+  context.events.tell(moved.map((job) => jobEvent('job.completed', job)));
+  const byId = new Map(moved.map((job) => [job.id, job]));
+  return reports.flatMap((item): Replies => {
+    const job = byId.get(item.jobId);
+    return job === undefined ? [] : [[item, { status: 'completed', attempt: job.attempt }]];
+  });
+}
+
+async function moveFailed(context: Context, items: CompleteItem[]): Promise<Replies> {
+  const reports = items.filter((item) => item.outcome === 'failed');
+  if (reports.length === 0) return [];
+  const moved = await fail(
+    context,
+    context.db.vital,
+    reports.map((item) => ({ ...item, outcome: 'failed', error: errorOf(item), metrics: item.metrics ?? null })),
+  );
+  const byId = new Map(moved.map((job) => [job.id, job]));
+  return reports.flatMap((item): Replies => {
+    const job = byId.get(item.jobId);
+    if (job === undefined) return [];
+    const again = job.status === 'pending' ? { runAt: job.runAt.toISOString() } : {};
+    return [[item, { status: job.status, attempt: job.attempt, ...again }]];
+  });
+}
+
+async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Replies> {
+  if (missed.length === 0) return [];
+  const traces = await traceTokens(context.db.vital, missed);
+  const judged = missed.map((item): [CompleteItem, CompleteReply | BatonError] => {
+    const trace = traces.find((one) => one.id === item.jobId);
+    return [item, judgeToken(trace, item.leaseToken, reportOf(item))];
+  });
+  const late = judged.filter(([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'));
+  if (late.length > 0) {
+    await keepLate(context.db.vital, late.map(([{ jobId, leaseToken, outcome, result, error }]) => ({ jobId, leaseToken, report: { outcome, result, error } })));
+  }
+  return judged;
+}
+
+function reportOf(item: CompleteItem): Report {
+  if (item.outcome === 'completed') return { verb: 'complete', outcome: 'completed', result: item.result };
+  return { verb: 'complete', outcome: 'failed', error: publicError(errorOf(item)) };
+}
+
+function errorOf(item: CompleteItem): ReportedError {
+  return item.error ?? { message: 'The runner reported a failure without an error.', retryable: true };
+}
+
+function text(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
+}
+
+function linesOf(item: CompleteItem, reply: CompleteReply | BatonError | undefined) {
+  if (reply === undefined || reply instanceof BatonError) return [];
+  return (item.logs ?? []).map((line) => ({ jobId: item.jobId, attempt: reply.attempt, ...line, fields: line.fields }));
+}

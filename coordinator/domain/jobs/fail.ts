@@ -1,0 +1,60 @@
+import type { Json, JobError, JobMetrics, ReportedError } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
+import type { Executor } from '../../store/db';
+import * as store from '../../store/jobs';
+import { findHeld, type HeldJob } from '../../store/leases';
+import { jobEvent } from '../events/events';
+import { judgeFailure } from './retry';
+
+export interface FailItem {
+  jobId: string;
+  leaseToken: string;
+  outcome: 'failed' | 'timed_out';
+  error: ReportedError;
+  metrics: JobMetrics | null;
+}
+
+/**
+ * The one door for failure: what a runner reports and what the timeout monitor finds come in here alike.
+ * running -> pending, tried again after its backoff, or -> failed. Returns the jobs that were moved; those whose token
+ * is not the current one are left as they are.
+ * @param db where to run: for jobs that the monitor locked, its transaction; it then announces them after the commit.
+ */
+export async function fail(context: Context, db: Executor, items: FailItem[], held?: HeldJob[]): Promise<store.Moved[]> {
+  const jobs = new Map((held ?? (await findHeld(db, items.map((item) => item.jobId)))).map((job) => [job.id, job]));
+  const failures = items.flatMap((item) => {
+    const job = jobs.get(item.jobId);
+    return job === undefined || job.leaseToken !== item.leaseToken ? [] : [decide(item, job)];
+  });
+  if (failures.length === 0) return [];
+  const moved = await store.fail(db, failures);
+  if (held === undefined) announceFailed(context, moved);
+  return moved;
+}
+
+export function announceFailed(context: Context, moved: store.Moved[]): void {
+  const again = moved.filter((job) => job.status === 'pending');
+  context.hints.giveReady(again.map((job) => ({ laneId: job.laneId, dueInMs: job.dueInMs, runAtMs: job.runAt.getTime() })));
+  context.hints.giveFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
+  context.events.tell(
+    moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }) : jobEvent('job.failed', job))),
+  );
+}
+
+/** What of a reported error every reader may see. */
+export function publicError({ message, code, stack, retryable }: ReportedError): JobError {
+  return { message, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }), retryable };
+}
+
+function decide(item: FailItem, job: HeldJob): store.Fail {
+  const verdict = judgeFailure(item.error, job, Math.random());
+  return {
+    jobId: item.jobId,
+    leaseToken: item.leaseToken,
+    outcome: item.outcome,
+    to: verdict.to,
+    delayMs: verdict.to === 'pending' ? verdict.delayMs : 0,
+    error: publicError(item.error) as Json,
+    metrics: item.metrics as Json,
+  };
+}

@@ -1,0 +1,65 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { CompleteReply, JobStatus } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../errors';
+import type { TokenTrace } from '../../store/leases';
+
+/** What a runner said about an attempt whose token moved nothing. */
+export type Report =
+  | { verb: 'heartbeat' }
+  | { verb: 'release' }
+  | { verb: 'complete'; outcome: 'completed'; result: unknown }
+  | { verb: 'complete'; outcome: 'failed'; error: unknown };
+
+/**
+ * Why a token did not move its job: either the same report had moved it before, and its runner missed the answer, which
+ * is then given again; or its lease is over.
+ */
+export function judgeToken(trace: TokenTrace | undefined, leaseToken: string, report: Report): CompleteReply | BatonError {
+  if (trace === undefined) return new BatonError('not_found', 'There is no such job.');
+  if (trace.past !== null) return judgePast(trace.past, report);
+  if (trace.leaseToken === leaseToken && trace.status === 'completed') return judgeCompleted(trace, report);
+  if (trace.leaseToken === leaseToken && trace.status === 'running') {
+    return new BatonError('unavailable', 'The job is being moved by another call; repeat this one.', { retryAfterMs: 1000 });
+  }
+  return leaseLost();
+}
+
+export function leaseLost(): BatonError {
+  return new BatonError('lease_lost', 'This lease token is not the current one: the lease ran out, was released, or went to another attempt.');
+}
+
+function judgePast(past: NonNullable<TokenTrace['past']>, report: Report): CompleteReply | BatonError {
+  switch (past.outcome) {
+    case 'cancelled':
+      return new BatonError('job_cancelled', 'The job was cancelled while this attempt ran; stop working on it.');
+    case 'released':
+      return report.verb === 'release' ? replyAgain(past) : leaseLost();
+    case 'failed':
+      if (report.verb !== 'complete') return leaseLost();
+      if (report.outcome === 'failed' && isDeepStrictEqual(past.error, plain(report.error))) return replyAgain(past);
+      return new BatonError('state_conflict', 'This attempt was already reported as failed, with another report.');
+    default:
+      return leaseLost();
+  }
+}
+
+function judgeCompleted(trace: TokenTrace, report: Report): CompleteReply | BatonError {
+  if (report.verb !== 'complete') return leaseLost();
+  const isSame = report.outcome === 'completed' && isDeepStrictEqual(trace.result, plain(report.result) ?? null);
+  if (isSame) return { status: 'completed', attempt: trace.attempt };
+  return new BatonError('state_conflict', 'This attempt was already reported as completed, with another report.');
+}
+
+function replyAgain(past: NonNullable<TokenTrace['past']>): CompleteReply {
+  const runAt = past.reply?.runAt ?? null;
+  return {
+    status: (past.reply?.status ?? 'pending') as JobStatus,
+    attempt: past.attempt,
+    ...(runAt === null ? {} : { runAt: new Date(runAt).toISOString() }),
+  };
+}
+
+/** As it reads after it was stored, so that -0, undefined members and the like compare equal. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}

@@ -1,0 +1,51 @@
+import type { Json, LogLine } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as store from '../../store/jobs';
+import { traceTokens } from '../../store/leases';
+import { judgeToken, leaseLost } from './fence';
+import { keepLines } from './logs';
+import { requireSize } from './payload-size';
+
+export interface HeartbeatItem {
+  jobId: string;
+  leaseToken: string;
+  progress?: { percent: number; message?: string | undefined } | undefined;
+  checkpoint?: Json | undefined;
+  logs?: LogLine[] | undefined;
+}
+
+/** running -> running: extends each lease whose token is current, and keeps its progress, checkpoint and log lines. */
+export async function heartbeat(context: Context, items: HeartbeatItem[]): Promise<({ leaseExpiresAt: Date } | BatonError)[]> {
+  const refused = items.map((item) => requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes));
+  const beats = new Map<string, store.Extend>();
+  items.forEach((item, index) => {
+    if (refused[index] === null) beats.set(`${item.jobId} ${item.leaseToken}`, toExtend(item));
+  });
+  const extended = beats.size === 0 ? [] : await store.extend(context.db.vital, [...beats.values()]);
+  const held = new Map(extended.map((row) => [row.id, row]));
+  const missed = items.filter((item, index) => refused[index] === null && !held.has(item.jobId));
+  const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
+  await keepLines(context, items.flatMap((item) => linesOf(item, held.get(item.jobId)?.attempt)));
+
+  return items.map((item, index) => {
+    const row = held.get(item.jobId);
+    if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt };
+    const trace = traces.find((one) => one.id === item.jobId);
+    const verdict = refused[index] ?? judgeToken(trace, item.leaseToken, { verb: 'heartbeat' });
+    return verdict instanceof BatonError ? verdict : leaseLost();
+  });
+}
+
+function toExtend({ jobId, leaseToken, progress, checkpoint }: HeartbeatItem): store.Extend {
+  return {
+    jobId,
+    leaseToken,
+    ...(progress === undefined ? {} : { progress: { percent: progress.percent, message: progress.message ?? null } }),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+  };
+}
+
+function linesOf(item: HeartbeatItem, attempt: number | undefined) {
+  return attempt === undefined ? [] : (item.logs ?? []).map((line) => ({ jobId: item.jobId, attempt, ...line, fields: line.fields }));
+}

@@ -1,0 +1,82 @@
+import type { Labels } from '@baton/runner-sdk/protocol';
+import type { Db } from '../../store/db';
+import * as store from '../../store/lanes';
+import { meets } from './requirements';
+
+export type Lane = store.LaneRow;
+
+/** What of a job decides which runners can take it, and before which others. */
+export interface Routing {
+  queue: string;
+  type: string;
+  priority: number;
+  requires: Labels | null;
+}
+
+/** What a runner takes. */
+export interface Taker {
+  types: string[];
+  /** Undefined: all. */
+  queues?: string[] | undefined;
+  labels: Labels;
+}
+
+/** The lanes, kept in memory: they are few, and never change. */
+export class LaneCatalog {
+  private readonly byKey = new Map<string, Lane>();
+  private readonly byId = new Map<number, Lane>();
+
+  constructor(private readonly db: Db) {}
+
+  /** Grows with each new lane, so that what was derived from the catalog can be derived again. */
+  get size(): number {
+    return this.byId.size;
+  }
+
+  /** The lane of each routing; new ones are made. */
+  async of(routings: Routing[]): Promise<Lane[]> {
+    const keys = routings.map(keyOf);
+    const unknown = new Map<string, Omit<Lane, 'id'>>();
+    routings.forEach((routing, index) => {
+      const key = keys[index] ?? '';
+      if (!this.byKey.has(key)) unknown.set(key, { ...pick(routing), key });
+    });
+    if (unknown.size > 0) this.add(await store.ensure(this.db, [...unknown.values()]));
+    return keys.map((key) => {
+      const lane = this.byKey.get(key);
+      if (lane === undefined) throw new Error(`lane ${key} was not made`);
+      return lane;
+    });
+  }
+
+  /** Reads those lanes that another coordinator made. */
+  async learn(ids: number[]): Promise<void> {
+    const unknown = ids.filter((id) => !this.byId.has(id));
+    if (unknown.length > 0) this.add(await store.listByIds(this.db, unknown));
+  }
+
+  /** Every lane that this runner can take jobs from. */
+  takenBy(taker: Taker): Lane[] {
+    const types = new Set(taker.types);
+    const queues = taker.queues === undefined ? null : new Set(taker.queues);
+    return [...this.byId.values()].filter(
+      (lane) => types.has(lane.type) && (queues === null || queues.has(lane.queue)) && meets(lane.requires, taker.labels),
+    );
+  }
+
+  private add(lanes: Lane[]): void {
+    for (const lane of lanes) {
+      this.byKey.set(lane.key, lane);
+      this.byId.set(lane.id, lane);
+    }
+  }
+}
+
+function pick({ queue, type, priority, requires }: Routing): Routing {
+  return { queue, type, priority, requires };
+}
+
+function keyOf({ queue, type, priority, requires }: Routing): string {
+  const sorted = requires === null ? null : Object.entries(requires).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([queue, type, priority, sorted]);
+}

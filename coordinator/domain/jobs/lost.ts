@@ -1,0 +1,43 @@
+import type { Context } from '../../context';
+import type { JobRow, Moved } from '../../store/jobs';
+import { cancel } from '../../store/jobs';
+import { lockExpired, lockLost, type LostJob } from '../../store/leases';
+import { announceCancelled } from './cancel';
+import { announceFailed, fail, type FailItem } from './fail';
+
+const BATCH = 500;
+
+/**
+ * Jobs whose lease or deadline is over fail, through the same door as reported failures.
+ * @returns whether there may be more
+ */
+export async function failLost(context: Context): Promise<boolean> {
+  const moved = await context.db.transaction(async (transaction): Promise<Moved[]> => {
+    const lost = await lockLost(transaction, BATCH);
+    return lost.length === 0 ? [] : fail(context, transaction, lost.map(toFailure), lost);
+  });
+  announceFailed(context, moved);
+  return moved.length === BATCH;
+}
+
+/**
+ * Jobs that were not started before they expired are cancelled.
+ * @returns whether there may be more
+ */
+export async function cancelExpired(context: Context): Promise<boolean> {
+  const moved = await context.db.transaction(async (transaction): Promise<JobRow[]> => {
+    const expired = await lockExpired(transaction, BATCH);
+    if (expired.length === 0) return [];
+    return cancel(transaction, expired.map(({ id }) => ({ jobId: id, userId: null, reason: 'expired' })));
+  });
+  announceCancelled(context, moved);
+  return moved.length === BATCH;
+}
+
+function toFailure(job: LostJob): FailItem {
+  const message =
+    job.cause === 'deadline'
+      ? 'The attempt was still running at its deadline, 1.25 times its timeout after it started.'
+      : `The lease ran out: runner ${job.runnerId} sent no heartbeat in time.`;
+  return { jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', error: { message, code: 'timed_out', retryable: true }, metrics: null };
+}

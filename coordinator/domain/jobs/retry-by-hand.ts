@@ -1,0 +1,28 @@
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import { isUniqueViolation } from '../../store/db';
+import * as store from '../../store/jobs';
+import { jobEvent } from '../events/events';
+import { refusal } from './refusal';
+
+export interface RetryItem {
+  jobId: string;
+  userId: string | null;
+}
+
+/** failed, cancelled -> pending, from the first try again. */
+export async function retryByHand(context: Context, items: RetryItem[]): Promise<(store.JobRow | BatonError)[]> {
+  let moved: store.JobRow[];
+  try {
+    moved = await store.retryByHand(context.db, items);
+  } catch (error) {
+    if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
+    // One job's unique key is held by another by now: judge each alone.
+    if (items.length > 1) return (await Promise.all(items.map((item) => retryByHand(context, [item])))).flat();
+    return [new BatonError('state_conflict', 'Another unfinished job of this type holds the unique key; cancel it, or let it finish first.')];
+  }
+  context.hints.giveReady(moved.map((job) => ({ laneId: job.laneId, dueInMs: 0, runAtMs: job.runAt.getTime() })));
+  context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
+  const byId = new Map(moved.map((job) => [job.id, job]));
+  return Promise.all(items.map((item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)));
+}

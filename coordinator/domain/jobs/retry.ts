@@ -1,0 +1,44 @@
+import { DEFAULT_RETRY, type RetryPolicy } from '@baton/runner-sdk/protocol';
+
+export interface Failure {
+  retryable: boolean;
+  /** The runner's own wish for when to try again. */
+  retryAfterMs?: number | undefined;
+}
+
+export interface Tries {
+  /** Failures and timeouts before this one. */
+  failures: number;
+  maxAttempts: number;
+  /** Null: the default policy. */
+  retry: RetryPolicy | null;
+}
+
+export type Verdict = { to: 'pending'; delayMs: number } | { to: 'failed' };
+
+/**
+ * The only place that decides whether a failed job is tried again, and when.
+ * @param random a number from 0 (inclusive) to 1 (exclusive)
+ */
+export function judgeFailure(failure: Failure, tries: Tries, random: number): Verdict {
+  const failures = tries.failures + 1;
+  if (!failure.retryable || failures >= tries.maxAttempts) return { to: 'failed' };
+  return { to: 'pending', delayMs: failure.retryAfterMs ?? backoffMs(tries.retry ?? DEFAULT_RETRY, failures, random) };
+}
+
+/** How long to wait after the n-th failure, n from 1. */
+export function backoffMs(policy: RetryPolicy, failures: number, random: number): number {
+  const stretched = baseMs(policy, failures) * (1 + policy.jitter * random);
+  return Math.round(Math.min(policy.maxMs, stretched));
+}
+
+function baseMs(policy: RetryPolicy, failures: number): number {
+  switch (policy.strategy) {
+    case 'exponential':
+      return policy.baseMs * policy.factor ** (failures - 1);
+    case 'linear':
+      return policy.baseMs * failures;
+    case 'fixed':
+      return policy.baseMs;
+  }
+}

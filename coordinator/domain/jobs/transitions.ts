@@ -1,0 +1,44 @@
+import type { JobStatus } from '@baton/runner-sdk/protocol';
+
+export type Verb = 'create' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'remove';
+
+export interface Transition {
+  verb: Verb;
+  from: JobStatus | null;
+  to: JobStatus | null;
+  when: string;
+}
+
+/** All the ways between the statuses, and there are no others. `docs/state-machine.md` is printed from this table. */
+export const TRANSITIONS: readonly Transition[] = [
+  { verb: 'create', from: null, to: 'pending', when: 'created' },
+  { verb: 'claim', from: 'pending', to: 'running', when: 'a runner claims it: attempt + 1, a new lease token' },
+  { verb: 'complete', from: 'running', to: 'completed', when: 'its runner reports the outcome completed' },
+  { verb: 'fail', from: 'running', to: 'pending', when: 'a retryable failure, or a timeout, with tries left: failures + 1, runAt = now + backoff' },
+  { verb: 'fail', from: 'running', to: 'failed', when: 'a failure that is not retryable, or no tries left: it is in the dead-letter queue' },
+  { verb: 'release', from: 'running', to: 'pending', when: 'its runner gives it back: no failure is counted' },
+  { verb: 'cancel', from: 'pending', to: 'cancelled', when: 'cancelled' },
+  { verb: 'cancel', from: 'blocked', to: 'cancelled', when: 'cancelled' },
+  { verb: 'cancel', from: 'running', to: 'cancelled', when: 'cancelled: the lease ends at once' },
+  { verb: 'expire', from: 'pending', to: 'cancelled', when: 'expiresAt passed: reason expired' },
+  { verb: 'expire', from: 'blocked', to: 'cancelled', when: 'expiresAt passed: reason expired' },
+  { verb: 'retry', from: 'failed', to: 'pending', when: 'retried by hand: failures starts again at 0' },
+  { verb: 'retry', from: 'cancelled', to: 'pending', when: 'retried by hand: failures starts again at 0' },
+  { verb: 'edit', from: 'pending', to: 'pending', when: 'priority, runAt or tags changed' },
+  { verb: 'edit', from: 'blocked', to: 'blocked', when: 'priority, runAt or tags changed' },
+  { verb: 'remove', from: 'completed', to: null, when: 'deleted by an admin' },
+  { verb: 'remove', from: 'failed', to: null, when: 'deleted by an admin' },
+  { verb: 'remove', from: 'cancelled', to: null, when: 'deleted by an admin' },
+];
+
+/** The statuses in which a verb may be used. */
+export function allowedFrom(verb: Verb): JobStatus[] {
+  const from = TRANSITIONS.filter((transition) => transition.verb === verb).flatMap(({ from }) => (from === null ? [] : [from]));
+  return [...new Set(from)];
+}
+
+const FINISHED: readonly JobStatus[] = ['completed', 'failed', 'cancelled'];
+
+export function isFinished(status: JobStatus): boolean {
+  return FINISHED.includes(status);
+}

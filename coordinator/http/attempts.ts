@@ -1,0 +1,160 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import type { Caller } from '../domain/auth/caller';
+import { BatonError } from '../errors';
+import type { ClaimedRow } from '../store/jobs';
+import type { Desk } from './desk';
+import { endpoint, reply, RUNNERS } from './endpoint';
+import { orThrow } from './jobs';
+import { invalid } from './problem';
+import { renderClaimed } from './render';
+
+// All that a runner may say.
+
+const params = z.object({ id: protocol.id });
+
+/** How long a claim of a runner that was told to drain is held, so that it does not ask without pause. */
+const DRAINING_WAIT_MS = 1000;
+
+export const attemptEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/jobs/claim',
+    summary: 'Claim jobs, waiting for them if there are none',
+    roles: RUNNERS,
+    body: protocol.claim,
+    replies: { 200: protocol.claimReply },
+    async run({ desk, caller, body, signal }) {
+      const jobs = await claimFor(desk, caller, body, signal);
+      return reply(200, { jobs: jobs.map(renderClaimed), directives: directives(desk, body.runnerId) });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/complete',
+    summary: 'Report many outcomes, and claim the next jobs in the same call',
+    roles: RUNNERS,
+    body: protocol.completions,
+    replies: { 200: protocol.completionsReply },
+    async run({ desk, caller, body, signal }) {
+      const results = await completeAll(desk, body.completions);
+      const { claim } = body;
+      if (claim === undefined) return reply(200, { results, directives: {} });
+      const jobs = await claimNext(desk, caller, claim, signal);
+      return reply(200, { results, jobs: jobs.map(renderClaimed), directives: directives(desk, claim.runnerId) });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/heartbeat',
+    summary: "Extend all of a runner's leases",
+    roles: RUNNERS,
+    body: protocol.heartbeats,
+    replies: { 200: protocol.heartbeatsReply },
+    async run({ desk, body }) {
+      desk.context.roster.hear({ id: body.runnerId });
+      const outcomes = body.jobs.length === 0 ? [] : await desk.heartbeat(body.jobs);
+      const jobs = body.jobs.map(({ jobId }, index) => {
+        const outcome = outcomes[index];
+        if (outcome instanceof BatonError) return { jobId, code: outcome.code };
+        return { jobId, leaseExpiresAt: outcome?.leaseExpiresAt.toISOString() };
+      });
+      return reply(200, { jobs, directives: directives(desk, body.runnerId) });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/heartbeat',
+    summary: 'Extend one lease, and send progress, log lines or a checkpoint',
+    roles: RUNNERS,
+    params,
+    body: protocol.heartbeat,
+    replies: { 200: protocol.heartbeatReply },
+    async run({ desk, params: { id }, body }) {
+      const [outcome] = await desk.heartbeat([{ jobId: id, ...body }]);
+      return reply(200, { leaseExpiresAt: orThrow(outcome).leaseExpiresAt.toISOString(), directives: {} });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/complete',
+    summary: 'Report the outcome of one attempt',
+    roles: RUNNERS,
+    params,
+    body: protocol.complete,
+    replies: { 200: protocol.completeReply },
+    async run({ desk, params: { id }, body }) {
+      const [outcome] = await desk.complete([{ jobId: id, ...body }]);
+      return reply(200, orThrow(outcome));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/release',
+    summary: 'Give a job back without a result; no failure is counted',
+    roles: RUNNERS,
+    params,
+    body: protocol.release,
+    replies: { 200: protocol.releaseReply },
+    async run({ desk, params: { id }, body }) {
+      const [outcome] = await desk.release([{ jobId: id, ...body }]);
+      return reply(200, orThrow(outcome));
+    },
+  }),
+];
+
+async function claimFor(desk: Desk, caller: Caller, claim: protocol.Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+  const allowed = withinKey(caller, claim);
+  const { runnerId, types, queues, labels, version } = allowed;
+  desk.context.roster.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
+  if (desk.context.roster.isDraining(runnerId)) {
+    await desk.claims.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), signal);
+    return [];
+  }
+  const jobs = await desk.claims.take(allowed, signal);
+  if (!signal.aborted) return jobs;
+  // The socket closed between the grant and the answer.
+  desk.claims.giveBack(jobs);
+  return [];
+}
+
+/** The reports are stored by now, so whatever befalls the claim must not take their answer away. */
+async function claimNext(desk: Desk, caller: Caller, claim: protocol.Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+  try {
+    return await claimFor(desk, caller, { ...claim, waitMs: 0 }, signal);
+  } catch (error) {
+    if (error instanceof BatonError) return [];
+    throw error;
+  }
+}
+
+/** @throws {BatonError} `forbidden` for a type or queue that the runner's key does not name. */
+function withinKey(caller: Caller, claim: protocol.Claim): protocol.Claim {
+  const type = caller.types.length === 0 ? undefined : claim.types.find((one) => !caller.types.includes(one));
+  if (type !== undefined) throw new BatonError('forbidden', `This key may not claim jobs of type ${type}; it may claim ${caller.types.join(', ')}.`);
+  if (caller.queues.length === 0) return claim;
+  const queue = claim.queues?.find((one) => !caller.queues.includes(one));
+  if (queue !== undefined) throw new BatonError('forbidden', `This key may not claim from queue ${queue}; it may claim from ${caller.queues.join(', ')}.`);
+  return { ...claim, queues: claim.queues ?? caller.queues };
+}
+
+async function completeAll(desk: Desk, sent: unknown[]): Promise<unknown[]> {
+  const read = sent.map((one) => protocol.completion.safeParse(one));
+  const items = read.flatMap((one) => (one.success ? [one.data] : []));
+  const outcomes = items.length === 0 ? [] : await desk.complete(items);
+  let next = 0;
+  return read.map((one, index) => {
+    if (!one.success) return { jobId: jobIdOf(sent[index]), ...invalid('completion', one.error).toItem() };
+    const outcome = outcomes[next++];
+    if (outcome instanceof BatonError) return { jobId: one.data.jobId, ...outcome.toItem() };
+    return { jobId: one.data.jobId, ...outcome };
+  });
+}
+
+function jobIdOf(sent: unknown): unknown {
+  return typeof sent === 'object' && sent !== null && 'jobId' in sent ? sent.jobId : null;
+}
+
+function directives(desk: Desk, runnerId: string): protocol.Directives {
+  return desk.context.roster.isDraining(runnerId) ? { drain: true } : {};
+}

@@ -1,0 +1,62 @@
+import { isUnavailable } from '../store/db';
+
+interface Waiting<Item, Result> {
+  items: Item[];
+  resolve(results: Result[]): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Natural batching: calls that arrive while a batch is under way go together in the next one. There is no timer, so a
+ * lone call is not delayed, and under load one statement and one commit serve many calls.
+ *
+ * A batch that fails is tried again call by call, so that no call fails for what another one brought.
+ * @param maxBatch most items in one batch; a single call with more goes alone
+ */
+export function coalesce<Item, Result>(
+  run: (items: Item[]) => Promise<Result[]>,
+  { maxBatch, maxInFlight }: { maxBatch: number; maxInFlight: number },
+): (items: Item[]) => Promise<Result[]> {
+  const waiting: Waiting<Item, Result>[] = [];
+  let inFlight = 0;
+
+  function next(): void {
+    if (inFlight >= maxInFlight || waiting.length === 0) return;
+    inFlight += 1;
+    void runBatch(run, take(waiting, maxBatch)).finally(() => {
+      inFlight -= 1;
+      next();
+    });
+  }
+
+  return (items) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ items, resolve, reject });
+      next();
+    });
+}
+
+function take<Item, Result>(waiting: Waiting<Item, Result>[], maxBatch: number): Waiting<Item, Result>[] {
+  let count = 0;
+  let calls = 0;
+  for (const call of waiting) {
+    if (calls > 0 && count + call.items.length > maxBatch) break;
+    count += call.items.length;
+    calls += 1;
+  }
+  return waiting.splice(0, calls);
+}
+
+async function runBatch<Item, Result>(run: (items: Item[]) => Promise<Result[]>, calls: Waiting<Item, Result>[]): Promise<void> {
+  try {
+    const results = await run(calls.flatMap((call) => call.items));
+    let from = 0;
+    for (const call of calls) call.resolve(results.slice(from, (from += call.items.length)));
+  } catch (error) {
+    if (calls.length === 1 || isUnavailable(error)) {
+      for (const call of calls) call.reject(error);
+      return;
+    }
+    for (const call of calls) await runBatch(run, [call]);
+  }
+}

@@ -1,0 +1,46 @@
+import type { Context } from '../context';
+import type { KeyRing } from '../domain/auth/keys';
+import { complete } from '../domain/jobs/complete';
+import { create } from '../domain/jobs/create';
+import { heartbeat } from '../domain/jobs/heartbeat';
+import { release } from '../domain/jobs/release';
+import { coalesce } from './coalesce';
+import { ParkedClaims } from './parked-claims';
+import { ParkedWaits } from './parked-waits';
+
+/** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
+export interface Desk {
+  context: Context;
+  keys: KeyRing;
+  claims: ParkedClaims;
+  waits: ParkedWaits;
+  create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
+  complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
+  heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
+  release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
+  service: Service;
+}
+
+/** What the service knows of itself. */
+export interface Service {
+  version: string;
+  startedAt: number;
+  isDraining: boolean;
+  /** How long ago the timeout monitor finished a round, in milliseconds; null: not yet. */
+  monitorLagMs(): number | null;
+  pendingMigrations(): Promise<string[]>;
+}
+
+export function openDesk(context: Context, keys: KeyRing, service: Service): Desk {
+  return {
+    context,
+    keys,
+    service,
+    claims: new ParkedClaims(context),
+    waits: new ParkedWaits(context),
+    create: coalesce((items) => create(context, items), { maxBatch: 1000, maxInFlight: 2 }),
+    complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
+    heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),
+    release: coalesce((items) => release(context, items), { maxBatch: 500, maxInFlight: 1 }),
+  };
+}

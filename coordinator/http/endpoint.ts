@@ -1,0 +1,67 @@
+import type { Role } from '@baton/runner-sdk/protocol';
+import type { z } from 'zod';
+import type { Caller } from '../domain/auth/caller';
+import type { Desk } from './desk';
+
+type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+/** One request, read and allowed. */
+export interface Call<Params, Query, Body> {
+  desk: Desk;
+  caller: Caller;
+  params: Parsed<Params>;
+  query: Parsed<Query>;
+  body: Parsed<Body>;
+  header(name: string): string | undefined;
+  /** Aborted when the client goes away before it was answered. */
+  signal: AbortSignal;
+}
+
+export interface Reply {
+  status: number;
+  body: unknown;
+  headers: Record<string, string>;
+}
+
+export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
+  method: 'get' | 'post' | 'patch' | 'delete';
+  path: string;
+  /** One sentence; also the operation's name in OpenAPI. */
+  summary: string;
+  /** Who may call it. `public` needs no key; every other endpoint does. */
+  roles: readonly Role[] | 'public';
+  params?: Params;
+  query?: Query;
+  body?: Body;
+  /** Request headers with a meaning, and what they do. */
+  headers?: Record<string, string>;
+  /** What it answers with, by status. */
+  replies: Record<number, z.ZodType>;
+  run(call: Call<Params, Query, Body>): Promise<Reply>;
+}
+
+export type AnyEndpoint = Endpoint<z.ZodType | undefined, z.ZodType | undefined, z.ZodType | undefined>;
+
+/**
+ * The one way to declare a route: validation, authorisation and OpenAPI all come from what is declared here.
+ */
+export function endpoint<
+  Params extends z.ZodType | undefined = undefined,
+  Query extends z.ZodType | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+>(declared: Endpoint<Params, Query, Body>): AnyEndpoint {
+  // The handler is only ever called with what its own schemas made.
+  return declared as unknown as AnyEndpoint;
+}
+
+export function reply(status: number, body: unknown, headers: Record<string, string> = {}): Reply {
+  return { status, body, headers };
+}
+
+/** Those who act for clients: they create jobs, and steer those they see. */
+export const CLIENTS: readonly Role[] = ['admin', 'producer', 'user'];
+export const READERS: readonly Role[] = ['admin', 'producer', 'user', 'viewer'];
+export const RUNNERS: readonly Role[] = ['admin', 'runner'];
+/** Those who see the whole system. */
+export const OPERATORS: readonly Role[] = ['admin', 'producer', 'viewer'];
+export const ADMINS: readonly Role[] = ['admin'];

@@ -1,0 +1,68 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { describeError } from '../logger';
+import { counts, ping } from '../store/views/health';
+import type { Desk } from './desk';
+import { endpoint, OPERATORS, reply } from './endpoint';
+
+/** A monitor that has not finished a round for this long is late. */
+const MONITOR_LATE_MS = 30_000;
+
+export const healthEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/healthz',
+    summary: 'Tell whether the process is alive; it asks nothing of the database',
+    roles: 'public',
+    replies: { 200: protocol.alive },
+    run: async () => Promise.resolve(reply(200, { status: 'ok' })),
+  }),
+  endpoint({
+    method: 'get',
+    path: '/readyz',
+    summary: 'Tell whether requests can be served: database reachable, migrations current, not draining',
+    roles: 'public',
+    replies: { 200: protocol.readiness, 503: protocol.readiness },
+    async run({ desk }) {
+      const reasons = await whyNotReady(desk);
+      if (reasons.length === 0) return reply(200, { status: 'ready', reasons });
+      return reply(503, { status: 'not_ready', reasons }, { 'Retry-After': '1' });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/health',
+    summary: 'Count jobs and runners, and tell how database and timeout monitor do',
+    roles: OPERATORS,
+    replies: { 200: protocol.health },
+    async run({ desk }) {
+      const before = performance.now();
+      await ping(desk.context.db);
+      const latencyMs = Math.round((performance.now() - before) * 100) / 100;
+      const { jobs, runners, databaseVersion } = await counts(desk.context.db);
+      const lagMs = desk.service.monitorLagMs();
+      return reply(200, {
+        status: lagMs !== null && lagMs < MONITOR_LATE_MS ? 'ok' : 'degraded',
+        version: desk.service.version,
+        at: new Date().toISOString(),
+        uptimeMs: Math.round(performance.now() - desk.service.startedAt),
+        database: { latencyMs, version: databaseVersion },
+        monitor: { lagMs },
+        jobs,
+        runners,
+      });
+    },
+  }),
+];
+
+async function whyNotReady({ context, service }: Desk): Promise<string[]> {
+  if (service.isDraining) return ['the coordinator is shutting down'];
+  try {
+    await ping(context.db);
+    const pending = await service.pendingMigrations();
+    return pending.length === 0 ? [] : [`migrations are missing: ${pending.join(', ')}; run: npm run migrate`];
+  } catch (error) {
+    context.log.warn('not ready', describeError(error));
+    return ['the database cannot be reached'];
+  }
+}
+

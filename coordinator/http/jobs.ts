@@ -1,0 +1,261 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser } from '../domain/auth/caller';
+import { cancel } from '../domain/jobs/cancel';
+import { type Created, type CreateItem, createAtomic } from '../domain/jobs/create';
+import { edit } from '../domain/jobs/edit';
+import { cancelAll, retryAll } from '../domain/jobs/in-bulk';
+import { remove } from '../domain/jobs/remove';
+import { retryByHand } from '../domain/jobs/retry-by-hand';
+import { isFinished } from '../domain/jobs/transitions';
+import { BatonError } from '../errors';
+import type { JobRow } from '../store/jobs';
+import * as views from '../store/views/jobs';
+import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
+import { isUuid, readCursor, toPage } from './pages';
+import { invalid } from './problem';
+import { renderAttempt, renderJob, renderLog } from './render';
+
+const params = z.object({ id: protocol.id });
+
+export const jobEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/jobs',
+    summary: 'Create a job',
+    roles: CLIENTS,
+    headers: { 'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.' },
+    body: protocol.createJob,
+    replies: { 201: protocol.job, 200: protocol.job },
+    async run({ desk, caller, body, header }) {
+      const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
+      const [created] = await desk.create([{ caller, job: body, idempotencyKey }]);
+      const { job, as } = orThrow(created);
+      const headers: Record<string, string> = as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {};
+      return reply(as === 'created' ? 201 : 200, renderJob(job), headers);
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/bulk',
+    summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
+    roles: CLIENTS,
+    body: protocol.createJobs,
+    replies: { 201: protocol.createdJobs },
+    async run({ desk, caller, body }) {
+      const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
+      const items = read.map((one): CreateItem | BatonError => {
+        if (!one.success) return invalid('job', one.error);
+        const { idempotencyKey, ...job } = one.data;
+        return { caller, job, idempotencyKey };
+      });
+      if (body.atomic) return reply(201, { jobs: (await createAtomic(desk.context, allOrThrow(items))).map(({ job }) => renderJob(job)) });
+      const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
+      const outcomes = good.length === 0 ? [] : await desk.create(good);
+      const byItem = new Map<CreateItem | BatonError, Created | BatonError>(good.map((item, index) => [item, outcomes[index] ?? missing()]));
+      return reply(201, { jobs: items.map((item) => renderCreated(item instanceof BatonError ? item : byItem.get(item) ?? missing())) });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/jobs',
+    summary: 'List jobs, newest first',
+    roles: READERS,
+    query: protocol.listJobsQuery,
+    replies: { 200: protocol.jobList },
+    async run({ desk, caller, query }) {
+      const { limit, cursor, ...filter } = query;
+      const before = readCursor(cursor, isUuid);
+      const rows = await views.page(desk.context.db, visibleUser(caller), filter, before, limit + 1);
+      return reply(200, toPage(rows, limit, renderJob, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/cancel',
+    summary: 'Cancel all jobs that match a filter',
+    roles: CLIENTS,
+    body: protocol.bulkVerb,
+    replies: { 200: protocol.bulkCount },
+    async run({ desk, caller, body }) {
+      return reply(200, { count: await cancelAll(desk.context, visibleUser(caller), body.filter, null) });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/retry',
+    summary: 'Retry by hand all jobs that match a filter',
+    roles: CLIENTS,
+    body: protocol.bulkVerb,
+    replies: { 200: protocol.bulkCount },
+    async run({ desk, caller, body }) {
+      return reply(200, { count: await retryAll(desk.context, visibleUser(caller), body.filter) });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/jobs/:id',
+    summary: 'Read a job',
+    roles: READERS,
+    params,
+    replies: { 200: protocol.job },
+    run: async (call) => reply(200, renderJob(await find(call))),
+  }),
+  endpoint({
+    method: 'get',
+    path: '/jobs/:id/attempts',
+    summary: "Read a job's attempts, oldest first",
+    roles: READERS,
+    params,
+    replies: { 200: protocol.attemptList },
+    async run(call) {
+      const job = await find(call);
+      const rows = await views.attempts(call.desk.context.db, job.id);
+      return reply(200, { items: rows.map(renderAttempt) });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/jobs/:id/logs',
+    summary: "Read a job's log lines, oldest first",
+    roles: READERS,
+    params,
+    query: protocol.listLogsQuery,
+    replies: { 200: protocol.logList },
+    async run(call) {
+      const { after = 0, level = 'debug', limit, cursor } = call.query;
+      const job = await find(call);
+      const from = Number(readCursor(cursor, (key) => /^\d{1,15}$/.test(key)) ?? after);
+      const levels = protocol.logLevel.options.slice(protocol.logLevel.options.indexOf(level));
+      const rows = await views.logs(call.desk.context.db, job.id, from, levels, limit + 1);
+      return reply(200, toPage(rows, limit, renderLog, (row) => row.seq));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/jobs/:id/wait',
+    summary: 'Read a job once it has finished, or when the wait is over',
+    roles: READERS,
+    params,
+    query: protocol.waitQuery,
+    replies: { 200: protocol.job },
+    async run(call) {
+      // Parked before the look, so that a job that finishes in between is heard.
+      const stop = new AbortController();
+      const waited = call.desk.waits.wait(call.params.id, call.query.waitMs, AbortSignal.any([call.signal, stop.signal]));
+      try {
+        const job = await find(call);
+        if (isFinished(job.status)) return reply(200, renderJob(job));
+        await waited;
+        return reply(200, renderJob(await find(call)));
+      } finally {
+        stop.abort();
+      }
+    },
+  }),
+  endpoint({
+    method: 'delete',
+    path: '/jobs/:id',
+    summary: 'Cancel a job; with ?purge=true an admin deletes a finished one for good',
+    roles: CLIENTS,
+    params,
+    query: z.strictObject({ purge: z.enum(['true', 'false']).optional() }),
+    replies: { 200: protocol.job, 204: z.null() },
+    async run(call) {
+      if (call.query.purge !== 'true') return cancelOne(call, null);
+      if (!ADMINS.includes(call.caller.role)) throw new BatonError('forbidden', 'Only a key of role admin may delete jobs.');
+      const refused = await remove(call.desk.context, call.params.id);
+      if (refused !== null) throw refused;
+      return reply(204, null);
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/cancel',
+    summary: 'Cancel a job; if it runs, its lease ends at once',
+    roles: CLIENTS,
+    params,
+    body: protocol.cancelJob,
+    replies: { 200: protocol.job },
+    run: (call) => cancelOne(call, call.body.reason ?? null),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/retry',
+    summary: 'Start a failed or cancelled job again from its first try',
+    roles: CLIENTS,
+    params,
+    replies: { 200: protocol.job },
+    async run({ desk, caller, params: { id } }) {
+      const [job] = await retryByHand(desk.context, [{ jobId: id, userId: visibleUser(caller) }]);
+      return reply(200, renderJob(orThrow(job)));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/run-now',
+    summary: 'Make a waiting job due now',
+    roles: CLIENTS,
+    params,
+    replies: { 200: protocol.job },
+    async run({ desk, caller, params: { id } }) {
+      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }))));
+    },
+  }),
+  endpoint({
+    method: 'patch',
+    path: '/jobs/:id',
+    summary: 'Change priority, runAt or tags of a job that is not yet running',
+    roles: CLIENTS,
+    params,
+    body: protocol.editJob,
+    replies: { 200: protocol.job },
+    async run({ desk, caller, params: { id }, body }) {
+      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }))));
+    },
+  }),
+];
+
+async function find({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<JobRow> {
+  const job = await views.get(desk.context.db, visibleUser(caller), id);
+  if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
+  return job;
+}
+
+async function cancelOne({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>, reason: string | null) {
+  const [job] = await cancel(desk.context, [{ jobId: id, userId: visibleUser(caller), reason }]);
+  return reply(200, renderJob(orThrow(job)));
+}
+
+function readIdempotencyKey(sent: string | undefined): string | undefined {
+  if (sent === undefined) return undefined;
+  const read = protocol.idempotencyKey.safeParse(sent);
+  if (!read.success) throw invalid('header Idempotency-Key', read.error);
+  return read.data;
+}
+
+/** For an atomic call: the faults of all jobs at once. */
+function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
+  const errors = items.flatMap((item, index) =>
+    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: `jobs.${index}.${path}`, message })) : [],
+  );
+  if (errors.length > 0) {
+    const [first] = errors;
+    throw new BatonError('validation_failed', `Nothing was created: ${first?.path} ${first?.message}.`, { errors: errors.slice(0, 50) });
+  }
+  return items.filter((item): item is CreateItem => !(item instanceof BatonError));
+}
+
+function renderCreated(outcome: Created | BatonError): unknown {
+  return outcome instanceof BatonError ? outcome.toItem() : renderJob(outcome.job);
+}
+
+export function orThrow<T>(outcome: T | BatonError | undefined): T {
+  if (outcome === undefined) throw missing();
+  if (outcome instanceof BatonError) throw outcome;
+  return outcome;
+}
+
+function missing(): BatonError {
+  return new BatonError('internal', 'The call was not answered.');
+}

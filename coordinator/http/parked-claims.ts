@@ -1,0 +1,291 @@
+import type { Claim } from '@baton/runner-sdk/protocol';
+import type { Context } from '../context';
+import { claim as claimJobs } from '../domain/jobs/claim';
+import type { Lane } from '../domain/jobs/lanes';
+import { ReadyLanes } from '../domain/jobs/ready-lanes';
+import { release } from '../domain/jobs/release';
+import { describeError } from '../logger';
+import type { ClaimedRow, Slot } from '../store/jobs';
+import { heads } from '../store/lanes';
+
+const LOOK_EVERY_MS = 1000;
+const MOST_STATEMENTS = 4;
+const MOST_SLOTS = 500;
+
+interface Parked {
+  claim: Claim;
+  /** It was asked for without waiting, or its wait is over. */
+  isDue: boolean;
+  /** A look at the table that began after it came has ended, so an empty answer is true. */
+  wasLookedFor: boolean;
+  isTaken: boolean;
+  isGone: boolean;
+  answer(jobs: ClaimedRow[]): void;
+  fail(error: unknown): void;
+}
+
+/** Claims of runners that take the same, and so can be served by one statement. */
+interface Class {
+  lanes: Lane[];
+  catalogSize: number;
+  waiting: Parked[];
+}
+
+/**
+ * The claims of all runners that wait here. They hold no connection. Jobs that become ready are claimed for many of them
+ * in one statement, at most four of which are under way; what is known about where ready jobs are comes from hints, and
+ * once a second, while anybody waits, from a look at the table. So what an idle fleet costs the database does not grow
+ * with its size.
+ */
+export class ParkedClaims {
+  private readonly ready = new ReadyLanes();
+  private readonly classes = new Map<string, Class>();
+  private readonly unsent = new Set<Promise<unknown>>();
+  private readonly held = new Set<() => void>();
+  private statements = 0;
+  private isClosed = false;
+  private isLooking = false;
+  private lookTimer: NodeJS.Timeout | undefined;
+  private dueTimer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly context: Context) {
+    context.hints.on('ready', (hints) => {
+      this.ready.hint(hints, performance.now());
+      void this.learn(hints.map((hint) => hint.laneId));
+    });
+    context.hints.on('lost', () => void this.look());
+  }
+
+  /**
+   * Resolves with jobs as soon as there are some, and with none when the wait is over. After `signal` was aborted
+   * nothing is claimed for it any more, and what a statement under way still brings is given back.
+   */
+  take(claim: Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+    if (this.isClosed || signal.aborted) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const group = this.classOf(claim);
+      let over: NodeJS.Timeout | undefined;
+      const leave = (): void => {
+        clearTimeout(over);
+        signal.removeEventListener('abort', gone);
+        const index = group.waiting.indexOf(parked);
+        if (index >= 0) group.waiting.splice(index, 1);
+      };
+      const gone = (): void => {
+        parked.isGone = true;
+        leave();
+        resolve([]);
+      };
+      const parked: Parked = {
+        claim,
+        isDue: claim.waitMs === 0,
+        wasLookedFor: false,
+        isTaken: false,
+        isGone: false,
+        answer: (jobs) => (leave(), resolve(jobs)),
+        fail: (error) => (leave(), reject(error as Error)),
+      };
+      if (claim.waitMs > 0) {
+        over = setTimeout(() => {
+          parked.isDue = true;
+          this.dispatch();
+        }, claim.waitMs);
+      }
+      signal.addEventListener('abort', gone);
+      group.waiting.push(parked);
+      if (this.lookTimer === undefined) {
+        this.lookTimer = setInterval(() => void this.look(), LOOK_EVERY_MS);
+        void this.look();
+      }
+      this.dispatch();
+    });
+  }
+
+  /** Answers those that wait for this runner, so that it hears what it was told. */
+  answerEmpty(isMeant: (claim: Claim) => boolean): void {
+    for (const group of this.classes.values()) {
+      for (const parked of group.waiting.filter((one) => !one.isTaken && isMeant(one.claim))) parked.answer([]);
+    }
+  }
+
+  /** Waits without claiming, until the client goes away or the coordinator stops. */
+  hold(waitMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.held.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, this.isClosed ? 0 : waitMs);
+      this.held.add(done);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  /** Gives back what could not be sent. */
+  giveBack(jobs: ClaimedRow[]): void {
+    if (jobs.length === 0) return;
+    const items = jobs.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, delayMs: 0 }));
+    const work = release(this.context, items)
+      .catch((error: unknown) => this.context.log.warn('jobs claimed for a runner that has gone wait for their lease to end', describeError(error)))
+      .finally(() => this.unsent.delete(work));
+    this.unsent.add(work);
+  }
+
+  /** Answers all that wait, now and from now on, with nothing. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    clearInterval(this.lookTimer);
+    clearTimeout(this.dueTimer);
+    this.answerEmpty(() => true);
+    for (const done of [...this.held]) done();
+    await Promise.allSettled([...this.unsent]);
+  }
+
+  private classOf({ types, queues, labels }: Claim): Class {
+    const key = JSON.stringify([[...types].sort(), queues === undefined ? null : [...queues].sort(), Object.entries(labels).sort()]);
+    let group = this.classes.get(key);
+    if (group === undefined) {
+      this.dropIdleClasses();
+      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [] }));
+    }
+    return group;
+  }
+
+  private dropIdleClasses(): void {
+    if (this.classes.size < 1000) return;
+    for (const [key, group] of this.classes) if (group.waiting.length === 0) this.classes.delete(key);
+  }
+
+  private lanesOf(group: Class, taker: Claim): Lane[] {
+    if (group.catalogSize !== this.context.lanes.size) {
+      group.lanes = this.context.lanes.takenBy(taker);
+      group.catalogSize = this.context.lanes.size;
+    }
+    return group.lanes;
+  }
+
+  /** Starts what statements can be started, and answers those whose wait ended without a job. */
+  private dispatch(): void {
+    for (const group of this.classes.values()) {
+      while (this.statements < MOST_STATEMENTS) {
+        const free = group.waiting.filter((one) => !one.isTaken);
+        const [first] = free;
+        if (first === undefined) break;
+        const lanes = this.ready.due(this.lanesOf(group, first.claim), performance.now());
+        if (lanes.length === 0) break;
+        this.start(lanes, free);
+      }
+      this.settleEmpty(group);
+    }
+    this.armDueTimer();
+  }
+
+  private settleEmpty(group: Class): void {
+    let needsLook = false;
+    for (const parked of group.waiting.filter((one) => one.isDue && !one.isTaken)) {
+      if (parked.wasLookedFor) parked.answer([]);
+      else needsLook = true;
+    }
+    if (needsLook) void this.look();
+  }
+
+  private start(lanes: Lane[], waiting: Parked[]): void {
+    const batch = fillSlots(waiting);
+    const taken = new Set(batch.map(({ parked }) => parked));
+    for (const parked of taken) parked.isTaken = true;
+    this.statements += 1;
+    void this.claimFor(lanes, batch, taken).finally(() => {
+      this.statements -= 1;
+      this.dispatch();
+    });
+  }
+
+  private async claimFor(lanes: Lane[], batch: { parked: Parked; slot: Slot }[], taken: Set<Parked>): Promise<void> {
+    try {
+      const rows = await claimJobs(this.context, this.ready, lanes, batch.map(({ slot }) => slot));
+      const given = new Map<Parked, ClaimedRow[]>();
+      for (const row of rows) {
+        const parked = batch[row.slot]?.parked;
+        if (parked !== undefined) given.set(parked, [...(given.get(parked) ?? []), row]);
+      }
+      for (const parked of taken) {
+        parked.isTaken = false;
+        const jobs = given.get(parked) ?? [];
+        if (parked.isGone) this.giveBack(jobs);
+        else if (jobs.length > 0) parked.answer(jobs);
+      }
+    } catch (error) {
+      for (const parked of taken) parked.fail(error);
+    }
+  }
+
+  private async learn(laneIds: number[]): Promise<void> {
+    try {
+      await this.context.lanes.learn(laneIds);
+    } catch (error) {
+      this.context.log.warn('could not read new lanes', describeError(error));
+    }
+    this.dispatch();
+  }
+
+  /** Looks at the table: where jobs wait, and whether claims that wait here were answered before. */
+  private async look(): Promise<void> {
+    const waiting = [...this.classes.values()].flatMap((group) => group.waiting);
+    if (this.isLooking) return;
+    if (waiting.length === 0) {
+      clearInterval(this.lookTimer);
+      this.lookTimer = undefined;
+      return;
+    }
+    this.isLooking = true;
+    try {
+      const before = this.ready.versions();
+      const found = await heads(this.context.db);
+      await this.context.lanes.learn(found.map((head) => head.laneId));
+      this.ready.seen(found, before, performance.now());
+      await this.answerRepeated(waiting);
+      for (const parked of waiting) parked.wasLookedFor = true;
+    } catch (error) {
+      for (const parked of waiting) if (parked.isDue && !parked.isTaken) parked.fail(error);
+      this.context.log.warn('could not look for waiting jobs', describeError(error));
+    } finally {
+      this.isLooking = false;
+    }
+    this.dispatch();
+  }
+
+  /** Claims with a claim id that have not been looked for yet: their answer may have been lost. */
+  private async answerRepeated(waiting: Parked[]): Promise<void> {
+    const asked = waiting.filter((one) => one.claim.claimId !== undefined && !one.wasLookedFor && !one.isTaken && !one.isGone);
+    if (asked.length === 0) return;
+    const slots = asked.map((parked) => slotOf(parked.claim));
+    const taken = new Set(asked);
+    for (const parked of taken) parked.isTaken = true;
+    await this.claimFor([], asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
+  }
+
+  private armDueTimer(): void {
+    clearTimeout(this.dueTimer);
+    if (this.lookTimer === undefined) return;
+    const now = performance.now();
+    const inMs = this.ready.nextDueAt(now) - now;
+    if (inMs < LOOK_EVERY_MS * 2) this.dueTimer = setTimeout(() => this.dispatch(), Math.ceil(inMs));
+  }
+}
+
+/** Slots in turns, so that few jobs are spread over many runners. */
+function fillSlots(waiting: Parked[]): { parked: Parked; slot: Slot }[] {
+  const batch: { parked: Parked; slot: Slot }[] = [];
+  for (let round = 0; batch.length < MOST_SLOTS; round += 1) {
+    const wanting = waiting.filter((parked) => parked.claim.max > round);
+    if (wanting.length === 0) break;
+    for (const parked of wanting) if (batch.length < MOST_SLOTS) batch.push({ parked, slot: slotOf(parked.claim) });
+  }
+  return batch;
+}
+
+function slotOf({ runnerId, claimId, leaseMs }: Claim): Slot {
+  return { runnerId, claimId: claimId ?? null, leaseMs };
+}

@@ -1,0 +1,129 @@
+import { type ApiKey, type Attempt, type ClaimedJob, DEFAULT_RETRY, type Job, type RunnerView } from '@baton/runner-sdk/protocol';
+import type { ApiKeyRow } from '../store/api-keys';
+import type { ClaimedRow, JobRow } from '../store/jobs';
+import type { AttemptRow, LogRow } from '../store/views/jobs';
+import type { RunnerRow } from '../store/views/runners';
+
+// From rows to what the contract says. The lease token is in a claim's answer and nowhere else.
+
+export function renderJob(row: JobRow): Job {
+  const isRunning = row.status === 'running';
+  return {
+    id: row.id,
+    type: row.type,
+    queue: row.queue,
+    status: row.status,
+    reason: row.reason,
+    priority: row.priority,
+    arguments: row.arguments,
+    result: row.result,
+    error: row.error as Job['error'],
+    attempt: row.attempt,
+    failures: row.failures,
+    maxAttempts: row.maxAttempts,
+    retry: (row.retry as Job['retry'] | null) ?? DEFAULT_RETRY,
+    timeoutMs: row.timeoutMs,
+    runAt: row.runAt.toISOString(),
+    expiresAt: time(row.expiresAt),
+    progress: renderProgress(row.progress),
+    estimate: null,
+    userId: row.userId,
+    tags: row.tags,
+    metadata: row.metadata as Job['metadata'],
+    requires: row.requires as Job['requires'],
+    uniqueKey: row.uniqueKey,
+    concurrencyKey: null,
+    dependsOn: [],
+    workflowId: null,
+    batchId: null,
+    scheduleId: null,
+    runnerId: row.runnerId,
+    leaseExpiresAt: isRunning ? time(row.leaseExpiresAt) : null,
+    deadlineAt: isRunning ? time(row.deadlineAt) : null,
+    checkpoint: row.checkpoint,
+    metrics: row.metrics as Job['metrics'],
+    createdAt: row.createdAt.toISOString(),
+    startedAt: time(row.startedAt),
+    finishedAt: time(row.finishedAt),
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}
+
+export function renderClaimed(row: ClaimedRow): ClaimedJob {
+  return {
+    id: row.id,
+    type: row.type,
+    queue: row.queue,
+    arguments: row.arguments,
+    attempt: row.attempt,
+    maxAttempts: row.maxAttempts,
+    leaseToken: row.leaseToken,
+    leaseExpiresAt: row.leaseExpiresAt.toISOString(),
+    leaseMs: row.leaseMs,
+    deadlineAt: row.deadlineAt.toISOString(),
+    timeoutMs: row.timeoutMs,
+    metadata: row.metadata as ClaimedJob['metadata'],
+    tags: row.tags,
+    userId: row.userId,
+    dependencies: {},
+    checkpoint: row.checkpoint,
+    traceparent: null,
+  };
+}
+
+export function renderAttempt(row: AttemptRow): Attempt {
+  return {
+    attempt: row.attempt,
+    runnerId: row.runnerId,
+    startedAt: row.startedAt.toISOString(),
+    finishedAt: time(row.finishedAt),
+    outcome: row.outcome,
+    error: row.error as Attempt['error'],
+    metrics: row.metrics as Attempt['metrics'],
+    lateResult: row.lateResult,
+  };
+}
+
+export function renderLog(row: LogRow) {
+  return { ...row, seq: Number(row.seq), at: row.at.toISOString() };
+}
+
+export function renderRunner(row: RunnerRow): RunnerView {
+  return {
+    id: row.id,
+    types: row.types,
+    queues: row.queues.length === 0 ? null : row.queues,
+    labels: row.labels,
+    version: row.version,
+    running: row.running,
+    status: row.isLost ? 'lost' : row.drainingSince === null ? 'active' : 'draining',
+    firstSeenAt: row.firstSeenAt.toISOString(),
+    lastSeenAt: row.lastSeenAt.toISOString(),
+    drainingSince: time(row.drainingSince),
+  };
+}
+
+export function renderApiKey(row: ApiKeyRow): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    userId: row.userId,
+    queues: row.queues,
+    types: row.types,
+    createdAt: row.createdAt.toISOString(),
+    expiresAt: time(row.expiresAt),
+    lastUsedAt: time(row.lastUsedAt),
+    revokedAt: time(row.revokedAt),
+  };
+}
+
+function renderProgress(stored: unknown): Job['progress'] {
+  if (stored === null) return null;
+  const { percent, message, at } = stored as { percent: number; message: string | null; at: string };
+  return { percent, message, at: new Date(at).toISOString() };
+}
+
+function time(date: Date | null): string | null {
+  return date === null ? null : date.toISOString();
+}

@@ -1,0 +1,44 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { setDraining } from '../domain/runners/drain';
+import * as views from '../store/views/runners';
+import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
+import { readCursor, toPage } from './pages';
+import { renderRunner } from './render';
+
+const params = z.object({ id: protocol.runnerId });
+
+export const runnerEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/runners',
+    summary: 'List the runners',
+    roles: OPERATORS,
+    query: protocol.listRunnersQuery,
+    replies: { 200: protocol.runnerList },
+    async run({ desk, query: { limit, cursor } }) {
+      await desk.context.roster.writeSeen();
+      const after = readCursor(cursor, protocol.isStorableText);
+      const rows = await views.page(desk.context.db, after, limit + 1);
+      return reply(200, toPage(rows, limit, renderRunner, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/runners/:id/drain',
+    summary: 'Give a runner no more work; it hears it on its next call',
+    roles: ADMINS,
+    params,
+    replies: { 200: protocol.runner },
+    run: async ({ desk, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, id, true))),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/runners/:id/resume',
+    summary: 'Give a drained runner work again',
+    roles: ADMINS,
+    params,
+    replies: { 200: protocol.runner },
+    run: async ({ desk, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, id, false))),
+  }),
+];

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import express, { type Request, type Response } from 'express';
+import { BatonError } from '../errors';
+import { apiKeyEndpoints } from './api-keys';
+import { attemptEndpoints } from './attempts';
+import { authenticate } from './authenticate';
+import type { Desk } from './desk';
+import type { AnyEndpoint } from './endpoint';
+import { healthEndpoints } from './health';
+import { jobEndpoints } from './jobs';
+import { openapiEndpoint } from './openapi';
+import { invalid, sendProblem } from './problem';
+import { runnerEndpoints } from './runners';
+
+/** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
+export const ENDPOINTS: readonly AnyEndpoint[] = [
+  ...attemptEndpoints,
+  ...jobEndpoints,
+  ...runnerEndpoints,
+  ...apiKeyEndpoints,
+  ...healthEndpoints,
+];
+
+const MOST_BODY_BYTES = 16 * 1024 * 1024;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than load balancers keep idle connections (60 s), so that they, not we, close them first. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+const SANE_REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
+
+export function createHttpServer(desk: Desk): Server {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.use((request, response, next) => {
+    const sent = request.get('x-request-id');
+    const requestId = sent !== undefined && SANE_REQUEST_ID.test(sent) ? sent : randomUUID();
+    response.locals['requestId'] = requestId;
+    response.setHeader('X-Request-Id', requestId);
+    if (desk.service.isDraining) response.setHeader('Connection', 'close');
+    next();
+  });
+  const readBody = express.json({ limit: MOST_BODY_BYTES, strict: false, type: () => true });
+  for (const endpoint of [...ENDPOINTS, openapiEndpoint(ENDPOINTS)]) mount(app, endpoint, desk, readBody);
+  app.use((request, response) => {
+    sendProblem(response, noRoute(request), requestIdOf(response), desk.context.log);
+  });
+  // Express tells an error handler by its four parameters.
+  app.use((error: unknown, _request: Request, response: Response, _next: express.NextFunction) => {
+    sendProblem(response, error, requestIdOf(response), desk.context.log);
+  });
+
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS }, app);
+  server.on('clientError', (_error, socket) => socket.destroy());
+  return server;
+}
+
+function mount(app: express.Express, endpoint: AnyEndpoint, desk: Desk, readBody: express.RequestHandler): void {
+  app[endpoint.method](endpoint.path, (request, response) => {
+    void answer(endpoint, desk, readBody, request, response).catch((error: unknown) => {
+      sendProblem(response, error, requestIdOf(response), desk.context.log);
+    });
+  });
+}
+
+async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.RequestHandler, request: Request, response: Response): Promise<void> {
+  const caller = await authenticate(endpoint, desk.keys, request.get('authorization'));
+  if (endpoint.body !== undefined) await read(readBody, request, response);
+  const gone = new AbortController();
+  response.on('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  const reply = await endpoint.run({
+    desk,
+    caller,
+    params: parse(endpoint.params, request.params, 'path'),
+    query: parse(endpoint.query, request.query, 'query'),
+    body: parse(endpoint.body, request.body, 'body'),
+    header: (name) => request.get(name),
+    signal: gone.signal,
+  });
+  if (response.destroyed) return;
+  response.statusCode = reply.status;
+  for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
+  if (reply.status === 204) return void response.end();
+  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.end(JSON.stringify(reply.body));
+}
+
+/** A call whose body may be left out takes an empty one for `{}`. */
+async function read(readBody: express.RequestHandler, request: Request, response: Response): Promise<void> {
+  const hasBody = request.get('transfer-encoding') !== undefined || Number(request.get('content-length') ?? 0) > 0;
+  if (!hasBody) {
+    request.body = {};
+    return;
+  }
+  const type = request.get('content-type') ?? '';
+  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
+    throw new BatonError('unsupported_media_type', `The body must be JSON, sent with Content-Type: application/json${type === '' ? '' : `, not ${JSON.stringify(type.slice(0, 100))}`}.`);
+  }
+  await new Promise<void>((resolve, reject) => {
+    void readBody(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error as Error)));
+  });
+}
+
+function parse(schema: AnyEndpoint['body'], value: unknown, where: string): unknown {
+  if (schema === undefined) return undefined;
+  const read = schema.safeParse(value);
+  if (!read.success) throw invalid(where, read.error);
+  return read.data;
+}
+
+function noRoute(request: Request): BatonError {
+  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /openapi.json lists what there is.`);
+}
+
+function requestIdOf(response: Response): string {
+  return String(response.locals['requestId']);
+}

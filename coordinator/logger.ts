@@ -1,0 +1,19 @@
+import { createLogger, format, transports, type Logger as WinstonLogger } from 'winston';
+
+export type Logger = Pick<WinstonLogger, 'error' | 'warn' | 'info' | 'debug'>;
+
+/** JSON lines on stdout. Arguments, results, keys and lease tokens are never handed to it. */
+export function createJsonLogger(level: string): Logger {
+  return createLogger({
+    level,
+    format: format.combine(format.timestamp(), format.errors({ stack: true }), format.json()),
+    transports: [new transports.Console()],
+  });
+}
+
+/** The parts of an error that belong in a log line. */
+export function describeError(error: unknown): { error: string; code?: string; stack?: string } {
+  if (!(error instanceof Error)) return { error: String(error) };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return { error: error.message, ...(code === undefined ? {} : { code }), ...(error.stack === undefined ? {} : { stack: error.stack }) };
+}

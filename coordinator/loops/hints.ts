@@ -1,0 +1,33 @@
+import type { Context } from '../context';
+import { describeError } from '../logger';
+import { listen, type Listener, notify } from '../store/listen';
+import { Loop } from './loop';
+
+/** At most twenty messages a second: NOTIFY takes a lock that all commits of the database wait for. */
+const INTERVAL_MS = 50;
+
+/** Tells the other coordinators what was hinted here, outside every transaction that moves a job. */
+export function hintsLoop(context: Context): Loop {
+  return new Loop({
+    name: 'sending of hints',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    async round() {
+      const message = context.hints.takeMessage();
+      if (message !== null) await notify(context.db, message);
+      return false;
+    },
+  });
+}
+
+/** Hears what the other coordinators hint. */
+export function hearHints(context: Context, url: string): Listener {
+  context.hints.on('roster', () => {
+    context.roster.readDraining().catch((error: unknown) => context.log.warn('could not read which runners drain', describeError(error)));
+  });
+  return listen(url, {
+    message: (payload) => context.hints.hear(payload),
+    connect: () => context.hints.giveLost(),
+    error: (error) => context.log.warn('cannot listen for hints; polling goes on', describeError(error)),
+  });
+}

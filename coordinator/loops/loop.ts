@@ -1,0 +1,78 @@
+import { describeError, type Logger } from '../logger';
+
+export interface LoopOptions {
+  name: string;
+  intervalMs: number;
+  /** One round. Returns whether there is more to do, which is then done at once. */
+  round: () => Promise<boolean>;
+  log: Logger;
+}
+
+const JITTER = 0.2;
+const MOST_BACKOFF_MS = 15_000;
+
+/**
+ * Runs a round again and again: never two at once, a little off the beat so that several coordinators do not march in
+ * step, slower while rounds fail.
+ */
+export class Loop {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<boolean> | undefined;
+  private isStopped = true;
+  private failures = 0;
+  private lastRoundAt: number | null = null;
+
+  constructor(private readonly options: LoopOptions) {}
+
+  start(): void {
+    this.isStopped = false;
+    this.arm(0);
+  }
+
+  /** Resolves when the round under way has ended. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  /** One round, now; for tests, and for whoever cannot wait for the next. */
+  async runOnce(): Promise<boolean> {
+    await this.running;
+    return this.run();
+  }
+
+  /** How long ago a round last succeeded, in milliseconds; null: never. */
+  lagMs(): number | null {
+    return this.lastRoundAt === null ? null : Math.round(performance.now() - this.lastRoundAt);
+  }
+
+  private run(): Promise<boolean> {
+    this.running = this.options.round().then(
+      (hasMore) => {
+        this.failures = 0;
+        this.lastRoundAt = performance.now();
+        return hasMore;
+      },
+      (error: unknown) => {
+        this.failures += 1;
+        this.options.log.warn(`the ${this.options.name} failed and will be tried again`, describeError(error));
+        return false;
+      },
+    );
+    return this.running;
+  }
+
+  private arm(delayMs: number): void {
+    if (this.isStopped) return;
+    this.timer = setTimeout(() => {
+      void this.run().then((hasMore) => this.arm(hasMore ? 0 : this.nextDelayMs()));
+    }, delayMs);
+  }
+
+  private nextDelayMs(): number {
+    const backoff = Math.min(MOST_BACKOFF_MS, this.options.intervalMs * 2 ** Math.min(this.failures, 10));
+    const base = this.failures === 0 ? this.options.intervalMs : Math.max(this.options.intervalMs, backoff);
+    return base * (1 - JITTER / 2 + Math.random() * JITTER);
+  }
+}

@@ -1,0 +1,86 @@
+import { createApp } from './app';
+import { type AdminKey, resolveAdminKey } from './admin-key';
+import { type Config, ConfigError, readConfig } from './config';
+import { installAdminKey } from './domain/auth/keys';
+import { createJsonLogger, describeError, type Logger } from './logger';
+import { isUnavailable } from './store/db';
+import { EmbeddedDatabaseError, startEmbedded } from './store/embedded';
+import { migrate, MigrationError } from './store/migrate';
+
+const SHUTDOWN_GRACE_MS = 10_000;
+const RETRY_MS = 2000;
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createJsonLogger(config.logLevel);
+  const stopping = new AbortController();
+  const stopped = onSignal(stopping, log);
+
+  const embedded = config.databaseUrl === undefined ? await startEmbedded({ dataDir: config.dataDir, log }) : undefined;
+  const url = config.databaseUrl ?? embedded?.url ?? '';
+  await migrateWhenReachable(url, log, stopping.signal);
+  if (!stopping.signal.aborted) await serve(config, url, resolveAdminKey(config), log, stopped);
+  await embedded?.stop();
+}
+
+async function serve(config: Config, url: string, admin: AdminKey | null, log: Logger, stopped: Promise<void>): Promise<void> {
+  const app = createApp(config, url, log);
+  if (admin !== null) await installAdminKey(app.context.db, admin.id, admin.key);
+  const port = await app.start();
+  log.info('coordinator listens', { url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`, database: config.databaseUrl === undefined ? 'embedded' : 'DATABASE_URL' });
+  if (admin?.isNew === true) log.info(`an admin key was made: ${admin.key}`, { keptIn: admin.keptIn, note: 'it is not printed again' });
+  if (admin === null) log.info('no BATON_ADMIN_KEY is set: only keys that exist already can be used');
+  await stopped;
+  log.info('coordinator drains');
+  await app.stop(SHUTDOWN_GRACE_MS);
+  log.info('coordinator stopped');
+}
+
+/** A database that is away at the start is waited for, as it is later. */
+async function migrateWhenReachable(url: string, log: Logger, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const applied = await migrate(url, { log });
+      if (applied.length > 0) log.info('migrations applied', { applied });
+      return;
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      log.warn('the database cannot be reached; trying again', describeError(error));
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, RETRY_MS);
+        signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+      });
+    }
+  }
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function onSignal(stopping: AbortController, log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(name, () => {
+        if (stopping.signal.aborted) process.exit(1);
+        log.info(`${name} received`);
+        stopping.abort();
+        resolve();
+      });
+    }
+  });
+}
+
+/** What an operator can mend is told in one line; all else with its stack. */
+function describeStart(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof EmbeddedDatabaseError || error instanceof MigrationError) return error.message;
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return `PORT ${'port' in error ? String(error.port) : ''} is in use by another process; end it, or set PORT to a free one.`;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    process.stderr.write(`baton: ${describeStart(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { Pool, type PoolClient } from 'pg';
+import { Prisma, PrismaClient } from '../generated/prisma/client';
+import { BatonError } from '../errors';
+
+export const sql = Prisma.sql;
+export type Sql = Prisma.Sql;
+
+/** Where a statement runs: on a pool, or inside one transaction. */
+export interface Executor {
+  /** Runs one statement and returns its rows. */
+  query<Row>(statement: Sql): Promise<Row[]>;
+}
+
+/** A pool. Everything run through it is tried again when PostgreSQL breaks a deadlock or a serialisation conflict. */
+export interface Connections extends Executor {
+  transaction<T>(run: (transaction: Executor) => Promise<T>): Promise<T>;
+}
+
+export interface Db extends Connections {
+  /** Reads and administration through the models. */
+  prisma: PrismaClient;
+  /** Kept apart for heartbeats and reports, so that slow reads never cost a runner its lease. */
+  vital: Connections;
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
+const TRIES = 5;
+
+export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
+  const vitalSize = Math.max(1, Math.min(4, Math.floor(options.poolSize / 3)));
+  const vitalPool = openPool(url, vitalSize, options.onError);
+  const generalPool = openPool(url, options.poolSize - vitalSize, options.onError);
+  const prisma = new PrismaClient({ adapter: new PrismaPg(generalPool) });
+  return {
+    ...connections(generalPool),
+    vital: connections(vitalPool),
+    prisma,
+    async close() {
+      await prisma.$disconnect();
+      await Promise.all([generalPool.end(), vitalPool.end()]);
+    },
+  };
+}
+
+function openPool(url: string, max: number, onError: (error: Error) => void): Pool {
+  const pool = new Pool({
+    connectionString: url,
+    max,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    application_name: 'baton',
+    keepAlive: true,
+  });
+  // An idle connection that breaks must not end the process.
+  pool.on('error', onError);
+  return pool;
+}
+
+function connections(pool: Pool): Connections {
+  return {
+    query: (statement) => retried(() => run(pool, statement)),
+    transaction: (body) => retried(() => transact(pool, body)),
+  };
+}
+
+async function transact<T>(pool: Pool, body: (transaction: Executor) => Promise<T>): Promise<T> {
+  const client = await connect(pool);
+  let broken = false;
+  // Without a listener, a connection that breaks between two statements would end the process.
+  const onError = () => (broken = true);
+  client.on('error', onError);
+  try {
+    await client.query('BEGIN');
+    const result = await body({ query: (statement) => run(client, statement) });
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // A connection that cannot roll back is thrown away, else its open transaction would be the next caller's.
+    await client.query('ROLLBACK').catch(() => (broken = true));
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+async function connect(pool: Pool): Promise<PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** Prepared statements are named by their text, so that PostgreSQL plans each one once for every connection. */
+const names = new Map<string, string>();
+
+async function run<Row>(target: Pool | PoolClient, statement: Sql): Promise<Row[]> {
+  const text = statement.text;
+  let name = names.get(text);
+  if (name === undefined) {
+    name = createHash('sha1').update(text).digest('base64url');
+    names.set(text, name);
+  }
+  const { rows } = await target.query({ name, text, values: statement.values });
+  return rows as Row[];
+}
+
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt < TRIES && RETRYABLE_STATES.has(stateOf(error))) continue;
+      throw translated(error);
+    }
+  }
+}
+
+const RETRYABLE_STATES = new Set(['40P01', '40001']);
+
+/** SQLSTATEs, and classes of them, after which the same statement may succeed on a healthy server. */
+const UNAVAILABLE_STATES = /^(08...|25006|25P03|40P01|40001|53...|55P03|57014|57P0.|58...)$/;
+const UNAVAILABLE_MESSAGES = /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
+const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET)/;
+
+export function isUnavailable(error: unknown): boolean {
+  if (error instanceof BatonError) return error.code === 'unavailable';
+  const state = stateOf(error);
+  if (UNAVAILABLE_STATES.test(state) || SOCKET_CODES.test(state)) return true;
+  if (error instanceof AggregateError) return error.errors.some(isUnavailable);
+  return error instanceof Error && UNAVAILABLE_MESSAGES.test(error.message);
+}
+
+/** Errors of a database that is away become `unavailable`; all others stay as they are. */
+export function translated(error: unknown): unknown {
+  if (error instanceof BatonError || !isUnavailable(error)) return error;
+  return new BatonError('unavailable', 'The database cannot be reached at the moment.', { retryAfterMs: 1000, cause: error });
+}
+
+/** Whether the statement failed because a unique index (of this name) already holds the value. */
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  return stateOf(error) === '23505' && typeof error === 'object' && error !== null && 'constraint' in error && error.constraint === constraint;
+}
+
+function stateOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

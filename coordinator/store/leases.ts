@@ -1,0 +1,72 @@
+import type { RetryPolicy } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from './db';
+import type { JobRow } from './jobs';
+
+/** What decides how a failure of a running job goes on. */
+export interface HeldJob {
+  id: string;
+  leaseToken: string;
+  attempt: number;
+  failures: number;
+  maxAttempts: number;
+  retry: RetryPolicy | null;
+  runnerId: string;
+}
+
+const HELD_COLUMNS = sql`
+  j.id, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
+
+export function findHeld(db: Executor, jobIds: string[]): Promise<HeldJob[]> {
+  return db.query(sql`SELECT ${HELD_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status = 'running'`);
+}
+
+export interface LostJob extends HeldJob {
+  /** Which clock ran out first. */
+  cause: 'lease' | 'deadline';
+}
+
+/**
+ * Running jobs whose lease or deadline is over, locked; those another coordinator is judging are passed over. It walks
+ * the index of running jobs whole, because the column that a heartbeat writes is in no index.
+ */
+export function lockLost(transaction: Executor, limit: number): Promise<LostJob[]> {
+  return transaction.query(sql`
+    SELECT ${HELD_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
+    FROM jobs j
+    WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())
+    LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
+}
+
+/** Waiting jobs that were not started in time, locked. */
+export function lockExpired(transaction: Executor, limit: number): Promise<{ id: string }[]> {
+  return transaction.query(sql`
+    SELECT j.id FROM jobs j
+    WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL AND j.expires_at <= now()
+    ORDER BY j.expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
+}
+
+/** All that is known about a token that moved nothing: where its job stands now, and what its own attempt came to. */
+export interface TokenTrace
+  extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'result' | 'error' | 'runAt'> {
+  leaseToken: string | null;
+  /** The attempt the token was given for, if it is not the job's latest word. */
+  past: { attempt: number; outcome: string; error: unknown; reply: { status: string; runAt: string | null } | null } | null;
+}
+
+export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: string }[]): Promise<TokenTrace[]> {
+  return db.query(sql`
+    SELECT j.id, j.status, j.attempt, j.result, j.error, j.run_at AS "runAt", j.lease_token AS "leaseToken",
+      (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome, 'error', a.error, 'reply', a.reply)
+       FROM attempts a WHERE a.job_id = j.id AND a.lease_token = t."leaseToken") AS past
+    FROM unnest(${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[]) AS t ("jobId", "leaseToken")
+    JOIN jobs j ON j.id = t."jobId"`);
+}
+
+/** Keeps what a runner reported too late, once. */
+export function keepLate(db: Executor, late: { jobId: string; leaseToken: string; report: unknown }[]): Promise<unknown[]> {
+  return db.query(sql`
+    UPDATE attempts a SET late_result = l.report
+    FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "report" json)
+    WHERE a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
+      AND a.outcome IN ('timed_out', 'cancelled')`);
+}

@@ -1,0 +1,92 @@
+import { Client } from 'pg';
+import { type Executor, sql } from './db';
+
+const CHANNEL = 'baton';
+const HEARTBEAT_MS = 5000;
+const HEARTBEAT_TIMEOUT_MS = 4000;
+const RECONNECT_MIN_MS = 200;
+const RECONNECT_MAX_MS = 5000;
+
+export interface Listener {
+  /** Resolves when the connection is given up; nothing is heard any more. */
+  stop(): Promise<void>;
+}
+
+/** Sends a hint to all coordinators, this one included. At most 7,900 bytes. */
+export async function notify(db: Executor, message: string): Promise<void> {
+  await db.query(sql`SELECT pg_notify(${CHANNEL}, ${message})`);
+}
+
+/**
+ * Hears hints on a connection of its own. LISTEN may die without a word (a half-open socket), so the same connection is
+ * asked for a sign of life and made anew when it fails. `onConnect` is called each time it listens again: hints sent in
+ * between are gone, so the caller looks at the tables.
+ */
+export function listen(
+  url: string,
+  on: { message: (payload: string) => void; connect: () => void; error: (error: unknown) => void },
+): Listener {
+  let isStopped = false;
+  let client: Client | undefined;
+  let wake: () => void = () => undefined;
+
+  const running = (async () => {
+    for (let failures = 0; !isStopped; ) {
+      const current = new Client({ connectionString: url, application_name: 'baton-listen', connectionTimeoutMillis: 5000, keepAlive: true });
+      client = current;
+      const broken = new Promise<void>((resolve) => {
+        current.on('error', () => resolve());
+        current.on('end', () => resolve());
+      });
+      current.on('notification', (notice) => on.message(notice.payload ?? ''));
+      try {
+        await current.connect();
+        await current.query(`LISTEN ${CHANNEL}`);
+        failures = 0;
+        on.connect();
+        await Promise.race([broken, keepAlive(current, () => isStopped, (resume) => (wake = resume))]);
+      } catch (error) {
+        on.error(error);
+        failures += 1;
+      }
+      void current.end().catch(() => undefined);
+      if (!isStopped) await pause(backoffMs(failures), (resume) => (wake = resume));
+    }
+  })();
+
+  return {
+    async stop() {
+      isStopped = true;
+      wake();
+      await client?.end().catch(() => undefined);
+      await running;
+    },
+  };
+}
+
+/** Returns when the connection does not answer in time, or on stop. */
+async function keepAlive(client: Client, isStopped: () => boolean, onPause: (resume: () => void) => void): Promise<void> {
+  while (!isStopped()) {
+    await pause(HEARTBEAT_MS, onPause);
+    if (isStopped()) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => (timer = setTimeout(() => resolve('late'), HEARTBEAT_TIMEOUT_MS)));
+    const answer = await Promise.race([client.query('SELECT 1'), late]);
+    clearTimeout(timer);
+    if (answer === 'late') return;
+  }
+}
+
+function backoffMs(failures: number): number {
+  return Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
+function pause(ms: number, onPause: (resume: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    onPause(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

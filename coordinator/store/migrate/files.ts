@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** Why the database cannot be brought to this version. The message is one line that says what to do. */
+export class MigrationError extends Error {}
+
+export interface Migration {
+  name: string;
+  sql: string;
+  /** SHA-256 of the file, in hex, as Prisma writes it down. */
+  checksum: string;
+}
+
+/** In the order in which they are applied: by name. */
+export function readMigrations(directory = findDirectory()): Migration[] {
+  const names = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return names
+    .map(({ name }) => {
+      const sql = readFileSync(join(directory, name, 'migration.sql'), 'utf8');
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    })
+    .sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+/** Upwards from here: this file runs both compiled, from coordinator/dist/store, and as source. */
+function findDirectory(): string {
+  for (let folder = __dirname; folder !== dirname(folder); folder = dirname(folder)) {
+    const directory = join(folder, 'prisma', 'migrations');
+    if (existsSync(join(directory, 'migration_lock.toml'))) return directory;
+  }
+  throw new MigrationError(`The folder prisma/migrations was not found above ${__dirname}. Install Baton again.`);
+}

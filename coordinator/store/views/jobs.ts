@@ -1,0 +1,102 @@
+import type { JobFilter, LogLevel } from '@baton/runner-sdk/protocol';
+import { Prisma } from '../../generated/prisma/client';
+import { type Executor, type Sql, sql } from '../db';
+import { JOB_COLUMNS, type JobRow } from '../jobs';
+
+// Reads. The user whose jobs may be seen comes first everywhere; null sees all.
+
+export async function get(db: Executor, userId: string | null, jobId: string): Promise<JobRow | null> {
+  const rows = await getMany(db, userId, [jobId]);
+  return rows[0] ?? null;
+}
+
+export function getMany(db: Executor, userId: string | null, jobIds: string[]): Promise<JobRow[]> {
+  return db.query(sql`
+    SELECT ${JOB_COLUMNS} FROM jobs j
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND (${userId}::text IS NULL OR j.user_id = ${userId}::text)`);
+}
+
+/** Newest first; `before` is the last id of the page before. */
+export function page(db: Executor, userId: string | null, filter: JobFilter, before: string | null, limit: number): Promise<JobRow[]> {
+  return db.query(sql`
+    SELECT ${JOB_COLUMNS} FROM jobs j
+    WHERE ${matching(userId, filter)} ${before === null ? Prisma.empty : sql`AND j.id < ${before}::uuid`}
+    ORDER BY j.id DESC LIMIT ${limit}`);
+}
+
+/** Ids of jobs that match, oldest first, after `after`: one batch of a verb in bulk. */
+export async function ids(
+  db: Executor,
+  userId: string | null,
+  filter: JobFilter,
+  after: string | null,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`
+    SELECT j.id FROM jobs j
+    WHERE ${matching(userId, filter)} ${after === null ? Prisma.empty : sql`AND j.id > ${after}::uuid`}
+    ORDER BY j.id LIMIT ${limit}`);
+  return rows.map((row) => row.id);
+}
+
+function matching(userId: string | null, filter: JobFilter): Sql {
+  const conditions = [sql`true`];
+  if (userId !== null) conditions.push(sql`j.user_id = ${userId}`);
+  if (filter.status !== undefined) conditions.push(sql`j.status = ANY (${filter.status}::job_status[])`);
+  if (filter.type !== undefined) conditions.push(sql`j.type = ANY (${filter.type}::text[])`);
+  if (filter.queue !== undefined) conditions.push(sql`j.queue = ANY (${filter.queue}::text[])`);
+  if (filter.userId !== undefined) conditions.push(sql`j.user_id = ANY (${filter.userId}::text[])`);
+  if (filter.tag !== undefined) conditions.push(sql`j.tags && ${filter.tag}::text[]`);
+  if (filter.runnerId !== undefined) conditions.push(sql`j.runner_id = ANY (${filter.runnerId}::text[])`);
+  if (filter.createdAfter !== undefined) conditions.push(sql`j.created_at > ${filter.createdAfter}::timestamptz`);
+  if (filter.createdBefore !== undefined) conditions.push(sql`j.created_at < ${filter.createdBefore}::timestamptz`);
+  if (filter.arguments !== undefined) conditions.push(sql`j.arguments::jsonb @> ${JSON.stringify(filter.arguments)}::jsonb`);
+  return Prisma.join(conditions, ' AND ');
+}
+
+/** Which of these have finished; those that are gone count as finished. */
+export async function finished(db: Executor, jobIds: string[]): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`
+    SELECT w.id::text FROM unnest(${jobIds}::uuid[]) AS w (id)
+    WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = w.id AND j.status IN ('blocked', 'pending', 'running'))`);
+  return rows.map((row) => row.id);
+}
+
+export interface AttemptRow {
+  attempt: number;
+  runnerId: string;
+  startedAt: Date;
+  finishedAt: Date | null;
+  outcome: 'running' | 'completed' | 'failed' | 'timed_out' | 'released' | 'cancelled';
+  error: unknown;
+  metrics: unknown;
+  lateResult: unknown;
+}
+
+/** All attempts of a job, oldest first: those kept apart, and the one on the job's own row, which runs or completed. */
+export function attempts(db: Executor, jobId: string): Promise<AttemptRow[]> {
+  return db.query(sql`
+    SELECT a.attempt, a.runner_id AS "runnerId", a.started_at AS "startedAt", a.finished_at AS "finishedAt",
+      a.outcome::text AS outcome, a.error, a.metrics, a.late_result AS "lateResult"
+    FROM attempts a WHERE a.job_id = ${jobId}::uuid
+    UNION ALL
+    SELECT j.attempt, j.runner_id, j.started_at, j.finished_at, j.status::text, NULL, j.metrics, NULL
+    FROM jobs j WHERE j.id = ${jobId}::uuid AND j.status IN ('running', 'completed')
+    ORDER BY attempt`);
+}
+
+export interface LogRow {
+  seq: string;
+  at: Date;
+  level: LogLevel;
+  message: string;
+  fields: unknown;
+  attempt: number;
+}
+
+export function logs(db: Executor, jobId: string, after: number, levels: LogLevel[], limit: number): Promise<LogRow[]> {
+  return db.query(sql`
+    SELECT l.seq::text AS seq, l.at, l.level, l.message, l.fields, l.attempt FROM job_logs l
+    WHERE l.job_id = ${jobId}::uuid AND l.seq > ${after} AND l.level = ANY (${levels}::log_level[])
+    ORDER BY l.seq LIMIT ${limit}`);
+}

@@ -1,0 +1,30 @@
+import { type Executor, sql } from '../db';
+
+export interface RunnerRow {
+  id: string;
+  types: string[];
+  queues: string[];
+  labels: Record<string, string | number | boolean>;
+  version: string | null;
+  running: number;
+  firstSeenAt: Date;
+  lastSeenAt: Date;
+  drainingSince: Date | null;
+  isLost: boolean;
+}
+
+/** A runner is lost when it has not been heard for a minute. */
+const RUNNER_COLUMNS = sql`
+  r.id, r.types, r.queues, r.labels, r.version, r.first_seen_at AS "firstSeenAt", r.last_seen_at AS "lastSeenAt",
+  r.draining_since AS "drainingSince", r.last_seen_at < now() - interval '1 minute' AS "isLost",
+  (SELECT count(*)::int FROM jobs j WHERE j.status = 'running' AND j.runner_id = r.id) AS running`;
+
+export function page(db: Executor, after: string | null, limit: number): Promise<RunnerRow[]> {
+  return db.query(sql`
+    SELECT ${RUNNER_COLUMNS} FROM runners r WHERE ${after}::text IS NULL OR r.id > ${after} ORDER BY r.id LIMIT ${limit}`);
+}
+
+export async function get(db: Executor, id: string): Promise<RunnerRow | null> {
+  const rows = await db.query<RunnerRow>(sql`SELECT ${RUNNER_COLUMNS} FROM runners r WHERE r.id = ${id}`);
+  return rows[0] ?? null;
+}

@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Beside the sources and one above the compiled files alike, the package says its version. */
+export const VERSION = readVersion([join(__dirname, 'package.json'), join(__dirname, '..', 'package.json')]);
+
+function readVersion(places: string[]): string {
+  for (const place of places) {
+    try {
+      const { version } = JSON.parse(readFileSync(place, 'utf8')) as { version?: string };
+      if (version !== undefined) return version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
+}
