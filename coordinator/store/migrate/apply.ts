@@ -87,10 +87,10 @@ function failedNow(migration: Migration, error: unknown): Error {
   const fault = error instanceof Error ? error.message : String(error);
   if (!(error instanceof DatabaseError)) return new MigrationError(`Migration ${migration.name} was interrupted: ${fault}. Start again.`);
   const place = error.position === undefined ? '' : ` (line ${migration.sql.slice(0, Number(error.position)).split('\n').length})`;
-  return new MigrationError(`Migration ${migration.name} failed${place}: ${fault}. ${remedy(migration, error)}`);
+  return new MigrationError(`Migration ${migration.name} failed${place}: ${fault}. ${remedy(migration)}`);
 }
 
-function remedy(migration: Migration, error: DatabaseError): string {
+function remedy(migration: Migration): string {
   if (NO_TRANSACTION.test(firstLine(migration.sql))) return failedBefore(migration.name);
   return 'Nothing of it was kept; mend the cause and start again.';
 }
