@@ -79,7 +79,10 @@ export function startHandler<Arguments extends z.ZodType, Result extends z.ZodTy
   const attempt: Attempt = new Attempt(claimedJob(definition, args, options), work, {
     abortGraceMs: options.abortGraceMs ?? 1000,
     hasTimer: false,
-    say: (said) => options.onEvent?.(remember(told, said), control),
+    say: (said) => {
+      const event = remember(told, said);
+      options.onEvent?.(event, control);
+    },
     onIgnoredAbort: () => (told.ignoredAbort = true),
   });
   const control: Control = {
