@@ -16,7 +16,7 @@ export {
   RunnerStoppingError,
   SnoozeError,
 } from './errors';
-export type { Logger } from './logger';
+export { stderrLogger, type Logger } from './logger';
 export type { ApiKeyPage, RunnerPage } from './operations';
 export * from './protocol';
 export { Runner, type RunnerOptions } from './runner';

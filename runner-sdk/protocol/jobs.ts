@@ -47,7 +47,7 @@ export const retryPolicy = z.discriminatedUnion('strategy', [
     maxMs: backoffLimits.maxMs.default(HOUR_MS),
     jitter: backoffLimits.jitter.default(1),
   }),
-]);
+], 'must be an object whose strategy is exponential, linear or fixed');
 export type RetryPolicy = z.infer<typeof retryPolicy>;
 export const DEFAULT_RETRY: RetryPolicy = { strategy: 'exponential', baseMs: 4000, factor: 2, maxMs: HOUR_MS, jitter: 1 };
 export const DEFAULT_MAX_ATTEMPTS = 11;

@@ -55,10 +55,10 @@ export function durationMs(min = 0, max = MAX_DURATION_MS) {
 }
 
 /** A point in time: ISO-8601 with an offset or `Z`; stored and answered in UTC with milliseconds. */
-export const timestamp = z.iso.datetime({ offset: true });
+export const timestamp = z.iso.datetime({ offset: true, error: 'must be an ISO-8601 time such as 2026-01-31T12:00:00Z' });
 
 /** A job's, workflow's or batch's id: a UUIDv7. */
-export const id = z.uuid();
+export const id = z.uuid('must be a UUID');
 
 /** Labels a runner has: name to text, number or boolean. */
 export const labels = z.record(name, z.union([text(200), z.number(), z.boolean()])).refine((all) => Object.keys(all).length <= 50, 'at most 50 labels');
