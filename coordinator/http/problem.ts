@@ -69,7 +69,7 @@ function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
     const branches = issue.errors.map((branch) => branch[0]).filter((one) => one !== undefined);
     const nested = branches.find((one) => one.path.length > 0);
     if (nested !== undefined) return toFieldErrors({ ...nested, path: [...issue.path, ...nested.path] });
-    return [{ path, message: [...new Set(branches.map((one) => lower(one.message)))].join(', or ') || 'is not valid' }];
+    return [{ path, message: [...new Set(branches.map((one) => lower(one.message)))].join(', or ') || lower(issue.message) }];
   }
   return [{ path, message: lower(issue.message) }];
 }

@@ -192,7 +192,7 @@ export interface Extend {
 }
 
 /** running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update). */
-export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseExpiresAt: Date; attempt: number }[]> {
+export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number }[]> {
   return db.query(sql`
     WITH beat AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
@@ -209,7 +209,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; lea
       updated_at = now()
     FROM beat b JOIN held ON held.id = b."jobId"
     WHERE j.id = b."jobId" AND j.status = 'running' AND j.lease_token = b."leaseToken"
-    RETURNING j.id, j.lease_expires_at AS "leaseExpiresAt", j.attempt`);
+    RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt`);
 }
 
 export interface Complete {
@@ -223,6 +223,8 @@ export interface Complete {
 /** A job that was moved, as far as events and replies need it. */
 export interface Moved {
   id: string;
+  /** The token that moved it. */
+  leaseToken: string;
   type: string;
   queue: string;
   userId: string | null;
@@ -255,7 +257,7 @@ export function complete(db: Executor, reports: Complete[]): Promise<Moved[]> {
       lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
     FROM report r JOIN held ON held.id = r.id
     WHERE j.id = r.id AND j.status = 'running' AND j.lease_token = r."leaseToken"
-    RETURNING ${MOVED_COLUMNS}`);
+    RETURNING ${MOVED_COLUMNS}, r."leaseToken"`);
 }
 
 export interface Fail {
@@ -297,7 +299,7 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
         json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END)
       FROM moved m
     )
-    SELECT id, type, queue, "userId", attempt, "runnerId", status, "laneId", "runAt", "dueInMs" FROM moved`);
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "laneId", "runAt", "dueInMs" FROM moved`);
 }
 
 export interface Release {
@@ -330,7 +332,7 @@ export function release(db: Executor, releases: Release[]): Promise<Moved[]> {
         json_build_object('status', m.status, 'runAt', m."runAt")
       FROM moved m
     )
-    SELECT id, type, queue, "userId", attempt, "runnerId", status, "laneId", "runAt", "dueInMs" FROM moved`);
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "laneId", "runAt", "dueInMs" FROM moved`);
 }
 
 export interface Cancel {

@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import { keepLate, traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { fail, publicError } from './fail';
-import { judgeToken, type Report } from './fence';
+import { judgeToken, leaseKey, movedKey, type Report } from './fence';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 
@@ -42,10 +42,10 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
 
 type Replies = [CompleteItem, CompleteReply | BatonError][];
 
-/** Of several reports on one job, the first; the others are judged after it was stored. */
+/** Of several reports under one token, the first; the others are judged after it was stored. */
 function firstOfEach(items: CompleteItem[]): CompleteItem[] {
   const seen = new Set<string>();
-  return items.filter((item) => !seen.has(item.jobId) && seen.add(item.jobId));
+  return items.filter((item) => !seen.has(leaseKey(item)) && seen.add(leaseKey(item)));
 }
 
 async function moveCompleted(context: Context, items: CompleteItem[]): Promise<Replies> {
@@ -57,9 +57,9 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
   );
   context.hints.giveFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job)));
-  const byId = new Map(moved.map((job) => [job.id, job]));
+  const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   return reports.flatMap((item): Replies => {
-    const job = byId.get(item.jobId);
+    const job = byLease.get(leaseKey(item));
     return job === undefined ? [] : [[item, { status: 'completed', attempt: job.attempt }]];
   });
 }
@@ -72,9 +72,9 @@ async function moveFailed(context: Context, items: CompleteItem[]): Promise<Repl
     context.db.vital,
     reports.map((item) => ({ ...item, outcome: 'failed', error: errorOf(item), metrics: item.metrics ?? null })),
   );
-  const byId = new Map(moved.map((job) => [job.id, job]));
+  const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   return reports.flatMap((item): Replies => {
-    const job = byId.get(item.jobId);
+    const job = byLease.get(leaseKey(item));
     if (job === undefined) return [];
     const again = job.status === 'pending' ? { runAt: job.runAt.toISOString() } : {};
     return [[item, { status: job.status, attempt: job.attempt, ...again }]];

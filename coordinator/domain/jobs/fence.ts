@@ -24,6 +24,15 @@ export function judgeToken(trace: TokenTrace | undefined, leaseToken: string, re
   return leaseLost();
 }
 
+/** What a report is found again by: several may name the same job, of which at most one holds the current token. */
+export function leaseKey({ jobId, leaseToken }: { jobId: string; leaseToken: string }): string {
+  return `${jobId.toLowerCase()} ${leaseToken.toLowerCase()}`;
+}
+
+export function movedKey({ id, leaseToken }: { id: string; leaseToken: string }): string {
+  return leaseKey({ jobId: id, leaseToken });
+}
+
 export function leaseLost(): BatonError {
   return new BatonError('lease_lost', 'This lease token is not the current one: the lease ran out, was released, or went to another attempt.');
 }

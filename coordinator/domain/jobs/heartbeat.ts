@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
-import { judgeToken, leaseLost } from './fence';
+import { judgeToken, leaseKey, leaseLost, movedKey } from './fence';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 
@@ -20,16 +20,16 @@ export async function heartbeat(context: Context, items: HeartbeatItem[]): Promi
   const refused = items.map((item) => requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes));
   const beats = new Map<string, store.Extend>();
   items.forEach((item, index) => {
-    if (refused[index] === null) beats.set(`${item.jobId} ${item.leaseToken}`, toExtend(item));
+    if (refused[index] === null) beats.set(leaseKey(item), toExtend(item));
   });
   const extended = beats.size === 0 ? [] : await store.extend(context.db.vital, [...beats.values()]);
-  const held = new Map(extended.map((row) => [row.id, row]));
-  const missed = items.filter((item, index) => refused[index] === null && !held.has(item.jobId));
+  const held = new Map(extended.map((row) => [movedKey(row), row]));
+  const missed = items.filter((item, index) => refused[index] === null && !held.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
-  await keepLines(context, items.flatMap((item) => linesOf(item, held.get(item.jobId)?.attempt)));
+  await keepLines(context, items.flatMap((item) => linesOf(item, held.get(leaseKey(item))?.attempt)));
 
   return items.map((item, index) => {
-    const row = held.get(item.jobId);
+    const row = held.get(leaseKey(item));
     if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt };
     const trace = traces.find((one) => one.id === item.jobId);
     const verdict = refused[index] ?? judgeToken(trace, item.leaseToken, { verb: 'heartbeat' });

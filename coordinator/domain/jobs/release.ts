@@ -4,7 +4,7 @@ import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
-import { judgeToken } from './fence';
+import { judgeToken, leaseKey, movedKey } from './fence';
 import { keepLines } from './logs';
 
 export interface ReleaseItem {
@@ -20,13 +20,13 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
   const moved = await store.release(context.db.vital, items);
   context.hints.giveReady(moved.map((job) => ({ laneId: job.laneId, dueInMs: job.dueInMs, runAtMs: job.runAt.getTime() })));
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
-  const byId = new Map(moved.map((job) => [job.id, job]));
-  const missed = items.filter((item) => !byId.has(item.jobId));
+  const byLease = new Map(moved.map((job) => [movedKey(job), job]));
+  const missed = items.filter((item) => !byLease.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
-  await keepLines(context, items.flatMap((item) => linesOf(item, byId.get(item.jobId)?.attempt)));
+  await keepLines(context, items.flatMap((item) => linesOf(item, byLease.get(leaseKey(item))?.attempt)));
 
   return items.map((item) => {
-    const job = byId.get(item.jobId);
+    const job = byLease.get(leaseKey(item));
     if (job !== undefined) return { status: 'pending' as const, attempt: job.attempt, runAt: job.runAt.toISOString() };
     const trace = traces.find((one) => one.id === item.jobId);
     const verdict = judgeToken(trace, item.leaseToken, { verb: 'release' });
