@@ -8,6 +8,7 @@ module.exports = {
   },
   // Tests run the sources, not what was compiled from them.
   moduleNameMapper: {
+    '^@baton/coordinator/dist/(.*)$': '<rootDir>/coordinator/$1',
     '^@baton/runner-sdk$': '<rootDir>/runner-sdk/index.ts',
     '^@baton/runner-sdk/protocol$': '<rootDir>/runner-sdk/protocol/index.ts',
     '^@baton/runner-sdk/testing$': '<rootDir>/runner-sdk/testing.ts',

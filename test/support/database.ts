@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 
 /** The environment variable through which the run's server reaches the test files. */
-export const SERVER_URL = 'BATON_TEST_SERVER_URL';
+export const SERVER_URL = 'TEST_DATABASE_SERVER';
 export const TEMPLATE = 'baton_template';
 
 export interface TestDatabase {

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/**
+ * Everything that a change must pass. Arguments go to jest, so `npm test -- test/jobs` runs some of the tests. The last
+ * line alone says `N passed, N failed`; types and lint count as one each.
+ */
+interface Verdict {
+  name: string;
+  passed: number;
+  failed: number;
+  skipped: number;
+  tookMs: number;
+}
+
+const ROOT = join(__dirname, '..', '..');
+const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
+
+async function main(): Promise<void> {
+  const verdicts = await Promise.all([checkTypes(), run('lint', [join('node_modules', 'eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0'])]);
+  // Alone, because its tests run servers and watch deadlines.
+  verdicts.push(await runJest(process.argv.slice(2)));
+  console.log('');
+  for (const verdict of verdicts) console.log(describe(verdict));
+  const failed = sum(verdicts, 'failed');
+  console.log(`${sum(verdicts, 'passed')} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+/** The projects, then the tests, which are compiled against what the projects declare. */
+async function checkTypes(): Promise<Verdict> {
+  const projects = await run('types', [TSC, '-b']);
+  if (projects.failed > 0) return projects;
+  const tests = await run('types', [TSC, '-p', 'tsconfig.json', '--noEmit']);
+  return { ...tests, tookMs: projects.tookMs + tests.tookMs };
+}
+
+async function run(name: string, args: string[]): Promise<Verdict> {
+  const startedAt = performance.now();
+  const { status, output } = await start(args, 'pipe');
+  if (status !== 0) console.log(`${name}:\n${output.trim()}\n`);
+  return { name, passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0, tookMs: performance.now() - startedAt };
+}
+
+interface JestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  numRuntimeErrorTestSuites: number;
+}
+
+async function runJest(args: string[]): Promise<Verdict> {
+  const startedAt = performance.now();
+  const folder = mkdtempSync(join(tmpdir(), 'baton-check-'));
+  const file = join(folder, 'report.json');
+  const { status } = await start([join('node_modules', 'jest', 'bin', 'jest.js'), '--json', `--outputFile=${file}`, ...args], 'inherit');
+  const report = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as JestReport) : undefined;
+  rmSync(folder, { recursive: true });
+  // A test file that cannot be loaded is a failure, and so is a run that ends badly for reasons of its own.
+  const counted = (report?.numFailedTests ?? 0) + (report?.numRuntimeErrorTestSuites ?? 0);
+  return {
+    name: 'tests',
+    passed: report?.numPassedTests ?? 0,
+    failed: status === 0 ? counted : Math.max(counted, 1),
+    skipped: (report?.numPendingTests ?? 0) + (report?.numTodoTests ?? 0),
+    tookMs: performance.now() - startedAt,
+  };
+}
+
+/** @param progress `inherit` shows stderr, on which jest tells how far it is; its stdout is the report, which is not shown. */
+function start(args: string[], progress: 'inherit' | 'pipe'): Promise<{ status: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', progress] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, output }));
+  });
+}
+
+function describe({ name, passed, failed, skipped, tookMs }: Verdict): string {
+  const counts = name === 'tests' ? `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}` : failed === 0 ? 'ok' : 'FAILED';
+  return `${name.padEnd(6)} ${counts} (${(tookMs / 1000).toFixed(1)} s)`;
+}
+
+function sum(verdicts: Verdict[], field: 'passed' | 'failed'): number {
+  return verdicts.reduce((total, verdict) => total + verdict[field], 0);
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
