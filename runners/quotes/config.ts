@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 
@@ -12,8 +13,14 @@ const settings = z.object({
     .pipe(z.array(webUrl('http://127.0.0.1:3001'))),
   RUNNER_KEY: z.string({ error: 'must be set to an API key of role runner' }).pipe(secret),
   RUNNER_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(4),
-  QUOTES_DIR: z.string().default(path.dirname(require.resolve('popular-movie-quotes/data/data.json'))),
-  QUOTES_OUTPUT_DIR: z.string().default(path.join('.baton', 'quotes')),
+  QUOTES_DIR: z
+    .string()
+    .refine((location) => kindOf(location) === 'directory', 'must be a directory')
+    .default(path.dirname(require.resolve('popular-movie-quotes/data/data.json'))),
+  QUOTES_OUTPUT_DIR: z
+    .string()
+    .refine((location) => kindOf(location) !== 'other', 'must be a directory, or not be there yet')
+    .default(path.join('.baton', 'quotes')),
   TMDB_API_KEY: secret.optional(),
   TMDB_BASE_URL: webUrl('https://api.themoviedb.org/3')
     .refine((url) => !/[?#@]/.test(url), 'must have no query, fragment or user')
@@ -71,4 +78,12 @@ function describeFault(error: z.ZodError, env: Record<string, unknown>): string 
   const shown = /KEY|URL/.test(name) || env[name] === undefined ? '' : ` is ${JSON.stringify(env[name])}, but`;
   const message = issue?.message ?? '';
   return `${name}${shown} ${message.startsWith('must') ? message : `is not valid: ${message}`}`;
+}
+
+function kindOf(location: string): 'directory' | 'other' | 'missing' {
+  try {
+    return statSync(location).isDirectory() ? 'directory' : 'other';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : 'other';
+  }
 }

@@ -1,4 +1,4 @@
-import { ConfigurationError, Runner, stderrLogger } from '@baton/runner-sdk';
+import { ConfigurationError, Runner } from '@baton/runner-sdk';
 import { ConfigError, readConfig } from './config';
 import { batchQuoteProcess } from './quotes/job';
 import { quoteProcessor } from './quotes/process';
@@ -7,16 +7,25 @@ import { tmdbSync } from './tmdb/job';
 
 async function main(): Promise<void> {
   const config = readConfig();
-  const runner = new Runner({ coordinatorUrl: config.coordinatorUrls, apiKey: config.runnerKey, concurrency: config.concurrency });
+  const runner = new Runner({
+    coordinatorUrl: config.coordinatorUrls,
+    apiKey: config.runnerKey,
+    concurrency: config.concurrency,
+  });
 
   runner.handle(batchQuoteProcess, quoteProcessor(config));
   if (config.tmdb === null) {
-    stderrLogger.info('TMDB_SYNC is not taken: set TMDB_API_KEY to take it');
+    info('TMDB_SYNC is not taken: set TMDB_API_KEY to take it');
   } else {
     const tmdb = new TmdbClient(config.tmdb);
     runner.handle(tmdbSync, (args, job) => tmdb.movie(args.movieId, job.signal));
   }
   await runner.start();
+}
+
+/** One line among those that the runner writes of itself. */
+function info(message: string): void {
+  process.stderr.write(`${JSON.stringify({ at: new Date().toISOString(), level: 'info', message })}\n`);
 }
 
 main().catch((error: unknown) => {

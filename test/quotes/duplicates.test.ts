@@ -73,8 +73,14 @@ describe('DuplicateFinder', () => {
 
   it('finds exactly what a comparison of all pairs finds in made texts', () => {
     const word = fc.constantFrom('go', 'gone', 'going', 'the', 'force', 'forces', 'be', 'with', 'you', '!', '');
-    const list = fc.array(fc.array(word, { maxLength: 8 }).map((words) => words.join(' ')), { maxLength: 25 });
-    fc.assert(fc.property(list, (made) => expect(matches(made)).toEqual(slowMatches(made))), { numRuns: 500 });
+    const list = fc.array(
+      fc.array(word, { maxLength: 8 }).map((words) => words.join(' ')),
+      { maxLength: 25 },
+    );
+    fc.assert(
+      fc.property(list, (made) => expect(matches(made)).toEqual(slowMatches(made))),
+      { numRuns: 500 },
+    );
   });
 
   it('says the same of a slice as of the whole', () => {

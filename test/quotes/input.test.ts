@@ -14,7 +14,10 @@ beforeAll(async () => {
   await mkdir(path.join(home, 'quotes-of-others'));
   await writeFile(path.join(home, 'secret.json'), '[{"quote":"secret"}]');
   await writeFile(path.join(home, 'quotes-of-others', 'a.json'), '[{"quote":"secret"}]');
-  await writeFile(path.join(quotesDirectory, 'a.json'), '\ufeff[{"quote":"a"},{"quote":"b","movie":7,"year":"1999","type":null,"more":1}]');
+  await writeFile(
+    path.join(quotesDirectory, 'a.json'),
+    '\ufeff[{"quote":"a"},{"quote":"b","movie":7,"year":"1999","type":null,"more":1}]',
+  );
   await writeFile(path.join(quotesDirectory, '..b.json'), '[{"quote":"b"}]');
   await writeFile(path.join(quotesDirectory, 'more', 'c.json'), '[{"quote":"c"}]');
   await writeFile(path.join(quotesDirectory, 'text.json'), 'password=hunter2');
@@ -32,7 +35,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(home, { recursive: true }));
 
-const read = (file: string, more: object = {}, directory = quotesDirectory) => readInput({ file, offset: 0, paceMs: 0, ...more }, directory);
+const read = (file: string, more: object = {}, directory = quotesDirectory) =>
+  readInput({ file, offset: 0, paceMs: 0, ...more }, directory);
 const texts = async (file: string, directory?: string) => (await read(file, {}, directory)).quotes.map((quote) => quote.quote);
 
 describe('a file of quotes', () => {
@@ -55,13 +59,24 @@ describe('a file of quotes', () => {
     expect((await read('a.json')).quotes[1]).toEqual({ quote: 'b', movie: null, year: null, type: 'movie' });
   });
 
-  it.each(['../secret.json', '../quotes-of-others/a.json', 'more/../../secret.json', '..', '.', '', '/etc/passwd', 'C:\\secret.json', '\\\\host\\share', 'a.json\0.png', 'link.json', 'up/secret.json', 'up/quotes-of-others/a.json'])(
-    '%j is outside and never read',
-    async (file) => {
-      await expect(read(file)).rejects.toThrow(NonRetryableError);
-      await expect(read(file)).rejects.toThrow("must be inside the runner's directory of quotes (QUOTES_DIR)");
-    },
-  );
+  it.each([
+    '../secret.json',
+    '../quotes-of-others/a.json',
+    'more/../../secret.json',
+    '..',
+    '.',
+    '',
+    '/etc/passwd',
+    'C:\\secret.json',
+    '\\\\host\\share',
+    'a.json\0.png',
+    'link.json',
+    'up/secret.json',
+    'up/quotes-of-others/a.json',
+  ])('%j is outside and never read', async (file) => {
+    await expect(read(file)).rejects.toThrow(NonRetryableError);
+    await expect(read(file)).rejects.toThrow("must be inside the runner's directory of quotes (QUOTES_DIR)");
+  });
 
   it('outside is refused in the same words whether it exists or not', async () => {
     const message = (file: string) => read(file).catch((error: Error) => error.message.replace(JSON.stringify(file), 'FILE'));

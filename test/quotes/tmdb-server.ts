@@ -89,7 +89,16 @@ export function send(response: ServerResponse, status: number, body: string, hea
 }
 
 function person(id: number, name: string) {
-  return { adult: false, gender: 2, id, known_for_department: 'Acting', name, original_name: name, popularity: 1.5, profile_path: null };
+  return {
+    adult: false,
+    gender: 2,
+    id,
+    known_for_department: 'Acting',
+    name,
+    original_name: name,
+    popularity: 1.5,
+    profile_path: null,
+  };
 }
 
 function castMember(id: number, name: string, character: string, order: number) {

@@ -1,6 +1,8 @@
 import { NonRetryableError, RetryAfterError } from '@baton/runner-sdk';
+import { runHandler } from '@baton/runner-sdk/testing';
+import type { ServerResponse } from 'node:http';
 import { TmdbClient } from '../../runners/quotes/tmdb/client';
-import { film } from '../../runners/quotes/tmdb/job';
+import { film, tmdbSync } from '../../runners/quotes/tmdb/job';
 import { send, startTmdbServer, THE_MATRIX, tmdbError, type TmdbServer } from './tmdb-server';
 
 const V3_KEY = '0123456789abcdef0123456789abcdef';
@@ -58,7 +60,9 @@ describe('a film', () => {
       voteAverage: 8.217,
       voteCount: 26251,
     });
-    expect(tmdb.requests.map(({ url }) => `${url.pathname}${url.search}`)).toEqual([`/3/movie/603?append_to_response=credits&api_key=${V3_KEY}`]);
+    expect(tmdb.requests.map(({ url }) => `${url.pathname}${url.search}`)).toEqual([
+      `/3/movie/603?append_to_response=credits&api_key=${V3_KEY}`,
+    ]);
     expect(tmdb.requests[0]?.authorization).toBeUndefined();
   });
 
@@ -69,9 +73,30 @@ describe('a film', () => {
   });
 
   it('may lack what The Movie Database does not know', async () => {
-    const bare = { ...THE_MATRIX, imdb_id: null, tagline: '', overview: '', release_date: '', runtime: 0, genres: [], vote_average: 0, vote_count: 0, credits: { cast: [], crew: [] } };
+    const bare = {
+      ...THE_MATRIX,
+      imdb_id: null,
+      tagline: '',
+      overview: '',
+      release_date: '',
+      runtime: 0,
+      genres: [],
+      vote_average: 0,
+      vote_count: 0,
+      credits: { cast: [], crew: [] },
+    };
     tmdb.answer = (_request, response) => send(response, 200, JSON.stringify(bare));
-    expect(await ask()).toMatchObject({ imdbId: null, tagline: null, overview: null, releaseDate: null, year: null, runtimeMinutes: null, voteAverage: null, directors: [], cast: [] });
+    expect(await ask()).toMatchObject({
+      imdbId: null,
+      tagline: null,
+      overview: null,
+      releaseDate: null,
+      year: null,
+      runtimeMinutes: null,
+      voteAverage: null,
+      directors: [],
+      cast: [],
+    });
   });
 });
 
@@ -85,7 +110,8 @@ describe('a refusal', () => {
     [undefined, {}, 10_000],
   ])('of too many requests (Retry-After: %s) is tried again when it says', async (retryAfter, headers, expectedMs) => {
     const body = tmdbError(25, 'Your request count (41) is over the allowed limit of (40).');
-    tmdb.answer = (_request, response) => send(response, 429, body, { ...headers, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) });
+    tmdb.answer = (_request, response) =>
+      send(response, 429, body, { ...headers, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) });
     const error = await failure(ask());
     expect(error).toBeInstanceOf(RetryAfterError);
     expect(error.retryAfterMs).toBe(expectedMs);
@@ -93,7 +119,12 @@ describe('a refusal', () => {
   });
 
   it.each([
-    [404, tmdbError(34, 'The resource you requested could not be found.'), 'tmdb_not_found', 'could not be found. (status_code 34)'],
+    [
+      404,
+      tmdbError(34, 'The resource you requested could not be found.'),
+      'tmdb_not_found',
+      'could not be found. (status_code 34)',
+    ],
     [401, tmdbError(7, 'Invalid API key: You must be granted a valid key.'), 'tmdb_key_refused', 'set TMDB_API_KEY'],
     [422, tmdbError(5, 'Invalid parameters: Your request parameters are incorrect.'), 'tmdb_refused', 'Invalid parameters'],
     [302, '', 'tmdb_refused', 'with 302'],
@@ -135,18 +166,22 @@ describe('a broken answer', () => {
   });
 
   it('of another shape is final and names the field', async () => {
-    tmdb.answer = (_request, response) => send(response, 200, JSON.stringify({ ...THE_MATRIX, credits: { cast: [], crew: 'none' } }));
+    tmdb.answer = (_request, response) =>
+      send(response, 200, JSON.stringify({ ...THE_MATRIX, credits: { cast: [], crew: 'none' } }));
     const error = await failure(ask());
     expect(error).toBeInstanceOf(NonRetryableError);
     expect(error.message).toContain('credits.crew');
   });
 
   it.each([
-    ['before the answer', (response: import('node:http').ServerResponse) => response.destroy()],
-    ['inside the answer', (response: import('node:http').ServerResponse) => {
-      response.writeHead(200, { 'content-length': '5000' });
-      response.write('{"id":', () => response.destroy());
-    }],
+    ['before the answer', (response: ServerResponse) => response.destroy()],
+    [
+      'inside the answer',
+      (response: ServerResponse) => {
+        response.writeHead(200, { 'content-length': '5000' });
+        response.write('{"id":', () => response.destroy());
+      },
+    ],
   ])('whose connection breaks %s is worth another try', async (_name, breakOff) => {
     tmdb.answer = (_request, response) => breakOff(response);
     const error = await failure(ask());
@@ -172,7 +207,7 @@ describe('a broken answer', () => {
 
   it.each([
     ['before', () => undefined],
-    ['inside', (response: import('node:http').ServerResponse) => response.writeHead(200).write('{')],
+    ['inside', (response: ServerResponse) => response.writeHead(200).write('{')],
   ])('of a server that falls silent %s it is worth another try after the timeout', async (_name, begin) => {
     tmdb.answer = (_request, response) => void begin(response);
     const error = await failure(ask(client(V3_KEY, 100)));
@@ -186,4 +221,22 @@ it("a job's signal ends the call, with the signal's own reason", async () => {
   const reason = new Error('the job was cancelled');
   tmdb.answer = () => stop.abort(reason);
   expect(await failure(client().movie(603, stop.signal))).toBe(reason);
+});
+
+describe('TMDB_SYNC', () => {
+  const sync = (movieId: unknown) => runHandler(tmdbSync, (args, job) => client().movie(args.movieId, job.signal), { movieId });
+
+  it('ends with the film', async () => {
+    expect(await sync(603)).toMatchObject({ outcome: 'completed', result: { title: 'The Matrix', year: 1999 } });
+  });
+
+  it('reports when it may be tried again', async () => {
+    tmdb.answer = (_request, response) => send(response, 429, tmdbError(25, 'Too many.'), { 'retry-after': '7' });
+    expect(await sync(603)).toMatchObject({ outcome: 'failed', error: { retryable: true, retryAfterMs: 7000 } });
+  });
+
+  it.each([[0], [1.5], ['603'], ['603/credits']])('does not ask for a film %j', async (movieId) => {
+    expect(await sync(movieId)).toMatchObject({ outcome: 'failed', error: { code: 'invalid_arguments', retryable: false } });
+    expect(tmdb.requests).toHaveLength(0);
+  });
 });

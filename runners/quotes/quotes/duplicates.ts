@@ -108,7 +108,7 @@ function prefix(trigrams: Int32Array): Int32Array {
 
 function jaccard(a: Int32Array, b: Int32Array): number {
   let common = 0;
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+  for (let i = 0, j = 0; i < a.length && j < b.length;) {
     const difference = (a[i] ?? 0) - (b[j] ?? 0);
     if (difference === 0) common += 1;
     if (difference <= 0) i += 1;

@@ -24,7 +24,8 @@ export const MAX_QUOTES = 100_000;
  * @throws {NonRetryableError} when they cannot be had, however often one tries: the message says why.
  */
 export async function readInput({ quotes, file, offset, count }: BatchArguments, quotesDirectory: string): Promise<Input> {
-  const source = quotes === undefined ? await readQuotesFile(quotesDirectory, file ?? '') : { quotes, text: JSON.stringify(quotes) };
+  const source =
+    quotes === undefined ? await readQuotesFile(quotesDirectory, file ?? '') : { quotes, text: JSON.stringify(quotes) };
   const total = source.quotes.length;
   if (offset >= total) throw new NonRetryableError(`offset ${offset} is past the end: there are ${total} quotes, counted from 0`);
   return {
@@ -38,7 +39,8 @@ export async function readInput({ quotes, file, offset, count }: BatchArguments,
 async function readQuotesFile(directory: string, file: string): Promise<{ quotes: Quote[]; text: string }> {
   const location = await locate(directory, file);
   const { size } = await stat(location);
-  if (size > MAX_FILE_BYTES) throw new NonRetryableError(`file ${JSON.stringify(file)} has ${size} bytes; at most ${MAX_FILE_BYTES} are read`);
+  if (size > MAX_FILE_BYTES)
+    throw new NonRetryableError(`file ${JSON.stringify(file)} has ${size} bytes; at most ${MAX_FILE_BYTES} are read`);
   const text = await readFile(location, 'utf8');
   return { quotes: parseQuotes(text, file), text };
 }
@@ -71,12 +73,15 @@ function isInside(directory: string, location: string): boolean {
 
 function parseQuotes(text: string, file: string): Quote[] {
   const rows = z.array(z.unknown()).min(1).max(MAX_QUOTES).safeParse(parseJson(text, file));
-  if (!rows.success) throw new NonRetryableError(`file ${JSON.stringify(file)} must hold a JSON array of 1 to ${MAX_QUOTES} quotes`);
+  if (!rows.success)
+    throw new NonRetryableError(`file ${JSON.stringify(file)} must hold a JSON array of 1 to ${MAX_QUOTES} quotes`);
   return rows.data.map((row, index) => {
     const parsed = quoteRow.safeParse(row);
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0];
-    throw new NonRetryableError(`file ${JSON.stringify(file)}, row ${index}: ${[...(issue?.path ?? []), issue?.message].join(' ')}`);
+    throw new NonRetryableError(
+      `file ${JSON.stringify(file)}, row ${index}: ${[...(issue?.path ?? []), issue?.message].join(' ')}`,
+    );
   });
 }
 

@@ -21,7 +21,18 @@ export const quoteRow = quote.extend({
 const batchArguments = z
   .strictObject({
     /** The quotes themselves: plain texts, or objects with film and year. Not with `file`. */
-    quotes: z.array(z.union([z.string().max(10_000).transform((text) => quote.parse({ quote: text })), quote])).min(1).optional(),
+    quotes: z
+      .array(
+        z.union([
+          z
+            .string()
+            .max(10_000)
+            .transform((text) => quote.parse({ quote: text })),
+          quote,
+        ]),
+      )
+      .min(1)
+      .optional(),
     /** A JSON file of quotes in the runner's directory of quotes. Not with `quotes`. */
     file: z.string().min(1).max(255).optional(),
     /** The first quote to process, from 0. */

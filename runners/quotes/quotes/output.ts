@@ -48,7 +48,7 @@ export class NdjsonOutput {
 
   async write(line: object): Promise<void> {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.handle.write(bytes, done, bytes.length - done, this.position + done);
       done += bytesWritten;
     }

@@ -67,7 +67,10 @@ async function beginOrResume(file: string, input: string, job: JobContext): Prom
     }
     job.log.warn('begins anew: the output of the former attempt is not on this host');
   }
-  return { output: await NdjsonOutput.create(file), state: { input, currentYear: new Date().getUTCFullYear(), tally: EMPTY_TALLY } };
+  return {
+    output: await NdjsonOutput.create(file),
+    state: { input, currentYear: new Date().getUTCFullYear(), tally: EMPTY_TALLY },
+  };
 }
 
 /** First the file, then the word that it is there: the other way round a power cut would leave a hole. */

@@ -33,7 +33,9 @@ export class TmdbClient {
     if (parsed.success) return toFilm(parsed.data);
     const issue = parsed.error.issues[0];
     const detail = `${issue?.path.join('.')}: ${issue?.message}`;
-    throw new NonRetryableError(`The Movie Database answered ${path} in another shape than documented: ${detail}`, { code: 'tmdb_unexpected_reply' });
+    throw new NonRetryableError(`The Movie Database answered ${path} in another shape than documented: ${detail}`, {
+      code: 'tmdb_unexpected_reply',
+    });
   }
 
   private async get(path: string, query: Record<string, string>, signal: AbortSignal): Promise<Reply> {
@@ -96,7 +98,8 @@ function describe(error: unknown): string {
 
 function parseJson(path: string, { text }: Reply): unknown {
   const value = safeJson(text);
-  if (value === undefined) throw new Error(`The Movie Database answered ${path} with ${text.length} characters that are not JSON`);
+  if (value === undefined)
+    throw new Error(`The Movie Database answered ${path} with ${text.length} characters that are not JSON`);
   return value;
 }
 
@@ -111,6 +114,8 @@ function safeJson(text: string): unknown {
 /** In milliseconds, from seconds or an HTTP date (RFC 9110, 10.2.3); a date is read against the answer's own clock. */
 function retryAfterMs(headers: Reply['headers']): number {
   const value = String(headers['retry-after'] ?? '').trim();
-  const waitMs = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - (Date.parse(String(headers.date)) || Date.now());
+  const waitMs = /^\d+$/.test(value)
+    ? Number(value) * 1000
+    : Date.parse(value) - (Date.parse(String(headers.date)) || Date.now());
   return Number.isNaN(waitMs) ? DEFAULT_RETRY_AFTER_MS : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }
