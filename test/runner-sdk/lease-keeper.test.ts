@@ -26,6 +26,7 @@ function keep(answer: (body: HeartbeatsInput) => Reply | Promise<Reply>): void {
     },
     send: async (body) => {
       beats.push(body);
+      setImmediate(() => heard.emit('sent'));
       const reply = await answer(body);
       setImmediate(() => heard.emit('beat'));
       if (reply instanceof Error) throw reply;
@@ -84,7 +85,7 @@ it('an answer about an old lease does not touch the new one of the same job', as
   let answer: (reply: Reply) => void = () => undefined;
   keep(() => new Promise<Reply>((resolve) => (answer = resolve)));
   keeper.hold([held('a', { isUnconfirmed: true })]);
-  await Promise.resolve(beats.length === 1 || new Promise((resolve) => setTimeout(resolve, 20)));
+  await once(heard, 'sent');
   keeper.letGo([{ jobId: 'a', leaseToken: 'token-a' }]);
   keeper.hold([held('a', { leaseToken: 'token-new' })]);
   answer({ jobs: [{ jobId: 'a', code: 'lease_lost' }], directives: {} });
