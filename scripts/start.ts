@@ -79,7 +79,8 @@ function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.
 /** False: it was told to stop before it was ready. */
 async function isReady(url: string, coordinator: KeptProcess, stopping: AbortSignal): Promise<boolean> {
   while (!stopping.aborted) {
-    const response = await fetch(`${url}/readyz`).catch(() => undefined);
+    // Its own word first: at that address another one could answer.
+    const response = coordinator.hasLogged('coordinator listens') ? await fetch(`${url}/readyz`).catch(() => undefined) : undefined;
     if (response?.ok) return true;
     const fault = coordinator.fault();
     if (fault !== undefined) throw new StartError(fault);

@@ -88,7 +88,7 @@ function state(job: Job, screen: Screen): string {
     case 'failed':
       return screen.red(`failed: ${job.error?.message ?? 'no reason given'}`);
     case 'running':
-      return job.attempt > 1 ? `running, attempt ${job.attempt}` : 'running';
+      return [`running${job.attempt > 1 ? `, attempt ${job.attempt}` : ''}`, screen.dim(job.progress?.message ?? '')].join('  ');
     default:
       return screen.dim(job.failures > 0 ? `waits for try ${job.failures + 1}` : job.status);
   }

@@ -26,6 +26,7 @@ export class KeptProcess {
   private child: ChildProcess;
   private isWanted = true;
   private lastWords: string[] = [];
+  private readonly messages = new Set<string>();
   private readonly log: LogFile;
 
   constructor(private readonly options: KeptProcessOptions) {
@@ -38,6 +39,12 @@ export class KeptProcess {
     if (isRunning(this.child)) return undefined;
     this.log.read();
     return this.lastWords.join('\n') || `The ${this.options.name} ended without a word. ${this.options.logFile} may say more.`;
+  }
+
+  /** Whether it has logged this message since it was started. */
+  hasLogged(message: string): boolean {
+    this.log.read();
+    return this.messages.has(message);
   }
 
   /** Ends it and starts it anew, as after a change of its sources. */
@@ -65,6 +72,7 @@ export class KeptProcess {
     const child = spawn(process.execPath, args, { cwd, env, detached: true, stdio: ['ignore', log, log, 'ipc'] });
     closeSync(log);
     this.lastWords = [];
+    this.messages.clear();
     child.once('error', (error) => this.lastWords.push(error.message));
     child.once('exit', (code, signal) => void this.revive(child, signal ?? `code ${String(code)}`));
     return child;
@@ -88,8 +96,12 @@ export class KeptProcess {
   /** The processes log JSON lines; what is no JSON is their last words. */
   private hear(line: string): void {
     const entry = parse(line);
-    if (entry === undefined) this.lastWords = [...this.lastWords, line.replace(/^baton: /, '')].slice(-LAST_WORDS);
-    else if (entry.level === 'warn' || entry.level === 'error') this.options.notice(`${this.options.name}: ${String(entry.message)}`);
+    if (entry === undefined) {
+      this.lastWords = [...this.lastWords, line.replace(/^baton: /, '')].slice(-LAST_WORDS);
+      return;
+    }
+    this.messages.add(String(entry.message));
+    if (entry.level === 'warn' || entry.level === 'error') this.options.notice(`${this.options.name}: ${String(entry.message)}`);
   }
 }
 

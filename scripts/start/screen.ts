@@ -4,6 +4,7 @@
  */
 export class Screen {
   readonly isLive = process.stdout.isTTY;
+  private readonly hasColours = this.isLive && process.stdout.hasColors() && !process.env['NO_COLOR'];
   private block: string[] = [];
 
   /** A line that stays, above the block. */
@@ -50,12 +51,12 @@ export class Screen {
 
   bar(fraction: number, width = 24): string {
     const full = Math.round(Math.min(1, Math.max(0, fraction)) * width);
-    return `${this.green('━'.repeat(full))}${this.dim('━'.repeat(width - full))}`;
+    const rest = this.hasColours ? '━' : '·';
+    return `${this.green('━'.repeat(full))}${this.dim(rest.repeat(width - full))}`;
   }
 
   private styled(text: string, on: number, off: number): string {
-    const isPlain = !process.stdout.hasColors?.() || process.env['NO_COLOR'];
-    return isPlain ? text : `\u001b[${on}m${text}\u001b[${off}m`;
+    return this.hasColours ? `\u001b[${on}m${text}\u001b[${off}m` : text;
   }
 
   private write(lines: string[]): void {
