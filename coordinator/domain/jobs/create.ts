@@ -3,7 +3,7 @@ import { DEFAULT_RETRY, type Json, type NewJob } from '@baton/runner-sdk/protoco
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import type { Executor } from '../../store/db';
+import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
 import { type Caller, visibleUser } from '../auth/caller';
@@ -33,7 +33,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   const isPlain = accepted.every((draft) => draft.row.uniqueKey === undefined);
   const outcomes = isPlain
     ? await storePlain(context.db, accepted)
-    : await context.db.transaction((transaction) => storeUnique(transaction, accepted));
+    : await withUnique(context, (transaction) => storeUnique(transaction, accepted));
   announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
 }
@@ -45,7 +45,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
 export async function createAtomic(context: Context, items: CreateItem[]): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
   await route(context, drafts);
-  const outcomes = await context.db.transaction(async (transaction) => {
+  const outcomes = await withUnique(context, async (transaction) => {
     const stored = await storeUnique(transaction, drafts);
     drafts.forEach((draft, index) => orThrow(stored.get(draft), index));
     return stored;
@@ -105,6 +105,19 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
 async function route(context: Context, drafts: Draft[]): Promise<void> {
   const lanes = await context.lanes.of(drafts.map((draft) => ({ ...draft.row, requires: draft.item.job.requires ?? null })));
   drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
+}
+
+/**
+ * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
+ * the key's lock; looked at again, it is the holder.
+ */
+async function withUnique<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
+  try {
+    return await context.db.transaction(body);
+  } catch (error) {
+    if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
+    return context.db.transaction(body);
+  }
 }
 
 /** Jobs with unique keys: the keys are locked and their holders looked up before the rest is stored. */
