@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { backoffMs, pause, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
-import { BatonError } from './errors';
+import { type BatonError } from './errors';
 import type { Transport } from './http';
 import type { Logger } from './logger';
 import type { ClaimedJob, ClaimInput, ClaimReply, Directives } from './protocol';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Client, ConfigurationError, defineJob, Runner } from '@baton/runner-sdk';
+import { type Client, ConfigurationError, defineJob, Runner } from '@baton/runner-sdk';
 
 const syncMovie = defineJob({ type: 'TMDB_SYNC', arguments: z.object({ movieId: z.int(), since: z.coerce.date().optional() }), result: z.object({ title: z.string() }) });
 const ping = defineJob({ type: 'PING' });
@@ -20,9 +20,10 @@ export async function compiles(client: Client, runner: Runner): Promise<void> {
   // @ts-expect-error no such option
   await client.create(syncMovie, { movieId: 603 }, { prioritty: 1 });
   // @ts-expect-error the result has no year
-  (await client.wait(job)).year;
+  const year = (await client.wait(job)).year;
   // @ts-expect-error a result that nothing is known of
-  (await client.wait('id')).title;
+  const untyped = (await client.wait('id')).title;
+  await client.create('ANY', { year, untyped });
   for (const one of await client.createMany(syncMovie, [{ movieId: 1 }])) one.arguments.movieId.toFixed();
   // @ts-expect-error with atomic: false any of them may be an error
   for (const one of await client.createMany(syncMovie, [{ movieId: 1 }], { atomic: false })) one.arguments.movieId.toFixed();
