@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const flags = new Set(process.argv.slice(2));
-const projects = ['runner-sdk', 'coordinator', 'runners/quotes', 'scripts'];
+const projects = ['runner-sdk', 'coordinator', 'runners/quotes', 'scripts', 'scripts/bench'];
 const buildStamp = join(root, 'node_modules', '.baton-build');
 const schemaStamp = join(root, 'coordinator', 'generated', '.schema');
 /** Of what a failed step wrote; the cause stands at its head. */
