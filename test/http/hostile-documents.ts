@@ -7,7 +7,7 @@ const object = (count: number) => `{${Array.from({ length: count }, (_, at) => `
 /** Values that every payload may hold. */
 const FINE: string[] = [
   'true', 'false', '0', '-0', '1.5', '1e21', '-1e21', '1e-300', '9007199254740993', '0.1e1', '""', '" "', '"ä😀\u2028\u2029"', '"\\u00e4"', '"\\ud83d\\ude00"',
-  '"\\u0001\\u001f\\b"', '"\\uffff\\ufeff"', '"<script>alert(1)</script>"', '"\'; DROP TABLE jobs; --"', '"$1 ${x} {{x}}"', '"%00%ff"', '"\\\\u0000"', '"NaN"', '"\u202e\u0301"',
+  '"\\u0001\\u001f\\b"', '"\\uffff\\ufeff"', '"<script>alert(1)</script>"', '"\'; DROP TABLE jobs; --"', '"$1 $' + '{x} {{x}}"', '"%00%ff"', '"\\\\u0000"', '"NaN"', '"\u202e\u0301"',
   '[]', '{}', '[null]', '{"":1}', '{" ":1}', '{"a":null}', '{"a":1,"a":2}', '{"toString":1,"hasOwnProperty":2,"valueOf":3}', '{"then":1}', '{"toJSON":"x"}', '{"length":-1}', '{"$ref":"#"}',
   '{"prototype":{}}', '{"0":1,"1":2}', '{"é":1}', '{"a.b":1,"a[0]":2}', '{"id":"x","status":"completed","leaseToken":"y"}', nested(64, '[', ']'), list(9999, '0'), object(4000), `"${'x'.repeat(200_000)}"`,
   list(1, '"\\u2028"'), '{"constructors":1}', '{"proto":1}', '[[],[[]],{"a":{}}]', '123456789012345678901',
