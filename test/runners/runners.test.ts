@@ -4,6 +4,11 @@ import { type Cluster, startCluster, type TestCoordinator } from '../support/coo
 import { eventually } from '../support/eventually';
 import { jobIn, uniqueType } from '../support/factory';
 
+interface Page {
+  items: RunnerView[];
+  nextCursor: string | null;
+}
+
 let cluster: Cluster;
 let here: TestCoordinator;
 let there: TestCoordinator;
@@ -15,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-const listed = async (id: string) => expectStatus(await here.api.get<{ items: RunnerView[] }>('/runners?limit=500'), 200).items.find((runner) => runner.id === id);
+const listed = async (id: string) => expectStatus(await here.api.get<Page>('/runners?limit=500'), 200).items.find((runner) => runner.id === id);
 
 test('a runner is known from its first claim, with what it takes and how much it holds', async () => {
   const [type, id] = [uniqueType(), uniqueType('runner')];
@@ -62,7 +67,7 @@ test('the list goes page by page', async () => {
   for (const id of ids) await here.api.claim({ runnerId: id, types: ['none'] });
   const read: string[] = [];
   for (let cursor: string | null = ''; cursor !== null; ) {
-    const page: { items: RunnerView[]; nextCursor: string | null } = expectStatus(await here.api.get(`/runners?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`), 200) as never;
+    const page: Page = expectStatus(await here.api.get<Page>(`/runners?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`), 200);
     read.push(...page.items.map((runner) => runner.id));
     cursor = page.nextCursor;
   }
