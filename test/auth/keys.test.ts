@@ -67,6 +67,22 @@ test('the configured admin key replaces the one that was configured before, and 
   expect(await works(second)).toBe(true);
 });
 
+test('coordinators that start at the same moment all make the configured admin key usable', async () => {
+  const { db } = coordinator.app.context;
+  for (let round = 0; round < 10; round += 1) {
+    await coordinator.sql.query("DELETE FROM api_keys WHERE id = 'embedded'");
+    await Promise.all(Array.from({ length: 8 }, () => installAdminKey(db, 'embedded', `the-same-key-in-round-${round}`)));
+  }
+});
+
+test('an admin key may be configured that is usable already, but not one of another role', async () => {
+  const { db } = coordinator.app.context;
+  const [admin, viewer] = [await create({ name: 'known', role: 'admin' }), await create({ name: 'seer', role: 'viewer' })];
+  await installAdminKey(db, 'embedded', admin.body.key);
+  expect((await new KeyRing(db).callerOf(admin.body.key)).role).toBe('admin');
+  await expect(installAdminKey(db, 'embedded', viewer.body.key)).rejects.toMatchObject({ code: 'state_conflict' });
+});
+
 test.each<[object]>([
   [{ name: 'a' }], [{ role: 'viewer' }], [{ name: '', role: 'viewer' }], [{ name: 'a', role: 'root' }], [{ name: 'a', role: 'user' }],
   [{ name: 'a', role: 'viewer', userId: 'ann' }], [{ name: 'a', role: 'admin', types: ['x'] }], [{ name: 'a', role: 'runner', types: ['a b'] }],

@@ -4,7 +4,7 @@ import type { NewApiKey } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
 import type { Context } from '../../context';
 import * as store from '../../store/api-keys';
-import type { Db, Executor } from '../../store/db';
+import { type Db, type Executor, isUniqueViolation } from '../../store/db';
 import type { Caller } from './caller';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -41,7 +41,15 @@ export async function createKey(context: Context, wanted: NewApiKey): Promise<{ 
 
 /** Makes the configured admin key usable, and an earlier one under the same name unusable. */
 export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key: string): Promise<void> {
-  await store.replace(db, { id, name: `${id} admin key`, role: 'admin', userId: null, queues: [], types: [], secretHash: hashOf(key), expiresAt: null });
+  const secretHash = hashOf(key);
+  try {
+    await store.replace(db, { id, name: `${id} admin key`, role: 'admin', userId: null, queues: [], types: [], secretHash, expiresAt: null });
+  } catch (error) {
+    if (!isUniqueViolation(error, 'api_keys_secret_hash_key')) throw error;
+    // A coordinator that starts at the same moment was faster, or the key is usable already, under another name.
+    const holder = await store.findUsable(db, secretHash);
+    if (holder?.role !== 'admin') throw new BatonError('state_conflict', 'The admin key is already the key of another role, or was revoked; choose another one.');
+  }
 }
 
 /** Tells who a key belongs to. Answers are kept for a short time, so a revoked key works at most that much longer. */
