@@ -6,6 +6,7 @@ import * as store from '../../coordinator/store/jobs';
 import { lockUnique } from '../../coordinator/store/keys';
 import { lockLost } from '../../coordinator/store/leases';
 import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
 import { jobIn, uniqueType } from '../support/factory';
 import type { Session } from '../support/sql';
 
@@ -242,6 +243,19 @@ describe('creates', () => {
     const type = uniqueType();
     const answer = await race(insertUnique(type, 'k', randomUUID()), () => coordinator.api.post('/jobs', { type, uniqueKey: 'k' }), 'rollback');
     expect(answer.status).toBe(201);
+  });
+
+  test('with one unique key: the second waits from before the first looks for a holder, not only for its row', async () => {
+    const [type, key] = [uniqueType(), randomUUID()];
+    const other = await coordinator.api.create({ type: uniqueType() });
+    await winner.begin();
+    await winner.query({ text: "INSERT INTO idempotency_keys VALUES ('', $1, 'hash', $2)", values: [key, other.id] });
+    const first = coordinator.api.post<{ id: string }>('/jobs', { type, uniqueKey: 'k', uniqueForMs: 60_000 }, { headers: { 'idempotency-key': key } });
+    await winner.hasWaiter();
+    const second = coordinator.api.post<{ id: string }>('/jobs', { type, uniqueKey: 'k', uniqueForMs: 60_000 });
+    await eventually(() => coordinator.sql.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"), (waiting) => waiting === 1);
+    await winner.rollback();
+    expect([(await first).status, (await second).status, (await second).body.id]).toEqual([201, 200, (await first).body.id]);
   });
 
   test('with one idempotency key: the second gets the first one’s job, or a conflict', async () => {
