@@ -21,15 +21,15 @@ it('finishes every job once though runners are killed at random', async () => {
   const coordinator = await stage.coordinator();
   const runners = await Promise.all(['anna', 'bert', 'cleo'].map((name) => startRunner(coordinator, name)));
   const load = stage.load([coordinator.url]);
-  const order = () => ({ ms: [random.between(20, 250)], options: { retry: AT_ONCE } });
+  const order = () => ({ ms: [random.between(20, 250)], options: { retry: AT_ONCE, delayMs: random.between(0, 200) } });
   let isOver = false;
   const serving = load.serve(CUSTOMERS, order, () => isOver && load.acknowledged >= JOBS);
 
   const endsAt = performance.now() + KILLS.withinMs;
-  for (let kills = 0; kills < KILLS.most && performance.now() < endsAt; kills += 1) {
+  for (let kills = 0; kills < KILLS.least || (kills < KILLS.most && performance.now() < endsAt); kills += 1) {
     const victim = random.pick(runners);
-    await until(`${victim.name} has a job in hand`, () => inHand(victim) > 0);
     await new Promise((resolve) => setTimeout(resolve, random.between(0, 250)));
+    await until(`${victim.name} has a job in hand`, () => inHand(victim) > 0);
     await victim.kill();
     stage.bite('kills');
     runners.splice(runners.indexOf(victim), 1, await startRunner(coordinator, victim.name));

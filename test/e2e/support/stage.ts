@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@baton/runner-sdk';
-import { createTestDatabase, type TestDatabase } from '../../support/database';
+import { createTestDatabase } from '../../support/database';
 import { check, type Coverage, RULES, type Verdict } from './checker';
 import type { History, LedgerLine } from './history';
 import { Load } from './load';
@@ -11,6 +11,9 @@ import { ADMIN_KEY, Coordinator, type CoordinatorOptions, type Line, type Progra
 import { Random } from './random';
 import { until } from './until';
 import { Witness } from './witness';
+
+// Each takes about ten seconds by itself; on a machine that is busy with other things all its processes wait for a turn.
+jest.setTimeout(90_000);
 
 /** One test's database, processes and records, all of which `close` ends. */
 export class Stage {
@@ -26,6 +29,8 @@ export class Stage {
   private isSound = false;
   private isClosed = false;
   private theWitness: Witness | undefined;
+  /** Where the jobs are. */
+  databaseUrl = '';
 
   private constructor(
     private readonly title: string,
@@ -36,29 +41,26 @@ export class Stage {
     this.random = new Random(seed);
   }
 
-  /**
-   * @param database where the jobs are; default: a database of the run's own server. It must be migrated.
-   */
-  static async open(title: string, database?: { url: string }): Promise<Stage> {
-    const stage = new Stage(title, Number(process.env['SEED'] ?? randomInt(2 ** 31)));
-    const own = database === undefined ? await createTestDatabase() : undefined;
-    if (own !== undefined) stage.onClose(() => (own satisfies TestDatabase).drop());
-    await stage.watch((database ?? own)?.url ?? '');
+  /** With a database of the run's own server. */
+  static async open(title: string): Promise<Stage> {
+    const stage = Stage.bare(title);
+    const database = await createTestDatabase();
+    stage.onClose(() => database.drop());
+    await stage.watch(database.url);
     return stage;
   }
 
-  /** Without a database yet. */
+  /** With no database yet. SEED in the environment makes the same random choices again. */
   static bare(title: string): Stage {
     return new Stage(title, Number(process.env['SEED'] ?? randomInt(2 ** 31)));
   }
 
+  /** Takes this database, which must be migrated and have no witness yet, for the one where the jobs are. */
   async watch(url: string): Promise<void> {
     this.databaseUrl = url;
     this.theWitness = new Witness(url);
     await this.theWitness.install();
   }
-
-  databaseUrl = '';
 
   get witness(): Witness {
     if (this.theWitness === undefined) throw new Error('The stage has no database yet.');
@@ -135,7 +137,7 @@ export class Stage {
     await until(`a late report of ${jobId} is kept`, async () => (await this.witness.attempts()).some((attempt) => attempt.jobId === jobId && attempt.hasLateReport));
   }
 
-  async finished(jobIds: string[], timeoutMs = 15_000): Promise<void> {
+  async finished(jobIds: string[], timeoutMs = 30_000): Promise<void> {
     await until(`${jobIds.length} jobs finish`, async () => {
       const [row] = await this.witness.query<{ count: number }>('SELECT count(*)::int AS count FROM jobs WHERE id = ANY ($1) AND finished_at IS NULL', [jobIds]);
       return row?.count === 0;
@@ -143,7 +145,7 @@ export class Stage {
   }
 
   /** All jobs there are. */
-  async settled(timeoutMs = 20_000): Promise<void> {
+  async settled(timeoutMs = 30_000): Promise<void> {
     const unfinished = async () => this.witness.query<{ id: string; status: string }>('SELECT id, status FROM jobs WHERE finished_at IS NULL LIMIT 5');
     await until('all jobs finish', async () => (await unfinished()).length === 0, timeoutMs).catch(async (error: unknown) => {
       throw new Error(`${String(error)}; left are, among others: ${JSON.stringify(await unfinished().catch(String))}`);
@@ -174,15 +176,15 @@ export class Stage {
     await Promise.all(this.programs.map(async (program) => program.hasEnded || program.kill()));
   }
 
-  /** Ends everything. A test that did not get its verdict leaves its records. */
+  /** Ends everything. A test that did not get its verdict leaves its records; with KEEP in the environment every test does. */
   async close(): Promise<void> {
     this.isClosed = true;
     for (const load of this.loads) load.stop();
     await this.endAll();
     await Promise.all(this.clients.map((client) => client.close()));
-    if (!this.isSound || process.env['KEEP']) await this.keepRecords();
+    if (!this.isSound || process.env['KEEP'] !== undefined) await this.keepRecords();
     for (const end of this.closing) await end();
-    if (this.isSound && !process.env['KEEP']) rmSync(this.folder, { recursive: true, force: true });
+    if (this.isSound && process.env['KEEP'] === undefined) rmSync(this.folder, { recursive: true, force: true });
   }
 
   private async history(): Promise<History> {
