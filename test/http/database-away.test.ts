@@ -5,6 +5,9 @@ import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy';
 
+/** Far more than readiness waits for a database, and less than a statement may take. */
+const ANSWERS_WITHIN_MS = 15_000;
+
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 let proxy: TcpProxy;
 beforeAll(async () => {
@@ -35,7 +38,7 @@ test.each<['cut' | 'goSilent']>([['cut'], ['goSilent']])('a database that is awa
   const parked = coordinator.api.claim({ runnerId: 'r', types: [`${type}-later`], waitMs: 45_000 });
   await eventually(() => coordinator.app.desk.claims.size === 1);
   proxy[how]();
-  expect(await coordinator.api.get('/readyz')).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: { status: 'not_ready', reasons: ['the database cannot be reached'] } });
+  expect(await coordinator.api.call('get', '/readyz', { signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) })).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: { status: 'not_ready', reasons: ['the database cannot be reached'] } });
   expect((await coordinator.api.get('/healthz')).status).toBe(200);
   if (how === 'cut') {
     // Prisma reports it in its own words.

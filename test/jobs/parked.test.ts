@@ -108,42 +108,48 @@ describe('a client that goes away', () => {
   test('while a statement claims for it: what it was granted is given back, and nothing is counted', async () => {
     const type = uniqueType();
     const session = await cluster.sql.session();
+    await cluster.sql.query("CREATE FUNCTION hold_claim() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END'");
+    await cluster.sql.query(`CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_claim()`);
+    await session.query({ text: 'SELECT pg_advisory_lock(42)' });
     const gone = new AbortController();
     await park(here, type, { signal: gone.signal });
-    // The claim locks jobs and then waits for the lock that its update needs on the table.
-    await session.begin();
-    await session.query({ text: 'LOCK TABLE jobs IN EXCLUSIVE MODE' });
-    const creating = there.api.create({ type });
+    const { id } = await here.api.create({ type });
     await session.hasWaiter();
-    await session.commit();
-    const { id } = await creating;
     gone.abort();
-    await eventually(() => here.api.job(id), (job) => job.status === 'pending' && here.app.desk.claims.size === 0);
-    const again = await there.api.claimOne({ runnerId: 'alive', types: [type] });
-    expect([again.id, (await here.api.job(id)).failures]).toEqual([id, 0]);
+    await eventually(() => here.app.desk.claims.size === 0);
+    await session.query({ text: 'SELECT pg_advisory_unlock(42)' });
+    await eventually(() => here.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
+    expect(await here.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
     await session.end();
+    await cluster.sql.query('DROP TRIGGER hold ON jobs');
   });
 
   test('before its request was authenticated is not waited for', async () => {
     const type = uniqueType();
-    const api = here.api.as(await here.api.makeKey({ name: 'slow', role: 'runner' }));
+    const { id } = await here.api.create({ type });
+    const api = here.api.as(await here.api.makeKey({ name: 'slow', role: 'admin' }));
     const session = await cluster.sql.session();
     await session.begin();
     await session.query({ text: 'LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE' });
     const gone = new AbortController();
-    const closed = new Promise((resolve) => here.app.server.once('request', (_request: unknown, response: ServerResponse) => response.once('close', resolve)));
-    const claim = api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 }, { signal: gone.signal });
+    const closed = new Promise<void>((resolve) => {
+      let open = 2;
+      const count = (_request: unknown, response: ServerResponse) => response.once('close', () => (open -= 1) === 0 && resolve());
+      here.app.server.on('request', count);
+    });
+    const calls = [
+      api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 20_000 }, { signal: gone.signal }),
+      api.call('get', `/jobs/${id}/wait?waitMs=20000`, { signal: gone.signal }),
+    ];
     await session.hasWaiter();
     gone.abort();
-    await expect(claim).rejects.toThrow();
+    await Promise.all(calls.map((call) => expect(call).rejects.toThrow()));
     await closed;
     await session.commit();
     await session.end();
-    // Its key's own look-up is over when another call with the key is.
-    expect((await api.claim({ runnerId: 'r', types: [uniqueType()] })).length).toBe(0);
-    expect(here.app.desk.claims.size).toBe(0);
-    const { id } = await here.api.create({ type });
-    expect((await here.api.job(id)).attempt).toBe(0);
+    // The look-up of the key is over when another call with it is.
+    expect(await api.claim({ runnerId: 'r', types: [uniqueType()] })).toEqual([]);
+    expect([here.app.desk.claims.size, here.app.desk.waits.size]).toEqual([0, 0]);
   });
 });
 

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
 import { Hints, type ReadyHint } from '../../coordinator/domain/events/hints';
 import { type Cluster, startCluster } from '../support/coordinator';
+import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
 const hint = (laneId: number, dueInMs = 0): ReadyHint => ({ laneId, dueInMs, runAtMs: 1_700_000_000_000 + dueInMs });
@@ -76,8 +78,44 @@ describe('on the channel', () => {
     const [, there] = cluster.coordinators;
     const type = uniqueType();
     const made = await there?.api.create({ type, delayMs: 3_600_000 });
+    // The look that comes with the first claim is over.
+    expect(await there?.api.claim({ runnerId: 'r', types: [type] })).toEqual([]);
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
+    await eventually(() => there?.app.desk.claims.size === 1);
     await cluster.sql.makeDue(made?.id ?? '');
     expect((await parked)?.map((job) => job.id)).toEqual([made?.id]);
+  });
+
+  test('what is created, and what has finished, is told to all', async () => {
+    const [here] = cluster.coordinators;
+    const listener = new Client({ connectionString: cluster.sql.url });
+    const told: string[] = [];
+    listener.on('notification', ({ payload }) => told.push(payload ?? ''));
+    await listener.connect();
+    await listener.query('LISTEN baton');
+    const { id, type } = (await here?.api.create({ type: uniqueType() })) ?? { id: '', type: '' };
+    const { laneId } = await cluster.sql.one<{ laneId: number }>('SELECT lane_id AS "laneId" FROM jobs WHERE id = $1', [id]);
+    await eventually(() => told.join(), (all) => all.includes(`"laneId":${laneId},`));
+    const claimed = await here?.api.claimOne({ runnerId: 'r', types: [type] });
+    if (claimed !== undefined) await here?.api.complete(claimed);
+    await eventually(() => told.join(), (all) => all.includes(id));
+    await listener.end();
+  });
+
+  test('a wait is woken by what others tell, not only by its look', async () => {
+    const [, there] = cluster.coordinators;
+    const { id } = (await there?.api.create({ type: uniqueType() })) ?? {};
+    const waiting = there?.api.get<{ status: string }>(`/jobs/${id}/wait?waitMs=50000`);
+    await eventually(() => there?.app.desk.waits.size === 1);
+    await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', JSON.stringify({ from: 'another', finished: [id] })]);
+    expect((await waiting)?.body.status).toBe('pending');
+  });
+
+  test('a waiting claim is woken by what others tell of', async () => {
+    const [, there] = cluster.coordinators;
+    const heard = jest.fn();
+    there?.app.context.hints.on('ready', heard);
+    await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', JSON.stringify({ from: 'another', ready: [hint(4242)] })]);
+    await eventually(() => heard.mock.calls.flat(2), (hints) => hints.some((one: ReadyHint) => one.laneId === 4242));
   });
 });

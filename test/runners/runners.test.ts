@@ -104,7 +104,7 @@ describe('drain', () => {
     const type = uniqueType();
     const id = await runnerOf(on, type);
     await on.app.context.roster.writeSeen();
-    const parked = on.api.post<ClaimReply>('/jobs/claim', { runnerId: id, types: [type], waitMs: 25_000 });
+    const parked = on.api.post<ClaimReply>('/jobs/claim', { runnerId: id, types: [type], waitMs: 50_000 });
     await eventually(() => on.app.desk.claims.size === 1);
     await here.api.post(`/runners/${id}/drain`);
     expect((await parked).body).toEqual({ jobs: [], directives: { drain: true } });
