@@ -25,6 +25,9 @@ export function hearHints(context: Context, url: string): Listener {
   context.hints.on('roster', () => {
     context.roster.readDraining().catch((error: unknown) => context.log.warn('could not read which runners drain', describeError(error)));
   });
+  context.hints.on('queues', () => {
+    context.queues.read().catch((error: unknown) => context.log.warn('could not read what is set for queues', describeError(error)));
+  });
   return listen(url, {
     message: (payload) => context.hints.hear(payload),
     connect: () => context.hints.giveLost(),

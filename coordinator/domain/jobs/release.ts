@@ -6,6 +6,7 @@ import { traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { judgeToken, leaseKey, movedKey } from './fence';
 import { keepLines } from './logs';
+import { becameWaiting, freed } from './waiting';
 
 export interface ReleaseItem {
   jobId: string;
@@ -18,8 +19,9 @@ export interface ReleaseItem {
 /** running -> pending, given back by its runner (drain, snooze): no failure is counted. */
 export async function release(context: Context, items: ReleaseItem[]): Promise<(ReleaseReply | BatonError)[]> {
   const moved = await store.release(context.db.vital, items);
-  context.hints.giveReady(moved.map((job) => ({ laneId: job.laneId, dueInMs: job.dueInMs, runAtMs: job.runAt.getTime() })));
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
+  await freed(context, moved);
+  await becameWaiting(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   const missed = items.filter((item) => !byLease.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
