@@ -24,6 +24,8 @@ import { openDb } from './store/db';
 import { pendingMigrations } from './store/migrate';
 import { VERSION } from './version';
 
+const SWEEP_MS = 50;
+
 /** One coordinator. */
 export interface App {
   context: Context;
@@ -62,8 +64,11 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(context, new KeyRing(db), service);
-  context.hints.on('roster', () => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
+  const desk = openDesk(context, new KeyRing(db.vital), service);
+  context.hints.on('roster', () => {
+    const answered = context.roster.readDraining().then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
+    answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
+  });
   const server = createHttpServer(desk);
   let listener: ReturnType<typeof hearHints> | undefined;
 
@@ -83,9 +88,11 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       desk.waits.close();
       await desk.claims.close();
-      server.closeIdleConnections();
+      // An answer to a request that began before the drain leaves its connection open.
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
+      clearInterval(sweep);
       clearTimeout(cut);
       await desk.claims.close();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));

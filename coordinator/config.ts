@@ -90,16 +90,24 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   };
 }
 
-/** Name, default and description of every setting, in the order of the table. */
-export function describeSettings(): { name: string; default: string; description: string }[] {
+/** Name, default, allowed values and description of every setting, in the order of the table; empty where there is none to tell. */
+export function describeSettings(): { name: string; default: string; allowed: string; description: string }[] {
   return Object.entries(settings).map(([name, setting]) => {
     const fallback = setting.safeParse(undefined);
     return {
       name,
       default: fallback.success && fallback.data !== undefined ? String(fallback.data) : '',
+      allowed: describeAllowed(z.toJSONSchema(setting, { unrepresentable: 'any' })),
       description: setting.description ?? '',
     };
   });
+}
+
+function describeAllowed(schema: z.core.JSONSchema.BaseSchema): string {
+  if (schema.enum !== undefined) return schema.enum.map(String).join(', ');
+  if (schema.minimum !== undefined && schema.maximum !== undefined) return `${schema.minimum} to ${schema.maximum}`;
+  if (schema.minLength !== undefined && schema.maxLength !== undefined) return `${schema.minLength} to ${schema.maxLength} characters`;
+  return '';
 }
 
 function refuseUnknown(env: Record<string, string | undefined>): void {

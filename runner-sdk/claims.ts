@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { backoffMs, pause, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
-import { BatonError } from './errors';
+import { type BatonError } from './errors';
 import type { Transport } from './http';
 import type { Logger } from './logger';
 import type { ClaimedJob, ClaimInput, ClaimReply, Directives } from './protocol';
@@ -12,6 +12,13 @@ export interface ClaimInFlight {
   body: ClaimInput & { max: number; claimId: string };
   /** When it was first sent, on the monotonic clock: its jobs' leases may run since then. */
   sentAtMs: number;
+}
+
+interface Poll {
+  claim: ClaimInFlight;
+  control: AbortController;
+  isAnswered: boolean;
+  done: Promise<void>;
 }
 
 export interface ClaimsOptions {
@@ -39,7 +46,7 @@ const EMPTY_BACKOFF: Backoff = { baseMs: 50, maxMs: 5000 };
  * `claimId` until an answer comes, so that an answer that was lost loses no job.
  */
 export class Claims {
-  private poll: { claim: ClaimInFlight; control: AbortController; done: Promise<void> } | null = null;
+  private poll: Poll | null = null;
   private isPaused = false;
   private isStopped = false;
   private quickEmpties = 0;
@@ -52,8 +59,9 @@ export class Claims {
     if (this.poll !== null || this.options.isReporting()) return;
     const claim = this.prepare(this.options.waitMs);
     if (claim === null) return;
-    const control = new AbortController();
-    this.poll = { claim, control, done: this.runPoll(claim, control.signal) };
+    const poll: Poll = { claim, control: new AbortController(), isAnswered: false, done: Promise.resolve() };
+    this.poll = poll;
+    poll.done = this.run(poll);
   }
 
   /** Reserves all free slots for a claim; `null` when there is nothing to ask for. */
@@ -82,14 +90,16 @@ export class Claims {
     if (poll === null) return;
     poll.control.abort();
     await poll.done;
-    await this.recover(poll.claim);
+    if (!poll.isAnswered) await this.recover(poll.claim);
   }
 
-  private async runPoll(claim: ClaimInFlight, signal: AbortSignal): Promise<void> {
+  private async run(poll: Poll): Promise<void> {
+    const { claim, control: { signal } } = poll;
     let jobs: ClaimedJob[] = [];
     let restMs = 0;
     try {
       const reply = await this.send(claim, signal);
+      poll.isAnswered = true;
       jobs = reply.jobs;
       this.options.onDirectives(reply.directives ?? {});
       restMs = this.restAfter(claim, jobs.length);

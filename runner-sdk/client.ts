@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import { type z } from 'zod';
 import { connectionOf, type ConnectionOptions } from './config';
 import { CreateQueue, itemRefusal, withKey } from './create-queue';
 import { assertArguments, type JobDefinition, type JobOf } from './define-job';
@@ -7,7 +7,7 @@ import { BatonError } from './errors';
 import { Transport, type ApiRequest, type QueryValue } from './http';
 import { storable } from './json';
 import { Operations } from './operations';
-import { attemptList, bulkCount, jobFilter, jobList, logLine, logList, type CreatedJobs, type CreateJob, type EditJob, type Job, type LogLevel } from './protocol';
+import { type attemptList, type bulkCount, type jobFilter, type jobList, type logLine, type logList, type CreatedJobs, type CreateJob, type EditJob, type Job, type LogLevel } from './protocol';
 import { waitForResult, type WaitOptions } from './wait';
 
 export interface ClientOptions extends ConnectionOptions {

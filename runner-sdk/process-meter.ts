@@ -20,6 +20,8 @@ export class ProcessMeter {
   private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   private readonly running = new Set<{ peakBytes: number }>();
   private timer: NodeJS.Timeout | undefined;
+  private cpuReadMs = 0;
+  private cpuReadAtMs = -Infinity;
   private residentBytes = process.memoryUsage.rss();
 
   start(onSample: (lagMs: number) => void): void {
@@ -35,15 +37,25 @@ export class ProcessMeter {
   /** Starts measuring an attempt; the function it returns ends that and says what was seen. */
   measure(): () => AttemptMetrics {
     const startedAtMs = monotonicMs();
-    const cpuBefore = process.cpuUsage();
+    const cpuBeforeMs = this.cpuMs(startedAtMs);
     const seen = { peakBytes: this.residentBytes };
     this.running.add(seen);
     return () => {
       this.running.delete(seen);
-      const cpu = process.cpuUsage(cpuBefore);
-      const durationMs = monotonicMs() - startedAtMs;
-      return { durationMs: rounded(durationMs), cpuMs: rounded((cpu.user + cpu.system) / 1000), memoryPeakBytes: seen.peakBytes };
+      const endedAtMs = monotonicMs();
+      const cpuMs = this.cpuMs(endedAtMs) - cpuBeforeMs;
+      return { durationMs: rounded(endedAtMs - startedAtMs), cpuMs: rounded(cpuMs), memoryPeakBytes: seen.peakBytes };
     };
+  }
+
+  /** The process's CPU time so far, read at most once a millisecond: the reading costs more than a small job. */
+  private cpuMs(nowMs: number): number {
+    if (nowMs - this.cpuReadAtMs >= 1) {
+      const { user, system } = process.cpuUsage();
+      this.cpuReadMs = (user + system) / 1000;
+      this.cpuReadAtMs = nowMs;
+    }
+    return this.cpuReadMs;
   }
 
   private sample(): number {

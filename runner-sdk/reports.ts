@@ -1,10 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
 import { retryDelayMs } from './backoff';
 import type { ClaimInFlight } from './claims';
 import { monotonicMs } from './clock';
 import { BatonError } from './errors';
 import type { Transport } from './http';
 import type { Logger } from './logger';
-import type { ClaimedJob, CompletionsInput, CompletionsReply, Directives } from './protocol';
+import { cleanText, type ClaimedJob, type CompletionsInput, type CompletionsReply, type Directives } from './protocol';
 
 export type Completion = CompletionsInput['completions'][number];
 
@@ -81,12 +82,15 @@ export class Reports {
     this.waiting.push(entry);
     if (this.isSending) return;
     this.isSending = true;
-    // All handlers that end in this turn of the event loop travel together.
-    setImmediate(() => void this.pump());
+    void this.pump();
   }
 
   private async pump(): Promise<void> {
-    while (this.waiting.length > 0) await this.send(this.takeBatch(), this.options.prepareClaim());
+    do {
+      // All handlers that end in this turn of the event loop travel together.
+      await setImmediate();
+      if (this.waiting.length > 0) await this.send(this.takeBatch(), this.options.prepareClaim());
+    } while (this.waiting.length > 0);
     this.isSending = false;
     this.options.onIdle();
     if (this.outstanding.size === 0) for (const resolve of this.whenEmpty.splice(0)) resolve();
@@ -167,7 +171,7 @@ export class Reports {
     if (entry.isFallback) return false;
     const { jobId, leaseToken, outcome, metrics, error } = entry.completion;
     const refused = { message: `the coordinator refused the result: ${detail}`, code: 'result_refused', retryable: false };
-    const plain = { message: String(error?.message ?? '').slice(0, 1000), code: 'report_refused', retryable: error?.retryable ?? true };
+    const plain = { message: cleanText(error?.message, 1000), code: 'report_refused', retryable: error?.retryable ?? true };
     const completion: Completion = { jobId, leaseToken, outcome: 'failed', error: outcome === 'completed' ? refused : plain, ...(metrics && { metrics }) };
     this.outstanding.delete(entry);
     this.enqueue({ ...entry, completion, json: JSON.stringify(completion), isFallback: true });

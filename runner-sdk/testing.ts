@@ -21,7 +21,7 @@ export interface RunHandlerOptions {
   /** How long a handler may ignore its aborted signal before the run ends without it. Default 1 s. */
   abortGraceMs?: number;
   /** Called at each word of the handler, in its own turn: the place to cancel after the second checkpoint, say. */
-  onEvent?: (event: HandlerEvent, control: Control) => void;
+  onEvent?: (event: HandlerEvent, control: Control) => unknown;
 }
 
 export type HandlerEvent =

@@ -11,9 +11,11 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const flags = new Set(process.argv.slice(2));
-const projects = ['runner-sdk', 'coordinator', 'runners/quotes', 'scripts'];
+const projects = ['runner-sdk', 'coordinator', 'runners/quotes', 'scripts', 'scripts/bench'];
 const buildStamp = join(root, 'node_modules', '.baton-build');
 const schemaStamp = join(root, 'coordinator', 'generated', '.schema');
+/** Of what a failed step wrote; the cause stands at its head. */
+const MOST_LINES = 25;
 
 /** In order; `due` says why a step must run (falsy: it need not), `run` throws what went wrong. */
 const steps = [
@@ -159,7 +161,8 @@ function spawn(command, args, options = {}) {
 }
 
 function output(result) {
-  return [result.error?.message, result.stdout, result.stderr].filter(Boolean).join('\n').trim();
+  const lines = [result.error?.message, result.stdout, result.stderr].filter(Boolean).join('\n').trim().split('\n');
+  return [...lines.slice(0, MOST_LINES), ...(lines.length > MOST_LINES ? [`(and ${lines.length - MOST_LINES} more lines)`] : [])].join('\n');
 }
 
 function subdirectories(folder) {

@@ -1,9 +1,33 @@
-import { errorCode, problem } from '@baton/runner-sdk/protocol';
+import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { ERRORS } from '../errors';
 import { type AnyEndpoint, endpoint, reply } from './endpoint';
 
 type Document = Record<string, unknown>;
+
+/** Shapes that stand once, under `components`, and are referred to wherever they occur. */
+const SENT = {
+  CreateJob: protocol.createJob,
+  BulkJob: protocol.bulkJob,
+  JobFilter: protocol.jobFilter,
+  Claim: protocol.claim,
+  Completion: protocol.completion,
+};
+const ANSWERED = {
+  Job: protocol.job,
+  ClaimedJob: protocol.claimedJob,
+  Attempt: protocol.attempt,
+  LogLine: protocol.logLine,
+  Directives: protocol.directives,
+  Runner: protocol.runner,
+  ApiKey: protocol.apiKey,
+  ItemError: protocol.itemError,
+  Problem: protocol.problem,
+};
+const names = new Map<z.core.$ZodType, string>(Object.entries({ ...SENT, ...ANSWERED }).map(([name, schema]) => [schema, name]));
+// Items that are read one by one, so that one bad item does not take the others with it: to the caller they have a shape.
+names.set(protocol.createJobs.shape.jobs.element, 'BulkJob');
+names.set(protocol.completions.shape.completions.element, 'Completion');
 
 /** The OpenAPI document of these endpoints and of the one that serves it. */
 export function openapiEndpoint(endpoints: readonly AnyEndpoint[]): AnyEndpoint {
@@ -34,10 +58,10 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
     paths,
     components: {
       securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } },
-      schemas: { Problem: schemaOf(problem, 'output') },
-      responses: { Problem: { description: Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`).join(', '), content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } } },
+      schemas: { ...schemasOf(SENT, 'input'), ...schemasOf(ANSWERED, 'output') },
+      responses: { Problem: { description: Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`).join(', '), content: { 'application/problem+json': { schema: reference('Problem') } } } },
     },
-    'x-error-codes': errorCode.options,
+    'x-error-codes': protocol.errorCode.options,
   };
 }
 
@@ -47,10 +71,11 @@ function operation(one: AnyEndpoint): Document {
     summary: one.summary,
     ...(one.roles === 'public' ? { security: [] } : { description: `Roles: ${one.roles.join(', ')}.` }),
     parameters: [...parameters(one.params, 'path'), ...parameters(one.query, 'query'), ...headers(one.headers)],
-    ...(one.body === undefined ? {} : { requestBody: { required: true, content: json(schemaOf(one.body, 'input')) } }),
+    ...(one.body === undefined ? {} : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
     responses: {
       ...Object.fromEntries(Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema)])),
-      default: { $ref: '#/components/responses/Problem' },
+      '4XX': { $ref: '#/components/responses/Problem' },
+      '5XX': { $ref: '#/components/responses/Problem' },
     },
   };
 }
@@ -73,9 +98,44 @@ function headers(declared: Record<string, string> = {}): Document[] {
   return Object.entries(declared).map(([name, description]) => ({ name, in: 'header', required: false, description, schema: { type: 'string' } }));
 }
 
+function schemasOf(schemas: Record<string, z.ZodType>, io: 'input' | 'output'): Document {
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, toDocument(schema, io)]));
+}
+
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Document {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', target: 'draft-2020-12' }) as Document;
+  const name = names.get(schema);
+  return name === undefined ? toDocument(schema, io) : reference(name);
+}
+
+function toDocument(schema: z.ZodType, io: 'input' | 'output'): Document {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    target: 'draft-2020-12',
+    override({ zodSchema, jsonSchema, path }) {
+      const name = path.length === 0 ? undefined : names.get(zodSchema);
+      if (name !== undefined) replaceBy(jsonSchema, reference(name));
+      else simplify(jsonSchema, io);
+    },
+  }) as Document;
   return rest;
+}
+
+function reference(name: string): Document {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function replaceBy(schema: Document, other: Document): void {
+  for (const key of Object.keys(schema)) delete schema[key];
+  Object.assign(schema, other);
+}
+
+/** Takes away what repeats a format or the nature of JSON numbers, and what would forbid answers to grow new fields. */
+function simplify(schema: Document, io: 'input' | 'output'): void {
+  if (schema['format'] === 'date-time' || schema['format'] === 'uuid') delete schema['pattern'];
+  if (schema['minimum'] === Number.MIN_SAFE_INTEGER) delete schema['minimum'];
+  if (schema['maximum'] === Number.MAX_SAFE_INTEGER) delete schema['maximum'];
+  if (io === 'output' && schema['additionalProperties'] === false) delete schema['additionalProperties'];
 }
 
 function operationId({ method, path }: AnyEndpoint): string {

@@ -70,12 +70,13 @@ function mount(app: express.Express, endpoint: AnyEndpoint, desk: Desk, readBody
 }
 
 async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.RequestHandler, request: Request, response: Response): Promise<void> {
-  const caller = await authenticate(endpoint, desk.keys, request.get('authorization'));
-  if (endpoint.body !== undefined) await read(readBody, request, response);
+  // Heard from the start: a client that goes away before its request was read must not be waited for either.
   const gone = new AbortController();
   response.on('close', () => {
     if (!response.writableFinished) gone.abort();
   });
+  const caller = await authenticate(endpoint, desk.keys, request.get('authorization'));
+  if (endpoint.body !== undefined) await read(readBody, request, response);
   const reply = await endpoint.run({
     desk,
     caller,
@@ -86,6 +87,7 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
     signal: gone.signal,
   });
   if (response.destroyed) return;
+  if (desk.service.isDraining) response.setHeader('Connection', 'close');
   response.statusCode = reply.status;
   for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
   if (reply.status === 204) return void response.end();

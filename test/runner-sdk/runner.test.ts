@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-explicit-any -- recorded calls are looked into as they came */
 import { z } from 'zod';
 import { defineJob, LeaseLostError, AttemptCancelledError, NonRetryableError, RetryAfterError, Runner, SnoozeError, AttemptTimeoutError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
@@ -164,7 +165,7 @@ describe('reporting', () => {
     ['an error', () => Promise.reject(Object.assign(new Error('no'), { code: 'E_NO' })), { message: 'no', code: 'E_NO', retryable: true }],
     ['a NonRetryableError', () => Promise.reject(new NonRetryableError('never', { code: 'gone' })), { message: 'never', code: 'gone', retryable: false }],
     ['a RetryAfterError', () => Promise.reject(new RetryAfterError(1500)), { retryable: true, retryAfterMs: 1500 }],
-    ['no error at all', () => Promise.reject({ odd: 1 }), { message: '{"odd":1}', retryable: true }],
+    ['no error at all', () => { throw { odd: 1 } as unknown as Error; }, { message: '{"odd":1}', retryable: true }],
     ['a result that JSON cannot hold', () => ({ n: Infinity }), { code: 'invalid_result', retryable: false }],
     ['a result that the gate refuses', () => ({ text: 'a\u0000b' }), { code: 'invalid_result', retryable: false }],
     ['a circular result', () => { const ring: Record<string, unknown> = {}; ring['ring'] = ring; return ring; }, { code: 'invalid_result', retryable: false }],
@@ -278,12 +279,11 @@ describe('leases', () => {
 
   it('asks whether the lease still stands before it starts what a long poll brought', async () => {
     const order: string[] = [];
-    coordinator.script('POST /jobs/claim', 'pass');
     await run(() => void order.push('handler'));
     await coordinator.until('the parked poll', () => coordinator.calls('POST /jobs/claim').length === 1);
-    // A lease so short that the time since the claim was sent is most of it.
-    await new Promise((resolve) => setTimeout(resolve, 60));
-    const job = coordinator.add({ leaseMs: 100 });
+    // Not a wait for anything: the poll has to be older than half the lease.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const job = coordinator.add({ leaseMs: 2000 });
     await coordinator.report(job);
     const beat = coordinator.requests.findIndex(({ call }) => call === 'POST /jobs/heartbeat');
     const report = coordinator.requests.findIndex(({ call }) => call === 'POST /jobs/complete');

@@ -1,19 +1,29 @@
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { transformFileSync } from '@swc/core';
+import { canEnter } from '../../coordinator/store/embedded/account';
 import { end, postmasterPid, query, Rig, ROOT } from './embedded-rig';
 
+const NOBODY = { uid: 65534, gid: 65534 };
+const canRunAsOthers = process.getuid?.() === 0 && canEnter(NOBODY, dirname(process.execPath));
+const asRoot = canRunAsOthers ? describe : describe.skip;
+
 let rig: Rig;
+/** A copy of the project's minimum where every user can go, wherever the project itself is. */
+let openProject: Rig;
+let program: string[];
+beforeAll(() => {
+  openProject = new Rig();
+  program = [copyProject(join(openProject.folder, 'project'))];
+});
 beforeEach(() => (rig = new Rig()));
 afterEach(() => rig.cleanUp());
-
-const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
-const NOBODY = { uid: 65534, gid: 65534 };
+afterAll(() => openProject.cleanUp());
 
 asRoot('as root', () => {
   it('runs the server as another user, in place where that user can go', async () => {
     const dataDir = rig.emptyDir();
-    const { url, child } = await rig.hold(dataDir);
+    const { url, child } = await rig.hold(dataDir, { program });
     expect(statSync(join(dataDir, 'postgres')).uid).not.toBe(0);
     expect(existsSync(rig.systemDir)).toBe(false);
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
@@ -22,9 +32,9 @@ asRoot('as root', () => {
 
   it('moves programs and data to where that user can go, says where, and finds them again', async () => {
     const home = privateFolder();
-    const program = [copyProject(join(home, 'project'))];
+    const hidden = { program: [copyProject(join(home, 'project'))] };
     const dataDir = rig.emptyDir('home/project/.baton');
-    const first = await rig.hold(dataDir, { program });
+    const first = await rig.hold(dataDir, hidden);
     const cluster = readFileSync(join(dataDir, 'postgres-location'), 'utf8').trim();
     expect(cluster.startsWith(rig.systemDir)).toBe(true);
     expect(statSync(cluster).uid).not.toBe(0);
@@ -33,12 +43,12 @@ asRoot('as root', () => {
     await query(first.url, 'CREATE TABLE kept AS SELECT 7 AS x');
     await end(first.child, 'SIGKILL');
 
-    const second = await rig.hold(dataDir, { program });
+    const second = await rig.hold(dataDir, hidden);
     expect(second.adopted).toBe(true);
     await end(second.child, 'SIGTERM');
     expect(postmasterPid(dataDir)).toBeUndefined();
 
-    const third = await rig.hold(dataDir, { program });
+    const third = await rig.hold(dataDir, hidden);
     expect(third.adopted).toBe(false);
     expect(await query(third.url, 'SELECT * FROM kept')).toEqual([{ x: 7 }]);
     await end(third.child, 'SIGTERM');
@@ -48,10 +58,10 @@ asRoot('as root', () => {
     const home = join(rig.folder, 'home');
     mkdirSync(home, { mode: 0o755 });
     const dataDir = rig.emptyDir('home/data');
-    const { child } = await rig.hold(dataDir);
+    const { child } = await rig.hold(dataDir, { program });
     await end(child, 'SIGTERM');
     chmodSync(home, 0o700);
-    await expect(rig.hold(dataDir)).rejects.toThrow(/cannot enter that folder any more.*chmod a\+x/);
+    await expect(rig.hold(dataDir, { program })).rejects.toThrow(/cannot enter that folder any more.*chmod a\+x/);
     chmodSync(home, 0o755);
   });
 
@@ -59,10 +69,10 @@ asRoot('as root', () => {
     const dataDir = rig.emptyDir();
     mkdirSync(dataDir);
     chownSync(dataDir, NOBODY.uid, NOBODY.gid);
-    const theirs = await rig.hold(dataDir, NOBODY);
+    const theirs = await rig.hold(dataDir, { program, ...NOBODY });
     await query(theirs.url, 'CREATE TABLE kept AS SELECT 7 AS x');
     await end(theirs.child, 'SIGTERM');
-    const ours = await rig.hold(dataDir);
+    const ours = await rig.hold(dataDir, { program });
     expect(statSync(join(dataDir, 'postgres')).uid).toBe(NOBODY.uid);
     expect(await query(ours.url, 'SELECT * FROM kept')).toEqual([{ x: 7 }]);
     await end(ours.child, 'SIGTERM');
@@ -74,7 +84,7 @@ asRoot('as another user', () => {
     const dataDir = rig.emptyDir();
     mkdirSync(dataDir);
     chownSync(dataDir, NOBODY.uid, NOBODY.gid);
-    const { url, child } = await rig.hold(dataDir, NOBODY);
+    const { url, child } = await rig.hold(dataDir, { program, ...NOBODY });
     expect(readdirSync(dataDir).sort()).toEqual(['postgres', 'postgres-password', 'postgres.log']);
     expect(statSync(join(dataDir, 'postgres')).uid).toBe(NOBODY.uid);
     expect(existsSync(rig.systemDir)).toBe(false);
@@ -85,7 +95,7 @@ asRoot('as another user', () => {
   it('names a data directory that it may not write', async () => {
     const dataDir = rig.emptyDir();
     mkdirSync(dataDir);
-    await expect(rig.hold(dataDir, NOBODY)).rejects.toThrow(/^The data directory .* cannot be used: EACCES.*BATON_DATA_DIR/);
+    await expect(rig.hold(dataDir, { program, ...NOBODY })).rejects.toThrow(/^The data directory .* cannot be used: EACCES.*BATON_DATA_DIR/);
   });
 });
 

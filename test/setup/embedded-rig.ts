@@ -20,7 +20,7 @@ export interface Holder {
 /** Folders, servers and processes of one test, all of which `cleanUp` ends. */
 export class Rig {
   readonly folder = mkdtempSync(join(tmpdir(), 'baton-embedded-'));
-  readonly systemDir = join(this.folder, 'system');
+  readonly systemDir: string;
   private readonly databases: EmbeddedDatabase[] = [];
   private readonly children: ChildProcess[] = [];
   private readonly dataDirs = new Set<string>();
@@ -29,6 +29,7 @@ export class Rig {
   constructor(private readonly prototype?: Rig) {
     // As root the server runs as another user, who must be able to enter.
     chmodSync(this.folder, 0o755);
+    this.systemDir = prototype?.systemDir ?? join(this.folder, 'system');
   }
 
   /** A place where nothing is yet. */
@@ -56,7 +57,9 @@ export class Rig {
   /** A process that holds the database. Rejects with what it wrote to stderr when it ends instead. */
   async hold(dataDir: string, options: { program?: string[]; uid?: number; gid?: number } = {}): Promise<Holder> {
     const { program = PROGRAM, ...account } = options;
-    const child = this.keep(spawn(process.execPath, [...program, dataDir, this.systemDir], { ...account, cwd: ROOT, detached: true }));
+    // From a folder that every user may enter.
+    const cwd = program === PROGRAM ? ROOT : '/';
+    const child = this.keep(spawn(process.execPath, [...program, dataDir, this.systemDir], { ...account, cwd, detached: true }));
     let fault = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (fault += text));
     const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), once(child, 'close')])) as [unknown];

@@ -6,12 +6,7 @@ import { type EmbeddedDatabase, startEmbedded } from '../../coordinator/store/em
 import { isAlive } from '../../coordinator/store/embedded/process';
 import { migrate } from '../../coordinator/store/migrate';
 import { SERVER_URL, TEMPLATE } from './database';
-import tearDown from './global-teardown';
-
-export interface TestServer {
-  embedded: EmbeddedDatabase;
-  dataDir: string;
-}
+import tearDown, { type TestServer } from './global-teardown';
 
 const PREFIX = 'baton-test-';
 const log = { info: () => undefined, warn: (message: string) => process.stderr.write(`${message}\n`) };

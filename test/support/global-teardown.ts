@@ -1,5 +1,10 @@
 import { rmSync } from 'node:fs';
-import type { TestServer } from './global-setup';
+import type { EmbeddedDatabase } from '../../coordinator/store/embedded';
+
+export interface TestServer {
+  embedded: EmbeddedDatabase;
+  dataDir: string;
+}
 
 /** Jest calls it after failures too. */
 export default async function tearDown(): Promise<void> {

@@ -4,7 +4,7 @@ import type { NewApiKey } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
 import type { Context } from '../../context';
 import * as store from '../../store/api-keys';
-import type { Db } from '../../store/db';
+import type { Db, Executor } from '../../store/db';
 import type { Caller } from './caller';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -49,7 +49,7 @@ export class KeyRing {
   private readonly known = new Map<string, { caller: Promise<Caller | null>; until: number }>();
 
   constructor(
-    private readonly db: Db,
+    private readonly db: Executor,
     private readonly keepMs = 3000,
   ) {}
 

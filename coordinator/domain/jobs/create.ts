@@ -3,7 +3,7 @@ import type { Json, NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import type { Executor } from '../../store/db';
+import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Caller, visibleUser } from '../auth/caller';
@@ -35,7 +35,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined);
   const outcomes = isPlain
     ? await storePlain(context, context.db, accepted)
-    : await context.db.transaction((transaction) => storeKeyed(context, transaction, accepted));
+    : await withKeys(context, (transaction) => storeKeyed(context, transaction, accepted));
   await announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
 }
@@ -47,7 +47,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
 export async function createAtomic(context: Context, items: CreateItem[]): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
   await route(context, drafts);
-  const outcomes = await context.db.transaction(async (transaction) => {
+  const outcomes = await withKeys(context, async (transaction) => {
     const stored = await storeKeyed(context, transaction, drafts);
     drafts.forEach((draft, index) => orThrow(stored.get(draft), index));
     return stored;
@@ -100,6 +100,19 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
   const routings = drafts.map(({ row, job }) => ({ ...row, requires: job.requires ?? null, prefers: job.prefers ?? null }));
   const lanes = await context.lanes.of(routings);
   drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
+}
+
+/**
+ * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
+ * the key's lock; looked at again, it is the holder.
+ */
+async function withKeys<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
+  try {
+    return await context.db.transaction(body);
+  } catch (error) {
+    if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
+    return context.db.transaction(body);
+  }
 }
 
 /** Jobs with unique or order keys: the keys are locked, and the holders of unique ones looked up, before the rest is stored. */

@@ -1,0 +1,51 @@
+import type { Logger } from '@baton/runner-sdk';
+
+/** What every load process is told: where the coordinators are, and which jobs are its own. */
+export interface Target {
+  urls: string[];
+  key: string;
+  databaseUrl: string;
+  type: string;
+}
+
+/** The order, given as JSON in the first argument. */
+export function readOrder<Order>(): Order {
+  return JSON.parse(process.argv[2] ?? '{}') as Order;
+}
+
+/** Tells the benchmark, in one line. */
+export function tell(message: object): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}
+
+/** Runs the load, tells what it found, and ends; also when the benchmark is gone. */
+export function play(load: () => Promise<object>): void {
+  process.stdin.on('end', () => process.exit(1)).resume();
+  process.on('SIGTERM', () => process.exit(0));
+  load().then(
+    (found) => tell({ done: true, ...found }),
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(1);
+    },
+  );
+}
+
+/** Complaints only: what goes well is not worth a line. */
+export const quietLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: (message, fields) => void process.stderr.write(`${message} ${JSON.stringify(fields ?? {})}\n`),
+  error: (message, fields) => void process.stderr.write(`${message} ${JSON.stringify(fields ?? {})}\n`),
+};
+
+/** Does `work` for every number from `from` to below `to`, `inFlight` at a time. Resolves with the milliseconds it took. */
+export async function eachInFlight(from: number, to: number, inFlight: number, work: (n: number) => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  let next = from;
+  const lane = async (): Promise<void> => {
+    while (next < to) await work(next++);
+  };
+  await Promise.all(Array.from({ length: inFlight }, lane));
+  return performance.now() - startedAt;
+}

@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Measure, Sample } from '../result';
+import type { Baton } from '../rig/baton';
+import type { Bench } from '../rig/bench';
+import type { Sizes } from '../sizes';
+import type { Line } from './line';
+
+const PARK_MS = 120_000;
+
+/** The aims are for the largest fleet of the full run, so no smaller one can miss them. */
+export function idle({ idle: { runners } }: Sizes): Line {
+  const most = Math.max(...runners);
+  return {
+    name: 'idle',
+    what: 'Runners that wait for work on one coordinator: its memory, its share of a core, and the statements it sends to the database.',
+    measures: runners.flatMap((count): Measure[] => [
+      { name: `${count} runners, memory`, unit: 'MB', better: 'less', aim: count === most ? { most: 250 } : null },
+      { name: `${count} runners, processor`, unit: '% of a core', better: 'less', aim: count === most ? { most: 5 } : null },
+      { name: `${count} runners, database`, unit: 'statements/s', better: 'less', aim: count === most ? { most: 10 } : null },
+    ]),
+    async ours(bench) {
+      const samples: Sample[] = [];
+      for (const count of runners) samples.push(await bench.withBaton((baton) => watchIdle(bench, baton, count)));
+      return Object.assign({}, ...samples) as Sample;
+    },
+    peers: {},
+  };
+}
+
+async function watchIdle(bench: Bench, baton: Baton, runners: number): Promise<Sample> {
+  const { settleMs, windowMs } = bench.sizes.idle;
+  const [pid = 0] = baton.coordinatorPids;
+  const actor = baton.act('park', { type: 'noop', runners });
+  try {
+    const { parked } = await actor.next('parked', PARK_MS);
+    if (parked !== runners) throw new Error(`only ${String(parked)} of ${runners} runners are parked`);
+    await sleep(settleMs);
+    await baton.database.forgetStatements();
+    const cpuBefore = cpuMs(pid);
+    const startedAt = performance.now();
+    await sleep(windowMs);
+    const tookMs = performance.now() - startedAt;
+    const statements = await baton.database.statements();
+    return {
+      [`${runners} runners, memory`]: residentMb(pid),
+      [`${runners} runners, processor`]: ((cpuMs(pid) - cpuBefore) / tookMs) * 100,
+      [`${runners} runners, database`]: (statements.reduce((sum, { calls }) => sum + calls, 0) / tookMs) * 1000,
+    };
+  } finally {
+    await actor.stop();
+  }
+}
+
+function residentMb(pid: number): number {
+  return (Number(ps(pid, 'rss')) * 1024) / 1e6;
+}
+
+/** Processor time of the process. Linux tells it to a hundredth of a second, `ps` elsewhere to a second. */
+function cpuMs(pid: number): number {
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return Number(ps(pid, 'cputimes')) * 1000;
+  // After the name in brackets, user and system time are the 12th and 13th field (proc_pid_stat).
+  const fields = readFileSync(file, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function ps(pid: number, field: string): string {
+  return execFileSync('ps', ['-o', `${field}=`, '-p', String(pid)], { encoding: 'utf8' }).trim();
+}

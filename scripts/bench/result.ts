@@ -1,0 +1,100 @@
+/** What a run found, as `--json` writes it. */
+export interface Results {
+  machine: { cpu: string; cores: number; memoryGiB: number; system: string };
+  versions: Record<string, string>;
+  settings: Record<string, string>;
+  /** ISO-8601. */
+  at: string;
+  scale: string;
+  rounds: number;
+  lines: LineResult[];
+}
+
+export interface LineResult {
+  line: string;
+  /** Which of the line's figures this is; empty where it has one. */
+  measure: string;
+  unit: string;
+  /** The median of the rounds; null: the line was skipped. */
+  value: number | null;
+  /** All rounds, in order. */
+  runs: number[];
+  peers: Record<string, number>;
+  /** To the best peer, or to itself under the easier condition; turned so that more is better. Null: to nothing. */
+  ratio: number | null;
+  /** What must hold: a ratio of at least this, or a value of at most this. */
+  aim: Aim | null;
+  isMet: boolean | null;
+  note: string | null;
+}
+
+export type Aim = { ratio: number } | { most: number };
+
+/** What one line measures. */
+export interface Measure {
+  name: string;
+  unit: string;
+  better: 'more' | 'less';
+  aim: Aim | null;
+  /** The measure of the same run that stands for itself under the easier condition. */
+  against?: string;
+}
+
+/** The figures of one run, by the name of the measure. */
+export type Sample = Record<string, number>;
+
+export function judge(line: string, measure: Measure, ours: Sample[], peers: Record<string, Sample[]>): LineResult {
+  const runs = ours.flatMap((sample) => sample[measure.name] ?? []);
+  const value = median(runs);
+  const peerValues: Record<string, number> = {};
+  for (const [name, samples] of Object.entries(peers)) {
+    const values = samples.flatMap((sample) => sample[measure.name] ?? []);
+    if (values.length > 0) peerValues[name] = rounded(median(values));
+  }
+  const reference = measure.against === undefined ? best(Object.values(peerValues), measure.better) : median(ours.flatMap((sample) => sample[measure.against ?? ''] ?? []));
+  const ratio = reference === undefined || Number.isNaN(reference) ? null : measure.better === 'more' ? value / reference : reference / value;
+  return {
+    line,
+    measure: measure.name,
+    unit: measure.unit,
+    value: rounded(value),
+    runs: runs.map(rounded),
+    peers: peerValues,
+    ratio: ratio === null ? null : Math.round(ratio * 100) / 100,
+    aim: measure.aim,
+    isMet: isMet(measure.aim, value, ratio),
+    note: null,
+  };
+}
+
+export function skipped(line: string, note: string): LineResult {
+  return { line, measure: '', unit: '', value: null, runs: [], peers: {}, ratio: null, aim: null, isMet: null, note };
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+}
+
+export function percentile(values: number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
+}
+
+function isMet(aim: Aim | null, value: number, ratio: number | null): boolean | null {
+  if (aim === null) return null;
+  if ('most' in aim) return value <= aim.most;
+  return ratio === null ? null : ratio >= aim.ratio;
+}
+
+function best(values: number[], better: 'more' | 'less'): number | undefined {
+  if (values.length === 0) return undefined;
+  return better === 'more' ? Math.max(...values) : Math.min(...values);
+}
+
+/** Three figures are more than such a measurement can tell apart. */
+function rounded(value: number): number {
+  return Number.isFinite(value) && value !== 0 ? Number(value.toPrecision(3)) : value;
+}

@@ -1,0 +1,118 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Sizes } from '../sizes';
+import type { Sample } from '../result';
+import { NotOnceError, requireOnce, type Sightings } from '../verify';
+import { Baton, type BatonOptions } from './baton';
+import { startPeer } from './peers';
+import { type Database, Postgres, type Statement } from './postgres';
+import { Redis } from './redis';
+
+const PEER_MS = 600_000;
+
+interface BenchOptions {
+  profiles: boolean;
+  explains: boolean;
+}
+
+/** What the lines are run with: one PostgreSQL, and on it a fresh database for each run of each system. */
+export class Bench {
+  /** What PostgreSQL says of the last run of Baton; read before its database goes. */
+  lastStatements: Statement[] = [];
+
+  /** By the number of coordinators; kept only where starting them would take longer than the lines. */
+  private readonly kept = new Map<number, Baton>();
+
+  private constructor(
+    readonly postgres: Postgres,
+    readonly sizes: Sizes,
+    readonly dir: string,
+    private readonly options: BenchOptions,
+  ) {}
+
+  static async open(sizes: Sizes, options: BenchOptions): Promise<Bench> {
+    const dir = mkdtempSync(join(tmpdir(), 'baton-bench-'));
+    // As root PostgreSQL runs as another user, who must be able to enter.
+    chmodSync(dir, 0o755);
+    return new Bench(await Postgres.start(join(dir, 'postgres')), sizes, dir, options);
+  }
+
+  async close(): Promise<void> {
+    for (const baton of this.kept.values()) await baton.stop();
+    await this.postgres.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  get profileDir(): string | undefined {
+    return this.options.profiles ? join(this.dir, 'profiles') : undefined;
+  }
+
+  async withBaton<T>(use: (baton: Baton) => Promise<T>, options: Pick<BatonOptions, 'coordinators'> = {}): Promise<T> {
+    const { coordinators = 1 } = options;
+    const baton = this.kept.get(coordinators) ?? (await Baton.start(this.postgres, { profileDir: this.profileDir, coordinators }));
+    if (this.sizes.keepsCoordinators) this.kept.set(coordinators, baton);
+    try {
+      const result = await use(baton);
+      if (this.options.explains) this.lastStatements = await baton.database.statements();
+      return result;
+    } finally {
+      if (!this.sizes.keepsCoordinators) await baton.stop();
+    }
+  }
+
+  /** Runs a peer over PostgreSQL on a database of its own; `watch` sees it at work. */
+  async withPostgresPeer(script: string, order: PeerOrder, watch?: (database: Database, started: Promise<unknown>) => Promise<Sample>): Promise<PeerFound> {
+    const database = await this.postgres.createDatabase();
+    const peer = startPeer(script, { ...order, databaseUrl: database.url });
+    try {
+      const watched = watch?.(database, peer.next('started', PEER_MS));
+      const found = (await peer.next('done', PEER_MS)) as PeerFound;
+      requireDone(script, order, found);
+      return { ...found, ...(await watched) };
+    } finally {
+      await peer.stop();
+      await database.drop();
+    }
+  }
+
+  async withRedisPeer(script: string, order: PeerOrder): Promise<PeerFound> {
+    const redis = await Redis.start();
+    const peer = startPeer(script, { ...order, redisPort: redis.port });
+    try {
+      const found = (await peer.next('done', PEER_MS)) as PeerFound;
+      requireDone(script, order, found);
+      return found;
+    } finally {
+      await peer.stop();
+      await redis.stop();
+    }
+  }
+}
+
+export interface PeerOrder {
+  task: string;
+  count: number;
+  warmUp?: number;
+  inFlight?: number;
+  perSecond?: number;
+  forMs?: number;
+}
+
+export interface PeerFound {
+  [name: string]: unknown;
+  /** What its handlers saw. */
+  sightings?: Sightings;
+  /** Jobs its store holds as created, or as completed, at the end. */
+  stored?: number;
+  /** Jobs its store still holds, of those that are to be gone. */
+  left?: number;
+}
+
+/** The same check for all: each job was handled once, and the store agrees. */
+function requireDone(peer: string, { count, warmUp = 0 }: PeerOrder, { sightings, stored, left }: PeerFound): void {
+  const total = count + warmUp;
+  if (sightings !== undefined) requireOnce(peer, total, sightings);
+  if (left !== undefined && left !== 0 && sightings !== undefined) throw new NotOnceError(`${peer}: ${left} jobs are left in its store`);
+  if (stored !== undefined && stored !== total) throw new NotOnceError(`${peer}: its store holds ${stored} of ${total} jobs`);
+}

@@ -1,0 +1,68 @@
+export type Scale = 'full' | 'quick' | 'smoke';
+
+/** How much each line does. */
+export interface Sizes {
+  /** One database and its coordinators for all lines, instead of fresh ones for each run. */
+  keepsCoordinators: boolean;
+  rounds: number;
+  warmUp: number;
+  createOne: number;
+  createHttp: number;
+  createBulk: number;
+  drain: number;
+  drainOne: number;
+  pickUps: number;
+  claimers: number;
+  /** Waiting or finished jobs that are many, against few. */
+  backlog: { few: number; many: number; claims: number };
+  pinned: { perSecond: number; holdMs: number; windowMs: number };
+  idle: { runners: number[]; settleMs: number; windowMs: number };
+}
+
+export const SIZES: Record<Scale, Sizes> = {
+  full: {
+    keepsCoordinators: false,
+    rounds: 3,
+    warmUp: 2000,
+    createOne: 40_000,
+    createHttp: 15_000,
+    createBulk: 50_000,
+    drain: 50_000,
+    drainOne: 15_000,
+    pickUps: 500,
+    claimers: 20_000,
+    backlog: { few: 10_000, many: 1_000_000, claims: 50 },
+    pinned: { perSecond: 300, holdMs: 40_000, windowMs: 10_000 },
+    idle: { runners: [1000, 5000], settleMs: 5000, windowMs: 30_000 },
+  },
+  quick: {
+    keepsCoordinators: false,
+    rounds: 1,
+    warmUp: 500,
+    createOne: 8000,
+    createHttp: 4000,
+    createBulk: 10_000,
+    drain: 20_000,
+    drainOne: 4000,
+    pickUps: 100,
+    claimers: 4000,
+    backlog: { few: 5000, many: 50_000, claims: 15 },
+    pinned: { perSecond: 300, holdMs: 4000, windowMs: 2000 },
+    idle: { runners: [200, 1000], settleMs: 1000, windowMs: 3000 },
+  },
+  smoke: {
+    keepsCoordinators: true,
+    rounds: 1,
+    warmUp: 10,
+    createOne: 200,
+    createHttp: 100,
+    createBulk: 500,
+    drain: 500,
+    drainOne: 100,
+    pickUps: 5,
+    claimers: 200,
+    backlog: { few: 300, many: 1000, claims: 1 },
+    pinned: { perSecond: 100, holdMs: 600, windowMs: 300 },
+    idle: { runners: [5, 20], settleMs: 100, windowMs: 300 },
+  },
+};

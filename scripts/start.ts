@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Config, ConfigError, readConfig } from '@baton/coordinator/dist/config';
+import { BatonError, Client, ConfigurationError } from '@baton/runner-sdk';
+import { followJobs, submitQuotes, summary } from './start/demo';
+import { listenForTheEnd } from './start/ending';
+import { KeptProcess } from './start/kept-process';
+import { type AdminKey, ensureRunnerKey, findAdminKey, quoted, shortest } from './start/keys';
+import { assertPortIsFree, StartError, urlOf } from './start/port';
+import { Screen } from './start/screen';
+import { watchSources } from './start/sources';
+
+const ROOT = join(__dirname, '..', '..');
+const READY_POLL_MS = 50;
+const STEP_WIDTH = 14;
+const screen = new Screen();
+
+/**
+ * `npm start`: the coordinator and the quotes runner, each a process of its own, and the first work for them.
+ *   --watch  compile and restart what changes
+ *   --again  submit the quotes once more
+ */
+async function main(): Promise<void> {
+  const flags = new Set(process.argv.slice(2));
+  const read = readConfig(process.env);
+  const config = { ...read, dataDir: resolve(read.dataDir) };
+  if (config.databaseUrl !== undefined && config.adminKey === undefined) throw new StartError('With DATABASE_URL, set BATON_ADMIN_KEY too: the key that this start shall use.');
+  await assertPortIsFree(config);
+  mkdirSync(config.dataDir, { recursive: true });
+  const processes: KeptProcess[] = [];
+  const stopping = listenForTheEnd(() => processes.forEach((kept) => kept.hurry()));
+  try {
+    await run(config, flags, processes, stopping);
+    if (!stopping.aborted) await once(stopping, 'abort');
+    screen.settle(['', 'Draining …']);
+  } finally {
+    for (const kept of processes) await kept.stop();
+  }
+  screen.line('Stopped. The data stay.');
+}
+
+async function run(config: Config, flags: Set<string>, processes: KeptProcess[], stopping: AbortSignal): Promise<void> {
+  screen.line(`${screen.bold('Baton')} ${screen.dim('hands work to runners on any host, over plain HTTP, and never drops it.')}\n`);
+  const url = urlOf(config);
+  const coordinator = keep('coordinator', 'coordinator', { ...process.env, BATON_DATA_DIR: config.dataDir }, config);
+  processes.push(coordinator);
+  if (!(await isReady(url, coordinator, stopping))) return;
+  step('coordinator', url);
+
+  const admin = findAdminKey(config.dataDir, config.adminKey);
+  if (admin === undefined) throw new StartError(`The coordinator runs, but there is no admin key in ${config.dataDir}.`);
+  const client = new Client({ coordinatorUrl: url, apiKey: admin.key });
+  const runnerKey = await ensureRunnerKey(client, config.dataDir);
+  const runner = keep('quotes runner', join('runners', 'quotes'), runnerEnv(url, runnerKey, config), config);
+  // The runner stops before the coordinator.
+  processes.unshift(runner);
+  step('quotes runner', 'a process of its own, which speaks only HTTP');
+  if (flags.has('--watch')) watch(coordinator, runner, stopping);
+
+  await showQuotes(client, flags.has('--again'), stopping);
+  if (!stopping.aborted) showWhatNext(url, admin, config);
+  await client.close();
+}
+
+function keep(name: string, folder: string, env: NodeJS.ProcessEnv, { dataDir }: Config): KeptProcess {
+  const program = join(folder, 'dist', folder === 'coordinator' ? 'main.js' : 'index.js');
+  const logFile = join(dataDir, `${name.replace(' ', '-')}.log`);
+  return new KeptProcess({ name, program, cwd: ROOT, env, logFile, notice: (line) => screen.line(screen.yellow(`  ! ${line}`)) });
+}
+
+/** The runner is told nothing of the database, nor of the coordinator's settings. */
+function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('BATON_'));
+  return { QUOTES_OUTPUT_DIR: join(dataDir, 'quotes'), ...Object.fromEntries(own), COORDINATOR_URL: url, RUNNER_KEY: runnerKey };
+}
+
+/** False: it was told to stop before it was ready. */
+async function isReady(url: string, coordinator: KeptProcess, stopping: AbortSignal): Promise<boolean> {
+  while (!stopping.aborted) {
+    // Its own word first: at that address another one could answer.
+    const response = coordinator.hasLogged('coordinator listens') ? await fetch(`${url}/readyz`).catch(() => undefined) : undefined;
+    if (response?.ok) return true;
+    const fault = coordinator.fault();
+    if (fault !== undefined) throw new StartError(fault);
+    await sleep(READY_POLL_MS);
+  }
+  return false;
+}
+
+function step(name: string, text: string): void {
+  screen.line(`  ${screen.green('✓')} ${name.padEnd(STEP_WIDTH)} ${text}`);
+}
+
+function watch(coordinator: KeptProcess, runner: KeptProcess, stopping: AbortSignal): void {
+  const users = [
+    { kept: coordinator, projects: ['runner-sdk', 'coordinator'] },
+    { kept: runner, projects: ['runner-sdk', 'runners/quotes'] },
+  ];
+  const compiled = (changed: string[]): void => {
+    for (const { kept, projects } of users.filter((user) => user.projects.some((project) => changed.includes(project)))) {
+      kept.restart().then(
+        () => screen.line(screen.dim(`  ↻ ${projects.at(-1)} compiled and started again`)),
+        (error: unknown) => screen.line(screen.red(String(error))),
+      );
+    }
+  };
+  watchSources(ROOT, ['runner-sdk', 'coordinator', 'runners/quotes'], { compiled, fault: (line) => screen.line(screen.red(line)) }, stopping);
+  step('watching', 'runner-sdk, coordinator and runners/quotes are compiled and started again as they change');
+}
+
+async function showQuotes(client: Client, again: boolean, stopping: AbortSignal): Promise<void> {
+  const demo = await submitQuotes(client, again);
+  if (demo.wasDone) {
+    const at = demo.jobs.map(({ createdAt }) => createdAt).sort()[0] ?? '';
+    step('quotes', `processed already, on ${at.slice(0, 16).replace('T', ' at ')} UTC; ${screen.bold('npm start -- --again')} does it once more`);
+  } else {
+    step('quotes', `730 quotes of films, submitted as ${demo.jobs.length} jobs\n`);
+  }
+  const jobs = demo.wasDone ? demo.jobs : await followJobs(client, demo, screen, stopping);
+  if (stopping.aborted) return;
+  screen.line();
+  for (const line of summary(jobs, screen)) screen.line(`  ${line}`);
+}
+
+function showWhatNext(url: string, admin: AdminKey, config: Config): void {
+  const header = `-H "Authorization: Bearer ${admin.inShell}"`;
+  const body = `'{"type":"BATCH_QUOTE_PROCESS","arguments":{"quotes":["May the force be with you."]}}'`;
+  const lines = [
+    '',
+    `${screen.bold('Try next')}`,
+    `  curl -s ${url}/jobs ${header} -H 'Content-Type: application/json' -d ${body}`,
+    `  curl -s '${url}/jobs?limit=1' ${header}`,
+    '',
+    `  ${screen.dim('admin key')}  ${admin.place}`,
+    `  ${screen.dim('API')}        ${url}/openapi.json`,
+    `  ${screen.dim('output')}     ${quoted(shortest(join(config.dataDir, 'quotes')))}`,
+    `  ${screen.dim('logs')}       ${quoted(shortest(config.dataDir))}/*.log`,
+    '',
+    screen.dim('Ctrl-C drains and stops; the data stay for the next npm start.'),
+  ];
+  for (const line of lines) screen.line(line);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const isPlain = [StartError, ConfigError, ConfigurationError, BatonError].some((kind) => error instanceof kind);
+    console.error(isPlain ? (error as Error).message : error);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,28 @@
+const PARENT_POLL_MS = 500;
+/** npm hands on the Ctrl-C that the terminal has sent already. */
+const SAME_KEYSTROKE_MS = 1000;
+
+/**
+ * The signal is aborted at Ctrl-C, when the terminal is closed, and when the parent is gone: npm, told to end, ends
+ * without a word to this process.
+ * @param hurry called when the user asks once more.
+ */
+export function listenForTheEnd(hurry: () => void): AbortSignal {
+  const stopping = new AbortController();
+  let askedAtMs: number | undefined;
+  const ask = (): void => {
+    const nowMs = performance.now();
+    if (askedAtMs !== undefined && nowMs - askedAtMs > SAME_KEYSTROKE_MS) hurry();
+    askedAtMs ??= nowMs;
+    stopping.abort();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask);
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    ask();
+  }, PARENT_POLL_MS);
+  timer.unref();
+  return stopping.signal;
+}

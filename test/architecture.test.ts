@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { importsAreDeclared, importsFormNoCycle, importsPointDown, packagesKeepApart } from './architecture/arrows';
+import type { Breach, Rule } from './architecture/breach';
+import {
+  environmentIsReadInOnePlace,
+  exportsHaveNames,
+  filesAreShort,
+  jobsAreWrittenInOnePlace,
+  MOST_LINES,
+  namesSayWhatIsInside,
+  packagesStayInPlace,
+  sqlStaysInStore,
+} from './architecture/places';
+import { parseSource, readSources } from './architecture/sources';
+
+const ROOT = join(__dirname, '..');
+const PACKAGES = ['runner-sdk', 'coordinator', 'runners/quotes'];
+const sources = readSources(ROOT, [...PACKAGES, 'scripts', 'test']);
+const declared = new Map(PACKAGES.map((folder) => [folder, dependenciesOf(folder)]));
+const isDeclared: Rule = (all) => importsAreDeclared(all, declared);
+
+/** What breaks a rule and may, with the reason. One that is no longer needed fails the test. */
+const EXCEPTIONS: { rule: Rule; path: string; reason: string }[] = [
+  { rule: filesAreShort, path: 'coordinator/store/jobs.ts', reason: 'all statements that move a job stand together, so that the fence can be read, and searched for holes, in one place' },
+  { rule: exportsHaveNames, path: 'test/support/global-setup.ts', reason: 'jest calls the default export' },
+  { rule: exportsHaveNames, path: 'test/support/global-teardown.ts', reason: 'jest calls the default export' },
+];
+
+interface Case {
+  name: string;
+  rule: Rule;
+  /** Files that break the rule, each alone or all together. */
+  broken: Record<string, string>[];
+  /** Files close to the broken ones that keep it. */
+  kept: Record<string, string>;
+}
+
+const CASES: Case[] = [
+  {
+    name: 'imports point down',
+    rule: importsPointDown,
+    broken: [
+      { 'coordinator/store/jobs.ts': "import { create } from '../domain/jobs/create';" },
+      { 'coordinator/domain/jobs/create.ts': "import type { Desk } from '../../http/desk';" },
+      { 'coordinator/http/jobs.ts': "export { Loop } from '../loops/loop';" },
+      { 'coordinator/domain/jobs/create.ts': "type Config = import('../../config').Config;" },
+      { 'coordinator/store/db.ts': "const app = require('../app');" },
+      { 'coordinator/errors.ts': "const db = import('./store/db');" },
+      { 'coordinator/somewhere.ts': '' },
+    ],
+    kept: { 'coordinator/http/jobs.ts': "import * as views from '../store/views/jobs'; import { endpoint } from './endpoint'; import { BatonError } from '../errors';" },
+  },
+  {
+    name: 'imports form no cycle',
+    rule: importsFormNoCycle,
+    broken: [
+      { 'runner-sdk/a.ts': "import './b';", 'runner-sdk/b.ts': "import type { C } from './c';", 'runner-sdk/c.ts': "export * from './a';" },
+      { 'runner-sdk/a.ts': "import './a';" },
+      { 'runner-sdk/a/index.ts': "import './b';", 'runner-sdk/a/b.ts': "import '../a';" },
+    ],
+    kept: { 'runner-sdk/a.ts': "import './b'; import './c';", 'runner-sdk/b.ts': "import './c';", 'runner-sdk/c.ts': '' },
+  },
+  {
+    name: 'packages keep apart',
+    rule: packagesKeepApart,
+    broken: [
+      { 'runner-sdk/runner.ts': "import { ERRORS } from '../coordinator/errors';" },
+      { 'runner-sdk/runner.ts': "import '@baton/coordinator/dist/errors';" },
+      { 'runners/quotes/index.ts': "import '@baton/coordinator/dist/errors';" },
+      { 'runners/quotes/index.ts': "import '@baton/runner-sdk/dist/http';" },
+      { 'coordinator/http/jobs.ts': "import { Client } from '@baton/runner-sdk';" },
+      { 'coordinator/http/jobs.ts': "import '../../runner-sdk/protocol';" },
+    ],
+    kept: {
+      'coordinator/http/jobs.ts': "import '@baton/runner-sdk/protocol';",
+      'runners/quotes/index.ts': "import '@baton/runner-sdk'; import './config';",
+      'runner-sdk/runner.ts': "import './protocol'; import { z } from 'zod';",
+      'scripts/docs.ts': "import '@baton/coordinator/dist/errors';",
+    },
+  },
+  {
+    name: 'what is imported is declared',
+    rule: isDeclared,
+    broken: [{ 'runner-sdk/http.ts': "import express from 'express';" }, { 'coordinator/logger.ts': "import type { X } from 'undici/types/x';" }],
+    kept: { 'runner-sdk/http.ts': "import { Agent } from 'undici'; import { join } from 'node:path';", 'coordinator/store/db.ts': "import '@prisma/client/runtime';" },
+  },
+  {
+    name: 'express stays in http, the database in the store',
+    rule: packagesStayInPlace,
+    broken: [
+      { 'coordinator/domain/jobs/create.ts': "import type { Request } from 'express';" },
+      { 'coordinator/loops/hints.ts': "import { Client } from 'pg';" },
+      { 'coordinator/domain/jobs/create.ts': "import type { Job } from '../../generated/prisma/client';" },
+    ],
+    kept: { 'coordinator/http/server.ts': "import express from 'express';", 'coordinator/store/db.ts': "import { Pool } from 'pg'; import '../generated/prisma/client';" },
+  },
+  {
+    name: 'SQL stays in the store',
+    rule: sqlStaysInStore,
+    broken: [
+      { 'coordinator/domain/jobs/create.ts': "db.query('SELECT 1');" },
+      { 'coordinator/loops/hints.ts': `db.query(\`\n  UPDATE jobs SET status = \${status}\`);` },
+      { 'coordinator/http/jobs.ts': 'const condition = sql`j.id = 1`;' },
+      { 'coordinator/http/jobs.ts': 'context.db.prisma.job.findMany();' },
+    ],
+    kept: { 'coordinator/http/jobs.ts': "const summary = 'Select and update jobs'; // SELECT 1", 'coordinator/store/jobs.ts': 'sql`SELECT 1`;' },
+  },
+  {
+    name: 'jobs are written in one place',
+    rule: jobsAreWrittenInOnePlace,
+    broken: [
+      { 'coordinator/store/leases.ts': 'sql`WITH a AS (SELECT 1) UPDATE jobs j SET status = 1`;' },
+      { 'coordinator/store/views/jobs.ts': 'sql`DELETE FROM "jobs"`;' },
+      { 'coordinator/store/keys.ts': "db.prisma.job.updateMany({ data: { status: 'failed' } });" },
+    ],
+    kept: { 'coordinator/store/jobs.ts': 'sql`UPDATE jobs j SET status = 1`;', 'coordinator/store/leases.ts': 'sql`UPDATE attempts a SET late_result = 1`; sql`SELECT * FROM jobs FOR UPDATE`;' },
+  },
+  {
+    name: 'the environment is read where settings are checked',
+    rule: environmentIsReadInOnePlace,
+    broken: [{ 'coordinator/store/db.ts': "const url = process.env['DATABASE_URL'];" }, { 'runner-sdk/runner.ts': 'const { env } = process;' }, { 'runners/quotes/index.ts': 'start(process.env);' }],
+    kept: { 'coordinator/main.ts': 'readConfig(process.env);', 'runner-sdk/runner.ts': 'const { env } = options; process.exit(1);' },
+  },
+  {
+    name: 'names say what is inside',
+    rule: namesSayWhatIsInside,
+    broken: [{ 'coordinator/http/utils.ts': '' }, { 'runner-sdk/types.ts': '' }, { 'test/helpers/runner.ts': '' }, { 'coordinator/http/parkedClaims.ts': '' }, { 'test/common.test.ts': '' }],
+    kept: { 'coordinator/http/parked-claims.ts': '', 'test/jobs/lifecycle.model.test.ts': '' },
+  },
+  {
+    name: 'exports have names',
+    rule: exportsHaveNames,
+    broken: [{ 'runner-sdk/a.ts': 'export default 1;' }, { 'runner-sdk/a.ts': 'export default function start() {}' }, { 'runner-sdk/a.ts': 'const a = 1; export { a as default };' }, { 'runner-sdk/a.ts': 'export = 1;' }],
+    kept: { 'runner-sdk/a.ts': 'export const a = 1; switch (a) { default: break; }' },
+  },
+  {
+    name: `files have at most ${MOST_LINES} lines`,
+    rule: filesAreShort,
+    broken: [{ 'runner-sdk/a.ts': '//\n'.repeat(MOST_LINES + 1) }],
+    kept: { 'runner-sdk/a.ts': '//\n'.repeat(MOST_LINES), 'test/a.test.ts': '//\n'.repeat(MOST_LINES + 1) },
+  },
+];
+
+test('there is something to judge', () => {
+  expect(sources.length).toBeGreaterThan(100);
+  expect(sources.some(({ path }) => path === 'coordinator/store/jobs.ts')).toBe(true);
+  expect(sources.flatMap(({ imports }) => imports).length).toBeGreaterThan(sources.length);
+});
+
+describe.each(CASES)('$name', ({ rule, broken, kept }) => {
+  test('in all of the project', () => {
+    const isExcepted = ({ path }: Breach): boolean => EXCEPTIONS.some((exception) => exception.rule === rule && exception.path === path);
+    expect(rule(sources).filter((breach) => !isExcepted(breach)).map(describeBreach)).toEqual([]);
+  });
+
+  test.each(broken)('is broken by %j', (files) => {
+    expect(rule(parse(files))).not.toEqual([]);
+  });
+
+  test('is kept by what only looks alike', () => {
+    expect(rule(parse(kept)).map(describeBreach)).toEqual([]);
+  });
+});
+
+test.each(EXCEPTIONS)('the exception of $path is still needed', ({ rule, path }) => {
+  expect(rule(sources).some((breach) => breach.path === path)).toBe(true);
+});
+
+function parse(files: Record<string, string>) {
+  return Object.entries(files).map(([path, text]) => parseSource(path, text));
+}
+
+function describeBreach({ path, line, message }: Breach): string {
+  return `${path}:${line} ${message}`;
+}
+
+function dependenciesOf(folder: string): string[] {
+  const { dependencies = {} } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as { dependencies?: Record<string, string> };
+  return Object.keys(dependencies);
+}

@@ -1,0 +1,89 @@
+import { LossyProxy } from './support/lossy-proxy';
+import { ADMIN_KEY, type RunnerProcess } from './support/processes';
+import { Stage } from './support/stage';
+import { until } from './support/until';
+import { AT_ONCE, WORK } from './support/work';
+
+const ROUNDS = 3;
+
+let stage: Stage;
+
+beforeEach(async () => {
+  stage = await Stage.open('frozen runner');
+});
+
+afterEach(() => stage.close());
+
+it('refuses what a runner reports that was stopped for longer than its lease', async () => {
+  const coordinator = await stage.coordinator();
+  const proxy = new LossyProxy(coordinator.url);
+  const url = await proxy.start();
+  stage.onClose(() => proxy.stop());
+  const load = stage.load([coordinator.url]);
+  const frozen = await stage.runner({ name: 'frozen', urls: [url], concurrency: 2 });
+
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    // One is to be told that its lease is over while it waits; the other returns at once when it goes on, too late.
+    const waiting = await load.mustCreate({ ms: [60_000, 10], options: { retry: AT_ONCE } });
+    await stage.started(waiting);
+    const spinning = await load.mustCreate({ does: ['spin', 'wait'], ms: [400, 10], options: { retry: AT_ONCE } });
+    await stage.started(spinning);
+    frozen.signal('SIGSTOP');
+    stage.bite('stops');
+    const other = await stage.runner({ name: `other-${round}`, urls: [coordinator.url] });
+    await stage.finished([waiting, spinning]);
+    await other.endedAfter('SIGTERM', 10_000);
+    const before = await stage.witness.jobs();
+
+    frozen.signal('SIGCONT');
+    await until('the handler that waits is told to stop', () => stage.ledger().some((line) => line.event === 'abort' && line.jobId === waiting));
+    await stage.lateReport(spinning);
+    // It is well again: its slots are free, and it claims anew.
+    const next = [await load.mustCreate({ ms: [10] }), await load.mustCreate({ ms: [10] })];
+    await stage.finished(next);
+
+    expect(await reportsOf(frozen, proxy, spinning)).toEqual(['lease_lost']);
+    expect(await reportsOf(frozen, proxy, waiting)).toEqual([]);
+    expect((await stage.witness.jobs()).filter((job) => !next.includes(job.id))).toEqual(before);
+  }
+  await stage.judge({ stops: ROUNDS, timedOut: 2 * ROUNDS, lateReports: ROUNDS, aborted: ROUNDS, startedAgain: 2 * ROUNDS });
+});
+
+it('answers 409 to a late heartbeat, completion and release, and keeps the late result', async () => {
+  const coordinator = await stage.coordinator();
+  const load = stage.load([coordinator.url]);
+  const id = await load.mustCreate({ ms: [10], options: { retry: AT_ONCE } });
+  const call = async (path: string, body: object) => {
+    const reply = await fetch(coordinator.url + path, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: reply.status, body: (await reply.json()) as { code?: string; jobs?: { leaseToken: string }[] } };
+  };
+  const claimed = await call('/jobs/claim', { runnerId: 'curl', types: [WORK], leaseMs: 1000, waitMs: 5000 });
+  const leaseToken = claimed.body.jobs?.[0]?.leaseToken ?? '';
+  await stage.runner({ name: 'other', urls: [coordinator.url] });
+  await stage.finished([id]);
+
+  const refused = { status: 409, body: { code: 'lease_lost' } };
+  expect(await call(`/jobs/${id}/heartbeat`, { leaseToken, progress: { percent: 99 } })).toMatchObject(refused);
+  expect(await call(`/jobs/${id}/complete`, { leaseToken, outcome: 'completed', result: 'too late' })).toMatchObject(refused);
+  expect(await call(`/jobs/${id}/complete`, { leaseToken, outcome: 'failed', error: { message: 'later still' } })).toMatchObject(refused);
+  expect(await call(`/jobs/${id}/release`, { leaseToken })).toMatchObject(refused);
+  const [first] = (await stage.client([coordinator.url]).attempts(id)).filter((attempt) => attempt.attempt === 1);
+  expect(first).toMatchObject({ outcome: 'timed_out', runnerId: 'curl', lateResult: { outcome: 'completed', result: 'too late' } });
+  await stage.judge({ timedOut: 1, lateReports: 1, completed: 1 });
+});
+
+/** What this runner's reports of the job's first attempt were answered with. */
+async function reportsOf(runner: RunnerProcess, proxy: LossyProxy, jobId: string): Promise<string[]> {
+  const first = (await stage.witness.attempts()).find((attempt) => attempt.jobId === jobId && attempt.attempt === 1);
+  if (first === undefined) throw new Error(`${runner.name} has no attempt of ${jobId}`);
+  const reports = proxy.exchanges.filter(({ path, body }) => path === '/jobs/complete' && body.includes(first.token));
+  return reports.map(({ reply }) => {
+    const { results } = JSON.parse(reply) as { results: { jobId: string; code?: string; status?: string }[] };
+    const result = results.find((one) => one.jobId === jobId);
+    return result?.code ?? result?.status ?? 'none';
+  });
+}

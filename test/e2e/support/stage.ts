@@ -1,0 +1,195 @@
+import { randomInt } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from '@baton/runner-sdk';
+import { createTestDatabase, type TestDatabase } from '../../support/database';
+import { check, type Coverage, RULES, type Verdict } from './checker';
+import type { History, LedgerLine } from './history';
+import { Load } from './load';
+import { ADMIN_KEY, Coordinator, type CoordinatorOptions, type Line, type Program, RunnerProcess, type RunnerOptions } from './processes';
+import { Random } from './random';
+import { until } from './until';
+import { Witness } from './witness';
+
+/** One test's database, processes and records, all of which `close` ends. */
+export class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), 'baton-e2e-'));
+  readonly ledgerFile = join(this.folder, 'ledger');
+  readonly log: Line[] = [];
+  readonly random: Random;
+  readonly faults: Record<string, number> = {};
+  private readonly programs: Program[] = [];
+  private readonly clients: Client[] = [];
+  private readonly closing: (() => Promise<void>)[] = [];
+  private readonly loads: Load[] = [];
+  private isSound = false;
+  private isClosed = false;
+  private theWitness: Witness | undefined;
+
+  private constructor(
+    private readonly title: string,
+    readonly seed: number,
+  ) {
+    // A PostgreSQL that runs as another user must be able to enter.
+    chmodSync(this.folder, 0o755);
+    this.random = new Random(seed);
+  }
+
+  /**
+   * @param database where the jobs are; default: a database of the run's own server. It must be migrated.
+   */
+  static async open(title: string, database?: { url: string }): Promise<Stage> {
+    const stage = new Stage(title, Number(process.env['SEED'] ?? randomInt(2 ** 31)));
+    const own = database === undefined ? await createTestDatabase() : undefined;
+    if (own !== undefined) stage.onClose(() => (own satisfies TestDatabase).drop());
+    await stage.watch((database ?? own)?.url ?? '');
+    return stage;
+  }
+
+  /** Without a database yet. */
+  static bare(title: string): Stage {
+    return new Stage(title, Number(process.env['SEED'] ?? randomInt(2 ** 31)));
+  }
+
+  async watch(url: string): Promise<void> {
+    this.databaseUrl = url;
+    this.theWitness = new Witness(url);
+    await this.theWitness.install();
+  }
+
+  databaseUrl = '';
+
+  get witness(): Witness {
+    if (this.theWitness === undefined) throw new Error('The stage has no database yet.');
+    return this.theWitness;
+  }
+
+  onClose(end: () => Promise<void>): void {
+    this.closing.unshift(end);
+  }
+
+  async coordinator(options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
+    const coordinator = new Coordinator({ name: 'coordinator', database: { url: this.databaseUrl }, ...options }, this.log);
+    this.programs.push(coordinator);
+    return coordinator.listens();
+  }
+
+  /** The same again, on the same port. */
+  async restartCoordinator(ended: Coordinator): Promise<Coordinator> {
+    return this.coordinator({ ...ended.options, port: ended.port });
+  }
+
+  async runner(options: Omit<RunnerOptions, 'ledgerFile'>): Promise<RunnerProcess> {
+    return this.startRunner(options).claims();
+  }
+
+  startRunner(options: Omit<RunnerOptions, 'ledgerFile'>): RunnerProcess {
+    if (this.isClosed) throw new Error('The test is over.');
+    const runner = new RunnerProcess({ ...options, ledgerFile: this.ledgerFile }, this.log);
+    this.programs.push(runner);
+    return runner;
+  }
+
+  client(urls: string[]): Client {
+    const client = new Client({ coordinatorUrl: urls, apiKey: ADMIN_KEY });
+    this.clients.push(client);
+    return client;
+  }
+
+  load(urls: string[]): Load {
+    const load = new Load(this.client(urls), `${this.seed}.${this.loads.length}`);
+    this.loads.push(load);
+    return load;
+  }
+
+  bite(fault: string, count = 1): void {
+    this.faults[fault] = (this.faults[fault] ?? 0) + count;
+    this.log.push({ atMs: Date.now(), from: 'test', text: fault });
+  }
+
+  ledger(): LedgerLine[] {
+    if (!existsSync(this.ledgerFile)) return [];
+    const lines = readFileSync(this.ledgerFile, 'utf8').split('\n');
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as LedgerLine);
+  }
+
+  /** How many lines of the log have this text. */
+  heard(text: string | RegExp): number {
+    return this.log.filter((line) => (typeof text === 'string' ? line.text.includes(text) : text.test(line.text))).length;
+  }
+
+  async started(jobId: string, attempt = 1): Promise<LedgerLine> {
+    return until(`attempt ${attempt} of ${jobId} starts`, () =>
+      this.ledger().find((line) => line.event === 'start' && line.jobId === jobId && line.attempt === attempt),
+    );
+  }
+
+  /** When the report of a lost attempt is here. */
+  async lateReport(jobId: string): Promise<void> {
+    await until(`a late report of ${jobId} is kept`, async () => (await this.witness.attempts()).some((attempt) => attempt.jobId === jobId && attempt.hasLateReport));
+  }
+
+  async finished(jobIds: string[], timeoutMs = 15_000): Promise<void> {
+    await until(`${jobIds.length} jobs finish`, async () => {
+      const [row] = await this.witness.query<{ count: number }>('SELECT count(*)::int AS count FROM jobs WHERE id = ANY ($1) AND finished_at IS NULL', [jobIds]);
+      return row?.count === 0;
+    }, timeoutMs);
+  }
+
+  /** All jobs there are. */
+  async settled(timeoutMs = 20_000): Promise<void> {
+    const unfinished = async () => this.witness.query<{ id: string; status: string }>('SELECT id, status FROM jobs WHERE finished_at IS NULL LIMIT 5');
+    await until('all jobs finish', async () => (await unfinished()).length === 0, timeoutMs).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}; left are, among others: ${JSON.stringify(await unfinished().catch(String))}`);
+    });
+  }
+
+  /** Fails unless every promise was kept, and every fault that is wanted bit as often as wanted. */
+  async judge(wanted: Coverage): Promise<Verdict> {
+    const verdict = check(await this.history(), wanted);
+    const seen = Object.entries(verdict.coverage).map(([name, count]) => `${name} ${count}`);
+    process.stderr.write(`${this.title}: ${verdict.kind}, seed ${this.seed}; ${seen.join(', ')}\n`);
+    if (verdict.kind === 'violated') {
+      const shown = verdict.violations.slice(0, 20).map(({ rule, jobId, detail }) => `${jobId}: ${detail} (${rule}: ${RULES[rule]})`);
+      throw new Error(`${verdict.violations.length} promises broken:\n${shown.join('\n')}`);
+    }
+    if (verdict.kind === 'inconclusive') throw new Error(`inconclusive: the fault did not bite; ${verdict.missing.join('; ')}`);
+    this.isSound = true;
+    return verdict;
+  }
+
+  /** For a test that judges for itself: nothing is to be kept of it. */
+  pass(): void {
+    this.isSound = true;
+  }
+
+  /** Ends all programs. */
+  async endAll(): Promise<void> {
+    await Promise.all(this.programs.map(async (program) => program.hasEnded || program.kill()));
+  }
+
+  /** Ends everything. A test that did not get its verdict leaves its records. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const load of this.loads) load.stop();
+    await this.endAll();
+    await Promise.all(this.clients.map((client) => client.close()));
+    if (!this.isSound) await this.keepRecords();
+    for (const end of this.closing) await end();
+    if (this.isSound) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async history(): Promise<History> {
+    const [changes, jobs, attempts] = await Promise.all([this.witness.changes(), this.witness.jobs(), this.witness.attempts()]);
+    return { creates: this.loads.flatMap((load) => load.creates), changes, jobs, attempts, ledger: this.ledger(), faults: this.faults };
+  }
+
+  private async keepRecords(): Promise<void> {
+    const lines = this.log.map(({ atMs, from, text }) => `${new Date(atMs).toISOString()} ${from}: ${text}`);
+    writeFileSync(join(this.folder, 'log'), `${lines.join('\n')}\n`);
+    const history = await this.history().catch(String);
+    writeFileSync(join(this.folder, 'history.json'), JSON.stringify(history, undefined, 1));
+    process.stderr.write(`${this.title}: seed ${this.seed}; what was seen is in ${this.folder}\n`);
+  }
+}

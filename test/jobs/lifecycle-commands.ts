@@ -1,0 +1,252 @@
+import type { ClaimedJob, Job } from '@baton/runner-sdk/protocol';
+import fc from 'fast-check';
+import type { Answer } from '../support/api';
+import type { TestCoordinator } from '../support/coordinator';
+import type { TestSql } from '../support/sql';
+import {
+  clientVerdict,
+  failModel,
+  holderOf,
+  isCurrent,
+  isOneOf,
+  type Model,
+  type ModelAttempt,
+  type ModelJob,
+  move,
+  staleVerdict,
+  type Verdict,
+} from './lifecycle-model';
+import { requireEqual } from './lifecycle-check';
+
+export interface Real {
+  coordinator: TestCoordinator & { sql: TestSql };
+  edges: Set<string>;
+}
+
+type Command = fc.AsyncCommand<Model, Real>;
+type Run = (model: Model, real: Real) => Promise<void>;
+
+/** Every command ends with a look at all rows. */
+function command(name: string, check: (model: Model) => boolean, run: Run): Command {
+  return {
+    check,
+    toString: () => name,
+    async run(model, real) {
+      await run(model, real);
+      await requireEqual(model, real.coordinator.sql);
+    },
+  };
+}
+
+function onJob(name: string, at: number, run: (job: ModelJob, model: Model, real: Real) => Promise<void>, check: (job: ModelJob) => boolean = () => true): Command {
+  const pick = (model: Model): ModelJob | undefined => model.jobs[at % model.jobs.length];
+  return command(
+    `${name}(${at})`,
+    (model) => {
+      const job = pick(model);
+      return job !== undefined && check(job);
+    },
+    async (model, real) => {
+      const job = pick(model);
+      if (job !== undefined) await run(job, model, real);
+    },
+  );
+}
+
+/** Mostly the latest attempt, at times an older one. */
+function onAttempt(name: string, at: number, back: number, run: (job: ModelJob, attempt: ModelAttempt, real: Real) => Promise<void>): Command {
+  return onJob(
+    `${name}, attempt -${back}`,
+    at,
+    async (job, _model, real) => {
+      const attempt = job.attempts.at(-1 - (back % job.attempts.length));
+      if (attempt !== undefined) await run(job, attempt, real);
+    },
+    (job) => job.attempts.length > 0,
+  );
+}
+
+function expectVerdict(answer: Answer, verdict: Verdict): void {
+  const code = (answer.body as { code?: string } | null)?.code;
+  expect(code === undefined ? [answer.status] : [answer.status, code]).toEqual(verdict);
+}
+
+const create = (priority: number, isDelayed: boolean, isSlow: boolean, maxAttempts: number, uniqueKey: string | null): Command =>
+  command(`create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey})`, (model) => model.jobs.length < 6, async (model, { coordinator, edges }) => {
+    const answer = await coordinator.api.post<Job>('/jobs', {
+      type: model.type,
+      priority,
+      maxAttempts,
+      retry: { strategy: 'fixed', baseMs: isSlow ? 3_600_000 : 0, jitter: 0 },
+      ...(isDelayed ? { delayMs: 3_600_000 } : {}),
+      ...(uniqueKey === null ? {} : { uniqueKey }),
+    });
+    const holder = holderOf(model, uniqueKey);
+    expect(answer.status).toBe(holder === undefined ? 201 : 200);
+    if (holder !== undefined) return expect(answer.body.id).toBe(holder.id);
+    const job: ModelJob = {
+      id: answer.body.id, status: null, priority, isDue: !isDelayed, attempt: 0, failures: 0, maxAttempts, isSlow, uniqueKey,
+      reason: null, result: null, error: null, checkpoint: null, attempts: [],
+    };
+    move(edges, job, 'create', 'pending');
+    model.jobs.push(job);
+  });
+
+const claim = (runnerId: string, claimId: string | null, max: number): Command =>
+  command(`claim(${runnerId}, ${claimId}, ${max})`, () => true, async (model, { coordinator, edges }) => {
+    const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
+    const order = await coordinator.sql.query<{ id: string }>('SELECT id FROM jobs WHERE type = $1 ORDER BY priority DESC, run_at, id', [model.type]);
+    const claimed = await coordinator.api.claim({ runnerId, max, types: [model.type], ...(key === null ? {} : { claimId: key }) });
+    const repeated = model.jobs.filter((job) => key !== null && job.status === 'running' && job.attempts.at(-1)?.claimId === key);
+    if (repeated.length > 0) {
+      const tokens = (jobs: { id: string; token: string }[]) => jobs.map(({ id, token }) => `${id} ${token}`).sort();
+      expect(tokens(claimed.map(({ id, leaseToken: token }) => ({ id, token })))).toEqual(tokens(repeated.map((job) => ({ id: job.id, token: job.attempts.at(-1)?.token ?? '' }))));
+      return;
+    }
+    const wanted = order.flatMap(({ id }) => model.jobs.filter((job) => job.id === id && job.status === 'pending' && job.isDue)).slice(0, max);
+    expect(claimed.map((job) => job.id).sort()).toEqual(wanted.map((job) => job.id).sort());
+    for (const job of wanted) start(edges, job, claimed.find((one) => one.id === job.id), key);
+  });
+
+function start(edges: Set<string>, job: ModelJob, claimed: ClaimedJob | undefined, claimId: string | null): void {
+  if (claimed === undefined) throw new Error('not claimed');
+  move(edges, job, 'claim', 'running', { attempt: job.attempt + 1 });
+  expect([claimed.attempt, claimed.checkpoint]).toEqual([job.attempt, job.checkpoint]);
+  job.attempts.push({ attempt: job.attempt, token: claimed.leaseToken, claimId, outcome: 'running', report: null, reply: null, late: null });
+}
+
+const heartbeat = (at: number, back: number, checkpoint: number | null): Command =>
+  onAttempt(`heartbeat ${checkpoint}`, at, back, async (job, attempt, { coordinator }) => {
+    const isHeld = isCurrent(job, attempt);
+    const answer = await coordinator.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: attempt.token, ...(checkpoint === null ? {} : { checkpoint }) });
+    expectVerdict(answer, isHeld ? [200] : staleVerdict(job, attempt, 'heartbeat', null));
+    if (isHeld && checkpoint !== null) job.checkpoint = checkpoint;
+  });
+
+const complete = (at: number, back: number, result: string): Command =>
+  onAttempt(`complete ${result}`, at, back, async (job, attempt, { coordinator, edges }) => {
+    const isHeld = isCurrent(job, attempt);
+    const report = `completed ${result}`;
+    const answer = await coordinator.api.complete({ id: job.id, leaseToken: attempt.token }, { outcome: 'completed', result });
+    const verdict = isHeld ? ([200] as Verdict) : staleVerdict(job, attempt, 'complete', report);
+    expectVerdict(answer, verdict);
+    if (isHeld) {
+      move(edges, job, 'complete', 'completed', { result, error: null, checkpoint: null });
+      Object.assign(attempt, { outcome: 'completed', report, reply: { status: 'completed' } });
+    } else keepLate(job, attempt, verdict, 'completed');
+    if (answer.status === 200) expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
+  });
+
+const fail = (at: number, back: number, message: string, retryable: boolean): Command =>
+  onAttempt(`fail ${message} ${retryable}`, at, back, async (job, attempt, { coordinator, edges }) => {
+    const isHeld = isCurrent(job, attempt);
+    const report = `failed ${message} ${retryable}`;
+    const answer = await coordinator.api.complete({ id: job.id, leaseToken: attempt.token }, { outcome: 'failed', error: { message, retryable } });
+    const verdict = isHeld ? ([200] as Verdict) : staleVerdict(job, attempt, 'complete', report);
+    expectVerdict(answer, verdict);
+    if (isHeld) failModel(edges, job, 'failed', message, retryable, report);
+    else keepLate(job, attempt, verdict, 'failed');
+    if (answer.status === 200) expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
+  });
+
+/** The first late report of an attempt that was taken away is kept. */
+function keepLate(job: ModelJob, attempt: ModelAttempt, [status, code]: Verdict | [number, string], outcome: string): void {
+  if (status === 409 && code !== 'state_conflict' && isOneOf(job.status, 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled')) {
+    if (attempt.outcome === 'timed_out' || attempt.outcome === 'cancelled') attempt.late ??= outcome;
+  }
+}
+
+const release = (at: number, back: number, isDelayed: boolean): Command =>
+  onAttempt(`release, delayed ${isDelayed}`, at, back, async (job, attempt, { coordinator, edges }) => {
+    const isHeld = isCurrent(job, attempt);
+    const answer = await coordinator.api.post(`/jobs/${job.id}/release`, { leaseToken: attempt.token, ...(isDelayed ? { delayMs: 3_600_000 } : {}) });
+    expectVerdict(answer, isHeld ? [200] : staleVerdict(job, attempt, 'release', null));
+    if (!isHeld) return;
+    move(edges, job, 'release', 'pending', { isDue: !isDelayed });
+    attempt.outcome = 'released';
+  });
+
+const cancel = (at: number, reason: string): Command =>
+  onJob(`cancel ${reason}`, at, async (job, _model, { coordinator, edges }) => {
+    const verdict = clientVerdict(job, 'blocked', 'pending', 'running');
+    expectVerdict(await coordinator.api.post(`/jobs/${job.id}/cancel`, { reason }), verdict);
+    if (verdict[0] !== 200) return;
+    const attempt = job.attempts.at(-1);
+    if (job.status === 'running' && attempt !== undefined) attempt.outcome = 'cancelled';
+    move(edges, job, 'cancel', 'cancelled', { reason });
+  });
+
+const retry = (at: number): Command =>
+  onJob('retry', at, async (job, model, { coordinator, edges }) => {
+    let verdict = clientVerdict(job, 'failed', 'cancelled');
+    if (verdict[0] === 200 && holderOf(model, job.uniqueKey, job) !== undefined) verdict = [409, 'state_conflict'];
+    expectVerdict(await coordinator.api.post(`/jobs/${job.id}/retry`), verdict);
+    if (verdict[0] === 200) move(edges, job, 'retry', 'pending', { failures: 0, isDue: true, reason: null, error: null });
+  });
+
+const runNow = (at: number): Command =>
+  onJob('run-now', at, async (job, _model, { coordinator, edges }) => {
+    const verdict = clientVerdict(job, 'blocked', 'pending');
+    expectVerdict(await coordinator.api.post(`/jobs/${job.id}/run-now`), verdict);
+    if (verdict[0] === 200) move(edges, job, 'edit', job.status, { isDue: true });
+  });
+
+const edit = (at: number, priority: number): Command =>
+  onJob(`edit ${priority}`, at, async (job, _model, { coordinator, edges }) => {
+    const verdict = clientVerdict(job, 'blocked', 'pending');
+    expectVerdict(await coordinator.api.patch(`/jobs/${job.id}`, { priority }), verdict);
+    if (verdict[0] === 200) move(edges, job, 'edit', job.status, { priority });
+  });
+
+const remove = (at: number): Command =>
+  onJob('remove', at, async (job, _model, { coordinator, edges }) => {
+    const verdict = clientVerdict(job, 'completed', 'failed', 'cancelled');
+    expectVerdict(await coordinator.api.delete(`/jobs/${job.id}?purge=true`), verdict[0] === 200 ? ([204] as unknown as Verdict) : verdict);
+    if (verdict[0] === 200) move(edges, job, 'remove', null);
+  });
+
+const timeOut = (at: number, by: 'lease' | 'deadline'): Command =>
+  onJob(`${by} over`, at, async (job, _model, { coordinator, edges }) => {
+    await (by === 'lease' ? coordinator.sql.expireLease(job.id) : coordinator.sql.passDeadline(job.id));
+    await coordinator.runMonitor();
+    if (job.status === 'running') failModel(edges, job, 'timed_out', by, true, null);
+  });
+
+const expire = (at: number): Command =>
+  onJob('expire', at, async (job, _model, { coordinator, edges }) => {
+    await coordinator.sql.expireJob(job.id);
+    await coordinator.runMonitor();
+    move(edges, job, 'expire', 'cancelled', { reason: 'expired' });
+  }, (job) => isOneOf(job.status, 'blocked', 'pending'));
+
+/** Not a verb: what a later create with an unfinished dependency will do. */
+const block = (at: number): Command =>
+  onJob('block', at, async (job, _model, { coordinator }) => {
+    await coordinator.sql.block(job.id);
+    job.status = 'blocked';
+  }, (job) => job.status === 'pending');
+
+const at = fc.nat({ max: 5 });
+const back = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 3 }) });
+const word = fc.constantFrom('one', 'two');
+const priority = fc.constantFrom(-10, 0, 10);
+
+export const COMMANDS: fc.Arbitrary<Command>[] = [
+  fc.tuple(priority, fc.nat({ max: 3 }), fc.boolean(), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, null, 'u')).map(([first, delayed, ...rest]) => create(first, delayed === 0, ...rest)),
+  ...Array.from({ length: 4 }, () => fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, null, 'c1', 'c2'), fc.integer({ min: 1, max: 2 })).map((claims) => claim(...claims))),
+  fc.tuple(at, back, fc.option(fc.nat({ max: 9 }))).map((sent) => heartbeat(...sent)),
+  fc.tuple(at, back, word).map((sent) => complete(...sent)),
+  fc.tuple(at, back, word, fc.nat({ max: 1 })).map(([job, which, message, retryable]) => fail(job, which, message, retryable > 0)),
+  fc.tuple(at, word).map(([job, message]) => fail(job, 0, message, false)),
+  fc.tuple(at, back, fc.boolean()).map((sent) => release(...sent)),
+  fc.tuple(at, word).map((sent) => cancel(...sent)),
+  at.map(retry),
+  at.map(retry),
+  at.map(runNow),
+  fc.tuple(at, priority).map((sent) => edit(...sent)),
+  at.map(remove),
+  at.map(remove),
+  fc.tuple(at, fc.constantFrom<'lease' | 'deadline'>('lease', 'deadline')).map((sent) => timeOut(...sent)),
+  at.map(expire),
+  at.map(block),
+];

@@ -1,0 +1,56 @@
+import type { ClaimedJob, Job } from '@baton/runner-sdk/protocol';
+import fc from 'fast-check';
+import type { Cluster, TestCoordinator } from '../support/coordinator';
+import { uniqueType } from '../support/factory';
+
+const WORKERS = 8;
+const STEPS = 120;
+
+type Step = (coordinator: TestCoordinator, cluster: Cluster, at: number) => Promise<unknown>;
+
+/** Workers that do random things to the same few jobs, through all coordinators at once. Their answers do not matter here. */
+export async function storm(cluster: Cluster, seed: number): Promise<void> {
+  const type = uniqueType('storm');
+  const held: Pick<ClaimedJob, 'id' | 'leaseToken'>[] = [];
+  const ids: string[] = [];
+  const steps = stepsOf(type, ids, held);
+  const plans = fc.sample(fc.array(fc.tuple(fc.nat({ max: steps.length - 1 }), fc.nat({ max: 1000 })), { minLength: STEPS, maxLength: STEPS }), { numRuns: WORKERS, seed });
+  await Promise.all(plans.map(async (plan, worker) => {
+    const coordinator = cluster.coordinators[worker % cluster.coordinators.length];
+    for (const [step, at] of plan) if (coordinator !== undefined) await steps[step]?.(coordinator, cluster, at);
+  }));
+}
+
+function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'leaseToken'>[]): Step[] {
+  const idAt = (at: number) => ids[at % Math.max(1, ids.length)] ?? '00000000-0000-7000-8000-000000000000';
+  const heldAt = (at: number) => held[held.length - 1 - (at % Math.max(1, Math.min(8, held.length)))] ?? { id: idAt(at), leaseToken: '00000000-0000-4000-8000-000000000000' };
+  const create: Step = async ({ api }) => {
+    const { body } = await api.post<Job>('/jobs', { type, maxAttempts: 3, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
+    ids.push(body.id);
+  };
+  const claim: Step = async ({ api }, _cluster, at) => {
+    held.push(...(await api.claim({ runnerId: `runner-${at % 3}`, types: [type], max: 1 + (at % 3) })));
+  };
+  return [
+    create,
+    create,
+    claim,
+    claim,
+    claim,
+    ({ api }, _cluster, at) => api.complete(heldAt(at)),
+    ({ api }, _cluster, at) => api.complete(heldAt(at), { outcome: 'failed', error: { message: 'storm', retryable: at % 2 === 0 } }),
+    ({ api }, _cluster, at) => api.post(`/jobs/${heldAt(at).id}/release`, { leaseToken: heldAt(at).leaseToken }),
+    ({ api }, _cluster, at) => api.post(`/jobs/${idAt(at)}/cancel`),
+    ({ api }, _cluster, at) => api.post(`/jobs/${idAt(at)}/retry`),
+    ({ api }, _cluster, at) => api.patch(`/jobs/${idAt(at)}`, { priority: (at % 3) - 1 }),
+    ({ api }, _cluster, at) => api.delete(`/jobs/${idAt(at)}?purge=true`),
+    async ({ runMonitor }, { sql }, at) => {
+      await sql.expireLease(idAt(at));
+      await runMonitor();
+    },
+    async ({ runMonitor }, { sql }, at) => {
+      await sql.query("UPDATE jobs SET expires_at = now() WHERE id = $1 AND status = 'pending'", [idAt(at)]);
+      await runMonitor();
+    },
+  ];
+}

@@ -1,0 +1,116 @@
+import { EventEmitter, once } from 'node:events';
+import { BatonError } from '@baton/runner-sdk';
+import { monotonicMs } from '../../runner-sdk/clock';
+import { LeaseKeeper, type HeldJob, type KeeperEvent } from '../../runner-sdk/lease-keeper';
+import type { HeartbeatsInput, HeartbeatsReply } from '@baton/runner-sdk/protocol';
+
+type Reply = HeartbeatsReply | Error;
+
+let keeper: LeaseKeeper;
+const events: KeeperEvent[] = [];
+const beats: HeartbeatsInput[] = [];
+const heard = new EventEmitter();
+
+afterEach(() => {
+  keeper.close();
+  events.length = 0;
+  beats.length = 0;
+});
+
+function keep(answer: (body: HeartbeatsInput) => Reply | Promise<Reply>): void {
+  keeper = new LeaseKeeper({
+    runnerId: 'runner',
+    emit: (event) => {
+      events.push(event);
+      heard.emit(event.kind);
+    },
+    send: async (body) => {
+      beats.push(body);
+      setImmediate(() => heard.emit('sent'));
+      const reply = await answer(body);
+      setImmediate(() => heard.emit('beat'));
+      if (reply instanceof Error) throw reply;
+      return reply;
+    },
+  });
+}
+
+const extended = (body: HeartbeatsInput): HeartbeatsReply => ({ jobs: body.jobs.map(({ jobId }) => ({ jobId, leaseExpiresAt: '' })), directives: {} });
+const held = (jobId: string, fields: Partial<HeldJob> = {}): HeldJob => {
+  const leaseMs = fields.leaseMs ?? 30_000;
+  return { jobId, leaseToken: `token-${jobId}`, leaseMs, leaseEndsAtMs: monotonicMs() + leaseMs, isUnconfirmed: false, ...fields };
+};
+
+it('beats after a third of the lease, for all jobs that are near', async () => {
+  keep(extended);
+  keeper.hold([held('a', { leaseMs: 300 }), held('b', { leaseMs: 300 }), held('far')]);
+  await once(heard, 'beat');
+  expect(beats[0]).toEqual({ runnerId: 'runner', jobs: [{ jobId: 'a', leaseToken: 'token-a' }, { jobId: 'b', leaseToken: 'token-b' }] });
+});
+
+it('a checkpoint goes out at once, the latest progress with it, and neither twice', async () => {
+  keep(extended);
+  keeper.hold([held('a')]);
+  keeper.sign('a', 'token-a', { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] });
+  keeper.sign('a', 'token-a', { progress: { percent: 2 }, checkpoint: { at: 1 } });
+  await once(heard, 'beat');
+  expect(beats[0]?.jobs).toMatchObject([{ progress: { percent: 2 }, checkpoint: { at: 1 }, logs: [{ level: 'info', message: 'x' }] }]);
+  expect(await keeper.withdraw('a', 'token-a')).toEqual({});
+});
+
+it('what a beat could not deliver is said again, unless it was said anew', async () => {
+  keep(() => new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }));
+  keeper.hold([held('a')]);
+  const line = { level: 'info' as const, message: 'x', atMs: monotonicMs() };
+  keeper.sign('a', 'token-a', { progress: { percent: 1 }, checkpoint: 'old', logs: [line] });
+  keeper.sign('a', 'wrong-token', { progress: { percent: 99 } });
+  await once(heard, 'beat');
+  expect(events).toEqual([expect.objectContaining({ kind: 'notice', level: 'warn' })]);
+  keeper.sign('a', 'token-a', { checkpoint: 'new' });
+  expect(await keeper.withdraw('a', 'token-a')).toEqual({ progress: { percent: 1 }, checkpoint: 'new', logs: [line] });
+});
+
+it.each([400, 413])('a beat refused with %i loses what was said, and keeps the lease', async (status) => {
+  let count = 0;
+  keep((body) => ((count += 1) === 1 ? new BatonError({ code: 'validation_failed', status, detail: 'no' }) : extended(body)));
+  keeper.hold([held('a', { leaseMs: 4000 })]);
+  keeper.sign('a', 'token-a', { checkpoint: 'bad' });
+  await once(heard, 'beat');
+  await once(heard, 'beat');
+  expect(beats[1]?.jobs).toEqual([{ jobId: 'a', leaseToken: 'token-a' }]);
+  expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
+});
+
+it('an answer about an old lease does not touch the new one of the same job', async () => {
+  let answer: (reply: Reply) => void = () => undefined;
+  keep(() => new Promise<Reply>((resolve) => (answer = resolve)));
+  keeper.hold([held('a', { isUnconfirmed: true })]);
+  await once(heard, 'sent');
+  keeper.letGo([{ jobId: 'a', leaseToken: 'token-a' }]);
+  keeper.hold([held('a', { leaseToken: 'token-new' })]);
+  answer({ jobs: [{ jobId: 'a', code: 'lease_lost' }], directives: {} });
+  await once(heard, 'beat');
+  expect(events).toEqual([]);
+});
+
+it('says when a lease ended by its own clock', async () => {
+  keep(() => new Promise<Reply>(() => undefined));
+  keeper.hold([held('a', { leaseMs: 50, leaseEndsAtMs: monotonicMs() - 1 })]);
+  await once(heard, 'lost');
+  expect(events).toEqual([{ kind: 'lost', jobs: [{ leaseToken: 'token-a', code: 'lease_expired' }] }]);
+});
+
+it('asks at once for a lease in doubt, and says when it stands', async () => {
+  keep(extended);
+  keeper.hold([held('a', { isUnconfirmed: true })]);
+  await once(heard, 'confirmed');
+  expect(events).toEqual([{ kind: 'confirmed', leaseTokens: ['token-a'] }]);
+});
+
+it('passes directives on when they change', async () => {
+  keep((body) => ({ ...extended(body), directives: { drain: true } }));
+  keeper.hold([held('a', { leaseMs: 90 })]);
+  await once(heard, 'beat');
+  await once(heard, 'beat');
+  expect(events).toEqual([{ kind: 'directives', directives: { drain: true } }]);
+});

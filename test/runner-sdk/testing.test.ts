@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { defineJob, NonRetryableError, SnoozeError } from '@baton/runner-sdk';
+import { runHandler, startHandler } from '@baton/runner-sdk/testing';
+
+const count = defineJob({ type: 'COUNT', arguments: z.object({ to: z.int() }), result: z.object({ counted: z.int() }), timeoutMs: 5000 });
+
+it('records what a handler says, and how it ends', async () => {
+  const run = await runHandler(
+    count,
+    ({ to }, job) => {
+      job.progress(150, 'far');
+      job.log.info('counting', { to });
+      job.checkpoint({ at: job.attempt });
+      return { counted: to };
+    },
+    { to: 3 },
+    { attempt: 2 },
+  );
+  expect(run).toEqual({
+    ...{ outcome: 'completed', result: { counted: 3 }, error: null, ignoredAbort: false },
+    ...{ progress: [{ percent: 100, message: 'far' }], logs: [{ level: 'info', message: 'counting', fields: { to: 3 } }], checkpoints: [{ at: 2 }] },
+  });
+});
+
+it('gives the handler what a runner would', async () => {
+  const seen = await runHandler(defineJob({ type: 'LOOK' }), (args, job) => ({ args, last: job.lastCheckpoint, user: job.userId, left: job.timeRemainingMs() > 0, max: job.maxAttempts }), { day: new Date(0) }, { lastCheckpoint: 7, userId: 'ada', maxAttempts: 2 });
+  expect(seen.result).toEqual({ args: { day: '1970-01-01T00:00:00.000Z' }, last: 7, user: 'ada', left: true, max: 2 });
+});
+
+it.each([
+  ['bad arguments', () => ({ counted: 1 }), { to: 'x' }, { code: 'invalid_arguments', retryable: false }],
+  ['a bad result', (() => ({ counted: 'x' })) as never, { to: 1 }, { code: 'invalid_result', retryable: false }],
+  ['a bad checkpoint', (_args: unknown, job: { checkpoint: (value: unknown) => void }) => (job.checkpoint(() => 1), { counted: 1 }), { to: 1 }, { code: 'invalid_checkpoint', retryable: false }],
+  ['a NonRetryableError', () => Promise.reject(new NonRetryableError('gone')), { to: 1 }, { code: 'non_retryable', retryable: false }],
+])('%s is a failure', async (_name, handler, args, error) => {
+  expect(await runHandler(count, handler, args)).toMatchObject({ outcome: 'failed', error });
+});
+
+it('a snooze is told with its delay', async () => {
+  expect(await runHandler(count, () => Promise.reject(new SnoozeError(900)), { to: 1 })).toMatchObject({ outcome: 'snoozed', delayMs: 900 });
+});
+
+it.each([
+  ['cancel', 'cancelled', 'job_cancelled'],
+  ['loseLease', 'lease_lost', 'lease_lost'],
+  ['expireTimeout', 'failed', 'timeout'],
+  ['stopRunner', 'released', 'runner_stopping'],
+] as const)('%s at the second progress ends it as %s', async (verb, outcome, code) => {
+  const steps: number[] = [];
+  const run = await runHandler(
+    count,
+    (_args, job) => {
+      for (let step = 1; !job.signal.aborted; step += 1) {
+        steps.push(step);
+        job.progress(step);
+      }
+      expect(job.signal.reason).toMatchObject({ code });
+      return { counted: 1 };
+    },
+    { to: 1 },
+    { onEvent: (event, control) => event.kind === 'progress' && event.percent === 2 && control[verb]() },
+  );
+  expect(run.outcome).toBe(outcome);
+  expect(steps).toEqual([1, 2]);
+});
+
+it('a handler that ignores its signal does not hold the test up', async () => {
+  const started = startHandler(count, () => new Promise<never>(() => undefined), { to: 1 }, { abortGraceMs: 10 });
+  started.expireTimeout();
+  expect(await started.ended).toMatchObject({ outcome: 'failed', error: { code: 'timeout' }, ignoredAbort: true });
+});

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { type Client, ConfigurationError, defineJob, Runner } from '@baton/runner-sdk';
+
+const syncMovie = defineJob({ type: 'TMDB_SYNC', arguments: z.object({ movieId: z.int(), since: z.coerce.date().optional() }), result: z.object({ title: z.string() }) });
+const ping = defineJob({ type: 'PING' });
+
+/** Never called: the compiler is the test, in `tsc -p tsconfig.json`. */
+export async function compiles(client: Client, runner: Runner): Promise<void> {
+  const job = await client.create(syncMovie, { movieId: 603 });
+  const id: number = job.arguments.movieId;
+  const title: string = (await client.wait(job)).title;
+  const byId: string = (await client.wait('id', { definition: syncMovie })).title;
+  const unknown: unknown = await client.wait('id');
+  await client.create(ping);
+  await client.create('ANY', { whatever: [id, title, byId, unknown] }, { queue: 'x' });
+  // @ts-expect-error the arguments are needed
+  await client.create(syncMovie);
+  // @ts-expect-error movieId is a number
+  await client.create(syncMovie, { movieId: '603' });
+  // @ts-expect-error no such option
+  await client.create(syncMovie, { movieId: 603 }, { prioritty: 1 });
+  // @ts-expect-error the result has no year
+  const year = (await client.wait(job)).year;
+  // @ts-expect-error a result that nothing is known of
+  const untyped = (await client.wait('id')).title;
+  await client.create('ANY', { year, untyped });
+  for (const one of await client.createMany(syncMovie, [{ movieId: 1 }])) one.arguments.movieId.toFixed();
+  // @ts-expect-error with atomic: false any of them may be an error
+  for (const one of await client.createMany(syncMovie, [{ movieId: 1 }], { atomic: false })) one.arguments.movieId.toFixed();
+
+  runner.handle(syncMovie, (args, { signal, lastCheckpoint }) => ({ title: `${args.movieId} ${args.since?.getTime()} ${signal.aborted} ${String(lastCheckpoint)}` }));
+  // @ts-expect-error the result needs a title
+  runner.handle(syncMovie, () => ({ name: 'x' }));
+  // @ts-expect-error arguments have no id
+  runner.handle(syncMovie, (args) => ({ title: args.id }));
+  runner.handle('ANY', (args: unknown) => args);
+  // @ts-expect-error nothing is known of the arguments
+  runner.handle('ANY', (args) => args.id);
+}
+
+describe('defineJob', () => {
+  it('refuses defaults out of range, in words', () => {
+    expect(() => defineJob({ type: 'X', timeoutMs: 0 })).toThrow(ConfigurationError);
+    expect(() => defineJob({ type: 'no blanks' })).toThrow('type: must start with a letter');
+    expect(() => defineJob({ type: 'X', priorty: 1 } as never)).toThrow('priorty');
+  });
+});
+
+describe('Runner', () => {
+  const connection = { coordinatorUrl: 'http://127.0.0.1:1', apiKey: 'key' };
+
+  it('does not start without handlers, or with a wrong setting', async () => {
+    await expect(new Runner(connection).start()).rejects.toThrow('has no handlers');
+    await expect(new Runner({ ...connection, leaseMs: 5 }).handle('X', () => null).start()).rejects.toThrow('leaseMs');
+    await expect(new Runner({ ...connection, waitMs: 90_000 }).handle('X', () => null).start()).rejects.toThrow('waitMs');
+  });
+
+  it('has one handler a type', () => {
+    expect(() => new Runner(connection).handle('X', () => null).handle('X', () => null)).toThrow('a handler for X already');
+  });
+});
