@@ -34,7 +34,7 @@ const settings = {
   BATON_POOL_SIZE: z.coerce
     .number()
     .int()
-    .min(2)
+    .min(3)
     .max(200)
     .default(12)
     .describe("Database connections, a third of them (at most 4) kept for runners' heartbeats and reports; one more listens. Lower it when many coordinators share a small database."),
