@@ -8,10 +8,14 @@ import { Events } from './domain/events/events';
 import { Hints } from './domain/events/hints';
 import { logEvents } from './domain/events/log-events';
 import { LaneCatalog } from './domain/jobs/lanes';
+import { ReadyLanes } from './domain/jobs/ready-lanes';
+import { QueueBook } from './domain/queues/queue-book';
 import { Roster } from './domain/runners/roster';
 import { type Desk, openDesk, type Service } from './http/desk';
 import { createHttpServer } from './http/server';
 import { describeError, type Logger } from './logger';
+import { bulkLoop } from './loops/bulk';
+import { dueLoop } from './loops/due';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
 import { rosterLoop } from './loops/roster';
@@ -26,7 +30,7 @@ const SWEEP_MS = 50;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop };
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -46,11 +50,13 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
     events: new Events(),
     hints: new Hints(randomUUID()),
     lanes: new LaneCatalog(db),
+    ready: new ReadyLanes(),
+    queues: new QueueBook(db),
     roster: new Roster(db),
     maxPayloadBytes: config.maxPayloadBytes,
   };
   logEvents(context.events, log);
-  const loops = { monitor: timeoutMonitor(context, config.monitorIntervalMs), roster: rosterLoop(context), hints: hintsLoop(context) };
+  const loops = { monitor: timeoutMonitor(context, config.monitorIntervalMs), roster: rosterLoop(context), hints: hintsLoop(context), due: dueLoop(context), bulk: bulkLoop(context) };
   const service: Service = {
     version: VERSION,
     startedAt: performance.now(),

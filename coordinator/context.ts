@@ -1,6 +1,8 @@
 import type { Events } from './domain/events/events';
 import type { Hints } from './domain/events/hints';
 import type { LaneCatalog } from './domain/jobs/lanes';
+import type { ReadyLanes } from './domain/jobs/ready-lanes';
+import type { QueueBook } from './domain/queues/queue-book';
 import type { Roster } from './domain/runners/roster';
 import type { Logger } from './logger';
 import type { Db } from './store/db';
@@ -12,6 +14,8 @@ export interface Context {
   events: Events;
   hints: Hints;
   lanes: LaneCatalog;
+  ready: ReadyLanes;
+  queues: QueueBook;
   roster: Roster;
   maxPayloadBytes: number;
 }

@@ -24,7 +24,7 @@ export interface Reply {
 }
 
 export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
-  method: 'get' | 'post' | 'patch' | 'delete';
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   path: string;
   /** One sentence; also the operation's name in OpenAPI. */
   summary: string;

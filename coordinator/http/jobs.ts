@@ -2,10 +2,11 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { visibleUser } from '../domain/auth/caller';
 import { cancel } from '../domain/jobs/cancel';
-import { type Created, type CreateItem, createAtomic } from '../domain/jobs/create';
+import { type CreateItem, createAtomic } from '../domain/jobs/create';
+import type { Created } from '../domain/jobs/drafts';
 import { edit } from '../domain/jobs/edit';
-import { cancelAll, retryAll } from '../domain/jobs/in-bulk';
-import { remove } from '../domain/jobs/remove';
+import { explain } from '../domain/jobs/explain';
+import { removeOne } from '../domain/jobs/remove';
 import { retryByHand } from '../domain/jobs/retry-by-hand';
 import { isFinished } from '../domain/jobs/transitions';
 import { BatonError } from '../errors';
@@ -71,28 +72,6 @@ export const jobEndpoints = [
     },
   }),
   endpoint({
-    method: 'post',
-    path: '/jobs/cancel',
-    summary: 'Cancel all jobs that match a filter',
-    roles: CLIENTS,
-    body: protocol.bulkVerb,
-    replies: { 200: protocol.bulkCount },
-    async run({ desk, caller, body }) {
-      return reply(200, { count: await cancelAll(desk.context, visibleUser(caller), body.filter, null) });
-    },
-  }),
-  endpoint({
-    method: 'post',
-    path: '/jobs/retry',
-    summary: 'Retry by hand all jobs that match a filter',
-    roles: CLIENTS,
-    body: protocol.bulkVerb,
-    replies: { 200: protocol.bulkCount },
-    async run({ desk, caller, body }) {
-      return reply(200, { count: await retryAll(desk.context, visibleUser(caller), body.filter) });
-    },
-  }),
-  endpoint({
     method: 'get',
     path: '/jobs/:id',
     summary: 'Read a job',
@@ -133,6 +112,15 @@ export const jobEndpoints = [
   }),
   endpoint({
     method: 'get',
+    path: '/jobs/:id/explain',
+    summary: 'Tell why a job does not run',
+    roles: READERS,
+    params,
+    replies: { 200: protocol.explanation },
+    run: async (call) => reply(200, await explain(call.desk.context, await find(call))),
+  }),
+  endpoint({
+    method: 'get',
     path: '/jobs/:id/wait',
     summary: 'Read a job once it has finished, or when the wait is over',
     roles: READERS,
@@ -164,7 +152,7 @@ export const jobEndpoints = [
     async run(call) {
       if (call.query.purge !== 'true') return cancelOne(call, null);
       if (!ADMINS.includes(call.caller.role)) throw new BatonError('forbidden', 'Only a key of role admin may delete jobs.');
-      const refused = await remove(call.desk.context, call.params.id);
+      const refused = await removeOne(call.desk.context, call.params.id);
       if (refused !== null) throw refused;
       return reply(204, null);
     },

@@ -1,16 +1,17 @@
-import type { Claim } from '@baton/runner-sdk/protocol';
+import type { Claim, Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
 import type { Lane } from '../domain/jobs/lanes';
-import { ReadyLanes } from '../domain/jobs/ready-lanes';
 import { release } from '../domain/jobs/release';
+import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
+import { fillSlots, slotOf } from './claim-slots';
 
 const LOOK_EVERY_MS = 1000;
+const MIN_PACE_MS = 20;
 const MOST_STATEMENTS = 4;
-const MOST_SLOTS = 500;
 
 interface Parked {
   claim: Claim;
@@ -38,7 +39,6 @@ interface Class {
  * with its size.
  */
 export class ParkedClaims {
-  private readonly ready = new ReadyLanes();
   private readonly classes = new Map<string, Class>();
   private readonly unsent = new Set<Promise<unknown>>();
   private readonly held = new Set<() => void>();
@@ -46,12 +46,16 @@ export class ParkedClaims {
   private isClosed = false;
   private isLooking = false;
   private lookTimer: NodeJS.Timeout | undefined;
-  private dueTimer: NodeJS.Timeout | undefined;
+  private paceTimer: NodeJS.Timeout | undefined;
 
   constructor(private readonly context: Context) {
     context.hints.on('ready', (hints) => {
-      this.ready.hint(hints, performance.now());
+      this.context.ready.hint(hints);
       void this.learn(hints.map((hint) => hint.laneId));
+    });
+    context.hints.on('freed', (queues) => {
+      this.context.ready.reopen(this.context.lanes.ofQueues(queues).map((lane) => lane.id));
+      this.dispatch();
     });
     context.hints.on('lost', () => void this.look());
   }
@@ -143,7 +147,7 @@ export class ParkedClaims {
     this.isClosed = true;
     clearInterval(this.lookTimer);
     this.lookTimer = undefined;
-    clearTimeout(this.dueTimer);
+    clearTimeout(this.paceTimer);
     this.answerEmpty(() => true);
     for (const done of [...this.held]) done();
     await Promise.allSettled([...this.unsent]);
@@ -179,13 +183,12 @@ export class ParkedClaims {
         const free = group.waiting.filter((one) => !one.isTaken);
         const [first] = free;
         if (first === undefined) break;
-        const lanes = this.ready.due(this.lanesOf(group, first.claim), performance.now());
+        const lanes = this.context.ready.ready(this.lanesOf(group, first.claim));
         if (lanes.length === 0) break;
-        this.start(lanes, free);
+        this.start(lanes, first.claim.labels, free);
       }
       this.settleEmpty(group);
     }
-    this.armDueTimer();
   }
 
   private settleEmpty(group: Class): void {
@@ -197,25 +200,26 @@ export class ParkedClaims {
     if (needsLook) void this.look();
   }
 
-  private start(lanes: Lane[], waiting: Parked[]): void {
+  private start(lanes: Lane[], labels: Labels, waiting: Parked[]): void {
     const batch = fillSlots(waiting);
     const taken = new Set(batch.map(({ parked }) => parked));
     for (const parked of taken) parked.isTaken = true;
     this.statements += 1;
-    void this.claimFor(lanes, batch, taken).finally(() => {
+    void this.claimFor(lanes, labels, batch, taken).finally(() => {
       this.statements -= 1;
       this.dispatch();
     });
   }
 
-  private async claimFor(lanes: Lane[], batch: { parked: Parked; slot: Slot }[], taken: Set<Parked>): Promise<void> {
+  private async claimFor(lanes: Lane[], labels: Labels, batch: { parked: Parked; slot: Slot }[], taken: Set<Parked>): Promise<void> {
     try {
-      const rows = await claimJobs(this.context, this.ready, lanes, batch.map(({ slot }) => slot));
+      const rows = await claimJobs(this.context, lanes, labels, batch.map(({ slot }) => slot));
       const given = new Map<Parked, ClaimedRow[]>();
       for (const row of rows) {
         const parked = batch[row.slot]?.parked;
         if (parked !== undefined) given.set(parked, [...(given.get(parked) ?? []), row]);
       }
+      if (rows.length < batch.length) this.comeBackInPace(lanes);
       for (const parked of taken) {
         parked.isTaken = false;
         const jobs = given.get(parked) ?? [];
@@ -225,6 +229,18 @@ export class ParkedClaims {
     } catch (error) {
       for (const parked of taken) parked.fail(error);
     }
+  }
+
+  /** A rate limit lets the next job start before the next look at the table would find it. */
+  private comeBackInPace(lanes: Lane[]): void {
+    const paced = lanes.filter((lane) => (this.context.queues.paceMs(lane.queue) ?? Infinity) < LOOK_EVERY_MS);
+    if (paced.length === 0 || this.paceTimer !== undefined) return;
+    const inMs = Math.min(...paced.map((lane) => this.context.queues.paceMs(lane.queue) ?? LOOK_EVERY_MS));
+    this.paceTimer = setTimeout(() => {
+      this.paceTimer = undefined;
+      this.context.ready.reopen(paced.map((lane) => lane.id));
+      this.dispatch();
+    }, Math.max(MIN_PACE_MS, inMs));
   }
 
   private async learn(laneIds: number[]): Promise<void> {
@@ -247,10 +263,12 @@ export class ParkedClaims {
     }
     this.isLooking = true;
     try {
-      const before = this.ready.versions();
+      // Who does not wait is told the truth of this moment, not of the last round of the loop that places due jobs.
+      if (waiting.some((parked) => parked.isDue)) await placeAllDue(this.context);
+      const before = this.context.ready.versions();
       const found = await heads(this.context.db);
       await this.context.lanes.learn(found.map((head) => head.laneId));
-      this.ready.seen(found, before, performance.now());
+      this.context.ready.seen(found, before);
       await this.answerRepeated(waiting);
       for (const parked of waiting) parked.wasLookedFor = true;
     } catch (error) {
@@ -269,29 +287,6 @@ export class ParkedClaims {
     const slots = asked.map((parked) => slotOf(parked.claim));
     const taken = new Set(asked);
     for (const parked of taken) parked.isTaken = true;
-    await this.claimFor([], asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
+    await this.claimFor([], {}, asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
   }
-
-  private armDueTimer(): void {
-    clearTimeout(this.dueTimer);
-    if (this.lookTimer === undefined) return;
-    const now = performance.now();
-    const inMs = this.ready.nextDueAt(now) - now;
-    if (inMs < LOOK_EVERY_MS * 2) this.dueTimer = setTimeout(() => this.dispatch(), Math.ceil(inMs));
-  }
-}
-
-/** Slots in turns, so that few jobs are spread over many runners. */
-function fillSlots(waiting: Parked[]): { parked: Parked; slot: Slot }[] {
-  const batch: { parked: Parked; slot: Slot }[] = [];
-  for (let round = 0; batch.length < MOST_SLOTS; round += 1) {
-    const wanting = waiting.filter((parked) => parked.claim.max > round);
-    if (wanting.length === 0) break;
-    for (const parked of wanting) if (batch.length < MOST_SLOTS) batch.push({ parked, slot: slotOf(parked.claim) });
-  }
-  return batch;
-}
-
-function slotOf({ runnerId, claimId, leaseMs }: Claim): Slot {
-  return { runnerId, claimId: claimId ?? null, leaseMs };
 }

@@ -1,7 +1,10 @@
-import { type ApiKey, type Attempt, type ClaimedJob, DEFAULT_RETRY, type Job, type RunnerView } from '@baton/runner-sdk/protocol';
+import { type ApiKey, type BulkOperation as BulkOperationView, type Attempt, type ClaimedJob, DEFAULT_RETRY, type Job, type Queue, type RunnerView } from '@baton/runner-sdk/protocol';
 import type { ApiKeyRow } from '../store/api-keys';
+import type { BulkOperationRow } from '../store/bulk';
 import type { ClaimedRow, JobRow } from '../store/jobs';
+import type { QueueRow } from '../store/queues';
 import type { AttemptRow, LogRow } from '../store/views/jobs';
+import type { QueueFigures } from '../store/views/queues';
 import type { RunnerRow } from '../store/views/runners';
 
 // From rows to what the contract says. The lease token is in a claim's answer and nowhere else.
@@ -31,8 +34,10 @@ export function renderJob(row: JobRow): Job {
     tags: row.tags,
     metadata: row.metadata as Job['metadata'],
     requires: row.requires as Job['requires'],
+    prefers: row.prefers as Job['prefers'],
     uniqueKey: row.uniqueKey,
-    concurrencyKey: null,
+    concurrencyKey: row.concurrencyKey,
+    orderKey: row.orderKey,
     dependsOn: [],
     workflowId: null,
     batchId: null,
@@ -100,6 +105,33 @@ export function renderRunner(row: RunnerRow): RunnerView {
     firstSeenAt: row.firstSeenAt.toISOString(),
     lastSeenAt: row.lastSeenAt.toISOString(),
     drainingSince: time(row.drainingSince),
+  };
+}
+
+export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Queue {
+  return {
+    ...figures,
+    oldestAgeMs: figures.oldestAgeMs === null ? null : Math.max(0, Math.round(figures.oldestAgeMs)),
+    paused:
+      row === undefined || row.pausedAt === null
+        ? null
+        : { by: row.pausedBy ?? '', reason: row.pausedReason, at: row.pausedAt.toISOString(), untilAt: time(row.pausedUntil) },
+    concurrency: row?.concurrency ?? null,
+    concurrencyPerKey: row?.concurrencyPerKey ?? null,
+    rateLimit: row?.rateMax == null || row.ratePerMs === null ? null : { max: row.rateMax, perMs: row.ratePerMs },
+    fair: row?.isFair ?? true,
+  };
+}
+
+export function renderBulkOperation(row: BulkOperationRow): BulkOperationView {
+  return {
+    id: row.id,
+    verb: row.verb,
+    status: row.finishedAt === null ? 'running' : 'finished',
+    matched: row.matched,
+    changed: row.changed,
+    createdAt: row.createdAt.toISOString(),
+    finishedAt: time(row.finishedAt),
   };
 }
 

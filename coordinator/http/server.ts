@@ -5,19 +5,23 @@ import { BatonError } from '../errors';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
 import { authenticate } from './authenticate';
+import { bulkEndpoints } from './bulk';
 import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { openapiEndpoint } from './openapi';
 import { invalid, sendProblem } from './problem';
+import { queueEndpoints } from './queues';
 import { runnerEndpoints } from './runners';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
+  ...bulkEndpoints,
   ...jobEndpoints,
   ...runnerEndpoints,
+  ...queueEndpoints,
   ...apiKeyEndpoints,
   ...healthEndpoints,
 ];

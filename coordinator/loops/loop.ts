@@ -17,6 +17,7 @@ const MOST_BACKOFF_MS = 15_000;
  */
 export class Loop {
   private timer: NodeJS.Timeout | undefined;
+  private nextAt = Infinity;
   private running: Promise<boolean> | undefined;
   private isStopped = true;
   private failures = 0;
@@ -48,7 +49,7 @@ export class Loop {
   }
 
   private run(): Promise<boolean> {
-    this.running = this.options.round().then(
+    const round = this.options.round().then(
       (hasMore) => {
         this.failures = 0;
         this.lastRoundAt = performance.now();
@@ -60,13 +61,28 @@ export class Loop {
         return false;
       },
     );
+    this.running = round.finally(() => (this.running = undefined));
     return this.running;
+  }
+
+  /** Runs the next round in `inMs`, if it would not run before. */
+  wake(inMs: number): void {
+    const at = performance.now() + inMs;
+    if (at >= this.nextAt || inMs >= this.options.intervalMs) return;
+    if (this.running === undefined) this.arm(inMs);
+    else this.nextAt = at;
   }
 
   private arm(delayMs: number): void {
     if (this.isStopped) return;
+    clearTimeout(this.timer);
+    this.nextAt = performance.now() + delayMs;
     this.timer = setTimeout(() => {
-      void this.run().then((hasMore) => this.arm(hasMore ? 0 : this.nextDelayMs()));
+      this.nextAt = Infinity;
+      void this.run().then((hasMore) => {
+        const wokenInMs = Math.max(0, this.nextAt - performance.now());
+        this.arm(hasMore ? 0 : Math.min(wokenInMs, this.nextDelayMs()));
+      });
     }, delayMs);
   }
 

@@ -15,7 +15,7 @@ export function rosterLoop(context: Context): Loop {
     async round() {
       round += 1;
       if (round % ROUNDS === 0 || context.roster.hasNewcomers()) await context.roster.writeSeen();
-      if (round % ROUNDS === 1) await context.roster.readDraining();
+      if (round % ROUNDS === 1) await Promise.all([context.roster.readDraining(), context.queues.read()]);
       return false;
     },
   });

@@ -1,5 +1,6 @@
 import type { Context } from '../context';
 import { cancelExpired, failLost } from '../domain/jobs/lost';
+import { findOverdue } from '../store/leases';
 import { Loop } from './loop';
 
 /** Finds lost leases, passed deadlines and expired jobs. Every coordinator runs it; row locks keep them apart. */
@@ -9,8 +10,9 @@ export function timeoutMonitor(context: Context, intervalMs: number): Loop {
     intervalMs,
     log: context.log,
     async round() {
-      const hasMoreLost = await failLost(context);
-      const hasMoreExpired = await cancelExpired(context);
+      const { isLost, isExpired } = await findOverdue(context.db);
+      const hasMoreLost = isLost && (await failLost(context));
+      const hasMoreExpired = isExpired && (await cancelExpired(context));
       return hasMoreLost || hasMoreExpired;
     },
   });

@@ -57,6 +57,9 @@ function openPool(url: string, max: number, onError: (error: Error) => void): Po
     query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     application_name: 'baton',
+    // Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is
+    // not worth the day it reads a million rows instead.
+    options: '-c enable_seqscan=off',
     keepAlive: true,
   });
   // An idle connection that breaks must not end the process.

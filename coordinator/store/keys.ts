@@ -31,18 +31,9 @@ export interface UniqueKey {
 }
 
 /**
- * Keeps every other create with one of these keys waiting until this transaction ends. The unique index alone would not
- * do: a key may be held by a job that has finished. In one order, so that two batches do not deadlock.
+ * The jobs that hold these keys: unfinished, or created less than their `uniqueForMs` ago. The unique index
+ * alone would not find the latter.
  */
-export async function lockUnique(transaction: Executor, keys: UniqueKey[]): Promise<void> {
-  await transaction.query(sql`
-    SELECT pg_advisory_xact_lock(l.lock) FROM (
-      SELECT DISTINCT hashtextextended(k.key, 8271) AS lock FROM unnest(${keys.map((key) => JSON.stringify([key.type, key.uniqueKey, key.userId]))}::text[]) AS k (key)
-      ORDER BY 1
-    ) l`);
-}
-
-/** The jobs that hold these keys: unfinished, or created less than their `uniqueForMs` ago. */
 export function findUniqueHolders(transaction: Executor, keys: UniqueKey[]): Promise<JobRow[]> {
   return transaction.query(sql`
     SELECT DISTINCT ON (j.type, j.unique_key, j.user_id) ${JOB_COLUMNS}

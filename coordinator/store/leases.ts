@@ -37,6 +37,15 @@ export function lockLost(transaction: Executor, limit: number): Promise<LostJob[
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
 }
 
+/** Whether there is anything for the two below, at the price of one statement. */
+export async function findOverdue(db: Executor): Promise<{ isLost: boolean; isExpired: boolean }> {
+  const [row] = await db.query<{ isLost: boolean; isExpired: boolean }>(sql`
+    SELECT
+      EXISTS (SELECT FROM jobs j WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())) AS "isLost",
+      EXISTS (SELECT FROM jobs j WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL AND j.expires_at <= now()) AS "isExpired"`);
+  return row ?? { isLost: false, isExpired: false };
+}
+
 /** Waiting jobs that were not started in time, locked. */
 export function lockExpired(transaction: Executor, limit: number): Promise<{ id: string }[]> {
   return transaction.query(sql`

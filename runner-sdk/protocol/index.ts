@@ -1,10 +1,12 @@
 /** The shape of every request and reply. The coordinator validates with these same objects. */
 export * from './api-keys';
 export * from './attempts';
+export * from './bulk';
 export * from './health';
 export * from './jobs';
 export * from './logs';
 export * from './payload';
 export * from './primitives';
 export * from './problem';
+export * from './queues';
 export * from './runners';

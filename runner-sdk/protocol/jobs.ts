@@ -71,10 +71,21 @@ const jobFields = {
   uniqueKey: text(500).optional(),
   /** How long the unique key is held, counted from the create, though the job may have finished. */
   uniqueForMs: durationMs(1).optional(),
+  /** What happens to the job that holds the unique key, if it still waits: it is kept as it is, or takes over this one's
+   * arguments, metadata and runAt. */
+  onConflict: z.enum(['keep', 'replace']).default('keep'),
+  /** At most `concurrencyPerKey` jobs of the queue with the same key run at once; keys take turns. */
+  concurrencyKey: text(200).optional(),
+  /** Jobs of the queue with the same key run one after the other, in the order of their creation. */
+  orderKey: text(200).optional(),
+  /** Whether its failure blocks those behind it, until it is retried or deleted, or they go on without it. */
+  orderOnFailure: z.enum(['block', 'skip']).default('block'),
   /** After this moment it is not started any more, but cancelled with reason `expired`. */
   expiresAt: timestamp.optional(),
   /** Labels a runner must have to get it: equal values, or for numbers a comparison such as `">=40"`. */
   requires: labels.optional(),
+  /** Like `requires`, but only a preference: for the first five seconds after it is due, such runners alone get it. */
+  prefers: labels.optional(),
   tags: tags.default([]),
   metadata: payloadObject.optional(),
   /** Whose job it is; a key of role `user` may name only its own user. */
@@ -96,12 +107,13 @@ export const createJobs = z.strictObject({
 });
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
-function checkTogether(job: { runAt?: string; delayMs?: number; uniqueKey?: string; uniqueForMs?: number }, context: z.RefinementCtx) {
+function checkTogether(job: { runAt?: string; delayMs?: number; uniqueKey?: string; uniqueForMs?: number; onConflict: string }, context: z.RefinementCtx) {
   if (job.runAt !== undefined && job.delayMs !== undefined) {
     context.addIssue({ code: 'custom', path: ['delayMs'], message: 'cannot stand beside runAt; send one of the two' });
   }
-  if (job.uniqueForMs !== undefined && job.uniqueKey === undefined) {
-    context.addIssue({ code: 'custom', path: ['uniqueForMs'], message: 'needs a uniqueKey' });
+  if (job.uniqueKey === undefined) {
+    if (job.uniqueForMs !== undefined) context.addIssue({ code: 'custom', path: ['uniqueForMs'], message: 'needs a uniqueKey' });
+    if (job.onConflict === 'replace') context.addIssue({ code: 'custom', path: ['onConflict'], message: 'needs a uniqueKey' });
   }
 }
 
@@ -148,8 +160,10 @@ export const job = z.object({
   tags: z.array(z.string()),
   metadata: z.record(z.string(), z.unknown()).nullable(),
   requires: labels.nullable(),
+  prefers: labels.nullable(),
   uniqueKey: z.string().nullable(),
   concurrencyKey: z.string().nullable(),
+  orderKey: z.string().nullable(),
   dependsOn: z.array(id),
   workflowId: id.nullable(),
   batchId: id.nullable(),
@@ -203,9 +217,6 @@ function parseJson(source: string, context: z.RefinementCtx): unknown {
     return z.NEVER;
   }
 }
-
-export const bulkVerb = z.strictObject({ filter: jobFilter });
-export const bulkCount = z.object({ count: z.int() });
 
 export const attempt = z.object({
   attempt: z.int(),

@@ -1,14 +1,19 @@
 import { EventEmitter } from 'node:events';
 
-/** A lane with work: in how many milliseconds it is due (0: now), and the job's runAt, by the database's clock. */
+/** A lane with a job in turn, and where in its order: milliseconds of the position, rounded down. */
 export interface ReadyHint {
   laneId: number;
-  dueInMs: number;
-  runAtMs: number;
+  positionMs: number;
 }
 
 interface Heard {
   ready: [ReadyHint[]];
+  /** A job becomes due in so many milliseconds. */
+  due: [number];
+  /** Limits or pauses of queues changed. */
+  queues: [];
+  /** Something that counted against these queues' limits ended. */
+  freed: [string[]];
   finished: [string[]];
   /** Some jobs finished, but too many to name. */
   finishedMany: [];
@@ -21,14 +26,18 @@ interface Heard {
 export interface HintMessage {
   from: string;
   ready?: ReadyHint[];
+  due?: number;
+  queues?: true;
+  freed?: string[];
   finished?: string[];
   finishedMany?: true;
   roster?: true;
 }
 
-// Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 75.
+// Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 50, a queue's name 203.
 const MOST_NAMED_JOBS = 100;
 const MOST_NAMED_LANES = 50;
+const MOST_NAMED_QUEUES = 5;
 
 /**
  * Hints wake what waits: a parked claim, a wait for a job. A hint may be lost, doubled or wrong without harm, because
@@ -39,7 +48,11 @@ export class Hints {
   private readonly emitter = new EventEmitter<Heard>().setMaxListeners(0);
   private ready = new Map<number, ReadyHint>();
   private finishedIds = new Set<string>();
+  private readonly freedQueues = new Set<string>();
+  /** When the next job becomes due, on this process's monotonic clock. */
+  private dueAt = Infinity;
   private hasRosterChanged = false;
+  private haveQueuesChanged = false;
 
   constructor(private readonly from: string) {}
 
@@ -51,9 +64,28 @@ export class Hints {
     if (hints.length === 0) return;
     for (const hint of hints) {
       const known = this.ready.get(hint.laneId);
-      this.ready.set(hint.laneId, known === undefined ? hint : earliest(known, hint));
+      if (known === undefined || hint.positionMs < known.positionMs) this.ready.set(hint.laneId, hint);
     }
     this.emitter.emit('ready', hints);
+  }
+
+  /** Jobs become due in so many milliseconds. */
+  giveDue(inMs: number[]): void {
+    if (inMs.length === 0) return;
+    const nextMs = Math.max(0, Math.min(...inMs));
+    this.dueAt = Math.min(this.dueAt, performance.now() + nextMs);
+    this.emitter.emit('due', nextMs);
+  }
+
+  giveFreed(queues: string[]): void {
+    if (queues.length === 0) return;
+    for (const queue of queues) this.freedQueues.add(queue);
+    this.emitter.emit('freed', queues);
+  }
+
+  giveQueues(): void {
+    this.haveQueuesChanged = true;
+    this.emitter.emit('queues');
   }
 
   giveFinished(jobIds: string[]): void {
@@ -74,16 +106,17 @@ export class Hints {
 
   /** What was hinted since the last call; null when nothing was. */
   takeMessage(): string | null {
-    if (this.ready.size === 0 && this.finishedIds.size === 0 && !this.hasRosterChanged) return null;
+    if (!this.hasNews()) return null;
     const message: HintMessage = {
       from: this.from,
-      ready: [...this.ready.values()].slice(0, MOST_NAMED_LANES).map(({ dueInMs, ...rest }) => ({ ...rest, dueInMs: Math.round(dueInMs) })),
+      ready: [...this.ready.values()].slice(0, MOST_NAMED_LANES),
       ...(this.finishedIds.size > MOST_NAMED_JOBS ? { finishedMany: true } : { finished: [...this.finishedIds] }),
+      ...(this.dueAt === Infinity ? {} : { due: Math.max(0, Math.round(this.dueAt - performance.now())) }),
+      ...(this.freedQueues.size === 0 ? {} : { freed: [...this.freedQueues].slice(0, MOST_NAMED_QUEUES) }),
       ...(this.hasRosterChanged ? { roster: true } : {}),
+      ...(this.haveQueuesChanged ? { queues: true } : {}),
     };
-    this.ready = new Map();
-    this.finishedIds = new Set();
-    this.hasRosterChanged = false;
+    this.forget();
     return JSON.stringify(message);
   }
 
@@ -94,17 +127,27 @@ export class Hints {
     const finished = listOf(message.finished, (id) => typeof id === 'string');
     if (ready.length > 0) this.emitter.emit('ready', ready);
     if (finished.length > 0) this.emitter.emit('finished', finished);
+    const freed = listOf(message.freed, (queue) => typeof queue === 'string');
+    if (freed.length > 0) this.emitter.emit('freed', freed);
+    if (Number.isFinite(message.due)) this.emitter.emit('due', Number(message.due));
+    if (message.queues === true) this.emitter.emit('queues');
     if (message.finishedMany === true) this.emitter.emit('finishedMany');
     if (message.roster === true) this.emitter.emit('roster');
   }
-}
 
-function earliest(one: ReadyHint, other: ReadyHint): ReadyHint {
-  return {
-    laneId: one.laneId,
-    dueInMs: Math.min(one.dueInMs, other.dueInMs),
-    runAtMs: Math.min(one.runAtMs, other.runAtMs),
-  };
+  private hasNews(): boolean {
+    const hasNamed = this.ready.size > 0 || this.finishedIds.size > 0 || this.freedQueues.size > 0;
+    return hasNamed || this.dueAt < Infinity || this.hasRosterChanged || this.haveQueuesChanged;
+  }
+
+  private forget(): void {
+    this.ready = new Map();
+    this.finishedIds = new Set();
+    this.freedQueues.clear();
+    this.dueAt = Infinity;
+    this.hasRosterChanged = false;
+    this.haveQueuesChanged = false;
+  }
 }
 
 /** The channel is open to whoever may connect to the database, so nothing is taken on trust. */
@@ -122,6 +165,6 @@ function listOf<Item>(sent: Item[] | undefined, isItem: (item: unknown) => boole
 }
 
 function isReadyHint(hint: unknown): boolean {
-  if (typeof hint !== 'object' || hint === null || !('laneId' in hint) || !('dueInMs' in hint) || !('runAtMs' in hint)) return false;
-  return Number.isInteger(hint.laneId) && Number.isFinite(hint.dueInMs) && Number.isFinite(hint.runAtMs);
+  if (typeof hint !== 'object' || hint === null || !('laneId' in hint) || !('positionMs' in hint)) return false;
+  return Number.isInteger(hint.laneId) && Number.isFinite(hint.positionMs);
 }

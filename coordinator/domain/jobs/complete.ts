@@ -8,6 +8,7 @@ import { fail, publicError } from './fail';
 import { judgeToken, leaseKey, movedKey, type Report, traceOf } from './fence';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
+import { freed } from './waiting';
 
 export interface CompleteItem {
   jobId: string;
@@ -57,6 +58,7 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
   );
   context.hints.giveFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job)));
+  await freed(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   return reports.flatMap((item): Replies => {
     const job = byLease.get(leaseKey(item));

@@ -1,25 +1,21 @@
 import { createHash } from 'node:crypto';
-import { DEFAULT_RETRY, type Json, type NewJob } from '@baton/runner-sdk/protocol';
+import type { Json, NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
-import * as keys from '../../store/keys';
+import { lockNames } from '../../store/locks';
 import { type Caller, visibleUser } from '../auth/caller';
 import { jobEvent } from '../events/events';
+import { type Created, type Draft, draftedRow, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
 import { requireSize } from './payload-size';
+import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
 
 export interface CreateItem {
   caller: Caller;
   job: NewJob;
   idempotencyKey?: string | undefined;
-}
-
-export interface Created {
-  job: store.JobRow;
-  /** `repeated`: the idempotency key was used before; `deduplicated`: another job holds the unique key. */
-  as: 'created' | 'repeated' | 'deduplicated';
 }
 
 /**
@@ -30,11 +26,11 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   const checked = items.map((item) => check(context, item));
   const accepted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
   await route(context, accepted);
-  const isPlain = accepted.every((draft) => draft.row.uniqueKey === undefined);
+  const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined);
   const outcomes = isPlain
-    ? await storePlain(context.db, accepted)
-    : await withUnique(context, (transaction) => storeUnique(transaction, accepted));
-  announce(context, outcomes);
+    ? await storePlain(context, context.db, accepted)
+    : await withKeys(context, (transaction) => storeKeyed(context, transaction, accepted));
+  await announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
 }
 
@@ -45,12 +41,12 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
 export async function createAtomic(context: Context, items: CreateItem[]): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
   await route(context, drafts);
-  const outcomes = await withUnique(context, async (transaction) => {
-    const stored = await storeUnique(transaction, drafts);
+  const outcomes = await withKeys(context, async (transaction) => {
+    const stored = await storeKeyed(context, transaction, drafts);
     drafts.forEach((draft, index) => orThrow(stored.get(draft), index));
     return stored;
   });
-  announce(context, outcomes);
+  await announce(context, outcomes);
   return drafts.map((draft, index) => orThrow(outcomeOf(outcomes, draft), index));
 }
 
@@ -63,13 +59,6 @@ function orThrow<T>(outcome: T | BatonError, index: number): T {
   throw new BatonError(outcome.code, `Nothing was created, because of jobs.${index}: ${outcome.message}`, { errors });
 }
 
-interface Draft {
-  item: CreateItem;
-  row: store.InsertJob;
-}
-
-type Outcome = { created: Created; inserted: store.InsertedJob | null } | BatonError;
-
 function check(context: Context, item: CreateItem): Draft | BatonError {
   const { caller, job, idempotencyKey } = item;
   const own = visibleUser(caller);
@@ -78,32 +67,32 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   }
   const tooLarge = requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ?? requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
-  const { runAt, delayMs, uniqueKey, uniqueForMs, expiresAt, requires, metadata, retry, ...rest } = job;
+  const { requires, prefers, retry, onConflict, orderOnFailure, ...rest } = job;
   return {
-    item,
+    job,
+    onConflict,
     row: {
       ...rest,
       id: uuidv7(),
       laneId: 0,
       arguments: job.arguments ?? {},
       userId: own ?? job.userId,
-      runAt,
-      delayMs,
-      uniqueKey,
-      uniqueForMs,
-      expiresAt,
       requires: requires as Json | undefined,
-      metadata,
+      prefers: prefers as Json | undefined,
       retry: retry as Json | undefined,
-      ...(idempotencyKey === undefined
-        ? {}
-        : { idempotencyScope: own ?? '', idempotencyKey, requestHash: createHash('sha256').update(JSON.stringify(job)).digest('base64url') }),
+      orderBlocks: job.orderKey !== undefined && orderOnFailure === 'block',
+      ...(idempotencyKey === undefined ? {} : { idempotencyScope: own ?? '', idempotencyKey, requestHash: hashOf(job) }),
     },
   };
 }
 
+function hashOf(job: NewJob): string {
+  return createHash('sha256').update(JSON.stringify(job)).digest('base64url');
+}
+
 async function route(context: Context, drafts: Draft[]): Promise<void> {
-  const lanes = await context.lanes.of(drafts.map((draft) => ({ ...draft.row, requires: draft.item.job.requires ?? null })));
+  const routings = drafts.map(({ row, job }) => ({ ...row, requires: job.requires ?? null, prefers: job.prefers ?? null }));
+  const lanes = await context.lanes.of(routings);
   drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
 }
 
@@ -111,7 +100,7 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
  * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
  * the key's lock; looked at again, it is the holder.
  */
-async function withUnique<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
+async function withKeys<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
   try {
     return await context.db.transaction(body);
   } catch (error) {
@@ -120,96 +109,56 @@ async function withUnique<T>(context: Context, body: (transaction: Executor) => 
   }
 }
 
-/** Jobs with unique keys: the keys are locked and their holders looked up before the rest is stored. */
-async function storeUnique(transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+/** Jobs with unique or order keys: the keys are locked, and the holders of unique ones looked up, before the rest is stored. */
+async function storeKeyed(context: Context, transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+  await lockNames(transaction, drafts.flatMap(({ row }) => [
+    ...(row.uniqueKey === undefined ? [] : [uniqueLock(row)]),
+    ...(row.orderKey === undefined ? [] : [orderLock({ queue: row.queue, key: row.orderKey })]),
+  ]));
   const holders = await findHolders(transaction, drafts);
-  const outcomes = await storePlain(transaction, drafts.filter((draft) => !holders.has(draft)));
+  const outcomes = await storePlain(context, transaction, drafts.filter((draft) => !holders.has(draft)));
   for (const [draft, holder] of holders) {
-    const first = 'item' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
-    if (first !== undefined) outcomes.set(draft, await deduplicated(transaction, draft, first));
+    const first = 'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
+    if (first !== undefined) outcomes.set(draft, await keepDeduplicated(transaction, draft, first));
   }
   return outcomes;
 }
 
-/** Jobs without unique keys need one statement, or two when an idempotency key was used before. */
-async function storePlain(db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+/** Jobs without such keys need one statement, or two when an idempotency key was used before. */
+async function storePlain(context: Context, db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
   if (drafts.length === 0) return new Map();
-  const inserted = new Map((await store.insert(db, drafts.map((draft) => draft.row))).map((row) => [row.id, row]));
+  const rows = drafts.map((draft) => draft.row);
+  const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows))).map((row) => [row.id, row]));
   const outcomes = new Map<Draft, Outcome>();
   const repeated: Draft[] = [];
   for (const draft of drafts) {
     const row = inserted.get(draft.row.id);
     if (row === undefined) repeated.push(draft);
-    else outcomes.set(draft, { created: { job: toRow(draft, row), as: 'created' }, inserted: row });
+    else outcomes.set(draft, { created: { job: draftedRow(draft, row), as: 'created' }, inserted: row });
   }
   for (const [draft, outcome] of await findRepeated(db, repeated)) outcomes.set(draft, outcome);
   return outcomes;
 }
 
-/** Drafts whose idempotency key was taken: the same request gets the first job, another one is refused. */
-async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
-  const outcomes = new Map<Draft, Outcome>();
-  if (drafts.length === 0) return outcomes;
-  const used = await keys.findIdempotent(db, drafts.map(({ row }) => ({ scope: row.idempotencyScope ?? '', key: row.idempotencyKey ?? '' })));
-  for (const draft of drafts) {
-    const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
-    const first = used.find((one) => one.scope === idempotencyScope && one.key === idempotencyKey);
-    if (first === undefined) {
-      outcomes.set(draft, new BatonError('unavailable', 'The first request with this idempotency key is still under way.', { retryAfterMs: 1000 }));
-    } else if (first.requestHash !== requestHash) {
-      outcomes.set(draft, new BatonError('idempotency_conflict', `The idempotency key ${idempotencyKey} was used for another request. Use a new key, or repeat the first request unchanged.`));
-    } else {
-      outcomes.set(draft, { created: { job: first, as: 'repeated' }, inserted: null });
-    }
-  }
-  return outcomes;
+/** From where the queues' orders begin, for jobs that take turns. */
+function knownPlaces(context: Context, rows: store.InsertJob[]): store.LaneFrom[] {
+  const queues = new Set(rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined).map((row) => row.queue));
+  if (queues.size === 0) return [];
+  return context.lanes.ofQueues([...queues]).map((lane) => ({ laneId: lane.id, fromPosition: context.ready.from(lane.id)?.position ?? null }));
 }
 
-/** For each draft with a unique key: the job, or the earlier draft of this batch, that holds it. */
-async function findHolders(transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Draft | store.JobRow>> {
-  const wanting = drafts.filter((draft) => draft.row.uniqueKey !== undefined);
-  if (wanting.length === 0) return new Map();
-  const wanted = wanting.map(({ row }) => ({ type: row.type, uniqueKey: row.uniqueKey ?? '', userId: row.userId ?? '' }));
-  await keys.lockUnique(transaction, wanted);
-  const repeated = await keys.findIdempotent(
-    transaction,
-    wanting.flatMap(({ row }) => (row.idempotencyKey === undefined ? [] : [{ scope: row.idempotencyScope ?? '', key: row.idempotencyKey }])),
-  );
-  const held = await keys.findUniqueHolders(transaction, wanted);
-  const holders = new Map<Draft, Draft | store.JobRow>();
-  const earlier = new Map<string, Draft>();
-  for (const draft of wanting) {
-    const { row } = draft;
-    // A repeated request is answered with its first job, whoever holds the unique key by now.
-    if (repeated.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey)) continue;
-    const name = JSON.stringify([row.type, row.uniqueKey, row.userId ?? '']);
-    const holder = held.find((job) => job.type === row.type && job.uniqueKey === row.uniqueKey && (job.userId ?? '') === (row.userId ?? ''));
-    const first = holder ?? earlier.get(name);
-    if (first === undefined) earlier.set(name, draft);
-    else holders.set(draft, first);
-  }
-  return holders;
-}
-
-/** A deduplicated job's idempotency key stands for the holder, so that a repeat of the request gets the same answer. */
-async function deduplicated(transaction: Executor, draft: Draft, holder: Outcome): Promise<Outcome> {
-  if (holder instanceof BatonError) return holder;
-  const { job } = holder.created;
-  const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
-  if (idempotencyKey !== undefined) {
-    await keys.insertIdempotent(transaction, { scope: idempotencyScope ?? '', key: idempotencyKey, requestHash: requestHash ?? '', jobId: job.id });
-  }
-  return { created: { job, as: 'deduplicated' }, inserted: null };
-}
-
-function announce(context: Context, outcomes: Map<Draft, Outcome>): void {
+async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promise<void> {
   const stored = [...outcomes].flatMap(([draft, outcome]) =>
     outcome instanceof BatonError || outcome.inserted === null ? [] : [{ laneId: draft.row.laneId, inserted: outcome.inserted, job: outcome.created.job }],
   );
-  context.hints.giveReady(
-    stored.map(({ laneId, inserted }) => ({ laneId, dueInMs: inserted.dueInMs, runAtMs: inserted.runAt.getTime() })),
-  );
+  const placed = stored.flatMap(({ laneId, inserted: { position } }) => (position === null ? [] : [{ laneId, position }]));
+  context.hints.giveReady(readyHints(placed));
+  context.hints.giveDue(stored.filter(({ inserted }) => inserted.position === null && inserted.hold === null).map(({ inserted }) => inserted.dueInMs));
   context.events.tell(stored.map(({ job }) => jobEvent('job.created', job)));
+  // What they are held for may have ended while they were stored, and then nobody else looks.
+  await releaseKeys(context, stored.flatMap(({ job }) => (job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [])));
+  const replaced = [...outcomes.values()].some((outcome) => !(outcome instanceof BatonError) && outcome.replaced === true);
+  if (replaced) await becameWaiting(context, [{ dueInMs: 0 }]);
 }
 
 function outcomeOf(outcomes: Map<Draft, Outcome>, draft: Draft): Created | BatonError {
@@ -217,46 +166,3 @@ function outcomeOf(outcomes: Map<Draft, Outcome>, draft: Draft): Created | Baton
   if (outcome === undefined) throw new Error(`job ${draft.row.id} was neither stored nor refused`);
   return outcome instanceof BatonError ? outcome : outcome.created;
 }
-
-/** The row as it was stored: what was sent, and what the database added. */
-function toRow({ row, item }: Draft, inserted: store.InsertedJob): store.JobRow {
-  return {
-    id: row.id,
-    type: row.type,
-    queue: row.queue,
-    priority: row.priority,
-    status: 'pending',
-    reason: null,
-    laneId: row.laneId,
-    runAt: inserted.runAt,
-    arguments: row.arguments,
-    result: null,
-    error: null,
-    metadata: row.metadata ?? null,
-    requires: row.requires ?? null,
-    tags: row.tags,
-    userId: row.userId ?? null,
-    uniqueKey: row.uniqueKey ?? null,
-    uniqueUntil: inserted.uniqueUntil,
-    expiresAt: item.job.expiresAt === undefined ? null : new Date(item.job.expiresAt),
-    attempt: 0,
-    failures: 0,
-    maxAttempts: row.maxAttempts,
-    retry: row.retry ?? DEFAULT_RETRY,
-    timeoutMs: row.timeoutMs,
-    runnerId: null,
-    claimId: null,
-    leaseToken: null,
-    leaseMs: null,
-    leaseExpiresAt: null,
-    deadlineAt: null,
-    progress: null,
-    checkpoint: null,
-    metrics: null,
-    createdAt: inserted.createdAt,
-    startedAt: null,
-    finishedAt: null,
-    updatedAt: inserted.createdAt,
-  };
-}
-

@@ -3,7 +3,9 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
+import type { Routing } from './lanes';
 import { refusal } from './refusal';
+import { becameWaiting } from './waiting';
 
 export interface EditItem {
   jobId: string;
@@ -22,11 +24,24 @@ export async function edit(context: Context, item: EditItem): Promise<store.JobR
   const laneId = item.priority === undefined ? undefined : await laneFor(context, before, item.priority);
   const [job] = await store.edit(context.db, { ...item, laneId });
   if (job === undefined) return refusal(context, 'edit', item.jobId, item.userId);
-  context.hints.giveReady([{ laneId: job.laneId, dueInMs: job.runAt.getTime() - job.updatedAt.getTime(), runAtMs: job.runAt.getTime() }]);
+  await becameWaiting(context, [{ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() }]);
   return job;
 }
 
+/** blocked, pending -> the same, with another priority; jobs of any other status are left as they are. */
+export async function prioritise(context: Context, jobIds: string[], priority: number): Promise<{ id: string }[]> {
+  const jobs = await views.getMany(context.db, null, jobIds);
+  const lanes = await context.lanes.of(jobs.map((job) => routingOf(job, priority)));
+  const moved = await store.prioritise(context.db, jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId })), priority);
+  await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
+  return moved;
+}
+
 async function laneFor(context: Context, job: store.JobRow, priority: number): Promise<number | undefined> {
-  const [lane] = await context.lanes.of([{ queue: job.queue, type: job.type, priority, requires: job.requires as Labels | null }]);
+  const [lane] = await context.lanes.of([routingOf(job, priority)]);
   return lane?.id;
+}
+
+function routingOf(job: store.JobRow, priority: number): Routing {
+  return { queue: job.queue, type: job.type, priority, requires: job.requires as Labels | null, prefers: job.prefers as Labels | null };
 }

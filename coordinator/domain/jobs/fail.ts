@@ -5,6 +5,7 @@ import * as store from '../../store/jobs';
 import { findHeld, type HeldJob } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { judgeFailure } from './retry';
+import { becameWaiting, freed } from './waiting';
 
 export interface FailItem {
   jobId: string;
@@ -28,17 +29,17 @@ export async function fail(context: Context, db: Executor, items: FailItem[], he
   });
   if (failures.length === 0) return [];
   const moved = await store.fail(db, failures);
-  if (held === undefined) announceFailed(context, moved);
+  if (held === undefined) await announceFailed(context, moved);
   return moved;
 }
 
-export function announceFailed(context: Context, moved: store.Moved[]): void {
-  const again = moved.filter((job) => job.status === 'pending');
-  context.hints.giveReady(again.map((job) => ({ laneId: job.laneId, dueInMs: job.dueInMs, runAtMs: job.runAt.getTime() })));
+export async function announceFailed(context: Context, moved: store.Moved[]): Promise<void> {
   context.hints.giveFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
   context.events.tell(
     moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }) : jobEvent('job.failed', job))),
   );
+  await freed(context, moved);
+  await becameWaiting(context, moved.filter((job) => job.status === 'pending'));
 }
 
 /** What of a reported error every reader may see. */

@@ -1,45 +1,100 @@
-import type { JobFilter } from '@baton/runner-sdk/protocol';
+import type { JobFilter, JobStatus } from '@baton/runner-sdk/protocol';
+import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
+import * as store from '../../store/bulk';
 import * as views from '../../store/views/jobs';
 import { cancel } from './cancel';
+import { prioritise } from './edit';
+import { remove } from './remove';
 import { retryByHand } from './retry-by-hand';
-import { allowedFrom } from './transitions';
+import { allowedFrom, type Verb } from './transitions';
 
 const BATCH = 500;
 
-/** Cancels all jobs that match; returns how many were. Safe to repeat: what is cancelled does not match again. */
-export function cancelAll(context: Context, userId: string | null, filter: JobFilter, reason: string | null): Promise<number> {
-  return inBatches(context, userId, narrowed(filter, 'cancel'), (ids) =>
-    cancel(context, ids.map((jobId) => ({ jobId, userId, reason }))),
-  );
+/** One verb for all jobs that match. */
+export interface Bulk {
+  verb: store.BulkVerb;
+  /** Only this user's jobs; null: everybody's. */
+  userId: string | null;
+  filter: JobFilter;
+  parameters: { reason?: string; priority?: number };
 }
 
-/** Retries by hand all jobs that match; returns how many were. */
-export function retryAll(context: Context, userId: string | null, filter: JobFilter): Promise<number> {
-  return inBatches(context, userId, narrowed(filter, 'retry'), (ids) => retryByHand(context, ids.map((jobId) => ({ jobId, userId }))));
+/** How many jobs it would change. */
+export function countMatching(context: Context, bulk: Bulk): Promise<number> {
+  return views.count(context.db, bulk.userId, narrowed(bulk));
 }
+
+/**
+ * Applies it now, in bounded batches that are transactions of their own, so that it disturbs nobody; returns how many
+ * jobs were changed. Safe to repeat: what was changed does not match again.
+ */
+export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
+  let changed = 0;
+  for (let after: string | null = null; ; ) {
+    const batch: Batch = await applyBatch(context, bulk, after);
+    changed += batch.changed;
+    if (batch.cursor === null) return changed;
+    after = batch.cursor;
+  }
+}
+
+/** Writes it down for the loop of any coordinator to work on. */
+export async function applyInBackground(context: Context, bulk: Bulk): Promise<store.BulkOperationRow> {
+  const matched = await countMatching(context, bulk);
+  const [operation] = await store.insert(context.db, { ...bulk, id: uuidv7(), matched });
+  if (operation === undefined) throw new Error('a bulk operation was not stored');
+  return operation;
+}
+
+/**
+ * One batch of the oldest background operation. Its row is locked meanwhile, so that one coordinator works on it; after
+ * a crash the batch is done again, which changes nothing twice.
+ * @returns whether there is more to do
+ */
+export function workOnNext(context: Context): Promise<boolean> {
+  return context.db.transaction(async (transaction) => {
+    const operation = await store.lockNext(transaction);
+    if (operation === null) return false;
+    const { changed, cursor } = await applyBatch(context, operation, operation.cursor);
+    await store.advance(transaction, operation.id, changed, cursor);
+    return true;
+  });
+}
+
+interface Batch {
+  changed: number;
+  /** The last id looked at; null: there are no more. */
+  cursor: string | null;
+}
+
+async function applyBatch(context: Context, bulk: Bulk, after: string | null): Promise<Batch> {
+  const ids = await views.ids(context.db, bulk.userId, narrowed(bulk), after, BATCH);
+  const outcomes = ids.length === 0 ? [] : await act(context, bulk, ids);
+  const changed = outcomes.filter((outcome) => !(outcome instanceof BatonError)).length;
+  return { changed, cursor: ids.length < BATCH ? null : (ids.at(-1) ?? null) };
+}
+
+function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
+  const { verb, userId, parameters } = bulk;
+  switch (verb) {
+    case 'cancel':
+      // A job that was to be cancelled only while it waits may have started since it was found.
+      return cancel(context, ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })));
+    case 'retry':
+      return retryByHand(context, ids.map((jobId) => ({ jobId, userId })));
+    case 'purge':
+      return remove(context, ids);
+    case 'prioritise':
+      return prioritise(context, ids, parameters.priority ?? 0);
+  }
+}
+
+const VERBS: Record<store.BulkVerb, Verb> = { cancel: 'cancel', retry: 'retry', purge: 'remove', prioritise: 'edit' };
 
 /** Only the statuses that the verb is for: the rest could only be refused. */
-function narrowed(filter: JobFilter, verb: 'cancel' | 'retry'): JobFilter {
-  const allowed = allowedFrom(verb);
+function narrowed({ verb, filter }: Bulk): JobFilter {
+  const allowed: JobStatus[] = allowedFrom(VERBS[verb]);
   return { ...filter, status: filter.status === undefined ? allowed : filter.status.filter((status) => allowed.includes(status)) };
-}
-
-/** Walks the ids upwards in bounded batches, each a transaction of its own, so that it ends and disturbs nobody. */
-async function inBatches(
-  context: Context,
-  userId: string | null,
-  filter: JobFilter,
-  act: (ids: string[]) => Promise<unknown[]>,
-): Promise<number> {
-  let count = 0;
-  let after: string | null = null;
-  for (;;) {
-    const ids: string[] = await views.ids(context.db, userId, filter, after, BATCH);
-    if (ids.length === 0) return count;
-    const results = await act(ids);
-    count += results.filter((result) => !(result instanceof BatonError)).length;
-    after = ids.at(-1) ?? null;
-  }
 }

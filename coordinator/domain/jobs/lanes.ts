@@ -11,6 +11,7 @@ export interface Routing {
   type: string;
   priority: number;
   requires: Labels | null;
+  prefers: Labels | null;
 }
 
 /** What a runner takes. */
@@ -55,6 +56,11 @@ export class LaneCatalog {
     if (unknown.length > 0) this.add(await store.listByIds(this.db, unknown));
   }
 
+  /** The lanes of these queues. */
+  ofQueues(queues: string[]): Lane[] {
+    return [...this.byId.values()].filter((lane) => queues.includes(lane.queue));
+  }
+
   /** Every lane that this runner can take jobs from. */
   takenBy(taker: Taker): Lane[] {
     const types = new Set(taker.types);
@@ -72,11 +78,14 @@ export class LaneCatalog {
   }
 }
 
-function pick({ queue, type, priority, requires }: Routing): Routing {
-  return { queue, type, priority, requires };
+function pick({ queue, type, priority, requires, prefers }: Routing): Routing {
+  return { queue, type, priority, requires, prefers };
 }
 
-function keyOf({ queue, type, priority, requires }: Routing): string {
-  const sorted = requires === null ? null : Object.entries(requires).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([queue, type, priority, sorted]);
+function keyOf({ queue, type, priority, requires, prefers }: Routing): string {
+  return JSON.stringify([queue, type, priority, sorted(requires), ...(prefers === null ? [] : [sorted(prefers)])]);
+}
+
+function sorted(labels: Labels | null): [string, Labels[string]][] | null {
+  return labels === null ? null : Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -16,7 +16,7 @@ export async function failLost(context: Context): Promise<boolean> {
     const lost = await lockLost(transaction, BATCH);
     return lost.length === 0 ? [] : fail(context, transaction, lost.map(toFailure), lost);
   });
-  announceFailed(context, moved);
+  await announceFailed(context, moved);
   return moved.length === BATCH;
 }
 
@@ -30,7 +30,7 @@ export async function cancelExpired(context: Context): Promise<boolean> {
     if (expired.length === 0) return [];
     return cancel(transaction, expired.map(({ id }) => ({ jobId: id, userId: null, reason: 'expired' })));
   });
-  announceCancelled(context, moved);
+  await announceCancelled(context, moved);
   return moved.length === BATCH;
 }
 

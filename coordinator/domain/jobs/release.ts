@@ -7,6 +7,7 @@ import { jobEvent } from '../events/events';
 import { judgeToken, leaseKey, movedKey, traceOf } from './fence';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
+import { becameWaiting, freed } from './waiting';
 
 export interface ReleaseItem {
   jobId: string;
@@ -21,8 +22,9 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
   const refused = new Map(items.map((item) => [item, requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes)]));
   const accepted = items.filter((item) => refused.get(item) === null);
   const moved = accepted.length === 0 ? [] : await store.release(context.db.vital, accepted);
-  context.hints.giveReady(moved.map((job) => ({ laneId: job.laneId, dueInMs: job.dueInMs, runAtMs: job.runAt.getTime() })));
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
+  await freed(context, moved);
+  await becameWaiting(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   const missed = accepted.filter((item) => !byLease.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);

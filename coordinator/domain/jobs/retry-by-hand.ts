@@ -4,6 +4,7 @@ import { isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
+import { becameWaiting, freed } from './waiting';
 
 export interface RetryItem {
   jobId: string;
@@ -21,8 +22,9 @@ export async function retryByHand(context: Context, items: RetryItem[]): Promise
     if (items.length > 1) return (await Promise.all(items.map((item) => retryByHand(context, [item])))).flat();
     return [new BatonError('state_conflict', 'Another unfinished job of this type holds the unique key; cancel it, or let it finish first.')];
   }
-  context.hints.giveReady(moved.map((job) => ({ laneId: job.laneId, dueInMs: 0, runAtMs: job.runAt.getTime() })));
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
+  await freed(context, moved);
+  await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(items.map((item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)));
 }

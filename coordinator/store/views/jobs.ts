@@ -39,6 +39,11 @@ export async function ids(
   return rows.map((row) => row.id);
 }
 
+export async function count(db: Executor, userId: string | null, filter: JobFilter): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`SELECT count(*)::int AS count FROM jobs j WHERE ${matching(userId, filter)}`);
+  return row?.count ?? 0;
+}
+
 function matching(userId: string | null, filter: JobFilter): Sql {
   const conditions = [sql`true`];
   if (userId !== null) conditions.push(sql`j.user_id = ${userId}`);

@@ -1,0 +1,142 @@
+import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../errors';
+import type { Executor } from '../../store/db';
+import * as store from '../../store/jobs';
+import * as keys from '../../store/keys';
+
+/** A job that was not refused, on its way into the table. */
+export interface Draft {
+  job: NewJob;
+  row: store.InsertJob;
+  onConflict: NewJob['onConflict'];
+}
+
+export interface Created {
+  job: store.JobRow;
+  /** `repeated`: the idempotency key was used before; `deduplicated`: another job holds the unique key. */
+  as: 'created' | 'repeated' | 'deduplicated';
+}
+
+/** `replaced`: a waiting job took over what this draft brought. */
+export type Outcome = { created: Created; inserted: store.InsertedJob | null; replaced?: boolean } | BatonError;
+
+/** Drafts whose idempotency key was taken: the same request gets the first job, another one is refused. */
+export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+  const outcomes = new Map<Draft, Outcome>();
+  if (drafts.length === 0) return outcomes;
+  const used = await keys.findIdempotent(db, drafts.flatMap(idempotencyOf));
+  for (const draft of drafts) {
+    const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
+    const first = used.find((one) => one.scope === idempotencyScope && one.key === idempotencyKey);
+    if (first === undefined) {
+      outcomes.set(draft, new BatonError('unavailable', 'The first request with this idempotency key is still under way.', { retryAfterMs: 1000 }));
+    } else if (first.requestHash !== requestHash) {
+      const detail = `The idempotency key ${idempotencyKey} was used for another request. Use a new key, or repeat the first request unchanged.`;
+      outcomes.set(draft, new BatonError('idempotency_conflict', detail));
+    } else {
+      outcomes.set(draft, { created: { job: first, as: 'repeated' }, inserted: null });
+    }
+  }
+  return outcomes;
+}
+
+/** For each draft whose unique key is held: the job, or the earlier draft of this batch, that holds it. */
+export async function findHolders(transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Draft | store.JobRow>> {
+  const wanting = drafts.filter((draft) => draft.row.uniqueKey !== undefined);
+  if (wanting.length === 0) return new Map();
+  const repeated = await keys.findIdempotent(transaction, wanting.flatMap(idempotencyOf));
+  const held = await keys.findUniqueHolders(transaction, wanting.map(({ row }) => uniqueOf(row)));
+  const holders = new Map<Draft, Draft | store.JobRow>();
+  const earlier = new Map<string, Draft>();
+  for (const draft of wanting) {
+    const { row } = draft;
+    // A repeated request is answered with its first job, whoever holds the unique key by now.
+    if (repeated.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey)) continue;
+    const name = uniqueLock(row);
+    const holder = held.find((job) => uniqueLock(job) === name) ?? earlier.get(name);
+    if (holder === undefined) earlier.set(name, draft);
+    else holders.set(draft, holder);
+  }
+  return holders;
+}
+
+/**
+ * The answer for a draft whose unique key is held. With `onConflict: "replace"` a holder that still waits takes over
+ * what the draft brought. The draft's idempotency key stands for the holder, so that a repeat gets the same answer.
+ */
+export async function keepDeduplicated(transaction: Executor, draft: Draft, holder: Outcome): Promise<Outcome> {
+  if (holder instanceof BatonError) return holder;
+  const [replaced] = draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
+  const job = replaced ?? holder.created.job;
+  const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
+  if (idempotencyKey !== undefined) {
+    await keys.insertIdempotent(transaction, { scope: idempotencyScope ?? '', key: idempotencyKey, requestHash: requestHash ?? '', jobId: job.id });
+  }
+  return { created: { job, as: 'deduplicated' }, inserted: null, replaced: replaced !== undefined };
+}
+
+/** The name under which creates with one unique key keep out of each other's way. */
+export function uniqueLock(row: { type: string; uniqueKey?: string | null | undefined; userId?: string | null | undefined }): string {
+  return JSON.stringify(['unique', row.type, row.uniqueKey, row.userId ?? '']);
+}
+
+/** The row as it was stored: what was sent, and what the database added. */
+export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): store.JobRow {
+  return {
+    ...NOT_STARTED,
+    id: row.id,
+    type: row.type,
+    queue: row.queue,
+    priority: row.priority,
+    laneId: row.laneId,
+    runAt: inserted.runAt,
+    position: inserted.position,
+    hold: inserted.hold,
+    arguments: row.arguments,
+    metadata: row.metadata ?? null,
+    requires: row.requires ?? null,
+    prefers: row.prefers ?? null,
+    tags: row.tags,
+    userId: row.userId ?? null,
+    concurrencyKey: row.concurrencyKey ?? null,
+    orderKey: row.orderKey ?? null,
+    orderSeq: inserted.orderSeq,
+    orderBlocks: row.orderBlocks ?? false,
+    uniqueKey: row.uniqueKey ?? null,
+    uniqueUntil: inserted.uniqueUntil,
+    expiresAt: job.expiresAt === undefined ? null : new Date(job.expiresAt),
+    maxAttempts: row.maxAttempts,
+    retry: row.retry ?? DEFAULT_RETRY,
+    timeoutMs: row.timeoutMs,
+    createdAt: inserted.createdAt,
+    updatedAt: inserted.createdAt,
+  };
+}
+
+const NOT_STARTED = {
+  status: 'pending' as const,
+  reason: null,
+  result: null,
+  error: null,
+  attempt: 0,
+  failures: 0,
+  runnerId: null,
+  claimId: null,
+  leaseToken: null,
+  leaseMs: null,
+  leaseExpiresAt: null,
+  deadlineAt: null,
+  progress: null,
+  checkpoint: null,
+  metrics: null,
+  startedAt: null,
+  finishedAt: null,
+};
+
+function idempotencyOf({ row }: Draft): { scope: string; key: string }[] {
+  return row.idempotencyKey === undefined ? [] : [{ scope: row.idempotencyScope ?? '', key: row.idempotencyKey }];
+}
+
+function uniqueOf(row: store.InsertJob): keys.UniqueKey {
+  return { type: row.type, uniqueKey: row.uniqueKey ?? '', userId: row.userId ?? '' };
+}

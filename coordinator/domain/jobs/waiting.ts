@@ -1,0 +1,93 @@
+import type { Context } from '../../context';
+import { heldKeys, type MadeDue, placeDue, type QueueKey, unholdKeys, unholdOrders } from '../../store/jobs';
+import { lockNames } from '../../store/locks';
+
+// What follows when a job begins to wait, and when one ends that others wait for. All of it is done again by a loop
+// that derives it from the rows, so a crash between a transition and what follows it costs a moment, never a job.
+
+const BATCH = 1000;
+
+/** Jobs wait again: those that are due get their place in the order at once, the others when their time comes. */
+export async function becameWaiting(context: Context, jobs: { dueInMs: number }[]): Promise<void> {
+  if (jobs.length === 0) return;
+  const later = jobs.filter((job) => job.dueInMs > 0).map((job) => job.dueInMs);
+  context.hints.giveDue(later);
+  if (later.length < jobs.length) await placeAllDue(context);
+}
+
+/** Gives all jobs that have become due their place in the order. */
+export async function placeAllDue(context: Context): Promise<void> {
+  for (;;) {
+    const placed = await placeDue(context.db, [], BATCH);
+    context.hints.giveReady(readyHints(placed));
+    if (placed.length < BATCH) return;
+  }
+}
+
+/** What counted against a limit, or stood first in an order, has ended. */
+export async function freed(context: Context, jobs: { queue: string; concurrencyKey: string | null; orderKey: string | null }[]): Promise<void> {
+  const limited = new Set(jobs.map((job) => job.queue).filter((queue) => context.queues.isLimited(queue)));
+  context.hints.giveFreed([...limited]);
+  const keys = jobs.flatMap(({ queue, concurrencyKey }) => (concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }]));
+  const orders = jobs.flatMap(({ queue, orderKey }) => (orderKey === null ? [] : [{ queue, key: orderKey }]));
+  const released = (await unholdAllOf(context, distinct(keys))) + (await unholdFirst(context, distinct(orders)));
+  if (released > 0) await placeAllDue(context);
+}
+
+/** Jobs of these keys were just held: lets those go on for which there is room by now. */
+export async function releaseKeys(context: Context, keys: QueueKey[]): Promise<void> {
+  if ((await unholdAllOf(context, distinct(keys))) > 0) await placeAllDue(context);
+}
+
+/** Looks for held jobs that nothing holds any more, in all queues or in one. */
+export async function freeHeld(context: Context, queue?: string): Promise<void> {
+  let released = 0;
+  for await (const keys of heldIn(context, 'key', queue)) released += await unholdAllOf(context, keys);
+  for await (const orders of heldIn(context, 'order', queue)) released += await unholdFirst(context, orders);
+  if (released > 0) await placeAllDue(context);
+}
+
+async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | undefined): AsyncGenerator<QueueKey[]> {
+  for (let after: QueueKey = { queue: queue ?? '', key: '' }; ; ) {
+    const keys: QueueKey[] = await heldKeys(context.db, hold, after, BATCH);
+    const own = keys.filter((one) => queue === undefined || one.queue === queue);
+    if (own.length > 0) yield own;
+    after = keys.at(-1) ?? after;
+    if (keys.length < BATCH || own.length < keys.length) return;
+  }
+}
+
+export function readyHints(placed: MadeDue[]): { laneId: number; positionMs: number }[] {
+  const first = new Map<number, number>();
+  for (const { laneId, position } of placed) first.set(laneId, Math.min(first.get(laneId) ?? Infinity, position.getTime()));
+  return [...first].map(([laneId, positionMs]) => ({ laneId, positionMs }));
+}
+
+/** The name under which creates and releases of one order keep out of each other's way. */
+export function orderLock(order: QueueKey): string {
+  return JSON.stringify(['order', order.queue, order.key]);
+}
+
+async function unholdAllOf(context: Context, keys: QueueKey[]): Promise<number> {
+  for (let released = 0; keys.length > 0; ) {
+    const jobs = await unholdKeys(context.db, keys, BATCH);
+    released += jobs.length;
+    if (jobs.length < BATCH) return released;
+    // They count against the limit once they are in turn.
+    await placeAllDue(context);
+  }
+  return 0;
+}
+
+async function unholdFirst(context: Context, orders: QueueKey[]): Promise<number> {
+  if (orders.length === 0) return 0;
+  const jobs = await context.db.transaction(async (transaction) => {
+    await lockNames(transaction, orders.map(orderLock));
+    return unholdOrders(transaction, orders);
+  });
+  return jobs.length;
+}
+
+function distinct(keys: QueueKey[]): QueueKey[] {
+  return [...new Map(keys.map((key) => [JSON.stringify([key.queue, key.key]), key])).values()];
+}

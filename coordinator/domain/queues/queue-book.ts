@@ -1,0 +1,31 @@
+import type { Db } from '../../store/db';
+import * as store from '../../store/queues';
+
+/**
+ * What is set for queues, kept in memory. It may be a moment old: the claim's own statement judges pauses and limits
+ * again, this only tells it which queues to lock first.
+ */
+export class QueueBook {
+  private rows = new Map<string, store.QueueRow>();
+
+  constructor(private readonly db: Db) {}
+
+  async read(): Promise<void> {
+    this.rows = new Map((await store.list(this.db)).map((row) => [row.name, row]));
+  }
+
+  get(queue: string): store.QueueRow | undefined {
+    return this.rows.get(queue);
+  }
+
+  /** How long the queue's rate limit takes to let one more job start; null: it has none. */
+  paceMs(queue: string): number | null {
+    const row = this.rows.get(queue);
+    return row === undefined || row.rateMax === null || row.ratePerMs === null ? null : row.ratePerMs / row.rateMax;
+  }
+
+  isLimited(queue: string): boolean {
+    const row = this.rows.get(queue);
+    return row !== undefined && (row.concurrency !== null || row.concurrencyPerKey !== null || row.rateMax !== null);
+  }
+}

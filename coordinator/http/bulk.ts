@@ -1,0 +1,76 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser, type Caller } from '../domain/auth/caller';
+import { applyInBackground, applyNow, type Bulk, countMatching } from '../domain/jobs/in-bulk';
+import { BatonError } from '../errors';
+import * as store from '../store/bulk';
+import type { Desk } from './desk';
+import { ADMINS, CLIENTS, endpoint, reply, type Reply } from './endpoint';
+import { renderBulkOperation } from './render';
+
+const replies = { 200: protocol.bulkCount, 202: protocol.bulkOperation };
+
+export const bulkEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/jobs/cancel',
+    summary: 'Cancel all jobs that match a filter',
+    roles: CLIENTS,
+    body: protocol.bulkCancel,
+    replies,
+    run: ({ desk, caller, body }) => apply(desk, caller, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/retry',
+    summary: 'Retry by hand all jobs that match a filter',
+    roles: CLIENTS,
+    body: protocol.bulkRetry,
+    replies,
+    run: ({ desk, caller, body }) => apply(desk, caller, 'retry', body, {}),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/prioritise',
+    summary: 'Change the priority of all waiting jobs that match a filter',
+    roles: CLIENTS,
+    body: protocol.bulkPrioritise,
+    replies,
+    run: ({ desk, caller, body }) => apply(desk, caller, 'prioritise', body, { priority: body.priority }),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/purge',
+    summary: 'Delete for good all finished jobs that match a filter',
+    roles: ADMINS,
+    body: protocol.bulkPurge,
+    replies,
+    run: ({ desk, caller, body }) => apply(desk, caller, 'purge', body, {}),
+  }),
+  endpoint({
+    method: 'get',
+    path: '/bulk-operations/:id',
+    summary: 'Watch a verb that is applied to many jobs in the background',
+    roles: CLIENTS,
+    params: z.object({ id: protocol.id }),
+    replies: { 200: protocol.bulkOperation },
+    async run({ desk, caller, params: { id } }) {
+      const operation = await store.get(desk.context.db, visibleUser(caller), id);
+      if (operation === null) throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
+      return reply(200, renderBulkOperation(operation));
+    },
+  }),
+];
+
+interface Choice {
+  filter: protocol.JobFilter;
+  dryRun: boolean;
+  background: boolean;
+}
+
+async function apply(desk: Desk, caller: Caller, verb: store.BulkVerb, { filter, dryRun, background }: Choice, parameters: Bulk['parameters']): Promise<Reply> {
+  const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters };
+  if (dryRun) return reply(200, { count: await countMatching(desk.context, bulk) });
+  if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));
+  return reply(200, { count: await applyNow(desk.context, bulk) });
+}

@@ -1,0 +1,114 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser } from '../domain/auth/caller';
+import { applyNow } from '../domain/jobs/in-bulk';
+import { wantedRunners } from '../domain/queues/scale';
+import { pauseQueue, resumeQueue, setQueue } from '../domain/queues/steer';
+import { BatonError } from '../errors';
+import * as store from '../store/queues';
+import * as views from '../store/views/queues';
+import type { Desk } from './desk';
+import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
+import { renderQueue } from './render';
+
+const params = z.object({ name: protocol.queueName });
+
+export const queueEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/queues',
+    summary: 'List the queues, with depth, rates, limits and pauses',
+    roles: OPERATORS,
+    replies: { 200: protocol.queueList },
+    async run({ desk }) {
+      return reply(200, { items: await read(desk, null) });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/queues/:name',
+    summary: 'Read a queue',
+    roles: OPERATORS,
+    params,
+    replies: { 200: protocol.queue },
+    run: async ({ desk, params: { name } }) => reply(200, await readOne(desk, name)),
+  }),
+  endpoint({
+    method: 'put',
+    path: '/queues/:name',
+    summary: "Set a queue's limits; what is left out stays, null takes a limit away",
+    roles: ADMINS,
+    params,
+    body: protocol.setQueue,
+    replies: { 200: protocol.queue },
+    async run({ desk, params: { name }, body }) {
+      await setQueue(desk.context, name, body);
+      return reply(200, await readOne(desk, name));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/queues/:name/pause',
+    summary: 'Pause a queue: it gives out nothing, what runs goes on',
+    roles: ADMINS,
+    params,
+    body: protocol.pauseQueue,
+    replies: { 200: protocol.queue },
+    async run({ desk, caller, params: { name }, body }) {
+      await pauseQueue(desk.context, caller, name, body.reason ?? null, body.untilAt ?? null);
+      return reply(200, await readOne(desk, name));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/queues/:name/resume',
+    summary: 'Resume a paused queue',
+    roles: ADMINS,
+    params,
+    replies: { 200: protocol.queue },
+    async run({ desk, params: { name } }) {
+      await resumeQueue(desk.context, name);
+      return reply(200, await readOne(desk, name));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/queues/:name/purge',
+    summary: 'Cancel all that waits in a queue, with the reason purged; what runs goes on',
+    roles: ADMINS,
+    params,
+    replies: { 200: protocol.bulkCount },
+    async run({ desk, caller, params: { name } }) {
+      const filter = { queue: [name], status: ['pending' as const, 'blocked' as const] };
+      return reply(200, { count: await applyNow(desk.context, { verb: 'cancel', filter, userId: visibleUser(caller), parameters: { reason: 'purged' } }) });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/queues/:name/scale',
+    summary: 'Tell an autoscaler how many runners the queue wants',
+    roles: OPERATORS,
+    params,
+    query: protocol.scaleQuery,
+    replies: { 200: protocol.scale },
+    async run({ desk, params: { name }, query }) {
+      const [figures] = await views.figures(desk.context.db, name);
+      const meanRunMs = await views.meanRunMs(desk.context.db, name);
+      const { waiting = 0, running = 0, oldestAgeMs = null, inPerMinute = 0 } = figures ?? {};
+      const wanted = wantedRunners({ waiting, running, inPerMinute, meanRunMs }, query);
+      return reply(200, { waiting, running, wanted, oldestAgeMs, meanRunMs });
+    },
+  }),
+];
+
+async function read(desk: Desk, only: string | null): Promise<protocol.Queue[]> {
+  const [figures, rows] = await Promise.all([views.figures(desk.context.db, only), store.list(desk.context.db)]);
+  const settings = new Map(rows.map((row) => [row.name, row]));
+  return figures.map((one) => renderQueue(one, settings.get(one.name)));
+}
+
+async function readOne(desk: Desk, name: string): Promise<protocol.Queue> {
+  const [queue] = await read(desk, name);
+  if (queue === undefined) throw new BatonError('not_found', `There is no queue ${name}: no job was created in it, and nothing is set for it.`);
+  return queue;
+}

@@ -1,0 +1,24 @@
+import type { Context } from '../context';
+import { freeHeld, placeAllDue } from '../domain/jobs/waiting';
+import { Loop } from './loop';
+
+const INTERVAL_MS = 1000;
+/** Held jobs are looked at every so many rounds: what holds them frees them itself, unless it was cut off. */
+const ROUNDS = 5;
+
+/** Gives jobs whose time has come their place in the order, on the moment when it is known here. */
+export function dueLoop(context: Context): Loop {
+  let round = 0;
+  const loop = new Loop({
+    name: 'placing of due jobs',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    async round() {
+      await placeAllDue(context);
+      if (round++ % ROUNDS === 0) await freeHeld(context);
+      return false;
+    },
+  });
+  context.hints.on('due', (inMs) => loop.wake(inMs));
+  return loop;
+}

@@ -1,0 +1,54 @@
+import type { JobFilter } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from './db';
+
+export type BulkVerb = 'cancel' | 'retry' | 'purge' | 'prioritise';
+
+export interface BulkOperationRow {
+  id: string;
+  verb: BulkVerb;
+  filter: JobFilter;
+  parameters: { reason?: string; priority?: number };
+  userId: string | null;
+  matched: number;
+  changed: number;
+  cursor: string | null;
+  createdAt: Date;
+  finishedAt: Date | null;
+}
+
+const BULK_COLUMNS = sql`
+  b.id, b.verb, b.filter, b.parameters, b.user_id AS "userId", b.matched, b.changed, b.cursor, b.created_at AS "createdAt",
+  b.finished_at AS "finishedAt"`;
+
+export async function insert(
+  db: Executor,
+  operation: Pick<BulkOperationRow, 'id' | 'verb' | 'filter' | 'parameters' | 'userId' | 'matched'>,
+): Promise<BulkOperationRow[]> {
+  const { id, verb, filter, parameters, userId, matched } = operation;
+  return db.query(sql`
+    INSERT INTO bulk_operations AS b (id, verb, filter, parameters, user_id, matched, created_at)
+    VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json, ${userId}, ${matched}, now())
+    RETURNING ${BULK_COLUMNS}`);
+}
+
+export async function get(db: Executor, userId: string | null, id: string): Promise<BulkOperationRow | null> {
+  const rows = await db.query<BulkOperationRow>(sql`
+    SELECT ${BULK_COLUMNS} FROM bulk_operations b
+    WHERE b.id = ${id}::uuid AND (${userId}::text IS NULL OR b.user_id = ${userId}::text)`);
+  return rows[0] ?? null;
+}
+
+/** The oldest unfinished operation, locked; one that another coordinator works on is passed over. */
+export async function lockNext(transaction: Executor): Promise<BulkOperationRow | null> {
+  const rows = await transaction.query<BulkOperationRow>(sql`
+    SELECT ${BULK_COLUMNS} FROM bulk_operations b WHERE b.finished_at IS NULL ORDER BY b.created_at LIMIT 1 FOR UPDATE SKIP LOCKED`);
+  return rows[0] ?? null;
+}
+
+/** A batch was done; without a cursor it was the last. */
+export async function advance(transaction: Executor, id: string, changed: number, cursor: string | null): Promise<void> {
+  await transaction.query(sql`
+    UPDATE bulk_operations SET changed = changed + ${changed}, cursor = COALESCE(${cursor}::uuid, cursor),
+      finished_at = CASE WHEN ${cursor}::uuid IS NULL THEN now() END
+    WHERE id = ${id}::uuid`);
+}

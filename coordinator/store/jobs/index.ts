@@ -1,0 +1,10 @@
+// The only statements that write jobs.status. Each is one guarded UPDATE (or INSERT): what it expects stands in its
+// WHERE, what it moved comes back, and what did not come back was not as expected. Rows are locked in the order of
+// their ids, so that two batches over the same jobs wait for each other instead of deadlocking.
+
+export * from './claim';
+export * from './insert';
+export * from './place';
+export * from './report';
+export * from './row';
+export * from './steer';

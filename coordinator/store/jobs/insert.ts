@@ -1,0 +1,103 @@
+import type { Json } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from '../db';
+import { type LaneFrom, openOfKey, placed } from './place';
+import type { JobRow } from './row';
+
+export interface InsertJob {
+  id: string;
+  type: string;
+  queue: string;
+  priority: number;
+  laneId: number;
+  arguments: Json;
+  runAt?: string | undefined;
+  delayMs?: number | undefined;
+  timeoutMs: number;
+  maxAttempts: number;
+  retry?: Json | undefined;
+  uniqueKey?: string | undefined;
+  uniqueForMs?: number | undefined;
+  expiresAt?: string | undefined;
+  requires?: Json | undefined;
+  prefers?: Json | undefined;
+  tags: string[];
+  metadata?: Json | undefined;
+  userId?: string | undefined;
+  concurrencyKey?: string | undefined;
+  orderKey?: string | undefined;
+  orderBlocks?: boolean | undefined;
+  /** The user an idempotency key belongs to; empty for callers bound to none. */
+  idempotencyScope?: string | undefined;
+  idempotencyKey?: string | undefined;
+  requestHash?: string | undefined;
+}
+
+export interface InsertedJob {
+  id: string;
+  runAt: Date;
+  createdAt: Date;
+  uniqueUntil: Date | null;
+  position: Date | null;
+  hold: JobRow['hold'];
+  orderSeq: bigint | null;
+  /** How long until it is due, by the database's clock. */
+  dueInMs: number;
+}
+
+/**
+ * (none) -> pending. A job whose idempotency key is taken is left out, and so does not come back.
+ * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
+ * its place in the order at once; one whose key is busy is held.
+ */
+export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Promise<InsertedJob[]> {
+  return db.query(sql`
+    WITH input AS MATERIALIZED (
+      SELECT i.*, row_number() OVER () AS ord FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (
+        "id" uuid, "type" text, "queue" text, "priority" int, "laneId" int, "arguments" json, "runAt" timestamptz,
+        "delayMs" float8, "timeoutMs" int, "maxAttempts" int, "retry" json, "uniqueKey" text, "uniqueForMs" float8,
+        "expiresAt" timestamptz, "requires" json, "prefers" json, "tags" json, "metadata" json, "userId" text,
+        "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean,
+        "idempotencyScope" text, "idempotencyKey" text, "requestHash" text)
+    ), keyed AS (
+      -- In the order of the keys: two batches with the same keys wait for each other instead of deadlocking.
+      INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
+      SELECT i."idempotencyScope", i."idempotencyKey", i."requestHash", i.id
+      FROM input i WHERE i."idempotencyKey" IS NOT NULL ORDER BY 1, 2
+      ON CONFLICT DO NOTHING
+      RETURNING job_id
+    ), fresh AS MATERIALIZED (
+      SELECT i.*, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at,
+        COALESCE(i."concurrencyKey", i."userId") AS turn_of, COALESCE(q.is_fair, true) AS is_fair, q.concurrency_per_key
+      FROM input i LEFT JOIN queues q ON q.name = i.queue
+      WHERE i."idempotencyKey" IS NULL OR i.id IN (SELECT job_id FROM keyed)
+    ), judged AS MATERIALIZED (
+      SELECT f.*, CASE
+        WHEN f."orderKey" IS NOT NULL AND (
+          row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
+          -- Not EXISTS, which a planner that knows of a small table answers by reading it whole.
+          OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey"
+              AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks)) LIMIT 1) IS NOT NULL
+        ) THEN 'order'::job_hold
+        -- Only one that is due: a held one must have nothing left to wait for but its key.
+        WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND f.run_at <= now()
+          AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY f.run_at > now(), f.ord)
+            + ${openOfKey({ queue: sql`f.queue`, key: sql`f."concurrencyKey"`, laneId: sql`f."laneId"`, priority: sql`f.priority`, limit: sql`f.concurrency_per_key` })}
+            > f.concurrency_per_key
+        THEN 'key'::job_hold END AS hold
+      FROM fresh f
+    ), due AS MATERIALIZED (
+      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, u.turn_of, u.run_at, u.ord, u.is_fair FROM judged u WHERE u.hold IS NULL AND u.run_at <= now()
+    ), ${placed(known)}
+    INSERT INTO jobs (
+      id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
+      concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
+      timeout_ms, created_at, updated_at)
+    SELECT
+      u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, p.position, u.hold, u.arguments, u.metadata,
+      u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
+      CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
+      now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", now(), now()
+    FROM (SELECT * FROM judged ORDER BY ord) u LEFT JOIN placed p ON p.id = u.id
+    RETURNING id, run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
+      order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"`);
+}

@@ -1,0 +1,136 @@
+import type { Json } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from '../db';
+import { type Moved, MOVED_COLUMNS } from './row';
+
+export interface Extend {
+  jobId: string;
+  leaseToken: string;
+  progress?: { percent: number; message: string | null } | undefined;
+  checkpoint?: Json | undefined;
+}
+
+/** running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update). */
+export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number; runnerId: string }[]> {
+  return db.query(sql`
+    WITH beat AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
+        "jobId" uuid, "leaseToken" uuid, "progress" json, "checkpoint" json)
+    ), held AS MATERIALIZED (
+      SELECT j.id FROM jobs j WHERE j.id = ANY (${beats.map((beat) => beat.jobId)}::uuid[]) AND j.status = 'running'
+      ORDER BY j.id FOR UPDATE
+    )
+    UPDATE jobs j SET
+      lease_expires_at = LEAST(now() + j.lease_ms * interval '1 ms', j.deadline_at),
+      progress = CASE WHEN b.progress IS NULL THEN j.progress
+        ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at', now()) END,
+      checkpoint = COALESCE(b.checkpoint, j.checkpoint),
+      updated_at = now()
+    FROM beat b JOIN held ON held.id = b."jobId"
+    WHERE j.id = b."jobId" AND j.status = 'running' AND j.lease_token = b."leaseToken"
+    RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.runner_id AS "runnerId"`);
+}
+
+export interface Complete {
+  jobId: string;
+  leaseToken: string;
+  /** JSON text. */
+  result: string | null;
+  metrics: string | null;
+}
+
+/** running -> completed. The token stays on the row, so that the same report again is recognised. */
+export function complete(db: Executor, reports: Complete[]): Promise<Moved[]> {
+  return db.query(sql`
+    WITH report AS MATERIALIZED (
+      SELECT * FROM unnest(
+        ${reports.map((report) => report.jobId)}::uuid[], ${reports.map((report) => report.leaseToken)}::uuid[],
+        ${reports.map((report) => report.result)}::text[], ${reports.map((report) => report.metrics)}::text[]
+      ) AS r (id, "leaseToken", result, metrics)
+    ), held AS MATERIALIZED (
+      SELECT j.id FROM jobs j WHERE j.id = ANY (${reports.map((report) => report.jobId)}::uuid[]) AND j.status = 'running'
+      ORDER BY j.id FOR UPDATE
+    )
+    UPDATE jobs j SET
+      status = 'completed', result = r.result::json, metrics = r.metrics::json, error = NULL,
+      lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
+    FROM report r JOIN held ON held.id = r.id
+    WHERE j.id = r.id AND j.status = 'running' AND j.lease_token = r."leaseToken"
+    RETURNING ${MOVED_COLUMNS}, r."leaseToken"`);
+}
+
+export interface Fail {
+  jobId: string;
+  leaseToken: string;
+  outcome: 'failed' | 'timed_out';
+  to: 'pending' | 'failed';
+  delayMs: number;
+  error: Json;
+  metrics: Json | null;
+}
+
+/**
+ * running -> pending (tried again after `delayMs`) or failed. The attempt's row keeps what happened and what its
+ * report was answered with; after a timeout the token is taken off the job, because its runner no longer speaks for it.
+ */
+export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
+  return db.query(sql`
+    WITH failure AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(failures)}::json) AS f (
+        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "metrics" json)
+    ), held AS MATERIALIZED (
+      SELECT j.id, j.started_at FROM jobs j
+      WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND j.status = 'running'
+      ORDER BY j.id FOR UPDATE
+    ), moved AS (
+      UPDATE jobs j SET
+        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, metrics = f.metrics,
+        run_at = CASE f."to" WHEN 'pending' THEN now() + f."delayMs" * interval '1 ms' ELSE j.run_at END,
+        lease_token = CASE f.outcome WHEN 'failed' THEN j.lease_token END,
+        lease_expires_at = NULL, deadline_at = NULL,
+        finished_at = CASE f."to" WHEN 'failed' THEN now() END, updated_at = now()
+      FROM failure f JOIN held ON held.id = f."jobId"
+      WHERE j.id = f."jobId" AND j.status = 'running' AND j.lease_token = f."leaseToken"
+      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, f.metrics, held.started_at
+    ), kept AS (
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics, reply)
+      SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), m.outcome, m.error, m.metrics,
+        json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END)
+      FROM moved m
+    )
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs"
+    FROM moved`);
+}
+
+export interface Release {
+  jobId: string;
+  leaseToken: string;
+  delayMs: number;
+  checkpoint?: Json | undefined;
+}
+
+/** running -> pending, given back by its runner: no failure is counted. */
+export function release(db: Executor, releases: Release[]): Promise<Moved[]> {
+  return db.query(sql`
+    WITH given AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(releases)}::json) AS g (
+        "jobId" uuid, "leaseToken" uuid, "delayMs" float8, "checkpoint" json)
+    ), held AS MATERIALIZED (
+      SELECT j.id, j.started_at FROM jobs j
+      WHERE j.id = ANY (${releases.map((one) => one.jobId)}::uuid[]) AND j.status = 'running'
+      ORDER BY j.id FOR UPDATE
+    ), moved AS (
+      UPDATE jobs j SET
+        status = 'pending', position = NULL, run_at = now() + g."delayMs" * interval '1 ms', checkpoint = COALESCE(g.checkpoint, j.checkpoint),
+        lease_expires_at = NULL, deadline_at = NULL, updated_at = now()
+      FROM given g JOIN held ON held.id = g."jobId"
+      WHERE j.id = g."jobId" AND j.status = 'running' AND j.lease_token = g."leaseToken"
+      RETURNING ${MOVED_COLUMNS}, g."leaseToken", held.started_at
+    ), kept AS (
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, reply)
+      SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released',
+        json_build_object('status', m.status, 'runAt', m."runAt")
+      FROM moved m
+    )
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs"
+    FROM moved`);
+}

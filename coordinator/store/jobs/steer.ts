@@ -1,0 +1,123 @@
+import type { JobStatus } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from '../db';
+import type { InsertJob } from './insert';
+import { JOB_COLUMNS, type JobRow } from './row';
+
+export interface Cancel {
+  jobId: string;
+  /** Only this user's job; null: anybody's. */
+  userId: string | null;
+  reason: string | null;
+  /** Only while it has one of these statuses; undefined: any that can be cancelled. */
+  from?: JobStatus[] | undefined;
+}
+
+/** blocked, pending, running -> cancelled. A running job's lease ends with it; its attempt's row keeps the token. */
+export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
+  return db.query(sql`
+    WITH wanted AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(cancels)}::json) AS c ("jobId" uuid, "userId" text, "reason" text, "from" json)
+    ), held AS MATERIALIZED (
+      SELECT j.id, j.status, j.lease_token, j.attempt, j.runner_id, j.started_at
+      FROM jobs j
+      WHERE j.id = ANY (${cancels.map((cancel) => cancel.jobId)}::uuid[]) AND j.status IN ('blocked', 'pending', 'running')
+      ORDER BY j.id FOR UPDATE
+    ), moved AS (
+      UPDATE jobs j SET
+        status = 'cancelled', reason = c.reason, position = NULL, hold = NULL, lease_token = NULL, lease_expires_at = NULL, deadline_at = NULL,
+        finished_at = now(), updated_at = now()
+      FROM wanted c JOIN held ON held.id = c."jobId"
+      WHERE j.id = c."jobId" AND j.status IN ('blocked', 'pending', 'running')
+        AND (c."userId" IS NULL OR j.user_id = c."userId")
+        AND (c."from" IS NULL OR j.status::text IN (SELECT json_array_elements_text(c."from")))
+      RETURNING ${JOB_COLUMNS}, held.status AS was, held.lease_token AS token
+    ), kept AS (
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome)
+      SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled' FROM moved m WHERE m.was = 'running'
+    )
+    SELECT * FROM moved`);
+}
+
+/** failed, cancelled -> pending, from the first try again; history is kept. */
+export function retryByHand(db: Executor, wanted: { jobId: string; userId: string | null }[]): Promise<JobRow[]> {
+  return db.query(sql`
+    WITH wanted AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text)
+    ), held AS MATERIALIZED (
+      SELECT j.id FROM jobs j
+      WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.status IN ('failed', 'cancelled')
+      ORDER BY j.id FOR UPDATE
+    )
+    UPDATE jobs j SET
+      status = 'pending', position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
+      failures = 0, run_at = now(), reason = NULL, error = NULL, expires_at = NULL, finished_at = NULL,
+      updated_at = now()
+    FROM wanted w JOIN held ON held.id = w."jobId"
+    WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+    RETURNING ${JOB_COLUMNS}`);
+}
+
+export interface Edit {
+  jobId: string;
+  userId: string | null;
+  priority?: number | undefined;
+  laneId?: number | undefined;
+  /** ISO-8601; in the past means now. */
+  runAt?: string | undefined;
+  runNow?: boolean | undefined;
+  tags?: string[] | undefined;
+}
+
+/** blocked, pending -> the same, with another priority, runAt or tags. */
+export function edit(db: Executor, wanted: Edit): Promise<JobRow[]> {
+  return db.query(sql`
+    UPDATE jobs j SET
+      priority = COALESCE(${wanted.priority ?? null}::smallint, j.priority),
+      lane_id = COALESCE(${wanted.laneId ?? null}::int, j.lane_id),
+      -- It is placed anew: with another priority or runAt its old turn means nothing.
+      -- One that is due already keeps its turn when it is to run now.
+      position = CASE WHEN ${wanted.laneId === undefined && wanted.runAt === undefined}::boolean THEN j.position END,
+      -- Whether its key still holds it is judged when it is due.
+      hold = CASE WHEN ${wanted.runAt !== undefined}::boolean THEN NULLIF(j.hold, 'key') ELSE j.hold END,
+      run_at = CASE WHEN ${wanted.runNow === true}::boolean THEN now()
+        ELSE COALESCE(GREATEST(${wanted.runAt ?? null}::timestamptz, CASE WHEN ${wanted.runAt ?? null}::timestamptz IS NOT NULL THEN now() END), j.run_at) END,
+      tags = COALESCE(${wanted.tags ?? null}::text[], j.tags),
+      updated_at = now()
+    WHERE j.id = ${wanted.jobId}::uuid AND j.status IN ('blocked', 'pending')
+      AND (${wanted.userId}::text IS NULL OR j.user_id = ${wanted.userId}::text)
+    RETURNING ${JOB_COLUMNS}`);
+}
+
+/** blocked, pending -> the same, with what a newer create under its unique key brought: arguments, runAt and metadata. */
+export function replaceWaiting(db: Executor, jobId: string, brought: InsertJob): Promise<JobRow[]> {
+  return db.query(sql`
+    UPDATE jobs j SET
+      arguments = ${JSON.stringify(brought.arguments)}::json,
+      metadata = COALESCE(${brought.metadata === undefined ? null : JSON.stringify(brought.metadata)}::json, j.metadata),
+      run_at = GREATEST(now(), ${brought.runAt ?? null}::timestamptz, now() + ${brought.delayMs ?? null}::float8 * interval '1 ms'),
+      position = NULL, hold = NULLIF(j.hold, 'key'), updated_at = now()
+    WHERE j.id = ${jobId}::uuid AND j.status IN ('blocked', 'pending')
+    RETURNING ${JOB_COLUMNS}`);
+}
+
+/** Finished -> gone, with attempts, logs and keys. */
+export function remove(db: Executor, jobIds: string[]): Promise<Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>[]> {
+  return db.query(sql`
+    DELETE FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
+    RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
+}
+
+/** blocked, pending -> the same, with another priority and so in another lane. */
+export function prioritise(db: Executor, moves: { jobId: string; laneId: number }[], priority: number): Promise<{ id: string }[]> {
+  return db.query(sql`
+    WITH held AS MATERIALIZED (
+      SELECT j.id FROM jobs j
+      WHERE j.id = ANY (${moves.map((move) => move.jobId)}::uuid[]) AND j.status IN ('blocked', 'pending') AND j.priority <> ${priority}
+      ORDER BY j.id FOR UPDATE
+    )
+    UPDATE jobs j SET priority = ${priority}, lane_id = m.lane_id, position = NULL, updated_at = now()
+    FROM unnest(${moves.map((move) => move.jobId)}::uuid[], ${moves.map((move) => move.laneId)}::int[]) AS m (id, lane_id)
+    JOIN held ON held.id = m.id
+    WHERE j.id = m.id AND j.status IN ('blocked', 'pending')
+    RETURNING j.id`);
+}

@@ -1,0 +1,74 @@
+import { type Executor, sql } from './db';
+
+export interface QueueRow {
+  name: string;
+  pausedBy: string | null;
+  pausedReason: string | null;
+  pausedAt: Date | null;
+  pausedUntil: Date | null;
+  concurrency: number | null;
+  concurrencyPerKey: number | null;
+  rateMax: number | null;
+  ratePerMs: number | null;
+  isFair: boolean;
+}
+
+const PAUSE_COLUMNS = sql`
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_by END AS "pausedBy",
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_reason END AS "pausedReason",
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_at END AS "pausedAt",
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_until END AS "pausedUntil"`;
+const QUEUE_COLUMNS = sql`
+  q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
+  q.is_fair AS "isFair"`;
+
+/** Queues that operators have set something for. A pause whose time is over is no pause. */
+export function list(db: Executor): Promise<QueueRow[]> {
+  return db.query(sql`SELECT ${QUEUE_COLUMNS}, ${PAUSE_COLUMNS} FROM queues q ORDER BY q.name`);
+}
+
+export interface QueueSettings {
+  concurrency?: number | null | undefined;
+  concurrencyPerKey?: number | null | undefined;
+  rateLimit?: { max: number; perMs: number } | null | undefined;
+  fair?: boolean | undefined;
+}
+
+/** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
+export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
+  const { concurrency, concurrencyPerKey, rateLimit, fair } = settings;
+  const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
+  await db.query(sql`
+    INSERT INTO queues AS q (name, concurrency, concurrency_per_key, rate_max, rate_per_ms, is_fair)
+    VALUES (${name}, ${concurrency ?? null}::int, ${concurrencyPerKey ?? null}::int, ${rateLimit?.max ?? null}::int,
+      ${rateLimit?.perMs ?? null}::bigint, ${fair ?? true}::boolean)
+    ON CONFLICT (name) DO UPDATE SET
+      concurrency = CASE WHEN ${concurrency === undefined}::boolean THEN q.concurrency ELSE EXCLUDED.concurrency END,
+      concurrency_per_key = CASE WHEN ${concurrencyPerKey === undefined}::boolean THEN q.concurrency_per_key ELSE EXCLUDED.concurrency_per_key END,
+      rate_max = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_max ELSE EXCLUDED.rate_max END,
+      rate_per_ms = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_per_ms ELSE EXCLUDED.rate_per_ms END,
+      tokens = CASE WHEN ${sameRate} THEN q.tokens END,
+      tokens_at = CASE WHEN ${sameRate} THEN q.tokens_at END,
+      is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END`);
+}
+
+export async function pause(db: Executor, name: string, by: string, reason: string | null, untilAt: string | null): Promise<void> {
+  await db.query(sql`
+    INSERT INTO queues AS q (name, paused_by, paused_reason, paused_at, paused_until)
+    VALUES (${name}, ${by}, ${reason}, now(), ${untilAt}::timestamptz)
+    ON CONFLICT (name) DO UPDATE SET paused_by = EXCLUDED.paused_by, paused_reason = EXCLUDED.paused_reason,
+      paused_at = now(), paused_until = EXCLUDED.paused_until`);
+}
+
+export async function resume(db: Executor, name: string): Promise<void> {
+  await db.query(sql`
+    UPDATE queues SET paused_by = NULL, paused_reason = NULL, paused_at = NULL, paused_until = NULL WHERE name = ${name}`);
+}
+
+/**
+ * Locks the rows of these queues until the transaction ends, so that one claim at a time counts what their limits leave.
+ * A statement of its own: what is counted afterwards must be seen after the lock was had.
+ */
+export async function lockLimits(transaction: Executor, names: string[]): Promise<void> {
+  await transaction.query(sql`SELECT q.name FROM queues q WHERE q.name = ANY (${names}::text[]) ORDER BY q.name FOR UPDATE`);
+}

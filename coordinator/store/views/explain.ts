@@ -1,0 +1,63 @@
+import { type Executor, sql } from '../db';
+
+const MOST_NAMED = 10;
+const MOST_COUNTED = 10_000;
+
+/** Jobs that run in a queue, or with a concurrency key of it: at most ten are named. */
+export async function runningIn(db: Executor, queue: string, key: string | null): Promise<{ count: number; ids: string[] }> {
+  const [row] = await db.query<{ count: number; ids: string[] }>(sql`
+    SELECT count(*)::int AS count, COALESCE((array_agg(j.id::text ORDER BY j.id))[1:${MOST_NAMED}], '{}') AS ids FROM jobs j
+    WHERE j.status = 'running' AND j.queue = ${queue} AND (${key}::text IS NULL OR j.concurrency_key = ${key}::text)`);
+  return row ?? { count: 0, ids: [] };
+}
+
+/** The first unfinished, or blocking failed, job of an order. */
+export async function firstInOrder(db: Executor, queue: string, orderKey: string): Promise<{ id: string; status: string } | null> {
+  const [row] = await db.query<{ id: string; status: string }>(sql`
+    SELECT j.id, j.status::text AS status FROM jobs j
+    WHERE j.queue = ${queue} AND j.order_key = ${orderKey} AND j.order_key IS NOT NULL
+      AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks))
+    ORDER BY j.order_seq LIMIT 1`);
+  return row ?? null;
+}
+
+/** In how many milliseconds the queue's rate limit lets the next job start; 0: now, or there is none. */
+export async function nextStartInMs(db: Executor, queue: string): Promise<number> {
+  const [row] = await db.query<{ inMs: number | null }>(sql`
+    SELECT GREATEST(0, (1 - LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
+      + extract(epoch FROM clock_timestamp() - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms)) * q.rate_per_ms / q.rate_max)::float8 AS "inMs"
+    FROM queues q WHERE q.name = ${queue} AND q.rate_max IS NOT NULL`);
+  return row?.inMs ?? 0;
+}
+
+/** How many jobs that a runner of this type would take are before it in its queue; counted up to ten thousand. */
+export async function countAhead(db: Executor, job: { id: string; queue: string; type: string; priority: number; position: Date | null }): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`
+    SELECT count(*)::int AS count FROM (
+      SELECT FROM lanes l CROSS JOIN LATERAL (
+        SELECT j.id FROM jobs j, jobs me
+        WHERE me.id = ${job.id}::uuid AND j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
+          AND (j.position, j.id) < (
+            CASE WHEN l.priority > me.priority THEN 'infinity' ELSE me.position END,
+            CASE WHEN l.priority > me.priority THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE me.id END)
+        LIMIT ${MOST_COUNTED}
+      ) ahead
+      WHERE l.queue = ${job.queue} AND l.type = ${job.type} AND l.priority >= ${job.priority} LIMIT ${MOST_COUNTED}
+    ) counted`);
+  return row?.count ?? 0;
+}
+
+export interface LiveRunner {
+  id: string;
+  types: string[];
+  queues: string[];
+  labels: Record<string, string | number | boolean>;
+  isDraining: boolean;
+}
+
+/** Runners heard within a minute. */
+export function liveRunners(db: Executor): Promise<LiveRunner[]> {
+  return db.query(sql`
+    SELECT r.id, r.types, r.queues, r.labels, r.draining_since IS NOT NULL AS "isDraining" FROM runners r
+    WHERE r.last_seen_at > now() - interval '1 minute' ORDER BY r.id LIMIT 5000`);
+}
