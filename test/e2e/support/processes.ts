@@ -71,10 +71,10 @@ export class Program {
 
   /** The first line it says that has this text, read as JSON. */
   async says(text: string): Promise<Record<string, unknown>> {
-    const line = await until(`${this.name} says "${text}"`, () => {
-      if (this.hasEnded) throw new Error(`${this.name} has ended: ${this.own.slice(-5).join('\n')}`);
-      return this.own.find((one) => one.includes(text));
-    });
+    const find = () => this.own.find((line) => line.includes(text));
+    await until(`${this.name} says "${text}"`, () => this.hasEnded || find() !== undefined);
+    const line = find();
+    if (line === undefined) throw new Error(`${this.name} ended without saying "${text}": ${this.own.slice(0, 20).join('\n')}`);
     return JSON.parse(line) as Record<string, unknown>;
   }
 }
