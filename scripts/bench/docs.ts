@@ -16,7 +16,9 @@ before you decide anything by it.
 ## The run
 - ${at}, a ${scale} run, ${rounds === 1 ? 'one round' : `the median of ${rounds} rounds, Baton and the others in turns`}.
 - ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}. Load, database and coordinator share these cores.
-${settings['load before the run'] === undefined ? '' : `- Average load of the machine before the run: ${settings['load before the run']} (0 is a quiet machine; a busy one makes all figures lower, and less steady).\n`}- ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.
+- Average load of the machine when the run began: ${settings['load at the start'] ?? 'not known'}${settings['load at the end'] === undefined ? '' : `, when it ended: ${settings['load at the end']}`}. Over 0.5 at the start,
+  something else was running, and all figures are lower and less steady than they could be.
+- ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.
 
 | line | figure | Baton | unit | others | ratio | aim | |
 | --- | --- | ---: | --- | --- | ---: | --- | --- |
@@ -27,7 +29,7 @@ row, so where less is better the ratio is turned round. Aims are what the projec
 
 ## What is the same for all
 - One PostgreSQL server, the one that comes with Baton, and a fresh database for every run of every system:
-  ${Object.entries(settings).filter(([name]) => name !== 'load before the run').map(([name, value]) => `\`${name} = ${value}\``).join(', ')}.
+  ${Object.entries(settings).filter(([name]) => !name.startsWith('load ')).map(([name, value]) => `\`${name} = ${value}\``).join(', ')}.
   Every acknowledged write is on disk.
 - Redis, for BullMQ, is made as durable: \`redis-server ${REDIS_SETTINGS.map((part) => (part === '' ? '""' : part)).join(' ')}\`.
 - Handlers do nothing; arguments are \`{"n": <number>}\`. What is measured is the system, not work.

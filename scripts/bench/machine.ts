@@ -22,8 +22,8 @@ export function describeVersions(postgres: string, hasPeers: boolean): Record<st
   return hasPeers ? { ...own, ...peerVersions(), 'node of the peers': words(peerNode(), ['--version']).replace(/^v/, ''), redis: words('redis-server', ['--version']) } : own;
 }
 
-/** What else the machine does, as far as its load tells; a busy machine is said so beside the figures. */
-export function loadBefore(): number {
+/** Average of the last minute: at the start it is what else the machine does. */
+export function loadOfMachine(): number {
   return Math.round((loadavg()[0] ?? 0) * 100) / 100;
 }
 

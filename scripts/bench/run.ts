@@ -4,7 +4,7 @@ import { renderDocs } from './docs';
 import { describeSpent, describeStatements } from './explain';
 import { linesFor } from './lines';
 import type { Line } from './lines/line';
-import { describeMachine, describeVersions, loadBefore } from './machine';
+import { describeMachine, describeVersions, loadOfMachine } from './machine';
 import { type Options, readOptions, USAGE } from './options';
 import { describeProfiles } from './profile';
 import { renderHead, renderTable } from './report';
@@ -21,7 +21,7 @@ async function main(options: Options): Promise<void> {
   if (options.docsFrom !== undefined) return writeDocs(JSON.parse(readFileSync(options.docsFrom, 'utf8')) as Results);
   const sizes: Sizes = { ...SIZES[options.scale], ...(options.rounds !== undefined && { rounds: options.rounds }) };
   const lines = choose(linesFor(sizes), options.only);
-  const load = loadBefore();
+  const load = loadOfMachine();
   if (options.hasPeers) await installPeers();
   const bench = await Bench.open(sizes, options);
   const close = async (): Promise<void> => {
@@ -35,16 +35,20 @@ async function main(options: Options): Promise<void> {
     const results: Results = {
       machine: describeMachine(),
       versions: describeVersions(version, options.hasPeers),
-      settings: { ...settings, 'load before the run': String(load) },
+      settings: { ...settings, 'load at the start': String(load) },
       at: new Date().toISOString(),
       scale: options.scale,
       rounds: sizes.rounds,
       lines: [],
     };
     console.log(`${renderHead(results)}\n`);
-    for (const line of lines) results.lines.push(...(await runLine(bench, line, options)));
+    for (const line of lines) {
+      results.lines.push(...(await runLine(bench, line, options)));
+      results.settings['load at the end'] = String(loadOfMachine());
+      // After each line, so that a run that is broken off leaves what it found.
+      if (options.jsonFile !== undefined) writeFileSync(options.jsonFile, `${JSON.stringify(results, null, 2)}\n`);
+    }
     console.log(`\n${renderTable(results.lines)}`);
-    if (options.jsonFile !== undefined) writeFileSync(options.jsonFile, `${JSON.stringify(results, null, 2)}\n`);
     if (options.writesDocs) writeDocs(results);
   } finally {
     await close();
@@ -78,8 +82,7 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
 
 function tellMore(bench: Bench): void {
   if (bench.profileDir !== undefined) console.log(describeProfiles(bench.profileDir));
-  if (bench.lastSpent !== undefined) console.log(describeSpent(bench.lastSpent));
-  if (bench.lastStatements.length > 0) console.log(describeStatements(bench.lastStatements));
+  for (const { spent, statements } of bench.costs.splice(0)) console.log(`${describeSpent(spent)}\n${describeStatements(statements)}`);
 }
 
 function say(line: string, round: number, who: string, sample: Sample): void {

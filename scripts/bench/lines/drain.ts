@@ -95,7 +95,7 @@ async function drainLimited(bench: Bench): Promise<Sample | string> {
     const reply = await fetch(`${baton.urls[0]}/queues/default`, {
       method: 'PUT',
       headers: { authorization: `Bearer ${baton.key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ concurrency: 1_000_000, rateLimit: { max: 100_000_000, perMs: 60_000 } }),
+      body: JSON.stringify({ concurrency: 100_000, rateLimit: { max: 1_000_000, perMs: 1000 } }),
     });
     if (reply.status === 404 || reply.status === 405) return 'queues cannot be given limits yet';
     if (!reply.ok) throw new Error(`PUT /queues/default was answered with ${reply.status}: ${await reply.text()}`);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sample } from '../result';
 import type { Baton } from '../rig/baton';
 import type { Bench } from '../rig/bench';
-import type { Database } from '../rig/postgres';
+import type { Database, Statement } from '../rig/postgres';
 import { NotOnceError, requireOnce, requireStored, type Sightings } from '../verify';
 import { fill } from './create';
 import type { Line } from './line';
@@ -67,7 +67,8 @@ async function claimFrom(bench: Bench, baton: Baton, type: string, name: string)
   const found = await baton.run('claim', { type, warmUp, claims, total: few + bench.sizes.backlog.many });
   const claimed = (warmUp + claims) * JOBS_PER_CLAIM;
   if (found['claimed'] !== claimed || found['repeated'] !== 0 || found['strays'] !== 0) throw new NotOnceError(`baton: claims gave ${JSON.stringify(found)}`);
-  return { [name]: Number(found['claimMs']), [`${name}, buffers`]: await claimBuffers(baton.database, claimed) };
+  const buffers = readBuffers(await baton.database.statements())[''] ?? NaN;
+  return { [name]: Number(found['claimMs']), [`${name}, buffers`]: buffers };
 }
 
 /** Copies a job of this type and status until there are `total` more; their numbers continue. Made in SQL, which is faster than honest. */
@@ -122,24 +123,24 @@ async function steadyPeer(bench: Bench, script: string): Promise<Sample> {
 
 /** Reads what statements cost in the last part of the time in which jobs flow. */
 async function watch(bench: Bench, database: Database, started: Promise<unknown>, isPinned: boolean): Promise<Sample> {
-  const { perSecond, holdMs, windowMs } = bench.sizes.pinned;
+  const { holdMs, windowMs } = bench.sizes.pinned;
   await started;
   const release = isPinned ? await database.pin() : undefined;
   try {
     await sleep(holdMs - windowMs);
     await database.forgetStatements();
+    // Ends while jobs still come.
     await sleep(windowMs * 0.9);
-    const jobs = (perSecond * windowMs * 0.9) / 1000;
-    const statements = await database.statements();
-    return { '': await claimBuffers(database, jobs), 'all statements': statements.reduce((sum, { buffers }) => sum + buffers, 0) / jobs };
+    return readBuffers(await database.statements());
   } finally {
     await release?.();
   }
 }
 
-/** All three systems claim with SKIP LOCKED, and do little else with it. */
-async function claimBuffers(database: Database, jobs: number): Promise<number> {
-  const statements = await database.statements();
+/** Pages for each job claimed. All three systems claim with SKIP LOCKED, and do little else with it. */
+function readBuffers(statements: Statement[]): Sample {
   const claims = statements.filter(({ query }) => /skip locked/i.test(query));
-  return claims.reduce((sum, { buffers }) => sum + buffers, 0) / jobs;
+  const sum = (some: Statement[], field: 'buffers' | 'rows') => some.reduce((total, statement) => total + statement[field], 0);
+  const jobs = sum(claims, 'rows');
+  return { '': sum(claims, 'buffers') / jobs, 'all statements': sum(statements, 'buffers') / jobs };
 }

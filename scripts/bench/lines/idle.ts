@@ -8,16 +8,17 @@ import type { Line } from './line';
 
 const PARK_MS = 120_000;
 
-/** The aims are for the largest fleet of the full run, so no smaller one can miss them. */
+/** The fleet that the aims speak of; a smaller one says nothing of them. */
+const AIMED_RUNNERS = 5000;
+
 export function idle({ idle: { runners } }: Sizes): Line {
-  const most = Math.max(...runners);
   return {
     name: 'idle',
     what: 'Runners that wait for work on one coordinator: its memory, its share of a core, and the statements it sends to the database.',
     measures: runners.flatMap((count): Measure[] => [
-      { name: `${count} runners, memory`, unit: 'MB', better: 'less', aim: count === most ? { most: 250 } : null },
-      { name: `${count} runners, processor`, unit: '% of a core', better: 'less', aim: count === most ? { most: 5 } : null },
-      { name: `${count} runners, database`, unit: 'statements/s', better: 'less', aim: count === most ? { most: 10 } : null },
+      { name: `${count} runners, memory`, unit: 'MB', better: 'less', aim: count === AIMED_RUNNERS ? { most: 250 } : null },
+      { name: `${count} runners, processor`, unit: '% of a core', better: 'less', aim: count === AIMED_RUNNERS ? { most: 5 } : null },
+      { name: `${count} runners, database`, unit: 'statements/s', better: 'less', aim: count === AIMED_RUNNERS ? { most: 10 } : null },
     ]),
     async ours(bench) {
       const samples: Sample[] = [];

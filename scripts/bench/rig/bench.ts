@@ -18,9 +18,8 @@ interface BenchOptions {
 
 /** What the lines are run with: one PostgreSQL, and on it a fresh database for each run of each system. */
 export class Bench {
-  /** What PostgreSQL says of the last run of Baton; read before its database goes. */
-  lastStatements: Statement[] = [];
-  lastSpent: Spent | undefined;
+  /** What Baton's runs cost, read before their databases go; only when it is to be explained. */
+  readonly costs: { spent: Spent; statements: Statement[] }[] = [];
 
   /** By the number of coordinators; kept only where starting them would take longer than the lines. */
   private readonly kept = new Map<number, Baton>();
@@ -55,7 +54,7 @@ export class Bench {
     if (this.sizes.keepsCoordinators) this.kept.set(coordinators, baton);
     try {
       const result = await use(baton);
-      if (this.options.explains) [this.lastSpent, this.lastStatements] = [baton.spent(), await baton.database.statements()];
+      if (this.options.explains) this.costs.push({ spent: baton.spent(), statements: await baton.database.statements() });
       return result;
     } finally {
       if (!this.sizes.keepsCoordinators) await baton.stop();
