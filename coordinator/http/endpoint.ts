@@ -51,7 +51,7 @@ export function endpoint<
   Body extends z.ZodType | undefined = undefined,
 >(declared: Endpoint<Params, Query, Body>): AnyEndpoint {
   // The handler is only ever called with what its own schemas made.
-  return declared as unknown as AnyEndpoint;
+  return declared;
 }
 
 export function reply(status: number, body: unknown, headers: Record<string, string> = {}): Reply {

@@ -92,7 +92,7 @@ export class ParkedClaims {
         isTaken: false,
         isGone: false,
         answer: (jobs) => (leave(), resolve(jobs)),
-        fail: (error) => (leave(), reject(error as Error)),
+        fail: (error) => (leave(), reject(error)),
       };
       if (claim.waitMs > 0) {
         over = setTimeout(() => {

@@ -118,9 +118,14 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
         : { by: row.pausedBy ?? '', reason: row.pausedReason, at: row.pausedAt.toISOString(), untilAt: time(row.pausedUntil) },
     concurrency: row?.concurrency ?? null,
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
-    rateLimit: row?.rateMax == null || row.ratePerMs === null ? null : { max: row.rateMax, perMs: row.ratePerMs },
+    rateLimit: renderRate(row),
     fair: row?.isFair ?? true,
   };
+}
+
+function renderRate(row: QueueRow | undefined): Queue['rateLimit'] {
+  if (row === undefined || row.rateMax === null || row.ratePerMs === null) return null;
+  return { max: row.rateMax, perMs: row.ratePerMs };
 }
 
 export function renderBulkOperation(row: BulkOperationRow): BulkOperationView {

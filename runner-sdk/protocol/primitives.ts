@@ -41,9 +41,10 @@ export function cleanText(value: unknown, max: number): string {
 const CUT_MARK = '… (cut)';
 
 function describe(value: unknown): string {
-  if (value === undefined || value === null) return '';
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'object' || value === null) return '';
   try {
-    return typeof value === 'object' ? JSON.stringify(value) : String(value);
+    return JSON.stringify(value);
   } catch {
     return '(unreadable)';
   }

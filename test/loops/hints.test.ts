@@ -83,7 +83,7 @@ describe('on the channel', () => {
     const made = await there?.api.create({ type, delayMs: 3_600_000 });
     // The look that comes with the first claim is over.
     expect(await there?.api.claim({ runnerId: 'r', types: [type] })).toEqual([]);
-    const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
+    const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 50_000 });
     await eventually(() => there?.app.desk.claims.size === 1);
     await cluster.sql.makeDue(made?.id ?? '');
     expect((await parked)?.map((job) => job.id)).toEqual([made?.id]);

@@ -1,5 +1,5 @@
 import type { Context } from '../../context';
-import { BatonError } from '../../errors';
+import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
@@ -10,7 +10,7 @@ export async function cancel(context: Context, items: store.Cancel[]): Promise<(
   const moved = await store.cancel(context.db, items);
   await announceCancelled(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));
-  return Promise.all(items.map((item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)));
+  return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)));
 }
 
 export async function announceCancelled(context: Context, moved: store.JobRow[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Json, NewJob } from '@baton/runner-sdk/protocol';
+import type { NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
@@ -77,9 +77,9 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
       laneId: 0,
       arguments: job.arguments ?? {},
       userId: own ?? job.userId,
-      requires: requires as Json | undefined,
-      prefers: prefers as Json | undefined,
-      retry: retry as Json | undefined,
+      requires,
+      prefers,
+      retry,
       orderBlocks: job.orderKey !== undefined && orderOnFailure === 'block',
       ...(idempotencyKey === undefined ? {} : { idempotencyScope: own ?? '', idempotencyKey, requestHash: hashOf(job) }),
     },

@@ -1,6 +1,6 @@
 import type { Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
-import { BatonError } from '../../errors';
+import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
 import type { Routing } from './lanes';

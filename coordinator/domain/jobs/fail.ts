@@ -1,4 +1,4 @@
-import type { Json, JobError, JobMetrics, ReportedError } from '@baton/runner-sdk/protocol';
+import type { JobError, JobMetrics, ReportedError } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
@@ -55,7 +55,7 @@ function decide(item: FailItem, job: HeldJob): store.Fail {
     outcome: item.outcome,
     to: verdict.to,
     delayMs: verdict.to === 'pending' ? verdict.delayMs : 0,
-    error: publicError(item.error) as Json,
-    metrics: item.metrics as Json,
+    error: publicError(item.error),
+    metrics: item.metrics,
   };
 }

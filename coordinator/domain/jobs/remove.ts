@@ -1,5 +1,5 @@
 import type { Context } from '../../context';
-import { BatonError } from '../../errors';
+import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { refusal } from './refusal';
 import { freed } from './waiting';

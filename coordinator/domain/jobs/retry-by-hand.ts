@@ -26,5 +26,5 @@ export async function retryByHand(context: Context, items: RetryItem[]): Promise
   await freed(context, moved);
   await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
   const byId = new Map(moved.map((job) => [job.id, job]));
-  return Promise.all(items.map((item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)));
+  return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)));
 }
