@@ -78,6 +78,8 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
     loops,
     server,
     async start() {
+      // Limits hold from the first request on.
+      await context.queues.read().catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
       const port = await listenOn(server, config);
       listener = hearHints(context, url);
       for (const loop of Object.values(loops)) loop.start();

@@ -119,6 +119,7 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     concurrency: row?.concurrency ?? null,
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
     rateLimit: row?.rateMax == null || row.ratePerMs === null ? null : { max: row.rateMax, perMs: row.ratePerMs },
+    userRateLimit: row === undefined || row.userRateMax === null || row.userRatePerMs === null ? null : { max: row.userRateMax, perMs: row.userRatePerMs },
     fair: row?.isFair ?? true,
   };
 }

@@ -13,6 +13,7 @@ import { jobEndpoints } from './jobs';
 import { openapiEndpoint } from './openapi';
 import { invalid, sendProblem } from './problem';
 import { queueEndpoints } from './queues';
+import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
@@ -22,6 +23,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...jobEndpoints,
   ...runnerEndpoints,
   ...queueEndpoints,
+  ...rateLimitEndpoints,
   ...apiKeyEndpoints,
   ...healthEndpoints,
 ];
