@@ -224,7 +224,7 @@ function readIdempotencyKey(sent: string | undefined): string | undefined {
 /** For an atomic call: the faults of all jobs at once. */
 function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   const errors = items.flatMap((item, index) =>
-    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: `jobs.${index}.${path}`, message })) : [],
+    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: ['jobs', index, path].filter((part) => part !== '').join('.'), message })) : [],
   );
   if (errors.length > 0) {
     const [first] = errors;
@@ -243,6 +243,6 @@ export function orThrow<T>(outcome: T | BatonError | undefined): T {
   return outcome;
 }
 
-function missing(): BatonError {
+export function missing(): BatonError {
   return new BatonError('internal', 'The call was not answered.');
 }

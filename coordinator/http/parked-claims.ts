@@ -59,6 +59,11 @@ export class ParkedClaims {
     context.hints.on('lost', () => void this.look());
   }
 
+  /** How many claims wait. */
+  get size(): number {
+    return [...this.classes.values()].reduce((sum, group) => sum + group.waiting.length, 0);
+  }
+
   /**
    * Resolves with jobs as soon as there are some, and with none when the wait is over. After `signal` was aborted
    * nothing is claimed for it any more, and what a statement under way still brings is given back.
@@ -140,6 +145,7 @@ export class ParkedClaims {
   async close(): Promise<void> {
     this.isClosed = true;
     clearInterval(this.lookTimer);
+    this.lookTimer = undefined;
     clearTimeout(this.paceTimer);
     this.answerEmpty(() => true);
     for (const done of [...this.held]) done();

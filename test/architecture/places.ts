@@ -14,7 +14,7 @@ const PACKAGES: Record<string, RegExp> = {
 };
 
 export function packagesStayInPlace(sources: Source[]): Breach[] {
-  return sources.filter(({ path }) => !path.startsWith('test/')).flatMap((source) =>
+  return sources.filter(({ path }) => path.startsWith('coordinator/')).flatMap((source) =>
     source.imports.flatMap(({ specifier, target, line }) => {
       const place = PACKAGES[packageName(specifier)];
       const isGenerated = target?.startsWith('coordinator/generated/') === true && !source.path.startsWith('coordinator/store/');

@@ -8,7 +8,7 @@ import * as store from '../../store/logs';
 export async function keepLines(context: Context, lines: store.InsertLogLine[]): Promise<void> {
   if (lines.length === 0) return;
   try {
-    await store.append(context.db, lines);
+    await store.append(context.db.vital, lines);
   } catch (error) {
     context.log.warn('log lines of jobs were lost', { lines: lines.length, ...describeError(error) });
   }

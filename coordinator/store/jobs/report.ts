@@ -10,7 +10,7 @@ export interface Extend {
 }
 
 /** running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update). */
-export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number }[]> {
+export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number; runnerId: string }[]> {
   return db.query(sql`
     WITH beat AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
@@ -27,7 +27,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; lea
       updated_at = now()
     FROM beat b JOIN held ON held.id = b."jobId"
     WHERE j.id = b."jobId" AND j.status = 'running' AND j.lease_token = b."leaseToken"
-    RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt`);
+    RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.runner_id AS "runnerId"`);
 }
 
 export interface Complete {
