@@ -1,5 +1,6 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { type AccessSettings, accessSettings, readAccess } from './config-access';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 
@@ -45,6 +46,7 @@ const settings = {
     .max(60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+  ...accessSettings,
 };
 
 const schema = z.object(settings);
@@ -61,6 +63,7 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
+  access: AccessSettings;
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -77,9 +80,10 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const parsed = schema.safeParse(present);
   if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
   const read = parsed.data;
+  const host = read.HOST ?? (read.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   return {
     port: read.PORT,
-    host: read.HOST ?? (read.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0'),
+    host,
     databaseUrl: read.DATABASE_URL,
     dataDir: read.BATON_DATA_DIR,
     adminKey: read.BATON_ADMIN_KEY,
@@ -87,7 +91,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+    access: accessOf(read, host),
   };
+}
+
+function accessOf(read: Settings, host: string): AccessSettings {
+  try {
+    return readAccess(read, host);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Name, default, allowed values and description of every setting, in the order of the table; empty where there is none to tell. */
@@ -123,7 +136,7 @@ function refuseUnknown(env: Record<string, string | undefined>): void {
 function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);
-  const isSecret = /KEY|URL/.test(name);
+  const isSecret = /KEY|URL|SECRET/.test(name);
   const shown = isSecret ? '' : ` is ${JSON.stringify(env[name])}, but`;
   return `${name}${shown} ${fault(issue?.message)}`;
 }

@@ -36,7 +36,7 @@ export async function replace(db: Executor, key: InsertApiKey): Promise<void> {
 export async function findUsable(db: Executor, secretHash: string): Promise<ApiKeyRow | null> {
   const [key] = await db.query<ApiKeyRow & { isStale: boolean }>(sql`
     SELECT id, name, role, user_id AS "userId", queues, types, secret_hash AS "secretHash", created_at AS "createdAt",
-      expires_at AS "expiresAt", last_used_at AS "lastUsedAt", revoked_at AS "revokedAt",
+      expires_at AS "expiresAt", last_used_at AS "lastUsedAt", revoked_at AS "revokedAt", rotated_from AS "rotatedFrom",
       COALESCE(last_used_at < now() - interval '1 minute', true) AS "isStale"
     FROM api_keys
     WHERE secret_hash = ${secretHash} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`);
