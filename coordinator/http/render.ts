@@ -148,6 +148,7 @@ export function renderApiKey(row: ApiKeyRow): ApiKey {
     expiresAt: time(row.expiresAt),
     lastUsedAt: time(row.lastUsedAt),
     revokedAt: time(row.revokedAt),
+    rotatedFrom: row.rotatedFrom,
   };
 }
 

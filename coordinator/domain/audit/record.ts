@@ -26,6 +26,13 @@ export function recorded<Done>(context: Context, by: Actor | null, act: (db: Exe
   });
 }
 
+/** What was done to jobs: to one, under its id; to several, in one entry with all their ids. */
+export function jobDeeds([one, several]: [AuditAction, AuditAction], jobs: { id: string }[], details: Record<string, unknown> = {}): Deed[] {
+  const [first] = jobs;
+  if (first === undefined) return [];
+  return jobs.length === 1 ? [{ action: one, target: first.id, details }] : [{ action: several, details: { ...details, jobs: jobs.map(({ id }) => id) } }];
+}
+
 /** Writes down what was done, where it was done: in the transaction that did it. */
 export function record(transaction: Executor, by: Actor, deeds: Deed[]): Promise<void> {
   return store.insert(

@@ -1,8 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { NewApiKey } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
-import type { Context } from '../../context';
 import * as store from '../../store/api-keys';
 import type { Db, Executor } from '../../store/db';
 import { findOpen } from '../../store/sessions';
@@ -21,24 +19,6 @@ export function makeKey(): { id: string; key: string } {
   const id = randomText(ID_LENGTH);
   const body = `baton_${id}_${randomText(SECRET_LENGTH)}`;
   return { id, key: body + checksum(body) };
-}
-
-/** A new key. This is the only time that the key itself can be read. */
-export async function createKey(context: Context, wanted: NewApiKey): Promise<{ row: store.ApiKeyRow; key: string }> {
-  const { id, key } = makeKey();
-  await store.insert(context.db, {
-    id,
-    name: wanted.name,
-    role: wanted.role,
-    userId: wanted.userId ?? null,
-    queues: wanted.queues ?? [],
-    types: wanted.types ?? [],
-    secretHash: hashOf(key),
-    expiresAt: wanted.expiresAt ?? null,
-  });
-  const row = await store.get(context.db, id);
-  if (row === null) throw new Error(`key ${id} was not stored`);
-  return { row, key };
 }
 
 /** Makes the configured admin key usable, and an earlier one under the same name unusable. */
