@@ -15,6 +15,7 @@ import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
+import { toJson } from './json';
 import { openapiEndpoint } from './openapi';
 import { invalid, sendProblem } from './problem';
 import { queueEndpoints } from './queues';
@@ -122,7 +123,7 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
   for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
   if (reply.status === 204) return void response.end();
   response.setHeader('Content-Type', 'application/json; charset=utf-8');
-  response.end(JSON.stringify(reply.body));
+  response.end(toJson(reply.body));
 }
 
 /** A call whose body may be left out takes an empty one for `{}`. */

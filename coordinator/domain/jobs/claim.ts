@@ -5,6 +5,7 @@ import { lockLimits } from '../../store/queues';
 import { jobEvent } from '../events/events';
 import type { Lane } from './lanes';
 import { meets } from './requirements';
+import { setUnreadableAside } from './unreadable';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
@@ -30,7 +31,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   for (const row of fresh) ready.advance(row.laneId, row);
   if (rows.length < slots.length) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
   context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' })));
-  return rows;
+  return setUnreadableAside(context, rows);
 }
 
 function startOf({ ready }: Context, lane: Lane, labels: Labels): store.LaneStart {
