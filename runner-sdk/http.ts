@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Agent, request as send } from 'undici';
 import { DEFAULT_BACKOFF, pause, retryDelayMs, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
@@ -54,6 +55,8 @@ export class Transport {
 
   constructor(connection: Connection) {
     this.urls = connection.urls;
+    // Every call that waits for another try listens to it.
+    setMaxListeners(0, this.closing.signal);
     this.agent = new Agent({ connections: 64, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } });
     this.headers = {
       authorization: `Bearer ${connection.apiKey}`,

@@ -157,8 +157,9 @@ async function judgeEach<Item extends { jobId: string }, Outcome extends object>
   });
 }
 
-function jobIdOf(sent: unknown): unknown {
-  return typeof sent === 'object' && sent !== null && 'jobId' in sent ? sent.jobId : null;
+/** Echoed only when it is text: anything else may be nested too deep to be written. */
+function jobIdOf(sent: unknown): string | null {
+  return typeof sent === 'object' && sent !== null && 'jobId' in sent && typeof sent.jobId === 'string' ? sent.jobId : null;
 }
 
 function directives(desk: Desk, runnerId: string): protocol.Directives {

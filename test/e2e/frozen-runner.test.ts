@@ -32,7 +32,7 @@ it('refuses what a runner reports that was stopped for longer than its lease', a
     await stage.started(spinning);
     frozen.signal('SIGSTOP');
     stage.bite('stops');
-    const other = await stage.runner({ name: `other-${round}`, urls: [coordinator.url] });
+    const other = await stage.runner({ name: `other-${round}`, urls: [coordinator.url], leaseMs: 5000 });
     await Promise.all([stage.started(waiting, 2), stage.started(spinning, 2)]);
     if (otherIs === 'done') await stage.finished([waiting, spinning]);
 
@@ -66,7 +66,7 @@ it('answers 409 to a late heartbeat, completion and release while another has th
   };
   const claimed = await call('/jobs/claim', { runnerId: 'curl', types: [WORK], leaseMs: 1000, waitMs: 5000 });
   const leaseToken = claimed.body.jobs?.[0]?.leaseToken ?? '';
-  await stage.runner({ name: 'other', urls: [coordinator.url] });
+  await stage.runner({ name: 'other', urls: [coordinator.url], leaseMs: 5000 });
   await stage.started(id, 2);
 
   const refused = { status: 409, body: { code: 'lease_lost' } };

@@ -49,7 +49,7 @@ test('the order is priority, then runAt, then id, over all lanes, and a claim br
   const create = async (job: object) => (await coordinator.api.create({ type, ...job })).id;
   const [low, a, b] = [await create({ priority: 'low' }), await create({ queue: 'a' }), await create({ queue: 'b', requires: { x: 1 } })];
   const [c, high, later] = [await create({ queue: 'a' }), await create({ priority: 'high', queue: 'c' }), await create({ queue: 'b' })];
-  await coordinator.sql.query("UPDATE jobs SET run_at = now() - interval '1 hour' WHERE id = $1", [later]);
+  await coordinator.sql.query("UPDATE jobs SET run_at = now() - interval '1 hour', position = now() - interval '1 hour' WHERE id = $1", [later]);
   for (const _round of [1, 2, 3, 4]) wanted.push(...ids(await claim(type, { max: 2, labels: { x: 1 } })));
   expect(wanted.slice(0, 2)).toEqual(expect.arrayContaining([high, later]));
   expect(wanted.slice(2, 4)).toEqual(expect.arrayContaining([a, b]));

@@ -85,11 +85,11 @@ test('a wait that is over is answered with nothing', async () => {
 
 test('few jobs are spread over the runners that wait, and none goes to one that cannot take it', async () => {
   const type = uniqueType();
-  const able = await Promise.all([1, 2, 3].map((at) => here.api.claim({ runnerId: `able-${at}`, types: [type], waitMs: 200, max: 5, labels: { can: 'yes' } }) satisfies Promise<ClaimedJob[]>).map((answer) => ({ answer })));
+  const able = [1, 2, 3].map((at) => here.api.claim({ runnerId: `able-${at}`, types: [type], waitMs: 200, max: 5, labels: { can: 'yes' } }));
   const unable = here.api.claim({ runnerId: 'unable', types: [type], waitMs: 200, labels: { can: 'no' } });
   await eventually(() => here.app.desk.claims.size === 4);
   await here.api.post('/jobs/bulk', { jobs: [1, 2, 3].map(() => ({ type, requires: { can: 'yes' } })) });
-  const counts = await Promise.all(able.map(async ({ answer }) => (await answer).length));
+  const counts = (await Promise.all(able)).map((jobs) => jobs.length);
   expect(counts.reduce((sum, count) => sum + count)).toBe(3);
   expect(await unable).toEqual([]);
 });

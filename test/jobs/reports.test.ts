@@ -61,6 +61,16 @@ describe('heartbeat', () => {
     expect(await coordinator.sql.count('job_logs WHERE job_id = $1', [job.id])).toBe(2);
   });
 
+  test.each([['heartbeat', {}], ['release', {}], ['complete', { outcome: 'failed' }]])('a %s under the token of an attempt that is over does nothing to the one that runs', async (verb, more) => {
+    const job = await held();
+    await coordinator.sql.expireLease(job.id);
+    await coordinator.runMonitor();
+    await coordinator.api.claimOne({ runnerId: 'next', types: [job.type] });
+    const before = await coordinator.api.job(job.id);
+    expect(await say(verb, job, more)).toMatchObject({ status: 409, body: { code: 'lease_lost' } });
+    expect(await coordinator.api.job(job.id)).toEqual(before);
+  });
+
   test('in bulk: each is judged alone, the good ones live', async () => {
     const [good, bad, done, gone] = [await held(), await held(), await held(), await held()];
     await coordinator.api.complete(done);

@@ -6,6 +6,7 @@ import { jobEvent } from '../events/events';
 import type { Lane } from './lanes';
 import { meets } from './requirements';
 import { setUnreadableAside } from './unreadable';
+import { releaseKeys } from './waiting';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
@@ -19,7 +20,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   const versions = lanes.map((lane) => ready.version(lane.id));
   const starts = lanes.map((lane) => startOf(context, lane, labels));
   const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queues.isLimited(queue)))];
-  const rows =
+  const { claimed: rows, heldBack } =
     limited.length === 0
       ? await store.claim(db, starts, slots, false)
       : await db.transaction(async (transaction) => {
@@ -29,8 +30,11 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
 
   const fresh = rows.filter((row) => !row.repeated);
   for (const row of fresh) ready.advance(row.laneId, row);
-  if (rows.length < slots.length) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
+  // Where jobs were held back, those behind them are in turn now.
+  if (rows.length < slots.length && heldBack.length === 0) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
   context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' })));
+  // What they are held for may have ended while the claim was under way, and then nobody else looks.
+  await releaseKeys(context, heldBack);
   return setUnreadableAside(context, rows);
 }
 

@@ -2,11 +2,13 @@ import type { Context } from '../../context';
 import * as store from '../../store/queues';
 import { recorded } from '../audit/record';
 import type { Actor } from '../auth/caller';
+import { freeHeld } from '../jobs/waiting';
 
 /** Sets a queue's limits; they hold for every job that starts from now on. */
 export async function setQueue(context: Context, by: Actor, name: string, settings: store.QueueSettings): Promise<void> {
   await recorded(context, by, (db) => store.set(db, name, settings), () => [{ action: 'queue.set', target: name, details: { ...settings } }]);
   await announce(context, name);
+  if (settings.concurrencyPerKey !== undefined) await freeHeld(context, name);
 }
 
 /** A paused queue gives out nothing; what runs goes on. */
