@@ -24,7 +24,7 @@ test('one after the other, over two coordinators, whatever becomes of each', asy
   const queue = await stage.queue();
   const orders = ['x', 'y', 'z'];
   const random = drawLots('orders');
-  await stage.create(queue, 45, (n) => ({ orderKey: orders[n % 3], orderOnFailure: 'skip', maxAttempts: 3, retry: { strategy: 'fixed', baseMs: 0 }, arguments: { n, orderKey: orders[n % 3] } }));
+  await stage.create(queue, 45, (n) => ({ orderKey: orders[n % 3] ?? '', orderOnFailure: 'skip', maxAttempts: 3, retry: { strategy: 'fixed', baseMs: 0 }, arguments: { n, orderKey: orders[n % 3] ?? '' } }));
   const last = new Map<string, number>();
   const running = new Set<string>();
   let done = 0;

@@ -51,7 +51,7 @@ async function work(queue: string, random: (below: number) => number): Promise<v
   for (const zombie of zombies) expect((await stage.one.api.complete(zombie)).status).toBe(409);
 }
 
-test.each([
+test.each<[string, { concurrency?: number; concurrencyPerKey?: number }]>([
   ['of the queue', { concurrency: 3 }],
   ['of the queue, of one', { concurrency: 1 }],
   ['of keys', { concurrencyPerKey: 1 }],
