@@ -118,7 +118,7 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
         : { by: row.pausedBy ?? '', reason: row.pausedReason, at: row.pausedAt.toISOString(), untilAt: time(row.pausedUntil) },
     concurrency: row?.concurrency ?? null,
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
-    rateLimit: row?.rateMax == null || row.ratePerMs === null ? null : { max: row.rateMax, perMs: row.ratePerMs },
+    rateLimit: row === undefined || row.rateMax === null || row.ratePerMs === null ? null : { max: row.rateMax, perMs: row.ratePerMs },
     userRateLimit: row === undefined || row.userRateMax === null || row.userRatePerMs === null ? null : { max: row.userRateMax, perMs: row.userRatePerMs },
     fair: row?.isFair ?? true,
   };
