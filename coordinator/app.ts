@@ -3,7 +3,11 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from './config';
 import type { Context } from './context';
+import { Doorman } from './domain/auth/doorman';
+import { FailedLogins } from './domain/auth/failed-logins';
 import { KeyRing } from './domain/auth/keys';
+import { TokenVerifier } from './domain/auth/tokens';
+import { reportHeldOff } from './domain/audit/held-off';
 import { Events } from './domain/events/events';
 import { Hints } from './domain/events/hints';
 import { logEvents } from './domain/events/log-events';
@@ -11,6 +15,7 @@ import { LaneCatalog } from './domain/jobs/lanes';
 import { ReadyLanes } from './domain/jobs/ready-lanes';
 import { QueueBook } from './domain/queues/queue-book';
 import { Roster } from './domain/runners/roster';
+import { type Access, DEFAULT_ACCESS } from './http/access';
 import { type Desk, openDesk, type Service } from './http/desk';
 import { createHttpServer } from './http/server';
 import { describeError, type Logger } from './logger';
@@ -41,8 +46,10 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'> & { access?: Access };
+
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
-export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'>, url: string, log: Logger): App {
+export function createApp(config: AppConfig, url: string, log: Logger): App {
   const db = openDb(url, { poolSize: config.poolSize, onError: (error) => log.warn('a database connection broke', describeError(error)) });
   const context: Context = {
     db,
@@ -64,7 +71,7 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(context, new KeyRing(db.vital), service);
+  const desk = openDesk(context, openDoor(context, config.access ?? DEFAULT_ACCESS), service);
   context.hints.on('roster', () => {
     const answered = context.roster.readDraining().then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
     answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
@@ -78,6 +85,8 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
     loops,
     server,
     async start() {
+      // Limits hold from the first request on.
+      await context.queues.read().catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
       const port = await listenOn(server, config);
       listener = hearHints(context, url);
       for (const loop of Object.values(loops)) loop.start();
@@ -101,6 +110,13 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
       await db.close();
     },
   };
+}
+
+function openDoor(context: Context, access: Access): Pick<Desk, 'access' | 'keys' | 'doorman'> {
+  const keys = new KeyRing(context.db.vital);
+  const tokens = access.tokens === null ? null : new TokenVerifier(access.tokens);
+  const failures = new FailedLogins(access.failedLoginsPerMinute);
+  return { access, keys, doorman: new Doorman(keys, tokens, failures, (source) => void reportHeldOff(context, source)) };
 }
 
 /** Migrations are not taken back, so once none was pending it is not asked again. */

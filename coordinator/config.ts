@@ -1,5 +1,6 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { type AccessSettings, accessSettings, readAccess } from './config-access';
 
 function wholeNumber(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`;
@@ -36,6 +37,7 @@ const settings = {
   BATON_MONITOR_INTERVAL_MS: wholeNumber(50, 60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+  ...accessSettings,
 };
 
 const schema = z.object(settings);
@@ -52,6 +54,7 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
+  access: AccessSettings;
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -68,9 +71,10 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const parsed = schema.safeParse(present);
   if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
   const read = parsed.data;
+  const host = read.HOST ?? (read.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   return {
     port: read.PORT,
-    host: read.HOST ?? (read.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0'),
+    host,
     databaseUrl: read.DATABASE_URL,
     dataDir: read.BATON_DATA_DIR,
     adminKey: read.BATON_ADMIN_KEY,
@@ -78,7 +82,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+    access: accessOf(read, host),
   };
+}
+
+function accessOf(read: Settings, host: string): AccessSettings {
+  try {
+    return readAccess(read, host);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Name, default, allowed values and description of every setting, in the order of the table; empty where there is none to tell. */
@@ -114,7 +127,7 @@ function refuseUnknown(env: Record<string, string | undefined>): void {
 function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);
-  const isSecret = /KEY|URL/.test(name);
+  const isSecret = /KEY|URL|SECRET/.test(name);
   const shown = isSecret ? '' : ` is ${JSON.stringify(env[name])}, but`;
   return `${name}${shown} ${fault(issue?.message)}`;
 }

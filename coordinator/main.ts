@@ -1,7 +1,9 @@
 import { createApp } from './app';
+import { readFileSync } from 'node:fs';
 import { type AdminKey, resolveAdminKey } from './admin-key';
 import { type Config, ConfigError, readConfig } from './config';
 import { installAdminKey } from './domain/auth/keys';
+import type { Access } from './http/access';
 import { createJsonLogger, describeError, type Logger } from './logger';
 import { isUnavailable } from './store/db';
 import { EmbeddedDatabaseError, startEmbedded } from './store/embedded';
@@ -12,6 +14,7 @@ const RETRY_MS = 2000;
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
+  const access = withCertificate(config);
   const log = createJsonLogger(config.logLevel);
   const stopping = new AbortController();
   const stopped = onSignal(stopping, log);
@@ -19,21 +22,34 @@ async function main(): Promise<void> {
   const embedded = config.databaseUrl === undefined ? await startEmbedded({ dataDir: config.dataDir, log }) : undefined;
   const url = config.databaseUrl ?? embedded?.url ?? '';
   await migrateWhenReachable(url, log, stopping.signal);
-  if (!stopping.signal.aborted) await serve(config, url, resolveAdminKey(config), log, stopped);
+  if (!stopping.signal.aborted) await serve({ ...config, access }, url, resolveAdminKey(config), log, stopped);
   await embedded?.stop();
 }
 
-async function serve(config: Config, url: string, admin: AdminKey | null, log: Logger, stopped: Promise<void>): Promise<void> {
+async function serve(config: Omit<Config, 'access'> & { access: Access }, url: string, admin: AdminKey | null, log: Logger, stopped: Promise<void>): Promise<void> {
   const app = createApp(config, url, log);
   if (admin !== null) await installAdminKey(app.context.db, admin.id, admin.key);
   const port = await app.start();
-  log.info('coordinator listens', { url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`, database: config.databaseUrl === undefined ? 'embedded' : 'DATABASE_URL' });
+  log.info('coordinator listens', { url: `${config.access.tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`, database: config.databaseUrl === undefined ? 'embedded' : 'DATABASE_URL' });
   if (admin?.isNew === true) log.info(`an admin key was made: ${admin.key}`, { keptIn: admin.keptIn, note: 'it is not printed again' });
   if (admin === null) log.info('no BATON_ADMIN_KEY is set: only keys that exist already can be used');
   await stopped;
   log.info('coordinator drains');
   await app.stop(SHUTDOWN_GRACE_MS);
   log.info('coordinator stopped');
+}
+
+/** @throws {ConfigError} for files that cannot be read */
+function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
+  const read = (name: string, file: string): string => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch {
+      throw new ConfigError(`${name} is ${file}, which cannot be read.`);
+    }
+  };
+  const tls = tlsFiles === null ? null : { cert: read('BATON_TLS_CERT_FILE', tlsFiles.cert), key: read('BATON_TLS_KEY_FILE', tlsFiles.key) };
+  return { ...access, tls };
 }
 
 /** A database that is away at the start is waited for, as it is later. */

@@ -91,7 +91,7 @@ function renderArrows(): string[] {
 }
 
 /** Codes that stand in the contract, but that nothing answers with yet. */
-export const RESERVED: readonly ErrorCode[] = ['dependency_cycle', 'rate_limited'];
+export const RESERVED: readonly ErrorCode[] = ['dependency_cycle'];
 
 const SDK_CODES: [string, string][] = [
   ['unreachable', 'No answer came from any of the coordinators within the budget of the call.'],

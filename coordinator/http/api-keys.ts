@@ -1,11 +1,12 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
-import { createKey } from '../domain/auth/keys';
-import { BatonError } from '../errors';
+import { createKey, rotateKey, revokeKey } from '../domain/auth/manage-keys';
 import * as store from '../store/api-keys';
 import { ADMINS, endpoint, reply } from './endpoint';
 import { readCursor, toPage } from './pages';
 import { renderApiKey } from './render';
+
+const params = z.object({ id: protocol.text(100) });
 
 export const apiKeyEndpoints = [
   endpoint({
@@ -15,9 +16,9 @@ export const apiKeyEndpoints = [
     roles: ADMINS,
     body: protocol.createApiKey,
     replies: { 201: protocol.createdApiKey },
-    async run({ desk, body }) {
-      const { row, key } = await createKey(desk.context, body);
-      return reply(201, { ...renderApiKey(row), key }, { 'Cache-Control': 'no-store' });
+    async run({ desk, by, body }) {
+      const { row, key } = await createKey(desk.context, by, body);
+      return reply(201, { ...renderApiKey(row), key });
     },
   }),
   endpoint({
@@ -34,17 +35,25 @@ export const apiKeyEndpoints = [
     },
   }),
   endpoint({
+    method: 'post',
+    path: '/api-keys/:id/rotate',
+    summary: 'Make a successor of an API key with the same rights; both work until the grace is over',
+    roles: ADMINS,
+    params,
+    body: protocol.rotateApiKey,
+    replies: { 201: protocol.createdApiKey },
+    async run({ desk, by, params: { id }, body }) {
+      const { row, key } = await rotateKey(desk.context, by, id, body.graceMs);
+      return reply(201, { ...renderApiKey(row), key });
+    },
+  }),
+  endpoint({
     method: 'delete',
     path: '/api-keys/:id',
     summary: 'Revoke an API key; it stops working within five seconds on every coordinator',
     roles: ADMINS,
-    params: z.object({ id: protocol.text(100) }),
+    params,
     replies: { 200: protocol.apiKey },
-    async run({ desk, params: { id } }) {
-      const isRevoked = await store.revoke(desk.context.db, id);
-      const row = isRevoked ? await store.get(desk.context.db, id) : null;
-      if (row === null) throw new BatonError('not_found', `There is no API key with id ${id}.`);
-      return reply(200, renderApiKey(row));
-    },
+    run: async ({ desk, by, params: { id } }) => reply(200, renderApiKey(await revokeKey(desk.context, by, id))),
   }),
 ];

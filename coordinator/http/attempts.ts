@@ -1,6 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import type { Caller } from '../domain/auth/caller';
+import { withinReach } from '../domain/auth/reach';
 import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
 import type { Desk } from './desk';
@@ -24,7 +25,8 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     body: protocol.claim,
     replies: { 200: protocol.claimReply },
-    async run({ desk, caller, body, signal }) {
+    async run({ desk, caller, body, signal, park }) {
+      if (body.waitMs > 0) park();
       const jobs = await claimFor(desk, caller, body, signal);
       return reply(200, { jobs: jobs.map(renderClaimed), directives: directives(desk, body.runnerId) });
     },
@@ -37,7 +39,7 @@ export const attemptEndpoints = [
     body: protocol.completions,
     replies: { 200: protocol.completionsReply },
     async run({ desk, caller, body, signal }) {
-      const results = await judgeEach(body.completions, protocol.completion, 'completion', desk.complete, (done) => done);
+      const results = await judgeEach(body.completions, protocol.completion, 'completion', (items) => withinReach(desk.context, caller, items, desk.complete), (done) => done);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
       const jobs = await claimNext(desk, caller, claim, signal);
@@ -51,9 +53,9 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     body: protocol.heartbeats,
     replies: { 200: protocol.heartbeatsReply },
-    async run({ desk, body }) {
+    async run({ desk, caller, body }) {
       desk.context.roster.hear({ id: body.runnerId });
-      const jobs = await judgeEach(body.jobs, protocol.beat, 'heartbeat', desk.heartbeat, ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }));
+      const jobs = await judgeEach(body.jobs, protocol.beat, 'heartbeat', (items) => withinReach(desk.context, caller, items, desk.heartbeat), ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }));
       return reply(200, { jobs, directives: directives(desk, body.runnerId) });
     },
   }),
@@ -65,8 +67,8 @@ export const attemptEndpoints = [
     params,
     body: protocol.heartbeat,
     replies: { 200: protocol.heartbeatReply },
-    async run({ desk, params: { id }, body }) {
-      const [outcome] = await desk.heartbeat([{ jobId: id, ...body }]);
+    async run({ desk, caller, params: { id }, body }) {
+      const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.heartbeat);
       const { leaseExpiresAt, runnerId } = orThrow(outcome);
       desk.context.roster.hear({ id: runnerId });
       return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(desk, runnerId) });
@@ -80,8 +82,8 @@ export const attemptEndpoints = [
     params,
     body: protocol.complete,
     replies: { 200: protocol.completeReply },
-    async run({ desk, params: { id }, body }) {
-      const [outcome] = await desk.complete([{ jobId: id, ...body }]);
+    async run({ desk, caller, params: { id }, body }) {
+      const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.complete);
       return reply(200, orThrow(outcome));
     },
   }),
@@ -93,8 +95,8 @@ export const attemptEndpoints = [
     params,
     body: protocol.release,
     replies: { 200: protocol.releaseReply },
-    async run({ desk, params: { id }, body }) {
-      const [outcome] = await desk.release([{ jobId: id, ...body }]);
+    async run({ desk, caller, params: { id }, body }) {
+      const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.release);
       return reply(200, orThrow(outcome));
     },
   }),
@@ -140,7 +142,7 @@ async function judgeEach<Item extends { jobId: string }, Outcome extends object>
   sent: unknown[],
   schema: z.ZodType<Item>,
   name: string,
-  verb: (items: Item[]) => Promise<(Outcome | BatonError)[]>,
+  verb: (items: Item[]) => Promise<(Outcome | BatonError | undefined)[]>,
   render: (outcome: Outcome) => object,
 ): Promise<unknown[]> {
   const read = sent.map((one) => schema.safeParse(one));

@@ -1,6 +1,6 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
-import { visibleUser, type Caller } from '../domain/auth/caller';
+import { type Actor, type Caller, visibleUser } from '../domain/auth/caller';
 import { applyInBackground, applyNow, type Bulk, countMatching } from '../domain/jobs/in-bulk';
 import { BatonError } from '../errors';
 import * as store from '../store/bulk';
@@ -18,7 +18,7 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     body: protocol.bulkCancel,
     replies,
-    run: ({ desk, caller, body }) => apply(desk, caller, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
+    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
   }),
   endpoint({
     method: 'post',
@@ -27,7 +27,7 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     body: protocol.bulkRetry,
     replies,
-    run: ({ desk, caller, body }) => apply(desk, caller, 'retry', body, {}),
+    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'retry', body, {}),
   }),
   endpoint({
     method: 'post',
@@ -36,7 +36,7 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     body: protocol.bulkPrioritise,
     replies,
-    run: ({ desk, caller, body }) => apply(desk, caller, 'prioritise', body, { priority: body.priority }),
+    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'prioritise', body, { priority: body.priority }),
   }),
   endpoint({
     method: 'post',
@@ -45,7 +45,7 @@ export const bulkEndpoints = [
     roles: ADMINS,
     body: protocol.bulkPurge,
     replies,
-    run: ({ desk, caller, body }) => apply(desk, caller, 'purge', body, {}),
+    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'purge', body, {}),
   }),
   endpoint({
     method: 'get',
@@ -68,8 +68,8 @@ interface Choice {
   background: boolean;
 }
 
-async function apply(desk: Desk, caller: Caller, verb: store.BulkVerb, { filter, dryRun, background }: Choice, parameters: Bulk['parameters']): Promise<Reply> {
-  const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters };
+async function apply(desk: Desk, caller: Caller, by: Actor, verb: store.BulkVerb, { filter, dryRun, background }: Choice, parameters: Bulk['parameters']): Promise<Reply> {
+  const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(desk.context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));
   return reply(200, { count: await applyNow(desk.context, bulk) });

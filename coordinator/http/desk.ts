@@ -1,9 +1,12 @@
 import type { Context } from '../context';
+import type { Doorman } from '../domain/auth/doorman';
 import type { KeyRing } from '../domain/auth/keys';
 import { complete } from '../domain/jobs/complete';
 import { create } from '../domain/jobs/create';
 import { heartbeat } from '../domain/jobs/heartbeat';
 import { release } from '../domain/jobs/release';
+import type { Access } from './access';
+import { Caps } from './caps';
 import { coalesce } from './coalesce';
 import { ParkedClaims } from './parked-claims';
 import { ParkedWaits } from './parked-waits';
@@ -11,7 +14,10 @@ import { ParkedWaits } from './parked-waits';
 /** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
 export interface Desk {
   context: Context;
+  access: Access;
   keys: KeyRing;
+  doorman: Doorman;
+  caps: Caps;
   claims: ParkedClaims;
   waits: ParkedWaits;
   create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
@@ -31,10 +37,13 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(context: Context, keys: KeyRing, service: Service): Desk {
+export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk, 'access' | 'keys' | 'doorman'>, service: Service): Desk {
   return {
     context,
+    access,
     keys,
+    doorman,
+    caps: new Caps(access),
     service,
     claims: new ParkedClaims(context),
     waits: new ParkedWaits(context),

@@ -1,6 +1,6 @@
 import type { Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
-import type { Caller } from '../domain/auth/caller';
+import type { Actor, Caller } from '../domain/auth/caller';
 import type { Desk } from './desk';
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
@@ -9,12 +9,20 @@ type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 export interface Call<Params, Query, Body> {
   desk: Desk;
   caller: Caller;
+  /** The same for the audit, with where the call came from. */
+  by: Actor;
+  /** When the browser's session ends that vouches for the caller; null: a key or token does. */
+  sessionEndsAt: Date | null;
   params: Parsed<Params>;
   query: Parsed<Query>;
   body: Parsed<Body>;
   header(name: string): string | undefined;
   /** Aborted when the client goes away before it was answered. */
   signal: AbortSignal;
+  /** Whether the client's connection is encrypted, as far as the trusted proxies tell. */
+  isSecure: boolean;
+  /** From here on the call only waits. Throws `rate_limited` when too many of the key do. */
+  park(): void;
 }
 
 export interface Reply {
@@ -64,4 +72,6 @@ export const READERS: readonly Role[] = ['admin', 'producer', 'user', 'viewer'];
 export const RUNNERS: readonly Role[] = ['admin', 'runner'];
 /** Those who see the whole system. */
 export const OPERATORS: readonly Role[] = ['admin', 'producer', 'viewer'];
+/** Whoever has a key. */
+export const EVERYONE: readonly Role[] = ['admin', 'producer', 'user', 'runner', 'viewer'];
 export const ADMINS: readonly Role[] = ['admin'];

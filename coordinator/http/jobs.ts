@@ -128,6 +128,7 @@ export const jobEndpoints = [
     query: protocol.waitQuery,
     replies: { 200: protocol.job },
     async run(call) {
+      if (call.query.waitMs > 0) call.park();
       // Parked before the look, so that a job that finishes in between is heard.
       const stop = new AbortController();
       const waited = call.desk.waits.wait(call.params.id, call.query.waitMs, AbortSignal.any([call.signal, stop.signal]));
@@ -152,7 +153,7 @@ export const jobEndpoints = [
     async run(call) {
       if (call.query.purge !== 'true') return cancelOne(call, null);
       if (!ADMINS.includes(call.caller.role)) throw new BatonError('forbidden', 'Only a key of role admin may delete jobs.');
-      const refused = await removeOne(call.desk.context, call.params.id);
+      const refused = await removeOne(call.desk.context, call.params.id, call.by);
       if (refused !== null) throw refused;
       return reply(204, null);
     },
@@ -174,8 +175,8 @@ export const jobEndpoints = [
     roles: CLIENTS,
     params,
     replies: { 200: protocol.job },
-    async run({ desk, caller, params: { id } }) {
-      const [job] = await retryByHand(desk.context, [{ jobId: id, userId: visibleUser(caller) }]);
+    async run({ desk, caller, by, params: { id } }) {
+      const [job] = await retryByHand(desk.context, [{ jobId: id, userId: visibleUser(caller) }], by);
       return reply(200, renderJob(orThrow(job)));
     },
   }),
@@ -186,8 +187,8 @@ export const jobEndpoints = [
     roles: CLIENTS,
     params,
     replies: { 200: protocol.job },
-    async run({ desk, caller, params: { id } }) {
-      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }))));
+    async run({ desk, caller, by, params: { id } }) {
+      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }, by))));
     },
   }),
   endpoint({
@@ -198,8 +199,8 @@ export const jobEndpoints = [
     params,
     body: protocol.editJob,
     replies: { 200: protocol.job },
-    async run({ desk, caller, params: { id }, body }) {
-      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }))));
+    async run({ desk, caller, by, params: { id }, body }) {
+      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }, by))));
     },
   }),
 ];
@@ -210,8 +211,8 @@ async function find({ desk, caller, params: { id } }: Call<typeof params, z.ZodT
   return job;
 }
 
-async function cancelOne({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>, reason: string | null) {
-  const [job] = await cancel(desk.context, [{ jobId: id, userId: visibleUser(caller), reason }]);
+async function cancelOne({ desk, caller, by, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>, reason: string | null) {
+  const [job] = await cancel(desk.context, [{ jobId: id, userId: visibleUser(caller), reason }], by);
   return reply(200, renderJob(orThrow(job)));
 }
 

@@ -41,8 +41,8 @@ export const queueEndpoints = [
     params,
     body: protocol.setQueue,
     replies: { 200: protocol.queue },
-    async run({ desk, params: { name }, body }) {
-      await setQueue(desk.context, name, body);
+    async run({ desk, by, params: { name }, body }) {
+      await setQueue(desk.context, by, name, body);
       return reply(200, await readOne(desk, name));
     },
   }),
@@ -54,8 +54,8 @@ export const queueEndpoints = [
     params,
     body: protocol.pauseQueue,
     replies: { 200: protocol.queue },
-    async run({ desk, caller, params: { name }, body }) {
-      await pauseQueue(desk.context, caller, name, body.reason ?? null, body.untilAt ?? null);
+    async run({ desk, by, params: { name }, body }) {
+      await pauseQueue(desk.context, by, name, body.reason ?? null, body.untilAt ?? null);
       return reply(200, await readOne(desk, name));
     },
   }),
@@ -66,8 +66,8 @@ export const queueEndpoints = [
     roles: ADMINS,
     params,
     replies: { 200: protocol.queue },
-    async run({ desk, params: { name } }) {
-      await resumeQueue(desk.context, name);
+    async run({ desk, by, params: { name } }) {
+      await resumeQueue(desk.context, by, name);
       return reply(200, await readOne(desk, name));
     },
   }),
@@ -78,9 +78,9 @@ export const queueEndpoints = [
     roles: ADMINS,
     params,
     replies: { 200: protocol.bulkCount },
-    async run({ desk, caller, params: { name } }) {
+    async run({ desk, caller, by, params: { name } }) {
       const filter = { queue: [name], status: ['pending' as const, 'blocked' as const] };
-      return reply(200, { count: await applyNow(desk.context, { verb: 'cancel', filter, userId: visibleUser(caller), parameters: { reason: 'purged' } }) });
+      return reply(200, { count: await applyNow(desk.context, { verb: 'cancel', filter, userId: visibleUser(caller), parameters: { reason: 'purged' }, by }) });
     },
   }),
   endpoint({

@@ -118,14 +118,14 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
         : { by: row.pausedBy ?? '', reason: row.pausedReason, at: row.pausedAt.toISOString(), untilAt: time(row.pausedUntil) },
     concurrency: row?.concurrency ?? null,
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
-    rateLimit: renderRate(row),
+    rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
+    userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
     fair: row?.isFair ?? true,
   };
 }
 
-function renderRate(row: QueueRow | undefined): Queue['rateLimit'] {
-  if (row === undefined || row.rateMax === null || row.ratePerMs === null) return null;
-  return { max: row.rateMax, perMs: row.ratePerMs };
+function renderRate(max: number | null | undefined, perMs: number | null | undefined): Queue['rateLimit'] {
+  return typeof max === 'number' && typeof perMs === 'number' ? { max, perMs } : null;
 }
 
 export function renderBulkOperation(row: BulkOperationRow): BulkOperationView {
@@ -152,6 +152,7 @@ export function renderApiKey(row: ApiKeyRow): ApiKey {
     expiresAt: time(row.expiresAt),
     lastUsedAt: time(row.lastUsedAt),
     revokedAt: time(row.revokedAt),
+    rotatedFrom: row.rotatedFrom,
   };
 }
 

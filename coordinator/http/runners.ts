@@ -30,7 +30,7 @@ export const runnerEndpoints = [
     roles: ADMINS,
     params,
     replies: { 200: protocol.runner },
-    run: async ({ desk, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, id, true))),
+    run: async ({ desk, by, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, by, id, true))),
   }),
   endpoint({
     method: 'post',
@@ -39,6 +39,6 @@ export const runnerEndpoints = [
     roles: ADMINS,
     params,
     replies: { 200: protocol.runner },
-    run: async ({ desk, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, id, false))),
+    run: async ({ desk, by, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, by, id, false))),
   }),
 ];

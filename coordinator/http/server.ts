@@ -1,19 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
+import { actorOf } from '../domain/auth/caller';
 import { BatonError } from '../errors';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
+import { auditEndpoints } from './audit';
 import { authenticate } from './authenticate';
+import { allowOrigins, guardHost, securityHeaders } from './browser';
 import { bulkEndpoints } from './bulk';
+import { capSockets } from './caps';
 import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
+import { toJson } from './json';
 import { openapiEndpoint } from './openapi';
 import { invalid, sendProblem } from './problem';
 import { queueEndpoints } from './queues';
+import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
+import { sessionEndpoints } from './session';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
@@ -22,15 +30,26 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...jobEndpoints,
   ...runnerEndpoints,
   ...queueEndpoints,
+  ...rateLimitEndpoints,
   ...apiKeyEndpoints,
+  ...sessionEndpoints,
+  ...auditEndpoints,
   ...healthEndpoints,
 ];
 
 const MOST_BODY_BYTES = 16 * 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+const CONNECTION_CHECK_MS = 5000;
+const MOST_REQUESTS_PER_SOCKET = 100_000;
 /** Longer than load balancers keep idle connections (60 s), so that they, not we, close them first. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+const TIMES: ServerOptions = {
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  connectionsCheckingInterval: CONNECTION_CHECK_MS,
+};
 const SANE_REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
 
 export function createHttpServer(desk: Desk): Server {
@@ -38,6 +57,7 @@ export function createHttpServer(desk: Desk): Server {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  app.set('trust proxy', typeof desk.access.trustProxy === 'number' ? desk.access.trustProxy : [...desk.access.trustProxy]);
   app.use((request, response, next) => {
     const sent = request.get('x-request-id');
     const requestId = sent !== undefined && SANE_REQUEST_ID.test(sent) ? sent : randomUUID();
@@ -46,6 +66,7 @@ export function createHttpServer(desk: Desk): Server {
     if (desk.service.isDraining) response.setHeader('Connection', 'close');
     next();
   });
+  app.use(securityHeaders(desk.access.tls !== null), guardHost(desk.access.allowedHosts), allowOrigins(desk.access.corsOrigins));
   const readBody = express.json({ limit: MOST_BODY_BYTES, strict: false, type: () => true });
   for (const endpoint of [...ENDPOINTS, openapiEndpoint(ENDPOINTS)]) mount(app, endpoint, desk, readBody);
   app.use((request, response) => {
@@ -56,8 +77,10 @@ export function createHttpServer(desk: Desk): Server {
     sendProblem(response, error, requestIdOf(response), desk.context.log);
   });
 
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS }, app);
+  const server = desk.access.tls === null ? createServer(TIMES, app) : createTlsServer({ ...TIMES, ...desk.access.tls, minVersion: 'TLSv1.2' }, app);
+  server.maxRequestsPerSocket = MOST_REQUESTS_PER_SOCKET;
   server.on('clientError', (_error, socket) => socket.destroy());
+  capSockets(server, desk.access);
   return server;
 }
 
@@ -75,11 +98,18 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
   response.on('close', () => {
     if (!response.writableFinished) gone.abort();
   });
-  const caller = await authenticate(endpoint, desk.keys, request.get('authorization'));
+  const { caller, sessionEndsAt } = await authenticate(endpoint, desk.doorman, request);
+  const seat = endpoint.roles === 'public' ? null : desk.caps.enter(caller.keyId);
+  // Not when the answer is ready, but when it was taken, or cannot be any more.
+  response.once('close', () => seat?.leave());
   if (endpoint.body !== undefined) await read(readBody, request, response);
   const reply = await endpoint.run({
     desk,
     caller,
+    by: actorOf(caller, { address: request.ip ?? '', requestId: requestIdOf(response) }),
+    sessionEndsAt,
+    isSecure: request.secure,
+    park: () => seat?.park(),
     params: parse(endpoint.params, request.params, 'path'),
     query: parse(endpoint.query, request.query, 'query'),
     body: parse(endpoint.body, request.body, 'body'),
@@ -89,10 +119,11 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
   if (response.destroyed) return;
   if (desk.service.isDraining) response.setHeader('Connection', 'close');
   response.statusCode = reply.status;
+  response.setHeader('Cache-Control', 'no-store');
   for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
   if (reply.status === 204) return void response.end();
   response.setHeader('Content-Type', 'application/json; charset=utf-8');
-  response.end(JSON.stringify(reply.body));
+  response.end(toJson(reply.body));
 }
 
 /** A call whose body may be left out takes an empty one for `{}`. */

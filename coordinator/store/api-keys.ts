@@ -14,17 +14,41 @@ export interface InsertApiKey {
   secretHash: string;
   /** ISO-8601. */
   expiresAt: string | null;
+  /** The key that it follows. */
+  rotatedFrom: string | null;
 }
 
-export async function insert(db: Executor, key: InsertApiKey): Promise<void> {
-  await db.query(sql`
-    INSERT INTO api_keys (id, name, role, user_id, queues, types, secret_hash, created_at, expires_at)
+const KEY_COLUMNS = sql`
+  k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
+  k.expires_at AS "expiresAt", k.last_used_at AS "lastUsedAt", k.revoked_at AS "revokedAt", k.rotated_from AS "rotatedFrom"`;
+
+export async function insert(db: Executor, key: InsertApiKey): Promise<ApiKeyRow> {
+  const [row] = await db.query<ApiKeyRow>(sql`
+    INSERT INTO api_keys AS k (id, name, role, user_id, queues, types, secret_hash, created_at, expires_at, rotated_from)
     VALUES (${key.id}, ${key.name}, ${key.role}::api_key_role, ${key.userId}, ${key.queues}::text[], ${key.types}::text[],
-      ${key.secretHash}, now(), ${key.expiresAt}::timestamptz)`);
+      ${key.secretHash}, now(), ${key.expiresAt}::timestamptz, ${key.rotatedFrom})
+    RETURNING ${KEY_COLUMNS}`);
+  if (row === undefined) throw new Error(`key ${key.id} was not stored`);
+  return row;
+}
+
+/** The key, locked, and what a successor needs to know of it. */
+export async function lock(transaction: Executor, id: string): Promise<(ApiKeyRow & { isUsable: boolean; successorExpiresAt: Date | null }) | null> {
+  const [row] = await transaction.query<ApiKeyRow & { isUsable: boolean; successorExpiresAt: Date | null }>(sql`
+    SELECT ${KEY_COLUMNS}, (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())) AS "isUsable",
+      now() + (k.expires_at - k.created_at) AS "successorExpiresAt"
+    FROM api_keys k WHERE k.id = ${id} FOR UPDATE`);
+  return row ?? null;
+}
+
+/** It expires after the grace, or when it would have anyway. */
+export async function expireAfter(db: Executor, id: string, graceMs: number): Promise<void> {
+  await db.query(sql`
+    UPDATE api_keys k SET expires_at = LEAST(k.expires_at, now() + ${graceMs}::float8 * interval '1 ms') WHERE k.id = ${id}`);
 }
 
 /** Puts a key that is configured, not made, under its fixed id; the one that stood there before is gone. */
-export async function replace(db: Executor, key: InsertApiKey): Promise<void> {
+export async function replace(db: Executor, key: Omit<InsertApiKey, 'rotatedFrom'>): Promise<void> {
   await db.query(sql`
     INSERT INTO api_keys AS k (id, name, role, queues, types, secret_hash, created_at)
     VALUES (${key.id}, ${key.name}, ${key.role}::api_key_role, '{}', '{}', ${key.secretHash}, now())
@@ -35,11 +59,10 @@ export async function replace(db: Executor, key: InsertApiKey): Promise<void> {
 /** The key with this hash, if it may be used now. Its last use is written at most once a minute. */
 export async function findUsable(db: Executor, secretHash: string): Promise<ApiKeyRow | null> {
   const [key] = await db.query<ApiKeyRow & { isStale: boolean }>(sql`
-    SELECT id, name, role, user_id AS "userId", queues, types, secret_hash AS "secretHash", created_at AS "createdAt",
-      expires_at AS "expiresAt", last_used_at AS "lastUsedAt", revoked_at AS "revokedAt",
-      COALESCE(last_used_at < now() - interval '1 minute', true) AS "isStale"
-    FROM api_keys
-    WHERE secret_hash = ${secretHash} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`);
+    SELECT ${KEY_COLUMNS},
+      COALESCE(k.last_used_at < now() - interval '1 minute', true) AS "isStale"
+    FROM api_keys k
+    WHERE k.secret_hash = ${secretHash} AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`);
   if (key?.isStale === true) await db.query(sql`UPDATE api_keys SET last_used_at = now() WHERE id = ${key.id}`);
   return key ?? null;
 }

@@ -1,4 +1,4 @@
-import type { JobFilter } from '@baton/runner-sdk/protocol';
+import type { JobFilter, Role } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
 
 export type BulkVerb = 'cancel' | 'retry' | 'purge' | 'prioritise';
@@ -14,20 +14,32 @@ export interface BulkOperationRow {
   cursor: string | null;
   createdAt: Date;
   finishedAt: Date | null;
+  requestedBy: Requester | null;
+}
+
+/** As the audit tells who did something. */
+interface Requester {
+  keyId: string;
+  keyName: string;
+  role: Role | 'none';
+  userId: string | null;
+  address: string;
+  requestId: string;
 }
 
 const BULK_COLUMNS = sql`
   b.id, b.verb, b.filter, b.parameters, b.user_id AS "userId", b.matched, b.changed, b.cursor, b.created_at AS "createdAt",
-  b.finished_at AS "finishedAt"`;
+  b.finished_at AS "finishedAt", b.requested_by AS "requestedBy"`;
 
 export async function insert(
   db: Executor,
-  operation: Pick<BulkOperationRow, 'id' | 'verb' | 'filter' | 'parameters' | 'userId' | 'matched'>,
+  operation: Pick<BulkOperationRow, 'id' | 'verb' | 'filter' | 'parameters' | 'userId' | 'matched' | 'requestedBy'>,
 ): Promise<BulkOperationRow[]> {
-  const { id, verb, filter, parameters, userId, matched } = operation;
+  const { id, verb, filter, parameters, userId, matched, requestedBy } = operation;
   return db.query(sql`
-    INSERT INTO bulk_operations AS b (id, verb, filter, parameters, user_id, matched, created_at)
-    VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json, ${userId}, ${matched}, now())
+    INSERT INTO bulk_operations AS b (id, verb, filter, parameters, user_id, matched, created_at, requested_by)
+    VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json, ${userId}, ${matched}, now(),
+      ${requestedBy === null ? null : JSON.stringify(requestedBy)}::json)
     RETURNING ${BULK_COLUMNS}`);
 }
 

@@ -82,3 +82,12 @@ export function keepLate(db: Executor, late: { jobId: string; leaseToken: string
     WHERE a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
       AND a.outcome IN ('timed_out', 'cancelled')`);
 }
+
+/** Jobs that are not in one of these queues, or not of one of these types; an empty list means all. Neither ever changes. */
+export function outside(db: Executor, jobIds: string[], { queues, types }: { queues: string[]; types: string[] }): Promise<{ id: string }[]> {
+  return db.query(sql`
+    SELECT j.id FROM jobs j
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND (
+      (cardinality(${queues}::text[]) > 0 AND j.queue <> ALL (${queues}::text[]))
+      OR (cardinality(${types}::text[]) > 0 AND j.type <> ALL (${types}::text[])))`);
+}

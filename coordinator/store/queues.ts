@@ -10,6 +10,8 @@ export interface QueueRow {
   concurrencyPerKey: number | null;
   rateMax: number | null;
   ratePerMs: number | null;
+  userRateMax: number | null;
+  userRatePerMs: number | null;
   isFair: boolean;
 }
 
@@ -20,7 +22,7 @@ const PAUSE_COLUMNS = sql`
   CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_until END AS "pausedUntil"`;
 const QUEUE_COLUMNS = sql`
   q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
-  q.is_fair AS "isFair"`;
+  q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs", q.is_fair AS "isFair"`;
 
 /** Queues that operators have set something for. A pause whose time is over is no pause. */
 export function list(db: Executor): Promise<QueueRow[]> {
@@ -31,17 +33,18 @@ export interface QueueSettings {
   concurrency?: number | null | undefined;
   concurrencyPerKey?: number | null | undefined;
   rateLimit?: { max: number; perMs: number } | null | undefined;
+  userRateLimit?: { max: number; perMs: number } | null | undefined;
   fair?: boolean | undefined;
 }
 
 /** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
-  const { concurrency, concurrencyPerKey, rateLimit, fair } = settings;
+  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair } = settings;
   const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
   await db.query(sql`
-    INSERT INTO queues AS q (name, concurrency, concurrency_per_key, rate_max, rate_per_ms, is_fair)
+    INSERT INTO queues AS q (name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, is_fair)
     VALUES (${name}, ${concurrency ?? null}::int, ${concurrencyPerKey ?? null}::int, ${rateLimit?.max ?? null}::int,
-      ${rateLimit?.perMs ?? null}::bigint, ${fair ?? true}::boolean)
+      ${rateLimit?.perMs ?? null}::bigint, ${userRateLimit?.max ?? null}::int, ${userRateLimit?.perMs ?? null}::bigint, ${fair ?? true}::boolean)
     ON CONFLICT (name) DO UPDATE SET
       concurrency = CASE WHEN ${concurrency === undefined}::boolean THEN q.concurrency ELSE EXCLUDED.concurrency END,
       concurrency_per_key = CASE WHEN ${concurrencyPerKey === undefined}::boolean THEN q.concurrency_per_key ELSE EXCLUDED.concurrency_per_key END,
@@ -49,6 +52,8 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
       rate_per_ms = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_per_ms ELSE EXCLUDED.rate_per_ms END,
       tokens = CASE WHEN ${sameRate} THEN q.tokens END,
       tokens_at = CASE WHEN ${sameRate} THEN q.tokens_at END,
+      user_rate_max = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_max ELSE EXCLUDED.user_rate_max END,
+      user_rate_per_ms = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_per_ms ELSE EXCLUDED.user_rate_per_ms END,
       is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END`);
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listOf, name, page, text, timestamp } from './primitives';
+import { durationMs, listOf, name, page, text, timestamp } from './primitives';
 
 export const role = z.enum(['admin', 'producer', 'user', 'runner', 'viewer']);
 export type Role = z.infer<typeof role>;
@@ -37,10 +37,16 @@ export const apiKey = z.object({
   expiresAt: timestamp.nullable(),
   lastUsedAt: timestamp.nullable(),
   revokedAt: timestamp.nullable(),
+  /** The key that this one follows. */
+  rotatedFrom: z.string().nullable(),
 });
 export type ApiKey = z.infer<typeof apiKey>;
 export const apiKeyList = listOf(apiKey);
 export const listApiKeysQuery = z.strictObject({ ...page });
+export const rotateApiKey = z.strictObject({
+  /** How long the old key works beside the new one; 0: not at all. */
+  graceMs: durationMs(0, 90 * 86_400_000).default(86_400_000),
+});
 /** The only answer that holds the key itself. */
 export const createdApiKey = apiKey.extend({ key: z.string() });
 export type CreatedApiKey = z.infer<typeof createdApiKey>;

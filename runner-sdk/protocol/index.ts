@@ -1,6 +1,7 @@
 /** The shape of every request and reply. The coordinator validates with these same objects. */
 export * from './api-keys';
 export * from './attempts';
+export * from './audit';
 export * from './bulk';
 export * from './health';
 export * from './jobs';
@@ -9,4 +10,6 @@ export * from './payload';
 export * from './primitives';
 export * from './problem';
 export * from './queues';
+export * from './rate-limits';
 export * from './runners';
+export * from './session';

@@ -15,10 +15,12 @@ export const setQueue = z
     /** How many of its jobs with the same `concurrencyKey` run at once. */
     concurrencyPerKey: limit.optional(),
     rateLimit: rateLimit.nullable().optional(),
+    /** How many of its jobs one user may create within any `perMs`; jobs that belong to no user are not counted. */
+    userRateLimit: rateLimit.nullable().optional(),
     /** Whether users, and concurrency keys, take turns. */
     fair: z.boolean().optional(),
   })
-  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, fair');
+  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair');
 export type SetQueue = z.input<typeof setQueue>;
 
 export const pauseQueue = z.strictObject({
@@ -43,6 +45,7 @@ export const queue = z.object({
   concurrency: z.int().nullable(),
   concurrencyPerKey: z.int().nullable(),
   rateLimit: rateLimit.nullable(),
+  userRateLimit: rateLimit.nullable(),
   fair: z.boolean(),
 });
 export type Queue = z.infer<typeof queue>;

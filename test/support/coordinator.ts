@@ -3,6 +3,7 @@ import { Agent } from 'undici';
 import { type App, createApp } from '../../coordinator/app';
 import type { Config } from '../../coordinator/config';
 import { installAdminKey } from '../../coordinator/domain/auth/keys';
+import { type Access, DEFAULT_ACCESS } from '../../coordinator/http/access';
 import type { Logger } from '../../coordinator/logger';
 import { Api } from './api';
 import { createTestDatabase } from './database';
@@ -37,6 +38,8 @@ export interface Cluster {
 }
 
 export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'>> & {
+  /** Who is let in, where it differs from the default. */
+  access?: Partial<Access>;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
   through?: (url: string) => string | Promise<string>;
 };
@@ -79,6 +82,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       poolSize: options.poolSize ?? 10,
       maxPayloadBytes: options.maxPayloadBytes ?? 262_144,
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
+      access: { ...DEFAULT_ACCESS, ...options.access },
     },
     url,
     recorder(logged),

@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { NewApiKey } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
-import type { Context } from '../../context';
 import * as store from '../../store/api-keys';
 import { type Db, type Executor, isUniqueViolation } from '../../store/db';
+import { findOpen } from '../../store/sessions';
 import type { Caller } from './caller';
+import { Memory } from './memory';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const ID_LENGTH = 12;
@@ -21,24 +21,6 @@ export function makeKey(): { id: string; key: string } {
   return { id, key: body + checksum(body) };
 }
 
-/** A new key. This is the only time that the key itself can be read. */
-export async function createKey(context: Context, wanted: NewApiKey): Promise<{ row: store.ApiKeyRow; key: string }> {
-  const { id, key } = makeKey();
-  await store.insert(context.db, {
-    id,
-    name: wanted.name,
-    role: wanted.role,
-    userId: wanted.userId ?? null,
-    queues: wanted.queues ?? [],
-    types: wanted.types ?? [],
-    secretHash: hashOf(key),
-    expiresAt: wanted.expiresAt ?? null,
-  });
-  const row = await store.get(context.db, id);
-  if (row === null) throw new Error(`key ${id} was not stored`);
-  return { row, key };
-}
-
 /** Makes the configured admin key usable, and an earlier one under the same name unusable. */
 export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key: string): Promise<void> {
   const secretHash = hashOf(key);
@@ -52,14 +34,26 @@ export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key
   }
 }
 
+/** Who came in, and until when, if a browser's session let them in. */
+export interface Login {
+  caller: Caller;
+  sessionEndsAt: Date | null;
+}
+
 /** Tells who a key belongs to. Answers are kept for a short time, so a revoked key works at most that much longer. */
 export class KeyRing {
-  private readonly known = new Map<string, { caller: Promise<Caller | null>; until: number }>();
+  private readonly known: Memory<Caller | null>;
+  private readonly sessions: Memory<Login | null>;
+  /** Hashes of keys that were good when they were last looked at. */
+  private readonly good = new Set<string>();
 
   constructor(
     private readonly db: Executor,
-    private readonly keepMs = 3000,
-  ) {}
+    keepMs = 3000,
+  ) {
+    this.known = new Memory(keepMs);
+    this.sessions = new Memory(keepMs);
+  }
 
   /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key. */
   async callerOf(key: string): Promise<Caller> {
@@ -68,19 +62,44 @@ export class KeyRing {
     return caller;
   }
 
+  /** @throws {BatonError} `unauthenticated` for a session that is over, or whose key may not be used any more. */
+  async callerOfSession(token: string): Promise<Login> {
+    const tokenHash = hashOf(token);
+    const login = await this.sessions.recall(tokenHash, async () => {
+      const row = await findOpen(this.db, tokenHash);
+      return row === null ? null : { caller: toCaller(row), sessionEndsAt: row.sessionEndsAt };
+    });
+    if (login === null) throw new BatonError('unauthenticated', 'The session is over. POST /session opens a new one.');
+    return login;
+  }
+
+  /** A closed session is over at once on this coordinator. */
+  forgetSession(token: string): void {
+    this.sessions.forget(hashOf(token));
+  }
+
+  /** Whether the key was good when it was last looked at. */
+  wasGood(key: string): boolean {
+    return this.good.has(hashOf(key));
+  }
+
   private lookUp(secretHash: string): Promise<Caller | null> {
-    const now = performance.now();
-    const known = this.known.get(secretHash);
-    if (known !== undefined && known.until > now) return known.caller;
-    if (this.known.size >= MOST_KNOWN) this.known.clear();
-    const caller = store.findUsable(this.db, secretHash).then((row) => (row === null ? null : toCaller(row)));
-    this.known.set(secretHash, { caller, until: now + this.keepMs });
-    caller.catch(() => this.known.delete(secretHash));
-    return caller;
+    return this.known.recall(secretHash, async () => {
+      const row = await store.findUsable(this.db, secretHash);
+      if (this.good.size >= MOST_GOOD) this.good.clear();
+      if (row === null) this.good.delete(secretHash);
+      else this.good.add(secretHash);
+      return row === null ? null : toCaller(row);
+    });
   }
 }
 
-const MOST_KNOWN = 10_000;
+const MOST_GOOD = 10_000;
+
+/** The part of a key that may be seen; null: it has none. */
+export function publicIdOf(key: string): string | null {
+  return SHAPE.test(key) ? (key.split('_')[1] ?? null) : null;
+}
 
 function toCaller({ id, name, role, userId, queues, types }: store.ApiKeyRow): Caller {
   return { keyId: id, name, role, userId, queues, types };
@@ -92,7 +111,7 @@ function isPossible(key: string): boolean {
   return checksum(key.slice(0, -CHECKSUM_LENGTH)) === key.slice(-CHECKSUM_LENGTH);
 }
 
-function hashOf(key: string): string {
+export function hashOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url');
 }
 

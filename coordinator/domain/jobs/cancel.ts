@@ -1,13 +1,19 @@
 import type { Context } from '../../context';
 import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
+import { jobDeeds, recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
 import { freed } from './waiting';
 
-/** blocked, pending, running -> cancelled. A running job's runner hears it on its next call. */
-export async function cancel(context: Context, items: store.Cancel[]): Promise<(store.JobRow | BatonError)[]> {
-  const moved = await store.cancel(context.db, items);
+/**
+ * blocked, pending, running -> cancelled. A running job's runner hears it on its next call.
+ * @param by who does it by hand; null: nobody
+ */
+export async function cancel(context: Context, items: store.Cancel[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
+  const reason = items[0]?.reason ?? null;
+  const moved = await recorded(context, by, (db) => store.cancel(db, items), (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }));
   await announceCancelled(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)));

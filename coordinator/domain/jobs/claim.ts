@@ -5,6 +5,7 @@ import { lockLimits } from '../../store/queues';
 import { jobEvent } from '../events/events';
 import type { Lane } from './lanes';
 import { meets } from './requirements';
+import { setUnreadableAside } from './unreadable';
 import { releaseKeys } from './waiting';
 
 /** How long a job that prefers other runners is left to them. */
@@ -34,7 +35,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' })));
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
   await releaseKeys(context, heldBack);
-  return rows;
+  return setUnreadableAside(context, rows);
 }
 
 function startOf({ ready }: Context, lane: Lane, labels: Labels): store.LaneStart {

@@ -7,8 +7,9 @@ import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Caller, visibleUser } from '../auth/caller';
+import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
-import { type Created, type Draft, draftedRow, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
+import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
 import { requireSize } from './payload-size';
 import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
 
@@ -26,7 +27,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   const checked = items.map((item) => check(context, item));
   const accepted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
   await route(context, accepted);
-  const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined);
+  const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row));
   const outcomes = isPlain
     ? await storePlain(context, context.db, accepted)
     : await withKeys(context, (transaction) => storeKeyed(context, transaction, accepted));
@@ -56,7 +57,10 @@ function orThrow<T>(outcome: T | BatonError, index: number): T {
     path: ['jobs', index, path].filter((part) => part !== '').join('.'),
     message,
   }));
-  throw new BatonError(outcome.code, `Nothing was created, because of jobs.${index}: ${outcome.message}`, { errors });
+  throw new BatonError(outcome.code, `Nothing was created, because of jobs.${index}: ${outcome.message}`, {
+    errors,
+    ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
+  });
 }
 
 function check(context: Context, item: CreateItem): Draft | BatonError {
@@ -109,14 +113,21 @@ async function withKeys<T>(context: Context, body: (transaction: Executor) => Pr
   }
 }
 
-/** Jobs with unique or order keys: the keys are locked, and the holders of unique ones looked up, before the rest is stored. */
+/**
+ * Jobs with unique or order keys, or of users whose queue limits them: these are locked, the holders of unique keys
+ * looked up and what the users created counted, before the rest is stored.
+ */
 async function storeKeyed(context: Context, transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
   await lockNames(transaction, drafts.flatMap(({ row }) => [
     ...(row.uniqueKey === undefined ? [] : [uniqueLock(row)]),
     ...(row.orderKey === undefined ? [] : [orderLock({ queue: row.queue, key: row.orderKey })]),
+    ...(isRated(context, row) ? [rateLock(row)] : []),
   ]));
   const holders = await findHolders(transaction, drafts);
-  const outcomes = await storePlain(context, transaction, drafts.filter((draft) => !holders.has(draft)));
+  const wanting = drafts.filter((draft) => !holders.has(draft));
+  const over = await judgeRates(transaction, await findFresh(transaction, wanting.filter(({ row }) => isRated(context, row))), ({ row }) => row);
+  const outcomes = await storePlain(context, transaction, wanting.filter((draft) => !over.has(draft)));
+  for (const [draft, refused] of over) outcomes.set(draft, refused);
   for (const [draft, holder] of holders) {
     const first = 'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
     if (first !== undefined) outcomes.set(draft, await keepDeduplicated(transaction, draft, first));

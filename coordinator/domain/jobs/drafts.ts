@@ -40,6 +40,12 @@ export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<D
   return outcomes;
 }
 
+/** Drafts that make a job of their own, because their idempotency key was not used before. */
+export async function findFresh(transaction: Executor, drafts: Draft[]): Promise<Draft[]> {
+  const used = await keys.findIdempotent(transaction, drafts.flatMap(idempotencyOf));
+  return drafts.filter(({ row }) => !used.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey));
+}
+
 /** For each draft whose unique key is held: the job, or the earlier draft of this batch, that holds it. */
 export async function findHolders(transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Draft | store.JobRow>> {
   const wanting = drafts.filter((draft) => draft.row.uniqueKey !== undefined);

@@ -3,6 +3,8 @@ import type { Context } from '../../context';
 import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
+import { jobDeeds, recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import type { Routing } from './lanes';
 import { refusal } from './refusal';
 import { becameWaiting } from './waiting';
@@ -18,21 +20,23 @@ export interface EditItem {
 }
 
 /** blocked, pending -> the same, changed. */
-export async function edit(context: Context, item: EditItem): Promise<store.JobRow | BatonError> {
+export async function edit(context: Context, item: EditItem, by: Actor | null = null): Promise<store.JobRow | BatonError> {
   const before = await views.get(context.db, item.userId, item.jobId);
   if (before === null) return refusal(context, 'edit', item.jobId, item.userId);
   const laneId = item.priority === undefined ? undefined : await laneFor(context, before, item.priority);
-  const [job] = await store.edit(context.db, { ...item, laneId });
+  const { jobId: _jobId, userId: _userId, ...changes } = item;
+  const [job] = await recorded(context, by, (db) => store.edit(db, { ...item, laneId }), (jobs) => jobDeeds(['job.edited', 'job.edited'], jobs, changes));
   if (job === undefined) return refusal(context, 'edit', item.jobId, item.userId);
   await becameWaiting(context, [{ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() }]);
   return job;
 }
 
 /** blocked, pending -> the same, with another priority; jobs of any other status are left as they are. */
-export async function prioritise(context: Context, jobIds: string[], priority: number): Promise<{ id: string }[]> {
+export async function prioritise(context: Context, jobIds: string[], priority: number, by: Actor | null = null): Promise<{ id: string }[]> {
   const jobs = await views.getMany(context.db, null, jobIds);
   const lanes = await context.lanes.of(jobs.map((job) => routingOf(job, priority)));
-  const moved = await store.prioritise(context.db, jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId })), priority);
+  const moves = jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId }));
+  const moved = await recorded(context, by, (db) => store.prioritise(db, moves, priority), (done) => jobDeeds(['job.edited', 'jobs.prioritised'], done, { priority }));
   await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
   return moved;
 }

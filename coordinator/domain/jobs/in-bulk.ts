@@ -4,6 +4,8 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/bulk';
 import * as views from '../../store/views/jobs';
+import { recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import { cancel } from './cancel';
 import { prioritise } from './edit';
 import { remove } from './remove';
@@ -19,6 +21,8 @@ export interface Bulk {
   userId: string | null;
   filter: JobFilter;
   parameters: { reason?: string; priority?: number };
+  /** Who asked for it. */
+  by: Actor | null;
 }
 
 /** How many jobs it would change. */
@@ -43,7 +47,13 @@ export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
 /** Writes it down for the loop of any coordinator to work on. */
 export async function applyInBackground(context: Context, bulk: Bulk): Promise<store.BulkOperationRow> {
   const matched = await countMatching(context, bulk);
-  const [operation] = await store.insert(context.db, { ...bulk, id: uuidv7(), matched });
+  const { verb, by, filter: { arguments: _arguments, ...filter } } = bulk;
+  const [operation] = await recorded(
+    context,
+    by,
+    (db) => store.insert(db, { ...bulk, id: uuidv7(), matched, requestedBy: by }),
+    (rows) => rows.map((row) => ({ action: 'bulk.requested', target: row.id, details: { verb, filter, matched } })),
+  );
   if (operation === undefined) throw new Error('a bulk operation was not stored');
   return operation;
 }
@@ -57,7 +67,7 @@ export function workOnNext(context: Context): Promise<boolean> {
   return context.db.transaction(async (transaction) => {
     const operation = await store.lockNext(transaction);
     if (operation === null) return false;
-    const { changed, cursor } = await applyBatch(context, operation, operation.cursor);
+    const { changed, cursor } = await applyBatch(context, { ...operation, by: operation.requestedBy }, operation.cursor);
     await store.advance(transaction, operation.id, changed, cursor);
     return true;
   });
@@ -77,17 +87,17 @@ async function applyBatch(context: Context, bulk: Bulk, after: string | null): P
 }
 
 function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
-  const { verb, userId, parameters } = bulk;
+  const { verb, userId, parameters, by } = bulk;
   switch (verb) {
     case 'cancel':
       // A job that was to be cancelled only while it waits may have started since it was found.
-      return cancel(context, ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })));
+      return cancel(context, ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })), by);
     case 'retry':
-      return retryByHand(context, ids.map((jobId) => ({ jobId, userId })));
+      return retryByHand(context, ids.map((jobId) => ({ jobId, userId })), by);
     case 'purge':
-      return remove(context, ids);
+      return remove(context, ids, by);
     case 'prioritise':
-      return prioritise(context, ids, parameters.priority ?? 0);
+      return prioritise(context, ids, parameters.priority ?? 0, by);
   }
 }
 

@@ -1,19 +1,21 @@
 import type { Context } from '../../context';
 import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
+import { jobDeeds, recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import { refusal } from './refusal';
 import { freed } from './waiting';
 
 /** completed, failed, cancelled -> gone, with their attempts and logs. Returns what is gone. */
-export async function remove(context: Context, jobIds: string[]): Promise<{ id: string }[]> {
-  const gone = await store.remove(context.db, jobIds);
+export async function remove(context: Context, jobIds: string[], by: Actor | null = null): Promise<{ id: string }[]> {
+  const gone = await recorded(context, by, (db) => store.remove(db, jobIds), (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs));
   // A failed job may have blocked those behind it in its order.
   await freed(context, gone);
   return gone;
 }
 
 /** Why one job was not removed; null when it was. */
-export async function removeOne(context: Context, jobId: string): Promise<BatonError | null> {
-  const gone = await remove(context, [jobId]);
+export async function removeOne(context: Context, jobId: string, by: Actor | null = null): Promise<BatonError | null> {
+  const gone = await remove(context, [jobId], by);
   return gone.length === 0 ? refusal(context, 'remove', jobId, null) : null;
 }

@@ -2,6 +2,8 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
+import { jobDeeds, recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
 import { becameWaiting, freed } from './waiting';
@@ -12,14 +14,14 @@ export interface RetryItem {
 }
 
 /** failed, cancelled -> pending, from the first try again. */
-export async function retryByHand(context: Context, items: RetryItem[]): Promise<(store.JobRow | BatonError)[]> {
+export async function retryByHand(context: Context, items: RetryItem[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
   let moved: store.JobRow[];
   try {
-    moved = await store.retryByHand(context.db, items);
+    moved = await recorded(context, by, (db) => store.retryByHand(db, items), (jobs) => jobDeeds(['job.retried', 'jobs.retried'], jobs));
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
     // One job's unique key is held by another by now: judge each alone.
-    if (items.length > 1) return (await Promise.all(items.map((item) => retryByHand(context, [item])))).flat();
+    if (items.length > 1) return (await Promise.all(items.map((item) => retryByHand(context, [item], by)))).flat();
     return [new BatonError('state_conflict', 'Another unfinished job of this type holds the unique key; cancel it, or let it finish first.')];
   }
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));

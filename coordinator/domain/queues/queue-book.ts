@@ -24,6 +24,11 @@ export class QueueBook {
     return row === undefined || row.rateMax === null || row.ratePerMs === null ? null : row.ratePerMs / row.rateMax;
   }
 
+  /** Whether it limits how many jobs one user creates. */
+  limitsUsers(queue: string): boolean {
+    return (this.rows.get(queue)?.userRateMax ?? null) !== null;
+  }
+
   isLimited(queue: string): boolean {
     const row = this.rows.get(queue);
     return row !== undefined && (row.concurrency !== null || row.concurrencyPerKey !== null || row.rateMax !== null);

@@ -1,23 +1,24 @@
 import type { Context } from '../../context';
 import * as store from '../../store/queues';
-import type { Caller } from '../auth/caller';
+import { recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import { freeHeld } from '../jobs/waiting';
 
 /** Sets a queue's limits; they hold for every job that starts from now on. */
-export async function setQueue(context: Context, name: string, settings: store.QueueSettings): Promise<void> {
-  await store.set(context.db, name, settings);
+export async function setQueue(context: Context, by: Actor, name: string, settings: store.QueueSettings): Promise<void> {
+  await recorded(context, by, (db) => store.set(db, name, settings), () => [{ action: 'queue.set', target: name, details: { ...settings } }]);
   await announce(context, name);
   if (settings.concurrencyPerKey !== undefined) await freeHeld(context, name);
 }
 
 /** A paused queue gives out nothing; what runs goes on. */
-export async function pauseQueue(context: Context, caller: Caller, name: string, reason: string | null, untilAt: string | null): Promise<void> {
-  await store.pause(context.db, name, caller.name, reason, untilAt);
+export async function pauseQueue(context: Context, by: Actor, name: string, reason: string | null, untilAt: string | null): Promise<void> {
+  await recorded(context, by, (db) => store.pause(db, name, by.keyName, reason, untilAt), () => [{ action: 'queue.paused', target: name, details: { reason, untilAt } }]);
   await announce(context, name);
 }
 
-export async function resumeQueue(context: Context, name: string): Promise<void> {
-  await store.resume(context.db, name);
+export async function resumeQueue(context: Context, by: Actor, name: string): Promise<void> {
+  await recorded(context, by, (db) => store.resume(db, name), () => [{ action: 'queue.resumed', target: name }]);
   await announce(context, name);
 }
 

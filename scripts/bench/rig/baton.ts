@@ -119,7 +119,7 @@ export function startActor(name: string, order: object, profileDir?: string): Be
 }
 
 function startCoordinator(port: string, databaseUrl: string, key: string, profileDir: string | undefined): BenchProcess {
-  const env = { ...plainEnv(), PORT: port, HOST: '127.0.0.1', DATABASE_URL: databaseUrl, BATON_ADMIN_KEY: key, NODE_ENV: 'production' };
+  const env = { ...plainEnv(), PORT: port, HOST: '127.0.0.1', DATABASE_URL: databaseUrl, BATON_ADMIN_KEY: key, NODE_ENV: 'production', BATON_MAX_PARKED_POLLS: '10000', BATON_MAX_SOCKETS_PER_ADDRESS: '20000' };
   return new BenchProcess({ name: 'coordinator', command: process.execPath, args: [...profiling(profileDir, 'coordinator'), COORDINATOR], env });
 }
 

@@ -1,0 +1,15 @@
+import type { Context } from '../../context';
+import { describeError } from '../../logger';
+import type { Actor } from '../auth/caller';
+import { record } from './record';
+
+/** Bad credentials come in numbers; of each source, one entry a minute tells that they did. */
+export async function reportHeldOff(context: Context, source: string): Promise<void> {
+  context.log.warn('too many bad credentials; their source is held off', { source });
+  try {
+    const nobody: Actor = { keyId: '', keyName: '', role: 'none', userId: null, address: source, requestId: '' };
+    await record(context.db, nobody, [{ action: 'login.failed', target: source }]);
+  } catch (error) {
+    context.log.warn('failed logins were not written down', describeError(error));
+  }
+}

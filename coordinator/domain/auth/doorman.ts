@@ -1,0 +1,58 @@
+import { BatonError } from '../../errors';
+import { type FailedLogins, sourceOf } from './failed-logins';
+import { type KeyRing, type Login, publicIdOf } from './keys';
+import { isToken, type TokenVerifier } from './tokens';
+
+/** Looks at every credential. Those who bring bad ones too often are held off; good ones are not slowed by it. */
+export class Doorman {
+  constructor(
+    private readonly keys: KeyRing,
+    private readonly tokens: TokenVerifier | null,
+    private readonly failures: FailedLogins,
+    /** Told once a minute and source, when it is held off. */
+    private readonly onHeldOff: (source: string) => void,
+  ) {}
+
+  /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key; `rate_limited` after too many of them. */
+  async admit(bearer: string, address: string): Promise<Login> {
+    const { tokens } = this;
+    if (tokens !== null && isToken(bearer)) return this.judged(address, null, async () => ({ caller: await tokens.callerOf(bearer), sessionEndsAt: null }));
+    return this.admitKey(bearer, address);
+  }
+
+  /** @throws {BatonError} as `admit` */
+  async admitKey(key: string, address: string): Promise<Login> {
+    this.holdOff(key, address);
+    return this.judged(address, publicIdOf(key), async () => ({ caller: await this.keys.callerOf(key), sessionEndsAt: null }));
+  }
+
+  /** @throws {BatonError} as `admit` */
+  admitSession(token: string, address: string): Promise<Login> {
+    return this.judged(address, null, () => this.keys.callerOfSession(token));
+  }
+
+  /** Spares the database the keys that somebody tries one after the other. */
+  private holdOff(key: string, address: string): void {
+    const source = sourceOf(address);
+    const waitMs = this.failures.waitMs(source);
+    if (waitMs === 0 || this.keys.wasGood(key) || this.failures.takeChance(source)) return;
+    this.failures.add(source);
+    throw tooMany(waitMs);
+  }
+
+  private async judged(address: string, keyId: string | null, look: () => Promise<Login>): Promise<Login> {
+    try {
+      return await look();
+    } catch (error) {
+      if (!(error instanceof BatonError) || error.code !== 'unauthenticated') throw error;
+      const names = [sourceOf(address), ...(keyId === null ? [] : [`key ${keyId}`])];
+      for (const name of names) if (this.failures.add(name)) this.onHeldOff(name);
+      const waitMs = Math.max(...names.map((name) => this.failures.waitMs(name)));
+      throw waitMs > 0 ? tooMany(waitMs) : error;
+    }
+  }
+}
+
+function tooMany(waitMs: number): BatonError {
+  return new BatonError('rate_limited', 'Too many bad credentials came from here, or for this key.', { retryAfterMs: waitMs });
+}

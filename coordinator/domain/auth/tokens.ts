@@ -1,0 +1,85 @@
+import { isStorableText, name, role } from '@baton/runner-sdk/protocol';
+import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey, type KeyLike } from 'jose';
+import { z } from 'zod';
+import { BatonError } from '../../errors';
+import type { Caller } from './caller';
+import { Memory } from './memory';
+
+/** Where JSON Web Tokens come from and what they must say. */
+export interface TokenSettings {
+  /** The shared secret of HS256, or the address of the issuer's public keys. */
+  source: { secret: string } | { jwksUrl: string };
+  issuer: string;
+  audience: string;
+  /** The claim that holds the role. */
+  roleClaim: string;
+}
+
+/** Pinned, so that no token chooses how it is checked: never `none`, and never a public key taken for a shared secret. */
+const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
+const SYMMETRIC = ['HS256'];
+const CLOCK_TOLERANCE_S = 5;
+const KEEP_MS = 3000;
+const JWKS_TIMEOUT_MS = 5000;
+const JWKS_COOLDOWN_MS = 5000;
+
+const subject = z.string().min(1).max(200).refine(isStorableText);
+const names = z.array(name).max(200).default([]);
+
+/** Whether a bearer looks like a token: three parts of base64url. */
+export function isToken(bearer: string): boolean {
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(bearer);
+}
+
+/** Tells whom a JSON Web Token speaks for. */
+export class TokenVerifier {
+  private readonly known = new Memory<Caller>(KEEP_MS);
+  private readonly key: KeyLike | Uint8Array | JWTVerifyGetKey;
+  private readonly algorithms: string[];
+
+  constructor(private readonly settings: TokenSettings) {
+    const { source } = settings;
+    this.algorithms = 'secret' in source ? SYMMETRIC : ASYMMETRIC;
+    this.key =
+      'secret' in source
+        ? new TextEncoder().encode(source.secret)
+        : createRemoteJWKSet(new URL(source.jwksUrl), { timeoutDuration: JWKS_TIMEOUT_MS, cooldownDuration: JWKS_COOLDOWN_MS });
+  }
+
+  /** @throws {BatonError} `unauthenticated`; `unavailable` when the issuer's keys cannot be had. */
+  callerOf(token: string): Promise<Caller> {
+    return this.known.recall(token, async () => this.toCaller(await this.verify(token)));
+  }
+
+  private async verify(token: string): Promise<JWTPayload> {
+    const { issuer, audience } = this.settings;
+    const options = { issuer, audience, algorithms: this.algorithms, clockTolerance: CLOCK_TOLERANCE_S, requiredClaims: ['sub', 'exp'] };
+    try {
+      const { payload } = typeof this.key === 'function' ? await jwtVerify(token, this.key, options) : await jwtVerify(token, this.key, options);
+      return payload;
+    } catch (error) {
+      throw refusalOf(error);
+    }
+  }
+
+  private toCaller(payload: JWTPayload): Caller {
+    const { roleClaim } = this.settings;
+    const wanted = role.safeParse(payload[roleClaim]);
+    if (!wanted.success) throw new BatonError('unauthenticated', `The token's claim ${roleClaim} must be one of ${role.options.join(', ')}.`);
+    const said = z.object({ sub: subject, baton_queues: names, baton_types: names }).safeParse(payload);
+    if (!said.success) throw new BatonError('unauthenticated', `The token's claim ${said.error.issues[0]?.path.join('.')} cannot be used.`);
+    const { sub, baton_queues: queues, baton_types: types } = said.data;
+    return { keyId: `jwt:${sub}`, name: sub, role: wanted.data, userId: wanted.data === 'user' ? sub : null, queues, types };
+  }
+}
+
+/** The token's own faults are told by their kind, never by what it holds; all else is the issuer's or the network's. */
+function refusalOf(error: unknown): BatonError {
+  if (error instanceof errors.JWTExpired) return new BatonError('unauthenticated', 'The token has expired.');
+  if (error instanceof errors.JWTClaimValidationFailed) return new BatonError('unauthenticated', `The token's claim ${error.claim} is not as wanted.`);
+  const isIssuers = !(error instanceof errors.JOSEError) || error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || error.code === 'ERR_JOSE_GENERIC';
+  if (isIssuers && !(error instanceof TypeError && error.message.startsWith('Key'))) {
+    return new BatonError('unavailable', "The keys of the tokens' issuer cannot be had at the moment.", { retryAfterMs: 2000, cause: error });
+  }
+  return new BatonError('unauthenticated', 'The token is not valid.');
+}

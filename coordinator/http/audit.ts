@@ -1,0 +1,23 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import * as store from '../store/audit';
+import { ADMINS, endpoint, reply } from './endpoint';
+import { isUuid, readCursor, toPage } from './pages';
+
+export const auditEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/audit',
+    summary: 'Read who did what by hand, newest first',
+    roles: ADMINS,
+    query: protocol.listAuditQuery,
+    replies: { 200: protocol.auditList },
+    async run({ desk, query: { limit, cursor, ...filter } }) {
+      const rows = await store.page(desk.context.db, filter, readCursor(cursor, isUuid), limit + 1);
+      return reply(200, toPage(rows, limit, render, (row) => row.id));
+    },
+  }),
+];
+
+function render({ id, at, action, target, keyId, keyName, role, userId, address, requestId, details }: store.AuditRow): protocol.AuditEntry {
+  return { id, at: at.toISOString(), action, target, by: { keyId, name: keyName, role, userId, address }, requestId, details };
+}

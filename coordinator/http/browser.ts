@@ -1,0 +1,95 @@
+import type { Request, RequestHandler } from 'express';
+import helmet from 'helmet';
+import { BatonError } from '../errors';
+import type { Access } from './access';
+
+// What protects people who look at Baton with a browser, from other pages that this browser has open.
+
+const COOKIE = 'baton_session';
+const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Probes ask by address, and learn nothing that is worth a name. */
+const PROBES = new Set(['/healthz', '/readyz']);
+const PREFLIGHT_SECONDS = 600;
+
+/** Headers of every answer: a strict policy for pages, nothing sniffed, framed or referred. */
+export function securityHeaders(isTls: boolean): RequestHandler {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        fontSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        manifestSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    frameguard: { action: 'deny' },
+    strictTransportSecurity: isTls,
+  });
+}
+
+/** Against DNS rebinding: a page of another name that was pointed at this address is refused by its name. */
+export function guardHost(allowed: Access['allowedHosts']): RequestHandler {
+  return (request, _response, next) => {
+    const host = hostName(request.get('host') ?? '');
+    if (allowed === null || allowed.includes(host) || PROBES.has(request.path)) return next();
+    next(new BatonError('forbidden', `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`));
+  };
+}
+
+/** Lets pages of these origins call with a key of their own; cookies are never accepted from them. */
+export function allowOrigins(origins: Access['corsOrigins']): RequestHandler {
+  return (request, response, next) => {
+    const origin = request.get('origin');
+    if (origins.length > 0) response.vary('Origin');
+    if (origin === undefined || !origins.includes(origin)) return next();
+    response.setHeader('Access-Control-Allow-Origin', origin);
+    response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After, Baton-Deduplicated');
+    response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
+    if (request.method !== 'OPTIONS' || request.get('access-control-request-method') === undefined) return next();
+    response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
+    response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID');
+    response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_SECONDS));
+    response.status(204).end();
+  };
+}
+
+/**
+ * A browser sends the cookie whatever page made it; so a write that a cookie vouches for must come from a page of ours.
+ * @throws {BatonError} `forbidden`
+ */
+export function requireOwnPage(request: Request): void {
+  if (READS.has(request.method) || isFromOwnPage(request)) return;
+  throw new BatonError('forbidden', "A browser's session may change things only from this coordinator's own pages; other callers send a key.");
+}
+
+/** `Sec-Fetch-Site` cannot be set by a page; browsers that are too old for it send `Origin` with every write. */
+function isFromOwnPage(request: Request): boolean {
+  const site = request.get('sec-fetch-site');
+  if (site !== undefined) return site === 'same-origin';
+  const origin = request.get('origin');
+  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === request.get('host')?.toLowerCase();
+}
+
+/** The token in the session's cookie. */
+export function readSession(cookies: string | undefined): string | undefined {
+  const pairs = (cookies ?? '').split(';').map((pair) => pair.trim());
+  return pairs.find((pair) => pair.startsWith(`${COOKIE}=`))?.slice(COOKIE.length + 1);
+}
+
+/** Sets the cookie, out of the reach of scripts and of other sites; an empty token takes it away. */
+export function sessionCookie(token: string, { isSecure, maxAgeMs }: { isSecure: boolean; maxAgeMs: number }): string {
+  const parts = [`${COOKIE}=${token}`, 'Path=/', 'HttpOnly', 'SameSite=Strict', `Max-Age=${Math.floor(maxAgeMs / 1000)}`];
+  return [...parts, ...(isSecure ? ['Secure'] : [])].join('; ');
+}
+
+/** Without the port, in lower case. */
+function hostName(host: string): string {
+  return host.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');
+}

@@ -1,0 +1,79 @@
+import type { Server } from 'node:http';
+import { BatonError } from '../errors';
+import type { Access } from './access';
+
+type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey'>;
+
+interface Load {
+  requests: number;
+  parked: number;
+}
+
+/** How much of this coordinator each key takes at present, so that no key can take all of it. */
+export class Caps {
+  private readonly loads = new Map<string, Load>();
+
+  constructor(private readonly limits: Limits) {}
+
+  /** @throws {BatonError} `rate_limited` when the key has too many requests under way */
+  enter(keyId: string): Seat {
+    const load = this.loads.get(keyId) ?? { requests: 0, parked: 0 };
+    if (load.requests >= this.limits.requestsPerKey) {
+      throw new BatonError('rate_limited', `This key has ${this.limits.requestsPerKey} requests under way on this coordinator, and may have no more.`, { retryAfterMs: 1000 });
+    }
+    this.loads.set(keyId, load);
+    load.requests += 1;
+    return new Seat(load, this.limits, () => {
+      if (load.requests + load.parked === 0) this.loads.delete(keyId);
+    });
+  }
+}
+
+/** One request under way. */
+export class Seat {
+  private place: keyof Load | null = 'requests';
+
+  constructor(
+    private readonly load: Load,
+    private readonly limits: Limits,
+    private readonly onLeave: () => void,
+  ) {}
+
+  /**
+   * From here on it only waits, which costs little, so more may.
+   * @throws {BatonError} `rate_limited` when too many of the key wait
+   */
+  park(): void {
+    if (this.place !== 'requests') return;
+    if (this.load.parked >= this.limits.parkedPollsPerKey) {
+      throw new BatonError('rate_limited', `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`, { retryAfterMs: 5000 });
+    }
+    this.load.requests -= 1;
+    this.load.parked += 1;
+    this.place = 'parked';
+  }
+
+  leave(): void {
+    if (this.place === null) return;
+    this.load[this.place] -= 1;
+    this.place = null;
+    this.onLeave();
+  }
+}
+
+/** Closes connections from an address that holds too many. A trusted proxy's are its clients', so it is not counted. */
+export function capSockets(server: Server, { socketsPerAddress, trustProxy }: Access): void {
+  if (trustProxy !== 0) return;
+  const counts = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = (counts.get(address) ?? 0) + 1;
+    if (count > socketsPerAddress) return void socket.destroy();
+    counts.set(address, count);
+    socket.once('close', () => {
+      const left = (counts.get(address) ?? 1) - 1;
+      if (left === 0) counts.delete(address);
+      else counts.set(address, left);
+    });
+  });
+}

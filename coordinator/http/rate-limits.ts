@@ -1,0 +1,28 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { visibleUser } from '../domain/auth/caller';
+import { readRates } from '../domain/limits/user-rate';
+import type { UserRate } from '../store/limits';
+import { endpoint, READERS, reply } from './endpoint';
+
+export const rateLimitEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/rate-limits',
+    summary: "Read what a user has used of the queues' limits on creating jobs",
+    roles: READERS,
+    query: protocol.rateLimitsQuery,
+    replies: { 200: protocol.rateLimits },
+    async run({ desk, caller, query }) {
+      const own = visibleUser(caller);
+      const asked = query.userId ?? own;
+      if (asked === null) return reply(200, {});
+      const rates = await readRates(desk.context, asked);
+      // Another user is one that nobody has heard of.
+      return reply(200, Object.fromEntries(rates.map((rate) => [rate.queue, render(own === null || own === asked ? rate : { ...rate, count: 0, resetAt: null })])));
+    },
+  }),
+];
+
+function render({ max, count, resetAt }: UserRate): protocol.RateLimits[string] {
+  return { limit: max, count, remaining: Math.max(0, max - count), resetAt: resetAt === null ? null : resetAt.toISOString() };
+}

@@ -1,0 +1,54 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { actorOf, type Caller } from '../domain/auth/caller';
+import { closeSession, openSession } from '../domain/auth/sessions';
+import { BatonError } from '../errors';
+import { readSession, sessionCookie } from './browser';
+import { endpoint, EVERYONE, reply } from './endpoint';
+
+export const sessionEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/session',
+    summary: 'Sign a browser in with an API key; the answer sets a cookie that scripts cannot read',
+    roles: 'public',
+    body: protocol.openSession,
+    replies: { 201: protocol.session },
+    async run({ desk, by, body, header, isSecure }) {
+      // Another site must not sign somebody in under a key of its own.
+      const site = header('sec-fetch-site');
+      if (site !== undefined && site !== 'same-origin' && site !== 'none') throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
+      const { caller } = await desk.doorman.admitKey(body.apiKey, by.address);
+      const { token, expiresAt } = await openSession(desk.context, actorOf(caller, by));
+      const cookie = sessionCookie(token, { isSecure, maxAgeMs: expiresAt.getTime() - Date.now() });
+      return reply(201, render(caller, expiresAt), { 'Set-Cookie': cookie });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/session',
+    summary: 'Tell who the caller is',
+    roles: EVERYONE,
+    replies: { 200: protocol.session },
+    run: async ({ caller, sessionEndsAt }) => Promise.resolve(reply(200, render(caller, sessionEndsAt))),
+  }),
+  endpoint({
+    method: 'delete',
+    path: '/session',
+    summary: 'Sign a browser out',
+    roles: EVERYONE,
+    replies: { 204: z.null() },
+    async run({ desk, by, header, isSecure }) {
+      const token = readSession(header('cookie'));
+      if (token !== undefined) {
+        await closeSession(desk.context, by, token);
+        desk.keys.forgetSession(token);
+      }
+      return reply(204, null, { 'Set-Cookie': sessionCookie('', { isSecure, maxAgeMs: 0 }) });
+    },
+  }),
+];
+
+function render({ keyId, name, role, userId }: Caller, expiresAt: Date | null): protocol.Session {
+  return { keyId, name, role, userId, expiresAt: expiresAt === null ? null : expiresAt.toISOString() };
+}

@@ -1,0 +1,48 @@
+import { type Executor, sql } from './db';
+
+export interface UserQueue {
+  queue: string;
+  userId: string;
+}
+
+export interface UserRate extends UserQueue {
+  max: number;
+  /** Jobs that the user created in the queue within the limit's time. */
+  count: number;
+  /** When the oldest of them counts no longer. */
+  resetAt: Date | null;
+  /** How long until one more may be created; 0: now. */
+  waitMs: number;
+}
+
+/**
+ * How much of their limits these users have used, from the jobs themselves. Queues without such a limit are left out.
+ *
+ * Exact under `lockNames` of the pair, in a statement after it: jobs are stamped with the start of their transaction,
+ * and a transaction that waited for the lock counts from further back, so it sees all that its own job will meet.
+ */
+export function userRates(db: Executor, wanted: UserQueue[]): Promise<UserRate[]> {
+  return db.query(sql`
+    SELECT w.queue, w.user_id AS "userId", q.user_rate_max AS "max", used.count,
+      used.oldest + q.user_rate_per_ms * interval '1 ms' AS "resetAt",
+      CASE WHEN used.count < q.user_rate_max THEN 0
+        ELSE GREATEST(0, extract(epoch FROM used.deciding - now())::float8 * 1000 + q.user_rate_per_ms) END AS "waitMs"
+    FROM unnest(${wanted.map((one) => one.queue)}::text[], ${wanted.map((one) => one.userId)}::text[]) AS w (queue, user_id)
+    JOIN queues q ON q.name = w.queue AND q.user_rate_max IS NOT NULL
+    CROSS JOIN LATERAL (
+      SELECT count(*)::int AS count, min(recent.created_at) AS oldest,
+        -- The job that has to be out of the way before one more may come.
+        (array_agg(recent.created_at ORDER BY recent.created_at DESC))[q.user_rate_max] AS deciding
+      FROM (
+        SELECT j.created_at FROM jobs j
+        WHERE j.queue = w.queue AND j.user_id = w.user_id AND j.user_id IS NOT NULL
+          AND j.created_at > now() - q.user_rate_per_ms * interval '1 ms'
+      ) recent
+    ) used`);
+}
+
+/** Queues that limit how many jobs one user creates. */
+export async function limitedQueues(db: Executor): Promise<string[]> {
+  const rows = await db.query<{ name: string }>(sql`SELECT q.name FROM queues q WHERE q.user_rate_max IS NOT NULL ORDER BY q.name`);
+  return rows.map((row) => row.name);
+}

@@ -1,0 +1,29 @@
+import { type Executor, sql } from './db';
+import type { ApiKeyRow } from './api-keys';
+
+export async function insert(db: Executor, session: { tokenHash: string; keyId: string; lifeMs: number }): Promise<Date> {
+  const [row] = await db.query<{ expiresAt: Date }>(sql`
+    WITH over AS (DELETE FROM sessions s WHERE s.expires_at <= now())
+    INSERT INTO sessions (token_hash, key_id, created_at, expires_at)
+    SELECT ${session.tokenHash}, k.id, now(), LEAST(k.expires_at, now() + ${session.lifeMs}::float8 * interval '1 ms')
+    FROM api_keys k WHERE k.id = ${session.keyId}
+    RETURNING expires_at AS "expiresAt"`);
+  if (row === undefined) throw new Error(`a session of key ${session.keyId} was not stored`);
+  return row.expiresAt;
+}
+
+/** The key of an open session, if that may be used now, and when the session ends. */
+export async function findOpen(db: Executor, tokenHash: string): Promise<(ApiKeyRow & { sessionEndsAt: Date }) | null> {
+  const [key] = await db.query<ApiKeyRow & { sessionEndsAt: Date }>(sql`
+    SELECT k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
+      k.expires_at AS "expiresAt", k.last_used_at AS "lastUsedAt", k.revoked_at AS "revokedAt", k.rotated_from AS "rotatedFrom",
+      s.expires_at AS "sessionEndsAt"
+    FROM sessions s JOIN api_keys k ON k.id = s.key_id
+    WHERE s.token_hash = ${tokenHash} AND s.expires_at > now() AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`);
+  return key ?? null;
+}
+
+export async function remove(db: Executor, tokenHash: string): Promise<boolean> {
+  const rows = await db.query(sql`DELETE FROM sessions s WHERE s.token_hash = ${tokenHash} RETURNING s.key_id`);
+  return rows.length > 0;
+}

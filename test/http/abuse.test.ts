@@ -1,0 +1,83 @@
+import { setMaxListeners } from 'node:events';
+import { expectStatus } from '../support/api';
+import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
+import { uniqueType } from '../support/factory';
+import { RawSocket } from '../support/raw-socket';
+
+let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+beforeAll(async () => {
+  coordinator = await startCoordinator({ access: { parkedPollsPerKey: 20, requestsPerKey: 10, socketsPerAddress: 150 } });
+});
+afterAll(() => coordinator.stop());
+
+const parkedCount = () => coordinator.app.desk.claims.size;
+const openCount = () => new Promise<number>((resolve, reject) => coordinator.app.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))));
+
+describe('one key', () => {
+  test('may park so many polls, and no more; other keys and calls are not slowed', async () => {
+    const [greedy, other] = await Promise.all(['greedy', 'other'].map(async (name) => coordinator.api.as(await coordinator.api.makeKey({ name, role: 'runner' }))));
+    if (greedy === undefined || other === undefined) throw new Error('two keys were wanted');
+    const gone = new AbortController();
+    setMaxListeners(30, gone.signal);
+    const type = uniqueType();
+    const poll = (runnerId: string) => ({ runnerId, types: [type], waitMs: 50_000 });
+    const parked = Array.from({ length: 20 }, (_, index) => greedy.post('/jobs/claim', poll(`r${index}`), { signal: gone.signal }).catch(() => undefined));
+    await eventually(parkedCount, (count) => count === 20);
+    const refused = await greedy.post('/jobs/claim', poll('one more'));
+    expect([refused.status, refused.headers['retry-after']]).toEqual([429, '5']);
+    expect(await greedy.claim({ runnerId: 'r', types: [type] })).toEqual([]);
+    const waiting = other.claim(poll('other'));
+    await eventually(parkedCount, (count) => count === 21);
+    gone.abort();
+    await Promise.all(parked);
+    await eventually(parkedCount, (count) => count === 1);
+    await coordinator.api.create({ type });
+    expect(await waiting).toHaveLength(1);
+    // The seats of those that went away are free again.
+    const again = greedy.claim({ runnerId: 'r', types: [type], waitMs: 50_000 });
+    await coordinator.api.create({ type });
+    expect(await again).toHaveLength(1);
+  });
+
+  test('may have so many calls under way', async () => {
+    const key = await coordinator.api.makeKey({ name: 'busy', role: 'producer' });
+    const head = `POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`;
+    const sockets = await Promise.all(Array.from({ length: 10 }, () => RawSocket.open(coordinator.url)));
+    for (const socket of sockets) socket.say(head);
+    const busy = coordinator.api.as(key);
+    await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 429);
+    expect((await coordinator.api.get('/jobs')).status).toBe(200);
+    for (const socket of sockets) socket.end();
+    await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 200);
+  });
+});
+
+describe('connections', () => {
+  test('that dribble their headers, or stop in their body, are closed, and nobody waits for them', async () => {
+    const before = await openCount();
+    const sockets = await Promise.all(Array.from({ length: 100 }, () => RawSocket.open(coordinator.url)));
+    const drip = setInterval(() => sockets.slice(0, 50).forEach((socket) => socket.say('X-A: b\r\n')), 500);
+    for (const socket of sockets) socket.say('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n');
+    expectStatus(await coordinator.api.get('/jobs'), 200);
+    await Promise.all(sockets.map((socket) => socket.closed));
+    clearInterval(drip);
+    expect(await eventually(openCount, (count) => count <= before + 1)).toBeLessThanOrEqual(before + 1);
+  }, 40_000);
+
+  test('of one address beyond its share are closed at once', async () => {
+    const sockets = await Promise.all(Array.from({ length: 170 }, () => RawSocket.open(coordinator.url)));
+    await eventually(openCount, (count) => count <= 150);
+    for (const socket of sockets) socket.end();
+    await eventually(async () => (await coordinator.api.get('/healthz').catch(() => ({ status: 0 }))).status, (status) => status === 200);
+  });
+
+  test('that say what is no HTTP are closed', async () => {
+    for (const text of ['\u0000\u0001\u0002', 'GET / HTTP/9.9\r\n\r\n', 'GET /healthz HTTP/1.1\r\n\r\n', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 'POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n']) {
+      const socket = await RawSocket.open(coordinator.url);
+      socket.say(text);
+      await socket.closed;
+      expect(socket.heard).not.toMatch(/^HTTP\/1.1 2/);
+    }
+  });
+});
