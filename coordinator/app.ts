@@ -18,6 +18,7 @@ import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
+import { retentionLoop } from './loops/retention';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { openDb } from './store/db';
@@ -26,11 +27,13 @@ import { VERSION } from './version';
 
 const SWEEP_MS = 50;
 
+export type Settings = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs'>;
+
 /** One coordinator. */
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop };
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -42,7 +45,7 @@ export interface App {
 }
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
-export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'>, url: string, log: Logger): App {
+export function createApp(config: Settings, url: string, log: Logger): App {
   const db = openDb(url, { poolSize: config.poolSize, onError: (error) => log.warn('a database connection broke', describeError(error)) });
   const context: Context = {
     db,
@@ -54,9 +57,17 @@ export function createApp(config: Pick<Config, 'port' | 'host' | 'poolSize' | 'm
     queues: new QueueBook(db),
     roster: new Roster(db),
     maxPayloadBytes: config.maxPayloadBytes,
+    keepMs: config.keepMs,
   };
   logEvents(context.events, log);
-  const loops = { monitor: timeoutMonitor(context, config.monitorIntervalMs), roster: rosterLoop(context), hints: hintsLoop(context), due: dueLoop(context), bulk: bulkLoop(context) };
+  const loops = {
+    monitor: timeoutMonitor(context, config.monitorIntervalMs),
+    roster: rosterLoop(context),
+    hints: hintsLoop(context),
+    due: dueLoop(context),
+    bulk: bulkLoop(context),
+    retention: retentionLoop(context),
+  };
   const service: Service = {
     version: VERSION,
     startedAt: performance.now(),

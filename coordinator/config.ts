@@ -1,6 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 
+const MOST_KEPT_MS = 3650 * 86_400_000;
 const port = z.coerce.number().int().min(0).max(65_535);
 
 /** Every setting, its default and its reason. `docs/configuration.md` is printed from this table. */
@@ -45,6 +46,27 @@ const settings = {
     .max(60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+  BATON_KEEP_COMPLETED_MS: z.coerce
+    .number()
+    .int()
+    .min(60_000)
+    .max(MOST_KEPT_MS)
+    .default(86_400_000)
+    .describe('How long completed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+  BATON_KEEP_FAILED_MS: z.coerce
+    .number()
+    .int()
+    .min(60_000)
+    .max(MOST_KEPT_MS)
+    .default(90 * 86_400_000)
+    .describe('How long failed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+  BATON_KEEP_CANCELLED_MS: z.coerce
+    .number()
+    .int()
+    .min(60_000)
+    .max(MOST_KEPT_MS)
+    .default(86_400_000)
+    .describe('How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
 };
 
 const schema = z.object(settings);
@@ -61,6 +83,8 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
+  /** How long finished jobs are kept. */
+  keepMs: { completed: number; failed: number; cancelled: number };
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -87,6 +111,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+    keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
   };
 }
 

@@ -3,6 +3,7 @@ import type { Hints } from './domain/events/hints';
 import type { LaneCatalog } from './domain/jobs/lanes';
 import type { ReadyLanes } from './domain/jobs/ready-lanes';
 import type { QueueBook } from './domain/queues/queue-book';
+import type { KeepMs } from './domain/retention/keeping';
 import type { Roster } from './domain/runners/roster';
 import type { Logger } from './logger';
 import type { Db } from './store/db';
@@ -18,4 +19,6 @@ export interface Context {
   queues: QueueBook;
   roster: Roster;
   maxPayloadBytes: number;
+  /** How long finished jobs are kept, where a queue sets nothing else. */
+  keepMs: KeepMs;
 }

@@ -120,6 +120,16 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
     rateLimit: row?.rateMax == null || row.ratePerMs === null ? null : { max: row.rateMax, perMs: row.ratePerMs },
     fair: row?.isFair ?? true,
+    retention: row === undefined ? null : renderRetention(row),
+  };
+}
+
+function renderRetention({ keepCompletedMs, keepFailedMs, keepCancelledMs }: QueueRow): Queue['retention'] {
+  if (keepCompletedMs === null && keepFailedMs === null && keepCancelledMs === null) return null;
+  return {
+    ...(keepCompletedMs === null ? {} : { completedMs: keepCompletedMs }),
+    ...(keepFailedMs === null ? {} : { failedMs: keepFailedMs }),
+    ...(keepCancelledMs === null ? {} : { cancelledMs: keepCancelledMs }),
   };
 }
 

@@ -6,6 +6,8 @@ import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
 import { authenticate } from './authenticate';
 import { bulkEndpoints } from './bulk';
+import { cleanupEndpoints } from './cleanup';
+import { deadLetterEndpoints } from './dead-letters';
 import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
 import { healthEndpoints } from './health';
@@ -20,6 +22,8 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
   ...bulkEndpoints,
   ...jobEndpoints,
+  ...deadLetterEndpoints,
+  ...cleanupEndpoints,
   ...runnerEndpoints,
   ...queueEndpoints,
   ...apiKeyEndpoints,

@@ -2,6 +2,7 @@
 export * from './api-keys';
 export * from './attempts';
 export * from './bulk';
+export * from './dead-letters';
 export * from './health';
 export * from './jobs';
 export * from './logs';
@@ -9,4 +10,5 @@ export * from './payload';
 export * from './primitives';
 export * from './problem';
 export * from './queues';
+export * from './retention';
 export * from './runners';

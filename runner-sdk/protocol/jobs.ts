@@ -194,6 +194,8 @@ const filterFields = {
   userId: repeatable(text(200)).optional(),
   tag: repeatable(text(100)).optional(),
   runnerId: repeatable(text(200)).optional(),
+  /** Failed jobs that failed alike. */
+  fingerprint: repeatable(text(64)).optional(),
   createdAfter: timestamp.optional(),
   createdBefore: timestamp.optional(),
 };

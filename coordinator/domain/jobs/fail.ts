@@ -3,6 +3,7 @@ import type { Context } from '../../context';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
 import { findHeld, type HeldJob } from '../../store/leases';
+import { fingerprintOf } from '../dead-letters/fingerprint';
 import { jobEvent } from '../events/events';
 import { judgeFailure } from './retry';
 import { becameWaiting, freed } from './waiting';
@@ -56,6 +57,7 @@ function decide(item: FailItem, job: HeldJob): store.Fail {
     to: verdict.to,
     delayMs: verdict.to === 'pending' ? verdict.delayMs : 0,
     error: publicError(item.error) as Json,
+    fingerprint: verdict.to === 'failed' ? fingerprintOf(job.type, item.error) : null,
     metrics: item.metrics as Json,
   };
 }

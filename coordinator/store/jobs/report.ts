@@ -65,6 +65,7 @@ export interface Fail {
   to: 'pending' | 'failed';
   delayMs: number;
   error: Json;
+  fingerprint: string | null;
   metrics: Json | null;
 }
 
@@ -76,14 +77,14 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
   return db.query(sql`
     WITH failure AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(failures)}::json) AS f (
-        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "metrics" json)
+        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "fingerprint" text, "metrics" json)
     ), held AS MATERIALIZED (
       SELECT j.id, j.started_at FROM jobs j
       WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND j.status = 'running'
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
-        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, metrics = f.metrics,
+        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, fingerprint = f.fingerprint, metrics = f.metrics,
         run_at = CASE f."to" WHEN 'pending' THEN now() + f."delayMs" * interval '1 ms' ELSE j.run_at END,
         lease_token = CASE f.outcome WHEN 'failed' THEN j.lease_token END,
         lease_expires_at = NULL, deadline_at = NULL,

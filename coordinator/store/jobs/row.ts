@@ -7,7 +7,7 @@ export type JobRow = Job;
 /** A job's columns under the names of the model; the table's alias is `j`. */
 export const JOB_COLUMNS = sql`
   j.id, j.type, j.queue, j.priority, j.status, j.reason, j.lane_id AS "laneId", j.run_at AS "runAt", j.arguments, j.result,
-  j.error, j.metadata, j.requires, j.prefers, j.tags, j.user_id AS "userId", j.position, j.hold, j.concurrency_key AS "concurrencyKey",
+  j.error, j.fingerprint, j.metadata, j.requires, j.prefers, j.tags, j.user_id AS "userId", j.position, j.hold, j.concurrency_key AS "concurrencyKey",
   j.order_key AS "orderKey", j.order_seq AS "orderSeq", j.order_blocks AS "orderBlocks", j.unique_key AS "uniqueKey", j.unique_until AS "uniqueUntil",
   j.expires_at AS "expiresAt", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.timeout_ms AS "timeoutMs",
   j.runner_id AS "runnerId", j.claim_id AS "claimId", j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs",

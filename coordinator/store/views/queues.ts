@@ -39,8 +39,10 @@ export function figures(db: Executor, only: string | null): Promise<QueueFigures
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
       WHERE j.id > ${idAt(-60_000)}::uuid AND j.created_at > now() - interval '1 minute' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
     ), finished AS MATERIALIZED (
-      SELECT j.queue, count(*)::int AS jobs FROM jobs j
-      WHERE j.finished_at IS NOT NULL AND j.finished_at > now() - interval '1 minute' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
+      SELECT k.name AS queue, ended.jobs FROM known k CROSS JOIN LATERAL (
+        SELECT count(*)::int AS jobs FROM jobs j
+        WHERE j.queue = k.name AND j.status IN ('completed', 'failed', 'cancelled') AND j.finished_at > now() - interval '1 minute'
+      ) ended
     )
     SELECT k.name, COALESCE(t.jobs, 0) + COALESCE(l.jobs, 0) + COALESCE(h.jobs, 0) AS waiting, COALESCE(r.jobs, 0) AS running,
       extract(epoch FROM now() - t.since)::float8 * 1000 AS "oldestAgeMs",
