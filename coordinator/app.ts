@@ -5,6 +5,7 @@ import type { Config } from './config';
 import type { Context } from './context';
 import { KeyRing } from './domain/auth/keys';
 import { Events } from './domain/events/events';
+import { EventStream } from './domain/events/stream';
 import { Hints } from './domain/events/hints';
 import { logEvents } from './domain/events/log-events';
 import { LaneCatalog } from './domain/jobs/lanes';
@@ -16,6 +17,7 @@ import { createHttpServer } from './http/server';
 import { describeError, type Logger } from './logger';
 import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
+import { eventPruneLoop, eventsLoop } from './loops/events';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
@@ -27,13 +29,13 @@ import { VERSION } from './version';
 
 const SWEEP_MS = 50;
 
-export type Settings = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs'>;
+export type Settings = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'>;
 
 /** One coordinator. */
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop };
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -51,12 +53,14 @@ export function createApp(config: Settings, url: string, log: Logger): App {
     db,
     log,
     events: new Events(),
+    stream: new EventStream(db),
     hints: new Hints(randomUUID()),
     lanes: new LaneCatalog(db),
     ready: new ReadyLanes(),
     queues: new QueueBook(db),
     roster: new Roster(db),
     maxPayloadBytes: config.maxPayloadBytes,
+    maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
   };
   logEvents(context.events, log);
@@ -67,6 +71,8 @@ export function createApp(config: Settings, url: string, log: Logger): App {
     due: dueLoop(context),
     bulk: bulkLoop(context),
     retention: retentionLoop(context),
+    events: eventsLoop(context),
+    eventPrune: eventPruneLoop(context),
   };
   const service: Service = {
     version: VERSION,
@@ -98,6 +104,7 @@ export function createApp(config: Settings, url: string, log: Logger): App {
       service.isDraining = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       desk.waits.close();
+      desk.eventConnections.close();
       await desk.claims.close();
       // An answer to a request that began before the drain leaves its connection open.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);

@@ -46,6 +46,13 @@ const settings = {
     .max(60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+  BATON_MAX_LOG_LINES: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
   BATON_KEEP_COMPLETED_MS: z.coerce
     .number()
     .int()
@@ -83,6 +90,7 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
+  maxLogLines: number;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
 }
@@ -111,6 +119,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+    maxLogLines: read.BATON_MAX_LOG_LINES,
     keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
   };
 }

@@ -5,6 +5,7 @@ import { create } from '../domain/jobs/create';
 import { heartbeat } from '../domain/jobs/heartbeat';
 import { release } from '../domain/jobs/release';
 import { coalesce } from './coalesce';
+import { EventConnections } from './event-connections';
 import { ParkedClaims } from './parked-claims';
 import { ParkedWaits } from './parked-waits';
 
@@ -14,6 +15,7 @@ export interface Desk {
   keys: KeyRing;
   claims: ParkedClaims;
   waits: ParkedWaits;
+  eventConnections: EventConnections;
   create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
   complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
   heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
@@ -38,6 +40,7 @@ export function openDesk(context: Context, keys: KeyRing, service: Service): Des
     service,
     claims: new ParkedClaims(context),
     waits: new ParkedWaits(context),
+    eventConnections: new EventConnections(context),
     create: coalesce((items) => create(context, items), { maxBatch: 1000, maxInFlight: 2 }),
     complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
     heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),

@@ -1,3 +1,4 @@
+import type { Response } from 'express';
 import type { Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Caller } from '../domain/auth/caller';
@@ -15,12 +16,16 @@ export interface Call<Params, Query, Body> {
   header(name: string): string | undefined;
   /** Aborted when the client goes away before it was answered. */
   signal: AbortSignal;
+  /** For answers that last: rejects once the caller's key is good no longer. */
+  recheck(): Promise<unknown>;
 }
 
 export interface Reply {
   status: number;
   body: unknown;
   headers: Record<string, string>;
+  /** Sends the body itself, and ends the answer when it wants. */
+  send?: (response: Response) => void;
 }
 
 export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
@@ -37,6 +42,8 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   headers?: Record<string, string>;
   /** What it answers with, by status. */
   replies: Record<number, z.ZodType>;
+  /** The media type of its answers, when it is not JSON. */
+  produces?: string;
   run(call: Call<Params, Query, Body>): Promise<Reply>;
 }
 

@@ -10,6 +10,7 @@ import { cleanupEndpoints } from './cleanup';
 import { deadLetterEndpoints } from './dead-letters';
 import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
+import { eventEndpoints } from './events';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { openapiEndpoint } from './openapi';
@@ -21,6 +22,7 @@ import { runnerEndpoints } from './runners';
 export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
   ...bulkEndpoints,
+  ...eventEndpoints,
   ...jobEndpoints,
   ...deadLetterEndpoints,
   ...cleanupEndpoints,
@@ -89,13 +91,15 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
     body: parse(endpoint.body, request.body, 'body'),
     header: (name) => request.get(name),
     signal: gone.signal,
+    recheck: () => authenticate(endpoint, desk.keys, request.get('authorization')),
   });
   if (response.destroyed) return;
   if (desk.service.isDraining) response.setHeader('Connection', 'close');
   response.statusCode = reply.status;
   for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
   if (reply.status === 204) return void response.end();
-  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Type', `${endpoint.produces ?? 'application/json'}; charset=utf-8`);
+  if (reply.send !== undefined) return reply.send(response);
   response.end(JSON.stringify(reply.body));
 }
 

@@ -3,6 +3,7 @@ export * from './api-keys';
 export * from './attempts';
 export * from './bulk';
 export * from './dead-letters';
+export * from './events';
 export * from './health';
 export * from './jobs';
 export * from './logs';

@@ -36,7 +36,7 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs'>> & {
+export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'>> & {
   /** Where the coordinators find the database, when it is not the test's own address of it. */
   through?: (url: string) => string | Promise<string>;
 };
@@ -80,6 +80,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       poolSize: options.poolSize ?? 10,
       maxPayloadBytes: options.maxPayloadBytes ?? 262_144,
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
+      ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
       ...(options.keepMs === undefined ? {} : { keepMs: options.keepMs }),
     },
     url,

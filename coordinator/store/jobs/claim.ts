@@ -1,4 +1,5 @@
 import { type Executor, type Sql, sql } from '../db';
+import { recorded } from '../events';
 import type { JobRow } from './row';
 
 /** Where to look: a lane, and the place in it before which nothing waits, as far as is known. */
@@ -139,7 +140,7 @@ export function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked:
       FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
       JOIN (SELECT DISTINCT "queue", "tokens" FROM lane WHERE "rateMax" IS NOT NULL) l ON l."queue" = s.queue
       WHERE q.name = s.queue
-    )
+    ), ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT c.*, c."slot"::int - 1 AS "slot", false AS "repeated" FROM claimed c
     UNION ALL
     SELECT ${CLAIMED_COLUMNS}, r."slot", r."slot"::int - 1, true FROM repeated r JOIN jobs j ON j.id = r.id`);

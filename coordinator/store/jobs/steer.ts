@@ -1,4 +1,5 @@
 import { type Executor, sql } from '../db';
+import { recorded } from '../events';
 import type { InsertJob } from './insert';
 import { JOB_COLUMNS, type JobRow } from './row';
 
@@ -30,7 +31,7 @@ export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome)
       SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled' FROM moved m WHERE m.was = 'running'
-    )
+    ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)` })}
     SELECT * FROM moved`);
 }
 
@@ -51,14 +52,16 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
       SELECT j.id FROM jobs j
       WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.status IN ('failed', 'cancelled')
       ORDER BY j.id FOR UPDATE
-    )
-    UPDATE jobs j SET
-      status = 'pending', position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
-      failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
-      updated_at = now()
-    FROM wanted w JOIN held ON held.id = w."jobId"
-    WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
-    RETURNING ${JOB_COLUMNS}`);
+    ), moved AS (
+      UPDATE jobs j SET
+        status = 'pending', position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
+        failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
+        updated_at = now()
+      FROM wanted w JOIN held ON held.id = w."jobId"
+      WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+      RETURNING ${JOB_COLUMNS}
+    ), ${recorded(sql`moved`, sql`'job.requeued'`)}
+    SELECT * FROM moved`);
 }
 
 export interface Edit {
