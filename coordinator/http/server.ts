@@ -13,6 +13,7 @@ import type { AnyEndpoint } from './endpoint';
 import { eventEndpoints } from './events';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
+import { metricsEndpoints } from './metrics';
 import { openapiEndpoint } from './openapi';
 import { invalid, sendProblem } from './problem';
 import { queueEndpoints } from './queues';
@@ -30,6 +31,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...queueEndpoints,
   ...apiKeyEndpoints,
   ...healthEndpoints,
+  ...metricsEndpoints,
 ];
 
 const MOST_BODY_BYTES = 16 * 1024 * 1024;
@@ -69,6 +71,8 @@ export function createHttpServer(desk: Desk): Server {
 
 function mount(app: express.Express, endpoint: AnyEndpoint, desk: Desk, readBody: express.RequestHandler): void {
   app[endpoint.method](endpoint.path, (request, response) => {
+    const before = performance.now();
+    response.once('finish', () => desk.metrics.answered(endpoint.method, endpoint.path, response.statusCode, (performance.now() - before) / 1000));
     void answer(endpoint, desk, readBody, request, response).catch((error: unknown) => {
       sendProblem(response, error, requestIdOf(response), desk.context.log);
     });

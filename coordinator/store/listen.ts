@@ -40,7 +40,9 @@ export function listen(
       });
       current.on('notification', (notice) => on.message(notice.payload ?? ''));
       try {
-        await current.connect();
+        // Ended while it connects, it never tells.
+        await Promise.race([current.connect(), broken]);
+        if (isStopped) break;
         await current.query(`LISTEN ${CHANNEL}`);
         failures = 0;
         on.connect();

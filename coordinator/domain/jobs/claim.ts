@@ -29,7 +29,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   const fresh = rows.filter((row) => !row.repeated);
   for (const row of fresh) ready.advance(row.laneId, row);
   if (rows.length < slots.length) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
-  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' })));
+  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
   return rows;
 }
 

@@ -37,7 +37,7 @@ export async function fail(context: Context, db: Executor, items: FailItem[], he
 export async function announceFailed(context: Context, moved: store.Moved[]): Promise<void> {
   context.hints.giveFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
   context.events.tell(
-    moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }) : jobEvent('job.failed', job))),
+    moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }, { runMs: job.runMs }) : jobEvent('job.failed', job, undefined, { runMs: job.runMs }))),
   );
   await freed(context, moved);
   await becameWaiting(context, moved.filter((job) => job.status === 'pending'));

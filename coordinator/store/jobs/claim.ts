@@ -31,6 +31,8 @@ export type ClaimedRow = Pick<
   leaseMs: number;
   leaseExpiresAt: Date;
   deadlineAt: Date;
+  /** How long it had been due. */
+  waitMs: number;
   /** The index of its slot; for a repeated claim, of that claim's first slot. */
   slot: number;
   /** It had been claimed under this claim id before, and its answer was lost. */
@@ -40,7 +42,8 @@ export type ClaimedRow = Pick<
 const CLAIMED_COLUMNS = sql`
   j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments, j.attempt, j.max_attempts AS "maxAttempts",
   j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.runner_id AS "runnerId",
-  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt"`;
+  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt",
+  extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
 /**
  * pending -> running, for many runners at once: fills the slots in order of priority and position. Slots of a claim that

@@ -106,7 +106,7 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
     ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.retrying' ELSE 'job.failed' END`, {
       details: sql`json_build_object('code', e.error -> 'code', 'outcome', e.outcome, 'runAt', CASE e.status WHEN 'pending' THEN e."runAt" END)`,
     })}
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs"
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
     FROM moved`);
 }
 
@@ -140,6 +140,6 @@ export function release(db: Executor, releases: Release[]): Promise<Moved[]> {
         json_build_object('status', m.status, 'runAt', m."runAt")
       FROM moved m
     ), ${recorded(sql`moved`, sql`'job.released'`, { details: sql`json_build_object('runAt', e."runAt")` })}
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs"
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
     FROM moved`);
 }

@@ -29,8 +29,11 @@ export interface Moved {
   orderKey: string | null;
   runAt: Date;
   dueInMs: number;
+  /** How long its latest attempt ran. */
+  runMs: number;
 }
 
 export const MOVED_COLUMNS = sql`
   j.id, j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
-  j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", j.run_at AS "runAt", extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs"`;
+  j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", j.run_at AS "runAt", extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs",
+  extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs"`;

@@ -62,6 +62,18 @@ export async function meanRunMs(db: Executor, queue: string): Promise<number | n
   return row?.mean ?? null;
 }
 
+/** The same for every queue of which one completed. */
+export async function meanRunsMs(db: Executor): Promise<Map<string, number>> {
+  const rows = await db.query<{ queue: string; mean: number }>(sql`
+    SELECT k.queue, lately.mean FROM (SELECT DISTINCT queue FROM lanes) k CROSS JOIN LATERAL (
+      SELECT avg(extract(epoch FROM l.finished_at - l.started_at) * 1000)::float8 AS mean FROM (
+        SELECT j.finished_at, j.started_at FROM jobs j
+        WHERE j.queue = k.queue AND j.status = 'completed' AND j.finished_at > now() - interval '1 hour'
+        ORDER BY j.finished_at DESC LIMIT 200) l
+    ) lately WHERE lately.mean IS NOT NULL`);
+  return new Map(rows.map(({ queue, mean }) => [queue, mean]));
+}
+
 /** The smallest UUIDv7 of a moment, with a minute's room for coordinators whose clocks differ. */
 function idAt(offsetMs: number): string {
   const hex = Math.max(0, Date.now() + offsetMs - 60_000).toString(16).padStart(12, '0');
