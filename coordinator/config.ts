@@ -2,11 +2,15 @@ import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 
 const MOST_KEPT_MS = 3650 * 86_400_000;
-const port = z.coerce.number().int().min(0).max(65_535);
+
+function wholeNumber(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+}
 
 /** Every setting, its default and its reason. `docs/configuration.md` is printed from this table. */
 const settings = {
-  PORT: port.default(3001).describe('The TCP port to listen on; 0 takes a free one.'),
+  PORT: wholeNumber(0, 65_535).default(3001).describe('The TCP port to listen on; 0 takes a free one.'),
   HOST: z
     .string()
     .min(1)
@@ -25,53 +29,25 @@ const settings = {
     .optional()
     .describe('A key of role admin, made at start. Default: with the embedded database one is made and kept in the data directory; else none.'),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('The least severe lines that are logged, as JSON on stdout.'),
-  BATON_MAX_PAYLOAD_BYTES: z.coerce
-    .number()
-    .int()
-    .min(1024)
-    .max(1_048_576)
+  BATON_MAX_PAYLOAD_BYTES: wholeNumber(1024, 1_048_576)
     .default(262_144)
     .describe("The most bytes that one job's arguments, or its result, may take as JSON."),
-  BATON_POOL_SIZE: z.coerce
-    .number()
-    .int()
-    .min(2)
-    .max(200)
+  BATON_POOL_SIZE: wholeNumber(3, 200)
     .default(12)
     .describe("Database connections, a third of them (at most 4) kept for runners' heartbeats and reports; one more listens. Lower it when many coordinators share a small database."),
-  BATON_MONITOR_INTERVAL_MS: z.coerce
-    .number()
-    .int()
-    .min(50)
-    .max(60_000)
+  BATON_MONITOR_INTERVAL_MS: wholeNumber(50, 60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
-  BATON_MAX_LOG_LINES: z.coerce
-    .number()
-    .int()
-    .min(100)
-    .max(1_000_000)
+  BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
     .default(10_000)
     .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
-  BATON_KEEP_COMPLETED_MS: z.coerce
-    .number()
-    .int()
-    .min(60_000)
-    .max(MOST_KEPT_MS)
+  BATON_KEEP_COMPLETED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(86_400_000)
     .describe('How long completed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
-  BATON_KEEP_FAILED_MS: z.coerce
-    .number()
-    .int()
-    .min(60_000)
-    .max(MOST_KEPT_MS)
+  BATON_KEEP_FAILED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(90 * 86_400_000)
     .describe('How long failed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
-  BATON_KEEP_CANCELLED_MS: z.coerce
-    .number()
-    .int()
-    .min(60_000)
-    .max(MOST_KEPT_MS)
+  BATON_KEEP_CANCELLED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(86_400_000)
     .describe('How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
 };
@@ -105,7 +81,7 @@ export class ConfigError extends Error {}
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   refuseUnknown(env);
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''));
   const parsed = schema.safeParse(present);
   if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
   const read = parsed.data;

@@ -15,7 +15,7 @@ export type ToThread = { runnerId: string } & (
   | { kind: 'close' }
 );
 
-export type FromThread = { runnerId: string } & (KeeperEvent | { kind: 'withdrawn'; ticket: number; sign: Sign });
+export type FromThread = { runnerId: string } & (KeeperEvent | { kind: 'opened' } | { kind: 'withdrawn'; ticket: number; sign: Sign });
 
 /**
  * The heartbeat thread: it lives beside the main thread, so that a handler which blocks the event loop does not lose
@@ -55,6 +55,7 @@ class HeartbeatThread {
       send: async (body, limits) => (await transport.call<HeartbeatsReply>({ method: 'POST', path: '/jobs/heartbeat', body, ...limits })).body,
     });
     this.keepers.set(runnerId, { keeper, transport });
+    this.post({ runnerId, kind: 'opened' });
   }
 
   private async withdraw(keeper: LeaseKeeper, { runnerId, ticket, jobId, leaseToken }: ToThread & { kind: 'withdraw' }): Promise<void> {

@@ -14,6 +14,7 @@ import { LogBuffer } from './log-buffer';
 const SIGN_PERIOD_MS = 250;
 const WITHDRAW_MS = 3000;
 const RESTART_MS = 250;
+const OPEN_MS = 10_000;
 
 interface Lease {
   jobId: string;
@@ -36,6 +37,7 @@ export class Heartbeats {
   private nextTicket = 1;
   private lastPostAtMs = -Infinity;
   private timer: NodeJS.Timeout | undefined;
+  private onOpened: () => void = () => undefined;
 
   constructor(
     private readonly runnerId: string,
@@ -43,9 +45,16 @@ export class Heartbeats {
     private readonly onEvent: (event: KeeperEvent) => void,
   ) {}
 
-  open(): void {
+  /**
+   * Resolves when the thread listens, which on a busy machine takes longer than a short lease: a job claimed before
+   * could be lost before its first heartbeat.
+   */
+  async open(): Promise<void> {
+    const opened = new Promise<true>((resolve) => (this.onOpened = () => resolve(true)));
     sharedThread.join(this.runnerId, (message) => this.receive(message), () => this.reopen());
     this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection });
+    if (await within(OPEN_MS, opened)) return;
+    this.onEvent({ kind: 'notice', level: 'warn', message: 'the heartbeat thread has not started yet; jobs are claimed without it', fields: { waitedMs: OPEN_MS } });
   }
 
   /** Keeps these leases from now on, whatever the main thread does. */
@@ -88,6 +97,7 @@ export class Heartbeats {
 
   async close(): Promise<void> {
     clearTimeout(this.timer);
+    this.onOpened();
     this.post({ runnerId: this.runnerId, kind: 'close' });
     await sharedThread.leave(this.runnerId);
   }
@@ -110,6 +120,7 @@ export class Heartbeats {
   }
 
   private receive(message: FromThread): void {
+    if (message.kind === 'opened') return this.onOpened();
     if (message.kind === 'withdrawn') return this.tickets.get(message.ticket)?.(message.sign);
     if (message.kind === 'lost') for (const { leaseToken } of message.jobs) this.forget(leaseToken);
     this.onEvent(message);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Agent, request as send } from 'undici';
 import { DEFAULT_BACKOFF, pause, retryDelayMs, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
@@ -49,10 +50,13 @@ export class Transport {
   private readonly agent: Agent;
   private readonly headers: Record<string, string>;
   private readonly urls: string[];
+  private readonly closing = new AbortController();
   private current = 0;
 
   constructor(connection: Connection) {
     this.urls = connection.urls;
+    // Every call that waits for another try listens to it.
+    setMaxListeners(0, this.closing.signal);
     this.agent = new Agent({ connections: 64, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } });
     this.headers = {
       authorization: `Bearer ${connection.apiKey}`,
@@ -69,18 +73,19 @@ export class Transport {
       try {
         return { ...(await this.try<T>(this.urls[index] ?? '', request)), failures };
       } catch (error) {
-        if (!(error instanceof BatonError) || !mayTryAgain(error, request)) throw error;
+        if (!(error instanceof BatonError) || this.closing.signal.aborted || !mayTryAgain(error, request)) throw error;
         failures += 1;
         const waitMs = this.hasFreshUrl(error, index, failures) ? 0 : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
         if (waitMs > 0 && monotonicMs() + waitMs > endsAtMs) throw error;
         request.onRetry?.(error, failures);
-        await pause(waitMs, request.signal);
+        await pause(waitMs, request.signal === undefined ? this.closing.signal : AbortSignal.any([request.signal, this.closing.signal]));
       }
     }
   }
 
-  /** Ends all connections at once; calls in flight fail. */
+  /** Ends all connections at once; calls in flight, and those that wait for another try, fail. */
   async close(): Promise<void> {
+    this.closing.abort(new BatonError({ code: 'unreachable', status: 0, detail: 'the connection was closed before an answer came' }));
     await this.agent.destroy();
   }
 
@@ -103,7 +108,7 @@ export class Transport {
     } catch (error) {
       request.signal?.throwIfAborted();
       if (error instanceof BatonError || isMisuse(error)) throw error;
-      throw new BatonError({ code: 'unreachable', status: 0, detail: `${url} ${whyUnreachable(error, timeoutMs)}`, cause: error });
+      throw new BatonError({ code: 'unreachable', status: 0, detail: `${url} ${control.signal.aborted ? `did not answer within ${timeoutMs} ms` : whyUnreachable(error)}`, cause: error });
     } finally {
       clearTimeout(timer);
       request.signal?.removeEventListener('abort', stop);
@@ -147,8 +152,7 @@ function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 }
 
-function whyUnreachable(error: unknown, timeoutMs: number): string {
-  if (codeOf(error) === 'UND_ERR_ABORTED') return `did not answer within ${timeoutMs} ms`;
+function whyUnreachable(error: unknown): string {
   return `could not be reached: ${error instanceof Error ? error.message || codeOf(error) : String(error)}`;
 }
 

@@ -110,12 +110,13 @@ export class Runner {
     if (this.state !== 'new') throw new ConfigurationError('this runner was started already; make a new one to start again');
     this.assertClaimable();
     this.state = 'running';
-    this.heartbeats.open();
+    if (this.options.signals !== false) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal);
+    await this.heartbeats.open();
+    if (this.stopped !== null) return;
     this.meter.start((lagMs) => {
       this.pool.tick(lagMs, monotonicMs());
       this.claims.wake();
     });
-    if (this.options.signals !== false) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal);
     this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
     this.claims.wake();
   }

@@ -5,7 +5,7 @@
 //   --keep-going  compile errors do not stop it (npm test reports them as a failed check)
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -117,12 +117,23 @@ function buildDue() {
 
 function build() {
   const print = sourcePrint();
+  for (const project of projects) removeOrphans(join(root, project), join(root, project, 'dist'));
   const result = spawn(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-b', ...projects]);
   if (result.status !== 0 && flags.has('--keep-going')) return 'with errors';
   if (result.status !== 0) throw new Error(output(result));
   mkdirSync(dirname(buildStamp), { recursive: true });
   writeFileSync(buildStamp, print);
   return 'done';
+}
+
+/** The compiler leaves what it made of a source that is gone, and a folder that took its name would stay hidden by it. */
+function removeOrphans(sourceFolder, outputFolder) {
+  for (const entry of entries(outputFolder)) {
+    const path = join(outputFolder, entry.name);
+    if (entry.isDirectory()) removeOrphans(join(sourceFolder, entry.name), path);
+    const [, stem] = /^(.+?)(\.d\.ts|\.js)(\.map)?$/.exec(entry.name) ?? [];
+    if (stem !== undefined && !existsSync(join(sourceFolder, `${stem}.ts`))) rmSync(path);
+  }
 }
 
 /** Names, times and sizes of all sources. */

@@ -47,6 +47,7 @@ async function run(config: Config, flags: Set<string>, processes: KeptProcess[],
   const coordinator = keep('coordinator', 'coordinator', { ...process.env, BATON_DATA_DIR: config.dataDir }, config);
   processes.push(coordinator);
   if (!(await isReady(url, coordinator, stopping))) return;
+  coordinator.keep();
   step('coordinator', url);
 
   const admin = findAdminKey(config.dataDir, config.adminKey);
@@ -54,6 +55,7 @@ async function run(config: Config, flags: Set<string>, processes: KeptProcess[],
   const client = new Client({ coordinatorUrl: url, apiKey: admin.key });
   const runnerKey = await ensureRunnerKey(client, config.dataDir);
   const runner = keep('quotes runner', join('runners', 'quotes'), runnerEnv(url, runnerKey, config), config);
+  runner.keep();
   // The runner stops before the coordinator.
   processes.unshift(runner);
   step('quotes runner', 'a process of its own, which speaks only HTTP');

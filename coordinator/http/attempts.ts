@@ -5,7 +5,7 @@ import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
 import type { Desk } from './desk';
 import { endpoint, reply, RUNNERS } from './endpoint';
-import { orThrow } from './jobs';
+import { missing, orThrow } from './jobs';
 import { invalid } from './problem';
 import { renderClaimed } from './render';
 
@@ -37,7 +37,7 @@ export const attemptEndpoints = [
     body: protocol.completions,
     replies: { 200: protocol.completionsReply },
     async run({ desk, caller, body, signal }) {
-      const results = await completeAll(desk, body.completions);
+      const results = await judgeEach(body.completions, protocol.completion, 'completion', desk.complete, (done) => done);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
       const jobs = await claimNext(desk, caller, claim, signal);
@@ -53,12 +53,7 @@ export const attemptEndpoints = [
     replies: { 200: protocol.heartbeatsReply },
     async run({ desk, body }) {
       desk.context.roster.hear({ id: body.runnerId });
-      const outcomes = body.jobs.length === 0 ? [] : await desk.heartbeat(body.jobs);
-      const jobs = body.jobs.map(({ jobId }, index) => {
-        const outcome = outcomes[index];
-        if (outcome instanceof BatonError) return { jobId, code: outcome.code };
-        return { jobId, leaseExpiresAt: outcome?.leaseExpiresAt.toISOString() };
-      });
+      const jobs = await judgeEach(body.jobs, protocol.beat, 'heartbeat', desk.heartbeat, ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }));
       return reply(200, { jobs, directives: directives(desk, body.runnerId) });
     },
   }),
@@ -72,7 +67,9 @@ export const attemptEndpoints = [
     replies: { 200: protocol.heartbeatReply },
     async run({ desk, params: { id }, body }) {
       const [outcome] = await desk.heartbeat([{ jobId: id, ...body }]);
-      return reply(200, { leaseExpiresAt: orThrow(outcome).leaseExpiresAt.toISOString(), directives: {} });
+      const { leaseExpiresAt, runnerId } = orThrow(outcome);
+      desk.context.roster.hear({ id: runnerId });
+      return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(desk, runnerId) });
     },
   }),
   endpoint({
@@ -138,21 +135,29 @@ function withinKey(caller: Caller, claim: protocol.Claim): protocol.Claim {
   return { ...claim, queues: claim.queues ?? caller.queues };
 }
 
-async function completeAll(desk: Desk, sent: unknown[]): Promise<unknown[]> {
-  const read = sent.map((one) => protocol.completion.safeParse(one));
+/** Each item of a runner's list is read, and judged, alone: a bad one must not cost the others their leases. */
+async function judgeEach<Item extends { jobId: string }, Outcome extends object>(
+  sent: unknown[],
+  schema: z.ZodType<Item>,
+  name: string,
+  verb: (items: Item[]) => Promise<(Outcome | BatonError)[]>,
+  render: (outcome: Outcome) => object,
+): Promise<unknown[]> {
+  const read = sent.map((one) => schema.safeParse(one));
   const items = read.flatMap((one) => (one.success ? [one.data] : []));
-  const outcomes = items.length === 0 ? [] : await desk.complete(items);
+  const outcomes = items.length === 0 ? [] : await verb(items);
   let next = 0;
   return read.map((one, index) => {
-    if (!one.success) return { jobId: jobIdOf(sent[index]), ...invalid('completion', one.error).toItem() };
-    const outcome = outcomes[next++];
-    if (outcome instanceof BatonError) return { jobId: one.data.jobId, ...outcome.toItem() };
-    return { jobId: one.data.jobId, ...outcome };
+    if (!one.success) return { jobId: jobIdOf(sent[index]), ...invalid(name, one.error).toItem() };
+    const { jobId } = one.data;
+    const outcome = outcomes[next++] ?? missing();
+    return { jobId, ...(outcome instanceof BatonError ? outcome.toItem() : render(outcome)) };
   });
 }
 
-function jobIdOf(sent: unknown): unknown {
-  return typeof sent === 'object' && sent !== null && 'jobId' in sent ? sent.jobId : null;
+/** Echoed only when it is text: anything else may be nested too deep to be written. */
+function jobIdOf(sent: unknown): string | null {
+  return typeof sent === 'object' && sent !== null && 'jobId' in sent && typeof sent.jobId === 'string' ? sent.jobId : null;
 }
 
 function directives(desk: Desk, runnerId: string): protocol.Directives {

@@ -28,10 +28,10 @@ export class EventConnections {
   /**
    * Prepares a stream, and returns what sends it.
    * @param isAllowed rejects once the caller's key is good no longer
-   * @throws {BatonError} `rate_limited` when as many listen as may
+   * @throws {BatonError} `unavailable` when as many listen as may
    */
   async start(filter: EventFilter, lastEventId: string | undefined, isAllowed: () => Promise<unknown>): Promise<(response: Response) => void> {
-    if (this.open.size >= MOST_CONNECTIONS) throw new BatonError('rate_limited', `${MOST_CONNECTIONS} listen to events already.`, { retryAfterMs: 5000 });
+    if (this.open.size >= MOST_CONNECTIONS) throw new BatonError('unavailable', `${MOST_CONNECTIONS} listen to events already.`, { retryAfterMs: 5000 });
     const after = lastEventId === undefined ? null : readPosition(lastEventId);
     const { position, hasGap } = await this.context.stream.open(filter, after);
     return (response) => {

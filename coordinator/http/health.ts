@@ -6,6 +6,7 @@ import { endpoint, OPERATORS, reply } from './endpoint';
 
 /** A monitor that has not finished a round for this long is late. */
 const MONITOR_LATE_MS = 30_000;
+const READY_WITHIN_MS = 2000;
 
 export const healthEndpoints = [
   endpoint({
@@ -54,10 +55,19 @@ export const healthEndpoints = [
   }),
 ];
 
+/** A database that does not answer in time is away, as far as a load balancer is concerned. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
 async function whyNotReady({ context, service }: Desk): Promise<string[]> {
   if (service.isDraining) return ['the coordinator is shutting down'];
   try {
-    await ping(context.db);
+    await within(READY_WITHIN_MS, ping(context.db));
     const pending = await service.pendingMigrations();
     return pending.length === 0 ? [] : [`migrations are missing: ${pending.join(', ')}; run: npm run migrate`];
   } catch (error) {

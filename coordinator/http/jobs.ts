@@ -2,7 +2,8 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { visibleUser } from '../domain/auth/caller';
 import { cancel } from '../domain/jobs/cancel';
-import { type Created, type CreateItem, createAtomic } from '../domain/jobs/create';
+import { type CreateItem, createAtomic } from '../domain/jobs/create';
+import type { Created } from '../domain/jobs/drafts';
 import { edit } from '../domain/jobs/edit';
 import { explain } from '../domain/jobs/explain';
 import { removeOne } from '../domain/jobs/remove';
@@ -224,7 +225,7 @@ function readIdempotencyKey(sent: string | undefined): string | undefined {
 /** For an atomic call: the faults of all jobs at once. */
 function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   const errors = items.flatMap((item, index) =>
-    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: `jobs.${index}.${path}`, message })) : [],
+    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: ['jobs', index, path].filter((part) => part !== '').join('.'), message })) : [],
   );
   if (errors.length > 0) {
     const [first] = errors;
@@ -243,6 +244,6 @@ export function orThrow<T>(outcome: T | BatonError | undefined): T {
   return outcome;
 }
 
-function missing(): BatonError {
+export function missing(): BatonError {
   return new BatonError('internal', 'The call was not answered.');
 }

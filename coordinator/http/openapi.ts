@@ -11,6 +11,7 @@ const SENT = {
   BulkJob: protocol.bulkJob,
   JobFilter: protocol.jobFilter,
   Claim: protocol.claim,
+  Heartbeat: protocol.beat,
   Completion: protocol.completion,
 };
 const ANSWERED = {
@@ -27,6 +28,7 @@ const ANSWERED = {
 const names = new Map<z.core.$ZodType, string>(Object.entries({ ...SENT, ...ANSWERED }).map(([name, schema]) => [schema, name]));
 // Items that are read one by one, so that one bad item does not take the others with it: to the caller they have a shape.
 names.set(protocol.createJobs.shape.jobs.element, 'BulkJob');
+names.set(protocol.heartbeats.shape.jobs.element, 'Heartbeat');
 names.set(protocol.completions.shape.completions.element, 'Completion');
 
 /** The OpenAPI document of these endpoints and of the one that serves it. */

@@ -6,11 +6,11 @@ import { release } from '../domain/jobs/release';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
+import { fillSlots, slotOf } from './claim-slots';
 
 const LOOK_EVERY_MS = 1000;
 const MIN_PACE_MS = 20;
 const MOST_STATEMENTS = 4;
-const MOST_SLOTS = 500;
 
 interface Parked {
   claim: Claim;
@@ -57,6 +57,11 @@ export class ParkedClaims {
       this.dispatch();
     });
     context.hints.on('lost', () => void this.look());
+  }
+
+  /** How many claims wait. */
+  get size(): number {
+    return [...this.classes.values()].reduce((sum, group) => sum + group.waiting.length, 0);
   }
 
   /**
@@ -140,6 +145,7 @@ export class ParkedClaims {
   async close(): Promise<void> {
     this.isClosed = true;
     clearInterval(this.lookTimer);
+    this.lookTimer = undefined;
     clearTimeout(this.paceTimer);
     this.answerEmpty(() => true);
     for (const done of [...this.held]) done();
@@ -280,19 +286,4 @@ export class ParkedClaims {
     for (const parked of taken) parked.isTaken = true;
     await this.claimFor([], {}, asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
   }
-}
-
-/** Slots in turns, so that few jobs are spread over many runners. */
-function fillSlots(waiting: Parked[]): { parked: Parked; slot: Slot }[] {
-  const batch: { parked: Parked; slot: Slot }[] = [];
-  for (let round = 0; batch.length < MOST_SLOTS; round += 1) {
-    const wanting = waiting.filter((parked) => parked.claim.max > round);
-    if (wanting.length === 0) break;
-    for (const parked of wanting) if (batch.length < MOST_SLOTS) batch.push({ parked, slot: slotOf(parked.claim) });
-  }
-  return batch;
-}
-
-function slotOf({ runnerId, claimId, leaseMs }: Claim): Slot {
-  return { runnerId, claimId: claimId ?? null, leaseMs };
 }

@@ -17,6 +17,11 @@ export class ParkedWaits {
     context.hints.on('lost', () => void this.look());
   }
 
+  /** How many jobs are waited for. */
+  get size(): number {
+    return this.waiting.size;
+  }
+
   /** Resolves when the job may have finished, the wait is over, or the client has gone. */
   wait(jobId: string, waitMs: number, signal: AbortSignal): Promise<void> {
     if (this.isClosed || signal.aborted) return Promise.resolve();

@@ -22,9 +22,6 @@ export function hintsLoop(context: Context): Loop {
 
 /** Hears what the other coordinators hint. */
 export function hearHints(context: Context, url: string): Listener {
-  context.hints.on('roster', () => {
-    context.roster.readDraining().catch((error: unknown) => context.log.warn('could not read which runners drain', describeError(error)));
-  });
   context.hints.on('queues', () => {
     context.queues.read().catch((error: unknown) => context.log.warn('could not read what is set for queues', describeError(error)));
   });

@@ -61,6 +61,8 @@ function openPool(url: string, max: number, onError: (error: Error) => void): Po
     max,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    // For a server that went silent without closing the connection, whose own timeout cannot be heard.
+    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     application_name: 'baton',
     // Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is
@@ -138,7 +140,7 @@ const RETRYABLE_STATES = new Set(['40P01', '40001']);
 
 /** SQLSTATEs, and classes of them, after which the same statement may succeed on a healthy server. */
 const UNAVAILABLE_STATES = /^(08...|25006|25P03|40P01|40001|53...|55P03|57014|57P0.|58...)$/;
-const UNAVAILABLE_MESSAGES = /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
+const UNAVAILABLE_MESSAGES = /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
 const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET)/;
 
 export function isUnavailable(error: unknown): boolean {

@@ -59,13 +59,15 @@ export function lockExpired(transaction: Executor, limit: number): Promise<{ id:
 export interface TokenTrace
   extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'result' | 'error' | 'runAt'> {
   leaseToken: string | null;
+  /** The token that was asked about. */
+  askedToken: string;
   /** The attempt the token was given for, if it is not the job's latest word. */
   past: { attempt: number; outcome: string; error: unknown; reply: { status: string; runAt: string | null } | null } | null;
 }
 
 export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: string }[]): Promise<TokenTrace[]> {
   return db.query(sql`
-    SELECT j.id, j.status, j.attempt, j.result, j.error, j.run_at AS "runAt", j.lease_token AS "leaseToken",
+    SELECT j.id, j.status, j.attempt, j.result, j.error, j.run_at AS "runAt", j.lease_token AS "leaseToken", t."leaseToken" AS "askedToken",
       (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome, 'error', a.error, 'reply', a.reply)
        FROM attempts a WHERE a.job_id = j.id AND a.lease_token = t."leaseToken") AS past
     FROM unnest(${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[]) AS t ("jobId", "leaseToken")
@@ -73,10 +75,11 @@ export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: s
 }
 
 /** Keeps what a runner reported too late, once. */
-export function keepLate(db: Executor, late: { jobId: string; leaseToken: string; report: unknown }[]): Promise<unknown[]> {
+export function keepLate(db: Executor, late: { jobId: string; leaseToken: string; outcome: string; result: unknown; error: unknown }[]): Promise<unknown[]> {
   return db.query(sql`
-    UPDATE attempts a SET late_result = l.report
-    FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "report" json)
+    UPDATE attempts a SET late_result =
+      json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+    FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text, "result" json, "error" json)
     WHERE a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
       AND a.outcome IN ('timed_out', 'cancelled')`);
 }

@@ -34,23 +34,30 @@ export function listen(
     for (let failures = 0; !isStopped; ) {
       const current = new Client({ connectionString: url, application_name: 'baton-listen', connectionTimeoutMillis: 5000, keepAlive: true });
       client = current;
-      const broken = new Promise<void>((resolve) => {
-        current.on('error', () => resolve());
-        current.on('end', () => resolve());
-      });
+      let isBroken = false;
+      let isListening = false;
+      const onBreak = (): void => {
+        isBroken = true;
+        // Only from listening: the wait before the next connection must not be cut short by the end of this one.
+        if (isListening) wake();
+      };
+      current.on('error', onBreak);
+      current.on('end', onBreak);
       current.on('notification', (notice) => on.message(notice.payload ?? ''));
       try {
         // Ended while it connects, it never tells.
-        await Promise.race([current.connect(), broken]);
+        await Promise.race([current.connect(), new Promise((resolve) => current.once('end', () => resolve(null)))]);
         if (isStopped) break;
         await current.query(`LISTEN ${CHANNEL}`);
         failures = 0;
+        isListening = true;
         on.connect();
-        await Promise.race([broken, keepAlive(current, () => isStopped, (resume) => (wake = resume))]);
+        await keepAlive(current, () => isStopped || isBroken, (resume) => (wake = resume));
       } catch (error) {
         on.error(error);
         failures += 1;
       }
+      isListening = false;
       void current.end().catch(() => undefined);
       if (!isStopped) await pause(backoffMs(failures), (resume) => (wake = resume));
     }
@@ -66,11 +73,11 @@ export function listen(
   };
 }
 
-/** Returns when the connection does not answer in time, or on stop. */
-async function keepAlive(client: Client, isStopped: () => boolean, onPause: (resume: () => void) => void): Promise<void> {
-  while (!isStopped()) {
+/** Returns when the connection is over, or does not answer in time. */
+async function keepAlive(client: Client, isOver: () => boolean, onPause: (resume: () => void) => void): Promise<void> {
+  while (!isOver()) {
     await pause(HEARTBEAT_MS, onPause);
-    if (isStopped()) return;
+    if (isOver()) return;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => (timer = setTimeout(() => resolve('late'), HEARTBEAT_TIMEOUT_MS)));
     const answer = await Promise.race([client.query('SELECT 1'), late]);

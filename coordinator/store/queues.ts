@@ -49,6 +49,7 @@ export interface Retention {
 /** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
   const { concurrency, concurrencyPerKey, rateLimit, fair, retention } = settings;
+  const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
   await db.query(sql`
     INSERT INTO queues AS q (
       name, concurrency, concurrency_per_key, rate_max, rate_per_ms, is_fair, keep_completed_ms, keep_failed_ms, keep_cancelled_ms)
@@ -60,8 +61,8 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
       concurrency_per_key = CASE WHEN ${concurrencyPerKey === undefined}::boolean THEN q.concurrency_per_key ELSE EXCLUDED.concurrency_per_key END,
       rate_max = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_max ELSE EXCLUDED.rate_max END,
       rate_per_ms = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_per_ms ELSE EXCLUDED.rate_per_ms END,
-      tokens = CASE WHEN ${rateLimit === undefined}::boolean THEN q.tokens END,
-      tokens_at = CASE WHEN ${rateLimit === undefined}::boolean THEN q.tokens_at END,
+      tokens = CASE WHEN ${sameRate} THEN q.tokens END,
+      tokens_at = CASE WHEN ${sameRate} THEN q.tokens_at END,
       is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END,
       keep_completed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_completed_ms ELSE EXCLUDED.keep_completed_ms END,
       keep_failed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_failed_ms ELSE EXCLUDED.keep_failed_ms END,

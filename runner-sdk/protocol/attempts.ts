@@ -17,7 +17,7 @@ export const directives = z.object({
 export type Directives = z.infer<typeof directives>;
 
 export const runnerId = text(200);
-export const leaseToken = z.uuid();
+export const leaseToken = z.uuid().toLowerCase();
 
 const claimFields = {
   runnerId,
@@ -82,13 +82,12 @@ export type Heartbeat = z.infer<typeof heartbeat>;
 export const heartbeatReply = z.object({ leaseExpiresAt: timestamp, directives });
 export type HeartbeatReply = z.infer<typeof heartbeatReply>;
 
-export const heartbeats = z.object({
-  runnerId,
-  jobs: z.array(z.object({ jobId: id, leaseToken, ...sign })).max(1000),
-});
-export type HeartbeatsInput = z.input<typeof heartbeats>;
+/** Each of `jobs` is judged alone, so that what is wrong with one costs the others nothing. */
+export const heartbeats = z.object({ runnerId, jobs: z.array(z.unknown()).max(1000) });
+export const beat = z.object({ jobId: id, leaseToken, ...sign });
+export type HeartbeatsInput = { runnerId: string; jobs: z.input<typeof beat>[] };
 export const heartbeatsReply = z.object({
-  jobs: z.array(z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: id, code: errorCode })])),
+  jobs: z.array(z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: z.unknown(), code: errorCode, detail: z.string().optional() })])),
   directives,
 });
 export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;

@@ -49,16 +49,28 @@ function describe(value: unknown): string {
   }
 }
 
+const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z');
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
+
 /** A duration in integer milliseconds. */
 export function durationMs(min = 0, max = MAX_DURATION_MS) {
   return z.int().min(min).max(max);
 }
 
 /** A point in time: ISO-8601 with an offset or `Z`; stored and answered in UTC with milliseconds. */
-export const timestamp = z.iso.datetime({ offset: true, error: 'must be an ISO-8601 time such as 2026-01-31T12:00:00Z' });
+export const timestamp = z.iso
+  .datetime({ offset: true, error: 'must be an ISO-8601 time such as 2026-01-31T12:00:00Z' })
+  .refine(isStorableTime, 'must be a time of the years 1 to 9999 in UTC, with an offset below 16 hours');
+
+/** `true` when PostgreSQL takes the time, and ISO-8601 writes it with a year of four digits in UTC. */
+function isStorableTime(time: string): boolean {
+  const at = Date.parse(time);
+  const offsetHours = Number(/[+-](\d\d):?\d\d$/.exec(time)?.[1] ?? 0);
+  return at >= FIRST_TIME && at <= LAST_TIME && !time.startsWith('0000') && offsetHours < 16;
+}
 
 /** A job's, workflow's or batch's id: a UUIDv7. */
-export const id = z.uuid('must be a UUID');
+export const id = z.uuid('must be a UUID').toLowerCase();
 
 /** Labels a runner has: name to text, number or boolean. */
 export const labels = z.record(name, z.union([text(200), z.number(), z.boolean()])).refine((all) => Object.keys(all).length <= 50, 'at most 50 labels');

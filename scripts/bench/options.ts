@@ -25,7 +25,7 @@ export const USAGE = `npm run bench -- [options]
   --write-docs       write docs/benchmarks.md from this run
   --docs-from FILE   write docs/benchmarks.md from the JSON of an earlier run, and run nothing
   --profile          run coordinator and load under a CPU profiler and print where they spend their time
-  --explain          print what PostgreSQL says of the statements of each line`;
+  --explain          print the processor time of each run, and what its statements cost PostgreSQL`;
 
 /** @throws Error for an option that is not known. */
 export function readOptions(args: string[]): Options {

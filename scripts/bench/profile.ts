@@ -32,9 +32,21 @@ function table(files: string[]): string {
   const idle = times.get('(idle)') ?? 0;
   times.delete('(idle)');
   const busy = [...times.values()].reduce((sum, time) => sum + time, 0);
-  const rows = [...times].sort((one, other) => other[1] - one[1]).slice(0, ROWS);
+  const homes = new Map<string, number>();
+  for (const [name, time] of times) homes.set(homeOf(name), (homes.get(homeOf(name)) ?? 0) + time);
+  const dearest = (all: Map<string, number>) => [...all].sort((one, other) => other[1] - one[1]).slice(0, ROWS);
   const line = (time: number, name: string) => `  ${(time / 1000).toFixed(0).padStart(7)} ms ${((time / busy) * 100).toFixed(1).padStart(5)} %  ${name}`;
-  return [`  busy ${(busy / 1000).toFixed(0)} ms, idle ${(idle / 1000).toFixed(0)} ms`, ...rows.map(([name, time]) => line(time, name))].join('\n');
+  const lines = (all: Map<string, number>) => dearest(all).map(([name, time]) => line(time, name));
+  return [`  busy ${(busy / 1000).toFixed(0)} ms, idle ${(idle / 1000).toFixed(0)} ms; by function`, ...lines(times), '  by package', ...lines(homes)].join('\n');
+}
+
+/** The packages, or the folders of Baton's own, that a function belongs to. */
+function homeOf(name: string): string {
+  const path = name.split(' ').at(-1) ?? '';
+  if (path.startsWith('node:')) return `node:${path.slice(5).split(/[/:]/)[0] ?? ''}`;
+  const own = /^(coordinator|runner-sdk|scripts)\/.*?dist\/(.*)$/.exec(path);
+  if (own !== null) return `${own[1] ?? ''} ${(own[2] ?? '').split('/').slice(0, -1).join('/')}`.trim();
+  return /^((@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? name;
 }
 
 function addTimes({ nodes, samples, timeDeltas }: CpuProfile, times: Map<string, number>): void {

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { renderDocs } from './docs';
-import { describeStatements } from './explain';
+import { describeSpent, describeStatements } from './explain';
 import { linesFor } from './lines';
 import type { Line } from './lines/line';
 import { describeMachine, describeVersions, loadBefore } from './machine';
@@ -64,7 +64,7 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
     }
     ours.push(sample);
     say(line.name, round, 'baton', sample);
-    if (round === 1) tellMore(bench);
+    tellMore(bench);
     for (const [name, run] of Object.entries(others)) {
       const found = await run(bench);
       peers[name]?.push(found);
@@ -78,6 +78,7 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
 
 function tellMore(bench: Bench): void {
   if (bench.profileDir !== undefined) console.log(describeProfiles(bench.profileDir));
+  if (bench.lastSpent !== undefined) console.log(describeSpent(bench.lastSpent));
   if (bench.lastStatements.length > 0) console.log(describeStatements(bench.lastStatements));
 }
 

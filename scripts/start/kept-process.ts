@@ -21,10 +21,11 @@ export interface KeptProcessOptions {
 const RESTART_PAUSE_MS = 1000;
 const LAST_WORDS = 3;
 
-/** A process that is started again when it ends, until it is stopped. Ctrl-C in the terminal does not reach it. */
+/** A process that Ctrl-C in the terminal does not reach, and that is started again when it ends, once it is kept. */
 export class KeptProcess {
   private child: ChildProcess;
   private isWanted = true;
+  private isKept = false;
   private lastWords: string[] = [];
   private readonly messages = new Set<string>();
   private readonly log: LogFile;
@@ -39,6 +40,11 @@ export class KeptProcess {
     if (isRunning(this.child)) return undefined;
     this.log.read();
     return this.lastWords.join('\n') || `The ${this.options.name} ended without a word. ${this.options.logFile} may say more.`;
+  }
+
+  /** From now on, when it ends it is started again. */
+  keep(): void {
+    this.isKept = true;
   }
 
   /** Whether it has logged this message since it was started. */
@@ -87,7 +93,7 @@ export class KeptProcess {
   }
 
   private async revive(child: ChildProcess, how: string): Promise<void> {
-    if (!this.isWanted) return;
+    if (!this.isWanted || !this.isKept) return;
     this.options.notice(`the ${this.options.name} ended (${how}) and is started again`);
     await sleep(RESTART_PAUSE_MS);
     if (this.isWanted && this.child === child) this.child = this.launch();

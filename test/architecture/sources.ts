@@ -38,7 +38,7 @@ export function lineOf(source: Source, node: ts.Node): number {
   return source.tree.getLineAndCharacterOfPosition(node.getStart(source.tree)).line + 1;
 }
 
-const LEFT_OUT = ['dist', 'node_modules', 'generated', 'bench'];
+const LEFT_OUT = ['dist', 'node_modules', 'generated'];
 
 function listFiles(root: string, folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {

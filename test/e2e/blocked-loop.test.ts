@@ -1,6 +1,9 @@
 import { Stage } from './support/stage';
 import { AT_ONCE } from './support/work';
 
+/** Long enough for a busy machine to heartbeat in, and short beside what the handlers do. */
+const LEASE_MS = 3000;
+
 let stage: Stage;
 
 beforeEach(async () => {
@@ -12,12 +15,12 @@ afterEach(() => stage.close());
 it('keeps the lease of a handler that blocks the event loop, and of the jobs beside it', async () => {
   const coordinator = await stage.coordinator();
   const load = stage.load([coordinator.url]);
-  await stage.runner({ name: 'blocked', urls: [coordinator.url], concurrency: 2, leaseMs: 1000 });
+  await stage.runner({ name: 'blocked', urls: [coordinator.url], concurrency: 2, leaseMs: LEASE_MS });
   const beside = await load.mustCreate({ ms: [500] });
   await stage.started(beside);
-  const spinning = await load.mustCreate({ does: ['spin'], ms: [3500], options: { timeoutMs: 60_000 } });
+  const spinning = await load.mustCreate({ does: ['spin'], ms: [2.5 * LEASE_MS], options: { timeoutMs: 60_000 } });
   await stage.finished([beside, spinning]);
-  stage.bite('leasesOutlived', await longestGapMs(spinning) > 3000 ? 1 : 0);
+  stage.bite('leasesOutlived', await longestGapMs(spinning) > 2 * LEASE_MS ? 1 : 0);
   const { coverage } = await stage.judge({ completed: 2, leasesOutlived: 1 });
   expect(coverage).toMatchObject({ timedOut: 0, claims: 2 });
 });
@@ -25,8 +28,8 @@ it('keeps the lease of a handler that blocks the event loop, and of the jobs bes
 it('fails a handler that spins past its deadline, whatever its heartbeats say, and refuses its late result', async () => {
   const coordinator = await stage.coordinator();
   const load = stage.load([coordinator.url]);
-  const blocked = await stage.runner({ name: 'blocked', urls: [coordinator.url], concurrency: 1, leaseMs: 1000 });
-  const spinning = await load.mustCreate({ does: ['spin', 'wait'], ms: [4000, 10], options: { timeoutMs: 1600, retry: AT_ONCE } });
+  const blocked = await stage.runner({ name: 'blocked', urls: [coordinator.url], concurrency: 1, leaseMs: LEASE_MS });
+  const spinning = await load.mustCreate({ does: ['spin', 'wait'], ms: [3 * LEASE_MS, 10], options: { timeoutMs: 1.6 * LEASE_MS, retry: AT_ONCE } });
   const { runnerId } = await stage.started(spinning);
   await stage.runner({ name: 'other', urls: [coordinator.url] });
   await stage.finished([spinning]);

@@ -4,7 +4,7 @@ import { until } from './support/until';
 import { AT_ONCE } from './support/work';
 
 const JOBS = 300;
-const KILLS = 8;
+const KILLS = 6;
 const CUSTOMERS = 32;
 
 let stage: Stage;

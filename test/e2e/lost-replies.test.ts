@@ -27,6 +27,7 @@ it('does nothing twice, burns no attempt and waits for no lease when replies are
   const { coverage } = await stage.judge({ completed: JOBS, lostCreates: 20, lostGrants: 20, lostReports: 20 });
   expect(coverage).toMatchObject({ timedOut: 0, released: 0, startedAgain: 0, unknownCreates: 0, failed: 0 });
   expect(coverage['claims']).toBe(coverage['completed']);
+  expect(stage.heard('a report came too late')).toBe(0);
 });
 
 it('gives many creates with one idempotency key the same job, whichever coordinator and whatever is lost', async () => {

@@ -227,7 +227,7 @@ const block = (at: number): Command =>
   }, (job) => job.status === 'pending');
 
 const at = fc.nat({ max: 5 });
-const back = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 3 }) });
+const back = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 3 }) });
 const word = fc.constantFrom('one', 'two');
 const priority = fc.constantFrom(-10, 0, 10);
 

@@ -3,8 +3,9 @@ import type { ClaimedJob, CreateJob } from '@baton/runner-sdk/protocol';
 import { failLost } from '../../coordinator/domain/jobs/lost';
 import type { Context } from '../../coordinator/context';
 import * as store from '../../coordinator/store/jobs';
-import { lockUnique } from '../../coordinator/store/keys';
+import { uniqueLock } from '../../coordinator/domain/jobs/drafts';
 import { lockLost } from '../../coordinator/store/leases';
+import { lockNames } from '../../coordinator/store/locks';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn, uniqueType } from '../support/factory';
 import type { Session } from '../support/sql';
@@ -26,7 +27,7 @@ afterAll(async () => {
 
 const report = ({ id, leaseToken }: ClaimedJob, result: unknown = 1) => ({ jobId: id, leaseToken, result: JSON.stringify(result), metrics: null });
 const failure = ({ id, leaseToken }: ClaimedJob, outcome: 'failed' | 'timed_out'): store.Fail => ({
-  jobId: id, leaseToken, outcome, to: 'pending', delayMs: 3_600_000, error: { message: outcome }, metrics: null,
+  jobId: id, leaseToken, outcome, to: 'pending', delayMs: 3_600_000, error: { message: outcome }, fingerprint: null, metrics: null,
 });
 
 async function running(more: Partial<CreateJob> = {}): Promise<ClaimedJob> {
@@ -58,7 +59,7 @@ async function whileHeld<T>(win: (on: Session) => Promise<unknown>, lose: () => 
 
 const timeOut = async (on: Session) => {
   const lost = await lockLost(on, 500);
-  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, metrics: null })));
+  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, fingerprint: null, metrics: null })));
 };
 const outcomes = async (id: string) => (await coordinator.api.attempts(id)).map(({ outcome }) => outcome);
 
@@ -184,9 +185,9 @@ describe('cancel', () => {
 });
 
 async function claimBy(on: Session, type: string, count = 1): Promise<store.ClaimedRow[]> {
-  const lanes = await coordinator.sql.query<{ id: number; priority: number }>('SELECT id, priority FROM lanes WHERE type = $1', [type]);
-  const starts = lanes.map((lane) => ({ laneId: lane.id, priority: lane.priority, fromRunAt: null, fromId: null }));
-  return store.claim(on, starts, Array.from({ length: count }, () => ({ runnerId: 'racer', claimId: null, leaseMs: 30_000 })));
+  const lanes = await coordinator.sql.query<{ id: number; queue: string; priority: number }>('SELECT id, queue, priority FROM lanes WHERE type = $1', [type]);
+  const starts = lanes.map((lane) => ({ laneId: lane.id, queue: lane.queue, priority: lane.priority, fromPosition: null, fromId: null, dueForMs: 0 }));
+  return (await store.claim(on, starts, Array.from({ length: count }, () => ({ runnerId: 'racer', claimId: null, leaseMs: 30_000 })), false)).claimed;
 }
 
 describe('two claims', () => {
@@ -227,8 +228,8 @@ describe('creates', () => {
     id: randomUUID(), type, queue: 'default', priority: 0, laneId: 0, arguments: {}, timeoutMs: 1000, maxAttempts: 1, tags: [], ...more,
   });
   const insertUnique = (type: string, uniqueKey: string, id: string) => async (on: Session) => {
-    await lockUnique(on, [{ type, uniqueKey, userId: '' }]);
-    await store.insert(on, [insertion(type, { id, uniqueKey })]);
+    await lockNames(on, [uniqueLock({ type, uniqueKey })]);
+    await store.insert(on, [insertion(type, { id, uniqueKey })], []);
   };
 
   test('with one unique key: the second gets the first one’s job', async () => {
@@ -247,7 +248,7 @@ describe('creates', () => {
   test('with one idempotency key: the second gets the first one’s job, or a conflict', async () => {
     const [type, id, key] = [uniqueType(), randomUUID(), randomUUID()];
     const other = insertion(type, { id, idempotencyScope: '', idempotencyKey: key, requestHash: 'another request' });
-    const answer = await race((on) => store.insert(on, [other]), () => coordinator.api.post('/jobs', { type }, { headers: { 'idempotency-key': key } }));
+    const answer = await race((on) => store.insert(on, [other], []), () => coordinator.api.post('/jobs', { type }, { headers: { 'idempotency-key': key } }));
     expect(answer).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
     expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
   });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BatonError, Client, defineJob, JobCancelledError, JobFailedError } from '@baton/runner-sdk';
+import { Transport } from '../../runner-sdk/http';
 import { FakeCoordinator, type Recorded } from './fake-coordinator';
 
 const Movie = z.object({ title: z.string(), released: z.coerce.date() });
@@ -113,6 +114,24 @@ describe('refusals', () => {
     coordinator.script('GET /jobs/x', { status: 429, headers: { 'retry-after': '3600' }, body: { ...problem, status: 429, code: 'rate_limited' } });
     await expect(client.get('x')).rejects.toMatchObject({ code: 'rate_limited', retryAfterMs: 3_600_000 });
   });
+
+  it('says of an answer that does not come that it did not come in time', async () => {
+    coordinator.script('GET /jobs/x/wait', 'hang');
+    const hasty = new Transport({ urls: [coordinator.url], apiKey: 'key' });
+    const call = hasty.call({ method: 'GET', path: '/jobs/x/wait', timeoutMs: 50, budgetMs: 0 });
+    await expect(call).rejects.toMatchObject({ code: 'unreachable', detail: `${coordinator.url} did not answer within 50 ms` });
+    await hasty.close();
+  });
+
+  it('ends calls in flight, and those between two tries, when it is closed', async () => {
+    coordinator.script('GET /jobs/x', 'hang');
+    coordinator.script('GET /jobs/y', { status: 503, headers: { 'retry-after': '20' } });
+    const calls = [client.get('x'), client.get('y')].map((call) => call.then(() => 'answered', (error: BatonError) => error.code));
+    await coordinator.until('both calls', () => coordinator.requests.length === 2);
+    await client.close();
+    expect(await Promise.all(calls)).toEqual(['unreachable', 'unreachable']);
+    expect(coordinator.requests).toHaveLength(2);
+  }, 5000);
 
   it('takes a cancel whose answer was lost for done', async () => {
     coordinator.script('POST /jobs/x/cancel', 'drop_reply', { status: 409, body: problem });

@@ -1,6 +1,7 @@
 /* eslint-disable @typescript-eslint/no-explicit-any -- recorded calls are looked into as they came */
 import { z } from 'zod';
 import { defineJob, LeaseLostError, AttemptCancelledError, NonRetryableError, RetryAfterError, Runner, SnoozeError, AttemptTimeoutError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
+import { Heartbeats } from '../../runner-sdk/heartbeats';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;
@@ -220,6 +221,28 @@ describe('validation', () => {
 });
 
 describe('leases', () => {
+  it('claims nothing before the heartbeat thread listens', async () => {
+    const open = Heartbeats.prototype.open;
+    const asked = gate();
+    const listening = gate();
+    const held = jest.spyOn(Heartbeats.prototype, 'open').mockImplementation(async function (this: Heartbeats) {
+      asked.open();
+      await listening.opened;
+      return open.call(this);
+    });
+    const job = coordinator.add();
+    let isStarted = false;
+    const started = run(() => null).then(() => (isStarted = true));
+    await asked.opened;
+    await new Promise(setImmediate);
+    expect(isStarted).toBe(false);
+    expect(coordinator.requests).toEqual([]);
+    listening.open();
+    await started;
+    held.mockRestore();
+    await coordinator.report(job);
+  });
+
   it('heartbeats all jobs in one call, with progress, logs and checkpoint', async () => {
     const held = gate();
     const [one, two] = [coordinator.add(), coordinator.add()];

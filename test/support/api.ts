@@ -11,7 +11,7 @@ import type {
   Job,
   Problem,
 } from '@baton/runner-sdk/protocol';
-import { Agent, request } from 'undici';
+import { type Agent, request } from 'undici';
 
 export interface Answer<Body = unknown> {
   status: number;

@@ -5,6 +5,7 @@ import { lockLimits } from '../../store/queues';
 import { jobEvent } from '../events/events';
 import type { Lane } from './lanes';
 import { meets } from './requirements';
+import { releaseKeys } from './waiting';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
@@ -18,7 +19,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   const versions = lanes.map((lane) => ready.version(lane.id));
   const starts = lanes.map((lane) => startOf(context, lane, labels));
   const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queues.isLimited(queue)))];
-  const rows =
+  const { claimed: rows, heldBack } =
     limited.length === 0
       ? await store.claim(db, starts, slots, false)
       : await db.transaction(async (transaction) => {
@@ -28,8 +29,11 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
 
   const fresh = rows.filter((row) => !row.repeated);
   for (const row of fresh) ready.advance(row.laneId, row);
-  if (rows.length < slots.length) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
+  // Where jobs were held back, those behind them are in turn now.
+  if (rows.length < slots.length && heldBack.length === 0) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
   context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
+  // What they are held for may have ended while the claim was under way, and then nobody else looks.
+  await releaseKeys(context, heldBack);
   return rows;
 }
 

@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import { keepLate, traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { fail, publicError } from './fail';
-import { judgeToken, leaseKey, movedKey, type Report } from './fence';
+import { judgeToken, leaseKey, movedKey, type Report, traceOf } from './fence';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 import { freed } from './waiting';
@@ -87,12 +87,12 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
   if (missed.length === 0) return [];
   const traces = await traceTokens(context.db.vital, missed);
   const judged = missed.map((item): [CompleteItem, CompleteReply | BatonError] => {
-    const trace = traces.find((one) => one.id === item.jobId);
+    const trace = traceOf(traces, item);
     return [item, judgeToken(trace, item.leaseToken, reportOf(item))];
   });
   const late = judged.filter(([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'));
   if (late.length > 0) {
-    await keepLate(context.db.vital, late.map(([{ jobId, leaseToken, outcome, result, error }]) => ({ jobId, leaseToken, report: { outcome, result, error } })));
+    await keepLate(context.db.vital, late.map(([{ jobId, leaseToken, outcome, result, error }]) => ({ jobId, leaseToken, outcome, result, error })));
   }
   return judged;
 }

@@ -8,20 +8,14 @@ import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Caller, visibleUser } from '../auth/caller';
 import { jobEvent } from '../events/events';
-import { type Draft, draftedRow, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
+import { type Created, type Draft, draftedRow, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
 import { requireSize } from './payload-size';
-import { becameWaiting, orderLock, readyHints } from './waiting';
+import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
 
 export interface CreateItem {
   caller: Caller;
   job: NewJob;
   idempotencyKey?: string | undefined;
-}
-
-export interface Created {
-  job: store.JobRow;
-  /** `repeated`: the idempotency key was used before; `deduplicated`: another job holds the unique key. */
-  as: 'created' | 'repeated' | 'deduplicated';
 }
 
 /**
@@ -161,6 +155,8 @@ async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promis
   context.hints.giveReady(readyHints(placed));
   context.hints.giveDue(stored.filter(({ inserted }) => inserted.position === null && inserted.hold === null).map(({ inserted }) => inserted.dueInMs));
   context.events.tell(stored.map(({ job }) => jobEvent('job.created', job)));
+  // What they are held for may have ended while they were stored, and then nobody else looks.
+  await releaseKeys(context, stored.flatMap(({ job }) => (job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [])));
   const replaced = [...outcomes.values()].some((outcome) => !(outcome instanceof BatonError) && outcome.replaced === true);
   if (replaced) await becameWaiting(context, [{ dueInMs: 0 }]);
 }

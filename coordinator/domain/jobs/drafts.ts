@@ -3,13 +3,18 @@ import { BatonError } from '../../errors';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
-import type { Created } from './create';
 
 /** A job that was not refused, on its way into the table. */
 export interface Draft {
   job: NewJob;
   row: store.InsertJob;
   onConflict: NewJob['onConflict'];
+}
+
+export interface Created {
+  job: store.JobRow;
+  /** `repeated`: the idempotency key was used before; `deduplicated`: another job holds the unique key. */
+  as: 'created' | 'repeated' | 'deduplicated';
 }
 
 /** `replaced`: a waiting job took over what this draft brought. */

@@ -29,6 +29,11 @@ export function leaseKey({ jobId, leaseToken }: { jobId: string; leaseToken: str
   return `${jobId.toLowerCase()} ${leaseToken.toLowerCase()}`;
 }
 
+/** What was found out about this report's token; others may have asked about the same job. */
+export function traceOf(traces: TokenTrace[], report: { jobId: string; leaseToken: string }): TokenTrace | undefined {
+  return traces.find((trace) => leaseKey({ jobId: trace.id, leaseToken: trace.askedToken }) === leaseKey(report));
+}
+
 export function movedKey({ id, leaseToken }: { id: string; leaseToken: string }): string {
   return leaseKey({ jobId: id, leaseToken });
 }

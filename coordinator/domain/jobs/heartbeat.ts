@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
-import { judgeToken, leaseKey, leaseLost, movedKey } from './fence';
+import { judgeToken, leaseKey, leaseLost, movedKey, traceOf } from './fence';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 
@@ -16,11 +16,12 @@ export interface HeartbeatItem {
 }
 
 /** running -> running: extends each lease whose token is current, and keeps its progress, checkpoint and log lines. */
-export async function heartbeat(context: Context, items: HeartbeatItem[]): Promise<({ leaseExpiresAt: Date } | BatonError)[]> {
+export async function heartbeat(context: Context, items: HeartbeatItem[]): Promise<({ leaseExpiresAt: Date; runnerId: string } | BatonError)[]> {
   const refused = items.map((item) => requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes));
   const beats = new Map<string, store.Extend>();
   items.forEach((item, index) => {
-    if (refused[index] === null) beats.set(leaseKey(item), toExtend(item));
+    // Several signs of one lease in one batch: each adds to what the former said.
+    if (refused[index] === null) beats.set(leaseKey(item), { ...beats.get(leaseKey(item)), ...toExtend(item) });
   });
   const extended = beats.size === 0 ? [] : await store.extend(context.db.vital, [...beats.values()]);
   const held = new Map(extended.map((row) => [movedKey(row), row]));
@@ -30,9 +31,8 @@ export async function heartbeat(context: Context, items: HeartbeatItem[]): Promi
 
   return items.map((item, index) => {
     const row = held.get(leaseKey(item));
-    if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt };
-    const trace = traces.find((one) => one.id === item.jobId);
-    const verdict = refused[index] ?? judgeToken(trace, item.leaseToken, { verb: 'heartbeat' });
+    if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt, runnerId: row.runnerId };
+    const verdict = refused[index] ?? judgeToken(traceOf(traces, item), item.leaseToken, { verb: 'heartbeat' });
     return verdict instanceof BatonError ? verdict : leaseLost();
   });
 }

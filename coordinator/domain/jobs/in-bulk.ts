@@ -76,10 +76,12 @@ async function applyBatch(context: Context, bulk: Bulk, after: string | null): P
   return { changed, cursor: ids.length < BATCH ? null : (ids.at(-1) ?? null) };
 }
 
-function act(context: Context, { verb, userId, parameters }: Bulk, ids: string[]): Promise<unknown[]> {
+function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
+  const { verb, userId, parameters } = bulk;
   switch (verb) {
     case 'cancel':
-      return cancel(context, ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null })));
+      // A job that was to be cancelled only while it waits may have started since it was found.
+      return cancel(context, ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })));
     case 'retry':
       return retryByHand(context, ids.map((jobId) => ({ jobId, userId })));
     case 'purge':

@@ -4,8 +4,9 @@ import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
-import { judgeToken, leaseKey, movedKey } from './fence';
+import { judgeToken, leaseKey, movedKey, traceOf } from './fence';
 import { keepLines } from './logs';
+import { requireSize } from './payload-size';
 import { becameWaiting, freed } from './waiting';
 
 export interface ReleaseItem {
@@ -18,19 +19,23 @@ export interface ReleaseItem {
 
 /** running -> pending, given back by its runner (drain, snooze): no failure is counted. */
 export async function release(context: Context, items: ReleaseItem[]): Promise<(ReleaseReply | BatonError)[]> {
-  const moved = await store.release(context.db.vital, items);
+  const refused = new Map(items.map((item) => [item, requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes)]));
+  const accepted = items.filter((item) => refused.get(item) === null);
+  const moved = accepted.length === 0 ? [] : await store.release(context.db.vital, accepted);
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
   await freed(context, moved);
   await becameWaiting(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
-  const missed = items.filter((item) => !byLease.has(leaseKey(item)));
+  const missed = accepted.filter((item) => !byLease.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
-  await keepLines(context, items.flatMap((item) => linesOf(item, byLease.get(leaseKey(item))?.attempt)));
+  await keepLines(context, items.flatMap((item) => linesOf(item, refused.get(item) === null ? byLease.get(leaseKey(item))?.attempt : undefined)));
 
   return items.map((item) => {
+    const tooLarge = refused.get(item) ?? null;
+    if (tooLarge !== null) return tooLarge;
     const job = byLease.get(leaseKey(item));
     if (job !== undefined) return { status: 'pending' as const, attempt: job.attempt, runAt: job.runAt.toISOString() };
-    const trace = traces.find((one) => one.id === item.jobId);
+    const trace = traceOf(traces, item);
     const verdict = judgeToken(trace, item.leaseToken, { verb: 'release' });
     return verdict instanceof BatonError ? verdict : { ...verdict, runAt: verdict.runAt ?? new Date(trace?.runAt ?? 0).toISOString() };
   });

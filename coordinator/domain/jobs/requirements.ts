@@ -22,7 +22,12 @@ function meetsOne(wanted: Label, label: Label): boolean {
   const [, operator, operand = ''] = comparison;
   if (operator === '=') return operand === String(label);
   if (operator === '!=') return operand !== String(label);
-  return compares(operator, Number(label), Number(operand));
+  return compares(operator, toNumber(label), toNumber(operand));
+}
+
+/** Blank text is no number, though JavaScript takes it for 0. */
+function toNumber(label: Label): number {
+  return String(label).trim() === '' ? NaN : Number(label);
 }
 
 function compares(operator: string | undefined, left: number, right: number): boolean {

@@ -35,7 +35,8 @@ export function backoffMs(policy: RetryPolicy, failures: number, random: number)
 function baseMs(policy: RetryPolicy, failures: number): number {
   switch (policy.strategy) {
     case 'exponential':
-      return policy.baseMs * policy.factor ** (failures - 1);
+      // No wait stays none, though the factor's power may have grown past all numbers.
+      return policy.baseMs === 0 ? 0 : policy.baseMs * policy.factor ** (failures - 1);
     case 'linear':
       return policy.baseMs * failures;
     case 'fixed':

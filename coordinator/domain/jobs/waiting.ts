@@ -1,6 +1,5 @@
 import type { Context } from '../../context';
-import { type MadeDue, placeDue, type QueueKey, unholdKeys, unholdOrders } from '../../store/jobs';
-import { heldKeys } from '../../store/jobs';
+import { heldKeys, type MadeDue, placeDue, type QueueKey, unholdKeys, unholdOrders } from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 
 // What follows when a job begins to wait, and when one ends that others wait for. All of it is done again by a loop
@@ -31,22 +30,31 @@ export async function freed(context: Context, jobs: { queue: string; concurrency
   context.hints.giveFreed([...limited]);
   const keys = jobs.flatMap(({ queue, concurrencyKey }) => (concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }]));
   const orders = jobs.flatMap(({ queue, orderKey }) => (orderKey === null ? [] : [{ queue, key: orderKey }]));
-  const released = await release(context, distinct(keys), distinct(orders));
+  const released = (await unholdAllOf(context, distinct(keys))) + (await unholdFirst(context, distinct(orders)));
   if (released > 0) await placeAllDue(context);
 }
 
-/** Looks for held jobs that nothing holds any more. */
-export async function freeHeld(context: Context): Promise<void> {
+/** Jobs of these keys were just held: lets those go on for which there is room by now. */
+export async function releaseKeys(context: Context, keys: QueueKey[]): Promise<void> {
+  if ((await unholdAllOf(context, distinct(keys))) > 0) await placeAllDue(context);
+}
+
+/** Looks for held jobs that nothing holds any more, in all queues or in one. */
+export async function freeHeld(context: Context, queue?: string): Promise<void> {
   let released = 0;
-  for (const hold of ['key', 'order'] as const) {
-    for (let after: QueueKey | null = null; ; ) {
-      const keys: QueueKey[] = await heldKeys(context.db, hold, after, BATCH);
-      if (keys.length > 0) released += await (hold === 'key' ? release(context, keys, []) : release(context, [], keys));
-      if (keys.length < BATCH) break;
-      after = keys.at(-1) ?? null;
-    }
-  }
+  for await (const keys of heldIn(context, 'key', queue)) released += await unholdAllOf(context, keys);
+  for await (const orders of heldIn(context, 'order', queue)) released += await unholdFirst(context, orders);
   if (released > 0) await placeAllDue(context);
+}
+
+async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | undefined): AsyncGenerator<QueueKey[]> {
+  for (let after: QueueKey = { queue: queue ?? '', key: '' }; ; ) {
+    const keys: QueueKey[] = await heldKeys(context.db, hold, after, BATCH);
+    const own = keys.filter((one) => queue === undefined || one.queue === queue);
+    if (own.length > 0) yield own;
+    after = keys.at(-1) ?? after;
+    if (keys.length < BATCH || own.length < keys.length) return;
+  }
 }
 
 export function readyHints(placed: MadeDue[]): { laneId: number; positionMs: number }[] {
@@ -60,16 +68,24 @@ export function orderLock(order: QueueKey): string {
   return JSON.stringify(['order', order.queue, order.key]);
 }
 
-async function release(context: Context, keys: QueueKey[], orders: QueueKey[]): Promise<number> {
-  const ofKeys = keys.length === 0 ? [] : await unholdKeys(context.db, keys, BATCH);
-  const ofOrders =
-    orders.length === 0
-      ? []
-      : await context.db.transaction(async (transaction) => {
-          await lockNames(transaction, orders.map(orderLock));
-          return unholdOrders(transaction, orders);
-        });
-  return ofKeys.length + ofOrders.length;
+async function unholdAllOf(context: Context, keys: QueueKey[]): Promise<number> {
+  for (let released = 0; keys.length > 0; ) {
+    const jobs = await unholdKeys(context.db, keys, BATCH);
+    released += jobs.length;
+    if (jobs.length < BATCH) return released;
+    // They count against the limit once they are in turn.
+    await placeAllDue(context);
+  }
+  return 0;
+}
+
+async function unholdFirst(context: Context, orders: QueueKey[]): Promise<number> {
+  if (orders.length === 0) return 0;
+  const jobs = await context.db.transaction(async (transaction) => {
+    await lockNames(transaction, orders.map(orderLock));
+    return unholdOrders(transaction, orders);
+  });
+  return jobs.length;
 }
 
 function distinct(keys: QueueKey[]): QueueKey[] {

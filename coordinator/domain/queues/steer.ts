@@ -1,11 +1,13 @@
 import type { Context } from '../../context';
 import * as store from '../../store/queues';
 import type { Caller } from '../auth/caller';
+import { freeHeld } from '../jobs/waiting';
 
 /** Sets a queue's limits; they hold for every job that starts from now on. */
 export async function setQueue(context: Context, name: string, settings: store.QueueSettings): Promise<void> {
   await store.set(context.db, name, settings);
   await announce(context, name);
+  if (settings.concurrencyPerKey !== undefined) await freeHeld(context, name);
 }
 
 /** A paused queue gives out nothing; what runs goes on. */

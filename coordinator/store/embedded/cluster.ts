@@ -52,9 +52,10 @@ async function initialise(draft: string, place: Place, installation: Installatio
     ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
   ]);
   if (status === 0) return;
-  const fault = output.split('\n').find((line) => /error|fatal|could not/i.test(line)) ?? output.trim();
+  const line = output.split('\n').find((each) => /error|fatal|could not/i.test(each)) ?? output;
+  const fault = line.replace(/^.*(FATAL|PANIC|error):\s*/, '').trim();
   const advice = /No space left/.test(output) ? ' The disk is full: free some space.' : ' Set BATON_DATA_DIR to another folder, or DATABASE_URL.';
-  throw new EmbeddedDatabaseError(`The embedded database could not be made in ${place.clusterDir}: ${fault.trim()}.${advice}`);
+  throw new EmbeddedDatabaseError(`The embedded database could not be made in ${place.clusterDir}: ${fault}.${advice}`);
 }
 
 function run(program: string, place: Place, args: string[]): Promise<{ status: number | null; output: string }> {

@@ -1,5 +1,6 @@
 import { type Executor, type Sql, sql } from '../db';
 import { recorded } from '../events';
+import type { QueueKey } from './place';
 import type { JobRow } from './row';
 
 /** Where to look: a lane, and the place in it before which nothing waits, as far as is known. */
@@ -23,7 +24,7 @@ export interface Slot {
 export type ClaimedRow = Pick<
   JobRow,
   | 'id' | 'type' | 'queue' | 'laneId' | 'arguments' | 'attempt' | 'maxAttempts' | 'timeoutMs' | 'metadata' | 'tags'
-  | 'userId' | 'checkpoint'
+  | 'userId' | 'checkpoint' | 'concurrencyKey'
 > & {
   position: Date;
   runnerId: string;
@@ -39,9 +40,15 @@ export type ClaimedRow = Pick<
   repeated: boolean;
 };
 
+export interface Claims {
+  claimed: ClaimedRow[];
+  /** Keys of jobs that were in turn, but over their limit: they are held now, and others have come in turn. */
+  heldBack: QueueKey[];
+}
+
 const CLAIMED_COLUMNS = sql`
   j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments, j.attempt, j.max_attempts AS "maxAttempts",
-  j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.runner_id AS "runnerId",
+  j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
   j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt",
   extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
@@ -53,8 +60,8 @@ const CLAIMED_COLUMNS = sql`
  * are locked by this transaction (`lockLimits`): then the limits are counted from rows, and hold at every instant.
  * Jobs over their key's limit leave the order and are held, so that the next claim does not walk over them.
  */
-export function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<ClaimedRow[]> {
-  return db.query(sql`
+export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
+  const rows = await db.query<ClaimedRow>(sql`
     WITH asked AS MATERIALIZED (
       SELECT * FROM unnest(
         ${slots.map((slot) => slot.runnerId)}::text[], ${slots.map((slot) => slot.claimId)}::text[],
@@ -74,22 +81,26 @@ export function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked:
         array_agg(a."leaseMs" ORDER BY a."slot") AS "leasesMs", array_agg(a."slot" ORDER BY a."slot") AS "slots", count(*) AS "count"
       FROM asked a
       WHERE NOT EXISTS (SELECT FROM repeated r WHERE r."runnerId" = a."runnerId" AND r."claimId" = a."claimId")
-    ), lane AS MATERIALIZED (
-      SELECT l.*, q.concurrency, q.concurrency_per_key AS "perKey", q.rate_max AS "rateMax",
+    ), ruled AS MATERIALIZED (
+      -- Once for each queue: the clock moves on between two rows, and lanes of one queue must see one bucket.
+      SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
         LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
-          + extract(epoch FROM clock_timestamp() - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms) AS "tokens"
+          + extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms) AS tokens
+      FROM (SELECT *, clock_timestamp() AS at FROM queues WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
+    ), lane AS MATERIALIZED (
+      SELECT l.*, q.concurrency_per_key AS "perKey"
       FROM unnest(
         ${lanes.map((lane) => lane.laneId)}::int[], ${lanes.map((lane) => lane.queue)}::text[], ${lanes.map((lane) => lane.priority)}::int[],
         ${lanes.map((lane) => lane.fromPosition)}::timestamptz[], ${lanes.map((lane) => lane.fromId)}::uuid[],
         ${lanes.map((lane) => lane.dueForMs)}::float8[]
       ) AS l ("laneId", "queue", "priority", "fromPosition", "fromId", "dueForMs")
-      LEFT JOIN queues q ON q.name = l."queue"
+      LEFT JOIN ruled q ON q.name = l."queue"
       WHERE (q.paused_at IS NULL OR q.paused_until <= now())
         AND (${isLocked}::boolean OR (q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL))
     ), allowance AS MATERIALIZED (
-      SELECT l."queue", LEAST(
-        l.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = l."queue"), floor(l."tokens")) AS room
-      FROM (SELECT DISTINCT "queue", concurrency, "tokens" FROM lane WHERE concurrency IS NOT NULL OR "rateMax" IS NOT NULL) l
+      SELECT q.name AS "queue", LEAST(
+        q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name), floor(q.tokens)) AS room
+      FROM ruled q WHERE q.concurrency IS NOT NULL OR q.rate_max IS NOT NULL
     ), quota AS MATERIALIZED (
       -- How many each lane gives, seen without locking: to lock the wanted number in every lane would keep other
       -- claims from jobs that this one then leaves.
@@ -125,6 +136,7 @@ export function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked:
     ), held_back AS (
       UPDATE jobs j SET hold = 'key', position = NULL, updated_at = now()
       WHERE j.id = ANY (ARRAY(SELECT id FROM counted WHERE "isOver")) AND j.status = 'pending'
+      RETURNING ${CLAIMED_COLUMNS}, NULL::bigint AS "slot"
     ), claimed AS (
       UPDATE jobs j SET
         status = 'running', attempt = j.attempt + 1,
@@ -139,14 +151,20 @@ export function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked:
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending'
       RETURNING ${CLAIMED_COLUMNS}, o."slots"[p."place"] AS "slot"
     ), spent AS (
-      UPDATE queues q SET tokens = l."tokens" - s.count, tokens_at = clock_timestamp()
+      UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
       FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
-      JOIN (SELECT DISTINCT "queue", "tokens" FROM lane WHERE "rateMax" IS NOT NULL) l ON l."queue" = s.queue
-      WHERE q.name = s.queue
+      JOIN ruled l ON l.name = s.queue
+      WHERE q.name = s.queue AND l.rate_max IS NOT NULL
     ), ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT c.*, c."slot"::int - 1 AS "slot", false AS "repeated" FROM claimed c
     UNION ALL
-    SELECT ${CLAIMED_COLUMNS}, r."slot", r."slot"::int - 1, true FROM repeated r JOIN jobs j ON j.id = r.id`);
+    SELECT ${CLAIMED_COLUMNS}, r."slot", r."slot"::int - 1, true FROM repeated r JOIN jobs j ON j.id = r.id
+    UNION ALL
+    SELECT h.*, -1, false FROM held_back h`);
+  return {
+    claimed: rows.filter((row) => row.slot >= 0),
+    heldBack: rows.flatMap(({ slot, queue, concurrencyKey: key }) => (slot >= 0 || key === null ? [] : [{ queue, key }])),
+  };
 }
 
 /** The condition for a job to be in turn in the lane of this alias, from where the lane is known to begin. */

@@ -79,13 +79,15 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
             SELECT FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey"
               AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks)))
         ) THEN 'order'::job_hold
-        WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL
-          AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey" ORDER BY f.ord) + ${openOfKey(sql`f.queue`, sql`f."concurrencyKey"`, sql`f.concurrency_per_key`)}
+        -- Only one that is due: a held one must have nothing left to wait for but its key.
+        WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND f.run_at <= now()
+          AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY f.run_at > now(), f.ord)
+            + ${openOfKey({ queue: sql`f.queue`, key: sql`f."concurrencyKey"`, laneId: sql`f."laneId"`, priority: sql`f.priority`, limit: sql`f.concurrency_per_key` })}
             > f.concurrency_per_key
         THEN 'key'::job_hold END AS hold
       FROM fresh f
     ), due AS MATERIALIZED (
-      SELECT u.id, u.queue, u.priority, u.turn_of, u.run_at, u.ord, u.is_fair FROM judged u WHERE u.hold IS NULL AND u.run_at <= now()
+      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, u.turn_of, u.run_at, u.ord, u.is_fair FROM judged u WHERE u.hold IS NULL AND u.run_at <= now()
     ), ${placed(known)}, stored AS (
       INSERT INTO jobs (
         id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
@@ -97,8 +99,9 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
         CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
         now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", now(), now()
       FROM (SELECT * FROM judged ORDER BY ord) u LEFT JOIN placed p ON p.id = u.id
-      RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId", run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
-      order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
+      RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
+        run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
+        order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
     ), ${recorded(sql`stored`, sql`'job.created'`)}
     SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`);
 }

@@ -9,36 +9,42 @@ export interface LaneFrom {
 /**
  * CTEs that give each job of the CTE `due` its position in the order (as the CTE `placed`). Jobs that belong to nobody
  * stand by their runAt. Users (and concurrency keys) of a fair queue take turns: each one's next job stands one step
- * after its last one that waits, but never before the queue's present, which is the position of its first waiting job.
- * So a newcomer's job stands beside the first job of a user with a long backlog, and a claim is still one walk along
- * one index.
+ * after its last one that waits, but never before the present, which is the position of its lane's first waiting job,
+ * or in an empty lane that of the queue. So a newcomer's job stands beside the first job of a user with a long backlog,
+ * and a claim is still one walk along one index. The lane comes first, because the first job of the queue may be one that
+ * no runner takes: measured by it, time would stand still, and users would pay for all they ever had done.
  */
 export function placed(known: LaneFrom[]): Sql {
   return sql`
     known AS MATERIALIZED (
       SELECT * FROM unnest(${known.map((one) => one.laneId)}::int[], ${known.map((one) => one.fromPosition)}::timestamptz[]) AS k (lane_id, position)
     ), present AS MATERIALIZED (
-      SELECT g.queue, g.priority, COALESCE((
-        SELECT min(head.position) FROM lanes l CROSS JOIN LATERAL (
-          SELECT j.position FROM jobs j
-          WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
-            AND j.position >= COALESCE((SELECT k.position FROM known k WHERE k.lane_id = l.id), '-infinity')
-          ORDER BY j.position, j.id LIMIT 1) head
-        WHERE l.queue = g.queue AND l.priority = g.priority), now()) AS position
-      FROM (SELECT DISTINCT queue, priority FROM due WHERE turn_of IS NOT NULL AND is_fair) g
+      SELECT g.lane_id, COALESCE(${headOf(sql`g.lane_id`)}, (
+        SELECT min(${headOf(sql`l.id`)}) FROM lanes l WHERE l.queue = g.queue AND l.priority = g.priority
+      ), now()) AS position
+      FROM (SELECT DISTINCT lane_id, queue, priority FROM due WHERE turn_of IS NOT NULL AND is_fair) g
     ), turn AS MATERIALIZED (
-      SELECT g.queue, g.priority, g.turn_of, GREATEST(p.position, (
+      SELECT g.lane_id, g.turn_of, GREATEST(p.position, (
         SELECT max(j.position) + interval '1 microsecond' FROM jobs j
         WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = g.queue AND j.priority = g.priority
           AND COALESCE(j.concurrency_key, j.user_id) = g.turn_of)) AS first
-      FROM (SELECT DISTINCT queue, priority, turn_of FROM due WHERE turn_of IS NOT NULL AND is_fair) g
-      JOIN present p ON p.queue = g.queue AND p.priority = g.priority
+      FROM (SELECT DISTINCT lane_id, queue, priority, turn_of FROM due WHERE turn_of IS NOT NULL AND is_fair) g
+      JOIN present p ON p.lane_id = g.lane_id
     ), placed AS MATERIALIZED (
       SELECT d.id, COALESCE(
         t.first + (row_number() OVER (PARTITION BY d.queue, d.priority, d.turn_of ORDER BY d.run_at, d.ord) - 1) * interval '1 microsecond',
         d.run_at) AS position
-      FROM due d LEFT JOIN turn t ON t.queue = d.queue AND t.priority = d.priority AND t.turn_of = d.turn_of AND d.is_fair
+      FROM due d LEFT JOIN turn t ON t.lane_id = d.lane_id AND t.turn_of = d.turn_of AND d.is_fair
     )`;
+}
+
+/** Where the first job in turn of a lane stands; null: there is none. Needs the CTE `known`. */
+function headOf(laneId: Sql): Sql {
+  return sql`(
+    SELECT j.position FROM jobs j
+    WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId}
+      AND j.position >= COALESCE((SELECT k.position FROM known k WHERE k.lane_id = ${laneId}), '-infinity')
+    ORDER BY j.position, j.id LIMIT 1)`;
 }
 
 export interface MadeDue {
@@ -50,7 +56,7 @@ export interface MadeDue {
 export function placeDue(db: Executor, known: LaneFrom[], limit: number): Promise<MadeDue[]> {
   return db.query(sql`
     WITH due AS MATERIALIZED (
-      SELECT j.id, j.queue, j.priority, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord,
+      SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord,
         COALESCE((SELECT q.is_fair FROM queues q WHERE q.name = j.queue), true) AS is_fair
       FROM jobs j
       WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now()
@@ -63,14 +69,16 @@ export function placeDue(db: Executor, known: LaneFrom[], limit: number): Promis
     RETURNING j.lane_id AS "laneId", j.position`);
 }
 
-
-/** How many jobs of a key run or are in turn, counted no further than the limit. */
-export function openOfKey(queue: Sql, key: Sql, limit: Sql): Sql {
+/**
+ * How many jobs of a key run, or are in turn in one lane, counted no further than the limit. Lanes apart: a job that is in
+ * turn where no runner takes it, or far down at a low priority, must not hold those that could run.
+ */
+export function openOfKey({ queue, key, laneId, priority, limit }: Record<'queue' | 'key' | 'laneId' | 'priority' | 'limit', Sql>): Sql {
   return sql`(SELECT count(*) FROM (
     SELECT FROM jobs j WHERE j.status = 'running' AND j.queue = ${queue} AND j.concurrency_key = ${key}
     UNION ALL
-    SELECT FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = ${queue} AND j.concurrency_key = ${key}
-      AND COALESCE(j.concurrency_key, j.user_id) = ${key}
+    SELECT FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = ${queue} AND j.priority = ${priority}
+      AND COALESCE(j.concurrency_key, j.user_id) = ${key} AND j.concurrency_key = ${key} AND j.lane_id = ${laneId}
     LIMIT ${limit}) open)`;
 }
 
@@ -81,19 +89,31 @@ export interface QueueKey {
 }
 
 /**
- * Lets held jobs of these concurrency keys go on, as many as there is room for; they are then due, and are placed like
- * others. A key whose queue has no limit any more lets all go, at most `limit` at a time.
+ * Lets held jobs of these concurrency keys go on, in each lane as many as there is room for; they are then due, and are
+ * placed like others. A key whose queue has no limit any more lets all go, at most `limit` at a time.
  */
 export function unholdKeys(db: Executor, keys: QueueKey[], limit: number): Promise<{ id: string }[]> {
+  const held = sql`j.hold = 'key' AND j.queue = k.queue AND j.concurrency_key = k.key`;
   return db.query(sql`
     WITH room AS MATERIALIZED (
-      SELECT k.queue, k.key, COALESCE(q.concurrency_per_key - ${openOfKey(sql`k.queue`, sql`k.key`, sql`q.concurrency_per_key`)}, ${limit}) AS room
+      SELECT k.queue, k.key, h.lane_id, COALESCE(q.concurrency_per_key
+        - ${openOfKey({ queue: sql`k.queue`, key: sql`k.key`, laneId: sql`h.lane_id`, priority: sql`h.priority`, limit: sql`q.concurrency_per_key` })}, ${limit}) AS room
       FROM unnest(${keys.map((one) => one.queue)}::text[], ${keys.map((one) => one.key)}::text[]) AS k (queue, key)
       LEFT JOIN queues q ON q.name = k.queue
+      CROSS JOIN LATERAL (
+        WITH RECURSIVE found AS (
+          (SELECT j.lane_id, j.priority FROM jobs j WHERE ${held} ORDER BY j.lane_id LIMIT 1)
+          UNION ALL
+          SELECT next.lane_id, next.priority FROM found CROSS JOIN LATERAL (
+            SELECT j.lane_id, j.priority FROM jobs j WHERE ${held} AND j.lane_id > found.lane_id ORDER BY j.lane_id LIMIT 1
+          ) next
+        )
+        SELECT lane_id, priority FROM found
+      ) h
     ), freed AS MATERIALIZED (
       SELECT next.id FROM room r CROSS JOIN LATERAL (
-        SELECT j.id FROM jobs j WHERE j.hold = 'key' AND j.queue = r.queue AND j.concurrency_key = r.key
-        ORDER BY j.priority DESC, j.run_at, j.id LIMIT GREATEST(r.room, 0) FOR UPDATE SKIP LOCKED
+        SELECT j.id FROM jobs j WHERE j.hold = 'key' AND j.queue = r.queue AND j.concurrency_key = r.key AND j.lane_id = r.lane_id
+        ORDER BY j.run_at, j.id LIMIT GREATEST(r.room, 0) FOR UPDATE SKIP LOCKED
       ) next LIMIT ${limit}
     )
     UPDATE jobs j SET hold = NULL
@@ -117,18 +137,18 @@ export function unholdOrders(transaction: Executor, orders: QueueKey[]): Promise
       FROM unnest(${orders.map((one) => one.queue)}::text[], ${orders.map((one) => one.key)}::text[]) AS o (queue, key)
       WHERE NOT EXISTS (
         SELECT FROM jobs busy WHERE busy.queue = o.queue AND busy.order_key = o.key AND busy.order_key IS NOT NULL
-          AND busy.status IN ('blocked', 'pending', 'running') AND busy.hold IS NULL)))
+          AND busy.status IN ('blocked', 'pending', 'running') AND busy.hold IS DISTINCT FROM 'order')))
     RETURNING j.id`);
 }
 
-/** Keys that hold jobs, by skipping through the index from key to key; `after` is the last of the former call. */
-export function heldKeys(db: Executor, hold: 'key' | 'order', after: QueueKey | null, limit: number): Promise<QueueKey[]> {
+/** Keys that hold jobs, by skipping through the index from key to key; `after` is the last of the former call, or empty. */
+export function heldKeys(db: Executor, hold: 'key' | 'order', after: QueueKey, limit: number): Promise<QueueKey[]> {
   const column = hold === 'key' ? sql`j.concurrency_key` : sql`j.order_key`;
   const held = hold === 'key' ? sql`j.hold = 'key'` : sql`j.hold = 'order'`;
   return db.query(sql`
     WITH RECURSIVE found AS (
       (SELECT j.queue, ${column} AS key, 1 AS nth FROM jobs j
-       WHERE ${held} AND (${after === null}::boolean OR (j.queue, ${column}) > (${after?.queue ?? ''}, ${after?.key ?? ''}))
+       WHERE ${held} AND (j.queue, ${column}) > (${after.queue}, ${after.key})
        ORDER BY j.queue, ${column} LIMIT 1)
       UNION ALL
       SELECT next.queue, next.key, found.nth + 1 FROM found CROSS JOIN LATERAL (

@@ -11,7 +11,7 @@ export interface Extend {
 }
 
 /** running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update). */
-export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number }[]> {
+export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number; runnerId: string }[]> {
   return db.query(sql`
     WITH beat AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
@@ -31,7 +31,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; lea
       RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.type, j.queue, j.user_id AS "userId",
         j.runner_id AS "runnerId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
     ), ${recorded(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
-    SELECT id, "leaseToken", "leaseExpiresAt", attempt FROM extended`);
+    SELECT id, "leaseToken", "leaseExpiresAt", attempt, "runnerId" FROM extended`);
 }
 
 export interface Complete {

@@ -1,3 +1,4 @@
+import type { JobStatus } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
 import { recorded } from '../events';
 import type { InsertJob } from './insert';
@@ -8,13 +9,15 @@ export interface Cancel {
   /** Only this user's job; null: anybody's. */
   userId: string | null;
   reason: string | null;
+  /** Only while it has one of these statuses; undefined: any that can be cancelled. */
+  from?: JobStatus[] | undefined;
 }
 
 /** blocked, pending, running -> cancelled. A running job's lease ends with it; its attempt's row keeps the token. */
 export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(${JSON.stringify(cancels)}::json) AS c ("jobId" uuid, "userId" text, "reason" text)
+      SELECT * FROM json_to_recordset(${JSON.stringify(cancels)}::json) AS c ("jobId" uuid, "userId" text, "reason" text, "from" json)
     ), held AS MATERIALIZED (
       SELECT j.id, j.status, j.lease_token, j.attempt, j.runner_id, j.started_at
       FROM jobs j
@@ -27,6 +30,7 @@ export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
       FROM wanted c JOIN held ON held.id = c."jobId"
       WHERE j.id = c."jobId" AND j.status IN ('blocked', 'pending', 'running')
         AND (c."userId" IS NULL OR j.user_id = c."userId")
+        AND (c."from" IS NULL OR j.status::text IN (SELECT json_array_elements_text(c."from")))
       RETURNING ${JOB_COLUMNS}, held.status AS was, held.lease_token AS token
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome)
@@ -82,7 +86,10 @@ export function edit(db: Executor, wanted: Edit): Promise<JobRow[]> {
       priority = COALESCE(${wanted.priority ?? null}::smallint, j.priority),
       lane_id = COALESCE(${wanted.laneId ?? null}::int, j.lane_id),
       -- It is placed anew: with another priority or runAt its old turn means nothing.
-      position = CASE WHEN ${wanted.laneId === undefined && wanted.runAt === undefined && wanted.runNow !== true}::boolean THEN j.position END,
+      -- One that is due already keeps its turn when it is to run now.
+      position = CASE WHEN ${wanted.laneId === undefined && wanted.runAt === undefined}::boolean THEN j.position END,
+      -- Whether its key still holds it is judged when it is due.
+      hold = CASE WHEN ${wanted.runAt !== undefined}::boolean THEN NULLIF(j.hold, 'key') ELSE j.hold END,
       run_at = CASE WHEN ${wanted.runNow === true}::boolean THEN now()
         ELSE COALESCE(GREATEST(${wanted.runAt ?? null}::timestamptz, CASE WHEN ${wanted.runAt ?? null}::timestamptz IS NOT NULL THEN now() END), j.run_at) END,
       tags = COALESCE(${wanted.tags ?? null}::text[], j.tags),
@@ -99,7 +106,7 @@ export function replaceWaiting(db: Executor, jobId: string, brought: InsertJob):
       arguments = ${JSON.stringify(brought.arguments)}::json,
       metadata = COALESCE(${brought.metadata === undefined ? null : JSON.stringify(brought.metadata)}::json, j.metadata),
       run_at = GREATEST(now(), ${brought.runAt ?? null}::timestamptz, now() + ${brought.delayMs ?? null}::float8 * interval '1 ms'),
-      position = NULL, updated_at = now()
+      position = NULL, hold = NULLIF(j.hold, 'key'), updated_at = now()
     WHERE j.id = ${jobId}::uuid AND j.status IN ('blocked', 'pending')
     RETURNING ${JOB_COLUMNS}`);
 }

@@ -37,7 +37,9 @@ export async function countAhead(db: Executor, job: { id: string; queue: string;
       SELECT FROM lanes l CROSS JOIN LATERAL (
         SELECT j.id FROM jobs j, jobs me
         WHERE me.id = ${job.id}::uuid AND j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
-          AND (l.priority > me.priority OR (j.position, j.id) < (me.position, me.id))
+          AND (j.position, j.id) < (
+            CASE WHEN l.priority > me.priority THEN 'infinity' ELSE me.position END,
+            CASE WHEN l.priority > me.priority THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE me.id END)
         LIMIT ${MOST_COUNTED}
       ) ahead
       WHERE l.queue = ${job.queue} AND l.type = ${job.type} AND l.priority >= ${job.priority} LIMIT ${MOST_COUNTED}

@@ -30,8 +30,8 @@ export function figures(db: Executor, only: string | null): Promise<QueueFigures
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
       WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
     ), held AS MATERIALIZED (
-      SELECT h.queue, count(*)::int AS jobs FROM (
-        SELECT j.queue FROM jobs j WHERE j.hold = 'key' UNION ALL SELECT j.queue FROM jobs j WHERE j.hold = 'order') h
+      SELECT h.queue, count(*)::int AS jobs, min(h.run_at) FILTER (WHERE h.run_at <= now()) AS since FROM (
+        SELECT j.queue, j.run_at FROM jobs j WHERE j.hold = 'key' UNION ALL SELECT j.queue, j.run_at FROM jobs j WHERE j.hold = 'order') h
       WHERE ${only}::text IS NULL OR h.queue = ${only}::text GROUP BY 1
     ), running AS MATERIALIZED (
       SELECT j.queue, count(*)::int AS jobs FROM jobs j WHERE j.status = 'running' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
@@ -45,20 +45,25 @@ export function figures(db: Executor, only: string | null): Promise<QueueFigures
       ) ended
     )
     SELECT k.name, COALESCE(t.jobs, 0) + COALESCE(l.jobs, 0) + COALESCE(h.jobs, 0) AS waiting, COALESCE(r.jobs, 0) AS running,
-      extract(epoch FROM now() - t.since)::float8 * 1000 AS "oldestAgeMs",
+      extract(epoch FROM now() - LEAST(t.since, h.since))::float8 * 1000 AS "oldestAgeMs",
       COALESCE(c.jobs, 0) AS "inPerMinute", COALESCE(f.jobs, 0) AS "outPerMinute"
     FROM known k LEFT JOIN in_turn t ON t.queue = k.name LEFT JOIN later l ON l.queue = k.name LEFT JOIN held h ON h.queue = k.name
       LEFT JOIN running r ON r.queue = k.name LEFT JOIN created c ON c.queue = k.name LEFT JOIN finished f ON f.queue = k.name
     ORDER BY k.name`);
 }
 
-/** How long jobs of this queue ran, from at most 200 of those that completed in the last hour; null: none did. */
+/**
+ * How long jobs of this queue ran, from at most 200 that completed in the last hour and are among the last 10,000 to
+ * finish in any queue; null: none are.
+ */
 export async function meanRunMs(db: Executor, queue: string): Promise<number | null> {
   const [row] = await db.query<{ mean: number | null }>(sql`
-    SELECT avg(extract(epoch FROM lately.finished_at - lately.started_at) * 1000)::float8 AS mean FROM (
-      SELECT j.finished_at, j.started_at FROM jobs j
-      WHERE j.finished_at IS NOT NULL AND j.finished_at > now() - interval '1 hour' AND j.status = 'completed' AND j.queue = ${queue}
-      ORDER BY j.finished_at DESC LIMIT 200) lately`);
+    SELECT avg(extract(epoch FROM own.finished_at - own.started_at) * 1000)::float8 AS mean FROM (
+      SELECT lately.finished_at, lately.started_at FROM (
+        SELECT j.queue, j.status, j.finished_at, j.started_at FROM jobs j
+        WHERE j.finished_at IS NOT NULL AND j.finished_at > now() - interval '1 hour'
+        ORDER BY j.finished_at DESC LIMIT 10000) lately
+      WHERE lately.status = 'completed' AND lately.queue = ${queue} LIMIT 200) own`);
   return row?.mean ?? null;
 }
 

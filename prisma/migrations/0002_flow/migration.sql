@@ -2,6 +2,7 @@ CREATE TYPE "job_hold" AS ENUM ('key', 'order');
 CREATE TYPE "bulk_verb" AS ENUM ('cancel', 'retry', 'purge', 'prioritise');
 
 ALTER TABLE "lanes" ADD COLUMN "prefers" JSON;
+CREATE INDEX "lanes_queue_priority_idx" ON "lanes" ("queue", "priority");
 
 ALTER TABLE "jobs"
   ADD COLUMN "position" TIMESTAMPTZ(6),
@@ -27,7 +28,8 @@ CREATE INDEX "jobs_turn_idx" ON "jobs" ("queue", "priority", (COALESCE("concurre
   WHERE "status" = 'pending' AND "position" IS NOT NULL AND COALESCE("concurrency_key", "user_id") IS NOT NULL;
 -- How many of a queue, or of a key in it, run. Limits are counted from rows.
 CREATE INDEX "jobs_running_queue_idx" ON "jobs" ("queue", "concurrency_key") WHERE "status" = 'running';
-CREATE INDEX "jobs_key_held_idx" ON "jobs" ("queue", "concurrency_key", "priority" DESC, "run_at", "id") WHERE "hold" = 'key';
+-- Jobs held by their concurrency key, lane by lane.
+CREATE INDEX "jobs_key_held_idx" ON "jobs" ("queue", "concurrency_key", "lane_id", "run_at", "id") WHERE "hold" = 'key';
 -- The unfinished jobs of an order, and those whose failure blocks it.
 CREATE INDEX "jobs_order_idx" ON "jobs" ("queue", "order_key", "order_seq")
   WHERE "order_key" IS NOT NULL AND ("status" IN ('blocked', 'pending', 'running') OR ("status" = 'failed' AND "order_blocks"));

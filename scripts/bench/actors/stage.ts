@@ -22,8 +22,13 @@ export function tell(message: object): void {
 export function play(load: () => Promise<object>): void {
   process.stdin.on('end', () => process.exit(1)).resume();
   process.on('SIGTERM', () => process.exit(0));
+  const before = process.cpuUsage();
+  const cpuMs = (): number => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
   load().then(
-    (found) => tell({ done: true, ...found }),
+    (found) => tell({ done: true, cpuMs: cpuMs(), ...found }),
     (error: unknown) => {
       process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
       process.exit(1);

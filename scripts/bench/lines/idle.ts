@@ -1,9 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Measure, Sample } from '../result';
 import type { Baton } from '../rig/baton';
 import type { Bench } from '../rig/bench';
+import { cpuMs, residentMb } from '../rig/cpu';
 import type { Sizes } from '../sizes';
 import type { Line } from './line';
 
@@ -51,21 +50,4 @@ async function watchIdle(bench: Bench, baton: Baton, runners: number): Promise<S
   } finally {
     await actor.stop();
   }
-}
-
-function residentMb(pid: number): number {
-  return (Number(ps(pid, 'rss')) * 1024) / 1e6;
-}
-
-/** Processor time of the process. Linux tells it to a hundredth of a second, `ps` elsewhere to a second. */
-function cpuMs(pid: number): number {
-  const file = `/proc/${pid}/stat`;
-  if (!existsSync(file)) return Number(ps(pid, 'cputimes')) * 1000;
-  // After the name in brackets, user and system time are the 12th and 13th field (proc_pid_stat).
-  const fields = readFileSync(file, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-function ps(pid: number, field: string): string {
-  return execFileSync('ps', ['-o', `${field}=`, '-p', String(pid)], { encoding: 'utf8' }).trim();
 }

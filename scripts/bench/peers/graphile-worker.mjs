@@ -1,6 +1,6 @@
 // graphile-worker over PostgreSQL.
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
-import { eachInFlight, BULK, createSteadily, numbers, order, play, POOL_SIZE, Tally, tell, timeBulks, timeOnes, TYPE } from './stage.mjs';
+import { eachInFlight, BULK, createSteadily, numbers, order, pause, play, POOL_SIZE, Tally, tell, timeBulks, timeOnes, TYPE } from './stage.mjs';
 
 const logger = new Logger(() => (level, message) => {
   if (level === 'error' || level === 'warning') process.stderr.write(`${message}\n`);
@@ -27,9 +27,16 @@ async function drain(worker) {
   const startedAt = performance.now();
   const runner = await start(worker, tally);
   await tally.finished;
-  await runner.stop();
+  await untilEmpty();
   const tookMs = performance.now() - startedAt;
+  await runner.stop();
   return { tookMs, sightings: tally.sum(), left: await count() };
+}
+
+/** Stopping it does not wait for the completions that are under way. */
+async function untilEmpty() {
+  const until = performance.now() + 10_000;
+  while ((await count()) > 0 && performance.now() < until) await pause(2);
 }
 
 async function steady() {
@@ -39,6 +46,7 @@ async function steady() {
   tell({ started: true });
   await createSteadily(total, create);
   await tally.finished;
+  await untilEmpty();
   await runner.stop();
   return { sightings: tally.sum(), left: await count() };
 }

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { cpuMs, familyCpuMs } from './cpu';
 import { actorFile, COORDINATOR } from './paths';
 import { freePort, untilUp } from './ports';
 import type { Database, Postgres } from './postgres';
@@ -10,18 +12,28 @@ export interface BatonOptions {
   profileDir?: string | undefined;
 }
 
+/** Milliseconds of processor time. */
+export interface Spent {
+  coordinator: number;
+  postgres: number;
+  load: number;
+}
+
 const START_MS = 60_000;
 const ACTOR_MS = 600_000;
 
 /** Baton on a fresh database: coordinators in processes of their own, reached over HTTP like any. */
 export class Baton {
   private types = 0;
+  private loadMs = 0;
+  private spentBefore: Spent = { coordinator: 0, postgres: 0, load: 0 };
 
   private constructor(
+    private readonly postgres: Postgres,
     readonly database: Database,
     readonly urls: string[],
     readonly key: string,
-    private readonly coordinators: BenchProcess[],
+    private coordinators: BenchProcess[],
     private readonly profileDir: string | undefined,
   ) {}
 
@@ -29,11 +41,11 @@ export class Baton {
     const database = await postgres.createDatabase();
     const key = randomBytes(24).toString('base64url');
     const ports = await Promise.all(Array.from({ length: coordinators }, freePort));
-    const processes = ports.map((port) => startCoordinator(port, database.url, key, profileDir));
     const urls = ports.map((port) => `http://127.0.0.1:${port}`);
-    const baton = new Baton(database, urls, key, processes, profileDir);
+    const baton = new Baton(postgres, database, urls, key, [], profileDir);
     try {
-      await Promise.all(urls.map(untilReady));
+      await baton.startCoordinators();
+      baton.spentBefore = baton.spentSoFar();
     } catch (error) {
       await baton.stop();
       throw error;
@@ -61,15 +73,44 @@ export class Baton {
   async run(name: string, order: object): Promise<Record<string, unknown>> {
     const actor = this.act(name, order);
     try {
-      return await actor.next('done', ACTOR_MS);
+      const found = await actor.next('done', ACTOR_MS);
+      this.loadMs += Number(found['cpuMs']);
+      return found;
     } finally {
       await actor.stop();
     }
   }
 
+  /** What was done so far was in preparation: it is to be in no profile and in no count of statements. */
+  async forgetPreparation(): Promise<void> {
+    if (this.profileDir !== undefined) {
+      await Promise.all(this.coordinators.map((process) => process.stop()));
+      rmSync(this.profileDir, { recursive: true, force: true });
+      await this.startCoordinators();
+    }
+    this.spentBefore = this.spentSoFar();
+    await this.database.forgetStatements();
+  }
+
+  /** Processor time since the preparation: what a change saves shows here though the machine is busy with other things. */
+  spent(): Spent {
+    const [now, before] = [this.spentSoFar(), this.spentBefore];
+    return { coordinator: now.coordinator - before.coordinator, postgres: now.postgres - before.postgres, load: now.load - before.load };
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.coordinators.map((process) => process.stop()));
     await this.database.drop();
+  }
+
+  private spentSoFar(): Spent {
+    const coordinator = this.coordinatorPids.reduce((sum, pid) => sum + cpuMs(pid), 0);
+    return { coordinator, postgres: familyCpuMs(this.postgres.pid) ?? 0, load: this.loadMs };
+  }
+
+  private async startCoordinators(): Promise<void> {
+    this.coordinators = this.urls.map((url) => startCoordinator(new URL(url).port, this.database.url, this.key, this.profileDir));
+    await Promise.all(this.urls.map(untilReady));
   }
 }
 
@@ -77,8 +118,8 @@ export function startActor(name: string, order: object, profileDir?: string): Be
   return new BenchProcess({ name: `load ${name}`, command: process.execPath, args: [...profiling(profileDir, 'load'), actorFile(name), JSON.stringify(order)] });
 }
 
-function startCoordinator(port: number, databaseUrl: string, key: string, profileDir: string | undefined): BenchProcess {
-  const env = { ...plainEnv(), PORT: String(port), HOST: '127.0.0.1', DATABASE_URL: databaseUrl, BATON_ADMIN_KEY: key, NODE_ENV: 'production' };
+function startCoordinator(port: string, databaseUrl: string, key: string, profileDir: string | undefined): BenchProcess {
+  const env = { ...plainEnv(), PORT: port, HOST: '127.0.0.1', DATABASE_URL: databaseUrl, BATON_ADMIN_KEY: key, NODE_ENV: 'production' };
   return new BenchProcess({ name: 'coordinator', command: process.execPath, args: [...profiling(profileDir, 'coordinator'), COORDINATOR], env });
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Sizes } from '../sizes';
 import type { Sample } from '../result';
 import { NotOnceError, requireOnce, type Sightings } from '../verify';
-import { Baton, type BatonOptions } from './baton';
+import { Baton, type BatonOptions, type Spent } from './baton';
 import { startPeer } from './peers';
 import { type Database, Postgres, type Statement } from './postgres';
 import { Redis } from './redis';
@@ -20,6 +20,7 @@ interface BenchOptions {
 export class Bench {
   /** What PostgreSQL says of the last run of Baton; read before its database goes. */
   lastStatements: Statement[] = [];
+  lastSpent: Spent | undefined;
 
   /** By the number of coordinators; kept only where starting them would take longer than the lines. */
   private readonly kept = new Map<number, Baton>();
@@ -35,7 +36,7 @@ export class Bench {
     const dir = mkdtempSync(join(tmpdir(), 'baton-bench-'));
     // As root PostgreSQL runs as another user, who must be able to enter.
     chmodSync(dir, 0o755);
-    return new Bench(await Postgres.start(join(dir, 'postgres')), sizes, dir, options);
+    return new Bench(await Postgres.start(join(dir, 'postgres'), options.explains), sizes, dir, options);
   }
 
   async close(): Promise<void> {
@@ -54,7 +55,7 @@ export class Bench {
     if (this.sizes.keepsCoordinators) this.kept.set(coordinators, baton);
     try {
       const result = await use(baton);
-      if (this.options.explains) this.lastStatements = await baton.database.statements();
+      if (this.options.explains) [this.lastSpent, this.lastStatements] = [baton.spent(), await baton.database.statements()];
       return result;
     } finally {
       if (!this.sizes.keepsCoordinators) await baton.stop();

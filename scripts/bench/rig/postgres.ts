@@ -14,13 +14,19 @@ const TOLD_SETTINGS = ['fsync', 'synchronous_commit', 'full_page_writes', 'share
 
 /** The PostgreSQL server of the run. */
 export class Postgres {
-  private constructor(private readonly embedded: EmbeddedDatabase) {}
+  private constructor(
+    private readonly embedded: EmbeddedDatabase,
+    readonly pid: number,
+  ) {}
 
-  static async start(dataDir: string): Promise<Postgres> {
+  static async start(dataDir: string, explains: boolean): Promise<Postgres> {
     const log = { info: () => undefined, warn: (message: string) => process.stderr.write(`${message}\n`) };
-    const embedded = await startEmbedded({ dataDir, log, settings: SERVER_SETTINGS });
+    // To time the planner costs something itself.
+    const settings = { ...SERVER_SETTINGS, 'pg_stat_statements.track_planning': explains ? 'on' : 'off' };
+    const embedded = await startEmbedded({ dataDir, log, settings });
     await query(embedded.url, 'CREATE EXTENSION pg_stat_statements');
-    return new Postgres(embedded);
+    const [file] = await query<{ text: string }>(embedded.url, `SELECT pg_read_file('postmaster.pid') AS text`);
+    return new Postgres(embedded, Number.parseInt(file?.text ?? '', 10));
   }
 
   async stop(): Promise<void> {
@@ -55,6 +61,7 @@ export interface Statement {
   calls: number;
   rows: number;
   totalMs: number;
+  planMs: number;
   buffers: number;
   walBytes: number;
 }
@@ -80,7 +87,7 @@ export class Database {
     return query<Statement>(
       this.serverUrl,
       `SELECT s.query, s.calls::float8, s.rows::float8, s.total_exec_time AS "totalMs",
-         (s.shared_blks_hit + s.shared_blks_read)::float8 AS buffers, s.wal_bytes::float8 AS "walBytes"
+         s.total_plan_time AS "planMs", (s.shared_blks_hit + s.shared_blks_read)::float8 AS buffers, s.wal_bytes::float8 AS "walBytes"
        FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
        WHERE d.datname = $1 ORDER BY s.total_exec_time DESC`,
       [this.name],

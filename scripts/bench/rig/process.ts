@@ -19,7 +19,7 @@ export class BenchProcess {
   private readonly child: ChildProcess;
   private readonly messages: Record<string, unknown>[] = [];
   private readonly ended: Promise<void>;
-  private wake: () => void = () => undefined;
+  private wakers: (() => void)[] = [];
   private hasEnded = false;
   private words = '';
 
@@ -63,7 +63,7 @@ export class BenchProcess {
       if (leftMs <= 0) throw new Error(`${this.options.name} did not say "${field}" within ${timeoutMs} ms:\n${this.words.slice(-3000)}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs);
-        this.wake = () => (clearTimeout(timer), resolve());
+        this.wakers.push(() => (clearTimeout(timer), resolve()));
       });
     }
   }
@@ -75,6 +75,10 @@ export class BenchProcess {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), END_MS);
     await this.ended;
     clearTimeout(timer);
+  }
+
+  private wake(): void {
+    for (const wake of this.wakers.splice(0)) wake();
   }
 
   private listen(): void {

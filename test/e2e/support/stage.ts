@@ -103,9 +103,14 @@ export class Stage {
     return load;
   }
 
+  /** A fault was made, or was felt. */
   bite(fault: string, count = 1): void {
     this.faults[fault] = (this.faults[fault] ?? 0) + count;
-    this.log.push({ atMs: Date.now(), from: 'test', text: fault });
+    this.note('test', fault);
+  }
+
+  note(from: string, text: string): void {
+    this.log.push({ atMs: Date.now(), from, text });
   }
 
   ledger(): LedgerLine[] {
@@ -175,9 +180,9 @@ export class Stage {
     for (const load of this.loads) load.stop();
     await this.endAll();
     await Promise.all(this.clients.map((client) => client.close()));
-    if (!this.isSound) await this.keepRecords();
+    if (!this.isSound || process.env['KEEP']) await this.keepRecords();
     for (const end of this.closing) await end();
-    if (this.isSound) rmSync(this.folder, { recursive: true, force: true });
+    if (this.isSound && !process.env['KEEP']) rmSync(this.folder, { recursive: true, force: true });
   }
 
   private async history(): Promise<History> {

@@ -1,0 +1,56 @@
+import { BatonError } from '../../coordinator/errors';
+import { coalesce } from '../../coordinator/http/coalesce';
+
+/** Batches that are held until they are let go. */
+function rig(limits: { maxBatch: number; maxInFlight: number }, fault?: (items: number[]) => Error | null) {
+  const batches: number[][] = [];
+  const gates: (() => void)[] = [];
+  const call = coalesce<number, string>(async (items) => {
+    batches.push(items);
+    await new Promise<void>((resolve) => gates.push(resolve));
+    const error = fault?.(items) ?? null;
+    if (error !== null) throw error;
+    return items.map((item) => `r${item}`);
+  }, limits);
+  const letGo = async () => {
+    gates.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { call, batches, letGo };
+}
+
+test('a lone call goes at once; what comes meanwhile goes together in the next batch', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 });
+  const answers = [call([1]), call([2, 3]), call([4])];
+  expect(batches).toEqual([[1]]);
+  await letGo();
+  expect(batches).toEqual([[1], [2, 3, 4]]);
+  await letGo();
+  expect(await Promise.all(answers)).toEqual([['r1'], ['r2', 'r3'], ['r4']]);
+});
+
+test('a batch is no larger than allowed, unless one call alone is; as many are under way as allowed', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2 });
+  const answers = [call([1]), call([2]), call([3, 4]), call([5, 6]), call([7, 8, 9, 10])];
+  expect(batches).toEqual([[1], [2]]);
+  for (let at = 0; at < 5; at += 1) await letGo();
+  expect(batches).toEqual([[1], [2], [3, 4], [5, 6], [7, 8, 9, 10]]);
+  expect((await Promise.all(answers)).flat().length).toBe(10);
+});
+
+test('a batch that fails is tried again call by call, so that only the call at fault fails', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 }, (items) => (items.includes(3) ? new Error('three') : null));
+  const first = call([1]);
+  const answers = [call([2]), call([3]), call([4])].map((answer) => answer.catch((error: Error) => error.message));
+  for (let at = 0; at < 5; at += 1) await letGo();
+  expect(await Promise.all([first, ...answers])).toEqual([['r1'], ['r2'], 'three', ['r4']]);
+  expect(batches).toEqual([[1], [2, 3, 4], [2], [3], [4]]);
+});
+
+test('a database that is away is not asked again for each call', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 }, () => new BatonError('unavailable', 'away'));
+  const answers = [call([1]), call([2]), call([3])].map((answer) => answer.catch((error: BatonError) => error.code));
+  for (let at = 0; at < 2; at += 1) await letGo();
+  expect(await Promise.all(answers)).toEqual(['unavailable', 'unavailable', 'unavailable']);
+  expect(batches).toEqual([[1], [2, 3]]);
+});

@@ -1,0 +1,157 @@
+import type { ServerResponse } from 'node:http';
+import type { ClaimedJob } from '@baton/runner-sdk/protocol';
+import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
+import { uniqueType } from '../support/factory';
+
+// Claims that wait.
+
+let cluster: Cluster;
+let here: TestCoordinator;
+let there: TestCoordinator;
+beforeAll(async () => {
+  cluster = await startCluster(2);
+  const [one, two] = cluster.coordinators;
+  if (one === undefined || two === undefined) throw new Error('two coordinators');
+  [here, there] = [one, two];
+});
+afterAll(() => cluster.stop());
+
+/** A claim that is seen to wait on that coordinator. */
+async function park(on: TestCoordinator, type: string, more: { signal?: AbortSignal; waitMs?: number; runnerId?: string; max?: number; labels?: Record<string, string> } = {}): Promise<{ answer: Promise<ClaimedJob[]> }> {
+  const before = on.app.desk.claims.size;
+  const { signal, ...rest } = more;
+  const answer = on.api.claim({ runnerId: 'parked', types: [type], waitMs: 20_000, ...rest }, signal === undefined ? {} : { signal });
+  answer.catch(() => undefined);
+  await eventually(() => on.app.desk.claims.size === before + 1);
+  return { answer };
+}
+
+test.each([['here', 0], ['on the other coordinator', 1]])('a job that is created %s answers at once', async (_name, at) => {
+  const type = uniqueType();
+  await here.api.create({ type, delayMs: 3_600_000 });
+  const { answer } = await park(at === 0 ? here : there, type);
+  const job = await here.api.create({ type });
+  expect((await answer).map(({ id }) => id)).toEqual([job.id]);
+});
+
+test('a type that nobody had heard of yet is found on the other coordinator too', async () => {
+  const type = uniqueType();
+  const { answer } = await park(there, type);
+  const job = await here.api.create({ type });
+  expect((await answer).map(({ id }) => id)).toEqual([job.id]);
+});
+
+test.each<[string, (id: string, token: string) => Promise<unknown>]>([
+  ['released', (id, leaseToken) => here.api.post(`/jobs/${id}/release`, { leaseToken })],
+  ['failed and tried again at once', (id, leaseToken) => here.api.complete({ id, leaseToken }, { outcome: 'failed', error: { message: 'x', retryAfterMs: 0 } })],
+  ['lost by its runner', async (id) => {
+    await cluster.sql.expireLease(id);
+    await here.runMonitor();
+  }],
+])('a job that is %s answers a waiting claim', async (_name, giveUp) => {
+  const type = uniqueType();
+  await here.api.create({ type, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
+  const first = await here.api.claimOne({ runnerId: 'first', types: [type] });
+  const { answer } = await park(there, type);
+  await giveUp(first.id, first.leaseToken);
+  expect(await answer).toMatchObject([{ id: first.id, attempt: 2 }]);
+});
+
+test.each<[string, (id: string) => Promise<unknown>]>([
+  ['run now', (id) => here.api.post(`/jobs/${id}/run-now`)],
+  ['moved', (id) => here.api.patch(`/jobs/${id}`, { runAt: '2001-01-01T00:00:00Z', priority: 5 })],
+])('a job for later that is %s answers a waiting claim', async (_name, hurry) => {
+  const type = uniqueType();
+  const { id } = await here.api.create({ type, delayMs: 3_600_000 });
+  const { answer } = await park(there, type);
+  await hurry(id);
+  expect((await answer).map((job) => job.id)).toEqual([id]);
+});
+
+test('a job that gets due answers a waiting claim, not before its time', async () => {
+  const type = uniqueType();
+  const { id } = await here.api.create({ type, delayMs: 300 });
+  const { answer } = await park(there, type);
+  expect((await answer).map((job) => job.id)).toEqual([id]);
+  const { early } = await cluster.sql.one<{ early: boolean }>('SELECT started_at < run_at AS early FROM jobs WHERE id = $1', [id]);
+  expect(early).toBe(false);
+});
+
+test('a wait that is over is answered with nothing', async () => {
+  const { answer } = await park(here, uniqueType(), { waitMs: 50 });
+  expect(await answer).toEqual([]);
+});
+
+test('few jobs are spread over the runners that wait, and none goes to one that cannot take it', async () => {
+  const type = uniqueType();
+  const able = [1, 2, 3].map((at) => here.api.claim({ runnerId: `able-${at}`, types: [type], waitMs: 200, max: 5, labels: { can: 'yes' } }));
+  const unable = here.api.claim({ runnerId: 'unable', types: [type], waitMs: 200, labels: { can: 'no' } });
+  await eventually(() => here.app.desk.claims.size === 4);
+  await here.api.post('/jobs/bulk', { jobs: [1, 2, 3].map(() => ({ type, requires: { can: 'yes' } })) });
+  const counts = (await Promise.all(able)).map((jobs) => jobs.length);
+  expect(counts.reduce((sum, count) => sum + count)).toBe(3);
+  expect(await unable).toEqual([]);
+});
+
+describe('a client that goes away', () => {
+  test('while it waits gets nothing', async () => {
+    const type = uniqueType();
+    const gone = new AbortController();
+    await park(here, type, { signal: gone.signal });
+    gone.abort();
+    await eventually(() => here.app.desk.claims.size === 0);
+    const { id } = await here.api.create({ type });
+    expect(await here.api.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+  });
+
+  test('while a statement claims for it: what it was granted is given back, and nothing is counted', async () => {
+    const type = uniqueType();
+    const session = await cluster.sql.session();
+    const gone = new AbortController();
+    await park(here, type, { signal: gone.signal });
+    // The claim locks jobs and then waits for the lock that its update needs on the table.
+    await session.begin();
+    await session.query({ text: 'LOCK TABLE jobs IN EXCLUSIVE MODE' });
+    const creating = there.api.create({ type });
+    await session.hasWaiter();
+    await session.commit();
+    const { id } = await creating;
+    gone.abort();
+    await eventually(() => here.api.job(id), (job) => job.status === 'pending' && here.app.desk.claims.size === 0);
+    const again = await there.api.claimOne({ runnerId: 'alive', types: [type] });
+    expect([again.id, (await here.api.job(id)).failures]).toEqual([id, 0]);
+    await session.end();
+  });
+
+  test('before its request was authenticated is not waited for', async () => {
+    const type = uniqueType();
+    const api = here.api.as(await here.api.makeKey({ name: 'slow', role: 'runner' }));
+    const session = await cluster.sql.session();
+    await session.begin();
+    await session.query({ text: 'LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE' });
+    const gone = new AbortController();
+    const closed = new Promise((resolve) => here.app.server.once('request', (_request: unknown, response: ServerResponse) => response.once('close', resolve)));
+    const claim = api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 }, { signal: gone.signal });
+    await session.hasWaiter();
+    gone.abort();
+    await expect(claim).rejects.toThrow();
+    await closed;
+    await session.commit();
+    await session.end();
+    // Its key's own look-up is over when another call with the key is.
+    expect((await api.claim({ runnerId: 'r', types: [uniqueType()] })).length).toBe(0);
+    expect(here.app.desk.claims.size).toBe(0);
+    const { id } = await here.api.create({ type });
+    expect((await here.api.job(id)).attempt).toBe(0);
+  });
+});
+
+test('a coordinator that stops answers its waiting claims with nothing', async () => {
+  const extra = await startCluster(1);
+  const [coordinator] = extra.coordinators;
+  if (coordinator === undefined) throw new Error('no coordinator');
+  const { answer } = await park(coordinator, uniqueType());
+  const [jobs] = await Promise.all([answer, extra.stop()]);
+  expect(jobs).toEqual([]);
+});

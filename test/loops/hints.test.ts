@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import { Hints, type ReadyHint } from '../../coordinator/domain/events/hints';
+import { type Cluster, startCluster } from '../support/coordinator';
+import { uniqueType } from '../support/factory';
+
+const hint = (laneId: number, dueInMs = 0): ReadyHint => ({ laneId, dueInMs, runAtMs: 1_700_000_000_000 + dueInMs });
+
+describe('hints', () => {
+  test('are heard here at once and, as one message, by others, but not by oneself', () => {
+    const [mine, other] = [new Hints('mine'), new Hints('other')];
+    const heard: unknown[] = [];
+    for (const [name, hints] of [['mine', mine], ['other', other]] as const) {
+      hints.on('ready', (lanes) => heard.push([name, lanes.map((lane) => lane.laneId)]));
+      hints.on('finished', (ids) => heard.push([name, ids]));
+      hints.on('roster', () => heard.push([name, 'roster']));
+    }
+    mine.giveReady([hint(1), hint(2)]);
+    mine.giveFinished(['a']);
+    mine.giveRoster();
+    const message = mine.takeMessage() ?? '';
+    mine.hear(message);
+    other.hear(message);
+    expect(heard).toEqual([['mine', [1, 2]], ['mine', ['a']], ['mine', 'roster'], ['other', [1, 2]], ['other', ['a']], ['other', 'roster']]);
+    expect(mine.takeMessage()).toBeNull();
+  });
+
+  test('of one lane are told as the earliest', () => {
+    const hints = new Hints('mine');
+    hints.giveReady([hint(1, 500)]);
+    hints.giveReady([hint(1, 20)]);
+    hints.giveReady([hint(1, 700)]);
+    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({ ready: [{ laneId: 1, dueInMs: 20 }] });
+  });
+
+  test('fit into one NOTIFY, however many there are', () => {
+    const hints = new Hints(randomUUID());
+    hints.giveReady(Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, dueInMs: 315_360_000_000.123, runAtMs: 2_000_000_000_000 })));
+    hints.giveFinished(Array.from({ length: 100 }, () => randomUUID()));
+    hints.giveRoster();
+    expect(Buffer.byteLength(hints.takeMessage() ?? '')).toBeLessThan(7900);
+    hints.giveFinished(Array.from({ length: 500 }, () => randomUUID()));
+    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({ finishedMany: true });
+  });
+});
+
+describe('on the channel', () => {
+  let cluster: Cluster;
+  beforeAll(async () => (cluster = await startCluster(2)));
+  afterAll(() => cluster.stop());
+
+  const GARBAGE = ['', 'x', '{', 'null', '5', '[]', '""', '{}', ...['5', '"abc"', 'null', '[null]', '[5]', '[{}]', '[[]]', '{"length":3}', '[{"laneId":"x","dueInMs":null,"runAtMs":{}}]', '[{"laneId":1e99,"dueInMs":0,"runAtMs":0}]'].flatMap((value) => ['ready', 'finished', 'finishedMany', 'roster'].map((field) => `{"from":"evil","${field}":${value}}`))];
+
+  test('garbage from others stops nobody', async () => {
+    const [here, there] = cluster.coordinators;
+    const type = uniqueType();
+    const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
+    for (const message of GARBAGE) await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', message]);
+    const { id } = (await here?.api.create({ type })) ?? {};
+    expect((await parked)?.map((job) => job.id)).toEqual([id]);
+  });
+
+  test('100 lanes and 100 finished jobs in one turn are told without a failed message', async () => {
+    const [here, there] = cluster.coordinators;
+    const type = uniqueType();
+    await here?.api.post('/jobs/bulk', { jobs: Array.from({ length: 100 }, (_, at) => ({ type: `${type}-${at}` })) });
+    const claimed = await here?.api.claim({ runnerId: 'r', max: 100, types: Array.from({ length: 100 }, (_, at) => `${type}-${at}`) });
+    await here?.api.post('/jobs/complete', { completions: claimed?.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'completed' })) });
+    await here?.api.post('/jobs/bulk', { jobs: Array.from({ length: 100 }, (_, at) => ({ type: `${type}-${at}` })) });
+    const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
+    await here?.api.create({ type });
+    expect((await parked)?.length).toBe(1);
+    expect(here?.logged.filter(({ message }) => message.includes('sending of hints'))).toEqual([]);
+  });
+
+  test('without any hint a job is found by the look that comes each second', async () => {
+    const [, there] = cluster.coordinators;
+    const type = uniqueType();
+    const made = await there?.api.create({ type, delayMs: 3_600_000 });
+    const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
+    await cluster.sql.makeDue(made?.id ?? '');
+    expect((await parked)?.map((job) => job.id)).toEqual([made?.id]);
+  });
+});

@@ -1,0 +1,121 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { end, postmasterPid, ROOT, until } from './embedded-rig';
+
+/** `npm start` without npm: what was compiled by the set-up that goes before it. */
+const PROGRAM = join(ROOT, 'scripts', 'dist', 'start.js');
+
+// A small machine may have none.
+const itWithCurl = spawnSync('curl', ['--version']).status === 0 ? it : it.skip;
+
+let dataDir: string;
+let port: number;
+let started: Started[] = [];
+
+interface Started {
+  child: ChildProcess;
+  output: () => string;
+}
+
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), 'baton start-'));
+  chmodSync(dataDir, 0o755);
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  port = (probe.address() as { port: number }).port;
+  probe.close();
+});
+afterEach(async () => {
+  // Its processes drain when it is gone, and the last one ends the database.
+  await Promise.all(started.map(({ child }) => end(child, 'SIGKILL')));
+  await until(() => postmasterPid(dataDir) === undefined);
+  started = [];
+});
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
+
+describe('npm start', () => {
+  it('processes 730 quotes, says what to try next, and drains at Ctrl-C', async () => {
+    const { child, output } = start();
+    await until(() => output().includes('Ctrl-C drains'), 60_000);
+    expect(output()).toMatch(/730 quotes of films, submitted as 8 jobs/);
+    expect(output().match(/100 % {2}completed/g)).toHaveLength(8);
+    expect(output()).toMatch(/730 quotes, \d+ words/);
+    expect(statSync(join(dataDir, 'admin-key')).mode & 0o777).toBe(0o600);
+
+    await end(child, 'SIGINT');
+    expect(child.exitCode).toBe(0);
+    expect(output()).toMatch(/Draining …\nStopped\. The data stay\.\n$/);
+    expect(postmasterPid(dataDir)).toBeUndefined();
+  }, 90_000);
+
+  it('finds its work done the second time, and refuses a port that is taken', async () => {
+    const { output } = start();
+    await until(() => output().includes('Ctrl-C drains'), 60_000);
+    expect(output()).toMatch(/processed already, on /);
+    expect(output()).toMatch(/730 quotes, \d+ words/);
+
+    const other = spawnSync(process.execPath, [PROGRAM], { env: environment(), encoding: 'utf8' });
+    expect(other.status).toBe(1);
+    expect(other.stderr).toMatch(new RegExp(`^Baton runs already at http://127\\.0\\.0\\.1:${port}\\. Stop it first, or [^\\n]*\\n$`));
+  }, 90_000);
+
+  itWithCurl('prints curl lines that work as they are', async () => {
+    const { output } = start();
+    await until(() => output().includes('Ctrl-C drains'), 60_000);
+    const replies = output().match(/^ {2}curl .*$/gm)?.map((line) => execFileSync('bash', ['-c', line], { encoding: 'utf8', cwd: ROOT })) ?? [];
+    expect(replies).toHaveLength(2);
+    const created = JSON.parse(replies[0] ?? '') as { id: string; type: string };
+    expect(created.type).toBe('BATCH_QUOTE_PROCESS');
+    expect(JSON.parse(replies[1] ?? '')).toMatchObject({ items: [{ id: created.id }] });
+  }, 90_000);
+
+  it('keeps a killed coordinator and a killed runner going', async () => {
+    const { output, child } = start();
+    await until(() => output().includes('Ctrl-C drains'), 60_000);
+    for (const name of ['coordinator', 'quotes runner']) {
+      process.kill(childOf(child, name), 'SIGKILL');
+      await until(() => output().includes(`! the ${name} ended (SIGKILL) and is started again`));
+    }
+    await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok);
+  }, 90_000);
+});
+
+describe('a start that cannot be', () => {
+  it.each([
+    [{ PORT: 'abc' }, /^PORT is "abc", but /],
+    [{ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' }, /^With DATABASE_URL, set BATON_ADMIN_KEY too/],
+    [{ BATON_DATADIR: '/tmp' }, /^BATON_DATADIR is not a setting .*BATON_DATA_DIR/],
+  ])('says why in one line: %j', (settings, message) => {
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM], { env: { ...environment(), ...settings }, encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim()).not.toContain('\n');
+  });
+});
+
+function start(): Started {
+  if (!existsSync(PROGRAM)) throw new Error('Nothing is compiled: run npm run setup.');
+  const child = spawn(process.execPath, [PROGRAM], { env: environment(), cwd: ROOT });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part));
+  const made = { child, output: () => text };
+  started.push(made);
+  return made;
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: String(port), BATON_DATA_DIR: dataDir };
+}
+
+/** The process number of a process that `npm start` made, by the program that it runs. */
+function childOf({ pid }: ChildProcess, name: string): number {
+  const program = name === 'coordinator' ? 'coordinator/dist/main.js' : 'runners/quotes/dist/index.js';
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  const found = children.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes(program));
+  if (found === undefined) throw new Error(`There is no ${name} among the processes of npm start.`);
+  return found;
+}
