@@ -155,6 +155,7 @@ export const job = z.object({
   runAt: timestamp,
   expiresAt: timestamp.nullable(),
   progress: progress.nullable(),
+  /** When it is expected to start and to finish; told when one job is read, not in lists. */
   estimate: z.object({ startAt: timestamp.nullable(), finishAt: timestamp.nullable() }).nullable(),
   userId: z.string().nullable(),
   tags: z.array(z.string()),
