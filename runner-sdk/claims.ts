@@ -18,6 +18,8 @@ interface Poll {
   claim: ClaimInFlight;
   control: AbortController;
   isAnswered: boolean;
+  /** It was cut off to be sent again with what the runner is by now. */
+  isRenewed: boolean;
   done: Promise<void>;
 }
 
@@ -59,7 +61,7 @@ export class Claims {
     if (this.poll !== null || this.options.isReporting()) return;
     const claim = this.prepare(this.options.waitMs);
     if (claim === null) return;
-    const poll: Poll = { claim, control: new AbortController(), isAnswered: false, done: Promise.resolve() };
+    const poll: Poll = { claim, control: new AbortController(), isAnswered: false, isRenewed: false, done: Promise.resolve() };
     this.poll = poll;
     poll.done = this.run(poll);
   }
@@ -83,6 +85,13 @@ export class Claims {
     this.wake();
   }
 
+  /** The runner is not what it was: the parked poll is sent again, under its `claimId`, so that a grant on its way is kept. */
+  renew(): void {
+    if (this.poll === null || this.poll.isAnswered || this.isStopped) return;
+    this.poll.isRenewed = true;
+    this.poll.control.abort();
+  }
+
   /** Asks for nothing more. A grant that was on its way to the parked poll is fetched, for `accept` to give back. */
   async stop(): Promise<void> {
     this.isStopped = true;
@@ -94,22 +103,35 @@ export class Claims {
   }
 
   private async run(poll: Poll): Promise<void> {
-    const { claim, control: { signal } } = poll;
+    const { claim } = poll;
     let jobs: ClaimedJob[] = [];
     let restMs = 0;
     try {
-      const reply = await this.send(claim, signal);
+      const reply = await this.ask(poll);
       poll.isAnswered = true;
       jobs = reply.jobs;
       this.options.onDirectives(reply.directives ?? {});
       restMs = this.restAfter(claim, jobs.length);
     } catch (error) {
-      if (!signal.aborted) restMs = this.restAfterRefusal(error);
+      if (!poll.control.signal.aborted) restMs = this.restAfterRefusal(error);
     }
     this.finish(claim, jobs);
-    await pause(restMs, signal).catch(() => undefined);
+    await pause(restMs, poll.control.signal).catch(() => undefined);
     this.poll = null;
     this.wake();
+  }
+
+  private async ask(poll: Poll): Promise<ClaimReply> {
+    for (;;) {
+      try {
+        return await this.send(poll.claim, poll.control.signal);
+      } catch (error) {
+        if (!poll.isRenewed || this.isStopped) throw error;
+        poll.isRenewed = false;
+        poll.control = new AbortController();
+        poll.claim.body = { ...poll.claim.body, ...this.options.claim() };
+      }
+    }
   }
 
   private async send(claim: ClaimInFlight, signal: AbortSignal): Promise<ClaimReply> {

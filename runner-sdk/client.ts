@@ -6,8 +6,8 @@ import { assertArguments, type JobDefinition, type JobOf } from './define-job';
 import { BatonError } from './errors';
 import { Transport, type ApiRequest, type QueryValue } from './http';
 import { storable } from './json';
-import { Operations } from './operations';
-import { type attemptList, type bulkCount, type jobFilter, type jobList, type logLine, type logList, type CreatedJobs, type CreateJob, type EditJob, type Job, type LogLevel } from './protocol';
+import { Operations, type Filter, type Page } from './operations';
+import { type attemptList, type jobList, type logLine, type logList, type CreatedJobs, type CreateJob, type EditJob, type Explanation, type Job, type LogLevel } from './protocol';
 import { waitForResult, type WaitOptions } from './wait';
 
 export interface ClientOptions extends ConnectionOptions {
@@ -22,8 +22,6 @@ export interface CreateOptions extends Omit<CreateJob, 'type' | 'arguments'> {
   signal?: AbortSignal;
 }
 
-export type Filter = z.input<typeof jobFilter>;
-export type Page = { limit?: number; cursor?: string };
 export type JobListPage = z.infer<typeof jobList>;
 export type AttemptView = z.infer<typeof attemptList>['items'][number];
 export type LogLineView = z.infer<typeof logLine>;
@@ -39,12 +37,12 @@ type CreateRest<Arguments extends z.ZodType> = undefined extends z.input<Argumen
  * and broken sockets, at the next URL when one is gone; every refusal is a `BatonError`.
  */
 export class Client extends Operations {
-  private readonly queue: CreateQueue;
+  private readonly creations: CreateQueue;
 
   /** Throws `ConfigurationError` when URL or key are missing or wrong. */
   constructor(options: ClientOptions = {}) {
     super(new Transport(connectionOf(options)), options.budgetMs ?? 30_000);
-    this.queue = new CreateQueue(this.transport, this.budgetMs);
+    this.creations = new CreateQueue(this.transport, this.budgetMs);
   }
 
   /**
@@ -60,7 +58,7 @@ export class Client extends Operations {
     const definition = definitionOf(target);
     await assertArguments(definition, args);
     const { idempotencyKey, signal, ...fields } = options;
-    const job = await this.queue.add({ json: creationJson(definition, args, fields), ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) });
+    const job = await this.creations.add({ json: creationJson(definition, args, fields), ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) });
     return remembered(job, definition);
   }
 
@@ -139,14 +137,9 @@ export class Client extends Operations {
     return this.send({ method: 'PATCH', path: `/jobs/${encodeURIComponent(id)}`, body: changes });
   }
 
-  /** Cancels all that match; returns how many. */
-  async cancelMany(filter: Filter): Promise<number> {
-    return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: '/jobs/cancel', body: { filter } })).count;
-  }
-
-  /** Retries all failed and cancelled jobs that match; returns how many. */
-  async retryMany(filter: Filter): Promise<number> {
-    return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: '/jobs/retry', body: { filter } })).count;
+  /** Why a job does not run, the most decisive reason first. */
+  async explain(id: string): Promise<Explanation> {
+    return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/explain` });
   }
 
   /**

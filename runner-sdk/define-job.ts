@@ -3,7 +3,7 @@ import { BatonError, ConfigurationError } from './errors';
 import { createJob, type CreateJob, type FieldError, type Job } from './protocol';
 
 /** Settings a definition gives to each job created from it; a create may overrule any of them. */
-export type JobDefaults = Pick<CreateJob, 'queue' | 'priority' | 'timeoutMs' | 'maxAttempts' | 'retry' | 'requires' | 'tags' | 'metadata'>;
+export type JobDefaults = Pick<CreateJob, 'queue' | 'priority' | 'timeoutMs' | 'maxAttempts' | 'retry' | 'requires' | 'prefers' | 'tags' | 'metadata' | 'concurrencyKey' | 'orderKey' | 'orderOnFailure'>;
 
 /**
  * A kind of job: its type, the shape of its arguments and of its result, and the defaults of its creates. Producers and

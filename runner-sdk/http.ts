@@ -10,7 +10,7 @@ import { SDK_VERSION } from './version';
 export type QueryValue = string | number | boolean | undefined | null | readonly (string | number)[];
 
 export interface ApiRequest {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   path: string;
   query?: Record<string, QueryValue>;
   body?: unknown;

@@ -1,5 +1,5 @@
 export type { Handler, JobContext } from './attempt';
-export { Client, type AttemptView, type ClientOptions, type CreateOptions, type Filter, type JobListPage, type LogLineView, type LogPage, type Page } from './client';
+export { Client, type AttemptView, type ClientOptions, type CreateOptions, type JobListPage, type LogLineView, type LogPage } from './client';
 export type { ConnectionOptions } from './config';
 export { defineJob, type JobDefaults, type JobDefinition, type JobDefinitionOptions, type JobOf } from './define-job';
 export {
@@ -17,7 +17,7 @@ export {
   SnoozeError,
 } from './errors';
 export { stderrLogger, type Logger } from './logger';
-export type { ApiKeyPage, RunnerPage } from './operations';
+export type { ApiKeyPage, Bulk, BulkInBackground, Filter, Page, RunnerPage } from './operations';
 export * from './protocol';
 export { Runner, type RunnerOptions } from './runner';
 export type { Concurrency } from './slot-pool';

@@ -72,10 +72,12 @@ export class Runner {
   private state: 'new' | 'running' | 'stopping' = 'new';
   private stopped: Promise<void> | null = null;
   private isDraining = false;
+  private labels: Labels | undefined;
 
   /** Throws `ConfigurationError` when something is missing or out of range. */
   constructor(private readonly options: RunnerOptions = {}) {
     this.connection = connectionOf(options);
+    this.labels = options.labels;
     this.id = `${(options.name ?? hostname()).slice(0, 150)}.${process.pid}.${randomBytes(4).toString('hex')}`;
     this.logger = withFields(options.logger ?? stderrLogger, { runnerId: this.id });
     this.pool = new SlotPool(options.concurrency);
@@ -119,6 +121,22 @@ export class Runner {
     });
     this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
     this.claims.wake();
+  }
+
+  /**
+   * Changes what this runner has. Counts from the next claim on, and the one that waits is asked anew; what runs already
+   * goes on. Throws `ConfigurationError` when the labels are out of range, and keeps the former ones.
+   */
+  setLabels(labels: Labels): void {
+    const former = this.labels;
+    this.labels = { ...labels };
+    try {
+      this.assertClaimIsValid();
+    } catch (error) {
+      this.labels = former;
+      throw error;
+    }
+    this.claims.renew();
   }
 
   /**
@@ -181,7 +199,8 @@ export class Runner {
   }
 
   private claimBody(): Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'> {
-    const { queues, labels, leaseMs, version } = this.options;
+    const { queues, leaseMs, version } = this.options;
+    const { labels } = this;
     return {
       ...{ runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION },
       ...{ ...(queues && { queues }), ...(labels && { labels }), ...(leaseMs !== undefined && { leaseMs }) },
@@ -190,7 +209,13 @@ export class Runner {
 
   private assertClaimable(): void {
     if (this.work.size === 0) throw new ConfigurationError('this runner has no handlers: call runner.handle(definition, handler) before start');
-    const checked = claimSchema.safeParse({ ...this.claimBody(), waitMs: this.options.waitMs });
+    this.assertClaimIsValid();
+  }
+
+  private assertClaimIsValid(): void {
+    // Labels may be set before the first handler is.
+    const types = this.work.size === 0 ? ['any'] : [...this.work.keys()];
+    const checked = claimSchema.safeParse({ ...this.claimBody(), types, waitMs: this.options.waitMs });
     if (checked.success) return;
     throw new ConfigurationError(`the runner is set up wrongly: ${fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`).join('; ')}`);
   }

@@ -3,6 +3,7 @@ import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
 import type { Lane } from '../domain/jobs/lanes';
 import { release } from '../domain/jobs/release';
+import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
@@ -262,6 +263,8 @@ export class ParkedClaims {
     }
     this.isLooking = true;
     try {
+      // Who does not wait is told the truth of this moment, not of the last round of the loop that places due jobs.
+      if (waiting.some((parked) => parked.isDue)) await placeAllDue(this.context);
       const before = this.context.ready.versions();
       const found = await heads(this.context.db);
       await this.context.lanes.learn(found.map((head) => head.laneId));

@@ -3,7 +3,7 @@ import { Hints, type ReadyHint } from '../../coordinator/domain/events/hints';
 import { type Cluster, startCluster } from '../support/coordinator';
 import { uniqueType } from '../support/factory';
 
-const hint = (laneId: number, dueInMs = 0): ReadyHint => ({ laneId, dueInMs, runAtMs: 1_700_000_000_000 + dueInMs });
+const hint = (laneId: number, laterMs = 0): ReadyHint => ({ laneId, positionMs: 1_700_000_000_000 + laterMs });
 
 describe('hints', () => {
   test('are heard here at once and, as one message, by others, but not by oneself', () => {
@@ -29,12 +29,15 @@ describe('hints', () => {
     hints.giveReady([hint(1, 500)]);
     hints.giveReady([hint(1, 20)]);
     hints.giveReady([hint(1, 700)]);
-    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({ ready: [{ laneId: 1, dueInMs: 20 }] });
+    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({ ready: [{ laneId: 1, positionMs: 1_700_000_000_020 }] });
   });
 
   test('fit into one NOTIFY, however many there are', () => {
     const hints = new Hints(randomUUID());
-    hints.giveReady(Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, dueInMs: 315_360_000_000.123, runAtMs: 2_000_000_000_000 })));
+    hints.giveReady(Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, positionMs: 2_000_000_000_000 })));
+    hints.giveFreed(Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, 'q')));
+    hints.giveDue([315_360_000_000]);
+    hints.giveQueues();
     hints.giveFinished(Array.from({ length: 100 }, () => randomUUID()));
     hints.giveRoster();
     expect(Buffer.byteLength(hints.takeMessage() ?? '')).toBeLessThan(7900);
@@ -48,7 +51,7 @@ describe('on the channel', () => {
   beforeAll(async () => (cluster = await startCluster(2)));
   afterAll(() => cluster.stop());
 
-  const GARBAGE = ['', 'x', '{', 'null', '5', '[]', '""', '{}', ...['5', '"abc"', 'null', '[null]', '[5]', '[{}]', '[[]]', '{"length":3}', '[{"laneId":"x","dueInMs":null,"runAtMs":{}}]', '[{"laneId":1e99,"dueInMs":0,"runAtMs":0}]'].flatMap((value) => ['ready', 'finished', 'finishedMany', 'roster'].map((field) => `{"from":"evil","${field}":${value}}`))];
+  const GARBAGE = ['', 'x', '{', 'null', '5', '[]', '""', '{}', ...['5', '"abc"', 'null', '[null]', '[5]', '[{}]', '[[]]', '{"length":3}', '[{"laneId":"x","positionMs":null}]', '[{"laneId":1e99,"positionMs":0}]'].flatMap((value) => ['ready', 'finished', 'finishedMany', 'roster', 'due', 'freed', 'queues'].map((field) => `{"from":"evil","${field}":${value}}`))];
 
   test('garbage from others stops nobody', async () => {
     const [here, there] = cluster.coordinators;

@@ -1,4 +1,5 @@
 import type { ClaimedJob } from '@baton/runner-sdk/protocol';
+import { drawLots } from '../flow/lots';
 import { Stage } from '../flow/stage';
 import { eventually } from '../support/eventually';
 import { Witness } from './witness';
@@ -50,15 +51,13 @@ async function work(queue: string, random: (below: number) => number): Promise<v
   for (const zombie of zombies) expect((await stage.one.api.complete(zombie)).status).toBe(409);
 }
 
-test.each([
+test.each<[string, { concurrency?: number; concurrencyPerKey?: number }]>([
   ['of the queue', { concurrency: 3 }],
   ['of the queue, of one', { concurrency: 1 }],
   ['of keys', { concurrencyPerKey: 1 }],
   ['of both', { concurrency: 4, concurrencyPerKey: 2 }],
 ])('the limit %s is never exceeded, and nothing is left held', async (_name, limits) => {
-  const seed = Date.now() % 1_000_000;
-  console.info(`seed of the limits ${JSON.stringify(limits)}: ${seed}`);
-  const random = lots(seed);
+  const random = drawLots(`the limits ${JSON.stringify(limits)}`);
   const queue = await stage.queue(limits);
   await stage.create(queue, 45, (n) => ({
     priority: random(2) * 10, retry: { strategy: 'fixed', baseMs: 0 }, maxAttempts: 50, type: 'work', concurrencyKey: KEYS[n % 3],
@@ -101,18 +100,6 @@ test('a coordinator that has not heard of a limit gives nothing rather than too 
   await stage.one.app.context.queues.read();
   expect(await stage.claim(queue, 10)).toHaveLength(2);
 });
-
-function lots(seed: number): (below: number) => number {
-  let state = seed >>> 0 || 1;
-  return (below) => {
-    state ^= state << 13;
-    state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state % below;
-  };
-}
 
 function fail(): never {
   throw new Error('missing');

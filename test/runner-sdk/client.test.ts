@@ -213,3 +213,50 @@ it('lists page after page', async () => {
   for await (const { id } of client.listAll({ status: ['failed', 'cancelled'], arguments: { movieId: 603 } })) ids.push(id);
   expect(ids).toEqual(['a', 'b', 'c']);
 });
+
+describe('queues and bulk verbs', () => {
+  const sent = () => coordinator.requests.map(({ call, body }) => [call, body]);
+
+  it.each<[string, () => Promise<unknown>, string, unknown]>([
+    ['queue', () => client.queue('a b'), 'GET /queues/a%20b', undefined],
+    ['setQueue', () => client.setQueue('films', { concurrency: 3, rateLimit: null }), 'PUT /queues/films', { concurrency: 3, rateLimit: null }],
+    ['pauseQueue', () => client.pauseQueue('films', { reason: 'why' }), 'POST /queues/films/pause', { reason: 'why' }],
+    ['pauseQueue without a reason', () => client.pauseQueue('films'), 'POST /queues/films/pause', {}],
+    ['resumeQueue', () => client.resumeQueue('films'), 'POST /queues/films/resume', undefined],
+    ['scale', () => client.scale('films', { targetMs: 5000 }), 'GET /queues/films/scale', undefined],
+    ['explain', () => client.explain('some-id'), 'GET /jobs/some-id/explain', undefined],
+    ['bulkOperation', () => client.bulkOperation('some-id'), 'GET /bulk-operations/some-id', undefined],
+  ])('%s', async (_name, call, expected, body) => {
+    await call();
+    expect(sent()).toEqual([[expected, body]]);
+  });
+
+  it('queues, and how many a purge cancelled', async () => {
+    coordinator.script('GET /queues', { status: 200, body: { items: [{ name: 'films' }] } });
+    coordinator.script('POST /queues/films/purge', { status: 200, body: { count: 7 } });
+    expect(await client.queues()).toEqual([{ name: 'films' }]);
+    expect(await client.purgeQueue('films')).toBe(7);
+  });
+
+  it('counts, or answers with the operation that goes on in the background', async () => {
+    const filter = { type: 'SYNC', status: 'pending' as const };
+    for (const verb of ['cancel', 'retry', 'purge', 'prioritise']) coordinator.script(`POST /jobs/${verb}`, { status: 200, body: { count: 2 } });
+    expect(await client.cancelAll(filter, { reason: 'old', dryRun: true })).toBe(2);
+    expect(await client.retryAll(filter)).toBe(2);
+    expect(await client.purgeAll(filter)).toBe(2);
+    expect(await client.prioritiseAll(filter, 'high')).toBe(2);
+    coordinator.script('POST /jobs/cancel', { status: 202, body: { id: 'some-id', status: 'running' } });
+    expect((await client.cancelAll(filter, { background: true })).status).toBe('running');
+    expect(sent().map(([, body]) => body)).toEqual([
+      { filter, reason: 'old', dryRun: true }, { filter }, { filter }, { filter, priority: 'high' }, { filter, background: true },
+    ]);
+  });
+
+  it('sends keys, orders and preferences of the definition and of the create', async () => {
+    const ordered = defineJob({ type: 'ORDERED', orderKey: 'o', orderOnFailure: 'skip', concurrencyKey: 'k', prefers: { gpu: true } });
+    await client.create(ordered, undefined, { uniqueKey: 'u', uniqueForMs: 1000, onConflict: 'replace', concurrencyKey: 'other' });
+    expect(coordinator.calls('POST /jobs')[0]?.body).toEqual({
+      type: 'ORDERED', orderKey: 'o', orderOnFailure: 'skip', concurrencyKey: 'other', prefers: { gpu: true }, uniqueKey: 'u', uniqueForMs: 1000, onConflict: 'replace',
+    });
+  });
+});

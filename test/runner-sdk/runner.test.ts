@@ -54,6 +54,26 @@ describe('claiming', () => {
     expect(new Set(coordinator.calls('POST /jobs/claim').slice(0, 4).map(({ body }) => body.claimId)).size).toBe(1);
   });
 
+  it('asks anew, under the same claimId, when its labels change; the former poll is cut off', async () => {
+    const changing = await run(() => 'done', { labels: { gpu: false } });
+    await coordinator.until('a claim', () => coordinator.calls('POST /jobs/claim')[0]);
+    changing.setLabels({ gpu: true });
+    await coordinator.until('another claim', () => coordinator.calls('POST /jobs/claim')[1]);
+    const job = coordinator.add();
+    expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
+    const [first, second] = coordinator.calls('POST /jobs/claim').map(({ body }) => body);
+    expect([first.labels, second.labels, second.claimId]).toEqual([{ gpu: false }, { gpu: true }, first.claimId]);
+    expect(coordinator.calls('POST /jobs/complete')[0]?.body.claim.labels).toEqual({ gpu: true });
+  });
+
+  it('keeps its labels when new ones are refused', async () => {
+    const changing = await run(() => null, { labels: { gpu: false } });
+    expect(() => changing.setLabels({ gpu: { no: 1 } } as never)).toThrow(/labels/);
+    expect(() => new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key' }).setLabels({ gpu: 1 })).not.toThrow();
+    const { body } = await coordinator.until('a claim', () => coordinator.calls('POST /jobs/claim')[0]);
+    expect(body.labels).toEqual({ gpu: false });
+  });
+
   it('never has two polls parked, nor asks for more than is free', async () => {
     const held = gate();
     await run(() => held.opened, { concurrency: 2 });

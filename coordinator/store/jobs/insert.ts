@@ -75,9 +75,9 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
       SELECT f.*, CASE
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
-          OR EXISTS (
-            SELECT FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey"
-              AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks)))
+          -- Not EXISTS, which a planner that knows of a small table answers by reading it whole.
+          OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey"
+              AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks)) LIMIT 1) IS NOT NULL
         ) THEN 'order'::job_hold
         -- Only one that is due: a held one must have nothing left to wait for but its key.
         WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND f.run_at <= now()

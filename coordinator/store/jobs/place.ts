@@ -117,7 +117,7 @@ export function unholdKeys(db: Executor, keys: QueueKey[], limit: number): Promi
       ) next LIMIT ${limit}
     )
     UPDATE jobs j SET hold = NULL
-    WHERE j.id = ANY (ARRAY(SELECT id FROM freed)) AND j.hold = 'key'
+    WHERE j.id = ANY (ARRAY(SELECT id FROM freed)) AND ${stillHeld('key')}
     RETURNING j.id`);
 }
 
@@ -128,7 +128,7 @@ export function unholdKeys(db: Executor, keys: QueueKey[], limit: number): Promi
 export function unholdOrders(transaction: Executor, orders: QueueKey[]): Promise<{ id: string }[]> {
   return transaction.query(sql`
     UPDATE jobs j SET hold = NULL
-    WHERE j.hold = 'order' AND j.id = ANY (ARRAY(
+    WHERE ${stillHeld('order')} AND j.id = ANY (ARRAY(
       SELECT (
         SELECT first.id FROM jobs first
         WHERE first.queue = o.queue AND first.order_key = o.key AND first.order_key IS NOT NULL
@@ -139,6 +139,11 @@ export function unholdOrders(transaction: Executor, orders: QueueKey[]): Promise
         SELECT FROM jobs busy WHERE busy.queue = o.queue AND busy.order_key = o.key AND busy.order_key IS NOT NULL
           AND busy.status IN ('blocked', 'pending', 'running') AND busy.hold IS DISTINCT FROM 'order')))
     RETURNING j.id`);
+}
+
+/** As text, lest the planner takes the index of all that is held instead of the ids. */
+function stillHeld(by: 'key' | 'order'): Sql {
+  return sql`j.hold::text = ${by}`;
 }
 
 /** Keys that hold jobs, by skipping through the index from key to key; `after` is the last of the former call, or empty. */

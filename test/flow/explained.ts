@@ -1,0 +1,70 @@
+import { Client } from 'pg';
+import type { Executor } from '../../coordinator/store/db';
+
+interface Node {
+  'Node Type': string;
+  'Relation Name'?: string;
+  'Index Name'?: string;
+  'Actual Rows'?: number;
+  'Actual Loops'?: number;
+  'Rows Removed by Filter'?: number;
+  'Rows Removed by Index Recheck'?: number;
+  'Shared Hit Blocks'?: number;
+  'Shared Read Blocks'?: number;
+  Plans?: Node[];
+}
+
+/** What a statement did to the table of jobs. */
+export interface Cost {
+  /** Sequential scans of `jobs`. */
+  seqScans: number;
+  /** Rows that scans of `jobs` gave or threw away. */
+  rows: number;
+  buffers: number;
+  indexes: string[];
+}
+
+/** Runs statements of the store as a coordinator's connections do, under EXPLAIN ANALYZE, and takes back what they changed. */
+export class Explainer {
+  private constructor(private readonly client: Client) {}
+
+  static async connect(url: string): Promise<Explainer> {
+    const client = new Client({ connectionString: url, options: '-c enable_seqscan=off -c jit=off' });
+    await client.connect();
+    return new Explainer(client);
+  }
+
+  async cost(run: (db: Executor) => Promise<unknown>): Promise<Cost> {
+    let plan: Node | undefined;
+    const db: Executor = {
+      query: async (statement) => {
+        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`, statement.values);
+        plan = rows[0]?.['QUERY PLAN'][0].Plan;
+        return [];
+      },
+    };
+    await this.client.query('BEGIN');
+    try {
+      await run(db);
+    } finally {
+      await this.client.query('ROLLBACK');
+    }
+    if (plan === undefined) throw new Error('nothing was explained');
+    const scans = flat(plan).filter((node) => node['Relation Name'] === 'jobs' && node['Node Type'].includes('Scan'));
+    const loops = (node: Node, rows: number | undefined): number => (rows ?? 0) * (node['Actual Loops'] ?? 1);
+    return {
+      seqScans: scans.filter((node) => node['Node Type'] === 'Seq Scan').length,
+      rows: Math.round(scans.reduce((sum, node) => sum + loops(node, node['Actual Rows']) + loops(node, node['Rows Removed by Filter']) + loops(node, node['Rows Removed by Index Recheck']), 0)),
+      buffers: (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0),
+      indexes: [...new Set(flat(plan).flatMap((node) => node['Index Name'] ?? []))].sort(),
+    };
+  }
+
+  end(): Promise<void> {
+    return this.client.end();
+  }
+}
+
+function flat(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(flat)];
+}
