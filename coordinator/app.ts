@@ -9,6 +9,7 @@ import { KeyRing } from './domain/auth/keys';
 import { TokenVerifier } from './domain/auth/tokens';
 import { reportHeldOff } from './domain/audit/held-off';
 import { Events } from './domain/events/events';
+import { EventStream } from './domain/events/stream';
 import { Hints } from './domain/events/hints';
 import { logEvents } from './domain/events/log-events';
 import { LaneCatalog } from './domain/jobs/lanes';
@@ -21,8 +22,10 @@ import { createHttpServer } from './http/server';
 import { describeError, type Logger } from './logger';
 import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
+import { eventPruneLoop, eventsLoop } from './loops/events';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
+import { retentionLoop } from './loops/retention';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { openDb } from './store/db';
@@ -35,7 +38,7 @@ const SWEEP_MS = 50;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop };
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -46,7 +49,7 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'> & { access?: Access };
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'> & { access?: Access };
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger): App {
@@ -55,15 +58,27 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     db,
     log,
     events: new Events(),
+    stream: new EventStream(db),
     hints: new Hints(randomUUID()),
     lanes: new LaneCatalog(db),
     ready: new ReadyLanes(),
     queues: new QueueBook(db),
     roster: new Roster(db),
     maxPayloadBytes: config.maxPayloadBytes,
+    maxLogLines: config.maxLogLines,
+    keepMs: config.keepMs,
   };
   logEvents(context.events, log);
-  const loops = { monitor: timeoutMonitor(context, config.monitorIntervalMs), roster: rosterLoop(context), hints: hintsLoop(context), due: dueLoop(context), bulk: bulkLoop(context) };
+  const loops = {
+    monitor: timeoutMonitor(context, config.monitorIntervalMs),
+    roster: rosterLoop(context),
+    hints: hintsLoop(context),
+    due: dueLoop(context),
+    bulk: bulkLoop(context),
+    retention: retentionLoop(context),
+    events: eventsLoop(context),
+    eventPrune: eventPruneLoop(context),
+  };
   const service: Service = {
     version: VERSION,
     startedAt: performance.now(),
@@ -96,6 +111,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
       service.isDraining = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       desk.waits.close();
+      desk.eventConnections.close();
       await desk.claims.close();
       // An answer to a request that began before the drain leaves its connection open.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);

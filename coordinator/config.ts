@@ -2,6 +2,8 @@ import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { type AccessSettings, accessSettings, readAccess } from './config-access';
 
+const MOST_KEPT_MS = 3650 * 86_400_000;
+
 function wholeNumber(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`;
   return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
@@ -38,6 +40,18 @@ const settings = {
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
   ...accessSettings,
+  BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
+    .default(10_000)
+    .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
+  BATON_KEEP_COMPLETED_MS: wholeNumber(60_000, MOST_KEPT_MS)
+    .default(86_400_000)
+    .describe('How long completed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+  BATON_KEEP_FAILED_MS: wholeNumber(60_000, MOST_KEPT_MS)
+    .default(90 * 86_400_000)
+    .describe('How long failed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+  BATON_KEEP_CANCELLED_MS: wholeNumber(60_000, MOST_KEPT_MS)
+    .default(86_400_000)
+    .describe('How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
 };
 
 const schema = z.object(settings);
@@ -55,6 +69,9 @@ export interface Config {
   poolSize: number;
   monitorIntervalMs: number;
   access: AccessSettings;
+  maxLogLines: number;
+  /** How long finished jobs are kept. */
+  keepMs: { completed: number; failed: number; cancelled: number };
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -83,6 +100,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
     access: accessOf(read, host),
+    maxLogLines: read.BATON_MAX_LOG_LINES,
+    keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
   };
 }
 

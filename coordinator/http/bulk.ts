@@ -18,7 +18,7 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     body: protocol.bulkCancel,
     replies,
-    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
+    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
   }),
   endpoint({
     method: 'post',
@@ -27,7 +27,7 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     body: protocol.bulkRetry,
     replies,
-    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'retry', body, {}),
+    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'retry', body, {}),
   }),
   endpoint({
     method: 'post',
@@ -36,7 +36,7 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     body: protocol.bulkPrioritise,
     replies,
-    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'prioritise', body, { priority: body.priority }),
+    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'prioritise', body, { priority: body.priority }),
   }),
   endpoint({
     method: 'post',
@@ -45,7 +45,7 @@ export const bulkEndpoints = [
     roles: ADMINS,
     body: protocol.bulkPurge,
     replies,
-    run: ({ desk, caller, by, body }) => apply(desk, caller, by, 'purge', body, {}),
+    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'purge', body, {}),
   }),
   endpoint({
     method: 'get',
@@ -62,13 +62,13 @@ export const bulkEndpoints = [
   }),
 ];
 
-interface Choice {
+export interface Choice {
   filter: protocol.JobFilter;
   dryRun: boolean;
   background: boolean;
 }
 
-async function apply(desk: Desk, caller: Caller, by: Actor, verb: store.BulkVerb, { filter, dryRun, background }: Choice, parameters: Bulk['parameters']): Promise<Reply> {
+export async function applyBulk(desk: Desk, caller: Caller, by: Actor, verb: store.BulkVerb, { filter, dryRun, background }: Choice, parameters: Bulk['parameters']): Promise<Reply> {
   const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(desk.context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));

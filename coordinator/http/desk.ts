@@ -5,9 +5,11 @@ import { complete } from '../domain/jobs/complete';
 import { create } from '../domain/jobs/create';
 import { heartbeat } from '../domain/jobs/heartbeat';
 import { release } from '../domain/jobs/release';
+import { Metrics } from '../domain/metrics/metrics';
 import type { Access } from './access';
 import { Caps } from './caps';
 import { coalesce } from './coalesce';
+import { EventConnections } from './event-connections';
 import { ParkedClaims } from './parked-claims';
 import { ParkedWaits } from './parked-waits';
 
@@ -20,6 +22,8 @@ export interface Desk {
   caps: Caps;
   claims: ParkedClaims;
   waits: ParkedWaits;
+  eventConnections: EventConnections;
+  metrics: Metrics;
   create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
   complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
   heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
@@ -47,6 +51,14 @@ export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk,
     service,
     claims: new ParkedClaims(context),
     waits: new ParkedWaits(context),
+    eventConnections: new EventConnections(context),
+    metrics: new Metrics({
+      db: context.db,
+      events: context.events,
+      version: service.version,
+      monitorLagMs: () => service.monitorLagMs(),
+      listeners: () => context.stream.listeners,
+    }),
     create: coalesce((items) => create(context, items), { maxBatch: 1000, maxInFlight: 2 }),
     complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
     heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),

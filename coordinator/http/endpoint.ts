@@ -1,3 +1,4 @@
+import type { Response } from 'express';
 import type { Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Actor, Caller } from '../domain/auth/caller';
@@ -23,12 +24,16 @@ export interface Call<Params, Query, Body> {
   isSecure: boolean;
   /** From here on the call only waits. Throws `rate_limited` when too many of the key do. */
   park(): void;
+  /** For answers that last: rejects once the caller's key is good no longer. */
+  recheck(): Promise<unknown>;
 }
 
 export interface Reply {
   status: number;
   body: unknown;
   headers: Record<string, string>;
+  /** Sends the body itself, and ends the answer when it wants. */
+  send?: (response: Response) => void;
 }
 
 export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
@@ -45,6 +50,8 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   headers?: Record<string, string>;
   /** What it answers with, by status. */
   replies: Record<number, z.ZodType>;
+  /** The media type of its answers, when it is not JSON. */
+  produces?: string;
   run(call: Call<Params, Query, Body>): Promise<Reply>;
 }
 

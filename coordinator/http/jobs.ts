@@ -5,6 +5,7 @@ import { cancel } from '../domain/jobs/cancel';
 import { type CreateItem, createAtomic } from '../domain/jobs/create';
 import type { Created } from '../domain/jobs/drafts';
 import { edit } from '../domain/jobs/edit';
+import { estimate } from '../domain/jobs/estimate';
 import { explain } from '../domain/jobs/explain';
 import { removeOne } from '../domain/jobs/remove';
 import { retryByHand } from '../domain/jobs/retry-by-hand';
@@ -68,7 +69,7 @@ export const jobEndpoints = [
       const { limit, cursor, ...filter } = query;
       const before = readCursor(cursor, isUuid);
       const rows = await views.page(desk.context.db, visibleUser(caller), filter, before, limit + 1);
-      return reply(200, toPage(rows, limit, renderJob, (row) => row.id));
+      return reply(200, toPage(rows, limit, (row) => renderJob(row), (row) => row.id));
     },
   }),
   endpoint({
@@ -78,7 +79,10 @@ export const jobEndpoints = [
     roles: READERS,
     params,
     replies: { 200: protocol.job },
-    run: async (call) => reply(200, renderJob(await find(call))),
+    async run(call) {
+      const job = await find(call);
+      return reply(200, renderJob(job, await estimate(call.desk.context, job)));
+    },
   }),
   endpoint({
     method: 'get',

@@ -75,15 +75,15 @@ function operation(one: AnyEndpoint): Document {
     parameters: [...parameters(one.params, 'path'), ...parameters(one.query, 'query'), ...headers(one.headers)],
     ...(one.body === undefined ? {} : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
     responses: {
-      ...Object.fromEntries(Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema)])),
+      ...Object.fromEntries(Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one.produces)])),
       '4XX': { $ref: '#/components/responses/Problem' },
       '5XX': { $ref: '#/components/responses/Problem' },
     },
   };
 }
 
-function answer(status: number, schema: z.ZodType): Document {
-  return status === 204 ? { description: 'Done; there is no body.' } : { description: status < 300 ? 'Done.' : 'Not now.', content: json(schemaOf(schema, 'output')) };
+function answer(status: number, schema: z.ZodType, produces = 'application/json'): Document {
+  return status === 204 ? { description: 'Done; there is no body.' } : { description: status < 300 ? 'Done.' : 'Not now.', content: { [produces]: { schema: schemaOf(schema, 'output') } } };
 }
 
 function json(schema: Document): Document {

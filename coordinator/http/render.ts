@@ -1,4 +1,5 @@
 import { type ApiKey, type BulkOperation as BulkOperationView, type Attempt, type ClaimedJob, DEFAULT_RETRY, type Job, type Queue, type RunnerView } from '@baton/runner-sdk/protocol';
+import type { Estimate } from '../domain/jobs/estimate';
 import type { ApiKeyRow } from '../store/api-keys';
 import type { BulkOperationRow } from '../store/bulk';
 import type { ClaimedRow, JobRow } from '../store/jobs';
@@ -9,7 +10,7 @@ import type { RunnerRow } from '../store/views/runners';
 
 // From rows to what the contract says. The lease token is in a claim's answer and nowhere else.
 
-export function renderJob(row: JobRow): Job {
+export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
   const isRunning = row.status === 'running';
   return {
     id: row.id,
@@ -29,7 +30,7 @@ export function renderJob(row: JobRow): Job {
     runAt: row.runAt.toISOString(),
     expiresAt: time(row.expiresAt),
     progress: renderProgress(row.progress),
-    estimate: null,
+    estimate: estimate === null ? null : { startAt: time(estimate.startAt), finishAt: time(estimate.finishAt) },
     userId: row.userId,
     tags: row.tags,
     metadata: row.metadata as Job['metadata'],
@@ -121,6 +122,16 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
     userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
     fair: row?.isFair ?? true,
+    retention: row === undefined ? null : renderRetention(row),
+  };
+}
+
+function renderRetention({ keepCompletedMs, keepFailedMs, keepCancelledMs }: QueueRow): Queue['retention'] {
+  if (keepCompletedMs === null && keepFailedMs === null && keepCancelledMs === null) return null;
+  return {
+    ...(keepCompletedMs === null ? {} : { completedMs: keepCompletedMs }),
+    ...(keepFailedMs === null ? {} : { failedMs: keepFailedMs }),
+    ...(keepCancelledMs === null ? {} : { cancelledMs: keepCancelledMs }),
   };
 }
 

@@ -11,11 +11,15 @@ import { authenticate } from './authenticate';
 import { allowOrigins, guardHost, securityHeaders } from './browser';
 import { bulkEndpoints } from './bulk';
 import { capSockets } from './caps';
+import { cleanupEndpoints } from './cleanup';
+import { deadLetterEndpoints } from './dead-letters';
 import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
+import { eventEndpoints } from './events';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { toJson } from './json';
+import { metricsEndpoints } from './metrics';
 import { openapiEndpoint } from './openapi';
 import { invalid, sendProblem } from './problem';
 import { queueEndpoints } from './queues';
@@ -27,7 +31,10 @@ import { sessionEndpoints } from './session';
 export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
   ...bulkEndpoints,
+  ...eventEndpoints,
   ...jobEndpoints,
+  ...deadLetterEndpoints,
+  ...cleanupEndpoints,
   ...runnerEndpoints,
   ...queueEndpoints,
   ...rateLimitEndpoints,
@@ -35,6 +42,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...sessionEndpoints,
   ...auditEndpoints,
   ...healthEndpoints,
+  ...metricsEndpoints,
 ];
 
 const MOST_BODY_BYTES = 16 * 1024 * 1024;
@@ -86,6 +94,8 @@ export function createHttpServer(desk: Desk): Server {
 
 function mount(app: express.Express, endpoint: AnyEndpoint, desk: Desk, readBody: express.RequestHandler): void {
   app[endpoint.method](endpoint.path, (request, response) => {
+    const before = performance.now();
+    response.once('finish', () => desk.metrics.answered(endpoint.method, endpoint.path, response.statusCode, (performance.now() - before) / 1000));
     void answer(endpoint, desk, readBody, request, response).catch((error: unknown) => {
       sendProblem(response, error, requestIdOf(response), desk.context.log);
     });
@@ -115,6 +125,7 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
     body: parse(endpoint.body, request.body, 'body'),
     header: (name) => request.get(name),
     signal: gone.signal,
+    recheck: () => authenticate(endpoint, desk.doorman, request),
   });
   if (response.destroyed) return;
   if (desk.service.isDraining) response.setHeader('Connection', 'close');
@@ -122,7 +133,8 @@ async function answer(endpoint: AnyEndpoint, desk: Desk, readBody: express.Reque
   response.setHeader('Cache-Control', 'no-store');
   for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
   if (reply.status === 204) return void response.end();
-  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Type', `${endpoint.produces ?? 'application/json'}; charset=utf-8`);
+  if (reply.send !== undefined) return reply.send(response);
   response.end(toJson(reply.body));
 }
 

@@ -23,6 +23,8 @@ export interface Db extends Connections {
   prisma: PrismaClient;
   /** Kept apart for heartbeats and reports, so that slow reads never cost a runner its lease. */
   vital: Connections;
+  /** How the pools are used at this moment. */
+  usage(): { pool: string; busy: number; idle: number; waiting: number }[];
   close(): Promise<void>;
 }
 
@@ -40,6 +42,12 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     ...connections(generalPool),
     vital: connections(vitalPool),
     prisma,
+    usage: () => Object.entries({ vital: vitalPool, general: generalPool }).map(([pool, { totalCount, idleCount, waitingCount }]) => ({
+      pool,
+      busy: totalCount - idleCount,
+      idle: idleCount,
+      waiting: waitingCount,
+    })),
     async close() {
       await prisma.$disconnect();
       await Promise.all([generalPool.end(), vitalPool.end()]);

@@ -5,6 +5,7 @@ import type { JobRow } from './jobs';
 /** What decides how a failure of a running job goes on. */
 export interface HeldJob {
   id: string;
+  type: string;
   leaseToken: string;
   attempt: number;
   failures: number;
@@ -14,7 +15,7 @@ export interface HeldJob {
 }
 
 const HELD_COLUMNS = sql`
-  j.id, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
+  j.id, j.type, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
 
 export function findHeld(db: Executor, jobIds: string[]): Promise<HeldJob[]> {
   return db.query(sql`SELECT ${HELD_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status = 'running'`);

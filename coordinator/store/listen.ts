@@ -45,7 +45,9 @@ export function listen(
       current.on('end', onBreak);
       current.on('notification', (notice) => on.message(notice.payload ?? ''));
       try {
-        await current.connect();
+        // Ended while it connects, it never tells.
+        await Promise.race([current.connect(), new Promise((resolve) => current.once('end', () => resolve(null)))]);
+        if (isStopped) break;
         await current.query(`LISTEN ${CHANNEL}`);
         failures = 0;
         isListening = true;

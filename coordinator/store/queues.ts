@@ -13,6 +13,9 @@ export interface QueueRow {
   userRateMax: number | null;
   userRatePerMs: number | null;
   isFair: boolean;
+  keepCompletedMs: number | null;
+  keepFailedMs: number | null;
+  keepCancelledMs: number | null;
 }
 
 const PAUSE_COLUMNS = sql`
@@ -22,7 +25,9 @@ const PAUSE_COLUMNS = sql`
   CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_until END AS "pausedUntil"`;
 const QUEUE_COLUMNS = sql`
   q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
-  q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs", q.is_fair AS "isFair"`;
+  q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs",
+  q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs", q.keep_failed_ms::float8 AS "keepFailedMs",
+  q.keep_cancelled_ms::float8 AS "keepCancelledMs"`;
 
 /** Queues that operators have set something for. A pause whose time is over is no pause. */
 export function list(db: Executor): Promise<QueueRow[]> {
@@ -35,16 +40,27 @@ export interface QueueSettings {
   rateLimit?: { max: number; perMs: number } | null | undefined;
   userRateLimit?: { max: number; perMs: number } | null | undefined;
   fair?: boolean | undefined;
+  retention?: Retention | null | undefined;
+}
+
+/** How long finished jobs are kept; what is left out is kept as by default. */
+export interface Retention {
+  completedMs?: number | undefined;
+  failedMs?: number | undefined;
+  cancelledMs?: number | undefined;
 }
 
 /** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
-  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair } = settings;
+  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention } = settings;
   const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
   await db.query(sql`
-    INSERT INTO queues AS q (name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, is_fair)
+    INSERT INTO queues AS q (
+      name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, is_fair,
+      keep_completed_ms, keep_failed_ms, keep_cancelled_ms)
     VALUES (${name}, ${concurrency ?? null}::int, ${concurrencyPerKey ?? null}::int, ${rateLimit?.max ?? null}::int,
-      ${rateLimit?.perMs ?? null}::bigint, ${userRateLimit?.max ?? null}::int, ${userRateLimit?.perMs ?? null}::bigint, ${fair ?? true}::boolean)
+      ${rateLimit?.perMs ?? null}::bigint, ${userRateLimit?.max ?? null}::int, ${userRateLimit?.perMs ?? null}::bigint, ${fair ?? true}::boolean,
+      ${retention?.completedMs ?? null}::bigint, ${retention?.failedMs ?? null}::bigint, ${retention?.cancelledMs ?? null}::bigint)
     ON CONFLICT (name) DO UPDATE SET
       concurrency = CASE WHEN ${concurrency === undefined}::boolean THEN q.concurrency ELSE EXCLUDED.concurrency END,
       concurrency_per_key = CASE WHEN ${concurrencyPerKey === undefined}::boolean THEN q.concurrency_per_key ELSE EXCLUDED.concurrency_per_key END,
@@ -54,7 +70,10 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
       tokens_at = CASE WHEN ${sameRate} THEN q.tokens_at END,
       user_rate_max = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_max ELSE EXCLUDED.user_rate_max END,
       user_rate_per_ms = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_per_ms ELSE EXCLUDED.user_rate_per_ms END,
-      is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END`);
+      is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END,
+      keep_completed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_completed_ms ELSE EXCLUDED.keep_completed_ms END,
+      keep_failed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_failed_ms ELSE EXCLUDED.keep_failed_ms END,
+      keep_cancelled_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_cancelled_ms ELSE EXCLUDED.keep_cancelled_ms END`);
 }
 
 export async function pause(db: Executor, name: string, by: string, reason: string | null, untilAt: string | null): Promise<void> {

@@ -155,6 +155,7 @@ export const job = z.object({
   runAt: timestamp,
   expiresAt: timestamp.nullable(),
   progress: progress.nullable(),
+  /** When it is expected to start and to finish; told when one job is read, not in lists. */
   estimate: z.object({ startAt: timestamp.nullable(), finishAt: timestamp.nullable() }).nullable(),
   userId: z.string().nullable(),
   tags: z.array(z.string()),
@@ -194,6 +195,8 @@ const filterFields = {
   userId: repeatable(text(200)).optional(),
   tag: repeatable(text(100)).optional(),
   runnerId: repeatable(text(200)).optional(),
+  /** Failed jobs that failed alike. */
+  fingerprint: repeatable(text(64)).optional(),
   createdAfter: timestamp.optional(),
   createdBefore: timestamp.optional(),
 };

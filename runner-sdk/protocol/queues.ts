@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationMs, name, text, timestamp } from './primitives';
+import { retention } from './retention';
 
 /** A limit that is set, or `null` to take it away. */
 const limit = z.int().min(1).max(1_000_000).nullable();
@@ -19,8 +20,10 @@ export const setQueue = z
     userRateLimit: rateLimit.nullable().optional(),
     /** Whether users, and concurrency keys, take turns. */
     fair: z.boolean().optional(),
+    /** `null`: as by default, for all endings. */
+    retention: retention.nullable().optional(),
   })
-  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair');
+  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention');
 export type SetQueue = z.input<typeof setQueue>;
 
 export const pauseQueue = z.strictObject({
@@ -47,6 +50,8 @@ export const queue = z.object({
   rateLimit: rateLimit.nullable(),
   userRateLimit: rateLimit.nullable(),
   fair: z.boolean(),
+  /** What is set for this queue; null: finished jobs are kept as by default. */
+  retention: retention.nullable(),
 });
 export type Queue = z.infer<typeof queue>;
 export const queueList = z.object({ items: z.array(queue) });

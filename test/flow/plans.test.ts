@@ -73,7 +73,7 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ['heads', 20, (db) => lanes.heads(db)],
   ['complete', 60, (db) => store.complete(db, tokens().map((token) => ({ ...token, result: null, metrics: null })))],
   ['extend', 60, (db) => store.extend(db, tokens())],
-  ['fail', 60, (db) => store.fail(db, tokens().map((token) => ({ ...token, outcome: 'failed', to: 'pending', delayMs: 0, error: {}, metrics: null })))],
+  ['fail', 60, (db) => store.fail(db, tokens().map((token) => ({ ...token, outcome: 'failed', to: 'pending', delayMs: 0, error: {}, fingerprint: null, metrics: null })))],
   ['finding of lost leases', 60, (db) => leases.lockLost(db, 500)],
   ['letting go of held keys', 200, (db) => store.unholdKeys(db, [{ queue: LIMITED, key: 'k1' }], 1000)],
   ['letting go of held orders', 60, (db) => store.unholdOrders(db, [{ queue: QUEUE, key: 'o0' }, { queue: QUEUE, key: 'o1' }])],

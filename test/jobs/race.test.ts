@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const report = ({ id, leaseToken }: ClaimedJob, result: unknown = 1) => ({ jobId: id, leaseToken, result: JSON.stringify(result), metrics: null });
 const failure = ({ id, leaseToken }: ClaimedJob, outcome: 'failed' | 'timed_out'): store.Fail => ({
-  jobId: id, leaseToken, outcome, to: 'pending', delayMs: 3_600_000, error: { message: outcome }, metrics: null,
+  jobId: id, leaseToken, outcome, to: 'pending', delayMs: 3_600_000, error: { message: outcome }, fingerprint: null, metrics: null,
 });
 
 async function running(more: Partial<CreateJob> = {}): Promise<ClaimedJob> {
@@ -60,7 +60,7 @@ async function whileHeld<T>(win: (on: Session) => Promise<unknown>, lose: () => 
 
 const timeOut = async (on: Session) => {
   const lost = await lockLost(on, 500);
-  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, metrics: null })));
+  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, fingerprint: null, metrics: null })));
 };
 const outcomes = async (id: string) => (await coordinator.api.attempts(id)).map(({ outcome }) => outcome);
 

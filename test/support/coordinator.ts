@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'undici';
 import { type App, createApp } from '../../coordinator/app';
-import type { Config } from '../../coordinator/config';
+import { type Config, readConfig } from '../../coordinator/config';
 import { installAdminKey } from '../../coordinator/domain/auth/keys';
 import { type Access, DEFAULT_ACCESS } from '../../coordinator/http/access';
 import type { Logger } from '../../coordinator/logger';
@@ -37,7 +37,7 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs'>> & {
+export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'>> & {
   /** Who is let in, where it differs from the default. */
   access?: Partial<Access>;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
@@ -77,12 +77,15 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
   const logged: Logged[] = [];
   const app = createApp(
     {
+      ...readConfig({}),
       port: 0,
       host: '127.0.0.1',
       poolSize: options.poolSize ?? 10,
       maxPayloadBytes: options.maxPayloadBytes ?? 262_144,
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
       access: { ...DEFAULT_ACCESS, ...options.access },
+      ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
+      ...(options.keepMs === undefined ? {} : { keepMs: options.keepMs }),
     },
     url,
     recorder(logged),

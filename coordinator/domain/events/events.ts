@@ -24,6 +24,10 @@ export interface JobEvent {
   runnerId: string | null;
   /** For a retry: when; for a failure: its code. Never arguments, results or texts of errors. */
   details?: Record<string, string | number> | undefined;
+  /** Of a claim: how long the job had been due. */
+  waitMs?: number | undefined;
+  /** Of the end of an attempt: how long it ran. */
+  runMs?: number | null | undefined;
 }
 
 /** Everything that only tells the world (log, metrics, streams) listens here. */
@@ -43,7 +47,8 @@ export function jobEvent(
   name: JobEventName,
   job: Pick<Moved, 'id' | 'type' | 'queue' | 'userId' | 'status' | 'attempt' | 'runnerId'>,
   details?: JobEvent['details'],
+  timing: Pick<JobEvent, 'waitMs' | 'runMs'> = {},
 ): JobEvent {
   const { id: jobId, type, queue, userId, status, attempt, runnerId } = job;
-  return { name, jobId, type, queue, userId, status, attempt, runnerId, details };
+  return { name, jobId, type, queue, userId, status, attempt, runnerId, details, ...timing };
 }

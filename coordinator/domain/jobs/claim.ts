@@ -32,7 +32,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   for (const row of fresh) ready.advance(row.laneId, row);
   // Where jobs were held back, those behind them are in turn now.
   if (rows.length < slots.length && heldBack.length === 0) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
-  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' })));
+  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
   await releaseKeys(context, heldBack);
   return setUnreadableAside(context, rows);

@@ -57,7 +57,7 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
     reports.map(({ jobId, leaseToken, result, metrics }) => ({ jobId, leaseToken, result: text(result), metrics: text(metrics) })),
   );
   context.hints.giveFinished(moved.map((job) => job.id));
-  context.events.tell(moved.map((job) => jobEvent('job.completed', job)));
+  context.events.tell(moved.map((job) => jobEvent('job.completed', job, undefined, { runMs: job.runMs })));
   await freed(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   return reports.flatMap((item): Replies => {

@@ -124,6 +124,7 @@ const NOT_STARTED = {
   reason: null,
   result: null,
   error: null,
+  fingerprint: null,
   attempt: 0,
   failures: 0,
   runnerId: null,

@@ -3,6 +3,7 @@ import type { Context } from '../../context';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
 import { findHeld, type HeldJob } from '../../store/leases';
+import { fingerprintOf } from '../dead-letters/fingerprint';
 import { jobEvent } from '../events/events';
 import { judgeFailure } from './retry';
 import { becameWaiting, freed } from './waiting';
@@ -36,7 +37,7 @@ export async function fail(context: Context, db: Executor, items: FailItem[], he
 export async function announceFailed(context: Context, moved: store.Moved[]): Promise<void> {
   context.hints.giveFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
   context.events.tell(
-    moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }) : jobEvent('job.failed', job))),
+    moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }, { runMs: job.runMs }) : jobEvent('job.failed', job, undefined, { runMs: job.runMs }))),
   );
   await freed(context, moved);
   await becameWaiting(context, moved.filter((job) => job.status === 'pending'));
@@ -56,6 +57,7 @@ function decide(item: FailItem, job: HeldJob): store.Fail {
     to: verdict.to,
     delayMs: verdict.to === 'pending' ? verdict.delayMs : 0,
     error: publicError(item.error),
+    fingerprint: verdict.to === 'failed' ? fingerprintOf(job.type, item.error) : null,
     metrics: item.metrics,
   };
 }

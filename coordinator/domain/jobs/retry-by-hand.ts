@@ -8,12 +8,9 @@ import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
 import { becameWaiting, freed } from './waiting';
 
-export interface RetryItem {
-  jobId: string;
-  userId: string | null;
-}
+export type RetryItem = store.RetryByHand;
 
-/** failed, cancelled -> pending, from the first try again. */
+/** failed, cancelled -> pending, from the first try again, with other arguments if they are sent. */
 export async function retryByHand(context: Context, items: RetryItem[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
   let moved: store.JobRow[];
   try {

@@ -26,9 +26,9 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'retry', from: 'cancelled', to: 'pending', when: 'retried by hand: failures starts again at 0' },
   { verb: 'edit', from: 'pending', to: 'pending', when: 'priority, runAt or tags changed' },
   { verb: 'edit', from: 'blocked', to: 'blocked', when: 'priority, runAt or tags changed' },
-  { verb: 'remove', from: 'completed', to: null, when: 'deleted by an admin' },
-  { verb: 'remove', from: 'failed', to: null, when: 'deleted by an admin' },
-  { verb: 'remove', from: 'cancelled', to: null, when: 'deleted by an admin' },
+  { verb: 'remove', from: 'completed', to: null, when: 'deleted by an admin, or kept long enough' },
+  { verb: 'remove', from: 'failed', to: null, when: 'deleted by an admin, or kept long enough' },
+  { verb: 'remove', from: 'cancelled', to: null, when: 'deleted by an admin, or kept long enough' },
 ];
 
 /** The statuses in which a verb may be used. */

@@ -1,4 +1,5 @@
 import { type Executor, type Sql, sql } from '../db';
+import { recorded } from '../events';
 import type { QueueKey } from './place';
 import type { JobRow } from './row';
 
@@ -31,6 +32,8 @@ export type ClaimedRow = Pick<
   leaseMs: number;
   leaseExpiresAt: Date;
   deadlineAt: Date;
+  /** How long it had been due. */
+  waitMs: number;
   /** The index of its slot; for a repeated claim, of that claim's first slot. */
   slot: number;
   /** It had been claimed under this claim id before, and its answer was lost. */
@@ -46,7 +49,8 @@ export interface Claims {
 const CLAIMED_COLUMNS = sql`
   j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments, j.attempt, j.max_attempts AS "maxAttempts",
   j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
-  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt"`;
+  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt",
+  extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
 /**
  * pending -> running, for many runners at once: fills the slots in order of priority and position. Slots of a claim that
@@ -151,7 +155,7 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
       JOIN ruled l ON l.name = s.queue
       WHERE q.name = s.queue AND l.rate_max IS NOT NULL
-    )
+    ), ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT c.*, c."slot"::int - 1 AS "slot", false AS "repeated" FROM claimed c
     UNION ALL
     SELECT ${CLAIMED_COLUMNS}, r."slot", r."slot"::int - 1, true FROM repeated r JOIN jobs j ON j.id = r.id

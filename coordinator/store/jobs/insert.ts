@@ -1,5 +1,6 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
+import { recorded } from '../events';
 import { type LaneFrom, openOfKey, placed } from './place';
 import type { JobRow } from './row';
 
@@ -87,17 +88,20 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
       FROM fresh f
     ), due AS MATERIALIZED (
       SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, u.turn_of, u.run_at, u.ord, u.is_fair FROM judged u WHERE u.hold IS NULL AND u.run_at <= now()
-    ), ${placed(known)}
-    INSERT INTO jobs (
-      id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
-      concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
-      timeout_ms, created_at, updated_at)
-    SELECT
-      u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, p.position, u.hold, u.arguments, u.metadata,
-      u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
-      CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
-      now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", now(), now()
-    FROM (SELECT * FROM judged ORDER BY ord) u LEFT JOIN placed p ON p.id = u.id
-    RETURNING id, run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
-      order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"`);
+    ), ${placed(known)}, stored AS (
+      INSERT INTO jobs (
+        id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
+        concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
+        timeout_ms, created_at, updated_at)
+      SELECT
+        u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, p.position, u.hold, u.arguments, u.metadata,
+        u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
+        CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
+        now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", now(), now()
+      FROM (SELECT * FROM judged ORDER BY ord) u LEFT JOIN placed p ON p.id = u.id
+      RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
+        run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
+        order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
+    ), ${recorded(sql`stored`, sql`'job.created'`)}
+    SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`);
 }

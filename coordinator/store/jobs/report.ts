@@ -1,5 +1,6 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
+import { recorded } from '../events';
 import { type Moved, MOVED_COLUMNS } from './row';
 
 export interface Extend {
@@ -18,16 +19,19 @@ export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; lea
     ), held AS MATERIALIZED (
       SELECT j.id FROM jobs j WHERE j.id = ANY (${beats.map((beat) => beat.jobId)}::uuid[]) AND j.status = 'running'
       ORDER BY j.id FOR UPDATE
-    )
-    UPDATE jobs j SET
-      lease_expires_at = LEAST(now() + j.lease_ms * interval '1 ms', j.deadline_at),
-      progress = CASE WHEN b.progress IS NULL THEN j.progress
-        ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at', now()) END,
-      checkpoint = COALESCE(b.checkpoint, j.checkpoint),
-      updated_at = now()
-    FROM beat b JOIN held ON held.id = b."jobId"
-    WHERE j.id = b."jobId" AND j.status = 'running' AND j.lease_token = b."leaseToken"
-    RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.runner_id AS "runnerId"`);
+    ), extended AS (
+      UPDATE jobs j SET
+        lease_expires_at = LEAST(now() + j.lease_ms * interval '1 ms', j.deadline_at),
+        progress = CASE WHEN b.progress IS NULL THEN j.progress
+          ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at', now()) END,
+        checkpoint = COALESCE(b.checkpoint, j.checkpoint),
+        updated_at = now()
+      FROM beat b JOIN held ON held.id = b."jobId"
+      WHERE j.id = b."jobId" AND j.status = 'running' AND j.lease_token = b."leaseToken"
+      RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.type, j.queue, j.user_id AS "userId",
+        j.runner_id AS "runnerId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
+    ), ${recorded(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
+    SELECT id, "leaseToken", "leaseExpiresAt", attempt, "runnerId" FROM extended`);
 }
 
 export interface Complete {
@@ -49,13 +53,15 @@ export function complete(db: Executor, reports: Complete[]): Promise<Moved[]> {
     ), held AS MATERIALIZED (
       SELECT j.id FROM jobs j WHERE j.id = ANY (${reports.map((report) => report.jobId)}::uuid[]) AND j.status = 'running'
       ORDER BY j.id FOR UPDATE
-    )
-    UPDATE jobs j SET
-      status = 'completed', result = r.result::json, metrics = r.metrics::json, error = NULL,
-      lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
-    FROM report r JOIN held ON held.id = r.id
-    WHERE j.id = r.id AND j.status = 'running' AND j.lease_token = r."leaseToken"
-    RETURNING ${MOVED_COLUMNS}, r."leaseToken"`);
+    ), moved AS (
+      UPDATE jobs j SET
+        status = 'completed', result = r.result::json, metrics = r.metrics::json, error = NULL,
+        lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
+      FROM report r JOIN held ON held.id = r.id
+      WHERE j.id = r.id AND j.status = 'running' AND j.lease_token = r."leaseToken"
+      RETURNING ${MOVED_COLUMNS}, r."leaseToken"
+    ), ${recorded(sql`moved`, sql`'job.completed'`)}
+    SELECT * FROM moved`);
 }
 
 export interface Fail {
@@ -65,6 +71,7 @@ export interface Fail {
   to: 'pending' | 'failed';
   delayMs: number;
   error: Json;
+  fingerprint: string | null;
   metrics: Json | null;
 }
 
@@ -76,14 +83,14 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
   return db.query(sql`
     WITH failure AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(failures)}::json) AS f (
-        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "metrics" json)
+        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "fingerprint" text, "metrics" json)
     ), held AS MATERIALIZED (
       SELECT j.id, j.started_at FROM jobs j
       WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND j.status = 'running'
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
-        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, metrics = f.metrics,
+        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, fingerprint = f.fingerprint, metrics = f.metrics,
         run_at = CASE f."to" WHEN 'pending' THEN now() + f."delayMs" * interval '1 ms' ELSE j.run_at END,
         lease_token = CASE f.outcome WHEN 'failed' THEN j.lease_token END,
         lease_expires_at = NULL, deadline_at = NULL,
@@ -96,8 +103,10 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), m.outcome, m.error, m.metrics,
         json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END)
       FROM moved m
-    )
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs"
+    ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.retrying' ELSE 'job.failed' END`, {
+      details: sql`json_build_object('code', e.error -> 'code', 'outcome', e.outcome, 'runAt', CASE e.status WHEN 'pending' THEN e."runAt" END)`,
+    })}
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
     FROM moved`);
 }
 
@@ -130,7 +139,7 @@ export function release(db: Executor, releases: Release[]): Promise<Moved[]> {
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released',
         json_build_object('status', m.status, 'runAt', m."runAt")
       FROM moved m
-    )
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs"
+    ), ${recorded(sql`moved`, sql`'job.released'`, { details: sql`json_build_object('runAt', e."runAt")` })}
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
     FROM moved`);
 }

@@ -7,7 +7,7 @@ export type JobRow = Job;
 /** A job's columns under the names of the model; the table's alias is `j`. */
 export const JOB_COLUMNS = sql`
   j.id, j.type, j.queue, j.priority, j.status, j.reason, j.lane_id AS "laneId", j.run_at AS "runAt", j.arguments, j.result,
-  j.error, j.metadata, j.requires, j.prefers, j.tags, j.user_id AS "userId", j.position, j.hold, j.concurrency_key AS "concurrencyKey",
+  j.error, j.fingerprint, j.metadata, j.requires, j.prefers, j.tags, j.user_id AS "userId", j.position, j.hold, j.concurrency_key AS "concurrencyKey",
   j.order_key AS "orderKey", j.order_seq AS "orderSeq", j.order_blocks AS "orderBlocks", j.unique_key AS "uniqueKey", j.unique_until AS "uniqueUntil",
   j.expires_at AS "expiresAt", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.timeout_ms AS "timeoutMs",
   j.runner_id AS "runnerId", j.claim_id AS "claimId", j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs",
@@ -29,8 +29,11 @@ export interface Moved {
   orderKey: string | null;
   runAt: Date;
   dueInMs: number;
+  /** How long its latest attempt ran. */
+  runMs: number;
 }
 
 export const MOVED_COLUMNS = sql`
   j.id, j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
-  j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", j.run_at AS "runAt", extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs"`;
+  j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", j.run_at AS "runAt", extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs",
+  extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs"`;

@@ -1,5 +1,6 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
+import { recorded } from '../events';
 import type { InsertJob } from './insert';
 import { JOB_COLUMNS, type JobRow } from './row';
 
@@ -34,27 +35,37 @@ export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome)
       SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled' FROM moved m WHERE m.was = 'running'
-    )
+    ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)` })}
     SELECT * FROM moved`);
 }
 
+export interface RetryByHand {
+  jobId: string;
+  /** Only this user's job; null: anybody's. */
+  userId: string | null;
+  /** JSON text that takes the place of its arguments. */
+  arguments?: string | undefined;
+}
+
 /** failed, cancelled -> pending, from the first try again; history is kept. */
-export function retryByHand(db: Executor, wanted: { jobId: string; userId: string | null }[]): Promise<JobRow[]> {
+export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow[]> {
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text)
+      SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text, "arguments" text)
     ), held AS MATERIALIZED (
       SELECT j.id FROM jobs j
       WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.status IN ('failed', 'cancelled')
       ORDER BY j.id FOR UPDATE
-    )
-    UPDATE jobs j SET
-      status = 'pending', position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
-      failures = 0, run_at = now(), reason = NULL, error = NULL, expires_at = NULL, finished_at = NULL,
-      updated_at = now()
-    FROM wanted w JOIN held ON held.id = w."jobId"
-    WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
-    RETURNING ${JOB_COLUMNS}`);
+    ), moved AS (
+      UPDATE jobs j SET
+        status = 'pending', position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
+        failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
+        updated_at = now()
+      FROM wanted w JOIN held ON held.id = w."jobId"
+      WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+      RETURNING ${JOB_COLUMNS}
+    ), ${recorded(sql`moved`, sql`'job.requeued'`)}
+    SELECT * FROM moved`);
 }
 
 export interface Edit {
@@ -98,6 +109,33 @@ export function replaceWaiting(db: Executor, jobId: string, brought: InsertJob):
       position = NULL, hold = NULLIF(j.hold, 'key'), updated_at = now()
     WHERE j.id = ${jobId}::uuid AND j.status IN ('blocked', 'pending')
     RETURNING ${JOB_COLUMNS}`);
+}
+
+export interface Keep {
+  queue: string;
+  status: 'completed' | 'failed' | 'cancelled';
+  /** How long after they finished such jobs are kept. */
+  keepMs: number;
+}
+
+/**
+ * Finished -> gone, the oldest of those that were kept long enough. Jobs that somebody works on are passed over, and so are
+ * those whose unique key is still held.
+ */
+export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>[]> {
+  return db.query(sql`
+    WITH old AS MATERIALIZED (
+      SELECT found.id FROM unnest(
+        ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
+      ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
+        SELECT j.id FROM jobs j
+        WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
+          AND (j.unique_until IS NULL OR j.unique_until < now())
+        ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+      ) found LIMIT ${limit}
+    )
+    DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
+    RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
 }
 
 /** Finished -> gone, with attempts, logs and keys. */

@@ -44,7 +44,8 @@ export async function count(db: Executor, userId: string | null, filter: JobFilt
   return row?.count ?? 0;
 }
 
-function matching(userId: string | null, filter: JobFilter): Sql {
+/** The condition for a job, `j`, to match. */
+export function matching(userId: string | null, filter: JobFilter): Sql {
   const conditions = [sql`true`];
   if (userId !== null) conditions.push(sql`j.user_id = ${userId}`);
   if (filter.status !== undefined) conditions.push(sql`j.status = ANY (${filter.status}::job_status[])`);
@@ -53,6 +54,7 @@ function matching(userId: string | null, filter: JobFilter): Sql {
   if (filter.userId !== undefined) conditions.push(sql`j.user_id = ANY (${filter.userId}::text[])`);
   if (filter.tag !== undefined) conditions.push(sql`j.tags && ${filter.tag}::text[]`);
   if (filter.runnerId !== undefined) conditions.push(sql`j.runner_id = ANY (${filter.runnerId}::text[])`);
+  if (filter.fingerprint !== undefined) conditions.push(sql`j.fingerprint = ANY (${filter.fingerprint}::text[])`);
   if (filter.createdAfter !== undefined) conditions.push(sql`j.created_at > ${filter.createdAfter}::timestamptz`);
   if (filter.createdBefore !== undefined) conditions.push(sql`j.created_at < ${filter.createdBefore}::timestamptz`);
   if (filter.arguments !== undefined) conditions.push(sql`j.arguments::jsonb @> ${JSON.stringify(filter.arguments)}::jsonb`);

@@ -39,8 +39,10 @@ export function figures(db: Executor, only: string | null): Promise<QueueFigures
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
       WHERE j.id > ${idAt(-60_000)}::uuid AND j.created_at > now() - interval '1 minute' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
     ), finished AS MATERIALIZED (
-      SELECT j.queue, count(*)::int AS jobs FROM jobs j
-      WHERE j.finished_at IS NOT NULL AND j.finished_at > now() - interval '1 minute' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
+      SELECT k.name AS queue, ended.jobs FROM known k CROSS JOIN LATERAL (
+        SELECT count(*)::int AS jobs FROM jobs j
+        WHERE j.queue = k.name AND j.status IN ('completed', 'failed', 'cancelled') AND j.finished_at > now() - interval '1 minute'
+      ) ended
     )
     SELECT k.name, COALESCE(t.jobs, 0) + COALESCE(l.jobs, 0) + COALESCE(h.jobs, 0) AS waiting, COALESCE(r.jobs, 0) AS running,
       extract(epoch FROM now() - LEAST(t.since, h.since))::float8 * 1000 AS "oldestAgeMs",
@@ -63,6 +65,18 @@ export async function meanRunMs(db: Executor, queue: string): Promise<number | n
         ORDER BY j.finished_at DESC LIMIT 10000) lately
       WHERE lately.status = 'completed' AND lately.queue = ${queue} LIMIT 200) own`);
   return row?.mean ?? null;
+}
+
+/** The same for every queue of which one completed. */
+export async function meanRunsMs(db: Executor): Promise<Map<string, number>> {
+  const rows = await db.query<{ queue: string; mean: number }>(sql`
+    SELECT k.queue, lately.mean FROM (SELECT DISTINCT queue FROM lanes) k CROSS JOIN LATERAL (
+      SELECT avg(extract(epoch FROM l.finished_at - l.started_at) * 1000)::float8 AS mean FROM (
+        SELECT j.finished_at, j.started_at FROM jobs j
+        WHERE j.queue = k.queue AND j.status = 'completed' AND j.finished_at > now() - interval '1 hour'
+        ORDER BY j.finished_at DESC LIMIT 200) l
+    ) lately WHERE lately.mean IS NOT NULL`);
+  return new Map(rows.map(({ queue, mean }) => [queue, mean]));
 }
 
 /** The smallest UUIDv7 of a moment, with a minute's room for coordinators whose clocks differ. */

@@ -1,0 +1,17 @@
+import { createHash } from 'node:crypto';
+
+const MOST_CHARACTERS = 500;
+
+/**
+ * The same for all jobs that failed alike: of the type, the error's code, and the first line of its message, in which
+ * every word with a digit (a number, an id) stands for any other.
+ */
+export function fingerprintOf(type: string, error: { message: string; code?: string | undefined }): string {
+  return createHash('md5').update([type, error.code ?? '', patternOf(error.message)].join('\n')).digest('hex').slice(0, 16);
+}
+
+/** A message without what differs from job to job. */
+export function patternOf(message: string): string {
+  const [line = ''] = message.split('\n', 1);
+  return line.slice(0, MOST_CHARACTERS).replace(/[A-Za-z0-9_-]+/g, (word) => (/\d/.test(word) ? '#' : word));
+}

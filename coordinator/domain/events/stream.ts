@@ -1,0 +1,101 @@
+import type { Db } from '../../store/db';
+import * as store from '../../store/events';
+import { type EventFilter, matches, scopeOf } from './scopes';
+
+/** How long events are kept, and go on being written down after the last listener left: so long may one be away. */
+export const EVENT_KEEP_MS = 3_600_000;
+const RENEW_EVERY_MS = 60_000;
+const PAGE = 500;
+
+export interface Listener {
+  filter: EventFilter;
+  /** Up to where it has been served. */
+  position: store.Position;
+  /** Takes the next events of its filter. */
+  deliver(events: store.EventRow[]): void;
+  /** Resolves when it can take more. */
+  drained(): Promise<void>;
+}
+
+/** What a listener is told first. */
+export interface Opening {
+  position: store.Position;
+  /** It asked to go on from where not everything is kept any more. */
+  hasGap: boolean;
+}
+
+/**
+ * The events of all coordinators, read from the table once for all listeners of this one. A listener is served from the
+ * table alone, first or again, so that it gets every event of its filter once and in order, on whichever coordinator.
+ */
+export class EventStream {
+  private readonly live = new Set<Listener>();
+  private readonly scopes = new Map<string, number>();
+  private position: store.Position = { xact: 0, id: 0 };
+  private renewedAt = -Infinity;
+
+  constructor(private readonly db: Db) {}
+
+  /** From here on, everything of the filter will be there to be read. */
+  async open(filter: EventFilter, after: store.Position | null): Promise<Opening> {
+    const scope = scopeOf(filter);
+    const since = (await store.watch(this.db, [scope], EVENT_KEEP_MS)).get(scope) ?? Infinity;
+    if (after !== null && after.xact >= since) return { position: after, hasGap: false };
+    return { position: { xact: await store.horizon(this.db), id: 0 }, hasGap: after !== null };
+  }
+
+  /** Serves the listener until `signal` is aborted: what it missed, then what comes. */
+  async serve(listener: Listener, signal: AbortSignal): Promise<void> {
+    const scope = scopeOf(listener.filter);
+    this.scopes.set(scope, (this.scopes.get(scope) ?? 0) + 1);
+    signal.addEventListener('abort', () => this.leave(listener, scope), { once: true });
+    while (!signal.aborted) {
+      const { events, upTo } = await store.read(this.db, listener.position, PAGE);
+      give(listener, events);
+      listener.position = upTo;
+      await listener.drained();
+      if (events.length === PAGE || signal.aborted) continue;
+      if (this.live.size === 0) this.position = listener.position;
+      // Only one that is not behind the others may join them; it passes over what it was given already.
+      if (compare(this.position, listener.position) > 0) continue;
+      this.live.add(listener);
+      return;
+    }
+  }
+
+  /** One look at the table for all listeners. Returns whether there is more. */
+  async round(): Promise<boolean> {
+    if (this.scopes.size > 0 && performance.now() - this.renewedAt > RENEW_EVERY_MS) {
+      this.renewedAt = performance.now();
+      await store.watch(this.db, [...this.scopes.keys()], EVENT_KEEP_MS);
+    }
+    if (this.live.size === 0) return false;
+    const from = this.position;
+    const { events, upTo } = await store.read(this.db, from, PAGE);
+    // While it read, the last listener may have left and another one come.
+    if (this.position !== from) return true;
+    this.position = upTo;
+    if (events.length > 0) for (const listener of this.live) give(listener, events);
+    return events.length === PAGE;
+  }
+
+  get listeners(): number {
+    return this.live.size;
+  }
+
+  private leave(listener: Listener, scope: string): void {
+    this.live.delete(listener);
+    const left = (this.scopes.get(scope) ?? 1) - 1;
+    if (left === 0) this.scopes.delete(scope);
+    else this.scopes.set(scope, left);
+  }
+}
+
+function give(listener: Listener, events: store.EventRow[]): void {
+  const wanted = events.filter((event) => compare(event, listener.position) > 0 && matches(listener.filter, event));
+  if (wanted.length > 0) listener.deliver(wanted);
+}
+
+function compare(a: store.Position, b: store.Position): number {
+  return a.xact - b.xact || a.id - b.id;
+}

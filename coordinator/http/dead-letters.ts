@@ -1,0 +1,110 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser } from '../domain/auth/caller';
+import * as deadLetters from '../domain/dead-letters/dead-letters';
+import { patternOf } from '../domain/dead-letters/fingerprint';
+import { removeOlder } from '../domain/retention/prune';
+import type { JobRow } from '../store/jobs';
+import { type DeadLetterGroupRow, groups } from '../store/views/dead-letters';
+import * as views from '../store/views/jobs';
+import { applyBulk } from './bulk';
+import { ADMINS, CLIENTS, endpoint, READERS, reply } from './endpoint';
+import { orThrow } from './jobs';
+import { isUuid, readCursor, toPage } from './pages';
+import { renderJob } from './render';
+
+const params = z.object({ id: protocol.id });
+
+export const deadLetterEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/dead-letters',
+    summary: 'List the jobs that were given up, newest first',
+    roles: READERS,
+    query: protocol.listDeadLettersQuery,
+    replies: { 200: protocol.deadLetterList },
+    async run({ desk, caller, query: { limit, cursor, ...filter } }) {
+      const rows = await views.page(desk.context.db, visibleUser(caller), { ...filter, status: ['failed'] }, readCursor(cursor, isUuid), limit + 1);
+      return reply(200, toPage(rows, limit, renderDeadLetter, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/dead-letters/groups',
+    summary: 'Group the jobs that were given up by what they failed of, the largest groups first',
+    roles: READERS,
+    query: protocol.deadLetterGroupsQuery,
+    replies: { 200: protocol.deadLetterGroups },
+    async run({ desk, caller, query: { limit, ...filter } }) {
+      const rows = await groups(desk.context.db, visibleUser(caller), filter, limit);
+      return reply(200, { items: rows.map(renderGroup) });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/dead-letters/retry',
+    summary: 'Retry all dead letters that match a filter, or all of one group',
+    roles: CLIENTS,
+    body: protocol.retryDeadLetters,
+    replies: { 200: protocol.bulkCount, 202: protocol.bulkOperation },
+    run: ({ desk, caller, by, body: { fingerprint, filter = {}, ...choice } }) =>
+      applyBulk(desk, caller, by, 'retry', { ...choice, filter: { ...filter, status: ['failed'], ...(fingerprint === undefined ? {} : { fingerprint: [fingerprint] }) } }, {}),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/dead-letters/cleanup',
+    summary: 'Delete for good the dead letters that failed so long ago',
+    roles: ADMINS,
+    body: protocol.cleanupDeadLetters,
+    replies: { 200: protocol.bulkCount },
+    run: async ({ desk, body: { olderThanMs } }) => reply(200, { count: await removeOlder(desk.context, { status: ['failed'], olderThanMs }) }),
+  }),
+  endpoint({
+    method: 'get',
+    path: '/dead-letters/:id',
+    summary: 'Read a dead letter',
+    roles: READERS,
+    params,
+    replies: { 200: protocol.deadLetter },
+    run: async ({ desk, caller, params: { id } }) => reply(200, renderDeadLetter(await deadLetters.find(desk.context, visibleUser(caller), id))),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/dead-letters/:id/retry',
+    summary: 'Start a dead letter again from its first try, with other arguments if they are sent',
+    roles: CLIENTS,
+    params,
+    body: protocol.retryDeadLetter,
+    replies: { 200: protocol.job },
+    run: async ({ desk, caller, params: { id }, body }) => reply(200, renderJob(orThrow(await deadLetters.retryOne(desk.context, visibleUser(caller), id, body.arguments)))),
+  }),
+  endpoint({
+    method: 'delete',
+    path: '/dead-letters/:id',
+    summary: 'Delete a dead letter for good',
+    roles: ADMINS,
+    params,
+    replies: { 204: z.null() },
+    async run({ desk, params: { id } }) {
+      await deadLetters.removeOne(desk.context, id);
+      return reply(204, null);
+    },
+  }),
+];
+
+function renderDeadLetter(row: JobRow): protocol.DeadLetter {
+  return { ...renderJob(row), fingerprint: row.fingerprint };
+}
+
+function renderGroup({ fingerprint, type, queue, error, count, firstAt, lastAt, jobId }: DeadLetterGroupRow): protocol.DeadLetterGroup {
+  return {
+    fingerprint,
+    type,
+    code: error.code ?? null,
+    pattern: patternOf(error.message),
+    count,
+    firstAt: firstAt.toISOString(),
+    lastAt: lastAt.toISOString(),
+    latest: { jobId, queue, message: error.message },
+  };
+}

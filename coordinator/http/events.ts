@@ -1,0 +1,53 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser } from '../domain/auth/caller';
+import type { EventFilter } from '../domain/events/scopes';
+import { BatonError } from '../errors';
+import * as views from '../store/views/jobs';
+import { type Call, endpoint, READERS, type Reply } from './endpoint';
+
+const params = z.object({ id: protocol.id });
+const HEADERS = { 'Last-Event-ID': 'The id of the last event that was received; the stream goes on after it, and misses nothing for an hour.' };
+
+export const eventEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/jobs/:id/events',
+    summary: 'Hear what happens to a job, as server-sent events',
+    roles: READERS,
+    params,
+    query: protocol.jobEventsQuery,
+    headers: HEADERS,
+    replies: { 200: protocol.jobEvent },
+    produces: 'text/event-stream',
+    async run(call) {
+      const { desk, caller, params: { id } } = call;
+      const job = await views.get(desk.context.db, visibleUser(caller), id);
+      if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
+      return stream(call, { jobId: id });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/events',
+    summary: 'Hear what happens to all jobs, or to those of a queue, type or user, as server-sent events',
+    roles: READERS,
+    query: protocol.eventsQuery,
+    headers: HEADERS,
+    replies: { 200: protocol.jobEvent },
+    produces: 'text/event-stream',
+    async run(call) {
+      const { lastEventId: _lastEventId, ...filter } = call.query;
+      const own = visibleUser(call.caller);
+      if (own !== null && filter.userId !== undefined && filter.userId !== own) throw new BatonError('forbidden', `This key hears of the jobs of the user ${own} only; leave userId out.`);
+      return stream(call, own === null ? filter : { ...filter, userId: own });
+    },
+  }),
+];
+
+async function stream(call: Call<z.ZodType | undefined, typeof protocol.jobEventsQuery, undefined>, filter: EventFilter): Promise<Reply> {
+  const { desk, query, header, recheck } = call;
+  call.park();
+  const send = await desk.eventConnections.start(filter, header('last-event-id') ?? query.lastEventId, recheck);
+  return { status: 200, body: null, headers: { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' }, send };
+}

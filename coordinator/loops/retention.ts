@@ -1,0 +1,24 @@
+import type { Context } from '../context';
+import { pruneBatch } from '../domain/retention/prune';
+import { Loop } from './loop';
+
+const INTERVAL_MS = 60_000;
+/** After a batch it rests for so many times as long as the batch took, so that it has a small share of the database. */
+const REST = 3;
+const LEAST_REST_MS = 20;
+
+/** Deletes finished jobs that were kept long enough. Every coordinator runs it; row locks keep them apart. */
+export function retentionLoop(context: Context): Loop {
+  const loop: Loop = new Loop({
+    name: 'retention',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    async round() {
+      const before = performance.now();
+      const hasMore = await pruneBatch(context);
+      if (hasMore) loop.wake(Math.max(LEAST_REST_MS, (performance.now() - before) * REST));
+      return false;
+    },
+  });
+  return loop;
+}

@@ -1,0 +1,168 @@
+import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
+import { TestEventSource } from '../support/event-source';
+import { eventually } from '../support/eventually';
+import { jobIn, uniqueType } from '../support/factory';
+
+let cluster: Cluster;
+let one: TestCoordinator;
+let two: TestCoordinator;
+const opened: TestEventSource[] = [];
+
+beforeAll(async () => {
+  cluster = await startCluster(2);
+  [one, two] = cluster.coordinators as [TestCoordinator, TestCoordinator];
+});
+afterEach(() => {
+  for (const source of opened.splice(0)) source.close();
+});
+afterAll(() => cluster.stop());
+
+async function listen(path: string, { at = one, key = cluster.adminKey, lastEventId }: { at?: TestCoordinator; key?: string; lastEventId?: string } = {}): Promise<TestEventSource> {
+  const source = await TestEventSource.open(`${at.url}${path}`, key, lastEventId);
+  opened.push(source);
+  return source;
+}
+
+it('tells the life of a job in order, whichever coordinator it is lived on', async () => {
+  const type = uniqueType();
+  const source = await listen(`/events?type=${type}`, { at: two });
+  const job = await one.api.create({ type, retry: { strategy: 'fixed', baseMs: 0 } });
+  const first = await two.api.claimOne({ runnerId: 'r1', types: [type] });
+  await two.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: first.leaseToken, progress: { percent: 40, message: 'half' }, logs: [{ level: 'info', message: 'working' }] });
+  await one.api.complete(first, { outcome: 'failed', error: { message: 'once', code: 'E1' } });
+  const second = await one.api.claimOne({ runnerId: 'r2', types: [type], waitMs: 5000 });
+  await two.api.post(`/jobs/${job.id}/release`, { leaseToken: second.leaseToken });
+  await one.api.complete(await two.api.claimOne({ runnerId: 'r1', types: [type], waitMs: 5000 }));
+  await eventually(() => source.namesOf(job.id).includes('job.completed'));
+  expect(source.namesOf(job.id)).toEqual(['job.created', 'job.claimed', 'job.progress', 'job.log', 'job.retrying', 'job.claimed', 'job.released', 'job.claimed', 'job.completed']);
+  const byName = new Map(source.events.map((event) => [event.name, event]));
+  expect(byName.get('job.progress')).toMatchObject({ status: 'running', runnerId: 'r1', details: { percent: 40, message: 'half' } });
+  expect(byName.get('job.log')?.details).toMatchObject({ level: 'info', message: 'working' });
+  expect(byName.get('job.retrying')).toMatchObject({ status: 'pending', details: { code: 'E1', outcome: 'failed' } });
+  expect(byName.get('job.completed')).toMatchObject({ status: 'completed', type, queue: 'default', attempt: 3 });
+});
+
+it('tells failure, cancellation and retry by hand', async () => {
+  const type = uniqueType();
+  const source = await listen(`/events?type=${type}`);
+  const { job: failed } = await jobIn('failed', { ...one, sql: cluster.sql }, { type });
+  await one.api.post(`/jobs/${failed.id}/retry`);
+  await two.api.post(`/jobs/${failed.id}/cancel`, { reason: 'enough' });
+  await eventually(() => source.namesOf(failed.id).includes('job.cancelled'));
+  expect(source.namesOf(failed.id)).toEqual(['job.created', 'job.claimed', 'job.failed', 'job.requeued', 'job.cancelled']);
+  expect(source.events.at(-1)?.details).toEqual({ reason: 'enough' });
+});
+
+it('goes on after Last-Event-ID, on another coordinator, and misses and repeats nothing', async () => {
+  const type = uniqueType();
+  const source = await listen(`/events?type=${type}`);
+  const before = await one.api.create({ type });
+  await eventually(() => source.namesOf(before.id).length === 1);
+  source.close();
+  const between = await Promise.all(Array.from({ length: 30 }, (_, index) => (index % 2 === 0 ? one : two).api.create({ type })));
+  const resumed = await listen(`/events?type=${type}`, { at: two, lastEventId: source.lastId });
+  const after = await two.api.create({ type });
+  await eventually(() => resumed.namesOf(after.id).length > 0);
+  expect(resumed.frames[0]?.event).toBe('ready');
+  expect(resumed.events.map(({ jobId }) => jobId).sort()).toEqual([...between, after].map(({ id }) => id).sort());
+});
+
+it('goes on from the moment it was ready, though nothing had happened yet', async () => {
+  const type = uniqueType();
+  const source = await listen(`/events?type=${type}`);
+  source.close();
+  const job = await one.api.create({ type });
+  const resumed = await listen(`/events?type=${type}`, { lastEventId: source.lastId });
+  await eventually(() => resumed.namesOf(job.id).length === 1);
+});
+
+it('waits for transactions that began earlier and end later, so that none is jumped over', async () => {
+  const type = uniqueType();
+  const source = await listen(`/events?type=${type}`);
+  const session = await cluster.sql.session();
+  await session.begin();
+  const slow = await session.query<{ id: string }>({
+    text: `INSERT INTO events (xact, at, name, job_id, type, queue, status, attempt)
+      VALUES (pg_current_xact_id()::text::bigint, now(), 'job.created', gen_random_uuid(), $1, 'default', 'pending', 0) RETURNING job_id AS id`,
+    values: [type],
+  });
+  const fast = await one.api.create({ type });
+  await one.app.loops.events.runOnce();
+  await session.commit();
+  await session.end();
+  await eventually(() => source.events.length === 2);
+  expect(source.events.map(({ jobId }) => jobId)).toEqual([slow[0]?.id, fast.id]);
+});
+
+it('says so when it cannot go on without a gap', async () => {
+  const source = await listen(`/events?type=${uniqueType()}`, { lastEventId: '1-1' });
+  expect(source.frames[0]?.event).toBe('gap');
+  expect(await one.api.refusal('get', '/events?lastEventId=rubbish')).toEqual([400, 'validation_failed']);
+});
+
+it('writes nothing down while nobody listens', async () => {
+  const other = await startCluster(1);
+  const { api } = other.coordinators[0] as TestCoordinator;
+  const type = uniqueType();
+  await api.create({ type });
+  await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }));
+  expect(await other.sql.count('events')).toBe(0);
+  await other.stop();
+});
+
+it('tells a user only of its own jobs', async () => {
+  const type = uniqueType();
+  const ann = await one.api.makeKey({ name: 'ann', role: 'user', userId: 'ann' });
+  const source = await listen(`/events?type=${type}`, { key: ann });
+  const [theirs, mine] = [await one.api.create({ type, userId: 'bob' }), await one.api.create({ type, userId: 'ann' })];
+  const anonymous = await one.api.create({ type });
+  const last = await one.api.create({ type, userId: 'ann' });
+  await eventually(() => source.namesOf(last.id).length === 1);
+  expect(source.events.map(({ jobId }) => jobId)).toEqual([mine.id, last.id]);
+  const asAnn = one.api.as(ann);
+  expect(await asAnn.refusal('get', `/jobs/${theirs.id}/events`)).toEqual([404, 'not_found']);
+  expect(await asAnn.refusal('get', `/jobs/${anonymous.id}/events`)).toEqual([404, 'not_found']);
+  expect(await asAnn.refusal('get', '/events?userId=bob')).toEqual([403, 'forbidden']);
+  expect(await one.api.as(null).refusal('get', '/events')).toEqual([401, 'unauthenticated']);
+});
+
+it('tells of one job alone', async () => {
+  const type = uniqueType();
+  const [job, other] = [await one.api.create({ type }), await one.api.create({ type })];
+  const source = await listen(`/jobs/${job.id}/events`);
+  await one.api.post(`/jobs/${other.id}/cancel`, {});
+  await one.api.post(`/jobs/${job.id}/cancel`, {});
+  await eventually(() => source.events.length > 0);
+  expect(source.events.map(({ jobId, name }) => [jobId, name])).toEqual([[job.id, 'job.cancelled']]);
+});
+
+it('serves a thousand listeners, and lets go of one that does not read', async () => {
+  const type = uniqueType();
+  const sources = await Promise.all(Array.from({ length: 1000 }, (_, index) => listen(`/events?type=${type}`, { at: index % 2 === 0 ? one : two })));
+  const lazy = await listen(`/events?type=${type}`);
+  lazy.pause();
+  const { id } = await one.api.create({ type });
+  const claimed = await one.api.claimOne({ runnerId: 'r', types: [type], leaseMs: 600_000 });
+  await eventually(() => sources.every((source) => source.namesOf(id).length === 2), Boolean, 20_000);
+  for (const source of sources) source.close();
+  await eventually(() => one.app.context.stream.listeners === 1);
+  const logs = Array.from({ length: 200 }, () => ({ level: 'info', message: 'x'.repeat(8000) }));
+  await eventually(async () => {
+    await one.api.post(`/jobs/${id}/heartbeat`, { leaseToken: claimed.leaseToken, logs });
+    return one.app.context.stream.listeners === 0;
+  });
+});
+
+it('ends a stream whose key was revoked, and sends heartbeats to the others', async () => {
+  const { body } = await one.api.post<{ id: string; key: string }>('/api-keys', { name: 'short', role: 'viewer' });
+  const source = await listen('/events', { key: body.key });
+  const kept = await listen('/events');
+  expect((await one.api.delete(`/api-keys/${body.id}`)).status).toBe(200);
+  const beat = () => (one.app.desk.eventConnections as unknown as { beat(): Promise<void> }).beat();
+  await eventually(async () => {
+    await beat();
+    return source.isClosed;
+  });
+  expect(kept.isClosed).toBe(false);
+  expect(kept.comments).toBeGreaterThan(0);
+});
