@@ -110,7 +110,7 @@ export class Baton {
 
   private async startCoordinators(): Promise<void> {
     this.coordinators = this.urls.map((url) => startCoordinator(new URL(url).port, this.database.url, this.key, this.profileDir));
-    await Promise.all(this.urls.map(untilReady));
+    await Promise.all(this.coordinators.map((process, index) => process.whileAlive(untilReady(this.urls[index] ?? ''))));
   }
 }
 

@@ -68,6 +68,14 @@ export class BenchProcess {
     }
   }
 
+  /** Waits for something that only happens while this process lives. @throws Error with its last words when it ends before. */
+  async whileAlive<T>(work: Promise<T>): Promise<T> {
+    const ended = this.ended.then(() => {
+      throw new Error(`${this.options.name} ended:\n${this.words.slice(-3000)}`);
+    });
+    return Promise.race([work, ended]);
+  }
+
   /** Ends it and waits until it is gone. */
   async stop(): Promise<void> {
     if (this.hasEnded) return;
