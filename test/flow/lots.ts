@@ -1,6 +1,6 @@
 /** Numbers drawn by lot, the same ones again for the same seed; the seed is printed. */
 export function drawLots(what: string, seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000)): (below: number) => number {
-  console.info(`seed of ${what}: ${seed} (TEST_SEED)`);
+  process.stdout.write(`seed of ${what}: ${seed} (TEST_SEED)\n`);
   let state = seed + 0x9e3779b9;
   return (below) => {
     state = Math.imul(state ^ (state >>> 16), 0x21f0aaad);

@@ -100,7 +100,7 @@ class Play {
 
 test('every job ends, limits are never exceeded, orders never broken', async () => {
   const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000_000);
-  console.info(`seed of random flow: ${seed} (TEST_SEED)`);
+  process.stdout.write(`seed of random flow: ${seed} (TEST_SEED)\n`);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 60 }), async (steps) => {
       const play = new Play(await stage.queue({ concurrency: CONCURRENCY, concurrencyPerKey: PER_KEY }));
