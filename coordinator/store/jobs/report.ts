@@ -1,7 +1,7 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
 import { recorded } from '../events';
-import { type Moved, MOVED_COLUMNS } from './row';
+import { type Moved, MOVED_COLUMNS, STILL_RUNNING } from './row';
 
 export interface Extend {
   jobId: string;
@@ -17,7 +17,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; lea
       SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
         "jobId" uuid, "leaseToken" uuid, "progress" json, "checkpoint" json)
     ), held AS MATERIALIZED (
-      SELECT j.id FROM jobs j WHERE j.id = ANY (${beats.map((beat) => beat.jobId)}::uuid[]) AND j.status = 'running'
+      SELECT j.id FROM jobs j WHERE j.id = ANY (${beats.map((beat) => beat.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), extended AS (
       UPDATE jobs j SET
@@ -27,7 +27,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; lea
         checkpoint = COALESCE(b.checkpoint, j.checkpoint),
         updated_at = now()
       FROM beat b JOIN held ON held.id = b."jobId"
-      WHERE j.id = b."jobId" AND j.status = 'running' AND j.lease_token = b."leaseToken"
+      WHERE j.id = b."jobId" AND ${STILL_RUNNING} AND j.lease_token = b."leaseToken"
       RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.type, j.queue, j.user_id AS "userId",
         j.runner_id AS "runnerId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
     ), ${recorded(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
@@ -51,14 +51,14 @@ export function complete(db: Executor, reports: Complete[]): Promise<Moved[]> {
         ${reports.map((report) => report.result)}::text[], ${reports.map((report) => report.metrics)}::text[]
       ) AS r (id, "leaseToken", result, metrics)
     ), held AS MATERIALIZED (
-      SELECT j.id FROM jobs j WHERE j.id = ANY (${reports.map((report) => report.jobId)}::uuid[]) AND j.status = 'running'
+      SELECT j.id FROM jobs j WHERE j.id = ANY (${reports.map((report) => report.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
         status = 'completed', result = r.result::json, metrics = r.metrics::json, error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r JOIN held ON held.id = r.id
-      WHERE j.id = r.id AND j.status = 'running' AND j.lease_token = r."leaseToken"
+      WHERE j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
       RETURNING ${MOVED_COLUMNS}, r."leaseToken"
     ), ${recorded(sql`moved`, sql`'job.completed'`)}
     SELECT * FROM moved`);
@@ -86,7 +86,7 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
         "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "fingerprint" text, "metrics" json)
     ), held AS MATERIALIZED (
       SELECT j.id, j.started_at FROM jobs j
-      WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND j.status = 'running'
+      WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
@@ -96,7 +96,7 @@ export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
         lease_expires_at = NULL, deadline_at = NULL,
         finished_at = CASE f."to" WHEN 'failed' THEN now() END, updated_at = now()
       FROM failure f JOIN held ON held.id = f."jobId"
-      WHERE j.id = f."jobId" AND j.status = 'running' AND j.lease_token = f."leaseToken"
+      WHERE j.id = f."jobId" AND ${STILL_RUNNING} AND j.lease_token = f."leaseToken"
       RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, f.metrics, held.started_at
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics, reply)
@@ -125,14 +125,14 @@ export function release(db: Executor, releases: Release[]): Promise<Moved[]> {
         "jobId" uuid, "leaseToken" uuid, "delayMs" float8, "checkpoint" json)
     ), held AS MATERIALIZED (
       SELECT j.id, j.started_at FROM jobs j
-      WHERE j.id = ANY (${releases.map((one) => one.jobId)}::uuid[]) AND j.status = 'running'
+      WHERE j.id = ANY (${releases.map((one) => one.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
         status = 'pending', position = NULL, run_at = now() + g."delayMs" * interval '1 ms', checkpoint = COALESCE(g.checkpoint, j.checkpoint),
         lease_expires_at = NULL, deadline_at = NULL, updated_at = now()
       FROM given g JOIN held ON held.id = g."jobId"
-      WHERE j.id = g."jobId" AND j.status = 'running' AND j.lease_token = g."leaseToken"
+      WHERE j.id = g."jobId" AND ${STILL_RUNNING} AND j.lease_token = g."leaseToken"
       RETURNING ${MOVED_COLUMNS}, g."leaseToken", held.started_at
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, reply)

@@ -14,6 +14,12 @@ export const JOB_COLUMNS = sql`
   j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt", j.progress, j.checkpoint, j.metrics,
   j.created_at AS "createdAt", j.started_at AS "startedAt", j.finished_at AS "finishedAt", j.updated_at AS "updatedAt"`;
 
+/**
+ * For jobs that are found by their ids. As text, lest the planner takes an index of running jobs, which it believes to be
+ * few because they were when it last counted, and reads all of them for each id.
+ */
+export const STILL_RUNNING = sql`j.status::text = 'running'`;
+
 /** A job that was moved, as far as events and replies need it. */
 export interface Moved {
   id: string;

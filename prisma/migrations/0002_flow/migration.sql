@@ -33,9 +33,10 @@ CREATE INDEX "jobs_key_held_idx" ON "jobs" ("queue", "concurrency_key", "lane_id
 -- The unfinished jobs of an order, and those whose failure blocks it.
 CREATE INDEX "jobs_order_idx" ON "jobs" ("queue", "order_key", "order_seq")
   WHERE "order_key" IS NOT NULL AND ("status" IN ('blocked', 'pending', 'running') OR ("status" = 'failed' AND "order_blocks"));
--- The one of an order that runs, or may: behind it there may be thousands.
+-- The one of an order that runs, or may: behind it there may be thousands. Told by finished_at, not by status, so that
+-- the planner has no choice between this index and the one above, which holds them all.
 CREATE INDEX "jobs_order_busy_idx" ON "jobs" ("queue", "order_key")
-  WHERE "order_key" IS NOT NULL AND "status" IN ('blocked', 'pending', 'running') AND "hold" IS DISTINCT FROM 'order';
+  WHERE "order_key" IS NOT NULL AND "finished_at" IS NULL AND "hold" IS DISTINCT FROM 'order';
 CREATE INDEX "jobs_order_held_idx" ON "jobs" ("queue", "order_key") WHERE "hold" = 'order';
 CREATE INDEX "jobs_finished_idx" ON "jobs" ("finished_at") WHERE "finished_at" IS NOT NULL;
 
