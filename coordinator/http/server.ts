@@ -150,7 +150,7 @@ async function read(readBody: express.RequestHandler, request: Request, response
     throw new BatonError('unsupported_media_type', `The body must be JSON, sent with Content-Type: application/json${type === '' ? '' : `, not ${JSON.stringify(type.slice(0, 100))}`}.`);
   }
   await new Promise<void>((resolve, reject) => {
-    void readBody(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error instanceof Error ? error : new Error(String(error)))));
+    void readBody(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error instanceof Error ? error : new Error('the body could not be read'))));
   });
 }
 
