@@ -28,7 +28,7 @@ A ratio is Baton's figure to the best of the others, or to itself under the easi
 row, so where less is better the ratio is turned round. Aims are what the project wants to hold, not what it promises.
 
 ## What is the same for all
-- One PostgreSQL server, the one that comes with Baton, and a fresh database for every run of every system:
+- One PostgreSQL server, the one that comes with Baton, and a fresh database for every run of every system (a quick run keeps Baton's):
   ${Object.entries(settings).filter(([name]) => !name.startsWith('load ')).map(([name, value]) => `\`${name} = ${value}\``).join(', ')}.
   Every acknowledged write is on disk.
 - Redis, for BullMQ, is made as durable: \`redis-server ${REDIS_SETTINGS.map((part) => (part === '' ? '""' : part)).join(' ')}\`.

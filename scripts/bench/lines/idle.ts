@@ -22,7 +22,7 @@ export function idle({ idle: { runners } }: Sizes): Line {
     ]),
     async ours(bench) {
       const samples: Sample[] = [];
-      for (const count of runners) samples.push(await bench.withBaton((baton) => watchIdle(bench, baton, count)));
+      for (const count of runners) samples.push(await bench.withBaton((baton) => watchIdle(bench, baton, count), { isFresh: true }));
       return Object.assign({}, ...samples) as Sample;
     },
     peers: {},

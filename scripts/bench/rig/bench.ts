@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Sizes } from '../sizes';
 import type { Sample } from '../result';
 import { NotOnceError, requireOnce, type Sightings } from '../verify';
-import { Baton, type BatonOptions, type Spent } from './baton';
+import { Baton, type Spent } from './baton';
 import { startPeer } from './peers';
 import { type Database, Postgres, type Statement } from './postgres';
 import { Redis } from './redis';
@@ -48,16 +48,20 @@ export class Bench {
     return this.options.profiles ? join(this.dir, 'profiles') : undefined;
   }
 
-  async withBaton<T>(use: (baton: Baton) => Promise<T>, options: Pick<BatonOptions, 'coordinators'> = {}): Promise<T> {
-    const { coordinators = 1 } = options;
-    const baton = this.kept.get(coordinators) ?? (await Baton.start(this.postgres, { profileDir: this.profileDir, coordinators }));
-    if (this.sizes.keepsCoordinators) this.kept.set(coordinators, baton);
+  /** @param options `isFresh`: never on coordinators that were used before */
+  async withBaton<T>(use: (baton: Baton) => Promise<T>, { coordinators = 1, isFresh = false }: { coordinators?: number; isFresh?: boolean } = {}): Promise<T> {
+    // A profile is written when its process ends.
+    const isKept = this.sizes.keepsCoordinators && !isFresh && !this.options.profiles;
+    const kept = isKept ? this.kept.get(coordinators) : undefined;
+    const baton = kept ?? (await Baton.start(this.postgres, { profileDir: this.profileDir, coordinators }));
+    if (kept !== undefined) await kept.forgetPreparation();
+    if (isKept) this.kept.set(coordinators, baton);
     try {
       const result = await use(baton);
       if (this.options.explains) this.costs.push({ spent: baton.spent(), statements: await baton.database.statements() });
       return result;
     } finally {
-      if (!this.sizes.keepsCoordinators) await baton.stop();
+      if (!isKept) await baton.stop();
     }
   }
 
