@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Job } from '@baton/runner-sdk/protocol';
 import { ENDPOINTS } from '../../coordinator/http/server';
-import { type Api, expectStatus } from '../support/api';
+import { type Api, expectStatus, storedOf } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn, type State, uniqueType } from '../support/factory';
 
@@ -31,7 +31,7 @@ test.each(userRoutes.flatMap(({ method, path }) => (['pending', 'running', 'fail
       const [theirs, missing] = await Promise.all([job.id, none].map((id) => ann.call<{ detail: string; requestId: string }>(method, path.replace(':id', id), bodyOf(method, path))));
       expect([theirs?.status, missing?.status]).toEqual([404, 404]);
       expect(theirs?.body.detail.replace(job.id, none)).toBe(missing?.body.detail);
-      expect(await coordinator.api.job(job.id)).toEqual(job);
+      expect(await coordinator.api.stored(job.id)).toEqual(storedOf(job));
     }
   },
 );
@@ -44,7 +44,7 @@ test('lists and bulk verbs reach only the own jobs, whatever the filter says', a
   expect([await listed(''), await listed('&userId=ben'), await listed('&userId=ben&userId=ann')]).toEqual([[own.id], [], [own.id]]);
   expect((await ann.post('/jobs/cancel', { filter: { type } })).body).toEqual({ count: 1 });
   expect((await ann.post('/jobs/retry', { filter: { userId: ['ann', 'ben'], type } })).body).toEqual({ count: 1 });
-  expect(await coordinator.api.job(bens.id)).toEqual(bens);
+  expect(await coordinator.api.stored(bens.id)).toEqual(storedOf(bens));
 });
 
 test('creates for nobody else, in a list neither', async () => {

@@ -1,4 +1,5 @@
 import { DEFAULT_RETRY, type Job } from '@baton/runner-sdk/protocol';
+import { storedOf } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { uniqueType } from '../support/factory';
 
@@ -34,7 +35,7 @@ test('what is answered is what is read again, all fields sent', async () => {
   const { body } = await post(sent);
   const { delayMs: _delayMs, uniqueForMs: _uniqueForMs, ...kept } = sent;
   expect(body).toMatchObject({ ...kept, expiresAt: '2099-01-01T00:00:00.000Z' });
-  expect(await coordinator.api.job(body.id)).toEqual(body);
+  expect(await coordinator.api.stored(body.id)).toEqual(storedOf(body));
 });
 
 test.each([['high', 10], ['normal', 0], ['low', -10], [100, 100], [-100, -100]])('priority %s is %i', async (priority, number) => {

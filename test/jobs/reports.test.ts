@@ -66,9 +66,9 @@ describe('heartbeat', () => {
     await coordinator.sql.expireLease(job.id);
     await coordinator.runMonitor();
     await coordinator.api.claimOne({ runnerId: 'next', types: [job.type] });
-    const before = await coordinator.api.job(job.id);
+    const before = await coordinator.api.stored(job.id);
     expect(await say(verb, job, more)).toMatchObject({ status: 409, body: { code: 'lease_lost' } });
-    expect(await coordinator.api.job(job.id)).toEqual(before);
+    expect(await coordinator.api.stored(job.id)).toEqual(before);
   });
 
   test('in bulk: each is judged alone, the good ones live', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CreateJob, Job } from '@baton/runner-sdk/protocol';
-import { expectStatus } from '../support/api';
+import { expectStatus, storedOf } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn, type State, STATES, STATUS_OF, uniqueType } from '../support/factory';
 
@@ -21,7 +21,7 @@ describe('cancel', () => {
     if (!open(state)) return expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect(answer).toMatchObject({ status: 200, body: { status: 'cancelled', reason: 'enough', leaseExpiresAt: null, deadlineAt: null } });
     expect(answer.body.finishedAt).not.toBeNull();
-    expect(await coordinator.api.job(job.id)).toEqual(answer.body);
+    expect(await coordinator.api.stored(job.id)).toEqual(storedOf(answer.body));
   });
 
   test('DELETE is the same, without a reason; so is a body left out', async () => {
@@ -75,7 +75,7 @@ describe('PATCH', () => {
     const answer = await coordinator.api.patch<Job & { code?: string }>(`/jobs/${job.id}`, { priority: 'high', tags: ['new'] });
     if (!waiting(state)) return expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect(answer).toMatchObject({ status: 200, body: { priority: 10, tags: ['new'], runAt: job.runAt } });
-    expect(await coordinator.api.job(job.id)).toEqual(answer.body);
+    expect(await coordinator.api.stored(job.id)).toEqual(storedOf(answer.body));
   });
 
   test('of the priority changes who is first', async () => {

@@ -11,7 +11,7 @@ import type {
   Job,
   Problem,
 } from '@baton/runner-sdk/protocol';
-import { type Agent, request } from 'undici';
+import { type Agent, type Dispatcher, request } from 'undici';
 
 export interface Answer<Body = unknown> {
   status: number;
@@ -57,8 +57,7 @@ export class Api {
       ...(body === undefined ? {} : { body }),
       ...(signal === undefined ? {} : { signal }),
     });
-    const text = await answer.body.text();
-    return { status: answer.statusCode, headers: answer.headers, body: (text === '' ? null : JSON.parse(text)) as Body };
+    return { status: answer.statusCode, headers: answer.headers, body: (await read(answer)) as Body };
   }
 
   get<Body = unknown>(path: string): Promise<Answer<Body>> {
@@ -91,6 +90,11 @@ export class Api {
     return expectStatus(await this.get<Job>(`/jobs/${id}`), 200);
   }
 
+  /** A job without what is reckoned anew at each reading. */
+  async stored(id: string): Promise<Omit<Job, 'estimate'>> {
+    return storedOf(await this.job(id));
+  }
+
   async attempts(id: string): Promise<Attempt[]> {
     return expectStatus(await this.get<{ items: Attempt[] }>(`/jobs/${id}/attempts`), 200).items;
   }
@@ -114,7 +118,22 @@ export class Api {
   }
 }
 
+export function storedOf({ estimate: _estimate, ...stored }: Job): Omit<Job, 'estimate'> {
+  return stored;
+}
+
 export function expectStatus<Body>(answer: Answer<Body>, status: number): Body {
   if (answer.status !== status) throw new Error(`answered ${answer.status}, not ${status}: ${JSON.stringify(answer.body)}`);
   return answer.body;
+}
+
+/** JSON as a value, other text as it is; of a stream of events, which does not end, nothing. */
+async function read({ headers, body }: Dispatcher.ResponseData): Promise<unknown> {
+  const type = String(headers['content-type']);
+  if (type.startsWith('text/event-stream')) {
+    body.on('error', () => undefined).destroy();
+    return null;
+  }
+  const text = await body.text();
+  return /json/.test(type) && text !== '' ? JSON.parse(text) : text === '' ? null : text;
 }
