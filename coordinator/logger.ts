@@ -4,11 +4,14 @@ export type Logger = Pick<WinstonLogger, 'error' | 'warn' | 'info' | 'debug'>;
 
 /** JSON lines on stdout. Arguments, results, keys and lease tokens are never handed to it. */
 export function createJsonLogger(level: string): Logger {
-  return createLogger({
+  const logger = createLogger({
     level,
     format: format.combine(format.timestamp(), format.errors({ stack: true }), format.json()),
     transports: [new transports.Console()],
   });
+  // Every move of a job is a line of level debug, and winston formats a line before it drops it.
+  if (!logger.isDebugEnabled()) logger.debug = () => logger;
+  return logger;
 }
 
 /** The parts of an error that belong in a log line. */

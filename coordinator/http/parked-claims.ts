@@ -19,8 +19,10 @@ interface Parked {
   isDue: boolean;
   /** A look at the table that began after it came has ended, so an empty answer is true. */
   wasLookedFor: boolean;
+  /** A statement under way may fill it. */
   isTaken: boolean;
-  isGone: boolean;
+  /** It was answered, or its client has gone: it waits no more. */
+  isOver: boolean;
   answer(jobs: ClaimedRow[]): void;
   fail(error: unknown): void;
 }
@@ -75,13 +77,13 @@ export class ParkedClaims {
       const group = this.classOf(claim);
       let over: NodeJS.Timeout | undefined;
       const leave = (): void => {
+        parked.isOver = true;
         clearTimeout(over);
         signal.removeEventListener('abort', gone);
         const index = group.waiting.indexOf(parked);
         if (index >= 0) group.waiting.splice(index, 1);
       };
       const gone = (): void => {
-        parked.isGone = true;
         leave();
         resolve([]);
       };
@@ -90,7 +92,7 @@ export class ParkedClaims {
         isDue: claim.waitMs === 0,
         wasLookedFor: false,
         isTaken: false,
-        isGone: false,
+        isOver: false,
         answer: (jobs) => (leave(), resolve(jobs)),
         fail: (error) => (leave(), reject(error)),
       };
@@ -197,7 +199,8 @@ export class ParkedClaims {
       if (parked.wasLookedFor) parked.answer([]);
       else needsLook = true;
     }
-    if (needsLook) void this.look();
+    // Those that wait for a free statement are told by it.
+    if (needsLook && this.statements < MOST_STATEMENTS) void this.look();
   }
 
   private start(lanes: Lane[], labels: Labels, waiting: Parked[]): void {
@@ -223,7 +226,7 @@ export class ParkedClaims {
       for (const parked of taken) {
         parked.isTaken = false;
         const jobs = given.get(parked) ?? [];
-        if (parked.isGone) this.giveBack(jobs);
+        if (parked.isOver) this.giveBack(jobs);
         else if (jobs.length > 0) parked.answer(jobs);
       }
     } catch (error) {
@@ -282,7 +285,7 @@ export class ParkedClaims {
 
   /** Claims with a claim id that have not been looked for yet: their answer may have been lost. */
   private async answerRepeated(waiting: Parked[]): Promise<void> {
-    const asked = waiting.filter((one) => one.claim.claimId !== undefined && !one.wasLookedFor && !one.isTaken && !one.isGone);
+    const asked = waiting.filter((one) => one.claim.claimId !== undefined && !one.wasLookedFor && !one.isTaken && !one.isOver);
     if (asked.length === 0) return;
     const slots = asked.map((parked) => slotOf(parked.claim));
     const taken = new Set(asked);
