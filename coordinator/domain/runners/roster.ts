@@ -6,6 +6,7 @@ export class Roster {
   private seen = new Map<string, store.SeenRunner>();
   private draining = new Set<string>();
   private readonly known = new Set<string>();
+  private writing: Promise<void> | undefined;
 
   constructor(private readonly db: Db) {}
 
@@ -25,7 +26,18 @@ export class Roster {
     return false;
   }
 
+  /** Writes down all that were heard before this call; a write under way may hold some of them, so it is waited for. */
   async writeSeen(): Promise<void> {
+    await this.writing?.catch(() => undefined);
+    this.writing = this.writeBatch();
+    await this.writing;
+  }
+
+  async readDraining(): Promise<void> {
+    this.draining = new Set(await store.listDraining(this.db));
+  }
+
+  private async writeBatch(): Promise<void> {
     const batch = [...this.seen.values()];
     if (batch.length === 0) return;
     this.seen = new Map();
@@ -36,9 +48,5 @@ export class Roster {
       for (const runner of batch) if (!this.seen.has(runner.id)) this.seen.set(runner.id, runner);
       throw error;
     }
-  }
-
-  async readDraining(): Promise<void> {
-    this.draining = new Set(await store.listDraining(this.db));
   }
 }
