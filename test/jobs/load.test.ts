@@ -92,11 +92,11 @@ test('with three connections and 200 parked polls, which hold none, and a table 
   const parked = Array.from({ length: 200 }, (_, at) => runnerKey.claim({ runnerId: `parked-${at}`, types: [`${type}-none`], waitMs: 50_000 }, { signal: over.signal }));
   await eventually(() => coordinator.app.desk.claims.size === 200);
   expect(await sql.count("pg_stat_activity WHERE datname = current_database() AND application_name = 'baton' AND state <> 'idle'")).toBeLessThanOrEqual(1);
-  // Reads of the runners' table take all connections that are not kept for runners, and wait.
+  // Reads of the queues' table take all connections that are not kept for runners, and wait.
   const session = await sql.session();
   await session.begin();
-  await session.query({ text: 'LOCK TABLE runners IN ACCESS EXCLUSIVE MODE' });
-  const slow = Array.from({ length: 20 }, () => api.get('/runners'));
+  await session.query({ text: 'LOCK TABLE queues IN ACCESS EXCLUSIVE MODE' });
+  const slow = Array.from({ length: 20 }, () => api.get('/queues'));
   await session.hasWaiter(2);
   const beats = await Promise.all(Array.from({ length: 50 }, (_, at) => (at % 2 === 0 ? runnerKey : newcomer).post(`/jobs/${held.id}/heartbeat`, { leaseToken: held.leaseToken, logs: [{ level: 'info', message: 'beat' }] })));
   const { status } = await runnerKey.complete(held);

@@ -16,26 +16,55 @@ const PREFERENCE_MS = 5000;
  * index of the slot it fills; `repeated` ones were claimed before, under the same claim id, and their answer was lost.
  */
 export async function claim(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.ClaimedRow[]> {
-  const { ready, queues, db } = context;
+  const { ready } = context;
   const versions = lanes.map((lane) => ready.version(lane.id));
+  const { claimed: rows, heldBack } = await claimFrom(context, lanes, labels, slots);
+  if (rows.length < slots.length && heldBack.length === 0) {
+    rows.push(...(await claimLaneByLane(context, lanes, labels, slots, rows)));
+    lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
+  }
+  const fresh = rows.filter((row) => !row.repeated);
+  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
+  // What they are held for may have ended while the claim was under way, and then nobody else looks.
+  await releaseKeys(context, heldBack);
+  return setUnreadableAside(context, rows);
+}
+
+async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.Claims> {
+  const { ready, queues, db } = context;
   const starts = lanes.map((lane) => startOf(context, lane, labels));
   const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queues.isLimited(queue)))];
-  const { claimed: rows, heldBack } =
+  const claims =
     limited.length === 0
       ? await store.claim(db, starts, slots, false)
       : await db.transaction(async (transaction) => {
           await lockLimits(transaction, limited);
           return store.claim(transaction, starts, slots, true);
         });
+  for (const row of claims.claimed) if (!row.repeated) ready.advance(row.laneId, row);
+  return claims;
+}
 
-  const fresh = rows.filter((row) => !row.repeated);
-  for (const row of fresh) ready.advance(row.laneId, row);
-  // Where jobs were held back, those behind them are in turn now.
-  if (rows.length < slots.length && heldBack.length === 0) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
-  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
-  // What they are held for may have ended while the claim was under way, and then nobody else looks.
-  await releaseKeys(context, heldBack);
-  return setUnreadableAside(context, rows);
+/**
+ * A claim shares its slots out among lanes by what it sees without locking. Where another claim holds what it saw, slots
+ * stay empty though other lanes have jobs: those of claims that got nothing are offered to each lane alone.
+ */
+async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[], found: store.ClaimedRow[]): Promise<store.ClaimedRow[]> {
+  const more: store.ClaimedRow[] = [];
+  if (lanes.length < 2) return more;
+  for (const lane of [...lanes].sort((a, b) => b.priority - a.priority)) {
+    const served = new Set([...found, ...more].map((row) => nameOf(slots[row.slot], row.slot)));
+    const empty = slots.flatMap((slot, index) => (served.has(nameOf(slot, index)) ? [] : [{ slot, index }]));
+    if (empty.length === 0) break;
+    const { claimed } = await claimFrom(context, [lane], labels, empty.map(({ slot }) => slot));
+    more.push(...claimed.map((row) => ({ ...row, slot: empty[row.slot]?.index ?? row.slot })));
+  }
+  return more;
+}
+
+/** The claim a slot belongs to; without a claim id each slot stands for itself. */
+function nameOf(slot: store.Slot | undefined, index: number): string {
+  return slot === undefined || slot.claimId === null ? String(index) : `${slot.runnerId} ${slot.claimId}`;
 }
 
 function startOf({ ready }: Context, lane: Lane, labels: Labels): store.LaneStart {
