@@ -168,8 +168,8 @@ async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promis
   context.events.tell(stored.map(({ job }) => jobEvent('job.created', job)));
   // What they are held for may have ended while they were stored, and then nobody else looks.
   await releaseKeys(context, stored.flatMap(({ job }) => (job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [])));
-  const replaced = [...outcomes.values()].some((outcome) => !(outcome instanceof BatonError) && outcome.replaced === true);
-  if (replaced) await becameWaiting(context, [{ dueInMs: 0 }]);
+  const replaced = [...outcomes.values()].flatMap((outcome) => (outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job]));
+  await becameWaiting(context, replaced.map((job) => ({ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() })));
 }
 
 function outcomeOf(outcomes: Map<Draft, Outcome>, draft: Draft): Created | BatonError {
