@@ -1,9 +1,11 @@
 import type { Context } from '../../context';
 import { heldKeys, type MadeDue, placeDue, type QueueKey, unholdKeys, unholdOrders } from '../../store/jobs';
+import { describeError } from '../../logger';
 import { lockNames } from '../../store/locks';
 
 // What follows when a job begins to wait, and when one ends that others wait for. All of it is done again by a loop
-// that derives it from the rows, so a crash between a transition and what follows it costs a moment, never a job.
+// that derives it from the rows, so a crash between a transition and what follows it costs a moment, never a job. So it
+// never fails the call either: what is committed would be told as refused, and a batch that fails is tried again.
 
 const BATCH = 1000;
 
@@ -12,7 +14,7 @@ export async function becameWaiting(context: Context, jobs: { dueInMs: number }[
   if (jobs.length === 0) return;
   const later = jobs.filter((job) => job.dueInMs > 0).map((job) => job.dueInMs);
   context.hints.giveDue(later);
-  if (later.length < jobs.length) await placeAllDue(context);
+  if (later.length < jobs.length) await leftToLoop(context, () => placeAllDue(context));
 }
 
 /** Gives all jobs that have become due their place in the order. */
@@ -30,13 +32,17 @@ export async function freed(context: Context, jobs: { queue: string; concurrency
   context.hints.giveFreed([...limited]);
   const keys = jobs.flatMap(({ queue, concurrencyKey }) => (concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }]));
   const orders = jobs.flatMap(({ queue, orderKey }) => (orderKey === null ? [] : [{ queue, key: orderKey }]));
-  const released = (await unholdAllOf(context, distinct(keys))) + (await unholdFirst(context, distinct(orders)));
-  if (released > 0) await placeAllDue(context);
+  await leftToLoop(context, async () => {
+    const released = (await unholdAllOf(context, distinct(keys))) + (await unholdFirst(context, distinct(orders)));
+    if (released > 0) await placeAllDue(context);
+  });
 }
 
 /** Jobs of these keys were just held: lets those go on for which there is room by now. */
 export async function releaseKeys(context: Context, keys: QueueKey[]): Promise<void> {
-  if ((await unholdAllOf(context, distinct(keys))) > 0) await placeAllDue(context);
+  await leftToLoop(context, async () => {
+    if ((await unholdAllOf(context, distinct(keys))) > 0) await placeAllDue(context);
+  });
 }
 
 /** Looks for held jobs that nothing holds any more, in all queues or in one. */
@@ -66,6 +72,15 @@ export function readyHints(placed: MadeDue[]): { laneId: number; positionMs: num
 /** The name under which creates and releases of one order keep out of each other's way. */
 export function orderLock(order: QueueKey): string {
   return JSON.stringify(['order', order.queue, order.key]);
+}
+
+/** What fails here is done by the next round of the loop. */
+async function leftToLoop(context: Context, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    context.log.warn('what follows a transition is left to the loop', describeError(error));
+  }
 }
 
 async function unholdAllOf(context: Context, keys: QueueKey[]): Promise<number> {
