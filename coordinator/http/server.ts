@@ -20,7 +20,7 @@ import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { toJson } from './json';
 import { metricsEndpoints } from './metrics';
-import { openapiEndpoint } from './openapi';
+import { documentationEndpoints } from './openapi';
 import { invalid, sendProblem } from './problem';
 import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
@@ -76,7 +76,7 @@ export function createHttpServer(desk: Desk): Server {
   });
   app.use(securityHeaders(desk.access.tls !== null), guardHost(desk.access.allowedHosts), allowOrigins(desk.access.corsOrigins));
   const readBody = express.json({ limit: MOST_BODY_BYTES, strict: false, type: () => true });
-  for (const endpoint of [...ENDPOINTS, openapiEndpoint(ENDPOINTS)]) mount(app, endpoint, desk, readBody);
+  for (const endpoint of [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)]) mount(app, endpoint, desk, readBody);
   app.use((request, response) => {
     sendProblem(response, noRoute(request), requestIdOf(response), desk.context.log);
   });
@@ -162,7 +162,7 @@ function parse(schema: AnyEndpoint['body'], value: unknown, where: string): unkn
 }
 
 function noRoute(request: Request): BatonError {
-  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /openapi.json lists what there is.`);
+  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /docs shows what there is, and /openapi.json lists it.`);
 }
 
 function requestIdOf(response: Response): string {
