@@ -31,6 +31,7 @@ export const jobEndpoints = [
     body: protocol.createJob,
     audit: CREATES,
     replies: { 201: protocol.job, 200: protocol.job },
+    replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
     async run({ desk, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
       const [created] = await desk.create([{ caller, job: body, idempotencyKey }]);

@@ -114,6 +114,7 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
     maxAttempts: row.maxAttempts,
     retry: row.retry ?? DEFAULT_RETRY,
     timeoutMs: row.timeoutMs,
+    callback: (row.callback as store.JobRow['callback'] | undefined) ?? null,
     createdAt: inserted.createdAt,
     updatedAt: inserted.createdAt,
   };
