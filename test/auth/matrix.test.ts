@@ -7,8 +7,8 @@ import { ATTEMPT_ROWS } from './matrix/attempts';
 import { namingFields } from './matrix/fields';
 import { JOB_ROWS } from './matrix/jobs';
 import { OPERATOR_ROWS } from './matrix/operators';
-import { type Expected, nameOf, NOT_FOUND, type Place, REFUSED, type Row, type Rows, type Thing } from './matrix/row';
-import { type Caller, type Owner, ROLES, Stage, STRANGERS } from './matrix/stage';
+import { type Expected, nameOf, NOT_FOUND, type Place, REFUSED, type Row, type Rows } from './matrix/row';
+import { type Caller, type Owner, ROLES, Stage, STRANGERS, type Thing } from './matrix/stage';
 
 // Every route, as `endpoint()` declares it, is asked by every role, and by callers whose credentials are no good, about
 // things of their own, of others, that are not there, and by what is no id, wherever in a request an id stands. What must

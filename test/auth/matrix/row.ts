@@ -1,10 +1,7 @@
 import type { Role } from '@baton/runner-sdk/protocol';
 import type { AnyEndpoint } from '../../../coordinator/http/endpoint';
 import type { Sent } from '../../support/api';
-import type { Owner, Stage } from './stage';
-
-/** What names a thing in a request: its ids and tokens, by the names that `send` puts them under. */
-export type Thing = Record<string, string>;
+import type { Owner, Stage, Thing } from './stage';
 
 /** A status, and a text that the body must hold. */
 export type Expected = readonly [status: number, says: string];

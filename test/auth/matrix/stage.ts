@@ -3,7 +3,9 @@ import { role as roles, type ApiKey, type CreatedApiKey, type CreateJob, type Ro
 import { type Api, expectStatus } from '../../support/api';
 import { startCoordinator } from '../../support/coordinator';
 import { jobIn, type State, uniqueType } from '../../support/factory';
-import type { Thing } from './row';
+
+/** What names a thing in a request: its ids and tokens, by the names that a row puts them under. */
+export type Thing = Record<string, string>;
 
 /** Whose a thing is: of the user that the key of role `user` speaks for, of another, or of nobody. */
 export type Owner = 'ann' | 'ben' | null;
