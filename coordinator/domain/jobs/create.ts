@@ -73,7 +73,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
   // Spelled out, for the same reason as in `draftedRow`.
-  const row: store.InsertJob = {
+  const row: Complete<store.InsertJob> = {
     id: uuidv7(),
     type: job.type,
     queue: job.queue,
@@ -96,12 +96,16 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     concurrencyKey: job.concurrencyKey,
     orderKey: job.orderKey,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
+    callback: undefined,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? hashOf(job) : undefined,
   };
   return { job, row, onConflict: job.onConflict };
 }
+
+/** Every field named, so that none is forgotten in a literal. */
+type Complete<T> = { [Field in keyof Required<T>]: T[Field] };
 
 function hashOf(job: NewJob): string {
   return createHash('sha256').update(JSON.stringify(job)).digest('base64url');

@@ -132,6 +132,7 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
     progress: null,
     checkpoint: null,
     metrics: null,
+    callback: (row.callback as store.JobRow['callback'] | undefined) ?? null,
     createdAt: inserted.createdAt,
     startedAt: null,
     finishedAt: null,

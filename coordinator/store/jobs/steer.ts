@@ -35,7 +35,7 @@ export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome)
       SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled' FROM moved m WHERE m.was = 'running'
-    ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)` })}
+    ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)`, callback: sql`e.callback` })}
     SELECT * FROM moved`);
 }
 
