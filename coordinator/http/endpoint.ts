@@ -50,6 +50,8 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   headers?: Record<string, string>;
   /** What it answers with, by status. */
   replies: Record<number, z.ZodType>;
+  /** Headers of its answers with a meaning, beside those that every answer has, and what they say. */
+  replyHeaders?: Record<string, string>;
   /** The media type of its answers, when it is not JSON. */
   produces?: string;
   run(call: Call<Params, Query, Body>): Promise<Reply>;

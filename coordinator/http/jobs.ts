@@ -29,6 +29,7 @@ export const jobEndpoints = [
     headers: { 'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.' },
     body: protocol.createJob,
     replies: { 201: protocol.job, 200: protocol.job },
+    replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
     async run({ desk, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
       const [created] = await desk.create([{ caller, job: body, idempotencyKey }]);
