@@ -89,8 +89,10 @@ test('nothing walks', async () => {
   const look = async (padding: string): Promise<void> => {
     for (const [name, most, run] of STATEMENTS) {
       if (name === 'finding of lost leases' && padding.startsWith('many running')) continue;
-      const cost = await explainer.cost(run);
-      if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}: ${JSON.stringify(cost)}`);
+      for (const planned of ['generic', 'custom'] as const) {
+        const cost = await explainer.cost(run, planned);
+        if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}, ${planned} plan: ${JSON.stringify(cost)}`);
+      }
     }
   };
   await look('nothing else');
