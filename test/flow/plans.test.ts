@@ -81,7 +81,7 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ['letting go of held orders', 60, (db) => store.unholdOrders(db, [{ queue: QUEUE, key: 'o0' }, { queue: QUEUE, key: 'o1' }])],
   ['looking for held keys', 40, (db) => store.heldKeys(db, 'key', { queue: '', key: '' }, 1000)],
   ['looking for held orders', 40, (db) => store.heldKeys(db, 'order', { queue: QUEUE, key: 'o0' }, 1000)],
-  ['the first of an order', 20, (db) => explain.firstInOrder(db, QUEUE, 'o1')],
+  ['the first of an order', 20, (db) => explain.firstInOrder(db, null, QUEUE, 'o1')],
 ];
 
 test('nothing walks', async () => {
