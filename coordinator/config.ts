@@ -1,6 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { type AccessSettings, accessSettings, readAccess } from './config-access';
+import { readTracing, type TracingSettings, tracingSettings } from './config-tracing';
 
 const MOST_KEPT_MS = 3650 * 86_400_000;
 
@@ -40,6 +41,7 @@ const settings = {
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
   ...accessSettings,
+  ...tracingSettings,
   BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
     .default(10_000)
     .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
@@ -69,6 +71,8 @@ export interface Config {
   poolSize: number;
   monitorIntervalMs: number;
   access: AccessSettings;
+  /** Null: nothing is traced. */
+  tracing: TracingSettings | null;
   maxLogLines: number;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
@@ -100,6 +104,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
     access: accessOf(read, host),
+    tracing: readTracing(read),
     maxLogLines: read.BATON_MAX_LOG_LINES,
     keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
   };

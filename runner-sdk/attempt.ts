@@ -5,6 +5,7 @@ import { AttemptTimeoutError, NonRetryableError, RetryAfterError, RunnerStopping
 import { loggable, storable } from './json';
 import type { TimedLine } from './log-buffer';
 import type { ClaimedJob, FieldError, Json, LogLevel, ReportedError } from './protocol';
+import { whileProcessing } from './tracing';
 
 /** What a handler is given beside its arguments. Its functions may be taken out and passed around. */
 export interface JobContext {
@@ -28,6 +29,8 @@ export interface JobContext {
   readonly log: Readonly<Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>>;
   /** Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. */
   readonly checkpoint: (value: unknown) => void;
+  /** The W3C trace context of the job's create, or `null`; with OpenTelemetry the handler runs within that trace. */
+  readonly traceparent: string | null;
   /** How long until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
   readonly timeRemainingMs: () => number;
 }
@@ -97,7 +100,7 @@ export class Attempt {
     this.isStarted = true;
     this.startedAtMs = monotonicMs();
     if (this.options.hasTimer !== false) this.timer = setTimeout(() => this.expire(), this.job.timeoutMs);
-    const ending = await Promise.race([this.execute(), this.abandoned]);
+    const ending = await whileProcessing(this.job, () => Promise.race([this.execute(), this.abandoned]));
     this.hasEnded = true;
     clearTimeout(this.timer);
     return ending;
@@ -161,6 +164,7 @@ export class Attempt {
     return {
       ...{ id, type, queue, attempt, maxAttempts, tags, metadata, userId, dependencies },
       lastCheckpoint: this.job.checkpoint ?? null,
+      traceparent: this.job.traceparent ?? null,
       signal: this.control.signal,
       progress: (percent, message) => this.say({ kind: 'progress', percent: percentOf(percent), ...(message !== undefined && { message: String(message).slice(0, 1000) }) }),
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },

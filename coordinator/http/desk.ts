@@ -12,6 +12,7 @@ import { coalesce } from './coalesce';
 import { EventConnections } from './event-connections';
 import { ParkedClaims } from './parked-claims';
 import { ParkedWaits } from './parked-waits';
+import type { Tracing } from './tracing';
 
 /** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
 export interface Desk {
@@ -29,6 +30,8 @@ export interface Desk {
   heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
   release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
   service: Service;
+  /** Null: nothing is traced. */
+  tracing: Tracing | null;
 }
 
 /** What the service knows of itself. */
@@ -41,7 +44,7 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk, 'access' | 'keys' | 'doorman'>, service: Service): Desk {
+export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk, 'access' | 'keys' | 'doorman'>, service: Service, tracing: Tracing | null = null): Desk {
   return {
     context,
     access,
@@ -49,6 +52,7 @@ export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk,
     doorman,
     caps: new Caps(access),
     service,
+    tracing,
     claims: new ParkedClaims(context),
     waits: new ParkedWaits(context),
     eventConnections: new EventConnections(context),

@@ -17,6 +17,8 @@ export interface CreateItem {
   caller: Caller;
   job: NewJob;
   idempotencyKey?: string | undefined;
+  /** The W3C trace context of the create: a traceparent, and after a space a tracestate. */
+  trace?: string | undefined;
 }
 
 /**
@@ -97,6 +99,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     orderKey: job.orderKey,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
     callback: undefined,
+    trace: item.trace,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? hashOf(job) : undefined,
