@@ -16,6 +16,7 @@ import { LaneCatalog } from './domain/jobs/lanes';
 import { ReadyLanes } from './domain/jobs/ready-lanes';
 import { QueueBook } from './domain/queues/queue-book';
 import { Roster } from './domain/runners/roster';
+import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
 import { type Desk, openDesk, type Service } from './http/desk';
 import { createHttpServer } from './http/server';
@@ -28,17 +29,21 @@ import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
+import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
 import { openDb } from './store/db';
 import { pendingMigrations } from './store/migrate';
 import { VERSION } from './version';
 
 const SWEEP_MS = 50;
+/** Attempts to deliver that end within this time make room for the next together. */
+const ROOM_MS = 10;
 
 /** One coordinator. */
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
+  deliverer: Deliverer;
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -49,7 +54,7 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'> & { access?: Access };
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'webhooks'> & { access?: Access };
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger): App {
@@ -67,8 +72,11 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
+    webhooks: config.webhooks,
   };
   logEvents(context.events, log);
+  const deliverer = new Deliverer(context, () => deliveries.wake(ROOM_MS));
+  const deliveries = deliveryLoop(context, deliverer);
   const loops = {
     monitor: timeoutMonitor(context, config.monitorIntervalMs),
     roster: rosterLoop(context),
@@ -78,6 +86,9 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     retention: retentionLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
+    outbox: outboxLoop(context, deliveries),
+    deliveries,
+    webhookTidy: webhookTidyLoop(context),
   };
   const service: Service = {
     version: VERSION,
@@ -86,7 +97,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(context, openDoor(context, config.access ?? DEFAULT_ACCESS), service);
+  const desk = openDesk(context, { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) }, service);
   context.hints.on('roster', () => {
     const answered = context.roster.readDraining().then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
     answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
@@ -98,6 +109,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     context,
     desk,
     loops,
+    deliverer,
     server,
     async start() {
       // Limits hold from the first request on.
@@ -121,6 +133,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
       clearTimeout(cut);
       await desk.claims.close();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));
+      await deliverer.close(graceMs);
       await context.roster.writeSeen().catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
       await listener?.stop();
       await db.close();

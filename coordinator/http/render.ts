@@ -48,6 +48,7 @@ export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
     deadlineAt: isRunning ? time(row.deadlineAt) : null,
     checkpoint: row.checkpoint,
     metrics: row.metrics as Job['metrics'],
+    callbackUrl: (row.callback as { url: string } | null)?.url ?? null,
     createdAt: row.createdAt.toISOString(),
     startedAt: time(row.startedAt),
     finishedAt: time(row.finishedAt),

@@ -10,6 +10,7 @@ import { auditEndpoints } from './audit';
 import { authenticate } from './authenticate';
 import { allowOrigins, guardHost, securityHeaders } from './browser';
 import { bulkEndpoints } from './bulk';
+import { callbackEndpoints } from './callbacks';
 import { capSockets } from './caps';
 import { cleanupEndpoints } from './cleanup';
 import { deadLetterEndpoints } from './dead-letters';
@@ -26,6 +27,7 @@ import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
 import { sessionEndpoints } from './session';
+import { webhookEndpoints } from './webhooks';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
@@ -38,6 +40,8 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...runnerEndpoints,
   ...queueEndpoints,
   ...rateLimitEndpoints,
+  ...webhookEndpoints,
+  ...callbackEndpoints,
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,

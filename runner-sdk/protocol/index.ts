@@ -16,3 +16,4 @@ export * from './rate-limits';
 export * from './retention';
 export * from './runners';
 export * from './session';
+export * from './webhooks';

@@ -38,6 +38,8 @@ export interface Cluster {
 }
 
 export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'>> & {
+  /** Where it differs from the default. */
+  webhooks?: Partial<Config['webhooks']>;
   /** Who is let in, where it differs from the default. */
   access?: Partial<Access>;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
@@ -84,6 +86,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       maxPayloadBytes: options.maxPayloadBytes ?? 262_144,
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
       access: { ...DEFAULT_ACCESS, ...options.access },
+      webhooks: { ...readConfig({}).webhooks, ...options.webhooks },
       ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
       ...(options.keepMs === undefined ? {} : { keepMs: options.keepMs }),
     },

@@ -7,6 +7,7 @@ import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Caller, visibleUser } from '../auth/caller';
+import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
@@ -69,9 +70,11 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   if (own !== null && job.userId !== undefined && job.userId !== own) {
     return new BatonError('forbidden', `This key creates jobs for the user ${own} only; leave userId out.`);
   }
+  const unreachable = callbackFault(context, job);
+  if (unreachable !== null) return unreachable;
   const tooLarge = requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ?? requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
-  const { requires, prefers, retry, onConflict, orderOnFailure, ...rest } = job;
+  const { requires, prefers, retry, onConflict, orderOnFailure, callbackUrl, ...rest } = job;
   return {
     job,
     onConflict,
@@ -84,10 +87,16 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
       requires,
       prefers,
       retry,
+      callback: callbackUrl === undefined ? undefined : { url: callbackUrl, userId: own },
       orderBlocks: job.orderKey !== undefined && orderOnFailure === 'block',
       ...(idempotencyKey === undefined ? {} : { idempotencyScope: own ?? '', idempotencyKey, requestHash: hashOf(job) }),
     },
   };
+}
+
+function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {
+  const fault = callbackUrl === undefined ? null : urlFault(callbackUrl, webhooks.reach);
+  return fault === null ? null : new BatonError('validation_failed', `The callbackUrl ${fault}.`, { errors: [{ path: 'callbackUrl', message: fault }] });
 }
 
 function hashOf(job: NewJob): string {
