@@ -31,6 +31,7 @@ export const callbackEndpoints = [
     summary: 'Make a new callback secret; the old one signs beside it until the grace is over',
     roles: ['admin', 'user'],
     body: protocol.rotateSecret,
+    audit: ['callback_secret.rotated'],
     replies: { 200: protocol.callbackSecret },
     async run({ desk, caller, by, body: { graceMs } }) {
       const userId = visibleUser(caller);
@@ -58,6 +59,7 @@ export const callbackEndpoints = [
     summary: "Send a job's last callback once more, under the same id",
     roles: CLIENTS,
     params,
+    audit: ['delivery.resent'],
     replies: { 202: protocol.delivery },
     async run(call) {
       const delivery = await resendCallback(call.desk.context, call.by, await findJob(call));

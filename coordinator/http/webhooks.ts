@@ -18,6 +18,7 @@ export const webhookEndpoints = [
     summary: 'Make a webhook; only this answer, and that of a rotation, holds its secret',
     roles: CLIENTS,
     body: protocol.createWebhook,
+    audit: ['webhook.created'],
     replies: { 201: protocol.createdWebhook },
     async run({ desk, caller, by, body }) {
       const { row, secret } = await createWebhook(desk.context, caller, by, body);
@@ -52,6 +53,7 @@ export const webhookEndpoints = [
     roles: CLIENTS,
     params,
     body: protocol.editWebhook,
+    audit: ['webhook.edited'],
     replies: { 200: protocol.webhook },
     run: async ({ desk, caller, by, params: { id }, body }) => reply(200, renderWebhook(await editWebhook(desk.context, caller, by, id, body))),
   }),
@@ -61,6 +63,7 @@ export const webhookEndpoints = [
     summary: 'Delete a webhook with its secrets and deliveries; what waits for it is not sent',
     roles: CLIENTS,
     params,
+    audit: ['webhook.deleted'],
     replies: { 204: z.null() },
     async run({ desk, caller, by, params: { id } }) {
       await deleteWebhook(desk.context, caller, by, id);
@@ -74,6 +77,7 @@ export const webhookEndpoints = [
     roles: CLIENTS,
     params,
     body: protocol.rotateSecret,
+    audit: ['webhook.secret_rotated'],
     replies: { 200: protocol.createdWebhook },
     async run({ desk, caller, by, params: { id }, body }) {
       const { row, secret } = await rotateSecret(desk.context, caller, by, id, body.graceMs);
@@ -86,6 +90,7 @@ export const webhookEndpoints = [
     summary: 'Send an event webhook.test to a webhook',
     roles: CLIENTS,
     params,
+    audit: ['webhook.tested'],
     replies: { 202: protocol.delivery },
     async run({ desk, caller, by, params: { id } }) {
       const delivery = await testWebhook(desk.context, caller, by, id);
@@ -113,6 +118,7 @@ export const webhookEndpoints = [
     summary: 'Send a delivery that ended once more, under the same id',
     roles: CLIENTS,
     params: params.extend({ deliveryId: protocol.id }),
+    audit: ['delivery.resent'],
     replies: { 202: protocol.delivery },
     async run({ desk, caller, by, params: { id, deliveryId } }) {
       const delivery = await resendDelivery(desk.context, caller, by, id, deliveryId);

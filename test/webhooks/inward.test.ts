@@ -22,7 +22,9 @@ beforeAll(async () => {
 afterEach(async () => {
   await Promise.all(senders.splice(0).map((sender) => sender.close()));
 });
-afterAll(() => Promise.all([sink, sink6, good].map((receiver) => receiver?.close())));
+afterAll(async () => {
+  for (const receiver of [sink, sink6, good]) await receiver?.close();
+});
 
 /** Strict about addresses alone: schemes and ports keep nothing out. */
 function reach(allowed: string[] = []): Reach {
