@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
 import { actorOf } from '../domain/auth/caller';
 import { BatonError } from '../errors';
+import { analyticsEndpoints } from './analytics';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
 import { auditEndpoints } from './audit';
@@ -41,6 +42,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,
+  ...analyticsEndpoints,
   ...healthEndpoints,
   ...metricsEndpoints,
 ];
