@@ -81,7 +81,7 @@ const CASES: Case[] = [
   {
     name: 'what is imported is declared',
     rule: isDeclared,
-    broken: [{ 'runner-sdk/http.ts': "import express from 'express';" }, { 'coordinator/logger.ts': "import type { X } from 'undici/types/x';" }],
+    broken: [{ 'runner-sdk/http.ts': "import express from 'express';" }, { 'coordinator/logger.ts': "import type { X } from 'tsx/types/x';" }],
     kept: { 'runner-sdk/http.ts': "import { Agent } from 'undici'; import { join } from 'node:path';", 'coordinator/store/db.ts': "import '@prisma/client/runtime';" },
   },
   {

@@ -15,6 +15,7 @@ export const apiKeyEndpoints = [
     summary: 'Make an API key; only this answer holds the key itself',
     roles: ADMINS,
     body: protocol.createApiKey,
+    audit: ['key.created'],
     replies: { 201: protocol.createdApiKey },
     async run({ desk, by, body }) {
       const { row, key } = await createKey(desk.context, by, body);
@@ -41,6 +42,7 @@ export const apiKeyEndpoints = [
     roles: ADMINS,
     params,
     body: protocol.rotateApiKey,
+    audit: ['key.rotated'],
     replies: { 201: protocol.createdApiKey },
     async run({ desk, by, params: { id }, body }) {
       const { row, key } = await rotateKey(desk.context, by, id, body.graceMs);
@@ -53,6 +55,7 @@ export const apiKeyEndpoints = [
     summary: 'Revoke an API key; it stops working within five seconds on every coordinator',
     roles: ADMINS,
     params,
+    audit: ['key.revoked'],
     replies: { 200: protocol.apiKey },
     run: async ({ desk, by, params: { id } }) => reply(200, renderApiKey(await revokeKey(desk.context, by, id))),
   }),

@@ -14,6 +14,8 @@ import { renderClaimed } from './render';
 
 const params = z.object({ id: protocol.id });
 
+const WORK = { none: "a job's attempts and log lines tell what runners did" };
+
 /** How long a claim of a runner that was told to drain is held, so that it does not ask without pause. */
 const DRAINING_WAIT_MS = 1000;
 
@@ -24,6 +26,7 @@ export const attemptEndpoints = [
     summary: 'Claim jobs, waiting for them if there are none',
     roles: RUNNERS,
     body: protocol.claim,
+    audit: WORK,
     replies: { 200: protocol.claimReply },
     async run({ desk, caller, body, signal, park }) {
       if (body.waitMs > 0) park();
@@ -37,6 +40,7 @@ export const attemptEndpoints = [
     summary: 'Report many outcomes, and claim the next jobs in the same call',
     roles: RUNNERS,
     body: protocol.completions,
+    audit: WORK,
     replies: { 200: protocol.completionsReply },
     async run({ desk, caller, body, signal }) {
       const results = await judgeEach(body.completions, protocol.completion, 'completion', (items) => withinReach(desk.context, caller, items, desk.complete), (done) => done);
@@ -52,6 +56,7 @@ export const attemptEndpoints = [
     summary: "Extend all of a runner's leases",
     roles: RUNNERS,
     body: protocol.heartbeats,
+    audit: WORK,
     replies: { 200: protocol.heartbeatsReply },
     async run({ desk, caller, body }) {
       desk.context.roster.hear({ id: body.runnerId });
@@ -66,6 +71,7 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     params,
     body: protocol.heartbeat,
+    audit: WORK,
     replies: { 200: protocol.heartbeatReply },
     async run({ desk, caller, params: { id }, body }) {
       const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.heartbeat);
@@ -81,6 +87,7 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     params,
     body: protocol.complete,
+    audit: WORK,
     replies: { 200: protocol.completeReply },
     async run({ desk, caller, params: { id }, body }) {
       const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.complete);
@@ -94,6 +101,7 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     params,
     body: protocol.release,
+    audit: WORK,
     replies: { 200: protocol.releaseReply },
     async run({ desk, caller, params: { id }, body }) {
       const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.release);

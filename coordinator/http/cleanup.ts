@@ -17,7 +17,8 @@ export const cleanupEndpoints = [
     summary: 'Delete for good the finished jobs that were kept long enough, or are so old',
     roles: ADMINS,
     body: protocol.cleanup,
+    audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ desk, body }) => reply(200, { count: await removeOlder(desk.context, body) }),
+    run: async ({ desk, by, body }) => reply(200, { count: await removeOlder(desk.context, by, body) }),
   }),
 ];

@@ -46,6 +46,7 @@ export const deadLetterEndpoints = [
     summary: 'Retry all dead letters that match a filter, or all of one group',
     roles: CLIENTS,
     body: protocol.retryDeadLetters,
+    audit: ['job.retried', 'jobs.retried', 'bulk.requested'],
     replies: { 200: protocol.bulkCount, 202: protocol.bulkOperation },
     run: ({ desk, caller, by, body: { fingerprint, filter = {}, ...choice } }) =>
       applyBulk(desk, caller, by, 'retry', { ...choice, filter: { ...filter, status: ['failed'], ...(fingerprint === undefined ? {} : { fingerprint: [fingerprint] }) } }, {}),
@@ -56,8 +57,9 @@ export const deadLetterEndpoints = [
     summary: 'Delete for good the dead letters that failed so long ago',
     roles: ADMINS,
     body: protocol.cleanupDeadLetters,
+    audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ desk, body: { olderThanMs } }) => reply(200, { count: await removeOlder(desk.context, { status: ['failed'], olderThanMs }) }),
+    run: async ({ desk, by, body: { olderThanMs } }) => reply(200, { count: await removeOlder(desk.context, by, { status: ['failed'], olderThanMs }) }),
   }),
   endpoint({
     method: 'get',
@@ -75,8 +77,9 @@ export const deadLetterEndpoints = [
     roles: CLIENTS,
     params,
     body: protocol.retryDeadLetter,
+    audit: ['job.retried'],
     replies: { 200: protocol.job },
-    run: async ({ desk, caller, params: { id }, body }) => reply(200, renderJob(orThrow(await deadLetters.retryOne(desk.context, visibleUser(caller), id, body.arguments)))),
+    run: async ({ desk, caller, by, params: { id }, body }) => reply(200, renderJob(orThrow(await deadLetters.retryOne(desk.context, visibleUser(caller), id, body.arguments, by)))),
   }),
   endpoint({
     method: 'delete',
@@ -84,9 +87,10 @@ export const deadLetterEndpoints = [
     summary: 'Delete a dead letter for good',
     roles: ADMINS,
     params,
+    audit: ['job.deleted'],
     replies: { 204: z.null() },
-    async run({ desk, params: { id } }) {
-      await deadLetters.removeOne(desk.context, id);
+    async run({ desk, by, params: { id } }) {
+      await deadLetters.removeOne(desk.context, id, by);
       return reply(204, null);
     },
   }),

@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import type { Role } from '@baton/runner-sdk/protocol';
+import type { AuditAction, Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Actor, Caller } from '../domain/auth/caller';
 import type { Desk } from './desk';
@@ -46,10 +46,14 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   params?: Params;
   query?: Query;
   body?: Body;
+  /** What the audit tells of a call that changed something, or why it tells nothing. Every route that is not `get` says so. */
+  audit?: readonly AuditAction[] | { none: string };
   /** Request headers with a meaning, and what they do. */
   headers?: Record<string, string>;
   /** What it answers with, by status. */
   replies: Record<number, z.ZodType>;
+  /** Headers of its answers with a meaning, beside those that every answer has, and what they say. */
+  replyHeaders?: Record<string, string>;
   /** The media type of its answers, when it is not JSON. */
   produces?: string;
   run(call: Call<Params, Query, Body>): Promise<Reply>;

@@ -97,14 +97,14 @@ const frames = new WeakMap<EventRow, string>();
 function frameOf(event: EventRow): string {
   let text = frames.get(event);
   if (text === undefined) {
-    const { xact: _xact, id: _id, at, ...rest } = event;
-    text = frame(idOf(event), event.name, JSON.stringify({ id: idOf(event), ...publicEvent(rest), at: at.toISOString() }));
+    text = frame(idOf(event), event.name, JSON.stringify({ id: idOf(event), ...publicEvent(event), at: event.at.toISOString() }));
     frames.set(event, text);
   }
   return text;
 }
 
-function publicEvent({ name, jobId, type, queue, userId, status, attempt, runnerId, details }: Omit<EventRow, 'xact' | 'id' | 'at'>) {
+function publicEvent({ name, jobId, type, queue, userId, status, attempt, runnerId, details }: EventRow) {
+  if (jobId === null) return { name, userId, details };
   return { name, jobId, type, queue, userId, status, attempt, runnerId, details };
 }
 

@@ -34,7 +34,7 @@ export const eventEndpoints = [
     roles: READERS,
     query: protocol.eventsQuery,
     headers: HEADERS,
-    replies: { 200: protocol.jobEvent },
+    replies: { 200: z.union([protocol.jobEvent, protocol.notice]) },
     produces: 'text/event-stream',
     async run(call) {
       const { lastEventId: _lastEventId, ...filter } = call.query;

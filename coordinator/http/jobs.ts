@@ -19,6 +19,7 @@ import { invalid } from './problem';
 import { renderAttempt, renderJob, renderLog } from './render';
 
 const params = z.object({ id: protocol.id });
+const CREATES = { none: 'jobs themselves tell when they were created, and for whom' };
 
 export const jobEndpoints = [
   endpoint({
@@ -28,7 +29,9 @@ export const jobEndpoints = [
     roles: CLIENTS,
     headers: { 'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.' },
     body: protocol.createJob,
+    audit: CREATES,
     replies: { 201: protocol.job, 200: protocol.job },
+    replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
     async run({ desk, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
       const [created] = await desk.create([{ caller, job: body, idempotencyKey }]);
@@ -43,6 +46,7 @@ export const jobEndpoints = [
     summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
     roles: CLIENTS,
     body: protocol.createJobs,
+    audit: CREATES,
     replies: { 201: protocol.createdJobs },
     async run({ desk, caller, body }) {
       const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
@@ -121,7 +125,7 @@ export const jobEndpoints = [
     roles: READERS,
     params,
     replies: { 200: protocol.explanation },
-    run: async (call) => reply(200, await explain(call.desk.context, await find(call))),
+    run: async (call) => reply(200, await explain(call.desk.context, visibleUser(call.caller), await find(call))),
   }),
   endpoint({
     method: 'get',
@@ -153,6 +157,7 @@ export const jobEndpoints = [
     roles: CLIENTS,
     params,
     query: z.strictObject({ purge: z.enum(['true', 'false']).optional() }),
+    audit: ['job.cancelled', 'job.deleted'],
     replies: { 200: protocol.job, 204: z.null() },
     async run(call) {
       if (call.query.purge !== 'true') return cancelOne(call, null);
@@ -169,6 +174,7 @@ export const jobEndpoints = [
     roles: CLIENTS,
     params,
     body: protocol.cancelJob,
+    audit: ['job.cancelled'],
     replies: { 200: protocol.job },
     run: (call) => cancelOne(call, call.body.reason ?? null),
   }),
@@ -178,6 +184,7 @@ export const jobEndpoints = [
     summary: 'Start a failed or cancelled job again from its first try',
     roles: CLIENTS,
     params,
+    audit: ['job.retried'],
     replies: { 200: protocol.job },
     async run({ desk, caller, by, params: { id } }) {
       const [job] = await retryByHand(desk.context, [{ jobId: id, userId: visibleUser(caller) }], by);
@@ -190,6 +197,7 @@ export const jobEndpoints = [
     summary: 'Make a waiting job due now',
     roles: CLIENTS,
     params,
+    audit: ['job.edited'],
     replies: { 200: protocol.job },
     async run({ desk, caller, by, params: { id } }) {
       return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }, by))));
@@ -202,6 +210,7 @@ export const jobEndpoints = [
     roles: CLIENTS,
     params,
     body: protocol.editJob,
+    audit: ['job.edited'],
     replies: { 200: protocol.job },
     async run({ desk, caller, by, params: { id }, body }) {
       return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }, by))));

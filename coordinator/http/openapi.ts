@@ -5,6 +5,9 @@ import { type AnyEndpoint, endpoint, reply } from './endpoint';
 
 type Document = Record<string, unknown>;
 
+const REQUEST_ID = "The caller's X-Request-Id if it sent a sane one, else a new one; the coordinator's log lines of the call carry it.";
+const RETRY_AFTER = 'Seconds to wait before the same call may succeed; stands on every 429 and 503.';
+
 /** Shapes that stand once, under `components`, and are referred to wherever they occur. */
 const SENT = {
   CreateJob: protocol.createJob,
@@ -61,11 +64,23 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
     components: {
       securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } },
       schemas: { ...schemasOf(SENT, 'input'), ...schemasOf(ANSWERED, 'output') },
-      responses: { Problem: { description: Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`).join(', '), content: { 'application/problem+json': { schema: reference('Problem') } } } },
+      headers: {
+        RequestId: { description: REQUEST_ID, required: true, schema: { type: 'string' } },
+        RetryAfter: { description: RETRY_AFTER, schema: { type: 'integer', minimum: 1 } },
+      },
+      responses: {
+        Problem: {
+          description: Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`).join(', '),
+          headers: { ...EVERYWHERE, 'Retry-After': { $ref: '#/components/headers/RetryAfter' } },
+          content: { 'application/problem+json': { schema: reference('Problem') } },
+        },
+      },
     },
     'x-error-codes': protocol.errorCode.options,
   };
 }
+
+const EVERYWHERE = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
 
 function operation(one: AnyEndpoint): Document {
   return {
@@ -75,15 +90,18 @@ function operation(one: AnyEndpoint): Document {
     parameters: [...parameters(one.params, 'path'), ...parameters(one.query, 'query'), ...headers(one.headers)],
     ...(one.body === undefined ? {} : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
     responses: {
-      ...Object.fromEntries(Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one.produces)])),
+      ...Object.fromEntries(Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one)])),
       '4XX': { $ref: '#/components/responses/Problem' },
       '5XX': { $ref: '#/components/responses/Problem' },
     },
   };
 }
 
-function answer(status: number, schema: z.ZodType, produces = 'application/json'): Document {
-  return status === 204 ? { description: 'Done; there is no body.' } : { description: status < 300 ? 'Done.' : 'Not now.', content: { [produces]: { schema: schemaOf(schema, 'output') } } };
+function answer(status: number, schema: z.ZodType, { produces = 'application/json', replyHeaders = {} }: AnyEndpoint): Document {
+  const headers: Document = { ...EVERYWHERE };
+  for (const [name, description] of Object.entries(replyHeaders)) headers[name] = { description, schema: { type: 'string' } };
+  if (status === 204) return { description: 'Done; there is no body.', headers };
+  return { description: status < 300 ? 'Done.' : 'Not now.', headers, content: { [produces]: { schema: schemaOf(schema, 'output') } } };
 }
 
 function json(schema: Document): Document {

@@ -40,6 +40,7 @@ export const queueEndpoints = [
     roles: ADMINS,
     params,
     body: protocol.setQueue,
+    audit: ['queue.set'],
     replies: { 200: protocol.queue },
     async run({ desk, by, params: { name }, body }) {
       await setQueue(desk.context, by, name, body);
@@ -53,6 +54,7 @@ export const queueEndpoints = [
     roles: ADMINS,
     params,
     body: protocol.pauseQueue,
+    audit: ['queue.paused'],
     replies: { 200: protocol.queue },
     async run({ desk, by, params: { name }, body }) {
       await pauseQueue(desk.context, by, name, body.reason ?? null, body.untilAt ?? null);
@@ -65,6 +67,7 @@ export const queueEndpoints = [
     summary: 'Resume a paused queue',
     roles: ADMINS,
     params,
+    audit: ['queue.resumed'],
     replies: { 200: protocol.queue },
     async run({ desk, by, params: { name } }) {
       await resumeQueue(desk.context, by, name);
@@ -77,6 +80,7 @@ export const queueEndpoints = [
     summary: 'Cancel all that waits in a queue, with the reason purged; what runs goes on',
     roles: ADMINS,
     params,
+    audit: ['job.cancelled', 'jobs.cancelled'],
     replies: { 200: protocol.bulkCount },
     async run({ desk, caller, by, params: { name } }) {
       const filter = { queue: [name], status: ['pending' as const, 'blocked' as const] };

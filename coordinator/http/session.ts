@@ -13,6 +13,7 @@ export const sessionEndpoints = [
     summary: 'Sign a browser in with an API key; the answer sets a cookie that scripts cannot read',
     roles: 'public',
     body: protocol.openSession,
+    audit: ['session.opened'],
     replies: { 201: protocol.session },
     async run({ desk, by, body, header, isSecure }) {
       // Another site must not sign somebody in under a key of its own.
@@ -37,6 +38,7 @@ export const sessionEndpoints = [
     path: '/session',
     summary: 'Sign a browser out',
     roles: EVERYONE,
+    audit: ['session.closed'],
     replies: { 204: z.null() },
     async run({ desk, by, header, isSecure }) {
       const token = readSession(header('cookie'));

@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { EVENT_KEEP_MS } from '../domain/events/stream';
+import { EVENT_KEEP_MS, EVENT_MOST_KEPT_MS } from '../domain/events/stream';
 import { prune } from '../store/events';
 import { Loop } from './loop';
 
@@ -19,12 +19,12 @@ export function eventsLoop(context: Context): Loop {
   return loop;
 }
 
-/** Deletes events that no listener may still come back for. */
+/** Deletes events that no listener may still come back for, and that webhooks were told of. */
 export function eventPruneLoop(context: Context): Loop {
   return new Loop({
     name: 'deleting of old events',
     intervalMs: PRUNE_INTERVAL_MS,
     log: context.log,
-    round: async () => (await prune(context.db, EVENT_KEEP_MS, PRUNE_BATCH)) === PRUNE_BATCH,
+    round: async () => (await prune(context.db, { keepMs: EVENT_KEEP_MS, mostMs: EVENT_MOST_KEPT_MS }, PRUNE_BATCH)) === PRUNE_BATCH,
   });
 }

@@ -10,31 +10,50 @@ export interface Position {
 export interface EventRow extends Position {
   at: Date;
   name: string;
-  jobId: string;
-  type: string;
-  queue: string;
+  /** Null, like the rest of a job's, for events of other things. */
+  jobId: string | null;
+  type: string | null;
+  queue: string | null;
   userId: string | null;
-  status: JobStatus;
-  attempt: number;
+  status: JobStatus | null;
+  attempt: number | null;
   runnerId: string | null;
   details: Record<string, unknown> | null;
+  /** Of the end of a job that has one. */
+  callback: Callback | null;
+}
+
+/** Where the end of a job is told, and whose secret signs it: a user's, or (null) the installation's. */
+export interface Callback {
+  url: string;
+  userId: string | null;
 }
 
 /**
  * A CTE, `recorded`, that writes down what the statement around it did to the jobs of the CTE `from`, if somebody
  * watches them: so an event is there if, and only if, its transition is. While nobody watches anything it is one probe
- * of an empty table.
+ * of an empty table. Listeners watch all events of a scope; webhooks those of one name, with the name after a space.
  * @param name of the event; like `details`, an expression over a row `e` of `from`
+ * @param callback where to tell that the job has finished, for statements that finish jobs
  */
-export function recorded(from: Sql, name: Sql, { details = sql`NULL::json`, status = sql`e.status` }: { details?: Sql; status?: Sql } = {}): Sql {
+export function recorded(from: Sql, name: Sql, { details = sql`NULL::json`, status = sql`e.status`, callback = sql`NULL::json` }: { details?: Sql; status?: Sql; callback?: Sql } = {}): Sql {
   return sql`recorded AS (
-    INSERT INTO events (xact, at, name, job_id, type, queue, user_id, status, attempt, runner_id, details)
-    SELECT pg_current_xact_id()::text::bigint, now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}
+    INSERT INTO events (xact, at, name, job_id, type, queue, user_id, status, attempt, runner_id, details, callback)
+    SELECT pg_current_xact_id()::text::bigint, now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}, ${callback}
     FROM ${from} e
-    WHERE (SELECT EXISTS (SELECT FROM event_watches w WHERE w.until_at > now())) AND EXISTS (
+    WHERE ${callback} IS NOT NULL OR ((SELECT EXISTS (SELECT FROM event_watches w WHERE w.until_at > now())) AND EXISTS (
       SELECT FROM event_watches w
-      WHERE w.scope = ANY (ARRAY['all', 'job:' || e.id, 'queue:' || e.queue, 'type:' || e.type, 'user:' || e."userId"]) AND w.until_at > now())
+      WHERE w.scope = ANY (ARRAY['all', 'job:' || e.id, 'queue:' || e.queue, 'type:' || e.type, 'user:' || e."userId",
+          'all ' || ${name}, 'queue:' || e.queue || ' ' || ${name}, 'type:' || e.type || ' ' || ${name}, 'user:' || e."userId" || ' ' || ${name}])
+        AND w.until_at > now()))
   )`;
+}
+
+/** Writes down what happened to something else than a job. `userId`: whose affair it is; null: the operators'. */
+export async function tell(db: Executor, event: { name: string; userId: string | null; details: Record<string, unknown> }): Promise<void> {
+  await db.query(sql`
+    INSERT INTO events (xact, at, name, user_id, details)
+    VALUES (pg_current_xact_id()::text::bigint, now(), ${event.name}, ${event.userId}, ${JSON.stringify(event.details)}::json)`);
 }
 
 /** Events of these scopes are written down from now on, for at least `forMs`. Returns since when they are. */
@@ -57,28 +76,32 @@ export async function horizon(db: Executor): Promise<number> {
 
 /** The next events after a place, and the place up to which there are no others. */
 export async function read(db: Executor, after: Position, limit: number): Promise<{ events: EventRow[]; upTo: Position }> {
-  const rows = await db.query<EventRow & { horizon: number; jobId: string | null }>(sql`
+  const rows = await db.query<EventRow & { horizon: number }>(sql`
     SELECT h.xact AS horizon, e.xact::float8 AS xact, e.id::float8 AS id, e.at, e.name, e.job_id AS "jobId", e.type, e.queue, e.user_id AS "userId",
-      e.status, e.attempt, e.runner_id AS "runnerId", e.details
+      e.status, e.attempt, e.runner_id AS "runnerId", e.details, e.callback
     FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xact) h
     LEFT JOIN LATERAL (
       SELECT * FROM events e WHERE (e.xact, e.id) > (${after.xact}::bigint, ${after.id}::bigint) AND e.xact < h.xact
       ORDER BY e.xact, e.id LIMIT ${limit}
     ) e ON true`);
-  const events = rows.filter((row) => row.jobId !== null);
+  const events = rows.filter((row) => row.name !== null);
   const last = events.at(-1);
   if (events.length === limit && last !== undefined) return { events, upTo: last };
   return { events, upTo: { xact: Math.max(after.xact, Number(rows[0]?.horizon ?? 0)), id: 0 } };
 }
 
-/** Deletes the oldest events, if they are so old, and watches that are over. Returns how many events. */
-export async function prune(db: Executor, keepMs: number, limit: number): Promise<number> {
+/**
+ * Deletes the oldest events, if they are so old, and watches that are over. Those that have not become deliveries yet are
+ * kept for up to `mostMs`. Returns how many events.
+ */
+export async function prune(db: Executor, { keepMs, mostMs }: { keepMs: number; mostMs: number }, limit: number): Promise<number> {
   await db.query(sql`DELETE FROM event_watches w WHERE w.until_at <= now() AND w.scope = ANY (ARRAY(
     SELECT o.scope FROM event_watches o WHERE o.until_at <= now() ORDER BY o.scope FOR UPDATE SKIP LOCKED))`);
   const gone = await db.query(sql`
     DELETE FROM events e USING (
-      SELECT o.xact, o.id FROM (SELECT * FROM events ORDER BY xact, id LIMIT ${limit}) o
+      SELECT o.xact, o.id FROM (SELECT * FROM events ORDER BY xact, id LIMIT ${limit}) o CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b
       WHERE o.at < now() - ${keepMs}::float8 * interval '1 ms'
+        AND ((o.xact, o.id) <= (b.xact, b.event_id) OR o.at < now() - ${mostMs}::float8 * interval '1 ms')
     ) old
     WHERE e.xact = old.xact AND e.id = old.id RETURNING e.id`);
   return gone.length;

@@ -101,9 +101,11 @@ export async function pause(db: Executor, name: string, by: string, reason: stri
       paused_at = now(), paused_until = EXCLUDED.paused_until`);
 }
 
-export async function resume(db: Executor, name: string): Promise<void> {
-  await db.query(sql`
-    UPDATE queues SET paused_by = NULL, paused_reason = NULL, paused_at = NULL, paused_until = NULL WHERE name = ${name}`);
+/** Returns the queue, if it was paused. */
+export function resume(db: Executor, name: string): Promise<{ name: string }[]> {
+  return db.query(sql`
+    UPDATE queues SET paused_by = NULL, paused_reason = NULL, paused_at = NULL, paused_until = NULL
+    WHERE name = ${name} AND paused_at IS NOT NULL RETURNING name`);
 }
 
 /**

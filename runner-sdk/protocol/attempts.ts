@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { sentLogLines } from './logs';
 import { cleanedPayload, payload } from './payload';
 import { cleanedText, durationMs, id, labels, name, text, timestamp } from './primitives';
-import { errorCode } from './problem';
+import { itemError } from './problem';
 import { attemptOutcome, jobStatus, timeoutMs } from './jobs';
 
 // Runners' calls ignore fields they do not know, so that an older coordinator serves a newer runner.
@@ -87,7 +87,7 @@ export const heartbeats = z.object({ runnerId, jobs: z.array(z.unknown()).max(10
 export const beat = z.object({ jobId: id, leaseToken, ...sign });
 export type HeartbeatsInput = { runnerId: string; jobs: z.input<typeof beat>[] };
 export const heartbeatsReply = z.object({
-  jobs: z.array(z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: z.unknown(), code: errorCode, detail: z.string().optional() })])),
+  jobs: z.array(z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: z.unknown(), ...itemError.shape })])),
   directives,
 });
 export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;
@@ -136,7 +136,7 @@ export const completionsReply = z.object({
   results: z.array(
     z.union([
       z.object({ jobId: id, ...completeReply.shape }),
-      z.object({ jobId: z.unknown(), code: errorCode, detail: z.string() }),
+      z.object({ jobId: z.unknown(), ...itemError.shape }),
     ]),
   ),
   jobs: z.array(claimedJob).optional(),

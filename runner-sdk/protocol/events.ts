@@ -16,6 +16,20 @@ export const jobEventName = z.enum([
 ]);
 export type JobEventName = z.infer<typeof jobEventName>;
 
+/** What happens to other things than jobs: `alert.firing` and `alert.resolved`, and a webhook that was disabled. */
+export const noticeName = z.enum(['alert.firing', 'alert.resolved', 'webhook.disabled']);
+export type NoticeName = z.infer<typeof noticeName>;
+
+/** The data of an event that is not of a job. */
+export const notice = z.object({
+  id: z.string(),
+  name: noticeName,
+  at: timestamp,
+  userId: z.string().nullable(),
+  details: z.record(z.string(), z.unknown()).nullable(),
+});
+export type Notice = z.infer<typeof notice>;
+
 /** The data of one event: what happened to a job. */
 export const jobEvent = z.object({
   /** Its place in the order of events; sent as `Last-Event-ID`, the stream goes on after it. */

@@ -1,3 +1,5 @@
+import { notice } from '@baton/runner-sdk/protocol';
+import { tell } from '../../coordinator/store/events';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
 import { TestEventSource } from '../support/event-source';
 import { eventually } from '../support/eventually';
@@ -165,4 +167,16 @@ it('ends a stream whose key was revoked, and sends heartbeats to the others', as
   });
   expect(kept.isClosed).toBe(false);
   expect(kept.comments).toBeGreaterThan(0);
+});
+
+it('tells of other things than jobs to those who hear all, and to whom they concern', async () => {
+  const ann = await one.api.makeKey({ name: 'ann', role: 'user', userId: 'ann' });
+  const [all, own, ofType] = await Promise.all([listen('/events'), listen('/events', { key: ann }), listen(`/events?type=${uniqueType()}`)]);
+  await tell(two.app.context.db, { name: 'alert.firing', userId: null, details: { rule: 'depth' } });
+  await tell(two.app.context.db, { name: 'webhook.disabled', userId: 'ann', details: { reason: 'gone' } });
+  const noticed = (source: TestEventSource) => source.frames.filter(({ event }) => /^(alert|webhook)\./.test(event)).map(({ data }) => [data.name, data.details]);
+  await eventually(() => noticed(all).length === 2 && noticed(own).length === 1);
+  expect(noticed(all)).toEqual([['alert.firing', { rule: 'depth' }], ['webhook.disabled', { reason: 'gone' }]]);
+  expect(noticed(own)).toEqual([['webhook.disabled', { reason: 'gone' }]]);
+  expect([noticed(ofType), notice.safeParse(all.frames.at(-1)?.data).success]).toEqual([[], true]);
 });

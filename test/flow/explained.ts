@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { Client, escapeLiteral } from 'pg';
 import type { Executor } from '../../coordinator/store/db';
 
 interface Node {
@@ -34,11 +34,16 @@ export class Explainer {
     return new Explainer(client);
   }
 
-  async cost(run: (db: Executor) => Promise<unknown>): Promise<Cost> {
+  /** `generic`: one plan for all values, as hot statements have it; else one that was made for these values. */
+  async cost(run: (db: Executor) => Promise<unknown>, planned: 'generic' | 'custom' = 'custom'): Promise<Cost> {
     let plan: Node | undefined;
     const db: Executor = {
       query: async (statement) => {
-        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`, statement.values);
+        await this.client.query(`SET plan_cache_mode = force_${planned}_plan`);
+        await this.client.query(`PREPARE explained AS ${statement.text}`);
+        const values = statement.values.length === 0 ? '' : `(${statement.values.map(literal).join(', ')})`;
+        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained${values}`);
+        await this.client.query('DEALLOCATE explained');
         plan = rows[0]?.['QUERY PLAN'][0].Plan;
         return [];
       },
@@ -63,6 +68,17 @@ export class Explainer {
   end(): Promise<void> {
     return this.client.end();
   }
+}
+
+/** A value as SQL text, for a statement whose parameters know their types. */
+function literal(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL';
+  if (Array.isArray(value)) return escapeLiteral(`{${value.map((one) => (one === null || one === undefined ? 'NULL' : JSON.stringify(plain(one)))).join(',')}}`);
+  return escapeLiteral(plain(value));
+}
+
+function plain(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value);
 }
 
 function flat(node: Node): Node[] {

@@ -73,15 +73,15 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ['claim under limits', 150, async (db) => store.claim(db, await starts(LIMITED), slots, true)],
   ['placing of due jobs', 60, (db) => store.placeDue(db, [], 100)],
   ['heads', 20, (db) => lanes.heads(db)],
-  ['complete', 60, (db) => store.complete(db, tokens().map((token) => ({ ...token, result: null, metrics: null })))],
+  ['complete', 60, (db) => store.complete(db, tokens().map((token) => ({ ...token, result: null, metrics: null })), false)],
   ['extend', 60, (db) => store.extend(db, tokens())],
-  ['fail', 60, (db) => store.fail(db, tokens().map((token) => ({ ...token, outcome: 'failed', to: 'pending', delayMs: 0, error: {}, fingerprint: null, metrics: null })))],
+  ['fail', 60, (db) => store.fail(db, tokens().map((token) => ({ ...token, outcome: 'failed', to: 'pending', delayMs: 0, error: {}, fingerprint: null, metrics: null })), false)],
   ['finding of lost leases', 60, (db) => leases.lockLost(db, 500)],
   ['letting go of held keys', 200, (db) => store.unholdKeys(db, [{ queue: LIMITED, key: 'k1' }], 1000)],
   ['letting go of held orders', 60, (db) => store.unholdOrders(db, [{ queue: QUEUE, key: 'o0' }, { queue: QUEUE, key: 'o1' }])],
   ['looking for held keys', 40, (db) => store.heldKeys(db, 'key', { queue: '', key: '' }, 1000)],
   ['looking for held orders', 40, (db) => store.heldKeys(db, 'order', { queue: QUEUE, key: 'o0' }, 1000)],
-  ['the first of an order', 20, (db) => explain.firstInOrder(db, QUEUE, 'o1')],
+  ['the first of an order', 20, (db) => explain.firstInOrder(db, null, QUEUE, 'o1')],
 ];
 
 test('nothing walks', async () => {
@@ -89,8 +89,10 @@ test('nothing walks', async () => {
   const look = async (padding: string): Promise<void> => {
     for (const [name, most, run] of STATEMENTS) {
       if (name === 'finding of lost leases' && padding.startsWith('many running')) continue;
-      const cost = await explainer.cost(run);
-      if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}: ${JSON.stringify(cost)}`);
+      for (const planned of ['generic', 'custom'] as const) {
+        const cost = await explainer.cost(run, planned);
+        if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}, ${planned} plan: ${JSON.stringify(cost)}`);
+      }
     }
   };
   await look('nothing else');

@@ -88,7 +88,7 @@ it('an answer about an old lease does not touch the new one of the same job', as
   await once(heard, 'sent');
   keeper.letGo([{ jobId: 'a', leaseToken: 'token-a' }]);
   keeper.hold([held('a', { leaseToken: 'token-new' })]);
-  answer({ jobs: [{ jobId: 'a', code: 'lease_lost' }], directives: {} });
+  answer({ jobs: [{ jobId: 'a', code: 'lease_lost', detail: 'lost' }], directives: {} });
   await once(heard, 'beat');
   expect(events).toEqual([]);
 });

@@ -12,6 +12,7 @@ import type {
   Problem,
 } from '@baton/runner-sdk/protocol';
 import { type Agent, type Dispatcher, request } from 'undici';
+import type { Contract } from './contract';
 
 export interface Answer<Body = unknown> {
   status: number;
@@ -30,17 +31,18 @@ export interface Sent {
 
 const CLIENT_TIMEOUT_MS = 20_000;
 
-/** Speaks HTTP to one coordinator with one key (none: without credentials). */
+/** Speaks HTTP to one coordinator with one key (none: without credentials), and fails on answers that are not as documented. */
 export class Api {
   constructor(
     readonly url: string,
     private readonly key: string | null,
     private readonly agent: Agent,
+    private readonly contract: Contract,
   ) {}
 
   /** The same coordinator, asked with another key. */
   as(key: string | null): Api {
-    return new Api(this.url, key, this.agent);
+    return new Api(this.url, key, this.agent, this.contract);
   }
 
   async call<Body = unknown>(method: string, path: string, { json, raw, type, headers, signal }: Sent = {}): Promise<Answer<Body>> {
@@ -57,7 +59,9 @@ export class Api {
       ...(body === undefined ? {} : { body }),
       ...(signal === undefined ? {} : { signal }),
     });
-    return { status: answer.statusCode, headers: answer.headers, body: (await read(answer)) as Body };
+    const told = { status: answer.statusCode, headers: answer.headers, body: (await read(answer)) as Body };
+    this.contract.requireKept();
+    return told;
   }
 
   get<Body = unknown>(path: string): Promise<Answer<Body>> {

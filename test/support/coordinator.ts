@@ -6,6 +6,7 @@ import { installAdminKey } from '../../coordinator/domain/auth/keys';
 import { type Access, DEFAULT_ACCESS } from '../../coordinator/http/access';
 import type { Logger } from '../../coordinator/logger';
 import { Api } from './api';
+import { Contract } from './contract';
 import { createTestDatabase } from './database';
 import { eventually } from './eventually';
 import { TestSql } from './sql';
@@ -26,6 +27,8 @@ export interface TestCoordinator {
   /** Rounds of the timeout monitor, which by itself rests, until it finds no more. */
   runMonitor(): Promise<void>;
   stop(): Promise<void>;
+  /** Its answers, held against the OpenAPI document. */
+  contract: Contract;
 }
 
 /** Coordinators on one database of their own. */
@@ -33,7 +36,7 @@ export interface Cluster {
   coordinators: TestCoordinator[];
   sql: TestSql;
   adminKey: string;
-  /** Stops all, and fails when one of them left a connection behind. */
+  /** Stops all, and fails when one of them left a connection behind, or gave an answer that is not as documented. */
   stop(): Promise<void>;
 }
 
@@ -69,6 +72,7 @@ export async function startCluster(count: number, options: Options = {}): Promis
       await requireNoConnections(sql);
       await sql.end();
       await database.drop();
+      for (const { contract } of coordinators) contract.requireKept();
     },
   };
 }
@@ -92,12 +96,15 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
   );
   await installAdminKey(app.context.db, 'configured', adminKey);
   const listensAt = `http://127.0.0.1:${await app.start()}`;
+  const contract = new Contract();
+  contract.watch(app.server);
   const agent = new Agent({ connections: null, keepAliveTimeout: 60_000 });
   return {
     app,
     url: listensAt,
-    api: new Api(listensAt, adminKey, agent),
+    api: new Api(listensAt, adminKey, agent, contract),
     logged,
+    contract,
     async runMonitor() {
       while (await app.loops.monitor.runOnce());
     },

@@ -3,6 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import type { JobRow } from '../../store/jobs';
 import * as views from '../../store/views/jobs';
+import type { Actor } from '../auth/caller';
 import { requireSize } from '../jobs/payload-size';
 import { remove } from '../jobs/remove';
 import { retryByHand } from '../jobs/retry-by-hand';
@@ -15,17 +16,17 @@ export async function find(context: Context, userId: string | null, jobId: strin
 }
 
 /** failed -> pending, with other arguments if they are sent. */
-export async function retryOne(context: Context, userId: string | null, jobId: string, edited: Json | undefined): Promise<JobRow | BatonError> {
+export async function retryOne(context: Context, userId: string | null, jobId: string, edited: Json | undefined, by: Actor): Promise<JobRow | BatonError> {
   const tooLarge = requireSize(edited, 'arguments', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
   await find(context, userId, jobId);
   const changed = edited === undefined ? {} : { arguments: JSON.stringify(edited) };
-  const [outcome] = await retryByHand(context, [{ jobId, userId, ...changed }]);
+  const [outcome] = await retryByHand(context, [{ jobId, userId, ...changed }], by);
   return outcome ?? new BatonError('internal', 'The call was not answered.');
 }
 
 /** failed -> gone. */
-export async function removeOne(context: Context, jobId: string): Promise<void> {
+export async function removeOne(context: Context, jobId: string, by: Actor): Promise<void> {
   await find(context, null, jobId);
-  await remove(context, [jobId]);
+  await remove(context, [jobId], by);
 }

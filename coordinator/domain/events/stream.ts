@@ -4,6 +4,8 @@ import { type EventFilter, matches, scopeOf } from './scopes';
 
 /** How long events are kept, and go on being written down after the last listener left: so long may one be away. */
 export const EVENT_KEEP_MS = 3_600_000;
+/** How long those are kept that have not become deliveries of webhooks, should nothing be able to make them so. */
+export const EVENT_MOST_KEPT_MS = 7 * 86_400_000;
 const RENEW_EVERY_MS = 60_000;
 const PAGE = 500;
 

@@ -31,13 +31,14 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
 }
 
 async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.Claims> {
-  const { ready, queues, db } = context;
+  const { ready, queues } = context;
+  const { hot } = context.db;
   const starts = lanes.map((lane) => startOf(context, lane, labels));
   const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queues.isLimited(queue)))];
   const claims =
     limited.length === 0
-      ? await store.claim(db, starts, slots, false)
-      : await db.transaction(async (transaction) => {
+      ? await store.claim(hot, starts, slots, false)
+      : await hot.transaction(async (transaction) => {
           await lockLimits(transaction, limited);
           return store.claim(transaction, starts, slots, true);
         });

@@ -29,7 +29,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   await route(context, accepted);
   const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row));
   const outcomes = isPlain
-    ? await storePlain(context, context.db, accepted)
+    ? await storePlain(context, context.db.hot, accepted)
     : await withKeys(context, (transaction) => storeKeyed(context, transaction, accepted));
   await announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
@@ -71,32 +71,48 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   }
   const tooLarge = requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ?? requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
-  const { requires, prefers, retry, onConflict, orderOnFailure, ...rest } = job;
-  return {
-    job,
-    onConflict,
-    row: {
-      ...rest,
-      id: uuidv7(),
-      laneId: 0,
-      arguments: job.arguments ?? {},
-      userId: own ?? job.userId,
-      requires,
-      prefers,
-      retry,
-      orderBlocks: job.orderKey !== undefined && orderOnFailure === 'block',
-      ...(idempotencyKey === undefined ? {} : { idempotencyScope: own ?? '', idempotencyKey, requestHash: hashOf(job) }),
-    },
+  const isKeyed = idempotencyKey !== undefined;
+  // Spelled out, for the same reason as in `draftedRow`.
+  const row: Complete<store.InsertJob> = {
+    id: uuidv7(),
+    type: job.type,
+    queue: job.queue,
+    priority: job.priority,
+    laneId: 0,
+    arguments: job.arguments ?? {},
+    runAt: job.runAt,
+    delayMs: job.delayMs,
+    timeoutMs: job.timeoutMs,
+    maxAttempts: job.maxAttempts,
+    retry: job.retry,
+    uniqueKey: job.uniqueKey,
+    uniqueForMs: job.uniqueForMs,
+    expiresAt: job.expiresAt,
+    requires: job.requires,
+    prefers: job.prefers,
+    tags: job.tags,
+    metadata: job.metadata,
+    userId: own ?? job.userId,
+    concurrencyKey: job.concurrencyKey,
+    orderKey: job.orderKey,
+    orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
+    callback: undefined,
+    idempotencyScope: isKeyed ? (own ?? '') : undefined,
+    idempotencyKey,
+    requestHash: isKeyed ? hashOf(job) : undefined,
   };
+  return { job, row, onConflict: job.onConflict };
 }
+
+/** Every field named, so that none is forgotten in a literal. */
+type Complete<T> = { [Field in keyof Required<T>]: T[Field] };
 
 function hashOf(job: NewJob): string {
   return createHash('sha256').update(JSON.stringify(job)).digest('base64url');
 }
 
 async function route(context: Context, drafts: Draft[]): Promise<void> {
-  const routings = drafts.map(({ row, job }) => ({ ...row, requires: job.requires ?? null, prefers: job.prefers ?? null }));
-  const lanes = await context.lanes.of(routings);
+  const lanes = await context.lanes.of(drafts.map(({ job: { queue, type, priority, requires = null, prefers = null } }) => ({ queue, type, priority, requires, prefers })));
   drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
 }
 
@@ -106,10 +122,10 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
  */
 async function withKeys<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
   try {
-    return await context.db.transaction(body);
+    return await context.db.hot.transaction(body);
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
-    return context.db.transaction(body);
+    return context.db.hot.transaction(body);
   }
 }
 

@@ -86,19 +86,26 @@ export function uniqueLock(row: { type: string; uniqueKey?: string | null | unde
   return JSON.stringify(['unique', row.type, row.uniqueKey, row.userId ?? '']);
 }
 
-/** The row as it was stored: what was sent, and what the database added. */
+/**
+ * The row as it was stored: what was sent, and what the database added. Every column is spelled out in one literal,
+ * because an object of this size that is spread together is a slow one, a fifth of a bulk create.
+ */
 export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): store.JobRow {
   return {
-    ...NOT_STARTED,
     id: row.id,
     type: row.type,
     queue: row.queue,
     priority: row.priority,
+    status: 'pending',
+    reason: null,
     laneId: row.laneId,
     runAt: inserted.runAt,
     position: inserted.position,
     hold: inserted.hold,
     arguments: row.arguments,
+    result: null,
+    error: null,
+    fingerprint: null,
     metadata: row.metadata ?? null,
     requires: row.requires ?? null,
     prefers: row.prefers ?? null,
@@ -111,34 +118,27 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
     uniqueKey: row.uniqueKey ?? null,
     uniqueUntil: inserted.uniqueUntil,
     expiresAt: job.expiresAt === undefined ? null : new Date(job.expiresAt),
+    attempt: 0,
+    failures: 0,
     maxAttempts: row.maxAttempts,
     retry: row.retry ?? DEFAULT_RETRY,
     timeoutMs: row.timeoutMs,
+    runnerId: null,
+    claimId: null,
+    leaseToken: null,
+    leaseMs: null,
+    leaseExpiresAt: null,
+    deadlineAt: null,
+    progress: null,
+    checkpoint: null,
+    metrics: null,
+    callback: (row.callback as store.JobRow['callback'] | undefined) ?? null,
     createdAt: inserted.createdAt,
+    startedAt: null,
+    finishedAt: null,
     updatedAt: inserted.createdAt,
   };
 }
-
-const NOT_STARTED = {
-  status: 'pending' as const,
-  reason: null,
-  result: null,
-  error: null,
-  fingerprint: null,
-  attempt: 0,
-  failures: 0,
-  runnerId: null,
-  claimId: null,
-  leaseToken: null,
-  leaseMs: null,
-  leaseExpiresAt: null,
-  deadlineAt: null,
-  progress: null,
-  checkpoint: null,
-  metrics: null,
-  startedAt: null,
-  finishedAt: null,
-};
 
 function idempotencyOf({ row }: Draft): { scope: string; key: string }[] {
   return row.idempotencyKey === undefined ? [] : [{ scope: row.idempotencyScope ?? '', key: row.idempotencyKey }];

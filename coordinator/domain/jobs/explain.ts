@@ -8,14 +8,17 @@ import { isFinished } from './transitions';
 
 type Reason = Explanation['reasons'][number];
 
-/** Why a job does not run now, the most decisive reason first, with the ids of what it waits for. */
-export async function explain(context: Context, job: JobRow): Promise<Explanation> {
+/**
+ * Why a job does not run now, the most decisive reason first, with the ids of what it waits for.
+ * @param userId who asks: of jobs of others only the number is told; null: whoever sees all
+ */
+export async function explain(context: Context, userId: string | null, job: JobRow): Promise<Explanation> {
   if (isFinished(job.status)) return one(job, 'finished', `The job is ${job.status}; it does not wait for anything.`, { finishedAt: job.finishedAt });
   if (job.status === 'running') {
     return one(job, 'running', `It runs: attempt ${job.attempt}, on runner ${job.runnerId}.`, { runnerId: job.runnerId, attempt: job.attempt });
   }
   await context.roster.writeSeen();
-  const reasons = [...ofJob(job), ...(await ofHold(context, job)), ...(await ofQueue(context, job)), ...(await ofRunners(context, job))];
+  const reasons = [...ofJob(job), ...(await ofHold(context, userId, job)), ...(await ofQueue(context, userId, job)), ...(await ofRunners(context, job))];
   if (reasons.length === 0 || (job.position !== null && reasons.every((reason) => reason.code === 'prefers_other_runners'))) {
     reasons.push(await ofLine(context, job));
   }
@@ -35,21 +38,21 @@ function ofJob(job: JobRow): Reason[] {
   return [{ code: 'scheduled', message: `It is due at ${job.runAt.toISOString()}.`, details }];
 }
 
-async function ofHold(context: Context, job: JobRow): Promise<Reason[]> {
+async function ofHold(context: Context, userId: string | null, job: JobRow): Promise<Reason[]> {
   if (job.hold === 'order' && job.orderKey !== null) {
-    const first = await views.firstInOrder(context.db, job.queue, job.orderKey);
+    const first = await views.firstInOrder(context.db, userId, job.queue, job.orderKey);
     const why = first?.status === 'failed' ? 'which failed: retry it, or delete it' : `which is ${first?.status ?? 'finishing'}`;
     return [{ code: 'held_by_order', message: `Jobs with the order key ${job.orderKey} run one after the other; it waits for ${first?.id ?? 'the one before it'}, ${why}.`, details: { orderKey: job.orderKey, jobId: first?.id ?? null, jobStatus: first?.status ?? null } }];
   }
   if (job.hold === 'key' && job.concurrencyKey !== null) {
-    const { count, ids } = await views.runningIn(context.db, job.queue, job.concurrencyKey);
+    const { count, ids } = await views.runningIn(context.db, userId, job.queue, job.concurrencyKey);
     const limit = context.queues.get(job.queue)?.concurrencyPerKey ?? null;
     return [{ code: 'held_by_concurrency_key', message: `At most ${limit} jobs with the concurrency key ${job.concurrencyKey} run at once; ${count} do, others are before it.`, details: { concurrencyKey: job.concurrencyKey, limit, running: count, jobIds: ids } }];
   }
   return [];
 }
 
-async function ofQueue(context: Context, job: JobRow): Promise<Reason[]> {
+async function ofQueue(context: Context, userId: string | null, job: JobRow): Promise<Reason[]> {
   const queue = (await queues.list(context.db)).find((row) => row.name === job.queue);
   if (queue === undefined) return [];
   const reasons: Reason[] = [];
@@ -58,7 +61,7 @@ async function ofQueue(context: Context, job: JobRow): Promise<Reason[]> {
     reasons.push({ code: 'queue_paused', message: `The queue ${queue.name} was paused by ${queue.pausedBy}${until}${queue.pausedReason === null ? '' : `: ${queue.pausedReason}`}.`, details: { by: queue.pausedBy, reason: queue.pausedReason, at: queue.pausedAt, untilAt: queue.pausedUntil } });
   }
   if (queue.concurrency !== null) {
-    const { count, ids } = await views.runningIn(context.db, job.queue, null);
+    const { count, ids } = await views.runningIn(context.db, userId, job.queue, null);
     if (count >= queue.concurrency) {
       reasons.push({ code: 'queue_concurrency', message: `At most ${queue.concurrency} jobs of the queue ${queue.name} run at once, and ${count} do.`, details: { limit: queue.concurrency, running: count, jobIds: ids } });
     }

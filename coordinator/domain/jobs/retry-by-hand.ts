@@ -14,7 +14,7 @@ export type RetryItem = store.RetryByHand;
 export async function retryByHand(context: Context, items: RetryItem[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
   let moved: store.JobRow[];
   try {
-    moved = await recorded(context, by, (db) => store.retryByHand(db, items), (jobs) => jobDeeds(['job.retried', 'jobs.retried'], jobs));
+    moved = await recorded(context, by, (db) => store.retryByHand(db, items), (jobs) => jobDeeds(['job.retried', 'jobs.retried'], jobs, detailsOf(items)));
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
     // One job's unique key is held by another by now: judge each alone.
@@ -26,4 +26,9 @@ export async function retryByHand(context: Context, items: RetryItem[], by: Acto
   await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)));
+}
+
+/** That arguments were changed, never what they are. */
+function detailsOf(items: RetryItem[]): Record<string, unknown> {
+  return items.some((item) => item.arguments !== undefined) ? { arguments: 'replaced' } : {};
 }

@@ -18,7 +18,7 @@ export async function pauseQueue(context: Context, by: Actor, name: string, reas
 }
 
 export async function resumeQueue(context: Context, by: Actor, name: string): Promise<void> {
-  await recorded(context, by, (db) => store.resume(db, name), () => [{ action: 'queue.resumed', target: name }]);
+  await recorded(context, by, (db) => store.resume(db, name), (resumed) => resumed.map(() => ({ action: 'queue.resumed', target: name })));
   await announce(context, name);
 }
 

@@ -2,6 +2,8 @@ import type { Context } from '../../context';
 import * as store from '../../store/jobs';
 import * as queues from '../../store/queues';
 import * as views from '../../store/views/retention';
+import { jobDeeds, recorded } from '../audit/record';
+import type { Actor } from '../auth/caller';
 import { freed } from '../jobs/waiting';
 import { type Ending, ENDINGS, keepsOf } from './keeping';
 
@@ -19,14 +21,14 @@ export async function countDue(context: Context): Promise<Record<Ending, number>
 }
 
 /** Deletes at once, batch by batch, what ended so long ago; without `olderThanMs` what retention would. Returns how many. */
-export async function removeOlder(context: Context, chosen: { olderThanMs?: number | undefined; status?: Ending[] | undefined; queue?: string[] | undefined }): Promise<number> {
+export async function removeOlder(context: Context, by: Actor, chosen: { olderThanMs?: number | undefined; status?: Ending[] | undefined; queue?: string[] | undefined }): Promise<number> {
   const { olderThanMs, status = ENDINGS, queue } = chosen;
   const due = await dueKeeps(context);
   const keeps = due
     .filter((keep) => status.includes(keep.status) && (queue === undefined || queue.includes(keep.queue)))
     .map((keep) => ({ ...keep, keepMs: olderThanMs ?? keep.keepMs }));
   for (let removed = 0; ; ) {
-    const count = await removeBatch(context, keeps);
+    const count = await removeBatch(context, keeps, by);
     removed += count;
     if (count < BATCH) return removed;
   }
@@ -37,9 +39,9 @@ async function dueKeeps(context: Context): Promise<store.Keep[]> {
   return keepsOf(names, new Map(settings.map((row) => [row.name, row])), context.keepMs);
 }
 
-async function removeBatch(context: Context, keeps: store.Keep[]): Promise<number> {
+async function removeBatch(context: Context, keeps: store.Keep[], by: Actor | null = null): Promise<number> {
   if (keeps.length === 0) return 0;
-  const gone = await store.removeOld(context.db, keeps, BATCH);
+  const gone = await recorded(context, by, (db) => store.removeOld(db, keeps, BATCH), (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs));
   await freed(context, gone);
   return gone.length;
 }

@@ -60,9 +60,10 @@ export function complete(db: Executor, reports: Complete[], isPriced: boolean): 
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r JOIN held ON held.id = r.id
       WHERE j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
-      RETURNING ${MOVED_COLUMNS}, r."leaseToken"
-    ), ${recorded(sql`moved`, sql`'job.completed'`)}
-    SELECT * FROM moved`);
+      RETURNING ${MOVED_COLUMNS}, r."leaseToken", j.callback
+    ), ${recorded(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
+    FROM moved`);
 }
 
 export interface Fail {
@@ -98,7 +99,7 @@ export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise
         finished_at = CASE f."to" WHEN 'failed' THEN now() END, updated_at = now()
       FROM failure f JOIN held ON held.id = f."jobId"
       WHERE j.id = f."jobId" AND ${STILL_RUNNING} AND j.lease_token = f."leaseToken"
-      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, j.metrics, held.started_at, held.run_at AS due_at
+      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, j.metrics, held.started_at, held.run_at AS due_at, j.callback
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics, reply, due_at)
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), m.outcome, m.error, m.metrics,
@@ -106,6 +107,7 @@ export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise
       FROM moved m
     ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.retrying' ELSE 'job.failed' END`, {
       details: sql`json_build_object('code', e.error -> 'code', 'outcome', e.outcome, 'runAt', CASE e.status WHEN 'pending' THEN e."runAt" END)`,
+      callback: sql`CASE e.status WHEN 'failed' THEN e.callback END`,
     })}
     SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
     FROM moved`);

@@ -38,7 +38,7 @@ export function cancel(db: Executor, cancels: Cancel[], isPriced: boolean): Prom
     ), kept AS (
       INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, due_at)
       SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled', m.metrics, m."runAt" FROM moved m WHERE m.was = 'running'
-    ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)` })}
+    ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)`, callback: sql`e.callback` })}
     SELECT * FROM moved`);
 }
 

@@ -3,18 +3,19 @@ import { type Executor, sql } from '../db';
 const MOST_NAMED = 10;
 const MOST_COUNTED = 10_000;
 
-/** Jobs that run in a queue, or with a concurrency key of it: at most ten are named. */
-export async function runningIn(db: Executor, queue: string, key: string | null): Promise<{ count: number; ids: string[] }> {
+/** Jobs that run in a queue, or with a concurrency key of it: at most ten are named, of a user's look only their own. */
+export async function runningIn(db: Executor, userId: string | null, queue: string, key: string | null): Promise<{ count: number; ids: string[] }> {
   const [row] = await db.query<{ count: number; ids: string[] }>(sql`
-    SELECT count(*)::int AS count, COALESCE((array_agg(j.id::text ORDER BY j.id))[1:${MOST_NAMED}], '{}') AS ids FROM jobs j
+    SELECT count(*)::int AS count, COALESCE((array_agg(j.id::text ORDER BY j.id)
+      FILTER (WHERE ${userId}::text IS NULL OR j.user_id = ${userId}::text))[1:${MOST_NAMED}], '{}') AS ids FROM jobs j
     WHERE j.status = 'running' AND j.queue = ${queue} AND (${key}::text IS NULL OR j.concurrency_key = ${key}::text)`);
   return row ?? { count: 0, ids: [] };
 }
 
-/** The first unfinished, or blocking failed, job of an order. */
-export async function firstInOrder(db: Executor, queue: string, orderKey: string): Promise<{ id: string; status: string } | null> {
-  const [row] = await db.query<{ id: string; status: string }>(sql`
-    SELECT j.id, j.status::text AS status FROM jobs j
+/** The first unfinished, or blocking failed, job of an order; for a user's look without its id when it is another's. */
+export async function firstInOrder(db: Executor, userId: string | null, queue: string, orderKey: string): Promise<{ id: string | null; status: string } | null> {
+  const [row] = await db.query<{ id: string | null; status: string }>(sql`
+    SELECT CASE WHEN ${userId}::text IS NULL OR j.user_id = ${userId}::text THEN j.id END AS id, j.status::text AS status FROM jobs j
     WHERE j.queue = ${queue} AND j.order_key = ${orderKey} AND j.order_key IS NOT NULL
       AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks))
     ORDER BY j.order_seq LIMIT 1`);
