@@ -18,7 +18,7 @@ import { eventEndpoints } from './events';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { metricsEndpoints } from './metrics';
-import { openapiEndpoint } from './openapi';
+import { documentationEndpoints } from './openapi';
 import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
@@ -91,7 +91,7 @@ function expressApp(desk: Desk): express.Express {
   app.use((request, response, next) => {
     if (!begin(desk, request, response, everyAnswer)) next();
   });
-  for (const endpoint of [...ENDPOINTS, openapiEndpoint(ENDPOINTS)]) {
+  for (const endpoint of [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)]) {
     app[endpoint.method](endpoint.path, (request, response) => void serve(endpoint, desk, request, response));
   }
   app.use((request, response) => refuse(desk, response, noRoute(request)));
@@ -110,5 +110,5 @@ function dressed(app: express.Express, incoming: IncomingMessage, outgoing: Serv
 }
 
 function noRoute(request: Request): BatonError {
-  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /openapi.json lists what there is.`);
+  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /docs shows what there is, and /openapi.json lists it.`);
 }
