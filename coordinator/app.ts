@@ -27,6 +27,7 @@ import { eventPruneLoop, eventsLoop } from './loops/events';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
+import { rollupLoop } from './loops/rollups';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
@@ -42,7 +43,7 @@ const ROOM_MS = 10;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
   deliverer: Deliverer;
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
@@ -54,7 +55,7 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'webhooks'> & { access?: Access };
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'webhooks'> & { access?: Access };
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger): App {
@@ -73,6 +74,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
     webhooks: config.webhooks,
+    keepMetricsMs: config.keepMetricsMs,
   };
   logEvents(context.events, log);
   const deliverer = new Deliverer(context, () => deliveries.wake(ROOM_MS));
@@ -84,6 +86,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     due: dueLoop(context),
     bulk: bulkLoop(context),
     retention: retentionLoop(context),
+    rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
     outbox: outboxLoop(context, deliveries),

@@ -28,4 +28,6 @@ export interface Context {
   /** How long finished jobs are kept, where a queue sets nothing else. */
   keepMs: KeepMs;
   webhooks: WebhookSettings;
+  /** How long figures are kept. */
+  keepMetricsMs: number;
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
 import { BatonError } from '../errors';
+import { analyticsEndpoints } from './analytics';
 import { begin, refuse, serve } from './answer';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
@@ -41,6 +42,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,
+  ...analyticsEndpoints,
   ...healthEndpoints,
   ...metricsEndpoints,
 ];
