@@ -43,13 +43,17 @@ export interface App {
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
   /**
-   * Answers what is parked, lets requests under way end, then stops loops and pools. Requests that take longer than
-   * `graceMs` are cut off.
+   * Tells load balancers that it goes, for `drainMs`; answers what is parked, lets requests under way end, then stops loops
+   * and pools. Requests that take longer than `graceMs` are cut off.
    */
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'> & { access?: Access };
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs'> & {
+  access?: Access;
+  /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
+  startsBlind?: boolean;
+};
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger): App {
@@ -57,9 +61,9 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
   const context: Context = {
     db,
     log,
-    events: new Events(),
+    events: new Events((error) => log.error('a listener of events failed', describeError(error))),
     stream: new EventStream(db),
-    hints: new Hints(randomUUID()),
+    hints: new Hints(randomUUID(), (error) => log.error('a listener of hints failed', describeError(error))),
     lanes: new LaneCatalog(db),
     ready: new ReadyLanes(),
     queues: new QueueBook(db),
@@ -70,7 +74,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
   };
   logEvents(context.events, log);
   const loops = {
-    monitor: timeoutMonitor(context, config.monitorIntervalMs),
+    monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
     roster: rosterLoop(context),
     hints: hintsLoop(context),
     due: dueLoop(context),
@@ -109,6 +113,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     },
     async stop(graceMs = 5000) {
       service.isDraining = true;
+      if (config.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, config.drainMs));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       desk.waits.close();
       desk.eventConnections.close();
