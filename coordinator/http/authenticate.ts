@@ -9,29 +9,35 @@ import type { AnyEndpoint } from './endpoint';
 const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: [], types: [] };
 
 /**
- * Who calls, if the endpoint lets them: by a bearer, or else by a browser's session.
+ * Who calls, if the endpoint lets them: by a bearer, or else by a browser's session. At once for a key that was found
+ * good a moment ago.
  * @throws {BatonError} `unauthenticated`, `forbidden`, or `rate_limited` after too many bad credentials
  */
-export async function authenticate(endpoint: AnyEndpoint, doorman: Doorman, request: Request): Promise<Login> {
+export function authenticate(endpoint: AnyEndpoint, doorman: Doorman, request: Request): Login | Promise<Login> {
   if (endpoint.roles === 'public') return { caller: NOBODY, sessionEndsAt: null };
-  const login = await identify(doorman, request);
-  if (!endpoint.roles.includes(login.caller.role)) {
-    throw new BatonError('forbidden', `A key of role ${login.caller.role} may not ${endpoint.method.toUpperCase()} ${endpoint.path}; that takes one of: ${endpoint.roles.join(', ')}.`);
-  }
-  return login;
+  const login = identify(doorman, request);
+  return login instanceof Promise ? login.then((found) => allowed(endpoint, found)) : allowed(endpoint, login);
 }
 
-async function identify(doorman: Doorman, request: Request): Promise<Login> {
-  const address = request.ip ?? '';
-  const authorization = request.get('authorization');
-  const session = authorization === undefined ? readSession(request.get('cookie')) : undefined;
+function allowed(endpoint: AnyEndpoint, login: Login): Login {
+  if (endpoint.roles === 'public' || endpoint.roles.includes(login.caller.role)) return login;
+  throw new BatonError('forbidden', `A key of role ${login.caller.role} may not ${endpoint.method.toUpperCase()} ${endpoint.path}; that takes one of: ${endpoint.roles.join(', ')}.`);
+}
+
+function identify(doorman: Doorman, request: Request): Login | Promise<Login> {
+  const { authorization, cookie } = request.headers;
+  const session = authorization === undefined ? readSession(cookie) : undefined;
   if (session !== undefined) {
     requireOwnPage(request);
-    return doorman.admitSession(session, address);
+    return doorman.admitSession(session, addressOf(request));
   }
   const [, bearer] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
   if (bearer === undefined) {
     throw new BatonError('unauthenticated', 'This call needs an API key: send it as "Authorization: Bearer <key>".');
   }
-  return doorman.admit(bearer, address);
+  return doorman.recall(bearer) ?? doorman.admit(bearer, addressOf(request));
+}
+
+function addressOf(request: Request): string {
+  return request.ip ?? '';
 }

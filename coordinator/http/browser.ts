@@ -1,4 +1,6 @@
-import type { Request, RequestHandler } from 'express';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import type { Request, Response } from 'express';
 import helmet from 'helmet';
 import { BatonError } from '../errors';
 import type { Access } from './access';
@@ -11,9 +13,9 @@ const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 const PROBES = new Set(['/healthz', '/readyz']);
 const PREFLIGHT_SECONDS = 600;
 
-/** Headers of every answer: a strict policy for pages, nothing sniffed, framed or referred. */
-export function securityHeaders(isTls: boolean): RequestHandler {
-  return helmet({
+/** Headers of every answer: a strict policy for pages, nothing sniffed, framed or referred. They are the same for all, so helmet is asked once. */
+export function securityHeaders(isTls: boolean): readonly (readonly [string, string])[] {
+  const middleware = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
@@ -32,32 +34,43 @@ export function securityHeaders(isTls: boolean): RequestHandler {
     frameguard: { action: 'deny' },
     strictTransportSecurity: isTls,
   });
+  const request = new IncomingMessage(new Socket());
+  const response = new ServerResponse(request);
+  middleware(request, response, (error?: unknown) => {
+    if (error instanceof Error) throw error;
+  });
+  return Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]);
 }
 
-/** Against DNS rebinding: a page of another name that was pointed at this address is refused by its name. */
-export function guardHost(allowed: Access['allowedHosts']): RequestHandler {
-  return (request, _response, next) => {
-    const host = hostName(request.get('host') ?? '');
-    if (allowed === null || allowed.includes(host) || PROBES.has(request.path)) return next();
-    next(new BatonError('forbidden', `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`));
-  };
+/**
+ * Against DNS rebinding: a page of another name that was pointed at this address is refused by its name.
+ * @throws {BatonError} `forbidden`
+ */
+export function requireHost(request: Request, allowed: Access['allowedHosts']): void {
+  if (allowed === null) return;
+  const host = hostName(request.headers.host ?? '');
+  if (allowed.includes(host) || PROBES.has(request.path)) return;
+  throw new BatonError('forbidden', `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`);
 }
 
-/** Lets pages of these origins call with a key of their own; cookies are never accepted from them. */
-export function allowOrigins(origins: Access['corsOrigins']): RequestHandler {
-  return (request, response, next) => {
-    const origin = request.get('origin');
-    if (origins.length > 0) response.vary('Origin');
-    if (origin === undefined || !origins.includes(origin)) return next();
-    response.setHeader('Access-Control-Allow-Origin', origin);
-    response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After, Baton-Deduplicated');
-    response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
-    if (request.method !== 'OPTIONS' || request.get('access-control-request-method') === undefined) return next();
-    response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
-    response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID');
-    response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_SECONDS));
-    response.status(204).end();
-  };
+/**
+ * Lets pages of these origins call with a key of their own; cookies are never accepted from them.
+ * @returns whether the request only asked for that, and is answered
+ */
+export function allowOrigin(request: Request, response: Response, origins: Access['corsOrigins']): boolean {
+  if (origins.length === 0) return false;
+  const { origin } = request.headers;
+  response.vary('Origin');
+  if (origin === undefined || !origins.includes(origin)) return false;
+  response.setHeader('Access-Control-Allow-Origin', origin);
+  response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After, Baton-Deduplicated');
+  response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
+  if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return false;
+  response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
+  response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID');
+  response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_SECONDS));
+  response.status(204).end();
+  return true;
 }
 
 /**

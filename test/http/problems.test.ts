@@ -41,6 +41,25 @@ test.each<[string, string, string, Sent, number, keyof typeof ERRORS]>([
   expectProblem(await coordinator.api.call<Problem>(method, path, sent), status, code);
 });
 
+// An empty query sends the same call through Express's router, which those without one do not need.
+test.each<[string, string, Sent]>([
+  ['get', '/healthz', {}],
+  ['get', '/queues', {}],
+  ['get', '/metrics', {}],
+  ['post', '/jobs', { json: { type: 'same' }, headers: { 'idempotency-key': 'same' } }],
+  ['post', '/jobs', { json: { type: '' } }],
+  ['post', '/jobs', { raw: '\ufeff{"type":"same"}', headers: { 'idempotency-key': 'same' } }],
+  ['post', '/jobs/claim', { json: { runnerId: 'same', types: ['none'] } }],
+  ['get', '/openapi.json', {}],
+])('%s %s is answered alike with and without the router', async (method, path, sent) => {
+  const plain = ({ status, headers }: Answer<unknown>) => ({ status, headers: Object.fromEntries(Object.entries(headers).filter(([name]) => !['date', 'x-request-id', 'content-length'].includes(name))) });
+  await coordinator.api.call(method, path, sent);
+  const [straight, routed] = [await coordinator.api.call(method, path, sent), await coordinator.api.call(method, `${path}?`, sent)];
+  expect(plain(straight)).toEqual(plain(routed));
+  expect(straight.headers['content-security-policy']).toContain("default-src 'none'");
+  expect(straight.headers['x-request-id']).toBeDefined();
+});
+
 test.each([['another JSON type', 'application/vnd.baton+json'], ['a charset', 'application/json; charset=UTF-8']])('%s is taken', async (_name, type) => {
   expect((await coordinator.api.call('post', '/jobs', { raw: JSON.stringify({ type: uniqueType() }), type })).status).toBe(201);
 });

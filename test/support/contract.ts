@@ -41,6 +41,14 @@ export class Contract {
   watch(server: Server): void {
     server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
       let body = '';
+      // Headers that are written at once, without being set before.
+      const written: Record<string, unknown> = {};
+      const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+      response.writeHead = ((status: number, headers?: unknown) => {
+        if (Array.isArray(headers)) for (let at = 0; at < headers.length; at += 2) written[String(headers[at]).toLowerCase()] = headers[at + 1];
+        return headers === undefined ? writeHead(status) : writeHead(status, headers);
+      }) as ServerResponse['writeHead'];
+      const headersOf = () => ({ ...response.getHeaders(), ...written });
       const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
       const write = response.write.bind(response) as (...args: unknown[]) => boolean;
       response.write = ((chunk: unknown, ...rest: unknown[]) => {
@@ -49,12 +57,12 @@ export class Contract {
       }) as ServerResponse['write'];
       response.end = ((chunk?: unknown, ...rest: unknown[]) => {
         if (typeof chunk === 'string' || Buffer.isBuffer(chunk)) body += String(chunk);
-        this.hear(request, response, body);
+        this.hear(request, response.statusCode, headersOf(), body);
         return end(chunk, ...rest);
       }) as ServerResponse['end'];
       // Streams end when their reader goes away.
       response.once('close', () => {
-        if (!response.writableEnded && isStream(response.getHeaders())) this.hear(request, response, body);
+        if (!response.writableEnded && isStream(headersOf())) this.hear(request, response.statusCode, headersOf(), body);
       });
     });
   }
@@ -64,9 +72,9 @@ export class Contract {
     if (this.breaches.length > 0) throw new Error(`not as the OpenAPI document says:\n${this.breaches.slice(0, 5).join('\n')}`);
   }
 
-  private hear({ method = '', url = '' }: IncomingMessage, response: ServerResponse, body: string): void {
-    const fault = this.faultOf({ method, url, status: response.statusCode, headers: response.getHeaders(), body });
-    if (fault !== null) this.breaches.push(`${method} ${url} > ${response.statusCode}: ${fault}; it was ${body.slice(0, 600)}`);
+  private hear({ method = '', url = '' }: IncomingMessage, status: number, headers: Record<string, unknown>, body: string): void {
+    const fault = this.faultOf({ method, url, status, headers, body });
+    if (fault !== null) this.breaches.push(`${method} ${url} > ${status}: ${fault}; it was ${body.slice(0, 600)}`);
   }
 
   /** What the document does not say of this answer. */

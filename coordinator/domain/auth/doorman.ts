@@ -13,6 +13,11 @@ export class Doorman {
     private readonly onHeldOff: (source: string) => void,
   ) {}
 
+  /** Whose key it is, if it was found good a moment ago; such a key is let in whatever else comes from its address. */
+  recall(bearer: string): Login | null {
+    return this.keys.recall(bearer);
+  }
+
   /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key; `rate_limited` after too many of them. */
   async admit(bearer: string, address: string): Promise<Login> {
     const { tokens } = this;

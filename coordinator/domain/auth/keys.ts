@@ -46,6 +46,8 @@ export class KeyRing {
   private readonly sessions: Memory<Login | null>;
   /** Hashes of keys that were good when they were last looked at. */
   private readonly good = new Set<string>();
+  /** The hashes of keys that were let in of late, so that a runner's key is not hashed anew at each of its calls. */
+  private readonly hashes = new Map<string, string>();
 
   constructor(
     private readonly db: Executor,
@@ -57,9 +59,19 @@ export class KeyRing {
 
   /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key. */
   async callerOf(key: string): Promise<Caller> {
-    const caller = isPossible(key) ? await this.lookUp(hashOf(key)) : null;
-    if (caller === null) throw new BatonError('unauthenticated', 'The API key is unknown, revoked or expired.');
+    const hash = isPossible(key) ? hashOf(key) : null;
+    const caller = hash === null ? null : await this.lookUp(hash);
+    if (hash === null || caller === null) throw new BatonError('unauthenticated', 'The API key is unknown, revoked or expired.');
+    if (this.hashes.size >= MOST_HASHES) this.hashes.clear();
+    this.hashes.set(key, hash);
     return caller;
+  }
+
+  /** Whose key it is, if that is known already. */
+  recall(key: string): Login | null {
+    const hash = this.hashes.get(key);
+    const caller = hash === undefined ? null : (this.known.peek(hash) ?? null);
+    return caller === null ? null : { caller, sessionEndsAt: null };
   }
 
   /** @throws {BatonError} `unauthenticated` for a session that is over, or whose key may not be used any more. */
@@ -95,6 +107,7 @@ export class KeyRing {
 }
 
 const MOST_GOOD = 10_000;
+const MOST_HASHES = 1000;
 
 /** The part of a key that may be seen; null: it has none. */
 export function publicIdOf(key: string): string | null {

@@ -2,7 +2,7 @@ const MOST_KNOWN = 10_000;
 
 /** Answers that are kept for a short time, so that what they say is at most that old. One question is asked once at a time. */
 export class Memory<Answer> {
-  private readonly known = new Map<string, { answer: Promise<Answer>; until: number }>();
+  private readonly known = new Map<string, { answer: Promise<Answer>; came: { answer: Answer } | null; until: number }>();
 
   constructor(private readonly keepMs: number) {}
 
@@ -11,10 +11,16 @@ export class Memory<Answer> {
     const known = this.known.get(name);
     if (known !== undefined && known.until > now) return known.answer;
     if (this.known.size >= MOST_KNOWN) this.known.clear();
-    const answer = ask();
-    this.known.set(name, { answer, until: now + this.keepMs });
-    answer.catch(() => this.known.delete(name));
-    return answer;
+    const entry = { answer: ask(), came: null as { answer: Answer } | null, until: now + this.keepMs };
+    this.known.set(name, entry);
+    entry.answer.then((answer) => (entry.came = { answer }), () => this.known.delete(name));
+    return entry.answer;
+  }
+
+  /** The answer, if it is known already and still good. */
+  peek(name: string): Answer | undefined {
+    const known = this.known.get(name);
+    return known !== undefined && known.until > performance.now() ? known.came?.answer : undefined;
   }
 
   forget(name: string): void {
