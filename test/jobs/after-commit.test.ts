@@ -15,11 +15,11 @@ async function withoutPlacing<T>(work: () => Promise<T>): Promise<{ done: T; fai
   const { db } = coordinator.app.context;
   const { query } = db;
   let failed = 0;
-  db.query = ((statement: { text: string }) => {
-    if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text)) return query(statement as never);
+  db.query = <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
+    if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text)) return query<Row>(statement);
     failed += 1;
     return Promise.reject(new Error('no placing now'));
-  }) as typeof query;
+  };
   try {
     return { done: await work(), failed };
   } finally {
