@@ -26,6 +26,7 @@ import { eventPruneLoop, eventsLoop } from './loops/events';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
+import { rollupLoop } from './loops/rollups';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { openDb } from './store/db';
@@ -38,7 +39,7 @@ const SWEEP_MS = 50;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop };
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -49,7 +50,7 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs'> & {
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'drainMs'> & {
   access?: Access;
   /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
   startsBlind?: boolean;
@@ -71,6 +72,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
+    keepMetricsMs: config.keepMetricsMs,
   };
   logEvents(context.events, log);
   const loops = {
@@ -80,6 +82,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     due: dueLoop(context),
     bulk: bulkLoop(context),
     retention: retentionLoop(context),
+    rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
   };

@@ -55,6 +55,9 @@ const settings = {
   BATON_KEEP_CANCELLED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(86_400_000)
     .describe('How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+  BATON_KEEP_METRICS_MS: wholeNumber(3_600_000, MOST_KEPT_MS)
+    .default(90 * 86_400_000)
+    .describe('How long the figures of GET /analytics are kept, by the day; by the hour and by the minute they go back less far.'),
 };
 
 const schema = z.object(settings);
@@ -77,6 +80,7 @@ export interface Config {
   maxLogLines: number;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
+  keepMetricsMs: number;
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -108,6 +112,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     access: accessOf(read, host),
     maxLogLines: read.BATON_MAX_LOG_LINES,
     keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
+    keepMetricsMs: read.BATON_KEEP_METRICS_MS,
   };
 }
 

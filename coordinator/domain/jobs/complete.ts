@@ -56,6 +56,7 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
   const moved = await store.complete(
     context.db.vital,
     reports.map(({ jobId, leaseToken, result, metrics }) => ({ jobId, leaseToken, result: text(result), metrics: text(metrics) })),
+    context.queues.hasPrices(),
   );
   context.hints.giveFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job, undefined, { runMs: job.runMs })));

@@ -29,7 +29,7 @@ export async function cancelExpired(context: Context): Promise<boolean> {
   const moved = await context.db.transaction(async (transaction): Promise<JobRow[]> => {
     const expired = await lockExpired(transaction, BATCH);
     if (expired.length === 0) return [];
-    return cancel(transaction, expired.map(({ id }) => ({ jobId: id, userId: null, reason: 'expired' })));
+    return cancel(transaction, expired.map(({ id }) => ({ jobId: id, userId: null, reason: 'expired' })), false);
   });
   await announceCancelled(context, moved);
   return moved.length === BATCH;
