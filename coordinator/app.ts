@@ -49,13 +49,17 @@ export interface App {
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
   /**
-   * Answers what is parked, lets requests under way end, then stops loops and pools. Requests that take longer than
-   * `graceMs` are cut off.
+   * Tells load balancers that it goes, for `drainMs`; answers what is parked, lets requests under way end, then stops loops
+   * and pools. Requests that take longer than `graceMs` are cut off.
    */
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'webhooks'> & { access?: Access };
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'drainMs' | 'webhooks'> & {
+  access?: Access;
+  /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
+  startsBlind?: boolean;
+};
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger): App {
@@ -63,9 +67,9 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
   const context: Context = {
     db,
     log,
-    events: new Events(),
+    events: new Events((error) => log.error('a listener of events failed', describeError(error))),
     stream: new EventStream(db),
-    hints: new Hints(randomUUID()),
+    hints: new Hints(randomUUID(), (error) => log.error('a listener of hints failed', describeError(error))),
     lanes: new LaneCatalog(db),
     ready: new ReadyLanes(),
     queues: new QueueBook(db),
@@ -80,7 +84,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
   const deliverer = new Deliverer(context, () => deliveries.wake(ROOM_MS));
   const deliveries = deliveryLoop(context, deliverer);
   const loops = {
-    monitor: timeoutMonitor(context, config.monitorIntervalMs),
+    monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
     roster: rosterLoop(context),
     hints: hintsLoop(context),
     due: dueLoop(context),
@@ -124,7 +128,9 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     },
     async stop(graceMs = 5000) {
       service.isDraining = true;
+      if (config.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, config.drainMs));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const delivered = deliverer.close(graceMs);
       desk.waits.close();
       desk.eventConnections.close();
       await desk.claims.close();
@@ -136,7 +142,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
       clearTimeout(cut);
       await desk.claims.close();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));
-      await deliverer.close(graceMs);
+      await delivered;
       await context.roster.writeSeen().catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
       await listener?.stop();
       await db.close();

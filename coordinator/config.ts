@@ -41,6 +41,9 @@ const settings = {
   BATON_MONITOR_INTERVAL_MS: wholeNumber(50, 60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+  BATON_DRAIN_MS: wholeNumber(0, 300_000)
+    .default(0)
+    .describe('How long a coordinator that was told to stop goes on serving, with /readyz at 503, so that load balancers see it and send no more. Longer than the interval of their checks.'),
   ...accessSettings,
   BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
     .default(10_000)
@@ -74,6 +77,8 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
+  /** How long it goes on serving after it was told to stop. */
+  drainMs: number;
   access: AccessSettings;
   maxLogLines: number;
   /** How long finished jobs are kept. */
@@ -107,6 +112,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+    drainMs: read.BATON_DRAIN_MS,
     access: accessOf(read, host),
     maxLogLines: read.BATON_MAX_LOG_LINES,
     keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
