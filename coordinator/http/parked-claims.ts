@@ -7,11 +7,13 @@ import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
-import { fillSlots, slotOf } from './claim-slots';
+import { fillSlots, slotOf, slotsWanted } from './claim-slots';
 
 const LOOK_EVERY_MS = 1000;
 const MIN_PACE_MS = 20;
 const MOST_STATEMENTS = 4;
+/** So many slots must wait for another statement of their class to start beside one: fuller ones cost less a job. */
+const FILL_BESIDE = 50;
 
 interface Parked {
   claim: Claim;
@@ -32,6 +34,8 @@ interface Class {
   lanes: Lane[];
   catalogSize: number;
   waiting: Parked[];
+  /** How many statements for it are under way. */
+  statements: number;
 }
 
 /**
@@ -160,7 +164,7 @@ export class ParkedClaims {
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdleClasses();
-      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [] }));
+      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [], statements: 0 }));
     }
     return group;
   }
@@ -171,10 +175,8 @@ export class ParkedClaims {
   }
 
   private lanesOf(group: Class, taker: Claim): Lane[] {
-    if (group.catalogSize !== this.context.lanes.size) {
-      group.lanes = this.context.lanes.takenBy(taker);
-      group.catalogSize = this.context.lanes.size;
-    }
+    const { lanes } = this.context;
+    if (group.catalogSize !== lanes.size) Object.assign(group, { lanes: lanes.takenBy(taker), catalogSize: lanes.size });
     return group.lanes;
   }
 
@@ -184,10 +186,10 @@ export class ParkedClaims {
       while (this.statements < MOST_STATEMENTS) {
         const free = group.waiting.filter((one) => !one.isTaken);
         const [first] = free;
-        if (first === undefined) break;
+        if (first === undefined || (group.statements > 0 && slotsWanted(free) < FILL_BESIDE)) break;
         const lanes = this.context.ready.ready(this.lanesOf(group, first.claim));
         if (lanes.length === 0) break;
-        this.start(lanes, first.claim.labels, free);
+        this.start(group, lanes, first.claim.labels, free);
       }
       this.settleEmpty(group);
     }
@@ -203,13 +205,15 @@ export class ParkedClaims {
     if (needsLook && this.statements < MOST_STATEMENTS) void this.look();
   }
 
-  private start(lanes: Lane[], labels: Labels, waiting: Parked[]): void {
+  private start(group: Class, lanes: Lane[], labels: Labels, waiting: Parked[]): void {
     const batch = fillSlots(waiting);
     const taken = new Set(batch.map(({ parked }) => parked));
     for (const parked of taken) parked.isTaken = true;
     this.statements += 1;
+    group.statements += 1;
     void this.claimFor(lanes, labels, batch, taken).finally(() => {
       this.statements -= 1;
+      group.statements -= 1;
       this.dispatch();
     });
   }
