@@ -26,6 +26,7 @@ import { eventPruneLoop, eventsLoop } from './loops/events';
 import { hearHints, hintsLoop } from './loops/hints';
 import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
+import { rollupLoop } from './loops/rollups';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { openDb } from './store/db';
@@ -38,18 +39,22 @@ const SWEEP_MS = 50;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; events: Loop; eventPrune: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop };
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
   /**
-   * Answers what is parked, lets requests under way end, then stops loops and pools. Requests that take longer than
-   * `graceMs` are cut off.
+   * Tells load balancers that it goes, for `drainMs`; answers what is parked, lets requests under way end, then stops loops
+   * and pools. Requests that take longer than `graceMs` are cut off.
    */
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'> & { access?: Access };
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'drainMs'> & {
+  access?: Access;
+  /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
+  startsBlind?: boolean;
+};
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger): App {
@@ -57,9 +62,9 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
   const context: Context = {
     db,
     log,
-    events: new Events(),
+    events: new Events((error) => log.error('a listener of events failed', describeError(error))),
     stream: new EventStream(db),
-    hints: new Hints(randomUUID()),
+    hints: new Hints(randomUUID(), (error) => log.error('a listener of hints failed', describeError(error))),
     lanes: new LaneCatalog(db),
     ready: new ReadyLanes(),
     queues: new QueueBook(db),
@@ -67,15 +72,17 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
+    keepMetricsMs: config.keepMetricsMs,
   };
   logEvents(context.events, log);
   const loops = {
-    monitor: timeoutMonitor(context, config.monitorIntervalMs),
+    monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
     roster: rosterLoop(context),
     hints: hintsLoop(context),
     due: dueLoop(context),
     bulk: bulkLoop(context),
     retention: retentionLoop(context),
+    rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
   };
@@ -109,6 +116,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     },
     async stop(graceMs = 5000) {
       service.isDraining = true;
+      if (config.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, config.drainMs));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       desk.waits.close();
       desk.eventConnections.close();

@@ -39,6 +39,9 @@ const settings = {
   BATON_MONITOR_INTERVAL_MS: wholeNumber(50, 60_000)
     .default(1000)
     .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+  BATON_DRAIN_MS: wholeNumber(0, 300_000)
+    .default(0)
+    .describe('How long a coordinator that was told to stop goes on serving, with /readyz at 503, so that load balancers see it and send no more. Longer than the interval of their checks.'),
   ...accessSettings,
   BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
     .default(10_000)
@@ -52,6 +55,9 @@ const settings = {
   BATON_KEEP_CANCELLED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(86_400_000)
     .describe('How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+  BATON_KEEP_METRICS_MS: wholeNumber(3_600_000, MOST_KEPT_MS)
+    .default(90 * 86_400_000)
+    .describe('How long the figures of GET /analytics are kept, by the day; by the hour and by the minute they go back less far.'),
 };
 
 const schema = z.object(settings);
@@ -68,10 +74,13 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
+  /** How long it goes on serving after it was told to stop. */
+  drainMs: number;
   access: AccessSettings;
   maxLogLines: number;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
+  keepMetricsMs: number;
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -99,9 +108,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxPayloadBytes: read.BATON_MAX_PAYLOAD_BYTES,
     poolSize: read.BATON_POOL_SIZE,
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
+    drainMs: read.BATON_DRAIN_MS,
     access: accessOf(read, host),
     maxLogLines: read.BATON_MAX_LOG_LINES,
     keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
+    keepMetricsMs: read.BATON_KEEP_METRICS_MS,
   };
 }
 

@@ -26,4 +26,6 @@ export interface Context {
   maxLogLines: number;
   /** How long finished jobs are kept, where a queue sets nothing else. */
   keepMs: KeepMs;
+  /** How long figures are kept. */
+  keepMetricsMs: number;
 }

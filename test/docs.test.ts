@@ -6,7 +6,7 @@ import { createConfig, lintFromString } from '@redocly/openapi-core';
 import type { z } from 'zod';
 import { describeSettings } from '../coordinator/config';
 import { ERRORS } from '../coordinator/errors';
-import { describe as describeApi } from '../coordinator/http/openapi';
+import { describe as describeApi, documentationEndpoints } from '../coordinator/http/openapi';
 import { ENDPOINTS } from '../coordinator/http/server';
 import { renderDocuments, RESERVED, staleDocuments } from '../scripts/docs';
 import { readSources } from './architecture/sources';
@@ -95,7 +95,7 @@ describe('settings of runners', () => {
 });
 
 describe('routes', () => {
-  const routes = [...ENDPOINTS.map(({ method, path }) => `${method.toUpperCase()} ${path}`), 'GET /openapi.json'];
+  const routes = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)].map(({ method, path }) => `${method.toUpperCase()} ${path}`);
   const written = pages.filter(({ path }) => path.startsWith('docs/') && !path.startsWith('docs/decisions/'));
   const mentioned = (page: { text: string }) => [...page.text.matchAll(/`(GET|POST|PATCH|PUT|DELETE) (\/[^`?\s]*)/g)].map(([, method, path]) => `${method} ${path}`);
 

@@ -2,6 +2,8 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { ERRORS } from '../errors';
 import { type AnyEndpoint, endpoint, reply } from './endpoint';
+import { tagOf, tagsOf } from './openapi-tags';
+import { referenceEndpoints } from './reference';
 
 type Document = Record<string, unknown>;
 
@@ -34,18 +36,22 @@ names.set(protocol.createJobs.shape.jobs.element, 'BulkJob');
 names.set(protocol.heartbeats.shape.jobs.element, 'Heartbeat');
 names.set(protocol.completions.shape.completions.element, 'Completion');
 
-/** The OpenAPI document of these endpoints and of the one that serves it. */
-export function openapiEndpoint(endpoints: readonly AnyEndpoint[]): AnyEndpoint {
-  const served: AnyEndpoint = endpoint({
-    method: 'get',
-    path: '/openapi.json',
-    summary: 'Read this document',
-    roles: 'public',
-    replies: { 200: z.record(z.string(), z.unknown()) },
-    run: async () => Promise.resolve(reply(200, (document ??= describe([...endpoints, served])))),
-  });
+/** What tells of these endpoints, and of itself: the OpenAPI document, and the same for people. */
+export function documentationEndpoints(endpoints: readonly AnyEndpoint[]): AnyEndpoint[] {
   let document: Document | undefined;
-  return served;
+  const read = (): Document => (document ??= describe([...endpoints, ...own]));
+  const own: AnyEndpoint[] = [
+    endpoint({
+      method: 'get',
+      path: '/openapi.json',
+      summary: 'Read this document',
+      roles: 'public',
+      replies: { 200: z.record(z.string(), z.unknown()) },
+      run: async () => Promise.resolve(reply(200, read())),
+    }),
+    ...referenceEndpoints(read),
+  ];
+  return own;
 }
 
 /** OpenAPI 3.1 of the endpoints, from what they declare. */
@@ -60,6 +66,7 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
     info: { title: 'Baton', version: '1', description: 'Hands work to runners on any host, over plain HTTP, and never drops it.', license: { name: 'MIT', identifier: 'MIT' } },
     servers: [{ url: '/' }],
     security: [{ apiKey: [] }],
+    tags: tagsOf(endpoints),
     paths,
     components: {
       securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } },
@@ -86,6 +93,7 @@ function operation(one: AnyEndpoint): Document {
   return {
     operationId: operationId(one),
     summary: one.summary,
+    tags: [tagOf(one)],
     ...(one.roles === 'public' ? { security: [] } : { description: `Roles: ${one.roles.join(', ')}.` }),
     parameters: [...parameters(one.params, 'path'), ...parameters(one.query, 'query'), ...headers(one.headers)],
     ...(one.body === undefined ? {} : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),

@@ -7,7 +7,7 @@ import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
-import { fillSlots, slotOf, slotsWanted } from './claim-slots';
+import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
 
 const LOOK_EVERY_MS = 1000;
 const MIN_PACE_MS = 20;
@@ -224,14 +224,17 @@ export class ParkedClaims {
       const given = new Map<Parked, ClaimedRow[]>();
       for (const row of rows) {
         const parked = batch[row.slot]?.parked;
-        if (parked !== undefined) given.set(parked, [...(given.get(parked) ?? []), row]);
+        if (parked === undefined) continue;
+        const before = given.get(parked) ?? [];
+        given.set(parked, isWanted(row, parked.claim) ? [...before, row] : before);
       }
       if (rows.length < batch.length) this.comeBackInPace(lanes);
       for (const parked of taken) {
         parked.isTaken = false;
-        const jobs = given.get(parked) ?? [];
+        const jobs = given.get(parked);
+        if (jobs === undefined) continue;
         if (parked.isOver) this.giveBack(jobs);
-        else if (jobs.length > 0) parked.answer(jobs);
+        else parked.answer(jobs);
       }
     } catch (error) {
       for (const parked of taken) parked.fail(error);

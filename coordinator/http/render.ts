@@ -122,6 +122,7 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
     userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
     fair: row?.isFair ?? true,
+    cost: row === undefined ? null : renderCost(row),
     retention: row === undefined ? null : renderRetention(row),
   };
 }
@@ -133,6 +134,11 @@ function renderRetention({ keepCompletedMs, keepFailedMs, keepCancelledMs }: Que
     ...(keepFailedMs === null ? {} : { failedMs: keepFailedMs }),
     ...(keepCancelledMs === null ? {} : { cancelledMs: keepCancelledMs }),
   };
+}
+
+function renderCost({ costBase, costPerSecond, costPerGbSecond }: QueueRow): Queue['cost'] {
+  if (costBase === null || costPerSecond === null || costPerGbSecond === null) return null;
+  return { base: costBase, perSecond: costPerSecond, perGbSecond: costPerGbSecond };
 }
 
 function renderRate(max: number | null | undefined, perMs: number | null | undefined): Queue['rateLimit'] {

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
 import { BatonError } from '../errors';
+import { analyticsEndpoints } from './analytics';
 import { begin, refuse, serve } from './answer';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
@@ -17,7 +18,7 @@ import { eventEndpoints } from './events';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { metricsEndpoints } from './metrics';
-import { openapiEndpoint } from './openapi';
+import { documentationEndpoints } from './openapi';
 import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
@@ -37,6 +38,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,
+  ...analyticsEndpoints,
   ...healthEndpoints,
   ...metricsEndpoints,
 ];
@@ -89,7 +91,7 @@ function expressApp(desk: Desk): express.Express {
   app.use((request, response, next) => {
     if (!begin(desk, request, response, everyAnswer)) next();
   });
-  for (const endpoint of [...ENDPOINTS, openapiEndpoint(ENDPOINTS)]) {
+  for (const endpoint of [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)]) {
     app[endpoint.method](endpoint.path, (request, response) => void serve(endpoint, desk, request, response));
   }
   app.use((request, response) => refuse(desk, response, noRoute(request)));
@@ -108,5 +110,5 @@ function dressed(app: express.Express, incoming: IncomingMessage, outgoing: Serv
 }
 
 function noRoute(request: Request): BatonError {
-  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /openapi.json lists what there is.`);
+  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /docs shows what there is, and /openapi.json lists it.`);
 }

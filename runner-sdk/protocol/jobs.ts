@@ -57,10 +57,13 @@ const tags = z.array(text(100)).max(50);
 /** How long one attempt may take, in milliseconds, up to a week; its lease ends for good at 1.25 × this. */
 export const timeoutMs = durationMs(1, 604_800_000);
 
+/** What a job is about. Not `null`: a job without arguments has `{}`. */
+export const jobArguments = payload.refine((value) => value !== null, 'must not be null; leave it out, which means {}');
+
 const jobFields = {
   type: name,
   queue: name.default('default'),
-  arguments: payload.optional(),
+  arguments: jobArguments.optional(),
   priority: priority.default(0),
   /** When it may start; default now. Not with `delayMs`. */
   runAt: timestamp.optional(),

@@ -154,7 +154,7 @@ function replaced(place: Place, thing: Thing, other: () => string): Thing {
 
 /** What an answer says, without the ids that were asked for and the request's own. */
 function without(text: string, thing: Thing): string {
-  const bare = text.replace(/"requestId":"[^"]*"/, '');
+  const bare = text.replace(/"(requestId|until)":"[^"]*"/g, '');
   return Object.values(thing).reduce((rest, value) => (value === '' ? rest : rest.replaceAll(value, '…')), bare);
 }
 

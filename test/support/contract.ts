@@ -3,7 +3,7 @@ import type { Problem } from '@baton/runner-sdk/protocol';
 import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import { ERRORS } from '../../coordinator/errors';
-import { describe, openapiEndpoint } from '../../coordinator/http/openapi';
+import { describe, documentationEndpoints } from '../../coordinator/http/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 
 /** An answer as it left the coordinator. */
@@ -47,7 +47,7 @@ export class Contract {
       response.writeHead = ((status: number, headers?: unknown) => {
         if (Array.isArray(headers)) for (let at = 0; at < headers.length; at += 2) written[String(headers[at]).toLowerCase()] = headers[at + 1];
         return headers === undefined ? writeHead(status) : writeHead(status, headers);
-      }) as ServerResponse['writeHead'];
+      });
       const headersOf = () => ({ ...response.getHeaders(), ...written });
       const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
       const write = response.write.bind(response) as (...args: unknown[]) => boolean;
@@ -146,7 +146,7 @@ function openBook(): Book {
 }
 
 function readBook(): Book {
-  const document = closed(describe([...ENDPOINTS, openapiEndpoint(ENDPOINTS)])) as Document;
+  const document = closed(describe([...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)])) as Document;
   const ajv = new Ajv2020({ strict: false });
   addFormats(ajv);
   ajv.addSchema(document, 'openapi');

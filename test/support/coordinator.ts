@@ -40,9 +40,11 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines'>> & {
+export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs'>> & {
   /** Who is let in, where it differs from the default. */
   access?: Partial<Access>;
+  /** Whether leases that ran out before the start are left time for a heartbeat; here they are not, unless it is asked for. */
+  startsBlind?: boolean;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
   through?: (url: string) => string | Promise<string>;
 };
@@ -88,6 +90,8 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       maxPayloadBytes: options.maxPayloadBytes ?? 262_144,
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
       access: { ...DEFAULT_ACCESS, ...options.access },
+      startsBlind: options.startsBlind ?? false,
+      ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
       ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
       ...(options.keepMs === undefined ? {} : { keepMs: options.keepMs }),
     },

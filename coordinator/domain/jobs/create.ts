@@ -79,7 +79,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     queue: job.queue,
     priority: job.priority,
     laneId: 0,
-    arguments: job.arguments ?? {},
+    arguments: job.arguments === undefined ? {} : job.arguments,
     runAt: job.runAt,
     delayMs: job.delayMs,
     timeoutMs: job.timeoutMs,
