@@ -27,15 +27,21 @@ interface Entry {
 
 const JOBS_PER_CALL = 1000;
 const CALL_LENGTH = 1_000_000;
+/** While one call is answered the next can be made, so that client, coordinator and database work at the same time. */
+const CALLS_IN_FLIGHT = 2;
+/** Fewer jobs than this wait for the call in flight: it is cheaper to let them travel together. */
+const FILL_BESIDE = 32;
 const TRY_AGAIN = new Set<string>(['unavailable', 'internal', 'rate_limited']);
 
 /**
  * Creates in natural batches: what is asked for while a call is in flight, or in one turn of the event loop, travels
- * together in one bulk call that judges each job alone. One that is alone goes as `POST /jobs`.
+ * together in one bulk call that judges each job alone; of many, in two at once. One that is alone goes as `POST /jobs`.
  */
 export class CreateQueue {
   private waiting: Entry[] = [];
-  private isSending = false;
+  /** Calls in flight or about to be, and how many of them have not taken their jobs yet. */
+  private calls = 0;
+  private starting = 0;
 
   constructor(
     private readonly transport: Transport,
@@ -64,14 +70,20 @@ export class CreateQueue {
 
   private enqueue(entry: Entry): void {
     this.waiting.push(entry);
-    if (this.isSending) return;
-    this.isSending = true;
+    if (this.calls > 0 && (this.calls === CALLS_IN_FLIGHT || this.waiting.length < FILL_BESIDE)) return;
+    this.open();
+  }
+
+  private open(): void {
+    this.calls += 1;
+    this.starting += 1;
     queueMicrotask(() => void this.pump());
   }
 
   private async pump(): Promise<void> {
     while (this.waiting.length > 0) {
-      const batch = this.takeBatch();
+      const batch = this.takeBatch(Math.ceil(this.waiting.length / this.starting));
+      this.starting -= 1;
       try {
         const [first] = batch;
         if (batch.length === 1 && first !== undefined) await this.sendOne(first);
@@ -79,16 +91,19 @@ export class CreateQueue {
       } catch (error) {
         for (const entry of batch) entry.reject(error);
       }
+      this.starting += 1;
+      if (this.calls < CALLS_IN_FLIGHT && this.waiting.length >= 2 * FILL_BESIDE) this.open();
     }
-    this.isSending = false;
+    this.starting -= 1;
+    this.calls -= 1;
   }
 
-  private takeBatch(): Entry[] {
+  private takeBatch(most: number): Entry[] {
     let count = 0;
     let length = 0;
     for (const { json } of this.waiting) {
       length += Buffer.byteLength(json);
-      if (count > 0 && (count === JOBS_PER_CALL || length > CALL_LENGTH)) break;
+      if (count > 0 && (count === Math.min(most, JOBS_PER_CALL) || length > CALL_LENGTH)) break;
       count += 1;
     }
     return this.waiting.splice(0, count);

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { ApiRequest, Transport } from './http';
-import type { ApiKey, apiKeyList, bulkCount, BulkOperation, CreateApiKey, CreatedApiKey, CreateJob, Health, jobFilter, Queue, runnerList, RunnerView, Scale, SetQueue } from './protocol';
+import type { Analytics, analyticsQuery, ApiKey, apiKeyList, bulkCount, BulkOperation, CreateApiKey, CreatedApiKey, CreateJob, Health, jobFilter, Queue, runnerList, RunnerView, Scale, SetQueue, Stats } from './protocol';
 
 export type RunnerPage = z.infer<typeof runnerList>;
 export type ApiKeyPage = z.infer<typeof apiKeyList>;
@@ -106,6 +106,16 @@ export class Operations {
 
   async resumeRunner(id: string): Promise<RunnerView> {
     return this.send({ method: 'POST', path: `/runners/${encodeURIComponent(id)}/resume` });
+  }
+
+  /** How it stands now. */
+  async stats(): Promise<Stats> {
+    return this.send({ method: 'GET', path: '/stats' });
+  }
+
+  /** What ended within a range (default the last 24 hours), by queue (the default), type, user or runner, and over time. */
+  async analytics(query: z.input<typeof analyticsQuery> = {}): Promise<Analytics> {
+    return this.send({ method: 'GET', path: '/analytics', query: query as Record<string, string | number> });
   }
 
   async health(): Promise<Health> {

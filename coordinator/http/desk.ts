@@ -29,6 +29,8 @@ export interface Desk {
   complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
   heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
   release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
+  /** Deliveries that are due are sent now, not within a second. */
+  wakeDeliveries: () => void;
   service: Service;
   /** Null: nothing is traced. */
   tracing: Tracing | null;
@@ -44,12 +46,13 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk, 'access' | 'keys' | 'doorman'>, service: Service, tracing: Tracing | null = null): Desk {
+export function openDesk(context: Context, { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>, service: Service, tracing: Tracing | null = null): Desk {
   return {
     context,
     access,
     keys,
     doorman,
+    wakeDeliveries,
     caps: new Caps(access),
     service,
     tracing,

@@ -1,12 +1,16 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { describeError } from '../logger';
+import * as figures from '../store/views/figures';
 import { counts, ping } from '../store/views/health';
+import { typeNames } from '../store/views/stats';
 import type { Desk } from './desk';
 import { endpoint, OPERATORS, reply } from './endpoint';
 
 /** A monitor that has not finished a round for this long is late. */
 const MONITOR_LATE_MS = 30_000;
 const READY_WITHIN_MS = 2000;
+const HOUR_MS = 3_600_000;
+const MOST_TYPES = 500;
 
 export const healthEndpoints = [
   endpoint({
@@ -39,7 +43,12 @@ export const healthEndpoints = [
       const before = performance.now();
       await ping(desk.context.db);
       const latencyMs = Math.round((performance.now() - before) * 100) / 100;
-      const { jobs, runners, databaseVersion } = await counts(desk.context.db);
+      const [{ jobs, runners, databaseVersion }, processed, lately, types] = await Promise.all([
+        counts(desk.context.db),
+        figures.processed(desk.context.db),
+        figures.outcomes(desk.context.db, { by: 'all', windowMs: HOUR_MS }),
+        typeNames(desk.context.db, MOST_TYPES),
+      ]);
       const lagMs = desk.service.monitorLagMs();
       return reply(200, {
         status: lagMs !== null && lagMs < MONITOR_LATE_MS ? 'ok' : 'degraded',
@@ -49,6 +58,9 @@ export const healthEndpoints = [
         database: { latencyMs, version: databaseVersion },
         monitor: { lagMs },
         jobs,
+        processed,
+        averageRunMs: lately.attempts === 0 ? null : Math.round(lately.runMs / lately.attempts),
+        types,
         runners,
       });
     },

@@ -48,6 +48,7 @@ export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
     deadlineAt: isRunning ? time(row.deadlineAt) : null,
     checkpoint: row.checkpoint,
     metrics: row.metrics as Job['metrics'],
+    callbackUrl: (row.callback as { url: string } | null)?.url ?? null,
     createdAt: row.createdAt.toISOString(),
     startedAt: time(row.startedAt),
     finishedAt: time(row.finishedAt),
@@ -128,6 +129,7 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
     userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
     fair: row?.isFair ?? true,
+    cost: row === undefined ? null : renderCost(row),
     retention: row === undefined ? null : renderRetention(row),
   };
 }
@@ -139,6 +141,11 @@ function renderRetention({ keepCompletedMs, keepFailedMs, keepCancelledMs }: Que
     ...(keepFailedMs === null ? {} : { failedMs: keepFailedMs }),
     ...(keepCancelledMs === null ? {} : { cancelledMs: keepCancelledMs }),
   };
+}
+
+function renderCost({ costBase, costPerSecond, costPerGbSecond }: QueueRow): Queue['cost'] {
+  if (costBase === null || costPerSecond === null || costPerGbSecond === null) return null;
+  return { base: costBase, perSecond: costPerSecond, perGbSecond: costPerGbSecond };
 }
 
 function renderRate(max: number | null | undefined, perMs: number | null | undefined): Queue['rateLimit'] {

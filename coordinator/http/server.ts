@@ -2,12 +2,14 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
 import { BatonError } from '../errors';
+import { analyticsEndpoints } from './analytics';
 import { begin, refuse, serve } from './answer';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
 import { auditEndpoints } from './audit';
 import { securityHeaders } from './browser';
 import { bulkEndpoints } from './bulk';
+import { callbackEndpoints } from './callbacks';
 import { capSockets } from './caps';
 import { cleanupEndpoints } from './cleanup';
 import { deadLetterEndpoints } from './dead-letters';
@@ -22,6 +24,7 @@ import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
 import { sessionEndpoints } from './session';
+import { webhookEndpoints } from './webhooks';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
@@ -34,9 +37,12 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...runnerEndpoints,
   ...queueEndpoints,
   ...rateLimitEndpoints,
+  ...webhookEndpoints,
+  ...callbackEndpoints,
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,
+  ...analyticsEndpoints,
   ...healthEndpoints,
   ...metricsEndpoints,
 ];

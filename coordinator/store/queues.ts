@@ -16,6 +16,10 @@ export interface QueueRow {
   keepCompletedMs: number | null;
   keepFailedMs: number | null;
   keepCancelledMs: number | null;
+  /** All three, or none. */
+  costBase: number | null;
+  costPerSecond: number | null;
+  costPerGbSecond: number | null;
 }
 
 const PAUSE_COLUMNS = sql`
@@ -27,7 +31,8 @@ const QUEUE_COLUMNS = sql`
   q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
   q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs",
   q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs", q.keep_failed_ms::float8 AS "keepFailedMs",
-  q.keep_cancelled_ms::float8 AS "keepCancelledMs"`;
+  q.keep_cancelled_ms::float8 AS "keepCancelledMs",
+  q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond"`;
 
 /** Queues that operators have set something for. A pause whose time is over is no pause. */
 export function list(db: Executor): Promise<QueueRow[]> {
@@ -41,6 +46,14 @@ export interface QueueSettings {
   userRateLimit?: { max: number; perMs: number } | null | undefined;
   fair?: boolean | undefined;
   retention?: Retention | null | undefined;
+  cost?: Cost | null | undefined;
+}
+
+/** What an attempt costs: so much, so much a second, and so much for each second and gigabyte of memory at its peak. */
+export interface Cost {
+  base: number;
+  perSecond: number;
+  perGbSecond: number;
 }
 
 /** How long finished jobs are kept; what is left out is kept as by default. */
@@ -52,15 +65,16 @@ export interface Retention {
 
 /** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
-  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention } = settings;
+  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention, cost } = settings;
   const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
   await db.query(sql`
     INSERT INTO queues AS q (
       name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, is_fair,
-      keep_completed_ms, keep_failed_ms, keep_cancelled_ms)
+      keep_completed_ms, keep_failed_ms, keep_cancelled_ms, cost_base, cost_per_second, cost_per_gb_second)
     VALUES (${name}, ${concurrency ?? null}::int, ${concurrencyPerKey ?? null}::int, ${rateLimit?.max ?? null}::int,
       ${rateLimit?.perMs ?? null}::bigint, ${userRateLimit?.max ?? null}::int, ${userRateLimit?.perMs ?? null}::bigint, ${fair ?? true}::boolean,
-      ${retention?.completedMs ?? null}::bigint, ${retention?.failedMs ?? null}::bigint, ${retention?.cancelledMs ?? null}::bigint)
+      ${retention?.completedMs ?? null}::bigint, ${retention?.failedMs ?? null}::bigint, ${retention?.cancelledMs ?? null}::bigint,
+      ${cost?.base ?? null}::float8, ${cost?.perSecond ?? null}::float8, ${cost?.perGbSecond ?? null}::float8)
     ON CONFLICT (name) DO UPDATE SET
       concurrency = CASE WHEN ${concurrency === undefined}::boolean THEN q.concurrency ELSE EXCLUDED.concurrency END,
       concurrency_per_key = CASE WHEN ${concurrencyPerKey === undefined}::boolean THEN q.concurrency_per_key ELSE EXCLUDED.concurrency_per_key END,
@@ -73,7 +87,10 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
       is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END,
       keep_completed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_completed_ms ELSE EXCLUDED.keep_completed_ms END,
       keep_failed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_failed_ms ELSE EXCLUDED.keep_failed_ms END,
-      keep_cancelled_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_cancelled_ms ELSE EXCLUDED.keep_cancelled_ms END`);
+      keep_cancelled_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_cancelled_ms ELSE EXCLUDED.keep_cancelled_ms END,
+      cost_base = CASE WHEN ${cost === undefined}::boolean THEN q.cost_base ELSE EXCLUDED.cost_base END,
+      cost_per_second = CASE WHEN ${cost === undefined}::boolean THEN q.cost_per_second ELSE EXCLUDED.cost_per_second END,
+      cost_per_gb_second = CASE WHEN ${cost === undefined}::boolean THEN q.cost_per_gb_second ELSE EXCLUDED.cost_per_gb_second END`);
 }
 
 export async function pause(db: Executor, name: string, by: string, reason: string | null, untilAt: string | null): Promise<void> {

@@ -20,6 +20,12 @@ export const health = z.object({
   /** How late the timeout monitor is: the time since its last full round, in milliseconds. */
   monitor: z.object({ lagMs: z.number().nullable() }),
   jobs: z.record(jobStatus, z.int()),
+  /** Jobs that completed or failed, as far as figures are kept (90 days). */
+  processed: z.int(),
+  /** How long attempts that ended within the last hour ran; null: none did. */
+  averageRunMs: z.number().nullable(),
+  /** Types that a job was ever created of, at most 500. */
+  types: z.array(z.string()),
   runners: z.object({ total: z.int(), active: z.int(), idle: z.int() }),
 });
 export type Health = z.infer<typeof health>;

@@ -1,4 +1,5 @@
 /** The shape of every request and reply. The coordinator validates with these same objects. */
+export * from './analytics';
 export * from './api-keys';
 export * from './attempts';
 export * from './audit';
@@ -17,3 +18,4 @@ export * from './retention';
 export * from './runners';
 export * from './session';
 export * from './tracing';
+export * from './webhooks';

@@ -58,10 +58,22 @@ const tags = z.array(text(100)).max(50);
 /** How long one attempt may take, in milliseconds, up to a week; its lease ends for good at 1.25 × this. */
 export const timeoutMs = durationMs(1, 604_800_000);
 
+/** What a job is about. Not `null`: a job without arguments has `{}`. */
+export const jobArguments = payload.refine((value) => value !== null, 'must not be null; leave it out, which means {}');
+
+/** An address on the web, without credentials. Which hosts, ports and schemes are allowed is the coordinator's to say. */
+export const callbackUrl = text(2000).refine(isWebAddress, 'must be an http or https URL such as https://app.example.com/hooks, without user name and password');
+
+function isWebAddress(address: string): boolean {
+  if (!/^https?:\/\/[^/\\\s]/i.test(address) || !URL.canParse(address)) return false;
+  const { username, password, hostname } = new URL(address);
+  return username === '' && password === '' && hostname !== '';
+}
+
 const jobFields = {
   type: name,
   queue: name.default('default'),
-  arguments: payload.optional(),
+  arguments: jobArguments.optional(),
   priority: priority.default(0),
   /** When it may start; default now. Not with `delayMs`. */
   runAt: timestamp.optional(),
@@ -91,6 +103,8 @@ const jobFields = {
   metadata: payloadObject.optional(),
   /** Whose job it is; a key of role `user` may name only its own user. */
   userId: text(200).optional(),
+  /** Told when the job has finished, as webhooks are; signed with the creator's callback secret. */
+  callbackUrl: callbackUrl.optional(),
 };
 
 export const createJob = z.strictObject(jobFields).superRefine(checkTogether);
@@ -177,6 +191,7 @@ export const job = z.object({
   deadlineAt: timestamp.nullable(),
   checkpoint: z.unknown(),
   metrics: jobMetrics.nullable(),
+  callbackUrl: z.string().nullable(),
   createdAt: timestamp,
   /** When its latest attempt started. */
   startedAt: timestamp.nullable(),

@@ -8,6 +8,14 @@ const limit = z.int().min(1).max(1_000_000).nullable();
 /** At most `max` starts at once, refilled evenly with `max` over `perMs` (a token bucket). */
 export const rateLimit = z.strictObject({ max: z.int().min(1).max(1_000_000), perMs: durationMs(1, 30 * 86_400_000) });
 
+const price = z.number().min(0).max(1_000_000_000).default(0);
+
+/**
+ * What an attempt costs, in a unit of your own: `base`, and `perSecond` for each second from claim to end, and `perGbSecond`
+ * for each of these seconds and each 10⁹ bytes of memory that it held at its peak.
+ */
+export const queueCost = z.strictObject({ base: price, perSecond: price, perGbSecond: price });
+
 /** What is left out stays as it is. */
 export const setQueue = z
   .strictObject({
@@ -22,8 +30,10 @@ export const setQueue = z
     fair: z.boolean().optional(),
     /** `null`: as by default, for all endings. */
     retention: retention.nullable().optional(),
+    /** `null`: attempts have no price. */
+    cost: queueCost.nullable().optional(),
   })
-  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention');
+  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention, cost');
 export type SetQueue = z.input<typeof setQueue>;
 
 export const pauseQueue = z.strictObject({
@@ -52,6 +62,8 @@ export const queue = z.object({
   fair: z.boolean(),
   /** What is set for this queue; null: finished jobs are kept as by default. */
   retention: retention.nullable(),
+  /** What an attempt costs; null: nothing is reckoned. */
+  cost: queueCost.nullable(),
 });
 export type Queue = z.infer<typeof queue>;
 export const queueList = z.object({ items: z.array(queue) });

@@ -60,7 +60,7 @@ async function whileHeld<T>(win: (on: Session) => Promise<unknown>, lose: () => 
 
 const timeOut = async (on: Session) => {
   const lost = await lockLost(on, 500);
-  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, fingerprint: null, metrics: null })));
+  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, fingerprint: null, metrics: null })), false);
 };
 const outcomes = async (id: string) => (await coordinator.api.attempts(id)).map(({ outcome }) => outcome);
 
@@ -68,7 +68,7 @@ describe('complete and timeout', () => {
   test('the monitor passes over a job that is just completing, and finds it done', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    await whileHeld((on) => store.complete(on, [report(claimed)]), () => coordinator.runMonitor());
+    await whileHeld((on) => store.complete(on, [report(claimed)], false), () => coordinator.runMonitor());
     await coordinator.runMonitor();
     expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'completed', result: 1, failures: 0 });
     expect(await outcomes(claimed.id)).toEqual(['completed']);
@@ -114,7 +114,7 @@ describe('release and timeout', () => {
   test('a release that came first counts no failure', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    await whileHeld((on) => store.release(on, [{ jobId: claimed.id, leaseToken: claimed.leaseToken, delayMs: 3_600_000 }]), () => coordinator.runMonitor());
+    await whileHeld((on) => store.release(on, [{ jobId: claimed.id, leaseToken: claimed.leaseToken, delayMs: 3_600_000 }], false), () => coordinator.runMonitor());
     await coordinator.runMonitor();
     expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'pending', failures: 0 });
     expect(await outcomes(claimed.id)).toEqual(['released']);
@@ -132,20 +132,20 @@ describe('release and timeout', () => {
 describe('two reports', () => {
   test('the same completion twice: both get the same answer', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.complete(on, [report(claimed)]), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 1 }));
+    const answer = await race((on) => store.complete(on, [report(claimed)], false), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 1 }));
     expect([answer.status, answer.body]).toEqual([200, { status: 'completed', attempt: 1 }]);
   });
 
   test('two completions with different results: the second is refused', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.complete(on, [report(claimed)]), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 2 }));
+    const answer = await race((on) => store.complete(on, [report(claimed)], false), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 2 }));
     expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect((await coordinator.api.job(claimed.id)).result).toBe(1);
   });
 
   test('a completion after a failure that was under way is refused', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.fail(on, [failure(claimed, 'failed')]), () => coordinator.api.complete(claimed));
+    const answer = await race((on) => store.fail(on, [failure(claimed, 'failed')], false), () => coordinator.api.complete(claimed));
     expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect(await outcomes(claimed.id)).toEqual(['failed']);
   });
@@ -156,14 +156,14 @@ describe('cancel', () => {
 
   test('against complete: the completion is told, and kept', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.cancel(on, cancelled(claimed)), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 5 }));
+    const answer = await race((on) => store.cancel(on, cancelled(claimed), false), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 5 }));
     expect([answer.status, answer.body.code]).toEqual([409, 'job_cancelled']);
     expect(await coordinator.api.attempts(claimed.id)).toMatchObject([{ outcome: 'cancelled', lateResult: { result: 5 } }]);
   });
 
   test('after complete is refused', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.complete(on, [report(claimed)]), () => coordinator.api.refusal('post', `/jobs/${claimed.id}/cancel`));
+    const answer = await race((on) => store.complete(on, [report(claimed)], false), () => coordinator.api.refusal('post', `/jobs/${claimed.id}/cancel`));
     expect(answer).toEqual([409, 'state_conflict']);
     expect((await coordinator.api.job(claimed.id)).status).toBe('completed');
   });
@@ -178,7 +178,7 @@ describe('cancel', () => {
 
   test('under way keeps the job from being claimed', async () => {
     const { job } = await jobIn('pending', coordinator);
-    const claims = await whileHeld((on) => store.cancel(on, cancelled(job)), () => coordinator.api.claim({ runnerId: 'second', types: [job.type] }));
+    const claims = await whileHeld((on) => store.cancel(on, cancelled(job), false), () => coordinator.api.claim({ runnerId: 'second', types: [job.type] }));
     expect(claims).toEqual([]);
     expect(await coordinator.api.claim({ runnerId: 'second', types: [job.type] })).toEqual([]);
     expect(await coordinator.api.job(job.id)).toMatchObject({ status: 'cancelled', attempt: 0 });

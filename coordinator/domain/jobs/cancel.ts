@@ -13,7 +13,7 @@ import { freed } from './waiting';
  */
 export async function cancel(context: Context, items: store.Cancel[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
   const reason = items[0]?.reason ?? null;
-  const moved = await recorded(context, by, (db) => store.cancel(db, items), (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }));
+  const moved = await recorded(context, by, (db) => store.cancel(db, items, context.queues.hasPrices()), (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }));
   await announceCancelled(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)));

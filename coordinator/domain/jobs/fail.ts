@@ -29,7 +29,7 @@ export async function fail(context: Context, db: Executor, items: FailItem[], he
     return job === undefined || job.leaseToken !== item.leaseToken ? [] : [decide(item, job)];
   });
   if (failures.length === 0) return [];
-  const moved = await store.fail(db, failures);
+  const moved = await store.fail(db, failures, context.queues.hasPrices());
   if (held === undefined) await announceFailed(context, moved);
   return moved;
 }

@@ -21,7 +21,7 @@ export interface ReleaseItem {
 export async function release(context: Context, items: ReleaseItem[]): Promise<(ReleaseReply | BatonError)[]> {
   const refused = new Map(items.map((item) => [item, requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes)]));
   const accepted = items.filter((item) => refused.get(item) === null);
-  const moved = accepted.length === 0 ? [] : await store.release(context.db.vital, accepted);
+  const moved = accepted.length === 0 ? [] : await store.release(context.db.vital, accepted, context.queues.hasPrices());
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
   await freed(context, moved);
   await becameWaiting(context, moved);

@@ -7,11 +7,14 @@ import * as store from '../../store/queues';
  */
 export class QueueBook {
   private rows = new Map<string, store.QueueRow>();
+  private isPriced = false;
 
   constructor(private readonly db: Db) {}
 
   async read(): Promise<void> {
-    this.rows = new Map((await store.list(this.db)).map((row) => [row.name, row]));
+    const rows = await store.list(this.db);
+    this.rows = new Map(rows.map((row) => [row.name, row]));
+    this.isPriced = rows.some((row) => row.costBase !== null);
   }
 
   get(queue: string): store.QueueRow | undefined {
@@ -27,6 +30,11 @@ export class QueueBook {
   /** Whether it limits how many jobs one user creates. */
   limitsUsers(queue: string): boolean {
     return (this.rows.get(queue)?.userRateMax ?? null) !== null;
+  }
+
+  /** Whether any queue has prices, so that the ends of attempts must look for them. */
+  hasPrices(): boolean {
+    return this.isPriced;
   }
 
   isLimited(queue: string): boolean {

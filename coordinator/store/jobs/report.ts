@@ -1,6 +1,7 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
 import { recorded } from '../events';
+import { metricsWithCost } from './cost';
 import { type Moved, MOVED_COLUMNS, STILL_RUNNING } from './row';
 
 export interface Extend {
@@ -43,7 +44,7 @@ export interface Complete {
 }
 
 /** running -> completed. The token stays on the row, so that the same report again is recognised. */
-export function complete(db: Executor, reports: Complete[]): Promise<Moved[]> {
+export function complete(db: Executor, reports: Complete[], isPriced: boolean): Promise<Moved[]> {
   return db.query(sql`
     WITH report AS MATERIALIZED (
       SELECT * FROM unnest(
@@ -55,7 +56,7 @@ export function complete(db: Executor, reports: Complete[]): Promise<Moved[]> {
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
-        status = 'completed', result = r.result::json, metrics = r.metrics::json, error = NULL,
+        status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)}, error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r JOIN held ON held.id = r.id
       WHERE j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
@@ -80,29 +81,29 @@ export interface Fail {
  * running -> pending (tried again after `delayMs`) or failed. The attempt's row keeps what happened and what its
  * report was answered with; after a timeout the token is taken off the job, because its runner no longer speaks for it.
  */
-export function fail(db: Executor, failures: Fail[]): Promise<Moved[]> {
+export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise<Moved[]> {
   return db.query(sql`
     WITH failure AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(failures)}::json) AS f (
         "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "fingerprint" text, "metrics" json)
     ), held AS MATERIALIZED (
-      SELECT j.id, j.started_at FROM jobs j
+      SELECT j.id, j.started_at, j.run_at FROM jobs j
       WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
-        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, fingerprint = f.fingerprint, metrics = f.metrics,
+        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, fingerprint = f.fingerprint, metrics = ${metricsWithCost(isPriced, sql`f.metrics`)},
         run_at = CASE f."to" WHEN 'pending' THEN now() + f."delayMs" * interval '1 ms' ELSE j.run_at END,
         lease_token = CASE f.outcome WHEN 'failed' THEN j.lease_token END,
         lease_expires_at = NULL, deadline_at = NULL,
         finished_at = CASE f."to" WHEN 'failed' THEN now() END, updated_at = now()
       FROM failure f JOIN held ON held.id = f."jobId"
       WHERE j.id = f."jobId" AND ${STILL_RUNNING} AND j.lease_token = f."leaseToken"
-      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, f.metrics, held.started_at, j.callback
+      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, j.metrics, held.started_at, held.run_at AS due_at, j.callback
     ), kept AS (
-      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics, reply)
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics, reply, due_at)
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), m.outcome, m.error, m.metrics,
-        json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END)
+        json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END), m.due_at
       FROM moved m
     ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.retrying' ELSE 'job.failed' END`, {
       details: sql`json_build_object('code', e.error -> 'code', 'outcome', e.outcome, 'runAt', CASE e.status WHEN 'pending' THEN e."runAt" END)`,
@@ -120,26 +121,26 @@ export interface Release {
 }
 
 /** running -> pending, given back by its runner: no failure is counted. */
-export function release(db: Executor, releases: Release[]): Promise<Moved[]> {
+export function release(db: Executor, releases: Release[], isPriced: boolean): Promise<Moved[]> {
   return db.query(sql`
     WITH given AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(releases)}::json) AS g (
         "jobId" uuid, "leaseToken" uuid, "delayMs" float8, "checkpoint" json)
     ), held AS MATERIALIZED (
-      SELECT j.id, j.started_at FROM jobs j
+      SELECT j.id, j.started_at, j.run_at FROM jobs j
       WHERE j.id = ANY (${releases.map((one) => one.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
         status = 'pending', position = NULL, run_at = now() + g."delayMs" * interval '1 ms', checkpoint = COALESCE(g.checkpoint, j.checkpoint),
-        lease_expires_at = NULL, deadline_at = NULL, updated_at = now()
+        metrics = ${metricsWithCost(isPriced, sql`NULL::json`)}, lease_expires_at = NULL, deadline_at = NULL, updated_at = now()
       FROM given g JOIN held ON held.id = g."jobId"
       WHERE j.id = g."jobId" AND ${STILL_RUNNING} AND j.lease_token = g."leaseToken"
-      RETURNING ${MOVED_COLUMNS}, g."leaseToken", held.started_at
+      RETURNING ${MOVED_COLUMNS}, g."leaseToken", held.started_at, held.run_at AS due_at, j.metrics
     ), kept AS (
-      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, reply)
-      SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released',
-        json_build_object('status', m.status, 'runAt', m."runAt")
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, reply, due_at)
+      SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released', m.metrics,
+        json_build_object('status', m.status, 'runAt', m."runAt"), m.due_at
       FROM moved m
     ), ${recorded(sql`moved`, sql`'job.released'`, { details: sql`json_build_object('runAt', e."runAt")` })}
     SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"

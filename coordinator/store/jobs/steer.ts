@@ -1,6 +1,8 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
-import { type Executor, sql } from '../db';
+import { type Executor, type Sql, sql } from '../db';
 import { recorded } from '../events';
+import { strayCancelled, strays } from '../rollups/strays';
+import { metricsWithCost } from './cost';
 import type { InsertJob } from './insert';
 import { JOB_COLUMNS, type JobRow } from './row';
 
@@ -14,18 +16,19 @@ export interface Cancel {
 }
 
 /** blocked, pending, running -> cancelled. A running job's lease ends with it; its attempt's row keeps the token. */
-export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
+export function cancel(db: Executor, cancels: Cancel[], isPriced: boolean): Promise<JobRow[]> {
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(cancels)}::json) AS c ("jobId" uuid, "userId" text, "reason" text, "from" json)
     ), held AS MATERIALIZED (
-      SELECT j.id, j.status, j.lease_token, j.attempt, j.runner_id, j.started_at
+      SELECT j.id, j.status, j.lease_token, j.attempt, j.runner_id, j.started_at, j.run_at
       FROM jobs j
       WHERE j.id = ANY (${cancels.map((cancel) => cancel.jobId)}::uuid[]) AND j.status IN ('blocked', 'pending', 'running')
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
         status = 'cancelled', reason = c.reason, position = NULL, hold = NULL, lease_token = NULL, lease_expires_at = NULL, deadline_at = NULL,
+        metrics = CASE held.status WHEN 'running' THEN ${metricsWithCost(isPriced, sql`j.metrics`)} ELSE j.metrics END,
         finished_at = now(), updated_at = now()
       FROM wanted c JOIN held ON held.id = c."jobId"
       WHERE j.id = c."jobId" AND j.status IN ('blocked', 'pending', 'running')
@@ -33,8 +36,8 @@ export function cancel(db: Executor, cancels: Cancel[]): Promise<JobRow[]> {
         AND (c."from" IS NULL OR j.status::text IN (SELECT json_array_elements_text(c."from")))
       RETURNING ${JOB_COLUMNS}, held.status AS was, held.lease_token AS token
     ), kept AS (
-      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome)
-      SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled' FROM moved m WHERE m.was = 'running'
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, due_at)
+      SELECT m.id, m.attempt, m."runnerId", m.token, m."startedAt", now(), 'cancelled', m.metrics, m."runAt" FROM moved m WHERE m.was = 'running'
     ), ${recorded(sql`moved`, sql`'job.cancelled'`, { details: sql`json_build_object('reason', e.reason)`, callback: sql`e.callback` })}
     SELECT * FROM moved`);
 }
@@ -53,7 +56,7 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
     WITH wanted AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text, "arguments" text)
     ), held AS MATERIALIZED (
-      SELECT j.id FROM jobs j
+      SELECT j.id, j.status, j.finished_at FROM jobs j
       WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.status IN ('failed', 'cancelled')
       ORDER BY j.id FOR UPDATE
     ), moved AS (
@@ -63,8 +66,8 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
         updated_at = now()
       FROM wanted w JOIN held ON held.id = w."jobId"
       WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
-      RETURNING ${JOB_COLUMNS}
-    ), ${recorded(sql`moved`, sql`'job.requeued'`)}
+      RETURNING ${JOB_COLUMNS}, held.status AS was, held.finished_at AS ended
+    ), ${strayCancelled(sql`moved`)}, ${recorded(sql`moved`, sql`'job.requeued'`)}
     SELECT * FROM moved`);
 }
 
@@ -122,26 +125,34 @@ export interface Keep {
  * Finished -> gone, the oldest of those that were kept long enough. Jobs that somebody works on are passed over, and so are
  * those whose unique key is still held.
  */
-export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>[]> {
-  return db.query(sql`
-    WITH old AS MATERIALIZED (
-      SELECT found.id FROM unnest(
-        ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
-      ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
-        SELECT j.id FROM jobs j
-        WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
-          AND (j.unique_until IS NULL OR j.unique_until < now())
-        ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
-      ) found LIMIT ${limit}
-    )
-    DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
-    RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
+export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Removed[]> {
+  return removeThose(db, sql`
+    SELECT found.id, found.finished_at FROM unnest(
+      ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
+    ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
+      SELECT j.id, j.finished_at FROM jobs j
+      WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
+        AND (j.unique_until IS NULL OR j.unique_until < now())
+      ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    ) found LIMIT ${limit}`);
 }
 
 /** Finished -> gone, with attempts, logs and keys. */
-export function remove(db: Executor, jobIds: string[]): Promise<Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>[]> {
+export function remove(db: Executor, jobIds: string[]): Promise<Removed[]> {
+  return removeThose(db, sql`
+    SELECT j.id, j.finished_at FROM jobs j
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR UPDATE`);
+}
+
+export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>;
+
+/** What of them was not counted for the figures yet is written down. One that ended anew while its lock was waited for is passed over. */
+function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
   return db.query(sql`
-    DELETE FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
+    WITH found AS MATERIALIZED (${locked}), old AS MATERIALIZED (
+      SELECT f.id FROM found f JOIN jobs j ON j.id = f.id AND j.finished_at = f.finished_at
+    ), ${strays(sql`old`)}
+    DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
     RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
 }
 

@@ -53,6 +53,20 @@ const onlyAdmins = (ok: Expected) => (role: string): Expected => (role === 'admi
 const onlyOwn = (role: string): Expected => (role === 'user' ? [403, '"forbidden"'] : [201, '"pending"']);
 const freshType = (owner: string | null) => Promise.resolve({ type: uniqueType(), userId: owner ?? 'nobody' });
 
+function analysed(by: 'type' | 'user' | 'runner', field: 'type' | 'userId' | 'runnerId'): Place {
+  return {
+    at: ['query key'],
+    ...(by === 'user' ? OF_USERS : {}),
+    make: async (stage, owner) => {
+      const thing = await stage.job(owner, 'failed');
+      return { ...thing, key: thing[field] ?? '' };
+    },
+    send: ({ key = '' }) => ({ query: { by, key } }),
+    ok: [200, '"items":[{'],
+    missing: ALWAYS_EMPTY,
+  };
+}
+
 export const JOB_ROWS: Rows = {
   'POST /jobs': {
     places: [{ at: ['body userId'], make: (_stage, owner) => freshType(owner), send: ({ type, userId }) => ({ json: { type, userId } }), ok: [201, '"pending"'], missing: onlyOwn }],
@@ -123,6 +137,8 @@ export const JOB_ROWS: Rows = {
     ],
   },
   'POST /dead-letters/cleanup': { places: [plain([200, '"count":1'], () => ({ json: { olderThanMs: 0 } }), oldFailure(1)), plain([200, '"count":2'], () => ({ json: { olderThanMs: 0 } }), oldFailure(2))] },
+  'GET /stats': { places: [plain([200, '"lastHour"'])] },
+  'GET /analytics': { places: [plain([200, '"items"']), analysed('type', 'type'), analysed('runner', 'runnerId'), analysed('user', 'userId')] },
   'GET /cleanup': { places: [plain([200, '"failed"'])] },
   'POST /cleanup': { places: [plain([200, '"count":1'], (thing) => ({ json: { olderThanMs: 0, queue: thing['queue'] } }), oldFailure(1)), plain([200, '"count":2'], (thing) => ({ json: { olderThanMs: 0, queue: thing['queue'] } }), oldFailure(2))] },
 };

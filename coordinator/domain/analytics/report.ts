@@ -1,0 +1,130 @@
+import type { Analytics, AnalyticsQuery, Figures } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
+import * as views from '../../store/views/figures';
+import { type Histogram, percentile } from './percentiles';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** How far each range goes back, and in which steps. */
+const RANGES: Record<AnalyticsQuery['range'], { rangeMs: number; grain: views.Grain }> = {
+  '1h': { rangeMs: HOUR_MS, grain: 'minute' },
+  '24h': { rangeMs: DAY_MS, grain: 'hour' },
+  '7d': { rangeMs: 7 * DAY_MS, grain: 'hour' },
+  '30d': { rangeMs: 30 * DAY_MS, grain: 'day' },
+};
+const STEPS_MS: Record<views.Grain, number> = { minute: MINUTE_MS, hour: HOUR_MS, day: DAY_MS };
+
+/** What ended within a range, by key and over time. Of a user, only what that user's jobs did. */
+export async function analyse(context: Context, userId: string | null, { by, range, key, limit }: AnalyticsQuery): Promise<Analytics> {
+  const { rangeMs, grain } = RANGES[range];
+  const { from, until, rows, keys } = await views.figures(context.db, userId, { by, key: key ?? null, grain, rangeMs, limit });
+  const items = rows.flatMap((row) => (row.key === null ? [] : [{ key: row.key, ...figuresOf(row) }]));
+  return {
+    by,
+    range,
+    from: from.toISOString(),
+    until: until.toISOString(),
+    items,
+    omitted: keys - items.length,
+    stepMs: STEPS_MS[grain],
+    series: seriesOf(rows, from, until, STEPS_MS[grain]),
+  };
+}
+
+/** What ended within the last hour, all together, to the minute. */
+export async function lastHour(context: Context, userId: string | null): Promise<Figures> {
+  const { rows } = await views.figures(context.db, userId, { by: 'queue', key: null, grain: 'minute', rangeMs: HOUR_MS, limit: 0 });
+  return figuresOf(merged(rows));
+}
+
+export function figuresOf(row: views.Sums): Figures {
+  const { jobsCompleted: completed, jobsFailed: failed, jobsCancelled: cancelled } = row;
+  const ended = completed + failed;
+  return {
+    jobs: { completed, failed, cancelled },
+    attempts: { completed, failed: row.attemptsFailed, timedOut: row.attemptsTimedOut, released: row.attemptsReleased, cancelled: row.attemptsCancelled },
+    retries: row.retries,
+    successRate: ended === 0 ? null : completed / ended,
+    failureRate: ended === 0 ? null : failed / ended,
+    waitMs: percentilesOf({ bins: row.waitBins, counts: row.waitCounts }),
+    runMs: { ...percentilesOf({ bins: row.runBins, counts: row.runCounts }), mean: mean(row) },
+    cpuMs: rounded(row.cpuMs),
+    memoryPeakBytes: row.memoryPeakBytes,
+    cost: Math.round(row.cost * 1e9) / 1e9,
+  };
+}
+
+/** A step for every minute, hour or day of the range, also for those in which nothing ended. */
+function seriesOf(rows: views.FiguresRow[], from: Date, until: Date, stepMs: number): Analytics['series'] {
+  const known = new Map(rows.flatMap((row) => (row.at === null ? [] : [[row.at.getTime(), row]])));
+  const steps = Math.max(1, Math.ceil((until.getTime() - from.getTime()) / stepMs));
+  return Array.from({ length: steps }, (_none, index) => {
+    const at = from.getTime() + index * stepMs;
+    return { at: new Date(at).toISOString(), ...figuresOf(known.get(at) ?? NOTHING) };
+  });
+}
+
+const NOTHING: views.Sums = {
+  jobsCompleted: 0,
+  jobsFailed: 0,
+  jobsCancelled: 0,
+  attemptsFailed: 0,
+  attemptsTimedOut: 0,
+  attemptsReleased: 0,
+  attemptsCancelled: 0,
+  retries: 0,
+  runMs: 0,
+  cpuMs: 0,
+  memoryPeakBytes: null,
+  cost: 0,
+  waitBins: [],
+  waitCounts: [],
+  runBins: [],
+  runCounts: [],
+};
+
+function merged(rows: views.Sums[]): views.Sums {
+  const sum = (value: (row: views.Sums) => number) => rows.reduce((total, row) => total + value(row), 0);
+  const wait = mergedHistogram(rows.map(({ waitBins: bins, waitCounts: counts }) => ({ bins, counts })));
+  const run = mergedHistogram(rows.map(({ runBins: bins, runCounts: counts }) => ({ bins, counts })));
+  return {
+    jobsCompleted: sum((row) => row.jobsCompleted),
+    jobsFailed: sum((row) => row.jobsFailed),
+    jobsCancelled: sum((row) => row.jobsCancelled),
+    attemptsFailed: sum((row) => row.attemptsFailed),
+    attemptsTimedOut: sum((row) => row.attemptsTimedOut),
+    attemptsReleased: sum((row) => row.attemptsReleased),
+    attemptsCancelled: sum((row) => row.attemptsCancelled),
+    retries: sum((row) => row.retries),
+    runMs: sum((row) => row.runMs),
+    cpuMs: sum((row) => row.cpuMs),
+    memoryPeakBytes: rows.reduce<number | null>((most, { memoryPeakBytes }) => (memoryPeakBytes === null ? most : Math.max(most ?? 0, memoryPeakBytes)), null),
+    cost: sum((row) => row.cost),
+    waitBins: wait.bins,
+    waitCounts: wait.counts,
+    runBins: run.bins,
+    runCounts: run.counts,
+  };
+}
+
+function mergedHistogram(histograms: Histogram[]): Histogram {
+  const counts = new Map<number, number>();
+  for (const one of histograms) for (const [index, bin] of one.bins.entries()) counts.set(bin, (counts.get(bin) ?? 0) + (one.counts[index] ?? 0));
+  const sorted = [...counts].sort(([a], [b]) => a - b);
+  return { bins: sorted.map(([bin]) => bin), counts: sorted.map(([, count]) => count) };
+}
+
+function percentilesOf(histogram: Histogram): { p50: number | null; p95: number | null; p99: number | null } {
+  return { p50: percentile(histogram, 50), p95: percentile(histogram, 95), p99: percentile(histogram, 99) };
+}
+
+function mean({ runMs, runCounts }: views.Sums): number | null {
+  const attempts = runCounts.reduce((sum, count) => sum + count, 0);
+  return attempts === 0 ? null : rounded(runMs / attempts);
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

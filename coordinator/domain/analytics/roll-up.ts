@@ -1,0 +1,31 @@
+import type { Context } from '../../context';
+import * as store from '../../store/rollups/count';
+
+/** About so many ends are counted in one transaction. */
+const MOST_FACTS = 20_000;
+const PRUNE_BATCH = 5000;
+const HOUR_MS = 3_600_000;
+/** Longer than the longest range that is read from them. */
+const KEEP_MINUTES_MS = 3 * HOUR_MS;
+const KEEP_HOURS_MS = 8 * 24 * HOUR_MS;
+
+/**
+ * Counts the next slice of what ended before `settledUntil`. One coordinator counts at a time; one that is killed leaves
+ * all as it was.
+ * @returns whether there is more
+ */
+export function rollUp(context: Context, settledUntil: string): Promise<boolean> {
+  return context.db.transaction(async (transaction) => {
+    if (!(await store.lockProgress(transaction))) return false;
+    const slice = await store.nextSlice(transaction, settledUntil, MOST_FACTS);
+    if (slice === null) return false;
+    await store.count(transaction, slice.until);
+    return !slice.isLast;
+  });
+}
+
+/** Deletes a batch of rollups that no figure goes back to. Returns whether there may be more. */
+export function pruneRollups(context: Context): Promise<boolean> {
+  const keep = context.keepMetricsMs;
+  return store.prune(context.db, { minute: Math.min(keep, KEEP_MINUTES_MS), hour: Math.min(keep, KEEP_HOURS_MS), day: keep }, PRUNE_BATCH);
+}

@@ -1,0 +1,92 @@
+import { Prisma } from '../../generated/prisma/client';
+import { type Sql, sql } from '../db';
+
+// A fact is the end of an attempt, the end of a job, or, mostly, both. Each is derived from the one row that tells it:
+// - a completed job's row tells of the job and of its last attempt;
+// - an attempt's own row tells how it failed, timed out, was released or cancelled, and whether its job ended with it;
+// - a cancelled job's row tells of the job when none of its attempts ended with it.
+// So a job that is started again by hand takes only the last kind with it, and a deleted one all that it had.
+
+/** Bins of durations, in milliseconds: bin n ends at 1.1 ^ n, bin 0 at 1. */
+export const BIN_GROWTH = 1.1;
+const MOST_BINS = Prisma.raw('300');
+const LOG_GROWTH = Prisma.raw(String(Math.log(BIN_GROWTH)));
+
+/**
+ * The three kinds, from these sources of rows: `jobs` in the alias `j`, or `attempts` in `a` with its job in `j`. In the
+ * columns of `rollup_strays`.
+ */
+export function factsFrom(sources: { completed: Sql; ended: Sql; cancelled: Sql }): Sql {
+  return sql`
+    SELECT j.finished_at AS at, j.queue, j.type, j.user_id, j.runner_id, 'completed'::attempt_outcome AS outcome, 'completed'::job_status AS ending,
+      false AS is_retried, ${ms(sql`j.started_at - j.run_at`)} AS wait_ms, ${ms(sql`j.finished_at - j.started_at`)} AS run_ms, ${measured(sql`j.metrics`)}
+    FROM ${sources.completed}
+    UNION ALL
+    SELECT a.finished_at, j.queue, j.type, j.user_id, a.runner_id, a.outcome,
+      CASE WHEN a.outcome = 'cancelled' THEN 'cancelled'::job_status WHEN ${FAILED} AND a.reply ->> 'status' = 'failed' THEN 'failed'::job_status END,
+      ${FAILED} AND a.reply ->> 'status' = 'pending', ${ms(sql`a.started_at - a.due_at`)}, ${ms(sql`a.finished_at - a.started_at`)}, ${measured(sql`a.metrics`)}
+    FROM ${sources.ended}
+    UNION ALL
+    SELECT j.finished_at, j.queue, j.type, j.user_id, NULL, NULL, 'cancelled'::job_status, false, NULL, NULL, NULL, NULL, NULL
+    FROM ${sources.cancelled}`;
+}
+
+/** For a cancelled job `j`: none of its attempts ended with it. */
+export const NONE_RAN = sql`NOT EXISTS (SELECT FROM attempts c WHERE c.job_id = j.id AND c.outcome = 'cancelled' AND c.finished_at = j.finished_at)`;
+
+/** The sources of all facts of a span of time. Needs a CTE `known` with the names of all queues. */
+export function factsWithin(from: Sql, to: Sql): Sql {
+  const within = (column: Sql): Sql => sql`${column} >= ${from} AND ${column} < ${to}`;
+  const over = (status: Sql): Sql => sql`known k CROSS JOIN LATERAL (
+    SELECT o.* FROM jobs o WHERE o.queue = k.name AND o.status = ${status} AND ${within(sql`o.finished_at`)}) j`;
+  return factsFrom({
+    completed: over(sql`'completed'`),
+    ended: sql`attempts a JOIN jobs j ON j.id = a.job_id WHERE ${within(sql`a.finished_at`)}`,
+    cancelled: sql`${over(sql`'cancelled'`)} WHERE ${NONE_RAN}`,
+  });
+}
+
+/** When they ended, and nothing else; some cancelled jobs twice. Needs the CTE `known`. */
+export function timesWithin(from: Sql, to: Sql): Sql {
+  return sql`
+    SELECT o.finished_at AS at FROM known k CROSS JOIN (VALUES ('completed'::job_status), ('cancelled')) s (status) CROSS JOIN LATERAL (
+      SELECT j.finished_at FROM jobs j WHERE j.queue = k.name AND j.status = s.status AND j.finished_at >= ${from} AND j.finished_at < ${to} ORDER BY 1) o
+    UNION ALL
+    SELECT a.finished_at FROM attempts a WHERE a.finished_at >= ${from} AND a.finished_at < ${to}`;
+}
+
+/** Every queue that ever had a job. */
+export const KNOWN = sql`known AS MATERIALIZED (SELECT DISTINCT l.queue AS name FROM lanes l)`;
+
+/**
+ * What a row of `rollups` holds, of the facts `f` of one wait and one run bin: grouped so, the many facts of a busy minute
+ * are looked at once.
+ */
+export const CELL_COLUMNS = sql`
+  count(*) FILTER (WHERE f.ending = 'completed') AS jobs_completed,
+  count(*) FILTER (WHERE f.ending = 'failed') AS jobs_failed,
+  count(*) FILTER (WHERE f.ending = 'cancelled') AS jobs_cancelled,
+  count(*) FILTER (WHERE f.outcome = 'failed') AS attempts_failed,
+  count(*) FILTER (WHERE f.outcome = 'timed_out') AS attempts_timed_out,
+  count(*) FILTER (WHERE f.outcome = 'released') AS attempts_released,
+  count(*) FILTER (WHERE f.outcome = 'cancelled') AS attempts_cancelled,
+  count(*) FILTER (WHERE f.is_retried) AS retries,
+  COALESCE(sum(f.run_ms), 0) AS run_ms, COALESCE(sum(f.cpu_ms), 0) AS cpu_ms, max(f.memory_peak_bytes) AS memory_peak_bytes,
+  COALESCE(sum(f.cost), 0) AS cost, count(*) AS facts`;
+
+/** The names of the sums, which several rows are added by. */
+export const SUMS = ['jobs_completed', 'jobs_failed', 'jobs_cancelled', 'attempts_failed', 'attempts_timed_out', 'attempts_released', 'attempts_cancelled', 'retries', 'run_ms', 'cpu_ms', 'cost'] as const;
+
+export function binOf(duration: Sql): Sql {
+  return sql`CASE WHEN ${duration} IS NULL THEN NULL WHEN ${duration} <= 1 THEN 0 ELSE LEAST(${MOST_BINS}, ceil(ln(${duration}) / ${LOG_GROWTH}))::smallint END`;
+}
+
+const FAILED = sql`a.outcome IN ('failed', 'timed_out')`;
+
+function ms(interval: Sql): Sql {
+  return sql`extract(epoch FROM ${interval})::float8 * 1000`;
+}
+
+function measured(metrics: Sql): Sql {
+  return sql`(${metrics} ->> 'cpuMs')::float8 AS cpu_ms, (${metrics} ->> 'memoryPeakBytes')::float8 AS memory_peak_bytes, (${metrics} ->> 'cost')::float8 AS cost`;
+}

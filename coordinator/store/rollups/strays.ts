@@ -1,0 +1,37 @@
+import { type Sql, sql } from '../db';
+import { factsFrom, NONE_RAN } from './facts';
+
+const COLUMNS = sql`at, queue, type, user_id, runner_id, outcome, ending, is_retried, wait_ms, run_ms, cpu_ms, memory_peak_bytes, cost`;
+
+/**
+ * How far the rollups have come, held there until the transaction ends: what is found uncounted now will not be counted
+ * from its row at the same time. A row lock, because it brings the row as it is once the lock was had, whatever the
+ * statement's snapshot.
+ */
+const MARK = sql`mark AS MATERIALIZED (SELECT p.counted_until AS at FROM rollup_progress p WHERE p.id = 1 FOR SHARE)`;
+
+/** CTEs that write down what is not counted yet of the jobs in the CTE `old`, which the statement around them deletes. */
+export function strays(old: Sql): Sql {
+  const those = sql`j.id = ANY (ARRAY(SELECT id FROM ${old}))`;
+  return sql`${MARK}, kept AS (
+    INSERT INTO rollup_strays (${COLUMNS})
+    SELECT * FROM (${factsFrom({
+      completed: sql`jobs j WHERE ${those} AND j.status = 'completed'`,
+      ended: sql`jobs j JOIN attempts a ON a.job_id = j.id WHERE ${those}`,
+      cancelled: sql`jobs j WHERE ${those} AND j.status = 'cancelled' AND ${NONE_RAN}`,
+    })}) f WHERE f.at >= (SELECT at FROM mark)
+  )`;
+}
+
+/**
+ * CTEs for jobs in the CTE `moved` that were `cancelled`, have `ended`, and begin anew: their rows will not tell of it any
+ * more. That one failed, or was cancelled while it ran, its attempt tells.
+ */
+export function strayCancelled(moved: Sql): Sql {
+  return sql`${MARK}, kept AS (
+    INSERT INTO rollup_strays (at, queue, type, user_id, ending, is_retried)
+    SELECT m.ended, m.queue, m.type, m."userId", 'cancelled', false FROM ${moved} m
+    WHERE m.was = 'cancelled' AND m.ended >= (SELECT at FROM mark)
+      AND NOT EXISTS (SELECT FROM attempts c WHERE c.job_id = m.id AND c.outcome = 'cancelled' AND c.finished_at = m.ended)
+  )`;
+}

@@ -1,0 +1,193 @@
+import { Prisma } from '../../generated/prisma/client';
+import { type Executor, type Sql, sql } from '../db';
+import { binOf, CELL_COLUMNS, factsWithin, KNOWN, SUMS, timesWithin } from '../rollups/facts';
+
+export type Grain = 'minute' | 'hour' | 'day';
+export type Dimension = 'queue' | 'type' | 'user' | 'runner';
+
+export interface Sums {
+  jobsCompleted: number;
+  jobsFailed: number;
+  jobsCancelled: number;
+  attemptsFailed: number;
+  attemptsTimedOut: number;
+  attemptsReleased: number;
+  attemptsCancelled: number;
+  /** Attempts that were followed by another because they failed or timed out. */
+  retries: number;
+  runMs: number;
+  cpuMs: number;
+  memoryPeakBytes: number | null;
+  cost: number;
+  /** Histograms: attempts by bin, only those that are not empty, in order. */
+  waitBins: number[];
+  waitCounts: number[];
+  runBins: number[];
+  runCounts: number[];
+}
+
+/** Of one key, or, with `at`, of one minute, hour or day. */
+export type FiguresRow = Sums & { key: string | null; at: Date | null };
+
+export interface Figures {
+  /** Where the range begins: at the start of a minute, hour or day. */
+  from: Date;
+  /** All that ended before is in the figures. */
+  until: Date;
+  rows: FiguresRow[];
+  /** How many keys there are, those that are not among the rows included. */
+  keys: number;
+}
+
+export interface Asked {
+  by: Dimension;
+  /** Only this key. */
+  key: string | null;
+  grain: Grain;
+  rangeMs: number;
+  /** The most keys; those of which most ended come first. */
+  limit: number;
+}
+
+/** What ended since the last count is read from its own rows, if it is not more than this. */
+export const MOST_UNCOUNTED = 50_000;
+
+/**
+ * What ended within a range, by key and over time: from the rollups, and, where those end, from the jobs and attempts
+ * themselves, in one snapshot.
+ * @param userId only what that user's jobs did; null: everybody's
+ */
+export async function figures(db: Executor, userId: string | null, asked: Asked): Promise<Figures> {
+  const { by, key, grain, limit } = asked;
+  const rows = await db.query<FiguresRow & { kind: string; from: Date; until: Date; keys: number | null }>(sql`
+    WITH ${KNOWN}, ${span(asked)}, ${uncounted(userId, by)}, parts AS MATERIALIZED (
+      SELECT 'key' AS kind, r.key, NULL::timestamptz AS at, ${PART_COLUMNS} FROM rollups r
+      WHERE r.grain = ${grain}::rollup_grain AND ${rowsOf(userId, by)} AND r.at >= (SELECT "from" FROM span) AND (${key}::text IS NULL OR r.key = ${key})
+      UNION ALL
+      SELECT 'time', NULL, r.at, ${PART_COLUMNS} FROM rollups r
+      WHERE r.grain = ${grain}::rollup_grain AND ${key === null ? allRowsOf(userId) : sql`${rowsOf(userId, by)} AND r.key = ${key}`} AND r.at >= (SELECT "from" FROM span)
+      UNION ALL
+      SELECT 'key', c.key, NULL, ${CELL_PART_COLUMNS} FROM cells c WHERE c.key IS NOT NULL AND (${key}::text IS NULL OR c.key = ${key})
+      UNION ALL
+      SELECT 'time', NULL, date_trunc(${grain}, c.minute, 'UTC'), ${CELL_PART_COLUMNS} FROM cells c WHERE ${key}::text IS NULL OR c.key = ${key}
+    ), totals AS MATERIALIZED (
+      SELECT p.kind, p.key, p.at, ${Prisma.join(SUMS.map((name) => sql`sum(p.${Prisma.raw(name)})::float8 AS ${quoted(name)}`))}, max(p.memory_peak_bytes) AS "memoryPeakBytes",
+        row_number() OVER (PARTITION BY p.kind ORDER BY ${ACTIVITY} DESC, p.key) AS nth, count(*) OVER (PARTITION BY p.kind)::int AS keys
+      FROM parts p GROUP BY 1, 2, 3
+    ), chosen AS MATERIALIZED (
+      SELECT * FROM totals t WHERE t.kind = 'time' OR t.nth <= ${limit}
+    ), bins AS MATERIALIZED (
+      SELECT p.kind, p.key, p.at, b.metric, b.bin, sum(b.n)::float8 AS n
+      FROM parts p CROSS JOIN LATERAL (
+        SELECT 'wait' AS metric, w.* FROM unnest(p.wait_bins, p.wait_counts) w (bin, n) UNION ALL SELECT 'run', w.* FROM unnest(p.run_bins, p.run_counts) w (bin, n)
+      ) b
+      WHERE p.kind = 'time' OR p.key IN (SELECT c.key FROM chosen c WHERE c.kind = 'key') GROUP BY 1, 2, 3, 4, 5
+    ), lists AS MATERIALIZED (
+      SELECT b.kind, b.key, b.at, ${listed('wait')}, ${listed('run')} FROM bins b GROUP BY 1, 2, 3
+    )
+    SELECT s."from", s.until, c.*, COALESCE(l."waitBins", '{}') AS "waitBins", COALESCE(l."waitCounts", '{}') AS "waitCounts",
+      COALESCE(l."runBins", '{}') AS "runBins", COALESCE(l."runCounts", '{}') AS "runCounts"
+    FROM span s LEFT JOIN chosen c ON true
+    LEFT JOIN lists l ON l.kind = c.kind AND COALESCE(l.key, '') = COALESCE(c.key, '') AND COALESCE(l.at, 'infinity') = COALESCE(c.at, 'infinity')
+    ORDER BY c.kind, c.at, c.nth`);
+  const [first] = rows;
+  if (first === undefined) throw new Error('the figures were not read');
+  return { from: first.from, until: first.until, rows: rows.filter((row) => row.kind !== null), keys: rows.find((row) => row.kind === 'key')?.keys ?? 0 };
+}
+
+export interface Outcomes {
+  jobsCompleted: number;
+  jobsFailed: number;
+  jobsCancelled: number;
+  attemptsFailed: number;
+  attemptsTimedOut: number;
+  retries: number;
+  /** How long attempts that ended ran, together, and how many they are. */
+  runMs: number;
+  attempts: number;
+}
+
+/**
+ * How jobs, and their attempts, ended within the last `windowMs`, to the minute: of one queue, of one type, or of all. Meant
+ * for windows of up to two hours; cheap enough to be asked again and again.
+ */
+export async function outcomes(db: Executor, { by, key, windowMs, userId = null }: { by: 'all' | 'queue' | 'type'; key?: string; windowMs: number; userId?: string | null }): Promise<Outcomes> {
+  const dimension: Dimension = by === 'type' ? 'type' : 'queue';
+  const [row] = await db.query<Outcomes>(sql`
+    WITH ${KNOWN}, ${span({ grain: 'minute', rangeMs: windowMs })}, ${uncounted(userId, dimension)}, parts AS MATERIALIZED (
+      SELECT ${PART_COLUMNS} FROM rollups r
+      WHERE r.grain = 'minute' AND ${by === 'all' ? allRowsOf(userId) : sql`${rowsOf(userId, dimension)} AND r.key = ${key ?? ''}`} AND r.at >= (SELECT "from" FROM span)
+      UNION ALL
+      SELECT ${CELL_PART_COLUMNS} FROM cells c WHERE ${by === 'all'}::boolean OR c.key = ${key ?? ''}
+    )
+    SELECT ${Prisma.join(SUMS.map((name) => sql`COALESCE(sum(p.${Prisma.raw(name)}), 0)::float8 AS ${quoted(name)}`))},
+      COALESCE(sum((SELECT sum(n) FROM unnest(p.run_counts) n)), 0)::float8 AS attempts
+    FROM parts p`);
+  if (row === undefined) throw new Error('the figures were not read');
+  return row;
+}
+
+/** How many jobs completed or failed, as far as figures go back. */
+export async function processed(db: Executor): Promise<number> {
+  const [row] = await db.query<{ jobs: number }>(sql`
+    WITH ${KNOWN}, ${span({ grain: 'day', rangeMs: 3650 * 86_400_000 })}, ${uncounted(null, 'queue')}
+    SELECT ((SELECT COALESCE(sum(r.jobs_completed + r.jobs_failed), 0) FROM rollups r WHERE r.grain = 'day' AND ${allRowsOf(null)})
+      + (SELECT COALESCE(sum(c.jobs_completed + c.jobs_failed), 0) FROM cells c))::float8 AS jobs`);
+  return row?.jobs ?? 0;
+}
+
+const PART_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`r.${Prisma.raw(name)}`))}, r.memory_peak_bytes, r.wait_bins, r.wait_counts, r.run_bins, r.run_counts`;
+const CELL_PART_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`c.${Prisma.raw(name)}`))}, c.memory_peak_bytes, ${single('wait')}, ${single('run')}`;
+const ACTIVITY = sql`sum(p.jobs_completed + p.jobs_failed + p.jobs_cancelled + p.attempts_failed + p.attempts_timed_out + p.attempts_released)`;
+
+/** CTEs: how far the rollups have come, and the range, which begins with a whole minute, hour or day. */
+function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
+  return sql`mark AS MATERIALIZED (
+      SELECT GREATEST(p.counted_until, s."from") AS at, s."from" FROM rollup_progress p,
+        (SELECT date_trunc(${grain}, now() - ${rangeMs}::float8 * interval '1 ms', 'UTC') AS "from") s WHERE p.id = 1
+    ), few AS MATERIALIZED (
+      SELECT count(*) <= ${MOST_UNCOUNTED} AS few FROM (
+        SELECT FROM (${timesWithin(sql`(SELECT at FROM mark)`, sql`'infinity'`)}) t LIMIT ${MOST_UNCOUNTED + 1}) counted
+    ), span AS MATERIALIZED (
+      SELECT m."from", CASE WHEN f.few THEN now() ELSE m.at END AS until, f.few FROM mark m, few f
+    )`;
+}
+
+/** A CTE, `cells`: what ended since the rollups do, by key and minute; empty when it is too much to read. */
+function uncounted(userId: string | null, by: Dimension): Sql {
+  return sql`cells AS MATERIALIZED (
+      SELECT f.${KEY_COLUMNS[by]} AS key, date_trunc('minute', f.at, 'UTC') AS minute, ${binOf(sql`f.wait_ms`)} AS wait_bin, ${binOf(sql`f.run_ms`)} AS run_bin, ${CELL_COLUMNS}
+      FROM (
+        ${factsWithin(sql`(SELECT at FROM mark)`, sql`(SELECT CASE WHEN few THEN 'infinity'::timestamptz ELSE '-infinity' END FROM span)`)}
+        UNION ALL
+        SELECT s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
+        FROM rollup_strays s WHERE (SELECT few FROM span) AND s.at >= (SELECT "from" FROM span)
+      ) f
+      WHERE ${userId}::text IS NULL OR f.user_id = ${userId} GROUP BY 1, 2, 3, 4
+    )`;
+}
+
+const KEY_COLUMNS: Record<Dimension, Sql> = { queue: sql`queue`, type: sql`type`, user: sql`user_id`, runner: sql`runner_id` };
+
+function rowsOf(userId: string | null, by: Dimension): Sql {
+  if (by === 'user') return sql`r.dimension = 'user' AND r.owner = '' AND (${userId}::text IS NULL OR r.key = ${userId})`;
+  return sql`r.dimension = ${by}::rollup_dimension AND r.owner = ${userId ?? ''}`;
+}
+
+function allRowsOf(userId: string | null): Sql {
+  return userId === null ? sql`r.dimension = 'all' AND r.owner = ''` : rowsOf(userId, 'user');
+}
+
+function single(metric: 'wait' | 'run'): Sql {
+  const bin = Prisma.raw(`c.${metric}_bin`);
+  return sql`CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[${bin}::smallint] END, CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[c.facts] END`;
+}
+
+function listed(metric: 'wait' | 'run'): Sql {
+  const only = sql`FILTER (WHERE b.metric = ${metric})`;
+  return sql`array_agg(b.bin ORDER BY b.bin) ${only} AS ${Prisma.raw(`"${metric}Bins"`)}, array_agg(b.n ORDER BY b.bin) ${only} AS ${Prisma.raw(`"${metric}Counts"`)}`;
+}
+
+function quoted(name: string): Sql {
+  return Prisma.raw(`"${name.replace(/_(\w)/g, (_match, letter: string) => letter.toUpperCase())}"`);
+}
