@@ -177,6 +177,19 @@ test('a job that ends again is counted again', async () => {
   expect(await counted()).toEqual([3, 0]);
 });
 
+test('a job whose attempt was cancelled, and that is cancelled again before it runs, ended twice', async () => {
+  const { job } = await jobIn('running', coordinator);
+  const { api } = coordinator;
+  for (const verb of ['cancel', 'retry', 'cancel']) expect((await api.post(`/jobs/${job.id}/${verb}`)).status).toBe(200);
+  await countAll();
+  expect(await counted()).toEqual([2, 0]);
+  for (const verb of ['retry', 'cancel', 'retry']) expect((await api.post(`/jobs/${job.id}/${verb}`)).status).toBe(200);
+  await countAll();
+  expect(await counted()).toEqual([3, 0]);
+  const { attempts } = await coordinator.sql.one<{ attempts: string }>("SELECT attempts_cancelled AS attempts FROM rollups WHERE grain = 'day' AND dimension = 'all'");
+  expect(attempts).toBe('1');
+});
+
 test('a count that was away for days goes through all of them, minute by minute', async () => {
   const { sql } = coordinator;
   const { job } = await jobIn('completed', coordinator);
