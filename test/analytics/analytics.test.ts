@@ -153,6 +153,11 @@ test('percentiles are as near to the exact ones as is said, however the jobs are
       expect([of, p, exact, off <= Math.max(0.501, exact * (MOST_ERROR + 1e-5))]).toEqual([of, p, exact, true]);
     }
   }
+  for (const range of ['1h', '24h', '7d', '30d']) {
+    const { from, items: [one], series } = await read(`?range=${range}`);
+    const jobs = await coordinator.sql.count("jobs WHERE status = 'completed' AND finished_at >= $1", [from]);
+    expect([range, one?.jobs.completed, series.reduce((sum, step) => sum + step.jobs.completed, 0)]).toEqual([range, jobs, jobs]);
+  }
   expect(told?.runMs.mean).toBeCloseTo(rows.reduce((sum, { run }) => sum + run, 0) / rows.length, 1);
 });
 
