@@ -1,5 +1,5 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
-import type { Slot } from '../store/jobs';
+import type { ClaimedRow, Slot } from '../store/jobs';
 
 const MOST_SLOTS = 500;
 
@@ -14,6 +14,19 @@ export function fillSlots<Parked extends { claim: Claim }>(waiting: Parked[]): {
   return batch;
 }
 
+/** How many jobs these would take together. */
+export function slotsWanted(waiting: { claim: Claim }[]): number {
+  return waiting.reduce((sum, { claim }) => sum + claim.max, 0);
+}
+
 export function slotOf({ runnerId, claimId, leaseMs }: Claim): Slot {
   return { runnerId, claimId: claimId ?? null, leaseMs };
+}
+
+/**
+ * Whether a claim may have this job. One that is given again, under its claim id, was claimed when the key, or the claim,
+ * may have named other types and queues; what it names now is what its key allows now.
+ */
+export function isWanted({ type, queue }: Pick<ClaimedRow, 'type' | 'queue'>, { types, queues }: Claim): boolean {
+  return types.includes(type) && (queues === undefined || queues.includes(queue));
 }

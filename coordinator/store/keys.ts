@@ -14,13 +14,15 @@ export function findIdempotent(
     JOIN jobs j ON j.id = k.job_id`);
 }
 
+/** Returns false when the key was used before, and so nothing was kept. */
 export async function insertIdempotent(
   db: Executor,
   key: { scope: string; key: string; requestHash: string; jobId: string },
-): Promise<void> {
-  await db.query(sql`
+): Promise<boolean> {
+  const rows = await db.query(sql`
     INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
-    VALUES (${key.scope}, ${key.key}, ${key.requestHash}, ${key.jobId}::uuid) ON CONFLICT DO NOTHING`);
+    VALUES (${key.scope}, ${key.key}, ${key.requestHash}, ${key.jobId}::uuid) ON CONFLICT DO NOTHING RETURNING key`);
+  return rows.length > 0;
 }
 
 export interface UniqueKey {

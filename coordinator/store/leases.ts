@@ -28,13 +28,14 @@ export interface LostJob extends HeldJob {
 
 /**
  * Running jobs whose lease or deadline is over, locked; those another coordinator is judging are passed over. It walks
- * the index of running jobs whole, because the column that a heartbeat writes is in no index.
+ * the index of running jobs whole, because the column that a heartbeat writes is in no index. Only leases of at most
+ * `mostLeaseMs` are looked at.
  */
-export function lockLost(transaction: Executor, limit: number): Promise<LostJob[]> {
+export function lockLost(transaction: Executor, limit: number, mostLeaseMs = Number.MAX_SAFE_INTEGER): Promise<LostJob[]> {
   return transaction.query(sql`
     SELECT ${HELD_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
     FROM jobs j
-    WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())
+    WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now()) AND j.lease_ms <= ${mostLeaseMs}::float8
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
 }
 
@@ -81,7 +82,7 @@ export function keepLate(db: Executor, late: { jobId: string; leaseToken: string
       json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text, "result" json, "error" json)
     WHERE a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
-      AND a.outcome IN ('timed_out', 'cancelled')`);
+      AND a.outcome IN ('timed_out', 'cancelled', 'released')`);
 }
 
 /** Jobs that are not in one of these queues, or not of one of these types; an empty list means all. Neither ever changes. */

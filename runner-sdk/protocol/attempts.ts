@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { sentLogLines } from './logs';
-import { cleanedPayload, payload } from './payload';
-import { cleanedText, durationMs, id, labels, name, text, timestamp } from './primitives';
+import { type Json, payload, payloadFault } from './payload';
+import { cleanedText, cleanText, durationMs, id, labels, name, text, timestamp } from './primitives';
 import { itemError } from './problem';
 import { attemptOutcome, jobStatus, timeoutMs } from './jobs';
 
@@ -56,7 +56,9 @@ export const claimedJob = z.object({
   userId: z.string().nullable(),
   dependencies: z.record(z.string(), z.object({ status: jobStatus, result: z.unknown() })),
   checkpoint: z.unknown(),
+  /** The trace that its create belongs to, if any; `tracestate` stands beside it when the trace has one. */
   traceparent: z.string().nullable(),
+  tracestate: z.string().optional(),
 });
 export type ClaimedJob = z.infer<typeof claimedJob>;
 export const claimReply = z.object({ jobs: z.array(claimedJob), directives });
@@ -72,7 +74,7 @@ export const sentProgress = z.object({
 });
 
 const sign = {
-  progress: sentProgress.optional(),
+  progress: sentProgress.optional().catch(undefined),
   logs: sentLogLines.optional(),
   /** Small JSON handed to the next attempt. */
   checkpoint: payload.optional(),
@@ -92,15 +94,19 @@ export const heartbeatsReply = z.object({
 });
 export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;
 
-/** What went wrong. Its texts are cleaned, never refused. */
-export const reportedError = z.object({
-  message: cleanedText(8000),
-  code: cleanedText(200).optional(),
-  stack: cleanedText(16_000).optional(),
-  retryable: z.boolean().catch(true).default(true),
-  /** When to try again, instead of the job's own backoff. */
-  retryAfterMs: durationMs(0, 30 * 86_400_000).optional().catch(undefined),
-});
+const MOST_MESSAGE = 8000;
+
+/** What went wrong. Its texts are cleaned, never refused; what is no object is taken for the message. */
+export const reportedError = z
+  .object({
+    message: cleanedText(MOST_MESSAGE),
+    code: cleanedText(200).optional(),
+    stack: cleanedText(16_000).optional(),
+    retryable: z.boolean().catch(true).default(true),
+    /** When to try again, instead of the job's own backoff. */
+    retryAfterMs: durationMs(0, 30 * 86_400_000).optional().catch(undefined),
+  })
+  .catch(({ value }) => ({ message: cleanText(value, MOST_MESSAGE), retryable: true }));
 export type ReportedError = z.infer<typeof reportedError>;
 
 const figure = z.number().min(0).max(1e15).nullable().catch(null).default(null);
@@ -109,12 +115,13 @@ export const reportedMetrics = z.object({ durationMs: figure, cpuMs: figure, mem
 const report = {
   leaseToken,
   outcome: attemptOutcome.extract(['completed', 'failed']),
-  result: payload.optional(),
+  /** What came of it; only beside `completed`. */
+  result: z.custom<Json>().optional(),
   error: reportedError.optional(),
-  metrics: reportedMetrics.optional(),
+  metrics: reportedMetrics.optional().catch(undefined),
   logs: sentLogLines.optional(),
 };
-export const complete = z.object(report);
+export const complete = z.object(report).superRefine(checkResult);
 export type Complete = z.infer<typeof complete>;
 export type CompleteInput = z.input<typeof complete>;
 export const completeReply = z.object({
@@ -130,7 +137,7 @@ export const completions = z.object({
   /** Claims the next jobs in the same round trip. It never waits: an acknowledgement is not held back. */
   claim: claim.optional(),
 });
-export const completion = z.object({ jobId: id, ...report });
+export const completion = z.object({ jobId: id, ...report }).superRefine(checkResult);
 export type CompletionsInput = { completions: z.input<typeof completion>[]; claim?: ClaimInput };
 export const completionsReply = z.object({
   results: z.array(
@@ -150,4 +157,10 @@ export const releaseReply = z.object({ status: jobStatus, attempt: z.int(), runA
 export type ReleaseReply = z.infer<typeof releaseReply>;
 
 /** Kept on an attempt whose report came too late. */
-export const lateResult = z.object({ outcome: attemptOutcome, result: cleanedPayload.optional(), error: cleanedPayload.optional(), at: timestamp });
+export const lateResult = z.object({ outcome: attemptOutcome, result: z.unknown(), error: z.unknown(), at: timestamp });
+
+/** A result passes the payload gate. Beside a failure nobody reads it, and it must not keep the failure from being told. */
+function checkResult({ outcome, result }: { outcome: string; result?: Json | undefined }, context: z.RefinementCtx): void {
+  const fault = outcome === 'completed' && result !== undefined ? payloadFault(result) : null;
+  if (fault !== null) context.addIssue({ code: 'custom', path: ['result', ...fault.path], message: fault.message });
+}

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { bulkRetry } from './bulk';
-import { job, jobFilter, listJobsQuery } from './jobs';
-import { payload } from './payload';
+import { job, jobArguments, jobFilter, listJobsQuery } from './jobs';
 import { durationMs, id, listOf, text, timestamp } from './primitives';
 
 export const listDeadLettersQuery = listJobsQuery.omit({ status: true });
@@ -29,7 +28,7 @@ export type DeadLetterGroup = z.infer<typeof deadLetterGroup>;
 export const deadLetterGroups = z.object({ items: z.array(deadLetterGroup) });
 
 /** With `arguments`, the job is tried again with these instead of its own. */
-export const retryDeadLetter = z.strictObject({ arguments: payload.optional() });
+export const retryDeadLetter = z.strictObject({ arguments: jobArguments.optional() });
 
 export const retryDeadLetters = bulkRetry
   .extend({ filter: jobFilter.omit({ status: true }).optional(), fingerprint: text(64).optional() })

@@ -1,20 +1,41 @@
 import { z } from 'zod';
 import { cleanedPayload } from './payload';
-import { cleanedText, listOf, page, timestamp } from './primitives';
+import { cleanedText, cleanText, listOf, page, timestamp } from './primitives';
 
 export const logLevel = z.enum(['debug', 'info', 'warn', 'error']);
 export type LogLevel = z.infer<typeof logLevel>;
 
+/** What is kept of one call's log lines; the rest is dropped, and the drop marked. */
+export const LOG_LIMITS = { lines: 1000, messageCharacters: 8000, fieldsCharacters: 16_000 } as const;
+
 /** A line as a runner sends it. `ageMs`: how long before this call it was written, on the runner's own clock. */
 export const sentLogLine = z.object({
   level: logLevel.catch('info'),
-  message: cleanedText(8000),
-  fields: cleanedPayload.optional(),
+  message: cleanedText(LOG_LIMITS.messageCharacters),
+  fields: cleanedPayload(LOG_LIMITS.fieldsCharacters).optional(),
   ageMs: z.number().min(0).max(86_400_000).catch(0).default(0),
 });
 export type SentLogLine = z.input<typeof sentLogLine>;
 export type LogLine = z.infer<typeof sentLogLine>;
-export const sentLogLines = z.array(sentLogLine).max(1000);
+
+/**
+ * Log lines never fail the call that brings them: of a list that is too long the first and the last are kept, with a line
+ * in between that says how many were dropped, and what is no line becomes the text of one.
+ */
+export const sentLogLines = z.array(sentLogLine.catch(({ value }) => lineOf(value))).max(LOG_LIMITS.lines).catch(({ value }) => linesOf(value));
+
+function lineOf(value: unknown): LogLine {
+  return { level: 'info', message: cleanText(value, LOG_LIMITS.messageCharacters), ageMs: 0 };
+}
+
+function linesOf(value: unknown): LogLine[] {
+  if (!Array.isArray(value)) return [lineOf(value)];
+  const half = LOG_LIMITS.lines / 2;
+  const dropped = value.length - LOG_LIMITS.lines + 1;
+  const mark = { level: 'warn' as const, message: `${dropped} lines were dropped here: a call brings ${LOG_LIMITS.lines} at most`, fields: { dropped }, ageMs: 0 };
+  const read = (lines: unknown[]): LogLine[] => lines.map((line) => sentLogLine.safeParse(line).data ?? lineOf(line));
+  return [...read(value.slice(0, half)), mark, ...read(value.slice(half + dropped))];
+}
 
 /** A line as it is read. */
 export const logLine = z.object({

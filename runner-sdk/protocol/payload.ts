@@ -66,8 +66,12 @@ export const payloadObject = payload.refine(
   'must be a JSON object',
 );
 
-/** A payload of a failing path: what does not pass the gate is dropped, and the drop is marked. */
-export const cleanedPayload = z.unknown().transform((value): Json => {
-  const fault = payloadFault(value);
-  return fault === null ? (value as Json) : { dropped: `${fault.path.join('.') || 'value'} ${fault.message}` };
-});
+/** A payload of a failing path: what does not pass the gate, or takes more characters as JSON, is dropped, and the drop is marked. */
+export function cleanedPayload(mostCharacters: number) {
+  return z.unknown().transform((value): Json => {
+    const fault = payloadFault(value);
+    if (fault !== null) return { dropped: `${fault.path.join('.').slice(0, 200) || 'value'} ${fault.message}` };
+    const characters = value === undefined ? 0 : JSON.stringify(value).length;
+    return characters <= mostCharacters ? (value as Json) : { dropped: `takes ${characters} characters as JSON; at most ${mostCharacters} are kept` };
+  });
+}

@@ -112,4 +112,19 @@ describe('a runner’s key', () => {
       expect(await runner.refusal(method, path, method === 'post' ? {} : undefined)).toEqual([403, 'forbidden']);
     }
   });
+
+  test('that repeats a claim gets back only what it may claim', async () => {
+    const [type, other] = [uniqueType(), uniqueType()];
+    const [own] = [await coordinator.api.create({ type, queue: 'a' }), await coordinator.api.create({ type, queue: 'b' }), await coordinator.api.create({ type: other, queue: 'a' })];
+    const wide = await limited({});
+    const claim = { runnerId: 'changing', claimId: uniqueType('claim'), types: [type, other], max: 9 };
+    expect(await wide.claim(claim)).toHaveLength(3);
+    const narrow = await limited({ types: [type], queues: ['a'] });
+    const again = await narrow.claim({ ...claim, types: [type] });
+    expect(again.map(({ id }) => id)).toEqual([own.id]);
+    const elsewhere = await limited({ types: [type], queues: ['c'] });
+    // It is answered at once, though it would wait, and the jobs stay with whoever holds them.
+    expect(await elsewhere.claim({ ...claim, types: [type], waitMs: 50_000 })).toEqual([]);
+    expect((await coordinator.api.job(own.id)).status).toBe('running');
+  });
 });

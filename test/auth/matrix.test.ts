@@ -7,6 +7,7 @@ import { ATTEMPT_ROWS } from './matrix/attempts';
 import { namingFields } from './matrix/fields';
 import { JOB_ROWS } from './matrix/jobs';
 import { OPERATOR_ROWS } from './matrix/operators';
+import { WEBHOOK_ROWS } from './matrix/webhooks';
 import { type Expected, nameOf, NOT_FOUND, type Place, REFUSED, type Row, type Rows } from './matrix/row';
 import { type Caller, type Owner, ROLES, Stage, STRANGERS, type Thing } from './matrix/stage';
 
@@ -14,7 +15,7 @@ import { type Caller, type Owner, ROLES, Stage, STRANGERS, type Thing } from './
 // things of their own, of others, that are not there, and by what is no id, wherever in a request an id stands. What must
 // come of it stands in the rows; a route, or an id in one, without a row fails.
 
-const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS };
+const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...WEBHOOK_ROWS };
 const NO_ID = 'no id\u0000';
 const OTHERS: readonly Owner[] = ['ben', null];
 

@@ -152,7 +152,7 @@ const fail = (at: number, back: number, message: string, retryable: boolean): Co
 /** The first late report of an attempt that was taken away is kept. */
 function keepLate(job: ModelJob, attempt: ModelAttempt, [status, code]: Verdict | [number, string], outcome: string): void {
   if (status === 409 && code !== 'state_conflict' && isOneOf(job.status, 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled')) {
-    if (attempt.outcome === 'timed_out' || attempt.outcome === 'cancelled') attempt.late ??= outcome;
+    if (['timed_out', 'cancelled', 'released'].includes(attempt.outcome)) attempt.late ??= outcome;
   }
 }
 

@@ -131,4 +131,25 @@ describe('a unique key', () => {
     expect(await keyed(second, key, request)).toMatchObject({ status: 200, body: { id: holder.body.id } });
     expect((await keyed(second, randomUUID(), request)).status).toBe(201);
   });
+
+  test.each([true, false])('and an idempotency key twice in one list (all or none: %s): the same request is repeated, another is a conflict', async (atomic) => {
+    const [type, idempotencyKey] = [uniqueType(), randomUUID()];
+    const job = { type, uniqueKey: 'u', idempotencyKey };
+    const same = await first.post<{ jobs: Job[] }>('/jobs/bulk', { atomic, jobs: [job, job] });
+    expect([same.status, same.body.jobs[1]?.id]).toEqual([201, same.body.jobs[0]?.id]);
+    const [other, otherKey] = [uniqueType(), randomUUID()];
+    const jobs = [{ type: other, uniqueKey: 'u', idempotencyKey: otherKey }, { type: other, uniqueKey: 'u', idempotencyKey: otherKey, arguments: { other: true } }];
+    const answer = await first.post<{ code?: string; jobs?: { code?: string }[] }>('/jobs/bulk', { atomic, jobs });
+    expect(atomic ? [answer.status, answer.body.code] : [answer.status, answer.body.jobs?.map(({ code }) => code)]).toEqual(atomic ? [409, 'idempotency_conflict'] : [201, [undefined, 'idempotency_conflict']]);
+    expect(await stored(other)).toBe(atomic ? 0 : 1);
+  });
+
+  test('a conflict changes nothing of the job that holds the unique key', async () => {
+    const [type, key] = [uniqueType(), randomUUID()];
+    const holder = await unique(first, type);
+    const request = { type, uniqueKey: 'only', onConflict: 'replace', delayMs: 3_600_000 };
+    await first.post('/jobs', { type: `${type}-other` }, { headers: { 'idempotency-key': key } });
+    expect(await keyed(second, key, { ...request, arguments: { changed: true } })).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
+    expect((await first.job(holder.body.id)).arguments).toEqual(holder.body.arguments);
+  });
 });

@@ -238,3 +238,63 @@ describe('timeout', () => {
     expect([(await coordinator.api.job(job.id)).status, (await coordinator.api.job(delayed.id)).status]).toEqual(['running', 'pending']);
   });
 });
+
+describe('what must not keep a report from being told', () => {
+  const lines = async (id: string) => (await coordinator.api.get<{ items: { message: string; fields: unknown }[] }>(`/jobs/${id}/logs?limit=500`)).body.items;
+
+  test.each(['completed', 'failed'])('%s: more log lines than a call may bring: the middle is dropped, and marked', async (outcome) => {
+    const job = await held({ maxAttempts: 1 });
+    const logs = Array.from({ length: 1500 }, (_, at) => ({ level: 'info', message: `line ${at}` }));
+    expect(await say('complete', job, { ...(outcome === 'failed' ? failed() : { outcome }), logs })).toMatchObject({ status: 200, body: { status: outcome } });
+    expect(await coordinator.sql.count('job_logs WHERE job_id = $1', [job.id])).toBe(1000);
+    const messages = (await coordinator.sql.query<{ message: string }>('SELECT message FROM job_logs WHERE job_id = $1 ORDER BY seq', [job.id])).map(({ message }) => message);
+    expect([messages[0], messages[499], messages[500], messages[501], messages[999]]).toEqual(['line 0', 'line 499', '501 lines were dropped here: a call brings 1000 at most', 'line 1001', 'line 1499']);
+  });
+
+  test('a line that is none, fields that are too large, log lines that are no list', async () => {
+    const job = await held();
+    expect((await say('heartbeat', job, { logs: ['a text', 7, null, { message: 'm', fields: { big: 'x'.repeat(20_000) } }, { message: 'n', fields: { small: 'x'.repeat(15_000) } }] })).status).toBe(200);
+    expect((await say('heartbeat', job, { logs: 'only a text' })).status).toBe(200);
+    expect((await say('heartbeat', job, { logs: { not: 'a list' } })).status).toBe(200);
+    expect((await lines(job.id)).map(({ message, fields }) => [message, fields])).toEqual([
+      ['a text', null], ['7', null], ['', null], ['m', { dropped: 'takes 20010 characters as JSON; at most 16000 are kept' }], ['n', { small: 'x'.repeat(15_000) }],
+      ['only a text', null], ['{"not":"a list"}', null],
+    ]);
+  });
+
+  test('progress and metrics that are none are passed over, and the lease is extended', async () => {
+    const job = await held();
+    for (const progress of ['half', 7, null, [1]]) expect((await say('heartbeat', job, { progress })).status).toBe(200);
+    expect((await coordinator.api.job(job.id)).progress).toBeNull();
+    for (const metrics of ['fast', 7, null, []]) {
+      const next = await held();
+      expect([metrics, (await say('complete', next, { outcome: 'completed', metrics })).status]).toEqual([metrics, 200]);
+    }
+  });
+
+  test.each([['a text', 'a text'], [7, '7'], [null, ''], [['a', 1], '["a",1]']])('an error that is %j is told as %j', async (error, message) => {
+    const job = await held({ maxAttempts: 1 });
+    expect(await say('complete', job, { outcome: 'failed', error })).toMatchObject({ status: 200, body: { status: 'failed' } });
+    expect((await coordinator.api.job(job.id)).error).toEqual({ message, retryable: true });
+  });
+
+  test('a result beside a failure, however bad or large', async () => {
+    for (const result of ['\u0000', 'x'.repeat(300_000)]) {
+      const job = await held({ maxAttempts: 1 });
+      expect(await say('complete', job, { ...failed(), result })).toMatchObject({ status: 200, body: { status: 'failed' } });
+      expect(await coordinator.api.job(job.id)).toMatchObject({ status: 'failed', result: null });
+      const late = await held();
+      await coordinator.sql.expireLease(late.id);
+      await coordinator.runMonitor();
+      expect((await say('complete', late, { ...failed(), result })).status).toBe(409);
+      expect(await coordinator.api.attempts(late.id)).toMatchObject([{ lateResult: { outcome: 'failed', result: null, error: { message: 'boom' } } }]);
+    }
+  });
+
+  test('what a runner reports after it released the job is kept', async () => {
+    const job = await held();
+    await say('release', job);
+    expect(await say('complete', job, { outcome: 'completed', result: 'done all the same' })).toMatchObject({ status: 409, body: { code: 'lease_lost' } });
+    expect(await coordinator.api.attempts(job.id)).toMatchObject([{ outcome: 'released', lateResult: { outcome: 'completed', result: 'done all the same' } }]);
+  });
+});

@@ -7,9 +7,13 @@ import { uniqueType } from '../support/factory';
 
 const hint = (laneId: number, laterMs = 0): ReadyHint => ({ laneId, positionMs: 1_700_000_000_000 + laterMs });
 
+const hintsOf = (from: string) => new Hints(from, (error) => {
+  throw error;
+});
+
 describe('hints', () => {
   test('are heard here at once and, as one message, by others, but not by oneself', () => {
-    const [mine, other] = [new Hints('mine'), new Hints('other')];
+    const [mine, other] = [hintsOf('mine'), hintsOf('other')];
     const heard: unknown[] = [];
     for (const [name, hints] of [['mine', mine], ['other', other]] as const) {
       hints.on('ready', (lanes) => heard.push([name, lanes.map((lane) => lane.laneId)]));
@@ -27,7 +31,7 @@ describe('hints', () => {
   });
 
   test('of one lane are told as the earliest', () => {
-    const hints = new Hints('mine');
+    const hints = hintsOf('mine');
     hints.giveReady([hint(1, 500)]);
     hints.giveReady([hint(1, 20)]);
     hints.giveReady([hint(1, 700)]);
@@ -35,7 +39,7 @@ describe('hints', () => {
   });
 
   test('fit into one NOTIFY, however many there are', () => {
-    const hints = new Hints(randomUUID());
+    const hints = hintsOf(randomUUID());
     hints.giveReady(Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, positionMs: 2_000_000_000_000 })));
     hints.giveFreed(Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, 'q')));
     hints.giveDue([315_360_000_000]);

@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { JobStatus } from '@baton/runner-sdk/protocol';
 import type { Moved } from '../../store/jobs';
 
@@ -32,14 +31,25 @@ export interface JobEvent {
 
 /** Everything that only tells the world (log, metrics, streams) listens here. */
 export class Events {
-  private readonly emitter = new EventEmitter<{ jobs: [JobEvent[]] }>().setMaxListeners(0);
+  private readonly listeners: ((events: JobEvent[]) => void)[] = [];
+
+  /** @param onError told what a listener threw */
+  constructor(private readonly onError: (error: unknown) => void) {}
 
   on(listener: (events: JobEvent[]) => void): void {
-    this.emitter.on('jobs', listener);
+    this.listeners.push(listener);
   }
 
+  /** Never throws: what is told is committed, and a call that failed now would be told as refused, and be tried again. */
   tell(events: JobEvent[]): void {
-    if (events.length > 0) this.emitter.emit('jobs', events);
+    if (events.length === 0) return;
+    for (const listener of this.listeners) {
+      try {
+        listener(events);
+      } catch (error) {
+        this.onError(error);
+      }
+    }
   }
 }
 

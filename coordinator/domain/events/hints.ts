@@ -54,10 +54,20 @@ export class Hints {
   private hasRosterChanged = false;
   private haveQueuesChanged = false;
 
-  constructor(private readonly from: string) {}
+  /** @param onError told what a listener threw; whoever gives a hint has committed already, and must not fail for it */
+  constructor(
+    private readonly from: string,
+    private readonly onError: (error: unknown) => void,
+  ) {}
 
   on<Name extends keyof Heard>(name: Name, listener: (...heard: Heard[Name]) => void): void {
-    this.emitter.on(name, listener as never);
+    this.emitter.on(name, ((...heard: Heard[Name]) => {
+      try {
+        listener(...heard);
+      } catch (error) {
+        this.onError(error);
+      }
+    }) as never);
   }
 
   giveReady(hints: ReadyHint[]): void {

@@ -14,6 +14,7 @@ export interface CompleteItem {
   jobId: string;
   leaseToken: string;
   outcome: 'completed' | 'failed';
+  /** Only of a completed attempt; beside a failure it was not checked, and is not looked at. */
   result?: Json | undefined;
   error?: ReportedError | undefined;
   metrics?: JobMetrics | undefined;
@@ -28,7 +29,7 @@ export interface CompleteItem {
 export async function complete(context: Context, items: CompleteItem[]): Promise<(CompleteReply | BatonError)[]> {
   const replies = new Map<CompleteItem, CompleteReply | BatonError>();
   for (const item of items) {
-    const tooLarge = requireSize(item.result, 'result', context.maxPayloadBytes);
+    const tooLarge = requireSize(resultOf(item), 'result', context.maxPayloadBytes);
     if (tooLarge !== null) replies.set(item, tooLarge);
   }
   const reports = firstOfEach(items.filter((item) => !replies.has(item)));
@@ -93,7 +94,7 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
   });
   const late = judged.filter(([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'));
   if (late.length > 0) {
-    await keepLate(context.db.vital, late.map(([{ jobId, leaseToken, outcome, result, error }]) => ({ jobId, leaseToken, outcome, result, error })));
+    await keepLate(context.db.vital, late.map(([item]) => ({ jobId: item.jobId, leaseToken: item.leaseToken, outcome: item.outcome, result: resultOf(item), error: item.error })));
   }
   return judged;
 }
@@ -101,6 +102,10 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
 function reportOf(item: CompleteItem): Report {
   if (item.outcome === 'completed') return { verb: 'complete', outcome: 'completed', result: item.result };
   return { verb: 'complete', outcome: 'failed', error: publicError(errorOf(item)) };
+}
+
+function resultOf(item: CompleteItem): Json | undefined {
+  return item.outcome === 'completed' ? item.result : undefined;
 }
 
 function errorOf(item: CompleteItem): ReportedError {

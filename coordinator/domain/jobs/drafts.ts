@@ -72,12 +72,14 @@ export async function findHolders(transaction: Executor, drafts: Draft[]): Promi
  */
 export async function keepDeduplicated(transaction: Executor, draft: Draft, holder: Outcome): Promise<Outcome> {
   if (holder instanceof BatonError) return holder;
-  const [replaced] = draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
-  const job = replaced ?? holder.created.job;
   const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
   if (idempotencyKey !== undefined) {
-    await keys.insertIdempotent(transaction, { scope: idempotencyScope ?? '', key: idempotencyKey, requestHash: requestHash ?? '', jobId: job.id });
+    const isKept = await keys.insertIdempotent(transaction, { scope: idempotencyScope ?? '', key: idempotencyKey, requestHash: requestHash ?? '', jobId: holder.created.job.id });
+    // An earlier draft of this batch, or a request that came in meanwhile, used the key.
+    if (!isKept) return (await findRepeated(transaction, [draft])).get(draft) ?? holder;
   }
+  const [replaced] = draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
+  const job = replaced ?? holder.created.job;
   return { created: { job, as: 'deduplicated' }, inserted: null, replaced: replaced !== undefined };
 }
 
@@ -133,6 +135,7 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
     checkpoint: null,
     metrics: null,
     callback: (row.callback as store.JobRow['callback'] | undefined) ?? null,
+    trace: row.trace ?? null,
     createdAt: inserted.createdAt,
     startedAt: null,
     finishedAt: null,

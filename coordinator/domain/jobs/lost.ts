@@ -9,11 +9,12 @@ const BATCH = 500;
 
 /**
  * Jobs whose lease or deadline is over fail, through the same door as reported failures.
+ * @param mostLeaseMs only those with leases of at most this length
  * @returns whether there may be more
  */
-export async function failLost(context: Context): Promise<boolean> {
+export async function failLost(context: Context, mostLeaseMs = Number.MAX_SAFE_INTEGER): Promise<boolean> {
   const moved = await context.db.transaction(async (transaction): Promise<Moved[]> => {
-    const lost = await lockLost(transaction, BATCH);
+    const lost = await lockLost(transaction, BATCH, mostLeaseMs);
     return lost.length === 0 ? [] : fail(context, transaction, lost.map(toFailure), lost);
   });
   await announceFailed(context, moved);

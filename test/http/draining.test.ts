@@ -1,0 +1,24 @@
+import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
+import { uniqueType } from '../support/factory';
+
+/** Long enough for some calls, even on a busy machine. */
+const DRAIN_MS = 2000;
+
+test('a coordinator that was told to stop goes on serving, and tells load balancers, until they had time to see it', async () => {
+  const coordinator = await startCoordinator({ drainMs: DRAIN_MS });
+  const { api } = coordinator;
+  const type = uniqueType();
+  const parked = api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 50_000 });
+  await eventually(() => coordinator.app.desk.claims.size === 1);
+  const stopping = coordinator.stop();
+  const told = await eventually(() => api.get('/readyz'), ({ status }) => status === 503);
+  expect(told).toMatchObject({ headers: { connection: 'close' }, body: { reasons: ['the coordinator is shutting down'] } });
+  const { id } = await api.create({ type });
+  expect((await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }))).status).toBe(200);
+  expect((await api.job(id)).status).toBe('completed');
+  // Only then what waits is answered, and the door closed.
+  expect(await parked).toEqual([]);
+  await stopping;
+  await expect(fetch(`${coordinator.url}/healthz`)).rejects.toThrow();
+});
