@@ -16,7 +16,7 @@ const TABLES = ['jobs', 'attempts', 'rollups'];
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 let explainer: Explainer;
-let ids: string[] = [];
+const ids: string[] = [];
 let cancelled = '';
 beforeAll(async () => {
   coordinator = await startCoordinator();
