@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@baton/runner-sdk/protocol';
 import type { AnyEndpoint } from '../../coordinator/http/endpoint';
+import { documentationEndpoints } from '../../coordinator/http/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import type { Answer } from '../support/api';
 import { namingFields } from './matrix/fields';
@@ -30,7 +31,8 @@ test('there is no row without a route', () => {
 });
 
 test('what needs no key is this, and nothing else', () => {
-  expect(ENDPOINTS.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual(['POST /session', 'GET /healthz', 'GET /readyz']);
+  const all = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)];
+  expect(all.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual(['POST /session', 'GET /healthz', 'GET /readyz', 'GET /openapi.json', 'GET /docs', 'GET /docs/reference.css', 'GET /docs/reference.js']);
 });
 
 describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, endpoint) => {

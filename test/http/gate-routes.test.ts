@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { AnyEndpoint } from '../../coordinator/http/endpoint';
 import { ENDPOINTS } from '../../coordinator/http/server';
+import { bodyFields } from '../auth/matrix/fields';
 import { nameOf, type Place } from '../auth/matrix/row';
 import { ROWS } from '../auth/matrix/rows';
 import { Stage, type Thing } from '../auth/matrix/stage';
@@ -45,7 +46,7 @@ describe.each(writing)('%s', (name, endpoint) => {
     for (const place of places) {
       const thing = await make(place);
       const { json } = place.send?.(thing) ?? {};
-      const paths = pathsOf(json);
+      const paths = [...new Map([...pathsOf(json), ...bodyFields(endpoint)].map((path) => [path.join('.'), path])).values()];
       // Each document stands in one field of the call, and each field has its share of them.
       const bodies = ALL.flatMap((document, index) => {
         const path = paths[index % paths.length];
@@ -107,7 +108,7 @@ async function sendAll(endpoint: AnyEndpoint, thing: Thing, documents: readonly 
 
 type Path = (string | number)[];
 
-/** Where in a body a value stands: its fields, and those of what is in them. */
+/** Where in a good body a value stands: its fields, and those of what is in them. */
 function pathsOf(value: unknown, at: Path = []): Path[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([name, child]): Path[] => [[...at, name], ...pathsOf(child, [...at, name])]);
@@ -116,9 +117,9 @@ function pathsOf(value: unknown, at: Path = []): Path[] {
 /** The body as text, with the document where the path leads. */
 function planted(body: unknown, path: Path, document: string): string {
   const mark = '"the document stands here"';
-  const copy = structuredClone(body) as Record<string, unknown>;
+  const copy = structuredClone(body ?? {}) as Record<string, unknown>;
   let inner: Record<string, unknown> = copy;
-  for (const name of path.slice(0, -1)) inner = inner[String(name)] as Record<string, unknown>;
+  for (const name of path.slice(0, -1)) inner = (inner[String(name)] ??= {}) as Record<string, unknown>;
   inner[String(path.at(-1))] = JSON.parse(mark);
   return JSON.stringify(copy).replace(mark, () => document);
 }
