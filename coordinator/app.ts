@@ -16,9 +16,11 @@ import { LaneCatalog } from './domain/jobs/lanes';
 import { ReadyLanes } from './domain/jobs/ready-lanes';
 import { QueueBook } from './domain/queues/queue-book';
 import { Roster } from './domain/runners/roster';
+import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
 import { type Desk, openDesk, type Service } from './http/desk';
 import { createHttpServer } from './http/server';
+import type { Tracing } from './http/tracing';
 import { describeError, type Logger } from './logger';
 import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
@@ -29,17 +31,21 @@ import { retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
 import { rosterLoop } from './loops/roster';
 import { timeoutMonitor } from './loops/timeout-monitor';
+import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
 import { openDb } from './store/db';
 import { pendingMigrations } from './store/migrate';
 import { VERSION } from './version';
 
 const SWEEP_MS = 50;
+/** Attempts to deliver that end within this time make room for the next together. */
+const ROOM_MS = 10;
 
 /** One coordinator. */
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
+  deliverer: Deliverer;
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
@@ -50,14 +56,14 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'drainMs'> & {
+export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'drainMs' | 'webhooks'> & {
   access?: Access;
   /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
   startsBlind?: boolean;
 };
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
-export function createApp(config: AppConfig, url: string, log: Logger): App {
+export function createApp(config: AppConfig, url: string, log: Logger, tracing: Tracing | null = null): App {
   const db = openDb(url, { poolSize: config.poolSize, onError: (error) => log.warn('a database connection broke', describeError(error)) });
   const context: Context = {
     db,
@@ -72,9 +78,12 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
+    webhooks: config.webhooks,
     keepMetricsMs: config.keepMetricsMs,
   };
   logEvents(context.events, log);
+  const deliverer = new Deliverer(context, () => deliveries.wake(ROOM_MS));
+  const deliveries = deliveryLoop(context, deliverer);
   const loops = {
     monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
     roster: rosterLoop(context),
@@ -85,6 +94,9 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
+    outbox: outboxLoop(context, deliveries),
+    deliveries,
+    webhookTidy: webhookTidyLoop(context),
   };
   const service: Service = {
     version: VERSION,
@@ -93,7 +105,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(context, openDoor(context, config.access ?? DEFAULT_ACCESS), service);
+  const desk = openDesk(context, { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) }, service, tracing);
   context.hints.on('roster', () => {
     const answered = context.roster.readDraining().then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
     answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
@@ -105,6 +117,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     context,
     desk,
     loops,
+    deliverer,
     server,
     async start() {
       // Limits hold from the first request on.
@@ -118,6 +131,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
       service.isDraining = true;
       if (config.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, config.drainMs));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const delivered = deliverer.close(graceMs);
       desk.waits.close();
       desk.eventConnections.close();
       await desk.claims.close();
@@ -129,6 +143,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
       clearTimeout(cut);
       await desk.claims.close();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));
+      await delivered;
       await context.roster.writeSeen().catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
       await listener?.stop();
       await db.close();

@@ -6,6 +6,7 @@ import type { ReadyLanes } from './domain/jobs/ready-lanes';
 import type { QueueBook } from './domain/queues/queue-book';
 import type { KeepMs } from './domain/retention/keeping';
 import type { Roster } from './domain/runners/roster';
+import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
 import type { Db } from './store/db';
 
@@ -26,6 +27,7 @@ export interface Context {
   maxLogLines: number;
   /** How long finished jobs are kept, where a queue sets nothing else. */
   keepMs: KeepMs;
+  webhooks: WebhookSettings;
   /** How long figures are kept. */
   keepMetricsMs: number;
 }

@@ -1,36 +1,11 @@
 import type { z } from 'zod';
 import { monotonicMs } from './clock';
+import { HeldContext, type JobContext, type Said, type Voice } from './context';
 import { check, type JobDefinition } from './define-job';
 import { AttemptTimeoutError, NonRetryableError, RetryAfterError, RunnerStoppingError, SnoozeError, type AttemptAbortedError } from './errors';
-import { loggable, storable } from './json';
-import type { TimedLine } from './log-buffer';
-import type { ClaimedJob, FieldError, Json, LogLevel, ReportedError } from './protocol';
-
-/** What a handler is given beside its arguments. Its functions may be taken out and passed around. */
-export interface JobContext {
-  readonly id: string;
-  readonly type: string;
-  readonly queue: string;
-  /** Counts claims, from 1. With `id` it names this attempt, also to other services. */
-  readonly attempt: number;
-  readonly maxAttempts: number;
-  readonly tags: readonly string[];
-  readonly metadata: Readonly<Record<string, unknown>> | null;
-  readonly userId: string | null;
-  /** Status and result of the jobs this one waited for, by key or id. */
-  readonly dependencies: ClaimedJob['dependencies'];
-  /** What a former attempt last passed to `checkpoint`, or `null`. */
-  readonly lastCheckpoint: unknown;
-  /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
-  readonly signal: AbortSignal;
-  /** 0 to 100. Costs next to nothing: only the latest is sent. */
-  readonly progress: (percent: number, message?: string) => void;
-  readonly log: Readonly<Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>>;
-  /** Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. */
-  readonly checkpoint: (value: unknown) => void;
-  /** How long until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
-  readonly timeRemainingMs: () => number;
-}
+import { storable } from './json';
+import type { ClaimedJob, FieldError, Json, ReportedError } from './protocol';
+import { whileProcessing } from './tracing';
 
 export type Handler<Arguments = unknown, Result = unknown> = (args: Arguments, job: JobContext) => Promise<Result> | Result;
 
@@ -48,8 +23,6 @@ export type Ending =
   | { kind: 'released' }
   | { kind: 'dropped'; reason: AttemptAbortedError };
 
-export type Said = { kind: 'progress'; percent: number; message?: string } | { kind: 'checkpoint'; value: Json } | { kind: 'log'; line: TimedLine };
-
 export interface AttemptOptions {
   /** How long after the abort a handler may still return before the attempt ends without it. */
   abortGraceMs: number;
@@ -60,16 +33,16 @@ export interface AttemptOptions {
   onIgnoredAbort: (reason: AttemptAbortedError) => void;
 }
 
-const CHECKPOINT_LENGTH = 256 * 1024;
-
 /**
  * One run of a handler. Once its signal is aborted, what the handler returns or throws no longer counts: a handler that
  * breaks off at the signal and returns what it has so far must not pass for one that finished.
  */
-export class Attempt {
+export class Attempt implements Voice {
   /** Resolved when the handler has returned, which for one that ignores its signal may be long after `run`'s end. */
   readonly settled: Promise<void>;
-  private readonly control = new AbortController();
+  /** Made when the handler asks for its signal. */
+  private control: AbortController | null = null;
+  private abortReason: AttemptAbortedError | null = null;
   private readonly abandoned: Promise<Ending>;
   private abandon: (ending: Ending) => void = () => undefined;
   private settle: () => void = () => undefined;
@@ -92,12 +65,29 @@ export class Attempt {
     return this.isStarted;
   }
 
+  /** The handler's signal. */
+  get signal(): AbortSignal {
+    this.control ??= new AbortController();
+    if (this.abortReason !== null && !this.control.signal.aborted) this.control.abort(this.abortReason);
+    return this.control.signal;
+  }
+
+  /** How long until the timeout, in milliseconds; never below 0. */
+  get remainingMs(): number {
+    return Math.max(0, this.startedAtMs + this.job.timeoutMs - monotonicMs());
+  }
+
+  /** Passes on what the handler says, while it still counts. */
+  say(said: Said): void {
+    if (!this.hasEnded) this.options.say(said);
+  }
+
   /** Runs the handler. Never rejects. */
   async run(): Promise<Ending> {
     this.isStarted = true;
     this.startedAtMs = monotonicMs();
     if (this.options.hasTimer !== false) this.timer = setTimeout(() => this.expire(), this.job.timeoutMs);
-    const ending = await Promise.race([this.execute(), this.abandoned]);
+    const ending = await whileProcessing(this.job, () => Promise.race([this.execute(), this.abandoned]));
     this.hasEnded = true;
     clearTimeout(this.timer);
     return ending;
@@ -110,9 +100,10 @@ export class Attempt {
 
   /** The first reason counts. A lost or cancelled attempt ends at once, any other when its handler returns or the grace is over. */
   abort(reason: AttemptAbortedError): void {
-    if (this.hasEnded || this.control.signal.aborted) return;
+    if (this.hasEnded || this.abortReason !== null) return;
     clearTimeout(this.timer);
-    this.control.abort(reason);
+    this.abortReason = reason;
+    this.control?.abort(reason);
     const ending = endingAfter(reason);
     if (ending.kind === 'dropped') this.abandon(ending);
     // The deadline comes a quarter of timeoutMs after the timeout; the report has to be there before.
@@ -126,7 +117,7 @@ export class Attempt {
   private async execute(): Promise<Ending> {
     try {
       const ending = await this.judge();
-      return this.control.signal.aborted ? endingAfter(this.control.signal.reason as AttemptAbortedError) : ending;
+      return this.abortReason === null ? ending : endingAfter(this.abortReason);
     } finally {
       clearTimeout(this.graceTimer);
       this.settle();
@@ -138,8 +129,8 @@ export class Attempt {
       const { definition, handler } = this.work;
       const args = definition.arguments && (await check(definition.arguments, this.job.arguments));
       if (args?.isValid === false) return refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
-      const result = await handler(args === undefined ? this.job.arguments : args.value, this.context());
-      if (this.control.signal.aborted) return { kind: 'released' };
+      const result = await handler(args === undefined ? this.job.arguments : args.value, new HeldContext(this.job, this));
+      if (this.abortReason !== null) return { kind: 'released' };
       return await this.judgeResult(result);
     } catch (error) {
       return error instanceof SnoozeError ? { kind: 'snoozed', delayMs: wholeMs(error.delayMs) } : { kind: 'failed', error: reportOf(error) };
@@ -153,42 +144,6 @@ export class Attempt {
     const stored = storable(result);
     if (!stored.isStorable) return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
     return { kind: 'completed', result: stored.json, resultLength: stored.length };
-  }
-
-  private context(): JobContext {
-    const { id, type, queue, attempt, maxAttempts, tags, metadata, userId, dependencies } = this.job;
-    const log = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) => this.writeLog(level, message, fields);
-    return {
-      ...{ id, type, queue, attempt, maxAttempts, tags, metadata, userId, dependencies },
-      lastCheckpoint: this.job.checkpoint ?? null,
-      signal: this.control.signal,
-      progress: (percent, message) => this.say({ kind: 'progress', percent: percentOf(percent), ...(message !== undefined && { message: String(message).slice(0, 1000) }) }),
-      log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-      checkpoint: (value) => this.checkpoint(value),
-      timeRemainingMs: () => Math.max(0, this.startedAtMs + this.job.timeoutMs - monotonicMs()),
-    };
-  }
-
-  private writeLog(level: LogLevel, message: string, fields?: Record<string, unknown>): void {
-    const json = loggable(fields);
-    this.say({ kind: 'log', line: { level, message: String(message), atMs: monotonicMs(), ...(json !== undefined && { fields: json }) } });
-  }
-
-  private checkpoint(value: unknown): void {
-    const stored = storable(value);
-    if (!stored.isStorable || stored.json === undefined) {
-      throw new NonRetryableError(`the checkpoint cannot be stored: ${stored.isStorable ? 'undefined is not JSON' : stored.detail}`, { code: 'invalid_checkpoint' });
-    }
-    if (stored.length > CHECKPOINT_LENGTH) {
-      throw new NonRetryableError(`the checkpoint has ${stored.length} characters of JSON, over ${CHECKPOINT_LENGTH}; store a place to continue from, not the work`, {
-        code: 'invalid_checkpoint',
-      });
-    }
-    this.say({ kind: 'checkpoint', value: stored.json });
-  }
-
-  private say(said: Said): void {
-    if (!this.hasEnded) this.options.say(said);
   }
 }
 
@@ -228,8 +183,4 @@ const LONGEST_DELAY_MS = 30 * 86_400_000;
 
 function wholeMs(ms: number): number {
   return Number.isFinite(ms) ? Math.min(LONGEST_DELAY_MS, Math.max(0, Math.round(ms))) : 0;
-}
-
-function percentOf(percent: number): number {
-  return Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : 0;
 }

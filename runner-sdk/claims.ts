@@ -66,9 +66,9 @@ export class Claims {
     poll.done = this.run(poll);
   }
 
-  /** Reserves all free slots for a claim; `null` when there is nothing to ask for. */
-  prepare(waitMs = 0): ClaimInFlight | null {
-    const max = Math.min(JOBS_PER_CLAIM, this.options.pool.free);
+  /** Reserves the free slots, or one of so many shares of them, for a claim; `null` when there is nothing to ask for. */
+  prepare(waitMs = 0, shares = 1): ClaimInFlight | null {
+    const max = Math.min(JOBS_PER_CLAIM, Math.ceil(this.options.pool.free / shares));
     if (max === 0 || this.isPaused || this.isStopped) return null;
     this.options.pool.reserve(max);
     return { body: { ...this.options.claim(), max, waitMs, claimId: randomUUID() }, sentAtMs: monotonicMs() };

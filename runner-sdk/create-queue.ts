@@ -4,17 +4,20 @@ import { monotonicMs } from './clock';
 import { BatonError } from './errors';
 import type { Transport } from './http';
 import type { CreatedJobs, ErrorCode, ItemError, Job } from './protocol';
+import type { Trace } from './tracing';
 
 export interface Creation {
   /** The job without its idempotency key, as JSON text: a snapshot of what the caller gave. */
   json: string;
   /** Default: random, so that a create that is sent again never makes two jobs. */
   idempotencyKey?: string;
+  trace?: Trace | undefined;
   signal?: AbortSignal;
 }
 
 interface Entry {
   json: string;
+  trace: Trace | undefined;
   idempotencyKey: string;
   endsAtMs: number;
   failures: number;
@@ -24,25 +27,31 @@ interface Entry {
 
 const JOBS_PER_CALL = 1000;
 const CALL_LENGTH = 1_000_000;
+/** While one call is answered the next can be made, so that client, coordinator and database work at the same time. */
+const CALLS_IN_FLIGHT = 2;
+/** Fewer jobs than this wait for the call in flight: it is cheaper to let them travel together. */
+const FILL_BESIDE = 32;
 const TRY_AGAIN = new Set<string>(['unavailable', 'internal', 'rate_limited']);
 
 /**
  * Creates in natural batches: what is asked for while a call is in flight, or in one turn of the event loop, travels
- * together in one bulk call that judges each job alone. One that is alone goes as `POST /jobs`.
+ * together in one bulk call that judges each job alone; of many, in two at once. One that is alone goes as `POST /jobs`.
  */
 export class CreateQueue {
   private waiting: Entry[] = [];
-  private isSending = false;
+  /** Calls in flight or about to be, and how many of them have not taken their jobs yet. */
+  private calls = 0;
+  private starting = 0;
 
   constructor(
     private readonly transport: Transport,
     private readonly budgetMs: number,
   ) {}
 
-  add({ json, idempotencyKey = randomUUID(), signal }: Creation): Promise<Job> {
+  add({ json, idempotencyKey = randomUUID(), trace, signal }: Creation): Promise<Job> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const entry: Entry = { json, idempotencyKey, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
+      const entry: Entry = { json, trace, idempotencyKey, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
       if (signal !== undefined) this.heed(signal, entry);
       this.enqueue(entry);
     });
@@ -61,14 +70,20 @@ export class CreateQueue {
 
   private enqueue(entry: Entry): void {
     this.waiting.push(entry);
-    if (this.isSending) return;
-    this.isSending = true;
+    if (this.calls > 0 && (this.calls === CALLS_IN_FLIGHT || this.waiting.length < FILL_BESIDE)) return;
+    this.open();
+  }
+
+  private open(): void {
+    this.calls += 1;
+    this.starting += 1;
     queueMicrotask(() => void this.pump());
   }
 
   private async pump(): Promise<void> {
     while (this.waiting.length > 0) {
-      const batch = this.takeBatch();
+      const batch = this.takeBatch(Math.ceil(this.waiting.length / this.starting));
+      this.starting -= 1;
       try {
         const [first] = batch;
         if (batch.length === 1 && first !== undefined) await this.sendOne(first);
@@ -76,29 +91,32 @@ export class CreateQueue {
       } catch (error) {
         for (const entry of batch) entry.reject(error);
       }
+      this.starting += 1;
+      if (this.calls < CALLS_IN_FLIGHT && this.waiting.length >= 2 * FILL_BESIDE) this.open();
     }
-    this.isSending = false;
+    this.starting -= 1;
+    this.calls -= 1;
   }
 
-  private takeBatch(): Entry[] {
+  private takeBatch(most: number): Entry[] {
     let count = 0;
     let length = 0;
     for (const { json } of this.waiting) {
       length += Buffer.byteLength(json);
-      if (count > 0 && (count === JOBS_PER_CALL || length > CALL_LENGTH)) break;
+      if (count > 0 && (count === Math.min(most, JOBS_PER_CALL) || length > CALL_LENGTH)) break;
       count += 1;
     }
     return this.waiting.splice(0, count);
   }
 
   private async sendOne(entry: Entry): Promise<void> {
-    const headers = { 'idempotency-key': entry.idempotencyKey };
+    const headers = { 'idempotency-key': entry.idempotencyKey, ...entry.trace };
     const budgetMs = Math.max(0, entry.endsAtMs - monotonicMs());
     entry.resolve((await this.transport.call<Job>({ method: 'POST', path: '/jobs', json: entry.json, headers, budgetMs })).body);
   }
 
   private async sendMany(batch: readonly Entry[]): Promise<void> {
-    const jobs = batch.map(({ json, idempotencyKey }) => withKey(json, idempotencyKey));
+    const jobs = batch.map(({ json, idempotencyKey, trace }) => withKey(json, idempotencyKey, trace));
     const budgetMs = Math.max(0, ...batch.map((entry) => entry.endsAtMs - monotonicMs()));
     const json = `{"atomic":false,"jobs":[${jobs.join(',')}]}`;
     const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, budgetMs });
@@ -115,9 +133,10 @@ export class CreateQueue {
   }
 }
 
-/** The job's JSON text with its key put in, without reading it again. */
-export function withKey(json: string, idempotencyKey: string): string {
-  return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}}`;
+/** The job's JSON text with its key and its trace put in, without reading it again. */
+export function withKey(json: string, idempotencyKey: string, trace?: Trace): string {
+  const traced = trace === undefined ? '' : `,${JSON.stringify(trace).slice(1, -1)}`;
+  return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}${traced}}`;
 }
 
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {

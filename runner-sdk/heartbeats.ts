@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { Said } from './attempt';
 import { within } from './backoff';
 import { monotonicMs } from './clock';
 import type { Connection } from './config';
+import type { Said } from './context';
 import { ConfigurationError } from './errors';
 import type { FromThread, ToThread } from './heartbeat-thread';
 import type { HeldJob, KeeperEvent, Sign } from './lease-keeper';

@@ -26,8 +26,8 @@ interface Entry extends Report {
 export interface ReportsOptions {
   transport: Transport;
   logger: Logger;
-  /** The claim that rides on the next reports, if slots are free. */
-  prepareClaim: () => ClaimInFlight | null;
+  /** The claim that rides on the next reports, if slots are free; of several calls about to be sent each gets its share. */
+  prepareClaim: (calls: number) => ClaimInFlight | null;
   finishClaim: (claim: ClaimInFlight, jobs: ClaimedJob[]) => void;
   onDirectives: (directives: Directives) => void;
   /** These reports have had their last word, whatever it was. */
@@ -37,6 +37,10 @@ export interface ReportsOptions {
 }
 
 const REPORTS_PER_CALL = 1000;
+/** While one call is answered the next can be made, so that runner, coordinator and database work at the same time. */
+const CALLS_IN_FLIGHT = 2;
+/** Fewer reports than this wait for the call in flight: it is cheaper to let them travel together. */
+const FILL_BESIDE = 32;
 const CALL_LENGTH = 1_000_000;
 const TRY_AGAIN = new Set(['unavailable', 'internal', 'rate_limited']);
 const REFUSED = new Set(['validation_failed', 'payload_too_large']);
@@ -45,21 +49,23 @@ type Verdict = CompletionsReply['results'][number];
 
 /**
  * Reports how attempts ended, in natural batches: what ends while a call is in flight goes into the next one, and the
- * freed slots are claimed in the same round trip. Each report is judged alone, and sent again until an answer comes or
+ * freed slots are claimed in the same round trip. A runner with many slots has two calls in flight. Each report is judged alone, and sent again until an answer comes or
  * its deadline is over.
  */
 export class Reports {
   private waiting: Entry[] = [];
   private readonly outstanding = new Set<Entry>();
   private readonly control = new AbortController();
-  private isSending = false;
+  /** Calls in flight or about to be, and how many of them have not taken their reports yet. */
+  private calls = 0;
+  private starting = 0;
   private whenEmpty: (() => void)[] = [];
 
   constructor(private readonly options: ReportsOptions) {}
 
   /** `true` while a call is in flight or about to be. */
   get isBusy(): boolean {
-    return this.isSending;
+    return this.calls > 0;
   }
 
   push(report: Report): void {
@@ -68,7 +74,7 @@ export class Reports {
 
   /** Resolved when every report has had its last word. */
   async flushed(): Promise<void> {
-    if (this.outstanding.size === 0 && !this.isSending) return;
+    if (this.outstanding.size === 0 && this.calls === 0) return;
     await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
   }
 
@@ -80,28 +86,32 @@ export class Reports {
   private enqueue(entry: Entry): void {
     this.outstanding.add(entry);
     this.waiting.push(entry);
-    if (this.isSending) return;
-    this.isSending = true;
+    if (this.calls > 0 && (this.calls === CALLS_IN_FLIGHT || this.waiting.length < FILL_BESIDE)) return;
+    this.calls += 1;
     void this.pump();
   }
 
   private async pump(): Promise<void> {
     do {
+      this.starting += 1;
       // All handlers that end in this turn of the event loop travel together.
       await setImmediate();
-      if (this.waiting.length > 0) await this.send(this.takeBatch(), this.options.prepareClaim());
+      const share = this.starting;
+      this.starting -= 1;
+      if (this.waiting.length > 0) await this.send(this.takeBatch(Math.ceil(this.waiting.length / share)), this.options.prepareClaim(share));
     } while (this.waiting.length > 0);
-    this.isSending = false;
+    this.calls -= 1;
+    if (this.calls > 0) return;
     this.options.onIdle();
     if (this.outstanding.size === 0) for (const resolve of this.whenEmpty.splice(0)) resolve();
   }
 
-  private takeBatch(): Entry[] {
+  private takeBatch(most: number): Entry[] {
     let count = 0;
     let length = 0;
     for (const { json } of this.waiting) {
       length += Buffer.byteLength(json);
-      if (count > 0 && (count === REPORTS_PER_CALL || length > CALL_LENGTH)) break;
+      if (count > 0 && (count === Math.min(most, REPORTS_PER_CALL) || length > CALL_LENGTH)) break;
       count += 1;
     }
     return this.waiting.splice(0, count);

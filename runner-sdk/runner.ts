@@ -224,7 +224,7 @@ export class Runner {
     return new Reports({
       transport: this.transport,
       logger: this.logger,
-      prepareClaim: () => this.claims.prepare(),
+      prepareClaim: (calls) => this.claims.prepare(0, calls),
       finishClaim: (claim, jobs) => this.claims.finish(claim, jobs),
       onDirectives: (directives) => this.follow(directives),
       onDone: (leases) => this.heartbeats.letGo(leases),

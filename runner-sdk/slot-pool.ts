@@ -55,7 +55,7 @@ export class SlotPool {
     this.reservedSlots -= asked;
     this.busySlots += taken;
     this.peakBusy = Math.max(this.peakBusy, this.busySlots);
-    const isFull = taken === asked && asked > 0 && this.reservedSlots === 0;
+    const isFull = taken === asked && asked > 0 && this.free === 0;
     if (isFull && this.isHealthy) this.slots = Math.min(this.max, this.slots * 2);
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
-import { Attempt, type Ending, type Handler, type Said } from './attempt';
+import { Attempt, type Ending, type Handler } from './attempt';
+import type { Said } from './context';
 import type { JobDefinition } from './define-job';
 import { AttemptCancelledError, LeaseLostError, RunnerStoppingError } from './errors';
 import type { ClaimedJob, Json, LogLevel, ReportedError } from './protocol';

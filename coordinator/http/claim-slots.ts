@@ -14,6 +14,11 @@ export function fillSlots<Parked extends { claim: Claim }>(waiting: Parked[]): {
   return batch;
 }
 
+/** How many jobs these would take together. */
+export function slotsWanted(waiting: { claim: Claim }[]): number {
+  return waiting.reduce((sum, { claim }) => sum + claim.max, 0);
+}
+
 export function slotOf({ runnerId, claimId, leaseMs }: Claim): Slot {
   return { runnerId, claimId: claimId ?? null, leaseMs };
 }

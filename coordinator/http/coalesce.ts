@@ -10,20 +10,27 @@ interface Waiting<Item, Result> {
  * Natural batching: calls that arrive while a batch is under way go together in the next one. There is no timer, so a
  * lone call is not delayed, and under load one statement and one commit serve many calls.
  *
+ * Beside a batch under way another one starts only when it is worth a statement and a commit of its own: small ones
+ * would each take what the next could have taken together.
+ *
  * A batch that fails is tried again call by call, so that no call fails for what another one brought.
  * @param maxBatch most items in one batch; a single call with more goes alone
+ * @param fillBeside fewest items in a batch that starts beside another one
  */
 export function coalesce<Item, Result>(
   run: (items: Item[]) => Promise<Result[]>,
-  { maxBatch, maxInFlight }: { maxBatch: number; maxInFlight: number },
+  { maxBatch, maxInFlight, fillBeside = 50 }: { maxBatch: number; maxInFlight: number; fillBeside?: number },
 ): (items: Item[]) => Promise<Result[]> {
   const waiting: Waiting<Item, Result>[] = [];
   let inFlight = 0;
+  let itemsWaiting = 0;
 
   function next(): void {
-    if (inFlight >= maxInFlight || waiting.length === 0) return;
+    if (inFlight >= maxInFlight || itemsWaiting < (inFlight === 0 ? 1 : fillBeside)) return;
     inFlight += 1;
-    void runBatch(run, take(waiting, maxBatch)).finally(() => {
+    const calls = take(waiting, maxBatch);
+    for (const call of calls) itemsWaiting -= call.items.length;
+    void runBatch(run, calls).finally(() => {
       inFlight -= 1;
       next();
     });
@@ -32,6 +39,7 @@ export function coalesce<Item, Result>(
   return (items) =>
     new Promise((resolve, reject) => {
       waiting.push({ items, resolve, reject });
+      itemsWaiting += items.length;
       next();
     });
 }

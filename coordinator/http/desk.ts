@@ -12,6 +12,7 @@ import { coalesce } from './coalesce';
 import { EventConnections } from './event-connections';
 import { ParkedClaims } from './parked-claims';
 import { ParkedWaits } from './parked-waits';
+import type { Tracing } from './tracing';
 
 /** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
 export interface Desk {
@@ -28,7 +29,11 @@ export interface Desk {
   complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
   heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
   release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
+  /** Deliveries that are due are sent now, not within a second. */
+  wakeDeliveries: () => void;
   service: Service;
+  /** Null: nothing is traced. */
+  tracing: Tracing | null;
 }
 
 /** What the service knows of itself. */
@@ -41,14 +46,16 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(context: Context, { access, keys, doorman }: Pick<Desk, 'access' | 'keys' | 'doorman'>, service: Service): Desk {
+export function openDesk(context: Context, { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>, service: Service, tracing: Tracing | null = null): Desk {
   return {
     context,
     access,
     keys,
     doorman,
+    wakeDeliveries,
     caps: new Caps(access),
     service,
+    tracing,
     claims: new ParkedClaims(context),
     waits: new ParkedWaits(context),
     eventConnections: new EventConnections(context),

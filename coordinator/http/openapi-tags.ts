@@ -23,6 +23,7 @@ const ABOUT: Record<string, Tag> = {
   stats: { name: 'Figures', description: 'How much, how fast and how well.' },
   analytics: { name: 'Figures', description: '' },
   webhooks: { name: 'Webhooks', description: 'What happens, told to other services.' },
+  'callback-secret': { name: 'Webhooks', description: '' },
   alerts: { name: 'Alerts', description: 'Rules that tell when something goes wrong, and when it is well again.' },
   'api-keys': { name: 'Access', description: 'Keys, sessions, and who did what.' },
   session: { name: 'Access', description: '' },

@@ -18,6 +18,7 @@ const SENT = {
   Claim: protocol.claim,
   Heartbeat: protocol.beat,
   Completion: protocol.completion,
+  CreateWebhook: protocol.createWebhook,
 };
 const ANSWERED = {
   Job: protocol.job,
@@ -27,6 +28,8 @@ const ANSWERED = {
   Directives: protocol.directives,
   Runner: protocol.runner,
   ApiKey: protocol.apiKey,
+  Webhook: protocol.webhook,
+  Delivery: protocol.delivery,
   ItemError: protocol.itemError,
   Problem: protocol.problem,
 };

@@ -7,11 +7,14 @@ import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
-import { fillSlots, isWanted, slotOf } from './claim-slots';
+import { type ClaimClass, ClaimClasses } from './claim-classes';
+import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
 
 const LOOK_EVERY_MS = 1000;
 const MIN_PACE_MS = 20;
 const MOST_STATEMENTS = 4;
+/** So many slots must wait for another statement of their class to start beside one: fuller ones cost less a job. */
+const FILL_BESIDE = 50;
 
 interface Parked {
   claim: Claim;
@@ -27,13 +30,6 @@ interface Parked {
   fail(error: unknown): void;
 }
 
-/** Claims of runners that take the same, and so can be served by one statement. */
-interface Class {
-  lanes: Lane[];
-  catalogSize: number;
-  waiting: Parked[];
-}
-
 /**
  * The claims of all runners that wait here. They hold no connection. Jobs that become ready are claimed for many of them
  * in one statement, at most four of which are under way; what is known about where ready jobs are comes from hints, and
@@ -41,7 +37,7 @@ interface Class {
  * with its size.
  */
 export class ParkedClaims {
-  private readonly classes = new Map<string, Class>();
+  private readonly classes: ClaimClasses<Parked>;
   private readonly unsent = new Set<Promise<unknown>>();
   private readonly held = new Set<() => void>();
   private statements = 0;
@@ -51,6 +47,7 @@ export class ParkedClaims {
   private paceTimer: NodeJS.Timeout | undefined;
 
   constructor(private readonly context: Context) {
+    this.classes = new ClaimClasses(context.lanes);
     context.hints.on('ready', (hints) => {
       this.context.ready.hint(hints);
       void this.learn(hints.map((hint) => hint.laneId));
@@ -64,7 +61,7 @@ export class ParkedClaims {
 
   /** How many claims wait. */
   get size(): number {
-    return [...this.classes.values()].reduce((sum, group) => sum + group.waiting.length, 0);
+    return this.classes.waiting().length;
   }
 
   /**
@@ -74,7 +71,7 @@ export class ParkedClaims {
   take(claim: Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
     if (this.isClosed || signal.aborted) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const group = this.classOf(claim);
+      const group = this.classes.of(claim);
       let over: NodeJS.Timeout | undefined;
       const leave = (): void => {
         parked.isOver = true;
@@ -114,9 +111,7 @@ export class ParkedClaims {
 
   /** Answers those that wait for this runner, so that it hears what it was told. */
   answerEmpty(isMeant: (claim: Claim) => boolean): void {
-    for (const group of this.classes.values()) {
-      for (const parked of group.waiting.filter((one) => !one.isTaken && isMeant(one.claim))) parked.answer([]);
-    }
+    for (const parked of this.classes.waiting()) if (!parked.isTaken && isMeant(parked.claim)) parked.answer([]);
   }
 
   /** Waits without claiming, until the client goes away or the coordinator stops. */
@@ -155,45 +150,22 @@ export class ParkedClaims {
     await Promise.allSettled([...this.unsent]);
   }
 
-  private classOf({ types, queues, labels }: Claim): Class {
-    const key = JSON.stringify([[...types].sort(), queues === undefined ? null : [...queues].sort(), Object.entries(labels).sort()]);
-    let group = this.classes.get(key);
-    if (group === undefined) {
-      this.dropIdleClasses();
-      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [] }));
-    }
-    return group;
-  }
-
-  private dropIdleClasses(): void {
-    if (this.classes.size < 1000) return;
-    for (const [key, group] of this.classes) if (group.waiting.length === 0) this.classes.delete(key);
-  }
-
-  private lanesOf(group: Class, taker: Claim): Lane[] {
-    if (group.catalogSize !== this.context.lanes.size) {
-      group.lanes = this.context.lanes.takenBy(taker);
-      group.catalogSize = this.context.lanes.size;
-    }
-    return group.lanes;
-  }
-
   /** Starts what statements can be started, and answers those whose wait ended without a job. */
   private dispatch(): void {
-    for (const group of this.classes.values()) {
+    for (const group of this.classes.all()) {
       while (this.statements < MOST_STATEMENTS) {
         const free = group.waiting.filter((one) => !one.isTaken);
         const [first] = free;
-        if (first === undefined) break;
-        const lanes = this.context.ready.ready(this.lanesOf(group, first.claim));
+        if (first === undefined || (group.statements > 0 && slotsWanted(free) < FILL_BESIDE)) break;
+        const lanes = this.context.ready.ready(this.classes.lanesOf(group, first.claim));
         if (lanes.length === 0) break;
-        this.start(lanes, first.claim.labels, free);
+        this.start(group, lanes, first.claim.labels, free);
       }
       this.settleEmpty(group);
     }
   }
 
-  private settleEmpty(group: Class): void {
+  private settleEmpty(group: ClaimClass<Parked>): void {
     let needsLook = false;
     for (const parked of group.waiting.filter((one) => one.isDue && !one.isTaken)) {
       if (parked.wasLookedFor) parked.answer([]);
@@ -203,13 +175,15 @@ export class ParkedClaims {
     if (needsLook && this.statements < MOST_STATEMENTS) void this.look();
   }
 
-  private start(lanes: Lane[], labels: Labels, waiting: Parked[]): void {
+  private start(group: ClaimClass<Parked>, lanes: Lane[], labels: Labels, waiting: Parked[]): void {
     const batch = fillSlots(waiting);
     const taken = new Set(batch.map(({ parked }) => parked));
     for (const parked of taken) parked.isTaken = true;
     this.statements += 1;
+    group.statements += 1;
     void this.claimFor(lanes, labels, batch, taken).finally(() => {
       this.statements -= 1;
+      group.statements -= 1;
       this.dispatch();
     });
   }
@@ -260,7 +234,7 @@ export class ParkedClaims {
 
   /** Looks at the table: where jobs wait, and whether claims that wait here were answered before. */
   private async look(): Promise<void> {
-    const waiting = [...this.classes.values()].flatMap((group) => group.waiting);
+    const waiting = this.classes.waiting();
     if (this.isLooking) return;
     if (waiting.length === 0) {
       clearInterval(this.lookTimer);

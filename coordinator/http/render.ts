@@ -48,6 +48,7 @@ export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
     deadlineAt: isRunning ? time(row.deadlineAt) : null,
     checkpoint: row.checkpoint,
     metrics: row.metrics as Job['metrics'],
+    callbackUrl: (row.callback as { url: string } | null)?.url ?? null,
     createdAt: row.createdAt.toISOString(),
     startedAt: time(row.startedAt),
     finishedAt: time(row.finishedAt),
@@ -73,8 +74,14 @@ export function renderClaimed(row: ClaimedRow): ClaimedJob {
     userId: row.userId,
     dependencies: {},
     checkpoint: row.checkpoint,
-    traceparent: null,
+    ...renderTrace(row.trace),
   };
+}
+
+function renderTrace(trace: string | null): Pick<ClaimedJob, 'traceparent' | 'tracestate'> {
+  if (trace === null) return { traceparent: null };
+  const end = trace.indexOf(' ');
+  return end < 0 ? { traceparent: trace } : { traceparent: trace.slice(0, end), tracestate: trace.slice(end + 1) };
 }
 
 export function renderAttempt(row: AttemptRow): Attempt {

@@ -9,6 +9,7 @@ import { attemptEndpoints } from './attempts';
 import { auditEndpoints } from './audit';
 import { securityHeaders } from './browser';
 import { bulkEndpoints } from './bulk';
+import { callbackEndpoints } from './callbacks';
 import { capSockets } from './caps';
 import { cleanupEndpoints } from './cleanup';
 import { deadLetterEndpoints } from './dead-letters';
@@ -23,6 +24,7 @@ import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
 import { sessionEndpoints } from './session';
+import { webhookEndpoints } from './webhooks';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
@@ -35,6 +37,8 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...runnerEndpoints,
   ...queueEndpoints,
   ...rateLimitEndpoints,
+  ...webhookEndpoints,
+  ...callbackEndpoints,
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,

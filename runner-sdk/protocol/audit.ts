@@ -23,6 +23,14 @@ export const auditAction = z.enum([
   'queue.resumed',
   'runner.drained',
   'runner.resumed',
+  'webhook.created',
+  'webhook.edited',
+  'webhook.deleted',
+  'webhook.secret_rotated',
+  'webhook.tested',
+  'webhook.disabled',
+  'delivery.resent',
+  'callback_secret.rotated',
 ]);
 export type AuditAction = z.infer<typeof auditAction>;
 

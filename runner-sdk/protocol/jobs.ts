@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { payload, payloadObject } from './payload';
 import { durationMs, id, labels, listOf, name, page, repeatable, text, timestamp } from './primitives';
 import { itemError } from './problem';
+import { traceparent, tracestate } from './tracing';
 
 export const jobStatus = z.enum(['blocked', 'pending', 'running', 'completed', 'failed', 'cancelled']);
 export type JobStatus = z.infer<typeof jobStatus>;
@@ -60,6 +61,15 @@ export const timeoutMs = durationMs(1, 604_800_000);
 /** What a job is about. Not `null`: a job without arguments has `{}`. */
 export const jobArguments = payload.refine((value) => value !== null, 'must not be null; leave it out, which means {}');
 
+/** An address on the web, without credentials. Which hosts, ports and schemes are allowed is the coordinator's to say. */
+export const callbackUrl = text(2000).refine(isWebAddress, 'must be an http or https URL such as https://app.example.com/hooks, without user name and password');
+
+function isWebAddress(address: string): boolean {
+  if (!/^https?:\/\/[^/\\\s]/i.test(address) || !URL.canParse(address)) return false;
+  const { username, password, hostname } = new URL(address);
+  return username === '' && password === '' && hostname !== '';
+}
+
 const jobFields = {
   type: name,
   queue: name.default('default'),
@@ -93,6 +103,8 @@ const jobFields = {
   metadata: payloadObject.optional(),
   /** Whose job it is; a key of role `user` may name only its own user. */
   userId: text(200).optional(),
+  /** Told when the job has finished, as webhooks are; signed with the creator's callback secret. */
+  callbackUrl: callbackUrl.optional(),
 };
 
 export const createJob = z.strictObject(jobFields).superRefine(checkTogether);
@@ -102,7 +114,9 @@ export type NewJob = z.infer<typeof createJob>;
 /** An `Idempotency-Key`: visible ASCII, at most 255 characters. */
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
 
-export const bulkJob = z.strictObject({ ...jobFields, idempotencyKey: idempotencyKey.optional() }).superRefine(checkTogether);
+/** What stands in headers where one job is created. */
+const bulkFields = { idempotencyKey: idempotencyKey.optional(), traceparent: traceparent.optional(), tracestate: tracestate.optional() };
+export const bulkJob = z.strictObject({ ...jobFields, ...bulkFields }).superRefine(checkTogether);
 export const createJobs = z.strictObject({
   jobs: z.array(z.unknown()).min(1).max(1000),
   /** All or none; with `false` each job is judged alone. */
@@ -177,6 +191,7 @@ export const job = z.object({
   deadlineAt: timestamp.nullable(),
   checkpoint: z.unknown(),
   metrics: jobMetrics.nullable(),
+  callbackUrl: z.string().nullable(),
   createdAt: timestamp,
   /** When its latest attempt started. */
   startedAt: timestamp.nullable(),

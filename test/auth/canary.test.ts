@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { readAllowed } from '../../coordinator/domain/webhooks/reach';
 import { startCoordinator } from '../support/coordinator';
 import { uniqueType } from '../support/factory';
+import { Receiver, status } from '../support/receiver';
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
-beforeAll(async () => (coordinator = await startCoordinator()));
+beforeAll(async () => (coordinator = await startCoordinator({ webhooks: { reach: { ...readAllowed(['127.0.0.1']), isHttpAllowed: false, ports: [443] } } })));
 afterAll(() => coordinator.stop());
 
 test('what is secret stands in no log line, error, figure or audit entry', async () => {
@@ -46,11 +48,33 @@ test('what is secret stands in no log line, error, figure or audit entry', async
   await coordinator.sql.query("ALTER TABLE jobs ADD CONSTRAINT broken CHECK (type <> 'broken') NOT VALID");
   await told('post', '/jobs', { type: 'broken', arguments: { password: plant() } });
 
+  // What signs, and what receivers answer.
+  const receiver = await Receiver.open((response, nth) => (nth === 1 ? response.writeHead(500, { 'x-secret': plant() }).end(plant()) : status(204)(response, nth)));
+  const plantedSecret = (made: unknown) => {
+    const { id, secret } = made as { id: string; secret: string };
+    planted.push(secret.slice('whsec_'.length));
+    return id;
+  };
+  const hookId = plantedSecret(await call('post', '/webhooks', { url: receiver.url(`/${plant()}`), events: ['job.created', 'webhook.disabled'] }));
+  plantedSecret(await call('post', `/webhooks/${hookId}/rotate`, {}));
+  plantedSecret(await call('get', '/callback-secret'));
+  plantedSecret(await call('post', '/callback-secret/rotate', {}));
+  await call('post', '/jobs', { type, arguments: { password: plant() }, callbackUrl: receiver.url(`/${plant()}`) });
+  await told('post', '/webhooks', { url: `https://user:${plant()}@example.com/`, events: ['job.created'] });
+  await told('post', '/webhooks', { url: `https://10.0.0.1/${plant()}`, events: ['job.created'] });
+  await call('post', `/webhooks/${hookId}/test`);
+  await receiver.got(2);
+  await coordinator.app.deliverer.settled();
+  expect(JSON.stringify(await call('get', `/webhooks/${hookId}/deliveries`))).toContain('it answered 500');
+  const sent = receiver.received.map(({ text }) => text).join();
+  for (const canary of planted) expect([canary, sent.includes(canary)]).toEqual([canary, false]);
+  await receiver.close();
+
   // Made for operators.
   const { key } = (await call('post', '/api-keys', { name: 'n', role: 'viewer' })) as { key: string };
   planted.push(key, coordinator.adminKey);
   await call('post', '/session', { apiKey: key }, {}, api.as(null));
-  for (const path of ['/health', '/readyz', '/healthz', '/audit?limit=500', '/api-keys', '/queues', '/runners', '/openapi.json']) await told('get', path);
+  for (const path of ['/health', '/readyz', '/healthz', '/audit?limit=500', '/api-keys', '/queues', '/runners', '/metrics', '/openapi.json']) await told('get', path);
   await coordinator.runMonitor();
 
   expect(planted.length).toBeGreaterThan(15);

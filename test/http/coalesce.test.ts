@@ -2,7 +2,7 @@ import { BatonError } from '../../coordinator/errors';
 import { coalesce } from '../../coordinator/http/coalesce';
 
 /** Batches that are held until they are let go. */
-function rig(limits: { maxBatch: number; maxInFlight: number }, fault?: (items: number[]) => Error | null) {
+function rig(limits: { maxBatch: number; maxInFlight: number; fillBeside?: number }, fault?: (items: number[]) => Error | null) {
   const batches: number[][] = [];
   const gates: (() => void)[] = [];
   const call = coalesce<number, string>(async (items) => {
@@ -30,12 +30,26 @@ test('a lone call goes at once; what comes meanwhile goes together in the next b
 });
 
 test('a batch is no larger than allowed, unless one call alone is; as many are under way as allowed', async () => {
-  const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2 });
+  const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fillBeside: 1 });
   const answers = [call([1]), call([2]), call([3, 4]), call([5, 6]), call([7, 8, 9, 10])];
   expect(batches).toEqual([[1], [2]]);
   for (let at = 0; at < 5; at += 1) await letGo();
   expect(batches).toEqual([[1], [2], [3, 4], [5, 6], [7, 8, 9, 10]]);
   expect((await Promise.all(answers)).flat().length).toBe(10);
+});
+
+test('beside a batch under way only one that is full enough starts', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 2, fillBeside: 3 });
+  const answers = [call([1]), call([2]), call([3])];
+  expect(batches).toEqual([[1]]);
+  answers.push(call([4]), call([5]));
+  expect(batches).toEqual([[1], [2, 3, 4]]);
+  await letGo();
+  expect(batches).toEqual([[1], [2, 3, 4]]);
+  await letGo();
+  expect(batches).toEqual([[1], [2, 3, 4], [5]]);
+  await letGo();
+  expect((await Promise.all(answers)).flat()).toEqual(['r1', 'r2', 'r3', 'r4', 'r5']);
 });
 
 test('a batch that fails is tried again call by call, so that only the call at fault fails', async () => {

@@ -7,6 +7,7 @@ import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Caller, visibleUser } from '../auth/caller';
+import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
@@ -17,6 +18,8 @@ export interface CreateItem {
   caller: Caller;
   job: NewJob;
   idempotencyKey?: string | undefined;
+  /** The W3C trace context of the create: a traceparent, and after a space a tracestate. */
+  trace?: string | undefined;
 }
 
 /**
@@ -69,6 +72,8 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   if (own !== null && job.userId !== undefined && job.userId !== own) {
     return new BatonError('forbidden', `This key creates jobs for the user ${own} only; leave userId out.`);
   }
+  const unreachable = callbackFault(context, job);
+  if (unreachable !== null) return unreachable;
   const tooLarge = requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ?? requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
@@ -96,7 +101,8 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     concurrencyKey: job.concurrencyKey,
     orderKey: job.orderKey,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
-    callback: undefined,
+    callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
+    trace: item.trace,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? hashOf(job) : undefined,
@@ -106,6 +112,11 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
 
 /** Every field named, so that none is forgotten in a literal. */
 type Complete<T> = { [Field in keyof Required<T>]: T[Field] };
+
+function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {
+  const fault = callbackUrl === undefined ? null : urlFault(callbackUrl, webhooks.reach);
+  return fault === null ? null : new BatonError('validation_failed', `The callbackUrl ${fault}.`, { errors: [{ path: 'callbackUrl', message: fault }] });
+}
 
 function hashOf(job: NewJob): string {
   return createHash('sha256').update(JSON.stringify(job)).digest('base64url');

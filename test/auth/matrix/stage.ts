@@ -29,6 +29,9 @@ const PRINT = `
   UNION ALL SELECT 'operations', json_agg(b ORDER BY b.id)::text FROM bulk_operations b
   UNION ALL SELECT 'sessions', json_agg(s ORDER BY s.token_hash)::text FROM sessions s
   UNION ALL SELECT 'idempotency keys', json_agg(i ORDER BY i.scope, i.key)::text FROM idempotency_keys i
+  UNION ALL SELECT 'webhooks', json_agg(w ORDER BY w.id)::text FROM webhooks w
+  UNION ALL SELECT 'deliveries', json_agg(d ORDER BY d.id)::text FROM webhook_deliveries d
+  UNION ALL SELECT 'secrets', json_agg(s ORDER BY s.id)::text FROM signing_secrets s
   UNION ALL SELECT 'audit', json_agg(a ORDER BY a.id)::text FROM audit_log a`;
 
 /** A coordinator, keys for all callers, and things of all owners. */
@@ -41,10 +44,10 @@ export class Stage {
 
   static async open(): Promise<Stage> {
     // Nobody is held off, so that each route is seen to refuse.
-    const coordinator = await startCoordinator({ access: { failedLoginsPerMinute: 1_000_000 } });
+    const coordinator = await startCoordinator({ access: { failedLoginsPerMinute: 1_000_000 }, webhooks: { mostPerOwner: 10_000 } });
     const { api, sql, app: { loops } } = coordinator;
     // What changes is changed by calls alone.
-    await Promise.all([loops.bulk, loops.due, loops.retention].map((loop) => loop.stop()));
+    await Promise.all([loops.bulk, loops.due, loops.retention, loops.outbox, loops.deliveries, loops.webhookTidy].map((loop) => loop.stop()));
     expectStatus(await api.call('put', '/queues/mine', { json: { userRateLimit: { max: 100_000, perMs: 3_600_000 } } }), 200);
     const apis = new Map<Caller, Api>([['nobody', api.as(null)], ['unknown', api.as(`baton_${'a'.repeat(12)}_${'b'.repeat(34)}`)]]);
     for (const role of ROLES) {
@@ -78,6 +81,22 @@ export class Stage {
     const { job, claimed } = await jobIn(state, this.coordinator, { queue: QUEUE_OF(owner), ...(owner === null ? {} : { userId: owner }), ...more });
     const { fingerprint } = await this.sql.one<{ fingerprint: string | null }>('SELECT fingerprint FROM jobs WHERE id = $1', [job.id]);
     return { id: job.id, type: job.type, queue: job.queue, userId: owner ?? 'nobody', runnerId: `runner-of-${job.type}`, leaseToken: claimed?.leaseToken ?? randomUUID(), fingerprint: fingerprint ?? 'none' };
+  }
+
+  async webhook(owner: Owner): Promise<Thing> {
+    const made = await this.apiOf(owner).post<{ id: string }>('/webhooks', { url: 'https://hooks.example.com/', events: ['job.completed'] });
+    return { id: expectStatus(made, 201).id };
+  }
+
+  /** A delivery that ended, of a webhook or (without one) of a job's callback. */
+  async delivery(of: { webhookId: string } | { jobId: string }): Promise<string> {
+    const [webhookId, jobId, url] = 'webhookId' in of ? [of.webhookId, null, null] : [null, of.jobId, 'https://hooks.example.com/'];
+    const { id } = await this.sql.one<{ id: string }>(
+      `INSERT INTO webhook_deliveries (id, webhook_id, job_id, url, endpoint, name, at, data, status, next_at, created_at, finished_at)
+      VALUES (gen_random_uuid(), $1, $2, $3, 'webhook:' || gen_random_uuid(), 'job.completed', now(), '{}', 'delivered', now(), now(), now()) RETURNING id`,
+      [webhookId, jobId, url],
+    );
+    return id;
   }
 
   async key(): Promise<CreatedApiKey> {

@@ -1,0 +1,76 @@
+import { lookup } from 'node:dns';
+import { Resolver } from 'node:dns/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import { buildConnector } from 'undici';
+import { hostOf, isListedName, mayConnect, type Reach } from './reach';
+
+/** The address is one that webhooks may not reach. Nothing was sent. */
+export class UnreachableAddress extends Error {
+  readonly code = 'BATON_ADDRESS';
+}
+
+interface Address {
+  address: string;
+  family: number;
+}
+
+/** All addresses of a host name; rejects when there are none. */
+export type Resolve = (hostname: string) => Promise<Address[]>;
+
+const RESOLVE_TIMEOUT_MS = 2500;
+const RESOLVE_TRIES = 2;
+
+/**
+ * Connects only to addresses that were checked: the name is resolved once, all its addresses are judged, and the
+ * connection goes to one of them, so a name that answers otherwise the next moment gains nothing.
+ */
+export function checkedConnector(reach: Reach, timeoutMs: number, resolve: Resolve = resolverOf(reach)): buildConnector.connector {
+  const connect = buildConnector({ timeout: timeoutMs, lookup: checkedLookup(reach, resolve) });
+  return (options, callback) => {
+    const host = hostOf(options.hostname);
+    // An address is not looked up, so it is judged here.
+    if (isIP(host) === 0 || mayConnect(host, host, reach)) connect(options, callback);
+    else callback(new UnreachableAddress(`${host} is not to be reached`), null);
+  };
+}
+
+function checkedLookup(reach: Reach, resolve: Resolve): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname).then(
+      (addresses) => {
+        const [first] = addresses;
+        if (first === undefined) return callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '', 0);
+        const isAllowed = addresses.every(({ address }) => mayConnect(hostname, address, reach));
+        if (!isAllowed) return callback(new UnreachableAddress(`${hostname} leads to an address that is not to be reached`), '', 0);
+        if (options.all === true) callback(null, addresses);
+        else callback(null, first.address, first.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, '', 0),
+    );
+  };
+}
+
+/**
+ * Asks DNS alone, without the threads that this process's other lookups need: names that answer slowly must not keep the
+ * database's from being looked up. Names that the settings list are looked up as the machine does.
+ */
+function resolverOf(reach: Reach): Resolve {
+  return async (hostname) => {
+    if (isListedName(hostOf(hostname), reach)) return lookUp(hostname);
+    const resolver = new Resolver({ timeout: RESOLVE_TIMEOUT_MS, tries: RESOLVE_TRIES });
+    const [v4, v6] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
+    const addresses = [...withFamily(v4, 4), ...withFamily(v6, 6)];
+    if (addresses.length === 0 && v4.status === 'rejected') throw v4.reason;
+    return addresses;
+  };
+}
+
+function withFamily(answer: PromiseSettledResult<string[]>, family: number): Address[] {
+  return answer.status === 'rejected' ? [] : answer.value.map((address) => ({ address, family }));
+}
+
+function lookUp(hostname: string): Promise<Address[]> {
+  return new Promise((resolve, reject) => {
+    lookup(hostname, { all: true }, (error, addresses) => (error === null ? resolve(addresses) : reject(error)));
+  });
+}

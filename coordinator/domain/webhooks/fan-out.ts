@@ -1,0 +1,60 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Context } from '../../context';
+import { type EventRow, read } from '../../store/events';
+import * as deliveries from '../../store/webhook-deliveries';
+import * as outbox from '../../store/webhook-outbox';
+import { enabled, type WebhookRow } from '../../store/webhooks';
+import { ensureSecrets } from './callback-secret';
+import { wants } from './subscription';
+
+const PAGE = 500;
+const MOST_AT_ONCE = 2000;
+
+export interface FannedOut {
+  /** How many deliveries. */
+  made: number;
+  hasMore: boolean;
+  /** Whether any webhook waits for events. */
+  isAwaited: boolean;
+}
+
+/**
+ * The next events become deliveries: those of a page, and that the page was turned, are one transaction, so each event
+ * becomes them once, whichever coordinator dies when.
+ */
+export async function fanOut(context: Context): Promise<FannedOut> {
+  const { hasNews, isAwaited } = await outbox.look(context.db);
+  const nothing = { made: 0, hasMore: false, isAwaited };
+  if (!hasNews) return nothing;
+  return context.db.transaction(async (transaction) => {
+    const from = await outbox.lock(transaction);
+    if (from === null) return nothing;
+    const { events, upTo } = await read(transaction, from, PAGE);
+    const webhooks = events.length === 0 ? [] : await enabled(transaction);
+    const made = events.flatMap((event) => deliveriesOf(event, webhooks));
+    await ensureSecrets(transaction, made.filter(({ webhookId }) => webhookId === null).map(({ userId }) => userId));
+    for (let start = 0; start < made.length; start += MOST_AT_ONCE) await deliveries.insert(transaction, made.slice(start, start + MOST_AT_ONCE));
+    await outbox.advance(transaction, upTo);
+    return { made: made.length, hasMore: events.length === PAGE, isAwaited };
+  });
+}
+
+/** What a webhook's own affair is delivered as. */
+export function webhookDelivery({ id: webhookId, userId }: Pick<WebhookRow, 'id' | 'userId'>, message: Pick<deliveries.InsertDelivery, 'name' | 'at' | 'data' | 'jobId'>): deliveries.InsertDelivery {
+  return { id: uuidv7(), webhookId, url: null, userId, endpoint: `webhook:${webhookId}`, ...message };
+}
+
+function deliveriesOf(event: EventRow, webhooks: WebhookRow[]): deliveries.InsertDelivery[] {
+  const message = { name: event.name, at: event.at, data: dataOf(event), jobId: event.jobId };
+  const made = webhooks.filter((webhook) => wants(webhook, event)).map((webhook) => webhookDelivery(webhook, message));
+  if (event.callback === null) return made;
+  const { url, userId } = event.callback;
+  // A user's callbacks to one host share their connections with each other, not with other users'.
+  return [...made, { id: uuidv7(), webhookId: null, url, userId, endpoint: `callback:${userId ?? ''}:${new URL(url).origin}`, ...message }];
+}
+
+/** Thin: ids, status and codes. What a job carries is read from the job, by those who may, for as long as it is kept. */
+function dataOf({ jobId, type, queue, userId, status, attempt, runnerId, details }: EventRow): Record<string, unknown> {
+  if (jobId === null) return details ?? {};
+  return { jobId, type, queue, userId, status, attempt, runnerId, details };
+}

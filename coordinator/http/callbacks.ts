@@ -1,0 +1,80 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser } from '../domain/auth/caller';
+import { callbackSecret, rotateCallbackSecret } from '../domain/webhooks/callback-secret';
+import { resendCallback } from '../domain/webhooks/redeliver';
+import { BatonError } from '../errors';
+import * as views from '../store/views/jobs';
+import * as deliveries from '../store/webhook-deliveries';
+import { type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
+import { isUuid, readCursor, toPage } from './pages';
+import { renderDelivery } from './render-webhooks';
+
+const params = z.object({ id: protocol.id });
+
+/** What is told to the `callbackUrl` of jobs, and what signs it. */
+export const callbackEndpoints = [
+  endpoint({
+    method: 'get',
+    path: '/callback-secret',
+    summary: 'Read what signs the callbacks of jobs that the caller creates',
+    roles: CLIENTS,
+    replies: { 200: protocol.callbackSecret },
+    async run({ desk, caller }) {
+      const userId = visibleUser(caller);
+      return reply(200, render(userId, await callbackSecret(desk.context, userId)));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/callback-secret/rotate',
+    summary: 'Make a new callback secret; the old one signs beside it until the grace is over',
+    roles: ['admin', 'user'],
+    body: protocol.rotateSecret,
+    audit: ['callback_secret.rotated'],
+    replies: { 200: protocol.callbackSecret },
+    async run({ desk, caller, by, body: { graceMs } }) {
+      const userId = visibleUser(caller);
+      return reply(200, render(userId, await rotateCallbackSecret(desk.context, by, userId, graceMs)));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/jobs/:id/callbacks',
+    summary: "List what was sent to a job's callbackUrl, newest first",
+    roles: READERS,
+    params,
+    query: protocol.listDeliveriesQuery,
+    replies: { 200: protocol.deliveryList },
+    async run(call) {
+      const { limit, cursor, status } = call.query;
+      const jobId = await findJob(call);
+      const rows = await deliveries.page(call.desk.context.db, { jobId }, status ?? null, readCursor(cursor, isUuid), limit + 1);
+      return reply(200, toPage(rows, limit, renderDelivery, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/:id/callbacks/resend',
+    summary: "Send a job's last callback once more, under the same id",
+    roles: CLIENTS,
+    params,
+    audit: ['delivery.resent'],
+    replies: { 202: protocol.delivery },
+    async run(call) {
+      const delivery = await resendCallback(call.desk.context, call.by, await findJob(call));
+      call.desk.wakeDeliveries();
+      return reply(202, renderDelivery(delivery));
+    },
+  }),
+];
+
+async function findJob({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<string> {
+  const job = await views.get(desk.context.db, visibleUser(caller), id);
+  if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
+  return job.id;
+}
+
+function render(userId: string | null, { secret, createdAt }: { secret: string; createdAt: Date }): protocol.CallbackSecret {
+  return { userId, secret, createdAt: createdAt.toISOString() };
+}

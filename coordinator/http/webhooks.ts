@@ -1,0 +1,129 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { visibleUser } from '../domain/auth/caller';
+import { createWebhook, deleteWebhook, editWebhook, rotateSecret } from '../domain/webhooks/manage';
+import { findWebhook, resendDelivery, testWebhook } from '../domain/webhooks/redeliver';
+import * as deliveries from '../store/webhook-deliveries';
+import * as store from '../store/webhooks';
+import { CLIENTS, endpoint, reply } from './endpoint';
+import { isUuid, readCursor, toPage } from './pages';
+import { renderDelivery, renderWebhook } from './render-webhooks';
+
+const params = z.object({ id: protocol.id });
+
+export const webhookEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/webhooks',
+    summary: 'Make a webhook; only this answer, and that of a rotation, holds its secret',
+    roles: CLIENTS,
+    body: protocol.createWebhook,
+    audit: ['webhook.created'],
+    replies: { 201: protocol.createdWebhook },
+    async run({ desk, caller, by, body }) {
+      const { row, secret } = await createWebhook(desk.context, caller, by, body);
+      return reply(201, { ...renderWebhook(row), secret });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/webhooks',
+    summary: 'List webhooks, oldest first',
+    roles: CLIENTS,
+    query: protocol.listWebhooksQuery,
+    replies: { 200: protocol.webhookList },
+    async run({ desk, caller, query: { limit, cursor } }) {
+      const rows = await store.page(desk.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
+      return reply(200, toPage(rows, limit, renderWebhook, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/webhooks/:id',
+    summary: 'Read a webhook',
+    roles: CLIENTS,
+    params,
+    replies: { 200: protocol.webhook },
+    run: async ({ desk, caller, params: { id } }) => reply(200, renderWebhook(await findWebhook(desk.context, caller, id))),
+  }),
+  endpoint({
+    method: 'patch',
+    path: '/webhooks/:id',
+    summary: 'Change a webhook, disable it, or enable it again',
+    roles: CLIENTS,
+    params,
+    body: protocol.editWebhook,
+    audit: ['webhook.edited'],
+    replies: { 200: protocol.webhook },
+    run: async ({ desk, caller, by, params: { id }, body }) => reply(200, renderWebhook(await editWebhook(desk.context, caller, by, id, body))),
+  }),
+  endpoint({
+    method: 'delete',
+    path: '/webhooks/:id',
+    summary: 'Delete a webhook with its secrets and deliveries; what waits for it is not sent',
+    roles: CLIENTS,
+    params,
+    audit: ['webhook.deleted'],
+    replies: { 204: z.null() },
+    async run({ desk, caller, by, params: { id } }) {
+      await deleteWebhook(desk.context, caller, by, id);
+      return reply(204, null);
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/webhooks/:id/rotate',
+    summary: 'Make a new secret; the old one signs beside it until the grace is over',
+    roles: CLIENTS,
+    params,
+    body: protocol.rotateSecret,
+    audit: ['webhook.secret_rotated'],
+    replies: { 200: protocol.createdWebhook },
+    async run({ desk, caller, by, params: { id }, body }) {
+      const { row, secret } = await rotateSecret(desk.context, caller, by, id, body.graceMs);
+      return reply(200, { ...renderWebhook(row), secret });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/webhooks/:id/test',
+    summary: 'Send an event webhook.test to a webhook',
+    roles: CLIENTS,
+    params,
+    audit: ['webhook.tested'],
+    replies: { 202: protocol.delivery },
+    async run({ desk, caller, by, params: { id } }) {
+      const delivery = await testWebhook(desk.context, caller, by, id);
+      desk.wakeDeliveries();
+      return reply(202, renderDelivery(delivery));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/webhooks/:id/deliveries',
+    summary: 'List what was sent to a webhook, or shall be, newest first',
+    roles: CLIENTS,
+    params,
+    query: protocol.listDeliveriesQuery,
+    replies: { 200: protocol.deliveryList },
+    async run({ desk, caller, params: { id }, query: { limit, cursor, status } }) {
+      const { id: webhookId } = await findWebhook(desk.context, caller, id);
+      const rows = await deliveries.page(desk.context.db, { webhookId }, status ?? null, readCursor(cursor, isUuid), limit + 1);
+      return reply(200, toPage(rows, limit, renderDelivery, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/webhooks/:id/deliveries/:deliveryId/resend',
+    summary: 'Send a delivery that ended once more, under the same id',
+    roles: CLIENTS,
+    params: params.extend({ deliveryId: protocol.id }),
+    audit: ['delivery.resent'],
+    replies: { 202: protocol.delivery },
+    async run({ desk, caller, by, params: { id, deliveryId } }) {
+      const delivery = await resendDelivery(desk.context, caller, by, id, deliveryId);
+      desk.wakeDeliveries();
+      return reply(202, renderDelivery(delivery));
+    },
+  }),
+];

@@ -1,0 +1,44 @@
+import type { Context } from '../context';
+import type { Deliverer } from '../domain/webhooks/deliverer';
+import { tidy } from '../domain/webhooks/disable';
+import { fanOut } from '../domain/webhooks/fan-out';
+import { Loop } from './loop';
+
+/** How soon events of other coordinators, should they not see to them themselves, are seen. */
+const OUTBOX_INTERVAL_MS = 500;
+/** Events of this one: so soon, and many in one look. */
+const TOLD_MS = 20;
+const DELIVERY_INTERVAL_MS = 1000;
+const AT_ONCE_MS = 0;
+const TIDY_INTERVAL_MS = 30_000;
+
+/** Turns events into deliveries. */
+export function outboxLoop(context: Context, deliveries: Loop): Loop {
+  // While there are none it is not looked for them at every transition.
+  let hasTakers = false;
+  const loop = new Loop({
+    name: 'telling of webhooks',
+    intervalMs: OUTBOX_INTERVAL_MS,
+    log: context.log,
+    async round() {
+      const { made, hasMore, isAwaited } = await fanOut(context);
+      hasTakers = isAwaited || made > 0;
+      if (made > 0) deliveries.wake(AT_ONCE_MS);
+      return hasMore;
+    },
+  });
+  context.events.on(() => {
+    if (hasTakers) loop.wake(TOLD_MS);
+  });
+  return loop;
+}
+
+/** Sends deliveries that are due. */
+export function deliveryLoop(context: Context, deliverer: Deliverer): Loop {
+  return new Loop({ name: 'sending of deliveries', intervalMs: DELIVERY_INTERVAL_MS, log: context.log, round: () => deliverer.round() });
+}
+
+/** Ends, deletes and disables what would otherwise grow for ever. */
+export function webhookTidyLoop(context: Context): Loop {
+  return new Loop({ name: 'tidying of webhooks', intervalMs: TIDY_INTERVAL_MS, log: context.log, round: () => tidy(context) });
+}

@@ -1,0 +1,117 @@
+import type { Webhook } from '../generated/prisma/client';
+import { type Executor, sql } from './db';
+
+export type WebhookRow = Webhook;
+
+export interface InsertWebhook {
+  id: string;
+  /** Whose it is; null: the installation's. */
+  userId: string | null;
+  url: string;
+  description: string | null;
+  events: string[];
+  queues: string[];
+  types: string[];
+  userIds: string[];
+}
+
+const COLUMNS = sql`
+  w.id, w.user_id AS "userId", w.url, w.description, w.events, w.queues, w.types, w.user_ids AS "userIds", w.since,
+  w.disabled_at AS "disabledAt", w.disabled_reason AS "disabledReason", w.failing_since AS "failingSince",
+  w.created_at AS "createdAt", w.updated_at AS "updatedAt"`;
+
+/** It is told of events of transactions that have not ended by now, and of later ones. */
+export async function insert(db: Executor, webhook: InsertWebhook): Promise<WebhookRow> {
+  const { id, userId, url, description, events, queues, types, userIds } = webhook;
+  const [row] = await db.query<WebhookRow>(sql`
+    INSERT INTO webhooks AS w (id, user_id, url, description, events, queues, types, user_ids, since, created_at, updated_at)
+    VALUES (${id}::uuid, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[], ${types}::text[], ${userIds}::text[],
+      pg_snapshot_xmin(pg_current_snapshot())::text::bigint, now(), now())
+    RETURNING ${COLUMNS}`);
+  if (row === undefined) throw new Error(`webhook ${id} was not stored`);
+  return row;
+}
+
+/** Of this user; null: anybody's. */
+export async function get(db: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
+  const [row] = await db.query<WebhookRow>(sql`
+    SELECT ${COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
+  return row ?? null;
+}
+
+export async function lock(transaction: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
+  const [row] = await transaction.query<WebhookRow>(sql`
+    SELECT ${COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
+  return row ?? null;
+}
+
+/** Oldest first; `after` is the id of the last row of the former page. */
+export function page(db: Executor, userId: string | null, after: string | null, limit: number): Promise<WebhookRow[]> {
+  return db.query(sql`
+    SELECT ${COLUMNS} FROM webhooks w
+    WHERE (${userId}::text IS NULL OR w.user_id = ${userId}::text) AND (${after}::uuid IS NULL OR w.id > ${after}::uuid)
+    ORDER BY w.id LIMIT ${limit}`);
+}
+
+/** How many one owner has; null: the installation. */
+export async function count(db: Executor, userId: string | null): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`SELECT count(*)::int AS count FROM webhooks w WHERE w.user_id IS NOT DISTINCT FROM ${userId}::text`);
+  return row?.count ?? 0;
+}
+
+/** One that was disabled and is enabled again is told of what happens from then on. */
+export async function update(db: Executor, webhook: InsertWebhook, disabledReason: string | null): Promise<WebhookRow> {
+  const { id, url, description, events, queues, types, userIds } = webhook;
+  const [row] = await db.query<WebhookRow>(sql`
+    UPDATE webhooks w SET
+      url = ${url}, description = ${description}, events = ${events}::text[], queues = ${queues}::text[], types = ${types}::text[],
+      user_ids = ${userIds}::text[],
+      since = CASE WHEN w.disabled_at IS NOT NULL AND ${disabledReason}::text IS NULL THEN pg_snapshot_xmin(pg_current_snapshot())::text::bigint ELSE w.since END,
+      failing_since = CASE WHEN w.disabled_at IS NULL THEN w.failing_since END,
+      disabled_at = CASE WHEN ${disabledReason}::text IS NOT NULL THEN COALESCE(w.disabled_at, now()) END,
+      disabled_reason = ${disabledReason}::text,
+      updated_at = now()
+    WHERE w.id = ${id}::uuid
+    RETURNING ${COLUMNS}`);
+  if (row === undefined) throw new Error(`webhook ${id} is gone`);
+  return row;
+}
+
+/** Its secrets and deliveries go with it. */
+export async function remove(db: Executor, id: string): Promise<void> {
+  await db.query(sql`DELETE FROM webhooks w WHERE w.id = ${id}::uuid`);
+}
+
+/** Null when it is disabled already, or gone, or (with `failingForMs`) has not failed for so long. */
+export async function disable(db: Executor, id: string, reason: string, failingForMs: number | null): Promise<WebhookRow | null> {
+  const [row] = await db.query<WebhookRow>(sql`
+    UPDATE webhooks w SET disabled_at = now(), disabled_reason = ${reason}, updated_at = now()
+    WHERE w.id = ${id}::uuid AND w.disabled_at IS NULL
+      AND (${failingForMs}::float8 IS NULL OR w.failing_since < now() - ${failingForMs}::float8 * interval '1 ms')
+    RETURNING ${COLUMNS}`);
+  return row ?? null;
+}
+
+/** Kept from being deleted until the transaction ends. */
+export function enabled(transaction: Executor): Promise<WebhookRow[]> {
+  return transaction.query(sql`SELECT ${COLUMNS} FROM webhooks w WHERE w.disabled_at IS NULL ORDER BY w.id FOR KEY SHARE`);
+}
+
+/** Enabled ones for which more than so many deliveries wait. */
+export function overfull(db: Executor, most: number): Promise<{ id: string }[]> {
+  return db.query(sql`
+    SELECT w.id FROM webhooks w
+    WHERE w.disabled_at IS NULL AND EXISTS (
+      SELECT FROM webhook_deliveries d WHERE d.endpoint = 'webhook:' || w.id AND d.status = 'pending' OFFSET ${most})`);
+}
+
+/** From the next statement on events of exactly these scopes are written down for webhooks; run under a lock. */
+export async function watchExactly(transaction: Executor, scopes: string[]): Promise<void> {
+  await transaction.query(sql`
+    WITH over AS (
+      UPDATE event_watches w SET until_at = now() WHERE w.until_at = 'infinity' AND w.scope <> ALL (${scopes}::text[])
+    )
+    INSERT INTO event_watches AS w (scope, since, until_at)
+    SELECT s.scope, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, 'infinity' FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
+    ON CONFLICT (scope) DO UPDATE SET until_at = 'infinity' WHERE w.until_at <> 'infinity'`);
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import { monotonicMs } from '../../runner-sdk/clock';
+import { CreateQueue } from '../../runner-sdk/create-queue';
+import { Transport, type ApiReply, type ApiRequest } from '../../runner-sdk/http';
+import { Reports } from '../../runner-sdk/reports';
+
+/** A transport whose calls are answered when the test says so. */
+class HeldTransport extends Transport {
+  readonly held: { path: string; body: { completions?: { jobId: string }[]; jobs?: { arguments: number }[] }; answer: (body: unknown) => void }[] = [];
+
+  constructor() {
+    super({ urls: ['http://127.0.0.1:1'], apiKey: 'none' });
+  }
+
+  override call<T>(request: ApiRequest): Promise<ApiReply<T>> {
+    return new Promise((resolve) => {
+      const body = JSON.parse(request.json ?? '{}') as HeldTransport['held'][number]['body'];
+      this.held.push({ path: request.path, body, answer: (answer) => resolve({ status: 200, body: answer as T, failures: 0 }) });
+    });
+  }
+}
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+function openReports() {
+  const transport = new HeldTransport();
+  const shares: number[] = [];
+  let idle = 0;
+  const reports = new Reports({
+    transport,
+    logger: quiet,
+    prepareClaim: (calls) => (shares.push(calls), null),
+    finishClaim() {},
+    onDirectives() {},
+    onDone() {},
+    onIdle: () => (idle += 1),
+  });
+  const push = (count: number) => {
+    for (let n = 0; n < count; n += 1) {
+      reports.push({ completion: { jobId: randomUUID(), leaseToken: randomUUID(), outcome: 'completed' }, attempt: 1, giveUpAtMs: monotonicMs() + 60_000 });
+    }
+  };
+  const answer = async (at: number) => {
+    const call = transport.held[at];
+    call?.answer({ results: call.body.completions?.map(({ jobId }) => ({ jobId, status: 'completed', attempt: 1 })) ?? [], directives: {} });
+    await setImmediate();
+    await setImmediate();
+  };
+  return { transport, reports, shares, push, answer, idles: () => idle, sizes: () => transport.held.map(({ body }) => body.completions?.length ?? 0) };
+}
+
+test('few reports travel in one call at a time, and what comes meanwhile goes in the next', async () => {
+  const { push, answer, sizes, idles, reports, transport } = openReports();
+  push(3);
+  await setImmediate();
+  push(31);
+  await setImmediate();
+  expect(sizes()).toEqual([3]);
+  expect(idles()).toBe(0);
+  await answer(0);
+  expect(sizes()).toEqual([3, 31]);
+  await answer(1);
+  await reports.flushed();
+  expect(idles()).toBe(1);
+  await transport.close();
+});
+
+test('many reports travel in two calls at once, each with its share of the free slots; never in three', async () => {
+  const { push, answer, sizes, shares, idles, reports, transport } = openReports();
+  push(100);
+  await setImmediate();
+  await setImmediate();
+  expect(sizes()).toEqual([50, 50]);
+  expect(shares).toEqual([2, 1]);
+  push(40);
+  await setImmediate();
+  expect(sizes()).toEqual([50, 50]);
+  await answer(1);
+  expect(sizes()).toEqual([50, 50, 40]);
+  expect(reports.isBusy).toBe(true);
+  await answer(0);
+  expect(idles()).toBe(0);
+  await answer(2);
+  await reports.flushed();
+  expect(idles()).toBe(1);
+  await transport.close();
+});
+
+test('many creates travel in two calls at once, few in one; each gets its own job', async () => {
+  const transport = new HeldTransport();
+  const queue = new CreateQueue(transport, 10_000);
+  const create = (count: number, from = 0) => Array.from({ length: count }, (_, n) => queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }) }));
+  const answer = (at: number) => {
+    const call = transport.held[at];
+    call?.answer({ jobs: call.body.jobs?.map((job) => ({ id: randomUUID(), arguments: job.arguments })) });
+  };
+  const first = create(100);
+  await setImmediate();
+  expect(transport.held.map(({ body }) => body.jobs?.length)).toEqual([50, 50]);
+  const second = create(40, 100);
+  await setImmediate();
+  expect(transport.held).toHaveLength(2);
+  answer(1);
+  await setImmediate();
+  expect(transport.held.map(({ body }) => body.jobs?.length)).toEqual([50, 50, 40]);
+  answer(0);
+  answer(2);
+  expect((await Promise.all([...first, ...second])).map((job) => job.arguments)).toEqual(Array.from({ length: 140 }, (_, n) => n));
+  const third = create(31);
+  await setImmediate();
+  expect(transport.held).toHaveLength(4);
+  const fourth = create(31, 31);
+  await setImmediate();
+  expect(transport.held).toHaveLength(4);
+  answer(3);
+  await setImmediate();
+  answer(4);
+  await Promise.all([...third, ...fourth]);
+  await transport.close();
+});
