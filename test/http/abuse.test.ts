@@ -43,11 +43,12 @@ describe('one key', () => {
   test('may have so many calls under way', async () => {
     const key = await coordinator.api.makeKey({ name: 'busy', role: 'producer' });
     const head = `POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`;
-    // More than fit, because the looks below take a seat too.
     const sockets = await Promise.all(Array.from({ length: 15 }, () => RawSocket.open(coordinator.url)));
     for (const socket of sockets) socket.say(head);
+    // Only then: a look takes a seat too.
+    await eventually(() => sockets.filter(({ heard }) => heard.startsWith('HTTP/1.1 429')).length === 5);
     const busy = coordinator.api.as(key);
-    await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 429);
+    expect((await busy.get('/jobs')).status).toBe(429);
     expect((await coordinator.api.get('/jobs')).status).toBe(200);
     for (const socket of sockets) socket.end();
     await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 200);
