@@ -46,7 +46,9 @@ function textOf(request: Request, announced: number): Promise<string> {
       resolve((chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length)).toString('utf8'));
     });
     // Nobody is left to be answered.
-    request.on('close', () => reject(malformed()));
+    request.on('close', () => {
+      if (!request.readableEnded) reject(malformed());
+    });
     request.on('error', () => reject(malformed()));
   });
 }
