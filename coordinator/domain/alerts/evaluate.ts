@@ -51,8 +51,9 @@ export async function write(transaction: Executor, told: Told): Promise<Told> {
 
 /** To be called once that is committed. */
 export function log({ log: logger }: Context, told: readonly Told[]): void {
-  for (const { name, details } of told) {
-    if (name === 'alert.firing') logger.warn(name, details);
-    else logger.info(name, details);
+  for (const { name, details: { message, ...rest } } of told) {
+    // A line has a message already.
+    if (name === 'alert.firing') logger.warn(name, { ...rest, note: message });
+    else logger.info(name, { ...rest, note: message });
   }
 }
