@@ -85,6 +85,8 @@ export interface CoordinatorOptions {
   database: { url: string } | { dataDir: string };
   /** Default: a free one. */
   port?: number;
+  /** More settings. */
+  env?: Record<string, string>;
 }
 
 export class Coordinator extends Program {
@@ -94,12 +96,13 @@ export class Coordinator extends Program {
     readonly options: CoordinatorOptions,
     log: Line[],
   ) {
-    const { database, port } = options;
+    const { database, port, env } = options;
     super(options.name, [join(ROOT, 'coordinator', 'dist', 'main.js')], {
       log,
       env: {
         ...('url' in database ? { DATABASE_URL: database.url } : { BATON_DATA_DIR: database.dataDir }),
         ...{ BATON_ADMIN_KEY: ADMIN_KEY, BATON_MONITOR_INTERVAL_MS: '100', HOST: '127.0.0.1', PORT: String(port ?? 0) },
+        ...env,
       },
     });
   }
