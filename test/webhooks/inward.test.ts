@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer as createTlsServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { checkedConnector, UnreachableAddress } from '../../coordinator/domain/webhooks/connection';
 import { isPublic, mayConnect, readAllowed, type Reach, urlFault } from '../../coordinator/domain/webhooks/reach';
 import type { Sent } from '../../coordinator/domain/webhooks/schedule';
 import { Sender } from '../../coordinator/domain/webhooks/sender';
@@ -83,6 +84,16 @@ describe('addresses of the inside', () => {
     }
     expect(urlFault('https://hooks.example.com/path?token=1', reach())).toBeNull();
   });
+});
+
+test('a connection to an address of the inside is refused by itself, whatever let its URL pass', async () => {
+  const before = sink.connections;
+  const connect = checkedConnector(reach(), 1000);
+  for (const hostname of ['127.0.0.1', '[::ffff:127.0.0.1]']) {
+    const error = await new Promise((resolve) => connect({ hostname, protocol: 'http:', port: String(sink.port) }, resolve));
+    expect(error).toBeInstanceOf(UnreachableAddress);
+  }
+  expect(sink.connections).toBe(before);
 });
 
 describe('URLs', () => {
