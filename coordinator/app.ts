@@ -20,6 +20,7 @@ import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
 import { type Desk, openDesk, type Service } from './http/desk';
 import { createHttpServer } from './http/server';
+import type { Tracing } from './http/tracing';
 import { describeError, type Logger } from './logger';
 import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
@@ -62,7 +63,7 @@ export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadB
 };
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
-export function createApp(config: AppConfig, url: string, log: Logger): App {
+export function createApp(config: AppConfig, url: string, log: Logger, tracing: Tracing | null = null): App {
   const db = openDb(url, { poolSize: config.poolSize, onError: (error) => log.warn('a database connection broke', describeError(error)) });
   const context: Context = {
     db,
@@ -104,7 +105,7 @@ export function createApp(config: AppConfig, url: string, log: Logger): App {
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(context, { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) }, service);
+  const desk = openDesk(context, { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) }, service, tracing);
   context.hints.on('roster', () => {
     const answered = context.roster.readDraining().then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
     answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));

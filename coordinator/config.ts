@@ -1,6 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { type AccessSettings, accessSettings, readAccess } from './config-access';
+import { readTracing, type TracingSettings, tracingSettings } from './config-tracing';
 import { readWebhooks, webhookSettings } from './config-webhooks';
 import type { WebhookSettings } from './domain/webhooks/settings';
 
@@ -45,6 +46,7 @@ const settings = {
     .default(0)
     .describe('How long a coordinator that was told to stop goes on serving, with /readyz at 503, so that load balancers see it and send no more. Longer than the interval of their checks.'),
   ...accessSettings,
+  ...tracingSettings,
   BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
     .default(10_000)
     .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
@@ -80,6 +82,8 @@ export interface Config {
   /** How long it goes on serving after it was told to stop. */
   drainMs: number;
   access: AccessSettings;
+  /** Null: nothing is traced. */
+  tracing: TracingSettings | null;
   maxLogLines: number;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
@@ -114,6 +118,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     monitorIntervalMs: read.BATON_MONITOR_INTERVAL_MS,
     drainMs: read.BATON_DRAIN_MS,
     access: accessOf(read, host),
+    tracing: readTracing(read),
     maxLogLines: read.BATON_MAX_LOG_LINES,
     keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
     webhooks: readWebhooks(read),

@@ -8,6 +8,7 @@ import { createJsonLogger, describeError, type Logger } from './logger';
 import { isUnavailable } from './store/db';
 import { EmbeddedDatabaseError, startEmbedded } from './store/embedded';
 import { migrate, MigrationError } from './store/migrate';
+import type { StartedTracing } from './tracing';
 
 const SHUTDOWN_GRACE_MS = 10_000;
 const RETRY_MS = 2000;
@@ -26,8 +27,14 @@ async function main(): Promise<void> {
   await embedded?.stop();
 }
 
+/** What it takes is loaded only when spans are wanted, so that the start of others is not slowed. */
+async function startTracing({ tracing }: Pick<Config, 'tracing'>): Promise<StartedTracing | null> {
+  return tracing === null ? null : (await import('./tracing.js')).startTracing(tracing);
+}
+
 async function serve(config: Omit<Config, 'access'> & { access: Access }, url: string, admin: AdminKey | null, log: Logger, stopped: Promise<void>): Promise<void> {
-  const app = createApp(config, url, log);
+  const traced = await startTracing(config);
+  const app = createApp(config, url, log, traced?.tracing);
   if (admin !== null) await installAdminKey(app.context.db, admin.id, admin.key);
   const port = await app.start();
   log.info('coordinator listens', { url: `${config.access.tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`, database: config.databaseUrl === undefined ? 'embedded' : 'DATABASE_URL' });
@@ -36,6 +43,7 @@ async function serve(config: Omit<Config, 'access'> & { access: Access }, url: s
   await stopped;
   log.info('coordinator drains');
   await app.stop(SHUTDOWN_GRACE_MS);
+  await traced?.stop().catch((error: unknown) => log.warn('the last spans were not sent', describeError(error)));
   log.info('coordinator stopped');
 }
 

@@ -5,6 +5,7 @@ import { check, type JobDefinition } from './define-job';
 import { AttemptTimeoutError, NonRetryableError, RetryAfterError, RunnerStoppingError, SnoozeError, type AttemptAbortedError } from './errors';
 import { storable } from './json';
 import type { ClaimedJob, FieldError, Json, ReportedError } from './protocol';
+import { whileProcessing } from './tracing';
 
 export type Handler<Arguments = unknown, Result = unknown> = (args: Arguments, job: JobContext) => Promise<Result> | Result;
 
@@ -86,7 +87,7 @@ export class Attempt implements Voice {
     this.isStarted = true;
     this.startedAtMs = monotonicMs();
     if (this.options.hasTimer !== false) this.timer = setTimeout(() => this.expire(), this.job.timeoutMs);
-    const ending = await Promise.race([this.execute(), this.abandoned]);
+    const ending = await whileProcessing(this.job, () => Promise.race([this.execute(), this.abandoned]));
     this.hasEnded = true;
     clearTimeout(this.timer);
     return ending;

@@ -8,6 +8,7 @@ import { Transport, type ApiRequest, type QueryValue } from './http';
 import { storable } from './json';
 import { Operations, type Filter, type Page } from './operations';
 import { type attemptList, type jobList, type logLine, type logList, type CreatedJobs, type CreateJob, type EditJob, type Explanation, type Job, type LogLevel } from './protocol';
+import { startSending, type Trace } from './tracing';
 import { waitForResult, type WaitOptions } from './wait';
 
 export interface ClientOptions extends ConnectionOptions {
@@ -58,7 +59,8 @@ export class Client extends Operations {
     const definition = definitionOf(target);
     await assertArguments(definition, args);
     const { idempotencyKey, signal, ...fields } = options;
-    const job = await this.creations.add({ json: creationJson(definition, args, fields), ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) });
+    const json = creationJson(definition, args, fields);
+    const job = await traced(definition, fields, 1, (trace) => this.creations.add({ json, trace, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) }));
     return remembered(job, definition);
   }
 
@@ -82,10 +84,12 @@ export class Client extends Operations {
     { atomic = true, signal, ...fields }: Omit<CreateOptions, 'idempotencyKey'> & { atomic?: boolean } = {},
   ): Promise<(Job | BatonError)[]> {
     for (const args of list) await assertArguments(definition, args);
-    const jobs = list.map((args) => withKey(creationJson(definition, args, fields), randomUUID()));
-    const json = `{"atomic":${atomic},"jobs":[${jobs.join(',')}]}`;
-    const reply = await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, ...(signal && { signal }) });
-    return reply.jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
+    const all = list.map((args) => creationJson(definition, args, fields));
+    const jobs = await traced(definition, fields, list.length, async (trace) => {
+      const json = `{"atomic":${atomic},"jobs":[${all.map((one) => withKey(one, randomUUID(), trace)).join(',')}]}`;
+      return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, ...(signal && { signal }) })).jobs;
+    });
+    return jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
   }
 
   /** Throws `BatonError` `not_found`. */
@@ -178,6 +182,20 @@ const definitions = new WeakMap<object, JobDefinition>();
 function remembered(job: Job, definition: JobDefinition): Job {
   definitions.set(job, definition);
   return job;
+}
+
+/** Sends within a span of its own, if somebody traces. */
+async function traced<Sent>({ type, defaults }: JobDefinition, fields: { queue?: string }, count: number, send: (trace: Trace | undefined) => Promise<Sent>): Promise<Sent> {
+  const sending = startSending(type, fields.queue ?? defaults.queue, count);
+  if (sending === null) return send(undefined);
+  try {
+    const sent = await send(sending.trace);
+    sending.end({ jobId: (sent as Partial<Job>).id });
+    return sent;
+  } catch (error) {
+    sending.end({ error });
+    throw error;
+  }
 }
 
 function definitionOf(target: string | JobDefinition): JobDefinition {

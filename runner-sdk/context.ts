@@ -26,6 +26,8 @@ export interface JobContext {
   readonly log: Readonly<Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>>;
   /** Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. */
   readonly checkpoint: (value: unknown) => void;
+  /** The W3C trace context of the job's create, or `null`; with OpenTelemetry the handler runs within that trace. */
+  readonly traceparent: string | null;
   /** How long until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
   readonly timeRemainingMs: () => number;
 }
@@ -53,6 +55,7 @@ export class HeldContext implements JobContext {
   readonly userId: string | null;
   readonly dependencies: JobContext['dependencies'];
   readonly lastCheckpoint: unknown;
+  readonly traceparent: string | null;
   readonly #voice: Voice;
 
   constructor(job: ClaimedJob, voice: Voice) {
@@ -66,6 +69,7 @@ export class HeldContext implements JobContext {
     this.userId = job.userId;
     this.dependencies = job.dependencies;
     this.lastCheckpoint = job.checkpoint ?? null;
+    this.traceparent = job.traceparent ?? null;
     this.#voice = voice;
   }
 

@@ -4,17 +4,20 @@ import { monotonicMs } from './clock';
 import { BatonError } from './errors';
 import type { Transport } from './http';
 import type { CreatedJobs, ErrorCode, ItemError, Job } from './protocol';
+import type { Trace } from './tracing';
 
 export interface Creation {
   /** The job without its idempotency key, as JSON text: a snapshot of what the caller gave. */
   json: string;
   /** Default: random, so that a create that is sent again never makes two jobs. */
   idempotencyKey?: string;
+  trace?: Trace | undefined;
   signal?: AbortSignal;
 }
 
 interface Entry {
   json: string;
+  trace: Trace | undefined;
   idempotencyKey: string;
   endsAtMs: number;
   failures: number;
@@ -45,10 +48,10 @@ export class CreateQueue {
     private readonly budgetMs: number,
   ) {}
 
-  add({ json, idempotencyKey = randomUUID(), signal }: Creation): Promise<Job> {
+  add({ json, idempotencyKey = randomUUID(), trace, signal }: Creation): Promise<Job> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const entry: Entry = { json, idempotencyKey, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
+      const entry: Entry = { json, trace, idempotencyKey, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
       if (signal !== undefined) this.heed(signal, entry);
       this.enqueue(entry);
     });
@@ -107,13 +110,13 @@ export class CreateQueue {
   }
 
   private async sendOne(entry: Entry): Promise<void> {
-    const headers = { 'idempotency-key': entry.idempotencyKey };
+    const headers = { 'idempotency-key': entry.idempotencyKey, ...entry.trace };
     const budgetMs = Math.max(0, entry.endsAtMs - monotonicMs());
     entry.resolve((await this.transport.call<Job>({ method: 'POST', path: '/jobs', json: entry.json, headers, budgetMs })).body);
   }
 
   private async sendMany(batch: readonly Entry[]): Promise<void> {
-    const jobs = batch.map(({ json, idempotencyKey }) => withKey(json, idempotencyKey));
+    const jobs = batch.map(({ json, idempotencyKey, trace }) => withKey(json, idempotencyKey, trace));
     const budgetMs = Math.max(0, ...batch.map((entry) => entry.endsAtMs - monotonicMs()));
     const json = `{"atomic":false,"jobs":[${jobs.join(',')}]}`;
     const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, budgetMs });
@@ -130,9 +133,10 @@ export class CreateQueue {
   }
 }
 
-/** The job's JSON text with its key put in, without reading it again. */
-export function withKey(json: string, idempotencyKey: string): string {
-  return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}}`;
+/** The job's JSON text with its key and its trace put in, without reading it again. */
+export function withKey(json: string, idempotencyKey: string, trace?: Trace): string {
+  const traced = trace === undefined ? '' : `,${JSON.stringify(trace).slice(1, -1)}`;
+  return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}${traced}}`;
 }
 
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {

@@ -175,6 +175,6 @@ function describeBreach({ path, line, message }: Breach): string {
 }
 
 function dependenciesOf(folder: string): string[] {
-  const { dependencies = {} } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as { dependencies?: Record<string, string> };
-  return Object.keys(dependencies);
+  const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Partial<Record<'dependencies' | 'peerDependencies', Record<string, string>>>;
+  return [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
 }

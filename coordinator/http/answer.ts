@@ -37,7 +37,8 @@ export function begin(desk: Desk, request: Request, response: Response, everyAns
 export async function serve(endpoint: AnyEndpoint, desk: Desk, request: Request, response: Response): Promise<void> {
   const exchange = new Exchange(endpoint, desk, request, response);
   try {
-    await exchange.answer();
+    if (desk.tracing === null) await exchange.answer();
+    else await desk.tracing.serve(endpoint, request, response, () => exchange.answer());
   } catch (error) {
     refuse(desk, response, error);
   }

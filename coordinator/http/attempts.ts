@@ -31,6 +31,7 @@ export const attemptEndpoints = [
     async run({ desk, caller, body, signal, park }) {
       if (body.waitMs > 0) park();
       const jobs = await claimFor(desk, caller, body, signal);
+      desk.tracing?.claimed(jobs);
       return reply(200, { jobs: jobs.map(renderClaimed), directives: directives(desk, body.runnerId) });
     },
   }),
@@ -44,9 +45,11 @@ export const attemptEndpoints = [
     replies: { 200: protocol.completionsReply },
     async run({ desk, caller, body, signal }) {
       const results = await judgeEach(body.completions, protocol.completion, 'completion', (items) => withinReach(desk.context, caller, items, desk.complete), (done) => done);
+      desk.tracing?.settled(body.completions.length);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
       const jobs = await claimNext(desk, caller, claim, signal);
+      if (jobs.length > 0) desk.tracing?.claimed(jobs);
       return reply(200, { results, jobs: jobs.map(renderClaimed), directives: directives(desk, claim.runnerId) });
     },
   }),

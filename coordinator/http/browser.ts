@@ -67,7 +67,7 @@ export function allowOrigin(request: Request, response: Response, origins: Acces
   response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
   if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return false;
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
-  response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID');
+  response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID, Traceparent, Tracestate');
   response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_SECONDS));
   response.status(204).end();
   return true;

@@ -12,6 +12,7 @@ import { coalesce } from './coalesce';
 import { EventConnections } from './event-connections';
 import { ParkedClaims } from './parked-claims';
 import { ParkedWaits } from './parked-waits';
+import type { Tracing } from './tracing';
 
 /** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
 export interface Desk {
@@ -31,6 +32,8 @@ export interface Desk {
   /** Deliveries that are due are sent now, not within a second. */
   wakeDeliveries: () => void;
   service: Service;
+  /** Null: nothing is traced. */
+  tracing: Tracing | null;
 }
 
 /** What the service knows of itself. */
@@ -43,7 +46,7 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(context: Context, { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>, service: Service): Desk {
+export function openDesk(context: Context, { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>, service: Service, tracing: Tracing | null = null): Desk {
   return {
     context,
     access,
@@ -52,6 +55,7 @@ export function openDesk(context: Context, { access, keys, doorman, wakeDeliveri
     wakeDeliveries,
     caps: new Caps(access),
     service,
+    tracing,
     claims: new ParkedClaims(context),
     waits: new ParkedWaits(context),
     eventConnections: new EventConnections(context),

@@ -13,10 +13,12 @@ import { isFinished } from '../domain/jobs/transitions';
 import { BatonError } from '../errors';
 import type { JobRow } from '../store/jobs';
 import * as views from '../store/views/jobs';
+import type { Desk } from './desk';
 import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
 import { isUuid, readCursor, toPage } from './pages';
 import { invalid } from './problem';
 import { renderAttempt, renderJob, renderLog } from './render';
+import { readTrace } from './trace-headers';
 
 const params = z.object({ id: protocol.id });
 const CREATES = { none: 'jobs themselves tell when they were created, and for whom' };
@@ -27,14 +29,18 @@ export const jobEndpoints = [
     path: '/jobs',
     summary: 'Create a job',
     roles: CLIENTS,
-    headers: { 'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.' },
+    headers: {
+      'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.',
+      Traceparent: 'The W3C trace context that the job belongs to; its runner is handed it with the claim. Tracestate stands beside it.',
+    },
     body: protocol.createJob,
     audit: CREATES,
     replies: { 201: protocol.job, 200: protocol.job },
     replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
     async run({ desk, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
-      const [created] = await desk.create([{ caller, job: body, idempotencyKey }]);
+      const trace = readTrace(header('traceparent'), header('tracestate'));
+      const [created] = await traced(desk, [{ caller, job: body, idempotencyKey, trace }], desk.create);
       const { job, as } = orThrow(created);
       const headers: Record<string, string> = as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {};
       return reply(as === 'created' ? 201 : 200, renderJob(job), headers);
@@ -48,16 +54,17 @@ export const jobEndpoints = [
     body: protocol.createJobs,
     audit: CREATES,
     replies: { 201: protocol.createdJobs },
-    async run({ desk, caller, body }) {
+    async run({ desk, caller, body, header }) {
       const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
+      const own = readTrace(header('traceparent'), header('tracestate'));
       const items = read.map((one): CreateItem | BatonError => {
         if (!one.success) return invalid('job', one.error);
-        const { idempotencyKey, ...job } = one.data;
-        return { caller, job, idempotencyKey };
+        const { idempotencyKey, traceparent, tracestate, ...job } = one.data;
+        return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
       });
-      if (body.atomic) return reply(201, { jobs: (await createAtomic(desk.context, allOrThrow(items))).map(({ job }) => renderJob(job)) });
+      if (body.atomic) return reply(201, { jobs: (await traced(desk, allOrThrow(items), (all) => createAtomic(desk.context, all))).map(({ job }) => renderJob(job)) });
       const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
-      const outcomes = good.length === 0 ? [] : await desk.create(good);
+      const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
       const byItem = new Map<CreateItem | BatonError, Created | BatonError>(good.map((item, index) => [item, outcomes[index] ?? missing()]));
       return reply(201, { jobs: items.map((item) => renderCreated(item instanceof BatonError ? item : byItem.get(item) ?? missing())) });
     },
@@ -217,6 +224,10 @@ export const jobEndpoints = [
     },
   }),
 ];
+
+function traced<Made>(desk: Desk, items: CreateItem[], make: (items: CreateItem[]) => Promise<Made>): Promise<Made> {
+  return desk.tracing === null ? make(items) : desk.tracing.creating(items, make);
+}
 
 async function find({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<JobRow> {
   const job = await views.get(desk.context.db, visibleUser(caller), id);

@@ -74,8 +74,14 @@ export function renderClaimed(row: ClaimedRow): ClaimedJob {
     userId: row.userId,
     dependencies: {},
     checkpoint: row.checkpoint,
-    traceparent: null,
+    ...renderTrace(row.trace),
   };
+}
+
+function renderTrace(trace: string | null): Pick<ClaimedJob, 'traceparent' | 'tracestate'> {
+  if (trace === null) return { traceparent: null };
+  const end = trace.indexOf(' ');
+  return end < 0 ? { traceparent: trace } : { traceparent: trace.slice(0, end), tracestate: trace.slice(end + 1) };
 }
 
 export function renderAttempt(row: AttemptRow): Attempt {

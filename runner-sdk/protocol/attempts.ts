@@ -56,7 +56,9 @@ export const claimedJob = z.object({
   userId: z.string().nullable(),
   dependencies: z.record(z.string(), z.object({ status: jobStatus, result: z.unknown() })),
   checkpoint: z.unknown(),
+  /** The trace that its create belongs to, if any; `tracestate` stands beside it when the trace has one. */
   traceparent: z.string().nullable(),
+  tracestate: z.string().optional(),
 });
 export type ClaimedJob = z.infer<typeof claimedJob>;
 export const claimReply = z.object({ jobs: z.array(claimedJob), directives });

@@ -17,4 +17,5 @@ export * from './rate-limits';
 export * from './retention';
 export * from './runners';
 export * from './session';
+export * from './tracing';
 export * from './webhooks';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { payload, payloadObject } from './payload';
 import { durationMs, id, labels, listOf, name, page, repeatable, text, timestamp } from './primitives';
 import { itemError } from './problem';
+import { traceparent, tracestate } from './tracing';
 
 export const jobStatus = z.enum(['blocked', 'pending', 'running', 'completed', 'failed', 'cancelled']);
 export type JobStatus = z.infer<typeof jobStatus>;
@@ -113,7 +114,9 @@ export type NewJob = z.infer<typeof createJob>;
 /** An `Idempotency-Key`: visible ASCII, at most 255 characters. */
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
 
-export const bulkJob = z.strictObject({ ...jobFields, idempotencyKey: idempotencyKey.optional() }).superRefine(checkTogether);
+/** What stands in headers where one job is created. */
+const bulkFields = { idempotencyKey: idempotencyKey.optional(), traceparent: traceparent.optional(), tracestate: tracestate.optional() };
+export const bulkJob = z.strictObject({ ...jobFields, ...bulkFields }).superRefine(checkTogether);
 export const createJobs = z.strictObject({
   jobs: z.array(z.unknown()).min(1).max(1000),
   /** All or none; with `false` each job is judged alone. */

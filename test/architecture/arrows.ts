@@ -15,8 +15,8 @@ interface Floor {
  */
 export const FLOORS: readonly Floor[] = [
   { name: 'main', height: 7, holds: /^coordinator\/main\.ts$/ },
-  { name: 'app', height: 6, holds: /^coordinator\/(app|admin-key)\.ts$/ },
-  { name: 'settings', height: 5, holds: /^coordinator\/(config|config-access|config-webhooks|version)\.ts$/ },
+  { name: 'app', height: 6, holds: /^coordinator\/(app|admin-key|tracing)\.ts$/ },
+  { name: 'settings', height: 5, holds: /^coordinator\/(config|config-access|config-tracing|config-webhooks|version)\.ts$/ },
   { name: 'http', height: 4, holds: /^coordinator\/http\// },
   { name: 'loops', height: 4, holds: /^coordinator\/loops\// },
   { name: 'domain', height: 3, holds: /^coordinator\/(domain\/|context\.ts$)/ },

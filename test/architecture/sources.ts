@@ -48,13 +48,13 @@ function listFiles(root: string, folder: string): string[] {
   });
 }
 
-/** Imports of every kind: of values and of types, re-exports, `import()`, `require()` and types by `import('…')`. */
+/** Imports of every kind (`import()` names the compiled file): of values and of types, re-exports, `import()`, `require()` and types by `import('…')`. */
 function findImports(path: string, tree: ts.SourceFile): Import[] {
   const found: Import[] = [];
   walk(tree, (node) => {
     const name = specifierOf(node);
     if (name === undefined || !ts.isStringLiteralLike(name)) return;
-    const target = name.text.startsWith('.') ? posix.join(posix.dirname(path), name.text) : null;
+    const target = name.text.startsWith('.') ? posix.join(posix.dirname(path), name.text.replace(/\.js$/, '')) : null;
     found.push({ specifier: name.text, target, line: tree.getLineAndCharacterOfPosition(name.getStart(tree)).line + 1 });
   });
   return found;

@@ -4,6 +4,7 @@ import { type App, createApp } from '../../coordinator/app';
 import { type Config, readConfig } from '../../coordinator/config';
 import { installAdminKey } from '../../coordinator/domain/auth/keys';
 import { type Access, DEFAULT_ACCESS } from '../../coordinator/http/access';
+import type { Tracing } from '../../coordinator/http/tracing';
 import type { Logger } from '../../coordinator/logger';
 import { Api } from './api';
 import { Contract } from './contract';
@@ -45,6 +46,7 @@ export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'mon
   webhooks?: Partial<Config['webhooks']>;
   /** Who is let in, where it differs from the default. */
   access?: Partial<Access>;
+  tracing?: Tracing;
   /** Whether leases that ran out before the start are left time for a heartbeat; here they are not, unless it is asked for. */
   startsBlind?: boolean;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
@@ -100,6 +102,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
     },
     url,
     recorder(logged),
+    options.tracing,
   );
   await installAdminKey(app.context.db, 'configured', adminKey);
   const listensAt = `http://127.0.0.1:${await app.start()}`;

@@ -18,6 +18,8 @@ export interface CreateItem {
   caller: Caller;
   job: NewJob;
   idempotencyKey?: string | undefined;
+  /** The W3C trace context of the create: a traceparent, and after a space a tracestate. */
+  trace?: string | undefined;
 }
 
 /**
@@ -100,6 +102,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     orderKey: job.orderKey,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
     callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
+    trace: item.trace,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? hashOf(job) : undefined,

@@ -135,6 +135,7 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
     checkpoint: null,
     metrics: null,
     callback: (row.callback as store.JobRow['callback'] | undefined) ?? null,
+    trace: row.trace ?? null,
     createdAt: inserted.createdAt,
     startedAt: null,
     finishedAt: null,

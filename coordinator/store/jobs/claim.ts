@@ -24,7 +24,7 @@ export interface Slot {
 export type ClaimedRow = Pick<
   JobRow,
   | 'id' | 'type' | 'queue' | 'laneId' | 'arguments' | 'attempt' | 'maxAttempts' | 'timeoutMs' | 'metadata' | 'tags'
-  | 'userId' | 'checkpoint' | 'concurrencyKey'
+  | 'userId' | 'checkpoint' | 'concurrencyKey' | 'trace'
 > & {
   position: Date;
   runnerId: string;
@@ -48,7 +48,7 @@ export interface Claims {
 
 const CLAIMED_COLUMNS = sql`
   j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments, j.attempt, j.max_attempts AS "maxAttempts",
-  j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
+  j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.trace, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
   j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt",
   extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 

@@ -28,6 +28,8 @@ export interface InsertJob {
   orderKey?: string | undefined;
   orderBlocks?: boolean | undefined;
   callback?: Callback | undefined;
+  /** Its traceparent, and after a space its tracestate. */
+  trace?: string | undefined;
   /** The user an idempotency key belongs to; empty for callers bound to none. */
   idempotencyScope?: string | undefined;
   idempotencyKey?: string | undefined;
@@ -58,7 +60,7 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
         "id" uuid, "type" text, "queue" text, "priority" int, "laneId" int, "arguments" json, "runAt" timestamptz,
         "delayMs" float8, "timeoutMs" int, "maxAttempts" int, "retry" json, "uniqueKey" text, "uniqueForMs" float8,
         "expiresAt" timestamptz, "requires" json, "prefers" json, "tags" json, "metadata" json, "userId" text,
-        "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean, "callback" json,
+        "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean, "callback" json, "trace" text,
         "idempotencyScope" text, "idempotencyKey" text, "requestHash" text)
     ), keyed AS (
       -- In the order of the keys: two batches with the same keys wait for each other instead of deadlocking.
@@ -93,12 +95,12 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
       INSERT INTO jobs (
         id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
         concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
-        timeout_ms, callback, created_at, updated_at)
+        timeout_ms, callback, trace, created_at, updated_at)
       SELECT
         u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, p.position, u.hold, u.arguments, u.metadata,
         u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
         CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
-        now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", u.callback, now(), now()
+        now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", u.callback, u.trace, now(), now()
       FROM (SELECT * FROM judged ORDER BY ord) u LEFT JOIN placed p ON p.id = u.id
       RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,

@@ -1,0 +1,105 @@
+import type * as Otel from '@opentelemetry/api';
+import type { ClaimedJob, ReportedError } from './protocol';
+import { SDK_VERSION } from './version';
+
+/** Where a job's create belongs, in the words of W3C Trace Context. */
+export interface Trace {
+  traceparent: string;
+  tracestate?: string;
+}
+
+/** A create that is traced. */
+export interface Sending {
+  trace: Trace;
+  /** With the id of the job, if it is one; or with what went wrong. */
+  end(outcome: { jobId?: string | undefined } | { error: unknown }): void;
+}
+
+/** How an attempt ended, as far as its span tells it. */
+type Outcome = { kind: 'completed' | 'released' } | { kind: 'failed'; error: ReportedError } | { kind: 'snoozed'; delayMs: number } | { kind: 'dropped'; reason: Error };
+
+const NAME = '@baton/runner-sdk';
+
+/** There for those who have OpenTelemetry; without the package nothing here costs anything. */
+const otel: typeof Otel | null = load();
+
+function load(): typeof Otel | null {
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- an optional peer, which an import could not leave out
+    return require('@opentelemetry/api') as typeof Otel;
+  } catch {
+    return null;
+  }
+}
+
+/** Begins the producer's span of a create; `null` when nobody records it and no trace is under way. */
+export function startSending(type: string, queue = 'default', count = 1): Sending | null {
+  if (otel === null) return null;
+  const { trace, SpanKind, SpanStatusCode, INVALID_SPANID } = otel;
+  const span = trace.getTracer(NAME, SDK_VERSION).startSpan(`send ${type}`, {
+    kind: SpanKind.PRODUCER,
+    attributes: { ...attributesOf('send', type, queue), ...(count > 1 && { 'messaging.batch.message_count': count }) },
+  });
+  const context = span.spanContext();
+  if (context.spanId === INVALID_SPANID) return null;
+  const state = context.traceState?.serialize();
+  return {
+    trace: { traceparent: `00-${context.traceId}-${context.spanId}-${context.traceFlags.toString(16).padStart(2, '0')}`, ...(state && { tracestate: state }) },
+    end(outcome) {
+      if (!('error' in outcome)) {
+        if (outcome.jobId !== undefined) span.setAttribute('messaging.message.id', outcome.jobId);
+      } else {
+        span.recordException(outcome.error instanceof Error ? outcome.error : String(outcome.error));
+        span.setStatus({ code: SpanStatusCode.ERROR });
+      }
+      span.end();
+    },
+  };
+}
+
+/** Runs a handler within a consumer's span that goes on with the trace of the job's create. */
+export function whileProcessing<Ending extends Outcome>(job: ClaimedJob, run: () => Promise<Ending>): Promise<Ending> {
+  if (otel === null) return run();
+  const { trace, SpanKind } = otel;
+  const options = {
+    kind: SpanKind.CONSUMER,
+    attributes: {
+      ...attributesOf('process', job.type, job.queue),
+      'messaging.message.id': job.id,
+      'baton.job.attempt': job.attempt,
+      'baton.job.max_attempts': job.maxAttempts,
+    },
+  };
+  return trace.getTracer(NAME, SDK_VERSION).startActiveSpan(`process ${job.type}`, options, creationOf(otel, job), async (span) => {
+    const ending = await run();
+    tell(otel, span, ending);
+    span.end();
+    return ending;
+  });
+}
+
+function attributesOf(operation: 'send' | 'process', type: string, queue: string): Otel.Attributes {
+  return { 'messaging.system': 'baton', 'messaging.operation.name': operation, 'messaging.operation.type': operation, 'messaging.destination.name': queue, 'baton.job.type': type };
+}
+
+function creationOf(api: typeof Otel, { traceparent, tracestate }: ClaimedJob): Otel.Context {
+  const [, traceId, spanId, flags] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent ?? '') ?? [];
+  if (traceId === undefined || spanId === undefined || flags === undefined) return api.context.active();
+  const traceState = tracestate === undefined ? undefined : api.createTraceState(tracestate);
+  return api.trace.setSpanContext(api.context.active(), { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true, ...(traceState && { traceState }) });
+}
+
+function tell({ SpanStatusCode }: typeof Otel, span: Otel.Span, ending: Outcome): void {
+  if (ending.kind === 'failed') {
+    const { message, code = 'error', stack, retryable, retryAfterMs } = ending.error;
+    span.recordException({ name: code, message, ...(stack && { stack }) });
+    span.addEvent('baton.job.failed', { 'baton.retryable': retryable, ...(retryAfterMs !== undefined && { 'baton.retry_after_ms': retryAfterMs }) });
+    span.setAttribute('error.type', code);
+    span.setStatus({ code: SpanStatusCode.ERROR, message });
+  } else if (ending.kind === 'snoozed') span.addEvent('baton.job.released', { 'baton.delay_ms': ending.delayMs });
+  else if (ending.kind === 'released') span.addEvent('baton.job.released');
+  else if (ending.kind === 'dropped') {
+    span.addEvent('baton.job.dropped', { 'baton.reason': ending.reason.name });
+    span.setStatus({ code: SpanStatusCode.ERROR, message: ending.reason.message });
+  }
+}
