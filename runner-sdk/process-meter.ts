@@ -14,6 +14,7 @@ export interface AttemptMetrics {
 
 const RESOLUTION_MS = 20;
 const SAMPLE_MS = 1000;
+const RESIDENT_FRESH_MS = 10;
 
 /** Samples the process once a second: how late its event loop is, and how much memory it holds. Keeps the process alive. */
 export class ProcessMeter {
@@ -23,6 +24,7 @@ export class ProcessMeter {
   private cpuReadMs = 0;
   private cpuReadAtMs = -Infinity;
   private residentBytes = process.memoryUsage.rss();
+  private residentReadAtMs = monotonicMs();
 
   start(onSample: (lagMs: number) => void): void {
     this.delays.enable();
@@ -38,11 +40,12 @@ export class ProcessMeter {
   measure(): () => AttemptMetrics {
     const startedAtMs = monotonicMs();
     const cpuBeforeMs = this.cpuMs(startedAtMs);
-    const seen = { peakBytes: this.residentBytes };
+    const seen = { peakBytes: this.residentNow(startedAtMs) };
     this.running.add(seen);
     return () => {
       this.running.delete(seen);
       const endedAtMs = monotonicMs();
+      seen.peakBytes = Math.max(seen.peakBytes, this.residentNow(endedAtMs));
       const cpuMs = this.cpuMs(endedAtMs) - cpuBeforeMs;
       return { durationMs: rounded(endedAtMs - startedAtMs), cpuMs: rounded(cpuMs), memoryPeakBytes: seen.peakBytes };
     };
@@ -58,8 +61,18 @@ export class ProcessMeter {
     return this.cpuReadMs;
   }
 
+  /** The memory it holds, read at most every 10 ms: an attempt that ends between two samples is seen at its end. */
+  private residentNow(nowMs: number): number {
+    if (nowMs - this.residentReadAtMs >= RESIDENT_FRESH_MS) {
+      this.residentBytes = process.memoryUsage.rss();
+      this.residentReadAtMs = nowMs;
+    }
+    return this.residentBytes;
+  }
+
   private sample(): number {
-    this.residentBytes = process.memoryUsage.rss();
+    this.residentReadAtMs = -Infinity;
+    this.residentNow(monotonicMs());
     for (const seen of this.running) seen.peakBytes = Math.max(seen.peakBytes, this.residentBytes);
     const meanMs = this.delays.mean / 1e6;
     this.delays.reset();

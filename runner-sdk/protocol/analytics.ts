@@ -32,7 +32,7 @@ export const analyticsQuery = z.strictObject({
   /** Only this queue, type, user or runner; the series is then its own. */
   key: text(200).optional(),
   /** The most items; those of which most ended come first. */
-  limit: z.coerce.number().int().min(1).max(500).default(100),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
 });
 export type AnalyticsQuery = z.infer<typeof analyticsQuery>;
 

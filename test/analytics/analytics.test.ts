@@ -2,7 +2,7 @@ import type { Analytics, Health, Stats } from '@baton/runner-sdk/protocol';
 import { MOST_ERROR, percentile } from '../../coordinator/domain/analytics/percentiles';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
 import { look } from '../../coordinator/store/rollups/count';
-import { outcomes } from '../../coordinator/store/views/figures';
+import { MOST_UNCOUNTED, outcomes } from '../../coordinator/store/views/figures';
 import { drawLots } from '../flow/lots';
 import { type Api, expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
@@ -107,6 +107,26 @@ test('of many keys the busiest are told, and how many are left out', async () =>
   expect([one.items.map(({ key }) => key), one.omitted, one.series.reduce((sum, { jobs }) => sum + jobs.completed, 0)]).toEqual([['c'], 0, 2]);
 });
 
+test('more than can be read at once is left out until it was counted, and told so', async () => {
+  const { sql } = coordinator;
+  const { job } = await jobIn('completed', coordinator, { queue: 'q' });
+  await count();
+  const plant = (jobs: number) => sql.query(
+    `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, status, run_at, started_at, finished_at)
+     SELECT gen_random_uuid(), j.type, j.queue, 0, j.lane_id, '{}', 1, 1000, now(), now(), 'completed', now(), now(), now() FROM jobs j, generate_series(1, $2::int) WHERE j.id = $1`, [job.id, jobs]);
+  const told = async () => {
+    const { items, until } = await read('?range=1h');
+    const { at } = await sql.one<{ at: Date }>('SELECT counted_until AS at FROM rollup_progress');
+    return [items[0]?.jobs.completed, until === at.toISOString()];
+  };
+  await plant(MOST_UNCOUNTED);
+  expect(await told()).toEqual([MOST_UNCOUNTED + 1, false]);
+  await plant(1);
+  expect(await told()).toEqual([1, true]);
+  await count();
+  expect(await told()).toEqual([MOST_UNCOUNTED + 2, false]);
+});
+
 test('refuses what is no range, dimension or limit', async () => {
   for (const query of ['?by=tag', '?range=2d', '?limit=0', '?limit=501', '?from=now', '?key=']) expect(await coordinator.api.refusal('get', `/analytics${query}`)).toEqual([400, 'validation_failed']);
 });
@@ -132,6 +152,11 @@ test('percentiles are as near to the exact ones as is said, however the jobs are
       const off = Math.abs((told_?.[`p${p}`] ?? 0) - exact);
       expect([of, p, exact, off <= Math.max(0.501, exact * (MOST_ERROR + 1e-5))]).toEqual([of, p, exact, true]);
     }
+  }
+  for (const range of ['1h', '24h', '7d', '30d']) {
+    const { from, items: [one], series } = await read(`?range=${range}`);
+    const jobs = await coordinator.sql.count("jobs WHERE status = 'completed' AND finished_at >= $1", [from]);
+    expect([range, one?.jobs.completed, series.reduce((sum, step) => sum + step.jobs.completed, 0)]).toEqual([range, jobs, jobs]);
   }
   expect(told?.runMs.mean).toBeCloseTo(rows.reduce((sum, { run }) => sum + run, 0) / rows.length, 1);
 });

@@ -14,11 +14,11 @@ interface Node {
   Plans?: Node[];
 }
 
-/** What a statement did to the table of jobs. */
+/** What a statement did to the table of jobs, or to those that are asked about. */
 export interface Cost {
-  /** Sequential scans of `jobs`. */
+  /** Sequential scans of them. */
   seqScans: number;
-  /** Rows that scans of `jobs` gave or threw away. */
+  /** Rows that scans of them gave or threw away. */
   rows: number;
   buffers: number;
   indexes: string[];
@@ -35,7 +35,7 @@ export class Explainer {
   }
 
   /** `generic`: one plan for all values, as hot statements have it; else one that was made for these values. */
-  async cost(run: (db: Executor) => Promise<unknown>, planned: 'generic' | 'custom' = 'custom'): Promise<Cost> {
+  async cost(run: (db: Executor) => Promise<unknown>, planned: 'generic' | 'custom' = 'custom', tables: readonly string[] = ['jobs']): Promise<Cost> {
     let plan: Node | undefined;
     const db: Executor = {
       query: async (statement) => {
@@ -55,7 +55,7 @@ export class Explainer {
       await this.client.query('ROLLBACK');
     }
     if (plan === undefined) throw new Error('nothing was explained');
-    const scans = flat(plan).filter((node) => node['Relation Name'] === 'jobs' && node['Node Type'].includes('Scan'));
+    const scans = flat(plan).filter((node) => tables.includes(node['Relation Name'] ?? '') && node['Node Type'].includes('Scan'));
     const loops = (node: Node, rows: number | undefined): number => (rows ?? 0) * (node['Actual Loops'] ?? 1);
     return {
       seqScans: scans.filter((node) => node['Node Type'] === 'Seq Scan').length,

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { rollUp } from '../../coordinator/domain/analytics/roll-up';
+import { look } from '../../coordinator/store/rollups/count';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn } from '../support/factory';
 
@@ -46,7 +48,7 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
     await bound.end();
     for (const state of ['pending', 'running', 'completed', 'failed', 'cancelled', 'retrying', 'released'] as const) await jobIn(state, coordinator);
     const { api } = coordinator;
-    for (const path of ['/readyz', '/health', '/jobs', '/queues', '/runners', '/api-keys', '/audit', '/rate-limits?userId=ann']) expect([path, (await api.get(path)).status]).toEqual([path, 200]);
+    for (const path of ['/readyz', '/health', '/stats', '/analytics', '/jobs', '/queues', '/runners', '/api-keys', '/audit', '/rate-limits?userId=ann']) expect([path, (await api.get(path)).status]).toEqual([path, 200]);
     expect((await api.call('put', '/queues/q', { json: { concurrency: 2, userRateLimit: { max: 5, perMs: 1000 } } })).status).toBe(200);
     await api.create({ type: 'a', queue: 'q', userId: 'ann', uniqueKey: 'u', orderKey: 'o' });
     expect(await api.claim({ runnerId: 'r', types: ['a'] })).toHaveLength(1);
@@ -56,6 +58,8 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
     expect((await api.post('/jobs/cancel', { filter: {}, background: true })).status).toBe(202);
     await coordinator.app.loops.bulk.runOnce();
     await coordinator.runMonitor();
+    for (let round = 0; round < 3; round += 1) await coordinator.app.loops.rollups.runOnce();
+    expect(await rollUp(coordinator.app.context, (await look(coordinator.app.context.db)).at)).toBe(false);
     const { items } = (await api.get<{ items: { id: string }[] }>('/jobs?status=cancelled')).body;
     expect((await api.delete(`/jobs/${items[0]?.id}?purge=true`)).status).toBe(204);
     expect(coordinator.logged.filter(({ level, message }) => level === 'error' || (level === 'warn' && message !== 'job.failed'))).toEqual([]);

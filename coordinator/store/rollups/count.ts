@@ -1,6 +1,6 @@
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
-import { binOf, CELL_COLUMNS, factsWithin, KNOWN, SUMS, timesWithin } from './facts';
+import { binOf, CELL_COLUMNS, factsWithin, KNOWN, statuses, SUMS, timesWithin } from './facts';
 
 /** A look at the clock and at the transactions under way. */
 export interface Look {
@@ -43,20 +43,20 @@ export interface Slice {
   isLast: boolean;
 }
 
-/** What to count next: a minute from where something ended, or less of it, so that it has hardly more than `most` facts. */
+/** What to count next: ten minutes from where something ended, or less of it, so that it has hardly more than `most` facts. */
 export async function nextSlice(transaction: Executor, settledUntil: string, most: number): Promise<Slice | null> {
   const [row] = await transaction.query<Slice>(sql`
     WITH ${KNOWN}, mark AS MATERIALIZED (
       SELECT p.counted_until AS at FROM rollup_progress p WHERE p.id = 1
     ), first AS MATERIALIZED (
       SELECT LEAST(
-        (SELECT min(o.at) FROM known k CROSS JOIN (VALUES ('completed'::job_status), ('cancelled')) s (status) CROSS JOIN LATERAL (
+        (SELECT min(o.at) FROM known k CROSS JOIN ${statuses(sql`'completed', 'cancelled'`)} CROSS JOIN LATERAL (
           SELECT j.finished_at AS at FROM jobs j WHERE j.queue = k.name AND j.status = s.status AND j.finished_at >= (SELECT at FROM mark)
           ORDER BY j.finished_at LIMIT 1) o),
         (SELECT min(a.finished_at) FROM attempts a WHERE a.finished_at >= (SELECT at FROM mark)),
         (SELECT min(s.at) FROM rollup_strays s)) AS at
     ), span AS MATERIALIZED (
-      SELECT m.at AS "from", LEAST(COALESCE(f.at + interval '1 minute', 'infinity'), ${settledUntil}::timestamptz) AS until FROM mark m, first f
+      SELECT m.at AS "from", LEAST(COALESCE(f.at + interval '10 minutes', 'infinity'), ${settledUntil}::timestamptz) AS until FROM mark m, first f
     ), cut AS MATERIALIZED (
       SELECT t.at + interval '1 microsecond' AS at FROM (
         ${timesWithin(sql`(SELECT "from" FROM span)`, sql`(SELECT until FROM span)`)}) t ORDER BY t.at OFFSET ${most} LIMIT 1

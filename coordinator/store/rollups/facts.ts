@@ -37,8 +37,8 @@ export const NONE_RAN = sql`NOT EXISTS (SELECT FROM attempts c WHERE c.job_id = 
 /** The sources of all facts of a span of time. Needs a CTE `known` with the names of all queues. */
 export function factsWithin(from: Sql, to: Sql): Sql {
   const within = (column: Sql): Sql => sql`${column} >= ${from} AND ${column} < ${to}`;
-  const over = (status: Sql): Sql => sql`known k CROSS JOIN LATERAL (
-    SELECT o.* FROM jobs o WHERE o.queue = k.name AND o.status = ${status} AND ${within(sql`o.finished_at`)}) j`;
+  const over = (status: Sql): Sql => sql`known k CROSS JOIN ${statuses(status)} CROSS JOIN LATERAL (
+    SELECT o.* FROM jobs o WHERE o.queue = k.name AND o.status = s.status AND ${within(sql`o.finished_at`)}) j`;
   return factsFrom({
     completed: over(sql`'completed'`),
     ended: sql`attempts a JOIN jobs j ON j.id = a.job_id WHERE ${within(sql`a.finished_at`)}`,
@@ -49,10 +49,17 @@ export function factsWithin(from: Sql, to: Sql): Sql {
 /** When they ended, and nothing else; some cancelled jobs twice. Needs the CTE `known`. */
 export function timesWithin(from: Sql, to: Sql): Sql {
   return sql`
-    SELECT o.finished_at AS at FROM known k CROSS JOIN (VALUES ('completed'::job_status), ('cancelled')) s (status) CROSS JOIN LATERAL (
+    SELECT o.finished_at AS at FROM known k CROSS JOIN ${statuses(sql`'completed', 'cancelled'`)} CROSS JOIN LATERAL (
       SELECT j.finished_at FROM jobs j WHERE j.queue = k.name AND j.status = s.status AND j.finished_at >= ${from} AND j.finished_at < ${to} ORDER BY 1) o
     UNION ALL
-    SELECT a.finished_at FROM attempts a WHERE a.finished_at >= ${from} AND a.finished_at < ${to}`;
+    SELECT a.finished_at FROM attempts a WHERE a.finished_at >= ${from} AND a.finished_at < ${to}
+    UNION ALL
+    SELECT s.at FROM rollup_strays s WHERE s.at >= ${from} AND s.at < ${to}`;
+}
+
+/** A row for each, `s`, and not a constant: lest the planner takes an index of all that were ever cancelled. */
+export function statuses(list: Sql): Sql {
+  return sql`unnest(ARRAY[${list}]::job_status[]) s (status)`;
 }
 
 /** Every queue that ever had a job. */

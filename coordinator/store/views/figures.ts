@@ -59,36 +59,44 @@ export const MOST_UNCOUNTED = 50_000;
  */
 export async function figures(db: Executor, userId: string | null, asked: Asked): Promise<Figures> {
   const { by, key, grain, limit } = asked;
-  const rows = await db.query<FiguresRow & { kind: string; from: Date; until: Date; keys: number | null }>(sql`
-    WITH ${KNOWN}, ${span(asked)}, ${uncounted(userId, by)}, parts AS MATERIALIZED (
-      SELECT 'key' AS kind, r.key, NULL::timestamptz AS at, ${PART_COLUMNS} FROM rollups r
-      WHERE r.grain = ${grain}::rollup_grain AND ${rowsOf(userId, by)} AND r.at >= (SELECT "from" FROM span) AND (${key}::text IS NULL OR r.key = ${key})
-      UNION ALL
-      SELECT 'time', NULL, r.at, ${PART_COLUMNS} FROM rollups r
-      WHERE r.grain = ${grain}::rollup_grain AND ${key === null ? allRowsOf(userId) : sql`${rowsOf(userId, by)} AND r.key = ${key}`} AND r.at >= (SELECT "from" FROM span)
-      UNION ALL
-      SELECT 'key', c.key, NULL, ${CELL_PART_COLUMNS} FROM cells c WHERE c.key IS NOT NULL AND (${key}::text IS NULL OR c.key = ${key})
-      UNION ALL
-      SELECT 'time', NULL, date_trunc(${grain}, c.minute, 'UTC'), ${CELL_PART_COLUMNS} FROM cells c WHERE ${key}::text IS NULL OR c.key = ${key}
-    ), totals AS MATERIALIZED (
+  const ofKeys = sql`${rowsOf(userId, by)} AND (${key}::text IS NULL OR r.key = ${key})`;
+  const ofTimes = sql`r.grain = ${grain}::rollup_grain AND ${key === null ? allRowsOf(userId) : sql`${rowsOf(userId, by)} AND r.key = ${key}`} AND r.at >= (SELECT "from" FROM span)`;
+  const cellTime = sql`date_trunc(${grain}, c.minute, 'UTC')`;
+  const isAsked = sql`(${key}::text IS NULL OR c.key = ${key})`;
+  const rows = await db.query<FiguresRow & { kind: string | null; from: Date; until: Date; keys: number | null }>(sql`
+    WITH ${KNOWN}, ${span(asked)}, ${uncounted(userId, by)}, totals AS MATERIALIZED (
       SELECT p.kind, p.key, p.at, ${Prisma.join(SUMS.map((name) => sql`sum(p.${Prisma.raw(name)})::float8 AS ${quoted(name)}`))}, max(p.memory_peak_bytes) AS "memoryPeakBytes",
         row_number() OVER (PARTITION BY p.kind ORDER BY ${ACTIVITY} DESC, p.key) AS nth, count(*) OVER (PARTITION BY p.kind)::int AS keys
-      FROM parts p GROUP BY 1, 2, 3
+      FROM (
+        ${rangeOf(sql`'key' AS kind, r.key, NULL::timestamptz AS at, ${SUM_COLUMNS}`, sql`rollups r`, ofKeys, grain)}
+        UNION ALL
+        SELECT 'time', NULL, r.at, ${SUM_COLUMNS} FROM rollups r WHERE ${ofTimes}
+        UNION ALL
+        SELECT 'key', c.key, NULL, ${CELL_SUM_COLUMNS} FROM cells c WHERE c.key IS NOT NULL AND ${isAsked}
+        UNION ALL
+        SELECT 'time', NULL, ${cellTime}, ${CELL_SUM_COLUMNS} FROM cells c WHERE ${isAsked}
+      ) p GROUP BY 1, 2, 3
     ), chosen AS MATERIALIZED (
-      SELECT * FROM totals t WHERE t.kind = 'time' OR t.nth <= ${limit}
+      SELECT (row_number() OVER ())::int AS id, t.* FROM totals t WHERE t.kind = 'time' OR t.nth <= ${limit}
+    ), parts AS MATERIALIZED (
+      ${rangeOf(sql`o.id, ${BIN_COLUMNS}`, sql`rollups r JOIN chosen o ON o.kind = 'key' AND o.key = r.key`, ofKeys, grain)}
+      UNION ALL
+      SELECT o.id, ${BIN_COLUMNS} FROM rollups r JOIN chosen o ON o.kind = 'time' AND o.at = r.at WHERE ${ofTimes}
+      UNION ALL
+      SELECT o.id, ${CELL_BIN_COLUMNS} FROM cells c JOIN chosen o ON (o.kind = 'key' AND o.key = c.key) OR (o.kind = 'time' AND o.at = ${cellTime} AND ${isAsked})
     ), bins AS MATERIALIZED (
-      SELECT p.kind, p.key, p.at, b.metric, b.bin, sum(b.n)::float8 AS n
-      FROM parts p CROSS JOIN LATERAL (
-        SELECT 'wait' AS metric, w.* FROM unnest(p.wait_bins, p.wait_counts) w (bin, n) UNION ALL SELECT 'run', w.* FROM unnest(p.run_bins, p.run_counts) w (bin, n)
-      ) b
-      WHERE p.kind = 'time' OR p.key IN (SELECT c.key FROM chosen c WHERE c.kind = 'key') GROUP BY 1, 2, 3, 4, 5
+      -- One number for whose bin it is, of which histogram and which bin: half a million of them are added up.
+      SELECT e.place, sum(e.n)::float8 AS n FROM (
+        SELECT p.id * 1024 + unnest(p.wait_bins) AS place, unnest(p.wait_counts) AS n FROM parts p
+        UNION ALL
+        SELECT p.id * 1024 + 512 + unnest(p.run_bins), unnest(p.run_counts) FROM parts p
+      ) e GROUP BY 1
     ), lists AS MATERIALIZED (
-      SELECT b.kind, b.key, b.at, ${listed('wait')}, ${listed('run')} FROM bins b GROUP BY 1, 2, 3
+      SELECT b.place / 1024 AS id, ${listed('wait', sql`b.place % 1024 < 512`)}, ${listed('run', sql`b.place % 1024 >= 512`)} FROM bins b GROUP BY 1
     )
     SELECT s."from", s.until, c.*, COALESCE(l."waitBins", '{}') AS "waitBins", COALESCE(l."waitCounts", '{}') AS "waitCounts",
       COALESCE(l."runBins", '{}') AS "runBins", COALESCE(l."runCounts", '{}') AS "runCounts"
-    FROM span s LEFT JOIN chosen c ON true
-    LEFT JOIN lists l ON l.kind = c.kind AND COALESCE(l.key, '') = COALESCE(c.key, '') AND COALESCE(l.at, 'infinity') = COALESCE(c.at, 'infinity')
+    FROM span s LEFT JOIN chosen c ON true LEFT JOIN lists l ON l.id = c.id
     ORDER BY c.kind, c.at, c.nth`);
   const [first] = rows;
   if (first === undefined) throw new Error('the figures were not read');
@@ -115,10 +123,10 @@ export async function outcomes(db: Executor, { by, key, windowMs, userId = null 
   const dimension: Dimension = by === 'type' ? 'type' : 'queue';
   const [row] = await db.query<Outcomes>(sql`
     WITH ${KNOWN}, ${span({ grain: 'minute', rangeMs: windowMs })}, ${uncounted(userId, dimension)}, parts AS MATERIALIZED (
-      SELECT ${PART_COLUMNS} FROM rollups r
+      SELECT ${SUM_COLUMNS}, r.run_counts FROM rollups r
       WHERE r.grain = 'minute' AND ${by === 'all' ? allRowsOf(userId) : sql`${rowsOf(userId, dimension)} AND r.key = ${key ?? ''}`} AND r.at >= (SELECT "from" FROM span)
       UNION ALL
-      SELECT ${CELL_PART_COLUMNS} FROM cells c WHERE ${by === 'all'}::boolean OR c.key = ${key ?? ''}
+      SELECT ${CELL_SUM_COLUMNS}, CASE WHEN c.run_bin IS NULL THEN '{}' ELSE ARRAY[c.facts] END FROM cells c WHERE ${by === 'all'}::boolean OR c.key = ${key ?? ''}
     )
     SELECT ${Prisma.join(SUMS.map((name) => sql`COALESCE(sum(p.${Prisma.raw(name)}), 0)::float8 AS ${quoted(name)}`))},
       COALESCE(sum((SELECT sum(n) FROM unnest(p.run_counts) n)), 0)::float8 AS attempts
@@ -136,9 +144,18 @@ export async function processed(db: Executor): Promise<number> {
   return row?.jobs ?? 0;
 }
 
-const PART_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`r.${Prisma.raw(name)}`))}, r.memory_peak_bytes, r.wait_bins, r.wait_counts, r.run_bins, r.run_counts`;
-const CELL_PART_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`c.${Prisma.raw(name)}`))}, c.memory_peak_bytes, ${single('wait')}, ${single('run')}`;
+const SUM_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`r.${Prisma.raw(name)}`))}, r.memory_peak_bytes`;
+const CELL_SUM_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`c.${Prisma.raw(name)}`))}, c.memory_peak_bytes`;
+const BIN_COLUMNS = sql`r.wait_bins, r.wait_counts, r.run_bins, r.run_counts`;
+const CELL_BIN_COLUMNS = sql`${single('wait')}, ${single('run')}`;
 const ACTIVITY = sql`sum(p.jobs_completed + p.jobs_failed + p.jobs_cancelled + p.attempts_failed + p.attempts_timed_out + p.attempts_released)`;
+
+/** Rows of a range; of a range in hours, whole days as such, because they are fewer. */
+function rangeOf(columns: Sql, from: Sql, where: Sql, grain: Grain): Sql {
+  const rows = (of: Grain, until: Sql) => sql`SELECT ${columns} FROM ${from} WHERE r.grain = ${of}::rollup_grain AND ${where} AND ${until}`;
+  if (grain !== 'hour') return rows(grain, sql`r.at >= (SELECT "from" FROM span)`);
+  return sql`${rows('hour', sql`r.at >= (SELECT "from" FROM span) AND r.at < (SELECT "fromDay" FROM span)`)} UNION ALL ${rows('day', sql`r.at >= (SELECT "fromDay" FROM span)`)}`;
+}
 
 /** CTEs: how far the rollups have come, and the range, which begins with a whole minute, hour or day. */
 function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
@@ -149,7 +166,7 @@ function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
       SELECT count(*) <= ${MOST_UNCOUNTED} AS few FROM (
         SELECT FROM (${timesWithin(sql`(SELECT at FROM mark)`, sql`'infinity'`)}) t LIMIT ${MOST_UNCOUNTED + 1}) counted
     ), span AS MATERIALIZED (
-      SELECT m."from", CASE WHEN f.few THEN now() ELSE m.at END AS until, f.few FROM mark m, few f
+      SELECT m."from", date_trunc('day', m."from" + interval '1 day' - interval '1 microsecond', 'UTC') AS "fromDay", CASE WHEN f.few THEN now() ELSE m.at END AS until, f.few FROM mark m, few f
     )`;
 }
 
@@ -162,6 +179,8 @@ function uncounted(userId: string | null, by: Dimension): Sql {
         UNION ALL
         SELECT s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
         FROM rollup_strays s WHERE (SELECT few FROM span) AND s.at >= (SELECT "from" FROM span)
+        -- They are few; nothing is gained by an index of all that the user ever had.
+        OFFSET 0
       ) f
       WHERE ${userId}::text IS NULL OR f.user_id = ${userId} GROUP BY 1, 2, 3, 4
     )`;
@@ -183,9 +202,9 @@ function single(metric: 'wait' | 'run'): Sql {
   return sql`CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[${bin}::smallint] END, CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[c.facts] END`;
 }
 
-function listed(metric: 'wait' | 'run'): Sql {
-  const only = sql`FILTER (WHERE b.metric = ${metric})`;
-  return sql`array_agg(b.bin ORDER BY b.bin) ${only} AS ${Prisma.raw(`"${metric}Bins"`)}, array_agg(b.n ORDER BY b.bin) ${only} AS ${Prisma.raw(`"${metric}Counts"`)}`;
+function listed(metric: 'wait' | 'run', which: Sql): Sql {
+  const only = sql`FILTER (WHERE ${which})`;
+  return sql`array_agg(b.place % 512 ORDER BY b.place) ${only} AS ${Prisma.raw(`"${metric}Bins"`)}, array_agg(b.n ORDER BY b.place) ${only} AS ${Prisma.raw(`"${metric}Counts"`)}`;
 }
 
 function quoted(name: string): Sql {

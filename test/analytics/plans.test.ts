@@ -1,0 +1,82 @@
+import * as jobs from '../../coordinator/store/jobs';
+import * as store from '../../coordinator/store/rollups/count';
+import * as figures from '../../coordinator/store/views/figures';
+import * as stats from '../../coordinator/store/views/stats';
+import type { Executor } from '../../coordinator/store/db';
+import { Explainer } from '../flow/explained';
+import { startCoordinator } from '../support/coordinator';
+import { jobIn } from '../support/factory';
+
+// Neither counting nor telling walks over what was counted, or is not asked for, whatever the planner believes.
+
+const MANY = 30_000;
+const FEW = 10;
+const HOUR_MS = 3_600_000;
+const TABLES = ['jobs', 'attempts', 'rollups'];
+
+let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+let explainer: Explainer;
+const ids: string[] = [];
+let cancelled = '';
+beforeAll(async () => {
+  coordinator = await startCoordinator();
+  const { sql, app } = coordinator;
+  await app.loops.rollups.stop();
+  await sql.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
+  await sql.query('ALTER TABLE attempts SET (autovacuum_enabled = false)');
+  await sql.query('ALTER TABLE rollups SET (autovacuum_enabled = false)');
+  explainer = await Explainer.connect(sql.url);
+  const { job } = await jobIn('completed', coordinator, { queue: 'q', type: 't', userId: 'ann' });
+  await sql.query("UPDATE rollup_progress SET counted_until = now() - interval '1 hour'");
+  await sql.query(
+    `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, status, run_at, started_at, finished_at, user_id)
+     SELECT gen_random_uuid(), j.type, j.queue, 0, j.lane_id, '{}', 1, 1000, now(), now(), (ARRAY['completed', 'cancelled', 'failed'])[1 + n % 3]::job_status, p.at, p.at, p.at, 'u' || n % 100
+     FROM jobs j, (SELECT n, now() - interval '2 hours' - n * interval '1 second' AS at FROM generate_series(1, $2::int) n) p WHERE j.id = $1`, [job.id, MANY]);
+  await sql.query("INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome) SELECT id, 1, 'r', gen_random_uuid(), finished_at, finished_at, 'failed' FROM jobs WHERE status = 'failed'");
+  await sql.query(
+    `INSERT INTO rollups (grain, dimension, owner, at, key, jobs_completed, jobs_failed, jobs_cancelled, attempts_failed, attempts_timed_out, attempts_released, attempts_cancelled, retries, run_ms, cpu_ms, cost)
+     SELECT g.grain, d.dimension, CASE WHEN n % 2 = 0 AND d.dimension NOT IN ('all', 'user') THEN 'u' || n % 100 ELSE '' END, date_trunc('hour', now()) - (n % 200) * interval '1 hour', 'k' || n / 200, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+     FROM unnest(enum_range(NULL::rollup_grain)) g (grain), unnest(enum_range(NULL::rollup_dimension)) d (dimension), generate_series(0, 1999) n ON CONFLICT DO NOTHING`);
+  for (let n = 0; n < FEW; n += 1) ids.push((await jobIn(n % 2 === 0 ? 'completed' : 'failed', coordinator, { queue: 'q', type: 't', userId: 'ann' })).job.id);
+  cancelled = (await jobIn('cancelled', coordinator, { queue: 'q' })).job.id;
+});
+afterAll(async () => {
+  await explainer.end();
+  await coordinator.stop();
+});
+
+const asked = (by: figures.Dimension, grain: figures.Grain, rangeMs: number, key: string | null = null): figures.Asked => ({ by, grain, rangeMs, key, limit: 100 });
+
+/** Each with the most rows of jobs, attempts and rollups that it may touch, of which there are 70,000. */
+const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
+  ['finding of the next slice', 60, (db) => store.nextSlice(db, 'infinity', 20_000)],
+  ['counting', 100, (db) => store.count(db, 'infinity')],
+  ['an hour by queue', 150, (db) => figures.figures(db, null, asked('queue', 'minute', HOUR_MS))],
+  ['a day by type', 1500, (db) => figures.figures(db, null, asked('type', 'hour', 24 * HOUR_MS))],
+  ['a day of one type', 1500, (db) => figures.figures(db, null, asked('type', 'hour', 24 * HOUR_MS, 'k1'))],
+  ['a day of a user by runner', 1500, (db) => figures.figures(db, 'u4', asked('runner', 'hour', 24 * HOUR_MS))],
+  ['a user among users', 1500, (db) => figures.figures(db, 'k4', asked('user', 'hour', 24 * HOUR_MS))],
+  ['a window of a queue', 150, (db) => figures.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 })],
+  ['deleting', 120, (db) => jobs.remove(db, ids)],
+  ['starting again', 40, (db) => jobs.retryByHand(db, [{ jobId: cancelled, userId: null }])],
+  ['what types wait for', 20, (db) => stats.types(db, 200)],
+  ['the jobs of a user', 40, (db) => stats.ofUser(db, 'ann')],
+  ['deleting of old figures', 250, (db) => store.prune(db, { minute: 1e12, hour: 1e12, day: 1e12 }, 100)],
+];
+
+test('nothing walks', async () => {
+  const walked: string[] = [];
+  const look = async (when: string): Promise<void> => {
+    for (const [name, most, run] of STATEMENTS) {
+      // A reader that is given no rows complains.
+      for (const planned of ['generic', 'custom'] as const) {
+        const cost = await explainer.cost((db) => run(db).catch(() => null), planned, TABLES);
+        if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${when}, ${planned} plan: ${JSON.stringify(cost)}`);
+      }
+    }
+  };
+  await look('without statistics');
+  await coordinator.sql.query('ANALYZE');
+  await look('with statistics');
+  expect(walked).toEqual([]);
+}, 60_000);
