@@ -35,10 +35,11 @@ export const accessSettings = {
   BATON_JWT_ISSUER: z.string().min(1).max(500).optional().describe('What the claim `iss` of a token must be.'),
   BATON_JWT_AUDIENCE: z.string().min(1).max(500).optional().describe('What the claim `aud` of a token must be, or contain.'),
   BATON_JWT_ROLE_CLAIM: z.string().min(1).max(200).default('baton_role').describe("The claim that holds the caller's role. The user is the claim `sub`; `baton_queues` and `baton_types` limit a runner."),
-  BATON_FAILED_LOGINS_PER_MINUTE: count(DEFAULT_ACCESS.failedLoginsPerMinute, 1, 1_000_000).describe('How many bad credentials an address, or a key id, may bring within a minute before it is answered with 429. Good keys are not slowed by it.'),
+  BATON_FAILED_LOGINS_PER_MINUTE: count(DEFAULT_ACCESS.failedLoginsPerMinute, 1, 1_000_000).describe('How many bad credentials an address, or a key id, may bring within a minute, to each coordinator, before it is answered with 429. Good keys are not slowed by it.'),
   BATON_MAX_PARKED_POLLS: count(DEFAULT_ACCESS.parkedPollsPerKey, 1, 1_000_000).describe('How many calls of one key may wait for jobs at once, on each coordinator.'),
   BATON_MAX_REQUESTS_PER_KEY: count(DEFAULT_ACCESS.requestsPerKey, 1, 1_000_000).describe('How many calls of one key may be under way at once, beside those that wait, on each coordinator.'),
   BATON_MAX_SOCKETS_PER_ADDRESS: count(DEFAULT_ACCESS.socketsPerAddress, 1, 1_000_000).describe('How many connections one address may hold, on each coordinator; not counted behind trusted proxies.'),
+  BATON_MAX_SOCKETS_PER_KEY: count(DEFAULT_ACCESS.socketsPerKey, 1, 1_000_000).describe('How many connections that last called with one key may be open, on each coordinator; not counted behind trusted proxies.'),
 };
 
 /** What the settings say; the certificate is not read yet. */
@@ -60,6 +61,7 @@ export function readAccess(read: Read, host: string): AccessSettings {
     parkedPollsPerKey: read.BATON_MAX_PARKED_POLLS,
     requestsPerKey: read.BATON_MAX_REQUESTS_PER_KEY,
     socketsPerAddress: read.BATON_MAX_SOCKETS_PER_ADDRESS,
+    socketsPerKey: read.BATON_MAX_SOCKETS_PER_KEY,
   };
 }
 

@@ -16,6 +16,7 @@ export interface Access {
   parkedPollsPerKey: number;
   requestsPerKey: number;
   socketsPerAddress: number;
+  socketsPerKey: number;
 }
 
 export const DEFAULT_ACCESS: Access = {
@@ -28,4 +29,5 @@ export const DEFAULT_ACCESS: Access = {
   parkedPollsPerKey: 2000,
   requestsPerKey: 1000,
   socketsPerAddress: 10_000,
+  socketsPerKey: 5000,
 };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { type Actor, actorOf } from '../domain/auth/caller';
 import type { Login } from '../domain/auth/keys';
+import { BatonError } from '../errors';
 import { authenticate } from './authenticate';
 import { allowOrigin, requireHost } from './browser';
 import type { Seat } from './caps';
@@ -70,10 +71,17 @@ class Exchange {
     // What is known already is not waited for: each wait costs a turn.
     const known = authenticate(endpoint, desk.doorman, request);
     const login = known instanceof Promise ? await known : known;
-    if (endpoint.roles !== 'public' && !response.destroyed) this.seat = desk.caps.enter(login.caller.keyId);
+    if (endpoint.roles !== 'public' && !response.destroyed) this.seat = this.enter(login.caller.keyId);
     const body = endpoint.body === undefined ? undefined : parse(endpoint.body, await readBody(request, response), 'body');
     const reply = await endpoint.run(this.call(login, body));
     if (!response.destroyed) this.send(reply);
+  }
+
+  private enter(keyId: string): Seat {
+    const { desk, request, response } = this;
+    if (desk.caps.hold(request.socket, keyId)) return desk.caps.enter(keyId);
+    response.shouldKeepAlive = false;
+    throw new BatonError('rate_limited', `This key holds ${desk.access.socketsPerKey} connections to this coordinator, and may have no more.`, { retryAfterMs: 1000 });
   }
 
   private call({ caller, sessionEndsAt }: Login, body: unknown): Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyEndpoint['body']> {

@@ -1,8 +1,9 @@
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { BatonError } from '../errors';
 import type { Access } from './access';
 
-type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey'>;
+type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerKey' | 'trustProxy'>;
 
 interface Load {
   requests: number;
@@ -12,6 +13,9 @@ interface Load {
 /** How much of this coordinator each key takes at present, so that no key can take all of it. */
 export class Caps {
   private readonly loads = new Map<string, Load>();
+  /** Whose each connection is: of the key that called on it last. */
+  private readonly holders = new WeakMap<Socket, string>();
+  private readonly sockets = new Map<string, number>();
 
   constructor(private readonly limits: Limits) {}
 
@@ -26,6 +30,28 @@ export class Caps {
     return new Seat(load, this.limits, () => {
       if (load.requests + load.parked === 0) this.loads.delete(keyId);
     });
+  }
+
+  /**
+   * Counts the connection as the key's.
+   * @returns false when the key has too many already. A trusted proxy's connections are shared by keys, and not counted.
+   */
+  hold(socket: Socket, keyId: string): boolean {
+    const holder = this.holders.get(socket);
+    if (holder === keyId || this.limits.trustProxy !== 0) return true;
+    const count = this.sockets.get(keyId) ?? 0;
+    if (count >= this.limits.socketsPerKey) return false;
+    if (holder === undefined) socket.once('close', () => this.letGo(this.holders.get(socket)));
+    else this.letGo(holder);
+    this.holders.set(socket, keyId);
+    this.sockets.set(keyId, count + 1);
+    return true;
+  }
+
+  private letGo(keyId = ''): void {
+    const left = (this.sockets.get(keyId) ?? 1) - 1;
+    if (left === 0) this.sockets.delete(keyId);
+    else this.sockets.set(keyId, left);
   }
 }
 

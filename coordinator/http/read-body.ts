@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import express, { type Request, type Response } from 'express';
 import { BatonError } from '../errors';
 
@@ -7,7 +8,7 @@ const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 const PLAIN_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i;
 const BYTE_ORDER_MARK = 0xfeff;
 
-const readWithExpress = express.json({ limit: MOST_BODY_BYTES, strict: false, type: () => true });
+const readWithExpress = express.json({ limit: MOST_BODY_BYTES, strict: false, type: () => true, verify: (_request, _response, body) => requireUtf8(body) });
 
 /**
  * The request's JSON. A call whose body may be left out takes an empty one for `{}`.
@@ -43,7 +44,9 @@ function textOf(request: Request, announced: number): Promise<string> {
     });
     request.on('end', () => {
       const [first] = chunks;
-      resolve((chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length)).toString('utf8'));
+      const whole = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length);
+      if (isUtf8(whole)) resolve(whole.toString('utf8'));
+      else reject(malformed());
     });
     // Nobody is left to be answered.
     request.on('close', () => reject(malformed()));
@@ -69,6 +72,11 @@ function parsed(text: string): unknown {
   }
 }
 
+/** What is no UTF-8 would be stored as something else than was sent. */
+function requireUtf8(body: Buffer): void {
+  if (!isUtf8(body)) throw malformed();
+}
+
 function malformed(): BatonError {
-  return new BatonError('validation_failed', 'The body is not well-formed JSON.');
+  return new BatonError('validation_failed', 'The body is not well-formed JSON in UTF-8.');
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { Doorman } from '../../coordinator/domain/auth/doorman';
 import { FailedLogins, sourceOf } from '../../coordinator/domain/auth/failed-logins';
-import { makeKey } from '../../coordinator/domain/auth/keys';
+import { hashOf, KeyRing, makeKey } from '../../coordinator/domain/auth/keys';
 import { expectStatus } from '../support/api';
-import { startCoordinator } from '../support/coordinator';
+import { startCluster, startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
@@ -51,6 +52,40 @@ describe('bad credentials', () => {
     );
     expect(entries.filter(({ target }) => target === '10.0.0.1')).toHaveLength(1);
   });
+});
+
+test('a good key never waits for the limiter, whatever comes from its address and under its id; bad ones reach the database seldom', async () => {
+  const { id, key } = makeKey();
+  let asked = 0;
+  const row = { id, name: 'good', role: 'viewer', userId: null, queues: [], types: [] };
+  const query = <Row>({ values }: { values: unknown[] }) => Promise.resolve(((asked += 1), values.includes(hashOf(key)) ? [row] : []) as Row[]);
+  // Nothing is remembered, so that every call of the good key is a new look.
+  const doorman = new Doorman(new KeyRing({ query }, 0), null, new FailedLogins(20), () => undefined);
+  expect((await doorman.admit(key, '10.0.0.9')).caller.keyId).toBe(id);
+  let refused = 0;
+  for (let round = 0; round < 200; round += 1) {
+    for (let index = 0; index < 20; index += 1) await doorman.admit(index % 2 === 0 ? makeKey().key : forgedFor(id), '10.0.0.9').catch(() => (refused += 1));
+    expect((await doorman.admit(key, '10.0.0.9')).caller.keyId).toBe(id);
+  }
+  expect(refused).toBe(4000);
+  // One for each good call, twenty before the address was held off, and few since.
+  expect(asked).toBeLessThan(201 + 20 + 400);
+});
+
+const forgedFor = (id: string) => `baton_${id}_${randomBytes(17).toString('hex')}`;
+
+test('each coordinator counts for itself: two of them let twice as many through, and no more', async () => {
+  const cluster = await startCluster(2, { access: { trustProxy: 1 } });
+  try {
+    const statuses: number[] = [];
+    for (let index = 0; index < 44; index += 1) {
+      const api = cluster.coordinators[index % 2]?.api.as(makeKey().key);
+      statuses.push((await api?.call('get', '/session', { headers: { 'x-forwarded-for': '10.9.0.1' } }))?.status ?? 0);
+    }
+    expect(statuses).toEqual([...Array.from({ length: 40 }, () => 401), 429, 429, 429, 429]);
+  } finally {
+    await cluster.stop();
+  }
 });
 
 test('the memory of failures is bounded', () => {

@@ -1,21 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@baton/runner-sdk/protocol';
 import type { AnyEndpoint } from '../../coordinator/http/endpoint';
+import { documentationEndpoints } from '../../coordinator/http/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import type { Answer } from '../support/api';
-import { ATTEMPT_ROWS } from './matrix/attempts';
 import { namingFields } from './matrix/fields';
-import { JOB_ROWS } from './matrix/jobs';
-import { OPERATOR_ROWS } from './matrix/operators';
-import { WEBHOOK_ROWS } from './matrix/webhooks';
-import { type Expected, nameOf, NOT_FOUND, type Place, REFUSED, type Row, type Rows } from './matrix/row';
+import { type Expected, nameOf, NOT_FOUND, type Place, REFUSED, type Row } from './matrix/row';
+import { ROWS } from './matrix/rows';
 import { type Caller, type Owner, ROLES, Stage, STRANGERS, type Thing } from './matrix/stage';
 
 // Every route, as `endpoint()` declares it, is asked by every role, and by callers whose credentials are no good, about
 // things of their own, of others, that are not there, and by what is no id, wherever in a request an id stands. What must
 // come of it stands in the rows; a route, or an id in one, without a row fails.
 
-const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...WEBHOOK_ROWS };
 const NO_ID = 'no id\u0000';
 const OTHERS: readonly Owner[] = ['ben', null];
 
@@ -34,7 +31,8 @@ test('there is no row without a route', () => {
 });
 
 test('what needs no key is this, and nothing else', () => {
-  expect(ENDPOINTS.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual(['POST /session', 'GET /healthz', 'GET /readyz']);
+  const all = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)];
+  expect(all.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual(['POST /session', 'GET /healthz', 'GET /readyz', 'GET /openapi.json', 'GET /docs', 'GET /docs/reference.css', 'GET /docs/reference.js']);
 });
 
 describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, endpoint) => {

@@ -1,10 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Problem, Session } from '@baton/runner-sdk/protocol';
-import { exportJWK, exportSPKI, generateKeyPair, type GenerateKeyPairResult, type JWK, SignJWT } from 'jose';
+import { exportJWK, exportSPKI, generateKeyPair, type GenerateKeyPairResult, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
 import type { TokenSettings } from '../../coordinator/domain/auth/tokens';
 import { expectStatus } from '../support/api';
 import { startCoordinator, type TestCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
 const SECRET = 'a secret of more than thirty-two bytes';
@@ -84,11 +85,27 @@ describe('tokens signed with a secret', () => {
       [confused, /not valid/],
       [none, /unknown|not valid|API key/],
       [`${(await token()).slice(0, -3)}abc`, /not valid/],
+      [await token({ claims: { baton_role: ['admin'] } }), /claim baton_role/],
+      [await token({ claims: { baton_role: 'runner', baton_queues: ['a b'] } }), /claim baton_queues/],
+      [await token({ sub: 'x'.repeat(201) }), /claim sub/],
+      [await token({ notBefore: '30s' }), /claim nbf/],
+      [`${(await token()).split('.')[0]}.${Buffer.from('{"baton_role":"admin"}').toString('base64url')}.${(await token()).split('.')[2]}`, /not valid/],
+      ['a.b.c', /not valid/],
     ];
     for (const [bearer, message] of faults) {
       const { status, body } = await who(bearer);
       expect([status, body.code, body.detail]).toEqual([401, 'unauthenticated', expect.stringMatching(message)]);
     }
+  });
+
+  test('that are huge are refused before they are looked at, and harm nobody', async () => {
+    const fits = await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(4000) } });
+    expect((await who(fits)).status).toBe(200);
+    // Node refuses headers over 16 KiB itself, and hangs up.
+    for (const size of [6500, 9000]) expect((await who(await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(size) } }))).status).toBe(401);
+    const tooLong = who(await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(100_000) } })).then(({ status }) => status, () => 431);
+    expect(await tooLong).toBe(431);
+    await eventually(async () => (await coordinator.api.get('/session').catch(() => ({ status: 0 }))).status, (status) => status === 200);
   });
 
   test('do not open sessions, and keys still work', async () => {
@@ -103,11 +120,13 @@ describe('tokens of an issuer with public keys', () => {
   let pair: GenerateKeyPairResult;
   let keys: JWK[] = [];
   let asked = 0;
+  let isAway = false;
   beforeAll(async () => {
     pair = await generateKeyPair('ES256');
     keys = [{ ...(await exportJWK(pair.publicKey)), kid: 'one', alg: 'ES256', use: 'sig' }];
     issuer = createServer((_request, response) => {
       asked += 1;
+      if (isAway) return void response.destroy();
       response.setHeader('Content-Type', 'application/json').end(JSON.stringify({ keys }));
     });
     await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
@@ -122,6 +141,37 @@ describe('tokens of an issuer with public keys', () => {
     expect(await status(await signed())).toBe(200);
     expect(await status(await signed({ sub: 'bob' }))).toBe(200);
     expect(asked - before).toBeLessThanOrEqual(1);
+  });
+
+  test('are checked with new keys once the issuer has changed them, and the old ones end', async () => {
+    const next = await generateKeyPair('ES256');
+    const before = keys;
+    keys = [{ ...(await exportJWK(next.publicKey)), kid: 'two', alg: 'ES256', use: 'sig' }];
+    const renewed = await signed({ key: next.privateKey, header: { alg: 'ES256', kid: 'two' } });
+    // An unknown key is asked for again, though not more often than every five seconds.
+    await eventually(() => status(renewed), (answered) => answered === 200, 15_000);
+    expect(await status(await signed({ sub: 'late' }))).toBe(401);
+    keys = [...keys, ...before];
+    await eventually(async () => status(await signed({ sub: 'both' })), (answered) => answered === 200, 15_000);
+  }, 40_000);
+
+  test('still speak when the issuer is away, as long as its keys are known; unknown ones are not let in', async () => {
+    expect(await status(await signed({ sub: 'here' }))).toBe(200);
+    isAway = true;
+    expect(await status(await signed({ sub: 'while away' }))).toBe(200);
+    const answers = await eventually(async () => status(await signed({ header: { alg: 'ES256', kid: 'never seen' } })), (answered) => answered === 503 || answered === 401);
+    expect([401, 503]).toContain(answers);
+    isAway = false;
+  });
+
+  test('with another algorithm than their key has are refused, embedded keys and addresses of keys included', async () => {
+    const evil = await generateKeyPair('ES256');
+    const jwk = await exportJWK(evil.publicKey);
+    const headers: JWTHeaderParameters[] = [{ alg: 'ES256', jwk }, { alg: 'ES256', kid: 'one', jwk }, { alg: 'ES256', jku: 'http://127.0.0.1:1/keys', kid: 'evil' }, { alg: 'ES256', kid: 'one', crit: ['b64'], b64: true }];
+    for (const header of headers) {
+      const forged = await new SignJWT({ baton_role: 'admin' }).setProtectedHeader(header).setSubject('eve').setIssuer(COMMON.issuer).setAudience(COMMON.audience).setExpirationTime('5m').sign(evil.privateKey);
+      expect([header, await status(forged)]).toEqual([header, 401]);
+    }
   });
 
   test('are refused when another key signed them, or a public key was taken for a secret', async () => {

@@ -7,7 +7,7 @@ import { RawSocket } from '../support/raw-socket';
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => {
-  coordinator = await startCoordinator({ access: { parkedPollsPerKey: 20, requestsPerKey: 10, socketsPerAddress: 150 } });
+  coordinator = await startCoordinator({ access: { parkedPollsPerKey: 20, requestsPerKey: 10, socketsPerAddress: 150, socketsPerKey: 30 } });
 });
 afterAll(() => coordinator.stop());
 
@@ -43,15 +43,42 @@ describe('one key', () => {
   test('may have so many calls under way', async () => {
     const key = await coordinator.api.makeKey({ name: 'busy', role: 'producer' });
     const head = `POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`;
-    // More than fit, because the looks below take a seat too.
     const sockets = await Promise.all(Array.from({ length: 15 }, () => RawSocket.open(coordinator.url)));
     for (const socket of sockets) socket.say(head);
+    // Only then: a look takes a seat too.
+    await eventually(() => sockets.filter(({ heard }) => heard.startsWith('HTTP/1.1 429')).length === 5);
     const busy = coordinator.api.as(key);
-    await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 429);
+    expect((await busy.get('/jobs')).status).toBe(429);
     expect((await coordinator.api.get('/jobs')).status).toBe(200);
     for (const socket of sockets) socket.end();
     await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 200);
   });
+});
+
+test('one key may hold so many connections, idle ones too; those of other keys are not counted as its own', async () => {
+  const [held, next] = await Promise.all(['held', 'next'].map(async (name) => coordinator.api.makeKey({ name, role: 'viewer' })));
+  const ask = (key = '') => `GET /session HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\n\r\n`;
+  const sockets = await Promise.all(Array.from({ length: 31 }, () => RawSocket.open(coordinator.url)));
+  for (const socket of sockets) {
+    socket.say(ask(held));
+    await eventually(() => socket.heard !== '');
+  }
+  const statuses = sockets.map(({ heard }) => heard.slice(9, 12));
+  expect(statuses).toEqual([...Array.from({ length: 30 }, () => '200'), '429']);
+  // The one too many is closed, the others go on.
+  await sockets[30]?.closed;
+  const [first, second] = sockets;
+  if (first === undefined || second === undefined) throw new Error('sockets were wanted');
+  first.heard = second.heard = '';
+  first.say(ask(held));
+  await eventually(() => first.heard.startsWith('HTTP/1.1 200'));
+  // A connection is its last caller's; and one that closed is nobody's.
+  second.say(ask(next));
+  await eventually(() => second.heard.startsWith('HTTP/1.1 200'));
+  expect((await coordinator.api.as(held ?? null).get('/session')).status).toBe(200);
+  for (const socket of sockets) socket.end();
+  await Promise.all(sockets.map((socket) => socket.closed));
+  await eventually(async () => (await coordinator.api.as(held ?? null).get('/session')).status, (status) => status === 200);
 });
 
 describe('connections', () => {

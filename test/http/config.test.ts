@@ -13,7 +13,7 @@ function fault(env: Record<string, string>): string {
 
 test('an empty environment is the embedded database on the local port 3001', () => {
   expect(readConfig({})).toEqual({
-    port: 3001, host: '127.0.0.1', databaseUrl: undefined, dataDir: '.baton', adminKey: undefined, logLevel: 'info', maxPayloadBytes: 262_144, poolSize: 12, monitorIntervalMs: 1000, drainMs: 0,
+    port: 3001, host: '127.0.0.1', databaseUrl: undefined, dataDir: '.baton', adminKey: undefined, logLevel: 'info', maxPayloadBytes: 262_144, poolSize: 12, monitorIntervalMs: 1000, drainMs: 0, tracing: null,
     maxLogLines: 10_000, keepMetricsMs: 90 * 86_400_000, keepMs: { completed: 86_400_000, failed: 90 * 86_400_000, cancelled: 86_400_000 },
     webhooks: { reach: { hosts: [], networks: [], isHttpAllowed: false, ports: [443, 80, 8443, 8080] }, timeoutMs: 15_000, disableAfterMs: 5 * 86_400_000, keepMs: 7 * 86_400_000, mostPerOwner: 50 },
     access: { ...DEFAULT_ACCESS, tls: undefined, tlsFiles: null, allowedHosts: ['localhost', '127.0.0.1', '[::1]'] },

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { ClaimedJob, Job, Problem } from '@baton/runner-sdk/protocol';
 import type { Answer } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
@@ -115,41 +114,8 @@ test('a late result that is bad leaves the attempt readable', async () => {
   expect(await coordinator.api.attempts(held.id)).toMatchObject([{ outcome: 'timed_out', lateResult: { result: true } }]);
 });
 
-test('texts and names: every write path refuses or takes, none breaks', async () => {
-  const paths: [string, string, (document: string) => string][] = [
-    ['post', '/jobs', (one) => `{"type":${one},"queue":${one},"uniqueKey":${one},"userId":${one}}`],
-    ['post', '/jobs', (one) => `{"type":"${type}","uniqueKey":${one},"userId":${one},"tags":[${one}],"requires":{"a":${one}}}`],
-    ['post', '/jobs', (one) => `{"type":"${type}","requires":${one}}`],
-    ['post', '/jobs', (one) => `{"type":"${type}","retry":${one},"priority":${one},"delayMs":${one},"runAt":${one}}`],
-    ['post', '/jobs/bulk', (one) => `{"jobs":${one}}`],
-    ['post', '/jobs/bulk', (one) => `{"jobs":[${one}],"atomic":false}`],
-    ['post', '/jobs/cancel', (one) => `{"filter":{"type":["${type}-none"],"arguments":${one}}}`],
-    ['post', '/jobs/retry', (one) => `{"filter":${one}}`],
-    ['post', `/jobs/${randomUUID()}/cancel`, (one) => `{"reason":${one}}`],
-    ['patch', `/jobs/${randomUUID()}`, (one) => `{"tags":[${one}],"runAt":${one}}`],
-    ['post', '/jobs/claim', (one) => `{"runnerId":${one},"types":["${type}-none"],"labels":{"a":${one}},"version":${one},"claimId":${one}}`],
-    ['post', '/jobs/claim', (one) => `{"runnerId":"gate","types":["${type}-none"],"labels":${one}}`],
-    ['post', '/jobs/complete', (one) => `{"completions":[${one},{"jobId":${one}}]}`],
-    ['post', '/jobs/heartbeat', (one) => `{"runnerId":"gate","jobs":[${one}]}`],
-    ['post', `/jobs/${randomUUID()}/release`, (one) => `{"leaseToken":"${randomUUID()}","checkpoint":${one}}`],
-    ['post', '/api-keys', (one) => `{"name":${one},"role":"viewer","expiresAt":${one}}`],
-  ];
-  for (const [method, path, body] of paths) {
-    for (const document of [...DOCUMENTS.FINE, ...DOCUMENTS.BAD]) {
-      const { status } = await send(method, path, body(document));
-      expect([path, short(document), status < 500]).toEqual([path, short(document), true]);
-    }
-  }
-}, 60_000);
-
-test('what is not JSON is refused on every path', async () => {
-  for (const path of ['/jobs', '/jobs/bulk', '/jobs/claim', '/jobs/complete', '/jobs/heartbeat', `/jobs/${held.id}/complete`, '/api-keys']) {
-    for (const document of DOCUMENTS.BROKEN) expect([path, short(document), (await send('post', path, document)).status]).toEqual([path, short(document), 400]);
-  }
-});
-
-test('the corpus is a hundred documents at least, and nobody became an admin by it', () => {
-  expect(Object.values(DOCUMENTS).flat().length).toBeGreaterThanOrEqual(100);
+test('the corpus is a hundred and fifty documents at least, and nobody became an admin by it', () => {
+  expect(Object.values(DOCUMENTS).flat().length).toBeGreaterThanOrEqual(150);
   expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
   expect(coordinator.logged.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -18,6 +18,8 @@ export interface TokenSettings {
 /** Pinned, so that no token chooses how it is checked: never `none`, and never a public key taken for a shared secret. */
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const SYMMETRIC = ['HS256'];
+/** Longer ones are refused before anything is reckoned. */
+const MOST_CHARACTERS = 8192;
 const CLOCK_TOLERANCE_S = 5;
 const KEEP_MS = 3000;
 const JWKS_TIMEOUT_MS = 5000;
@@ -48,6 +50,7 @@ export class TokenVerifier {
 
   /** @throws {BatonError} `unauthenticated`; `unavailable` when the issuer's keys cannot be had. */
   callerOf(token: string): Promise<Caller> {
+    if (token.length > MOST_CHARACTERS) return Promise.reject(new BatonError('unauthenticated', `The token is longer than ${MOST_CHARACTERS} characters.`));
     return this.known.recall(token, async () => this.toCaller(await this.verify(token)));
   }
 

@@ -36,6 +36,20 @@ export function namingFields({ method, path }: Pick<AnyEndpoint, 'method' | 'pat
   return [...parameters.map((one) => `${one.in} ${one.name}`), ...new Set(inBody.map((field) => `body ${field}`))];
 }
 
+/** Every field that a route's body may have, and what is in those that are objects, as its own declaration says. */
+export function bodyFields({ method, path }: Pick<AnyEndpoint, 'method' | 'path'>): string[][] {
+  const body = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method]?.requestBody;
+  return body === undefined ? [] : within(body.content['application/json'].schema, [], []);
+}
+
+function within(schema: Schema, at: string[], seen: string[]): string[][] {
+  const name = schema.$ref?.split('/').at(-1) ?? '';
+  const named = document.components.schemas[name];
+  if (named !== undefined) return seen.includes(name) ? [] : within(named, at, [...seen, name]);
+  const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])].flatMap((part) => within(part, at, seen));
+  return [...parts, ...Object.entries(schema.properties ?? {}).flatMap(([field, property]) => [[...at, field], ...within(property, [...at, field], seen)])];
+}
+
 function walk(schema: Schema, at: string[], seen: string[]): string[] {
   if (schema.$ref !== undefined) {
     const name = schema.$ref.split('/').at(-1) ?? '';

@@ -85,6 +85,7 @@ export interface CoordinatorOptions {
   database: { url: string } | { dataDir: string };
   /** Default: a free one. */
   port?: number;
+  /** Other settings. */
   env?: Record<string, string>;
 }
 
@@ -100,7 +101,8 @@ export class Coordinator extends Program {
       log,
       env: {
         ...('url' in database ? { DATABASE_URL: database.url } : { BATON_DATA_DIR: database.dataDir }),
-        ...{ BATON_ADMIN_KEY: ADMIN_KEY, BATON_MONITOR_INTERVAL_MS: '100', HOST: '127.0.0.1', PORT: String(port ?? 0), ...env },
+        ...{ BATON_ADMIN_KEY: ADMIN_KEY, BATON_MONITOR_INTERVAL_MS: '100', HOST: '127.0.0.1', PORT: String(port ?? 0) },
+        ...env,
       },
     });
   }
