@@ -9,8 +9,9 @@ export interface ClaimClass<Waiting> {
   /** How many lanes there were when `lanes` was made. */
   catalogSize: number;
   waiting: Waiting[];
-  /** How many statements for it are under way. */
+  /** How many statements for it are under way, and when the last one was started, on the monotonic clock. */
   statements: number;
+  startedAtMs: number;
 }
 
 /** The claims that wait, by what their runners take. */
@@ -24,7 +25,7 @@ export class ClaimClasses<Waiting> {
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdle();
-      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [], statements: 0 }));
+      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [], statements: 0, startedAtMs: -Infinity }));
     }
     return group;
   }

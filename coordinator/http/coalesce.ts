@@ -10,23 +10,36 @@ interface Waiting<Item, Result> {
  * Natural batching: calls that arrive while a batch is under way go together in the next one. There is no timer, so a
  * lone call is not delayed, and under load one statement and one commit serve many calls.
  *
- * Beside a batch under way another one starts only when it is worth a statement and a commit of its own: small ones
- * would each take what the next could have taken together.
+ * Beside a batch under way another one starts only when it is worth a statement and a commit of its own, because small
+ * ones would each take what the next could have taken together; or when the other takes long, as one does that waits for
+ * somebody's lock.
  *
  * A batch that fails is tried again call by call, so that no call fails for what another one brought.
  * @param maxBatch most items in one batch; a single call with more goes alone
  * @param fillBeside fewest items in a batch that starts beside another one
+ * @param patienceMs how long a smaller one waits for the one under way
  */
 export function coalesce<Item, Result>(
   run: (items: Item[]) => Promise<Result[]>,
-  { maxBatch, maxInFlight, fillBeside = 50 }: { maxBatch: number; maxInFlight: number; fillBeside?: number },
+  { maxBatch, maxInFlight, fillBeside = 50, patienceMs = 50 }: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number },
 ): (items: Item[]) => Promise<Result[]> {
   const waiting: Waiting<Item, Result>[] = [];
   let inFlight = 0;
   let itemsWaiting = 0;
 
-  function next(): void {
-    if (inFlight >= maxInFlight || itemsWaiting < (inFlight === 0 ? 1 : fillBeside)) return;
+  let impatience: NodeJS.Timeout | undefined;
+
+  function next(fewest = inFlight === 0 ? 1 : fillBeside): void {
+    if (inFlight >= maxInFlight || itemsWaiting === 0) return;
+    if (itemsWaiting < fewest) {
+      impatience ??= setTimeout(() => {
+        impatience = undefined;
+        next(1);
+      }, patienceMs).unref();
+      return;
+    }
+    clearTimeout(impatience);
+    impatience = undefined;
     inFlight += 1;
     const calls = take(waiting, maxBatch);
     for (const call of calls) itemsWaiting -= call.items.length;

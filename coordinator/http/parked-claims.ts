@@ -15,6 +15,8 @@ const MIN_PACE_MS = 20;
 const MOST_STATEMENTS = 4;
 /** So many slots must wait for another statement of their class to start beside one: fuller ones cost less a job. */
 const FILL_BESIDE = 50;
+/** But not longer than this: a statement may have to wait for somebody's lock. */
+const PATIENCE_MS = 50;
 
 interface Parked {
   claim: Claim;
@@ -156,7 +158,7 @@ export class ParkedClaims {
       while (this.statements < MOST_STATEMENTS) {
         const free = group.waiting.filter((one) => !one.isTaken);
         const [first] = free;
-        if (first === undefined || (group.statements > 0 && slotsWanted(free) < FILL_BESIDE)) break;
+        if (first === undefined || (isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
         const lanes = this.context.ready.ready(this.classes.lanesOf(group, first.claim));
         if (lanes.length === 0) break;
         this.start(group, lanes, first.claim.labels, free);
@@ -181,6 +183,7 @@ export class ParkedClaims {
     for (const parked of taken) parked.isTaken = true;
     this.statements += 1;
     group.statements += 1;
+    group.startedAtMs = performance.now();
     void this.claimFor(lanes, labels, batch, taken).finally(() => {
       this.statements -= 1;
       group.statements -= 1;
@@ -269,4 +272,8 @@ export class ParkedClaims {
     for (const parked of taken) parked.isTaken = true;
     await this.claimFor([], {}, asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
   }
+}
+
+function isBusy({ statements, startedAtMs }: ClaimClass<Parked>): boolean {
+  return statements > 0 && performance.now() - startedAtMs < PATIENCE_MS;
 }

@@ -49,7 +49,9 @@ function textOf(request: Request, announced: number): Promise<string> {
       else reject(malformed());
     });
     // Nobody is left to be answered.
-    request.on('close', () => reject(malformed()));
+    request.on('close', () => {
+      if (!request.readableEnded) reject(malformed());
+    });
     request.on('error', () => reject(malformed()));
   });
 }

@@ -1,8 +1,9 @@
 import { BatonError } from '../../coordinator/errors';
 import { coalesce } from '../../coordinator/http/coalesce';
+import { eventually } from '../support/eventually';
 
 /** Batches that are held until they are let go. */
-function rig(limits: { maxBatch: number; maxInFlight: number; fillBeside?: number }, fault?: (items: number[]) => Error | null) {
+function rig(limits: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number }, fault?: (items: number[]) => Error | null) {
   const batches: number[][] = [];
   const gates: (() => void)[] = [];
   const call = coalesce<number, string>(async (items) => {
@@ -50,6 +51,17 @@ test('beside a batch under way only one that is full enough starts', async () =>
   expect(batches).toEqual([[1], [2, 3, 4], [5]]);
   await letGo();
   expect((await Promise.all(answers)).flat()).toEqual(['r1', 'r2', 'r3', 'r4', 'r5']);
+});
+
+test('beside a batch that takes long even a small one starts', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 2, fillBeside: 3, patienceMs: 1 });
+  const answers = [call([1]), call([2])];
+  expect(batches).toEqual([[1]]);
+  await eventually(() => batches.length === 2);
+  expect(batches).toEqual([[1], [2]]);
+  await letGo();
+  await letGo();
+  expect((await Promise.all(answers)).flat()).toEqual(['r1', 'r2']);
 });
 
 test('a batch that fails is tried again call by call, so that only the call at fault fails', async () => {

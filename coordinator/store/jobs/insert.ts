@@ -1,5 +1,5 @@
 import type { Json } from '@baton/runner-sdk/protocol';
-import { type Executor, sql } from '../db';
+import { type Executor, type Sql, sql } from '../db';
 import { type Callback, recorded } from '../events';
 import { type LaneFrom, openOfKey, placed } from './place';
 import type { JobRow } from './row';
@@ -52,17 +52,46 @@ export interface InsertedJob {
  * (none) -> pending. A job whose idempotency key is taken is left out, and so does not come back.
  * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
  * its place in the order at once; one whose key is busy is held.
+ *
+ * The statement is made of what the batch needs: to judge keys and give turns where no job has any takes as long as to
+ * store it.
  */
 export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Promise<InsertedJob[]> {
+  const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
+  const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
+  const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
   return db.query(sql`
     WITH input AS MATERIALIZED (
-      SELECT i.*, row_number() OVER () AS ord FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (
+      SELECT i.*, row_number() OVER () AS ord, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
+      FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (
         "id" uuid, "type" text, "queue" text, "priority" int, "laneId" int, "arguments" json, "runAt" timestamptz,
         "delayMs" float8, "timeoutMs" int, "maxAttempts" int, "retry" json, "uniqueKey" text, "uniqueForMs" float8,
         "expiresAt" timestamptz, "requires" json, "prefers" json, "tags" json, "metadata" json, "userId" text,
         "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean, "callback" json, "trace" text,
         "idempotencyScope" text, "idempotencyKey" text, "requestHash" text)
-    ), keyed AS (
+    ), ${hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
+    , ${mayBeHeld ? JUDGED : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
+    , ${takesTurns ? inTurns(known) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
+    , stored AS (
+      INSERT INTO jobs (
+        id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
+        concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
+        timeout_ms, callback, trace, created_at, updated_at)
+      SELECT
+        u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, u.position, u.hold, u.arguments, u.metadata,
+        u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
+        CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
+        now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", u.callback, u.trace, now(), now()
+      FROM (SELECT * FROM ready ORDER BY ord) u
+      RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
+        run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
+        order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
+    ), ${recorded(sql`stored`, sql`'job.created'`)}
+    SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`);
+}
+
+/** Those whose idempotency key was not used before. */
+const FRESH = sql`keyed AS (
       -- In the order of the keys: two batches with the same keys wait for each other instead of deadlocking.
       INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
       SELECT i."idempotencyScope", i."idempotencyKey", i."requestHash", i.id
@@ -70,11 +99,11 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
       ON CONFLICT DO NOTHING
       RETURNING job_id
     ), fresh AS MATERIALIZED (
-      SELECT i.*, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at,
-        COALESCE(i."concurrencyKey", i."userId") AS turn_of, COALESCE(q.is_fair, true) AS is_fair, q.concurrency_per_key
-      FROM input i LEFT JOIN queues q ON q.name = i.queue
-      WHERE i."idempotencyKey" IS NULL OR i.id IN (SELECT job_id FROM keyed)
-    ), judged AS MATERIALIZED (
+      SELECT i.* FROM input i WHERE i."idempotencyKey" IS NULL OR i.id IN (SELECT job_id FROM keyed)
+    )`;
+
+/** Whether an order or a concurrency key holds them. */
+const JUDGED = sql`judged AS MATERIALIZED (
       SELECT f.*, CASE
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
@@ -88,23 +117,14 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
             + ${openOfKey({ queue: sql`f.queue`, key: sql`f."concurrencyKey"`, laneId: sql`f."laneId"`, priority: sql`f.priority`, limit: sql`f.concurrency_per_key` })}
             > f.concurrency_per_key
         THEN 'key'::job_hold END AS hold
-      FROM fresh f
-    ), due AS MATERIALIZED (
-      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, u.turn_of, u.run_at, u.ord, u.is_fair FROM judged u WHERE u.hold IS NULL AND u.run_at <= now()
-    ), ${placed(known)}, stored AS (
-      INSERT INTO jobs (
-        id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
-        concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
-        timeout_ms, callback, trace, created_at, updated_at)
-      SELECT
-        u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, p.position, u.hold, u.arguments, u.metadata,
-        u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
-        CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
-        now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", u.callback, u.trace, now(), now()
-      FROM (SELECT * FROM judged ORDER BY ord) u LEFT JOIN placed p ON p.id = u.id
-      RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
-        run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
-        order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
-    ), ${recorded(sql`stored`, sql`'job.created'`)}
-    SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`);
+      FROM (SELECT i.*, q.concurrency_per_key FROM fresh i LEFT JOIN queues q ON q.name = i.queue) f
+    )`;
+
+/** Those that are due, each in its user's turn. */
+function inTurns(known: LaneFrom[]): Sql {
+  return sql`due AS MATERIALIZED (
+      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord,
+        COALESCE(q.is_fair, true) AS is_fair
+      FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND u.run_at <= now()
+    ), ${placed(known)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN placed p ON p.id = u.id)`;
 }
