@@ -22,6 +22,7 @@ import { type Desk, openDesk, type Service } from './http/desk';
 import { createHttpServer } from './http/server';
 import type { Tracing } from './http/tracing';
 import { describeError, type Logger } from './logger';
+import { alertsLoop } from './loops/alerts';
 import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
 import { eventPruneLoop, eventsLoop } from './loops/events';
@@ -44,7 +45,7 @@ const ROOM_MS = 10;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; alerts: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
   deliverer: Deliverer;
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
@@ -90,6 +91,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     hints: hintsLoop(context),
     due: dueLoop(context),
     bulk: bulkLoop(context),
+    alerts: alertsLoop(context),
     retention: retentionLoop(context),
     rollups: rollupLoop(context),
     events: eventsLoop(context),

@@ -4,6 +4,7 @@ import express, { type Request, type Response } from 'express';
 import { BatonError } from '../errors';
 import { analyticsEndpoints } from './analytics';
 import { begin, refuse, serve } from './answer';
+import { alertEndpoints } from './alerts';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
 import { auditEndpoints } from './audit';
@@ -39,6 +40,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...rateLimitEndpoints,
   ...webhookEndpoints,
   ...callbackEndpoints,
+  ...alertEndpoints,
   ...apiKeyEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,

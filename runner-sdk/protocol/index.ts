@@ -1,5 +1,6 @@
 /** The shape of every request and reply. The coordinator validates with these same objects. */
 export * from './analytics';
+export * from './alerts';
 export * from './api-keys';
 export * from './attempts';
 export * from './audit';

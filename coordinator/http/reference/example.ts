@@ -31,7 +31,7 @@ const TOLD: Record<string, unknown> = {
 /** Fields of bodies that may be left out, but that a first try should show. */
 const SHOWN = new Set(['arguments', 'waitMs', 'max', 'result', 'filter', 'reason', 'concurrency', 'tags']);
 /** Of what is one of several kinds, and needs one of several fields. */
-const ALSO: Record<string, string[]> = { 'patch /jobs/{id}': ['priority'] };
+const ALSO: Record<string, string[]> = { 'patch /jobs/{id}': ['priority'], 'patch /alerts/{id}': ['threshold'] };
 
 /** A body for a first try: what must be sent, and little more. Null: the operation takes none, or nothing must be said. */
 export function exampleBody(route: Route, document: ApiDocument): unknown {

@@ -28,6 +28,10 @@ function ofKey(ok: Expected, send: Place['send'] = () => ({})): Place {
   return { at: ['path id'], isOwned: false, make: async (stage) => ({ id: (await stage.key()).id }), send, ok };
 }
 
+function ofAlert(ok: Expected, send: Place['send'] = () => ({})): Place {
+  return { at: ['path id'], isOwned: false, make: async (stage) => ({ id: await stage.alert() }), send, ok };
+}
+
 function audited(field: 'target' | 'keyId' | 'userId'): Place {
   return {
     at: [`query ${field}`],
@@ -78,6 +82,12 @@ export const OPERATOR_ROWS: Rows = {
   'GET /rate-limits': {
     places: [{ at: ['query userId'], others: ['ben'], make: (stage, owner) => stage.job(owner, 'pending', { queue: 'mine' }), send: ({ userId = '' }) => ({ query: { userId } }), ok: [200, '"mine":{"limit":100000'], missing: [200, '"remaining":100000'] }],
   },
+  'POST /alerts': { places: [plain([201, '"state":"ok"'], () => ({ json: { name: uniqueType('alert'), measure: 'depth', threshold: 1 } }))] },
+  'GET /alerts': { places: [plain([200, '"items":['])] },
+  'GET /alerts/:id': { places: [ofAlert([200, '"state":"ok"'])] },
+  'PATCH /alerts/:id': { places: [ofAlert([200, '"threshold":2'], () => ({ json: { threshold: 2 } }))] },
+  'DELETE /alerts/:id': { places: [ofAlert([204, ''])] },
+  'POST /alerts/:id/test': { places: [ofAlert([200, '"isAbove"'])] },
   'POST /api-keys': {
     places: [plain([201, '"key":"baton_'], () => ({ json: { name: 'made', role: 'user', userId: 'ben' } }))],
     harmless: { 'body userId': 'whom the new key will speak for' },

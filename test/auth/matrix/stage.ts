@@ -29,6 +29,7 @@ const PRINT = `
   UNION ALL SELECT 'operations', json_agg(b ORDER BY b.id)::text FROM bulk_operations b
   UNION ALL SELECT 'sessions', json_agg(s ORDER BY s.token_hash)::text FROM sessions s
   UNION ALL SELECT 'idempotency keys', json_agg(i ORDER BY i.scope, i.key)::text FROM idempotency_keys i
+  UNION ALL SELECT 'alerts', json_agg(a ORDER BY a.id)::text FROM alerts a
   UNION ALL SELECT 'webhooks', json_agg(w ORDER BY w.id)::text FROM webhooks w
   UNION ALL SELECT 'deliveries', json_agg(d ORDER BY d.id)::text FROM webhook_deliveries d
   UNION ALL SELECT 'secrets', json_agg(s ORDER BY s.id)::text FROM signing_secrets s
@@ -47,7 +48,7 @@ export class Stage {
     const coordinator = await startCoordinator({ access: { failedLoginsPerMinute: 1_000_000 }, webhooks: { mostPerOwner: 10_000 } });
     const { api, sql, app: { loops } } = coordinator;
     // What changes is changed by calls alone.
-    await Promise.all([loops.bulk, loops.due, loops.retention, loops.outbox, loops.deliveries, loops.webhookTidy].map((loop) => loop.stop()));
+    await Promise.all([loops.bulk, loops.alerts, loops.due, loops.retention, loops.outbox, loops.deliveries, loops.webhookTidy].map((loop) => loop.stop()));
     expectStatus(await api.call('put', '/queues/mine', { json: { userRateLimit: { max: 100_000, perMs: 3_600_000 } } }), 200);
     const apis = new Map<Caller, Api>([['nobody', api.as(null)], ['unknown', api.as(`baton_${'a'.repeat(12)}_${'b'.repeat(34)}`)]]);
     for (const role of ROLES) {
@@ -101,6 +102,10 @@ export class Stage {
 
   async key(): Promise<CreatedApiKey> {
     return expectStatus(await this.api('admin').post<ApiKey & { key: string }>('/api-keys', { name: 'thing', role: 'viewer' }), 201);
+  }
+
+  async alert(): Promise<string> {
+    return expectStatus(await this.api('admin').post<{ id: string }>('/alerts', { name: uniqueType('alert'), measure: 'depth', threshold: 1_000_000 }), 201).id;
   }
 
   async runner(): Promise<string> {

@@ -1,0 +1,58 @@
+import type { Context } from '../../context';
+import * as store from '../../store/alerts';
+import type { Executor } from '../../store/db';
+import { tell } from '../../store/events';
+import { judge } from './judge';
+
+const BATCH = 20;
+
+/** What is told of an alert, to the log, to listeners and to webhooks. */
+export interface Told {
+  name: 'alert.firing' | 'alert.resolved';
+  details: Record<string, unknown>;
+}
+
+/**
+ * Looks at the rules whose last look is so long ago. Each is locked, judged, and moved by one transaction, which also
+ * writes down what is told: so each firing and each recovery is told once, whichever coordinators look.
+ * @returns whether there may be more
+ */
+export async function evaluate(context: Context, everyMs: number): Promise<boolean> {
+  const { told, count } = await context.db.transaction(async (transaction) => {
+    const alerts = await store.lockDue(transaction, everyMs, BATCH);
+    const all: Told[] = [];
+    for (const alert of alerts) all.push(...(await evaluateOne(transaction, alert)));
+    return { told: all, count: alerts.length };
+  });
+  log(context, told);
+  return count === BATCH;
+}
+
+async function evaluateOne(transaction: Executor, alert: store.DueAlert): Promise<Told[]> {
+  const value = await store.measure(transaction, alert);
+  const state = judge(alert, value);
+  await store.move(transaction, alert, state, value);
+  if (state === 'firing' && alert.state !== 'firing') return [await write(transaction, toldOf('alert.firing', alert, { value }))];
+  if (state === 'ok' && alert.state === 'firing') return [await write(transaction, toldOf('alert.resolved', alert, { value, firedAt: alert.since.toISOString() }))];
+  return [];
+}
+
+export function toldOf(name: Told['name'], alert: store.AlertRow, more: Record<string, unknown>): Told {
+  const { id, name: rule, measure, threshold, windowMs, queue, type } = alert;
+  const message = name === 'alert.firing' ? alert.message : alert.recoveredMessage;
+  return { name, details: { alertId: id, alert: rule, measure, threshold, windowMs, queue, type, message, ...more } };
+}
+
+/** To be called in the transaction that moves the alert. */
+export async function write(transaction: Executor, told: Told): Promise<Told> {
+  await tell(transaction, { name: told.name, userId: null, details: told.details });
+  return told;
+}
+
+/** To be called once that is committed. */
+export function log({ log: logger }: Context, told: readonly Told[]): void {
+  for (const { name, details } of told) {
+    if (name === 'alert.firing') logger.warn(name, details);
+    else logger.info(name, details);
+  }
+}

@@ -1,0 +1,81 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { createAlert, deleteAlert, editAlert, findAlert, testAlert } from '../domain/alerts/manage';
+import * as store from '../store/alerts';
+import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
+import { isUuid, readCursor, toPage } from './pages';
+
+const params = z.object({ id: protocol.id });
+
+export const alertEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/alerts',
+    summary: 'Make a rule that tells when a figure is above a threshold, and when it is well again',
+    roles: ADMINS,
+    body: protocol.createAlert,
+    audit: ['alert.created'],
+    replies: { 201: protocol.alert },
+    run: async ({ desk, by, body }) => reply(201, render(await createAlert(desk.context, by, body))),
+  }),
+  endpoint({
+    method: 'get',
+    path: '/alerts',
+    summary: 'List the rules with their states, oldest first',
+    roles: OPERATORS,
+    query: protocol.listAlertsQuery,
+    replies: { 200: protocol.alertList },
+    async run({ desk, query: { limit, cursor } }) {
+      const rows = await store.page(desk.context.db, readCursor(cursor, isUuid), limit + 1);
+      return reply(200, toPage(rows, limit, render, (row) => row.id));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/alerts/:id',
+    summary: 'Read a rule: whether it fires, since when, and at which value',
+    roles: OPERATORS,
+    params,
+    replies: { 200: protocol.alert },
+    run: async ({ desk, params: { id } }) => reply(200, render(await findAlert(desk.context, id))),
+  }),
+  endpoint({
+    method: 'patch',
+    path: '/alerts/:id',
+    summary: 'Change a rule, disable it, or enable it again',
+    roles: ADMINS,
+    params,
+    body: protocol.editAlert,
+    audit: ['alert.edited'],
+    replies: { 200: protocol.alert },
+    run: async ({ desk, by, params: { id }, body }) => reply(200, render(await editAlert(desk.context, by, id, body))),
+  }),
+  endpoint({
+    method: 'delete',
+    path: '/alerts/:id',
+    summary: 'Delete a rule; if it fires, it is told as resolved',
+    roles: ADMINS,
+    params,
+    audit: ['alert.deleted'],
+    replies: { 204: z.null() },
+    async run({ desk, by, params: { id } }) {
+      await deleteAlert(desk.context, by, id);
+      return reply(204, null);
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/alerts/:id/test',
+    summary: 'Measure now, and tell log, listeners and webhooks as if the rule fired, marked as a test',
+    roles: ADMINS,
+    params,
+    audit: ['alert.tested'],
+    replies: { 200: protocol.alertTest },
+    run: async ({ desk, by, params: { id } }) => reply(200, await testAlert(desk.context, by, id)),
+  }),
+];
+
+function render(row: store.AlertRow): protocol.Alert {
+  const { since, evaluatedAt, createdAt, updatedAt, ...rest } = row;
+  return { ...rest, since: since.toISOString(), evaluatedAt: evaluatedAt?.toISOString() ?? null, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
+}
