@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { checkedConnector, UnreachableAddress } from '../../coordinator/domain/webhooks/connection';
 import { isPublic, mayConnect, readAllowed, type Reach, urlFault } from '../../coordinator/domain/webhooks/reach';
 import type { Sent } from '../../coordinator/domain/webhooks/schedule';
 import { Sender } from '../../coordinator/domain/webhooks/sender';
@@ -83,6 +85,16 @@ describe('addresses of the inside', () => {
     }
     expect(urlFault('https://hooks.example.com/path?token=1', reach())).toBeNull();
   });
+});
+
+test('a connection to an address of the inside is refused by itself, whatever let its URL pass', async () => {
+  const before = sink.connections;
+  const connect = checkedConnector(reach(), 1000);
+  for (const hostname of ['127.0.0.1', '[::ffff:127.0.0.1]']) {
+    const error = await new Promise((resolve) => connect({ hostname, protocol: 'http:', port: String(sink.port) }, (...[refused]) => resolve(refused)));
+    expect(error).toBeInstanceOf(UnreachableAddress);
+  }
+  expect(sink.connections).toBe(before);
 });
 
 describe('URLs', () => {
@@ -175,17 +187,24 @@ describe('receivers', () => {
 
   test('that answer without end are believed, and cut off', async () => {
     let isClosed = false;
+    let written = 0;
+    const write = (response: ServerResponse): boolean => {
+      written += 10_000;
+      return response.write('x'.repeat(10_000));
+    };
     good.behaviour = (response) => {
       response.writeHead(200);
       response.on('close', () => (isClosed = true));
       const more = (): void => {
-        while (!isClosed && response.write('x'.repeat(10_000)));
+        while (!isClosed && write(response));
         if (!isClosed) response.once('drain', more);
       };
       more();
     };
     expect(await send(url(), local())).toMatchObject({ status: 200, error: null });
     await eventually(() => isClosed);
+    // What stood in the buffers between the two.
+    expect(written).toBeLessThan(30_000_000);
   });
 
   test('that drip are believed by their status, and cut off in time', async () => {

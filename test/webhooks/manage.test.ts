@@ -126,9 +126,12 @@ describe('a user', () => {
   test('hears of its own jobs, whatever its filter says', async () => {
     const receiver = await stage.receiver();
     const type = uniqueType();
+    // So that what happens to others' jobs is written down too.
+    const all = await stage.webhook(await stage.receiver(), { events: ['job.created'], filter: { type } });
     const hook = await stage.webhook(receiver, { events: ['job.created'], filter: { type } }, keys.ann);
     for (const userId of ['ben', undefined, 'ann', 'ann']) await stage.api.create({ type, ...(userId === undefined ? {} : { userId }) });
-    await stage.delivered(hook.id, (all) => all.length === 2 && all.every(({ status }) => status === 'delivered'));
+    await stage.delivered(all.id, (list) => list.length === 4);
+    await stage.delivered(hook.id, (list) => list.length === 2 && list.every(({ status }) => status === 'delivered'));
     expect(receiver.received.map(({ body }) => body.data['userId'])).toEqual(['ann', 'ann']);
     expect(await keys.ann.refusal('post', '/webhooks', { ...wanted, filter: { userId: 'ben' } })).toEqual([403, 'forbidden']);
     expect(await keys.ann.refusal('patch', `/webhooks/${hook.id}`, { filter: { userId: ['ann', 'ben'] } })).toEqual([403, 'forbidden']);

@@ -41,6 +41,22 @@ describe('the outbox', () => {
     }
   });
 
+  test('tells a webhook of nothing that was over before it was made, or enabled again', () =>
+    withRest(async () => {
+      const receiver = await stage.receiver();
+      const type = uniqueType();
+      const wanted = { events: ['job.created' as const], filter: { type } };
+      const [first, second] = [await stage.webhook(receiver, wanted), await stage.webhook(receiver, wanted)];
+      await stage.api.patch(`/webhooks/${second.id}`, { enabled: false });
+      const before = await stage.api.create({ type });
+      const third = await stage.webhook(receiver, wanted);
+      await stage.api.patch(`/webhooks/${second.id}`, { enabled: true });
+      const after = await stage.api.create({ type });
+      while ((await fanOut(stage.one.app.context)).hasMore);
+      const told = async ({ id }: { id: string }) => (await stage.deliveries(id)).map(({ jobId }) => jobId).sort();
+      expect([await told(first), await told(second), await told(third)]).toEqual([[before.id, after.id].sort(), [after.id], [after.id]]);
+    }));
+
   test('holds only what some webhook wants', async () => {
     const receiver = await stage.receiver();
     const [type, queue] = [uniqueType(), uniqueType('queue')];
