@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { monotonicMs } from './clock';
-import { HeldContext, type JobContext, type Said, type Voice } from './context';
+import { contextOf, type JobContext, type Said, type Voice } from './context';
 import { check, type JobDefinition } from './define-job';
 import { AttemptTimeoutError, NonRetryableError, RetryAfterError, RunnerStoppingError, SnoozeError, type AttemptAbortedError } from './errors';
 import { storable } from './json';
@@ -129,7 +129,7 @@ export class Attempt implements Voice {
       const { definition, handler } = this.work;
       const args = definition.arguments && (await check(definition.arguments, this.job.arguments));
       if (args?.isValid === false) return refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
-      const result = await handler(args === undefined ? this.job.arguments : args.value, new HeldContext(this.job, this));
+      const result = await handler(args === undefined ? this.job.arguments : args.value, contextOf(this.job, this));
       if (this.abortReason !== null) return { kind: 'released' };
       return await this.judgeResult(result);
     } catch (error) {

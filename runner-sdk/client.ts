@@ -60,7 +60,8 @@ export class Client extends Operations {
     await assertArguments(definition, args);
     const { idempotencyKey, signal, ...fields } = options;
     const json = creationJson(definition, args, fields);
-    const job = await traced(definition, fields, 1, (trace) => this.creations.add({ json, trace, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) }));
+    const isOrdered = (fields.orderKey ?? definition.defaults.orderKey) !== undefined;
+    const job = await traced(definition, fields, 1, (trace) => this.creations.add({ json, trace, isOrdered, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) }));
     return remembered(job, definition);
   }
 

@@ -43,60 +43,34 @@ export interface Voice {
 
 const CHECKPOINT_LENGTH = 256 * 1024;
 
-/** The context of one attempt. Its functions are made when the handler takes them: most take few, and a runner makes thousands a second. */
-export class HeldContext implements JobContext {
-  readonly id: string;
-  readonly type: string;
-  readonly queue: string;
-  readonly attempt: number;
-  readonly maxAttempts: number;
-  readonly tags: readonly string[];
-  readonly metadata: JobContext['metadata'];
-  readonly userId: string | null;
-  readonly dependencies: JobContext['dependencies'];
-  readonly lastCheckpoint: unknown;
-  readonly traceparent: string | null;
-  readonly #voice: Voice;
-
-  constructor(job: ClaimedJob, voice: Voice) {
-    this.id = job.id;
-    this.type = job.type;
-    this.queue = job.queue;
-    this.attempt = job.attempt;
-    this.maxAttempts = job.maxAttempts;
-    this.tags = job.tags;
-    this.metadata = job.metadata;
-    this.userId = job.userId;
-    this.dependencies = job.dependencies;
-    this.lastCheckpoint = job.checkpoint ?? null;
-    this.traceparent = job.traceparent ?? null;
-    this.#voice = voice;
-  }
-
-  get signal(): AbortSignal {
-    return this.#voice.signal;
-  }
-
-  get progress(): JobContext['progress'] {
-    const voice = this.#voice;
-    return (percent, message) => voice.say({ kind: 'progress', percent: percentOf(percent), ...(message !== undefined && { message: String(message).slice(0, 1000) }) });
-  }
-
-  get log(): JobContext['log'] {
-    const voice = this.#voice;
-    const log = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) => writeLog(voice, level, message, fields);
-    return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
-  }
-
-  get checkpoint(): JobContext['checkpoint'] {
-    const voice = this.#voice;
-    return (value) => writeCheckpoint(voice, value);
-  }
-
-  get timeRemainingMs(): JobContext['timeRemainingMs'] {
-    const voice = this.#voice;
-    return () => voice.remainingMs;
-  }
+/**
+ * The context of one attempt. What costs something is made when the handler takes it: most take little, and a runner runs
+ * thousands of them a second.
+ */
+export function contextOf(job: ClaimedJob, voice: Voice): JobContext {
+  return {
+    id: job.id,
+    type: job.type,
+    queue: job.queue,
+    attempt: job.attempt,
+    maxAttempts: job.maxAttempts,
+    tags: job.tags,
+    metadata: job.metadata,
+    userId: job.userId,
+    dependencies: job.dependencies,
+    lastCheckpoint: job.checkpoint ?? null,
+    traceparent: job.traceparent ?? null,
+    get signal() {
+      return voice.signal;
+    },
+    get log() {
+      const log = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) => writeLog(voice, level, message, fields);
+      return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
+    },
+    progress: (percent, message) => voice.say({ kind: 'progress', percent: percentOf(percent), ...(message !== undefined && { message: String(message).slice(0, 1000) }) }),
+    checkpoint: (value) => writeCheckpoint(voice, value),
+    timeRemainingMs: () => voice.remainingMs,
+  };
 }
 
 function writeLog(voice: Voice, level: LogLevel, message: string, fields?: Record<string, unknown>): void {

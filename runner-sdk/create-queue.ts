@@ -13,12 +13,15 @@ export interface Creation {
   idempotencyKey?: string;
   trace?: Trace | undefined;
   signal?: AbortSignal;
+  /** It has an `orderKey`: it must not overtake one that was asked for before. */
+  isOrdered?: boolean;
 }
 
 interface Entry {
   json: string;
   trace: Trace | undefined;
   idempotencyKey: string;
+  isOrdered: boolean;
   endsAtMs: number;
   failures: number;
   resolve: (job: Job) => void;
@@ -42,16 +45,17 @@ export class CreateQueue {
   /** Calls in flight or about to be, and how many of them have not taken their jobs yet. */
   private calls = 0;
   private starting = 0;
+  private orderedInFlight = 0;
 
   constructor(
     private readonly transport: Transport,
     private readonly budgetMs: number,
   ) {}
 
-  add({ json, idempotencyKey = randomUUID(), trace, signal }: Creation): Promise<Job> {
+  add({ json, idempotencyKey = randomUUID(), trace, signal, isOrdered = false }: Creation): Promise<Job> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const entry: Entry = { json, trace, idempotencyKey, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
+      const entry: Entry = { json, trace, idempotencyKey, isOrdered, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
       if (signal !== undefined) this.heed(signal, entry);
       this.enqueue(entry);
     });
@@ -81,8 +85,10 @@ export class CreateQueue {
   }
 
   private async pump(): Promise<void> {
-    while (this.waiting.length > 0) {
+    while (this.mayTake()) {
       const batch = this.takeBatch(Math.ceil(this.waiting.length / this.starting));
+      const ordered = batch.filter((entry) => entry.isOrdered).length;
+      this.orderedInFlight += ordered;
       this.starting -= 1;
       try {
         const [first] = batch;
@@ -91,11 +97,17 @@ export class CreateQueue {
       } catch (error) {
         for (const entry of batch) entry.reject(error);
       }
+      this.orderedInFlight -= ordered;
       this.starting += 1;
       if (this.calls < CALLS_IN_FLIGHT && this.waiting.length >= 2 * FILL_BESIDE) this.open();
     }
     this.starting -= 1;
     this.calls -= 1;
+  }
+
+  /** While jobs of an order are in flight, others of an order wait for that call, lest they be there before. */
+  private mayTake(): boolean {
+    return this.waiting.length > 0 && (this.orderedInFlight === 0 || !this.waiting.some((entry) => entry.isOrdered));
   }
 
   private takeBatch(most: number): Entry[] {

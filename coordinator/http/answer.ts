@@ -55,6 +55,7 @@ class Exchange {
   private readonly startedAt = performance.now();
   private readonly gone = new Gone();
   private seat: Seat | null = null;
+  private hasEnded = false;
 
   constructor(
     private readonly endpoint: AnyEndpoint,
@@ -64,6 +65,12 @@ class Exchange {
   ) {
     // Heard from the start: a client that goes away before its request was read must not be waited for either.
     response.once('close', () => this.end());
+    // One that is pipelined behind another has no socket yet, and is never told when the connection ends before its turn.
+    if (response.socket === null) request.socket.once('close', () => this.end());
+  }
+
+  private get isGone(): boolean {
+    return this.response.destroyed || this.request.socket.destroyed;
   }
 
   async answer(): Promise<void> {
@@ -71,10 +78,10 @@ class Exchange {
     // What is known already is not waited for: each wait costs a turn.
     const known = authenticate(endpoint, desk.doorman, request);
     const login = known instanceof Promise ? await known : known;
-    if (endpoint.roles !== 'public' && !response.destroyed) this.seat = this.enter(login.caller.keyId);
+    if (endpoint.roles !== 'public' && !this.isGone) this.seat = this.enter(login.caller.keyId);
     const body = endpoint.body === undefined ? undefined : parse(endpoint.body, await readBody(request, response), 'body');
     const reply = await endpoint.run(this.call(login, body));
-    if (!response.destroyed) this.send(reply);
+    if (!this.isGone) this.send(reply);
   }
 
   private enter(keyId: string): Seat {
@@ -128,6 +135,8 @@ class Exchange {
   /** Not when the answer is ready, but when it was taken, or cannot be any more. */
   private end(): void {
     const { endpoint, desk, response } = this;
+    if (this.hasEnded) return;
+    this.hasEnded = true;
     this.seat?.leave();
     if (!response.writableFinished) return this.gone.abort();
     desk.metrics.answered(endpoint.method, endpoint.path, response.statusCode, (performance.now() - this.startedAt) / 1000);

@@ -38,7 +38,7 @@ export class Caps {
    */
   hold(socket: Socket, keyId: string): boolean {
     const holder = this.holders.get(socket);
-    if (holder === keyId || this.limits.trustProxy !== 0) return true;
+    if (holder === keyId || this.limits.trustProxy !== 0 || socket.destroyed) return true;
     const count = this.sockets.get(keyId) ?? 0;
     if (count >= this.limits.socketsPerKey) return false;
     if (holder === undefined) socket.once('close', () => this.letGo(this.holders.get(socket)));

@@ -47,6 +47,7 @@ export class ParkedClaims {
   private isLooking = false;
   private lookTimer: NodeJS.Timeout | undefined;
   private paceTimer: NodeJS.Timeout | undefined;
+  private impatience: NodeJS.Timeout | undefined;
 
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
@@ -147,6 +148,7 @@ export class ParkedClaims {
     clearInterval(this.lookTimer);
     this.lookTimer = undefined;
     clearTimeout(this.paceTimer);
+    clearTimeout(this.impatience);
     this.answerEmpty(() => true);
     for (const done of [...this.held]) done();
     await Promise.allSettled([...this.unsent]);
@@ -158,7 +160,7 @@ export class ParkedClaims {
       while (this.statements < MOST_STATEMENTS) {
         const free = group.waiting.filter((one) => !one.isTaken);
         const [first] = free;
-        if (first === undefined || (isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
+        if (first === undefined || (this.isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
         const lanes = this.context.ready.ready(this.classes.lanesOf(group, first.claim));
         if (lanes.length === 0) break;
         this.start(group, lanes, first.claim.labels, free);
@@ -168,6 +170,8 @@ export class ParkedClaims {
   }
 
   private settleEmpty(group: ClaimClass<Parked>): void {
+    const [due] = group.waiting.filter((one) => one.isDue && !one.isTaken);
+    if (due === undefined || this.isServed(group, due.claim)) return;
     let needsLook = false;
     for (const parked of group.waiting.filter((one) => one.isDue && !one.isTaken)) {
       if (parked.wasLookedFor) parked.answer([]);
@@ -175,6 +179,20 @@ export class ParkedClaims {
     }
     // Those that wait for a free statement are told by it.
     if (needsLook && this.statements < MOST_STATEMENTS) void this.look();
+  }
+
+  /** Jobs are in turn for it, and only the statements under way keep it waiting: the first that ends takes it along. */
+  private isServed(group: ClaimClass<Parked>, taker: Claim): boolean {
+    return this.statements > 0 && this.context.ready.ready(this.classes.lanesOf(group, taker)).length > 0;
+  }
+
+  private isBusy({ statements, startedAtMs }: ClaimClass<Parked>): boolean {
+    if (statements === 0 || performance.now() - startedAtMs >= PATIENCE_MS) return false;
+    this.impatience ??= setTimeout(() => {
+      this.impatience = undefined;
+      this.dispatch();
+    }, PATIENCE_MS).unref();
+    return true;
   }
 
   private start(group: ClaimClass<Parked>, lanes: Lane[], labels: Labels, waiting: Parked[]): void {
@@ -272,8 +290,4 @@ export class ParkedClaims {
     for (const parked of taken) parked.isTaken = true;
     await this.claimFor([], {}, asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
   }
-}
-
-function isBusy({ statements, startedAtMs }: ClaimClass<Parked>): boolean {
-  return statements > 0 && performance.now() - startedAtMs < PATIENCE_MS;
 }

@@ -39,8 +39,9 @@ function textOf(request: Request, announced: number): Promise<string> {
     let length = 0;
     request.on('data', (chunk: Buffer) => {
       length += chunk.length;
-      if (length > MOST_BODY_BYTES) return refuse(request, reject);
-      chunks.push(chunk);
+      if (length <= MOST_BODY_BYTES) return void chunks.push(chunk);
+      chunks.length = 0;
+      refuse(request, reject);
     });
     request.on('end', () => {
       const [first] = chunks;
@@ -58,8 +59,7 @@ function textOf(request: Request, announced: number): Promise<string> {
 
 /** The rest is let run past, unread, so that the client comes to read the answer. */
 function refuse(request: Request, reject: (error: BatonError) => void): void {
-  request.removeAllListeners('data');
-  request.resume();
+  request.removeAllListeners('data').removeAllListeners('end').resume();
   reject(new BatonError('payload_too_large', 'The request takes more than 16 MiB. Split it into several.'));
 }
 
@@ -74,9 +74,12 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What is no UTF-8 would be stored as something else than was sent. */
+/**
+ * What is no UTF-8 would be stored as something else than was sent. Express's reader sets the status of what is thrown
+ * here, which an error of ours does not allow, so it is a plain one that says the same.
+ */
 function requireUtf8(body: Buffer): void {
-  if (!isUtf8(body)) throw malformed();
+  if (!isUtf8(body)) throw Object.assign(new Error('not UTF-8'), { type: 'entity.parse.failed' });
 }
 
 function malformed(): BatonError {

@@ -3,6 +3,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { Pool, type PoolClient } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client';
 import { BatonError } from '../errors';
+import { Gate } from './gate';
 
 export const sql = Prisma.sql;
 export type Sql = Prisma.Sql;
@@ -28,6 +29,8 @@ export interface Db extends Connections {
    * `vital`: their indexes are the same for all values, and planning a claim takes twice as long as running it.
    */
   hot: Connections;
+  /** The same for transactions that wait for locks of keys. They never hold all of its connections, lest claims wait with them. */
+  keyed: Connections;
   /** How the pools are used at this moment. */
   usage(): { pool: string; busy: number; idle: number; waiting: number }[];
   close(): Promise<void>;
@@ -49,6 +52,7 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     ...connections(generalPool),
     vital: connections(vitalPool),
     hot: connections(hotPool),
+    keyed: gated(connections(hotPool), new Gate(Math.max(1, hotSize - 2), CONNECT_TIMEOUT_MS)),
     prisma,
     usage: () => Object.entries({ vital: vitalPool, hot: hotPool, general: generalPool }).map(([pool, { totalCount, idleCount, waitingCount }]) => ({
       pool,
@@ -91,6 +95,10 @@ function connections(pool: Pool): Connections {
     query: (statement) => retried(() => run(pool, statement)),
     transaction: (body) => retried(() => transact(pool, body)),
   };
+}
+
+function gated({ query, transaction }: Connections, gate: Gate): Connections {
+  return { query, transaction: (body) => gate.run(() => transaction(body)) };
 }
 
 async function transact<T>(pool: Pool, body: (transaction: Executor) => Promise<T>): Promise<T> {

@@ -36,6 +36,10 @@ test.each<[string, string, string, Sent, number, keyof typeof ERRORS]>([
   ['a broken encoding', 'post', '/jobs', { raw: '{}', headers: { 'content-encoding': 'gzip' } }, 400, 'validation_failed'],
   ['a body over 16 MiB', 'post', '/jobs', { raw: `{"type":"${'a'.repeat(17 * 1024 * 1024)}"}` }, 413, 'payload_too_large'],
   ['a bomb', 'post', '/jobs', { raw: gzipSync('a'.repeat(40 * 1024 * 1024)), headers: { 'content-encoding': 'gzip' } }, 413, 'payload_too_large'],
+  ['a body that is no UTF-8', 'post', '/session', { raw: Buffer.from([0x22, 0xff, 0x22]) }, 400, 'validation_failed'],
+  ['a compressed body that is no UTF-8', 'post', '/session', { raw: gzipSync(Buffer.from([0x22, 0xff, 0x22])), headers: { 'content-encoding': 'gzip' } }, 400, 'validation_failed'],
+  ['a body of another JSON type that is no UTF-8', 'post', '/session', { raw: Buffer.from([0x22, 0xff, 0x22]), type: 'application/x+json' }, 400, 'validation_failed'],
+  ['a body of another charset that is no UTF-8', 'post', '/session', { raw: Buffer.from([0xff, 0xfe, 0x22, 0x00, 0xe9, 0x00]), type: 'application/json; charset=utf-16' }, 400, 'validation_failed'],
   ['bad idempotency key', 'post', '/jobs', { json: { type: 'a' }, headers: { 'idempotency-key': 'a b' } }, 400, 'validation_failed'],
 ])('%s is a problem', async (_name, method, path, sent, status, code) => {
   expectProblem(await coordinator.api.call<Problem>(method, path, sent), status, code);

@@ -1,8 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import type { ClaimedJob } from '@baton/runner-sdk/protocol';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
+import { orderLock } from '../../coordinator/domain/jobs/waiting';
+import { lockNames } from '../../coordinator/store/locks';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
+import { RawSocket } from '../support/raw-socket';
 
 // Claims that wait.
 
@@ -94,7 +97,51 @@ test('few jobs are spread over the runners that wait, and none goes to one that 
   expect(await unable).toEqual([]);
 });
 
+test('claims that do not wait are not told that there is nothing while there is, however many ask at once', async () => {
+  const type = uniqueType();
+  const [workers, each] = [16, 30];
+  await here.api.post('/jobs/bulk', { jobs: Array.from({ length: workers * each }, () => ({ type })) });
+  const got = await Promise.all(
+    Array.from({ length: workers }, async (_, worker) => {
+      const counts: number[] = [];
+      for (let n = 0; n < each; n += 1) counts.push((await here.api.claim({ runnerId: `worker-${worker}`, types: [type] })).length);
+      return counts;
+    }),
+  );
+  expect(got.flat().filter((count) => count !== 1)).toEqual([]);
+  expect(await here.api.claim({ runnerId: 'last', types: [type] })).toEqual([]);
+});
+
+test('creates that wait for the lock of their key leave claims a connection', async () => {
+  const [type, queue] = [uniqueType(), uniqueType()];
+  const job = await here.api.create({ type });
+  const session = await cluster.sql.session();
+  await session.begin();
+  await lockNames(session, [orderLock({ queue, key: 'o' })]);
+  const creates = Array.from({ length: 20 }, () => here.api.post('/jobs/bulk', { jobs: [{ type: `${type}-ordered`, queue, orderKey: 'o' }] }));
+  await session.hasWaiter();
+  expect((await here.api.claim({ runnerId: 'r', types: [type] })).map(({ id }) => id)).toEqual([job.id]);
+  await session.rollback();
+  await session.end();
+  expect(new Set((await Promise.all(creates)).map(({ status }) => status))).toEqual(new Set([201]));
+});
+
 describe('a client that goes away', () => {
+  test('with claims that waited for their turn on its connection: none of them gets anything, and none counts any more', async () => {
+    const type = uniqueType();
+    const key = await here.api.makeKey({ name: 'pipelined', role: 'runner' });
+    const socket = await RawSocket.open(here.url);
+    const body = (runnerId: string) => JSON.stringify({ runnerId, types: [type], waitMs: 20_000 });
+    const call = (text: string) => `POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
+    const before = here.app.desk.claims.size;
+    socket.say(['one', 'two', 'three'].map((runnerId) => call(body(runnerId))).join(''));
+    await eventually(() => here.app.desk.claims.size === before + 3);
+    socket.end();
+    await eventually(() => here.app.desk.claims.size === before);
+    const job = await here.api.create({ type });
+    expect((await here.api.claim({ runnerId: 'living', types: [type] })).map(({ id, attempt }) => [id, attempt])).toEqual([[job.id, 1]]);
+  });
+
   test('while it waits gets nothing', async () => {
     const type = uniqueType();
     const gone = new AbortController();

@@ -119,3 +119,36 @@ test('many creates travel in two calls at once, few in one; each gets its own jo
   await Promise.all([...third, ...fourth]);
   await transport.close();
 });
+
+test('jobs of an order never overtake each other, however slow the call that brings the first', async () => {
+  const transport = new HeldTransport();
+  const queue = new CreateQueue(transport, 10_000);
+  const create = (count: number, from: number, isOrdered: boolean) =>
+    Array.from({ length: count }, (_, n) => queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }), isOrdered }));
+  const answer = async (at: number) => {
+    const call = transport.held[at];
+    call?.answer({ jobs: call.body.jobs?.map((job) => ({ id: randomUUID(), arguments: job.arguments })) });
+    await setImmediate();
+  };
+  const sent = () => transport.held.flatMap(({ body }) => body.jobs?.map((job) => job.arguments) ?? []);
+  const all = create(100, 0, true);
+  await setImmediate();
+  expect(transport.held).toHaveLength(1);
+  all.push(...create(40, 100, true));
+  await setImmediate();
+  expect(transport.held).toHaveLength(1);
+  for (let at = 0; at < 4; at += 1) await answer(at);
+  expect(sent()).toEqual(Array.from({ length: 140 }, (_, n) => n));
+  await Promise.all(all);
+  // Those without an order go beside them.
+  const ordered = create(2, 0, true);
+  await setImmediate();
+  const free = create(40, 0, false);
+  await setImmediate();
+  const [before, beside] = transport.held.slice(-2);
+  expect([before?.body.jobs?.length, beside?.body.jobs?.length]).toEqual([2, 40]);
+  await answer(transport.held.length - 1);
+  await answer(transport.held.length - 2);
+  await Promise.all([...ordered, ...free]);
+  await transport.close();
+});

@@ -27,6 +27,18 @@ it('gives the handler what a runner would', async () => {
   expect(seen.result).toEqual({ args: { day: '1970-01-01T00:00:00.000Z' }, last: 7, user: 'ada', left: true, max: 2 });
 });
 
+it('what a handler is given may be spread, wrapped and inherited from', async () => {
+  const run = await runHandler(defineJob({ type: 'WRAP' }), (_args, job) => {
+    const [spread, proxy, heir] = [{ ...job, extra: 1 }, new Proxy(job, {}), Object.create(job) as typeof job];
+    for (const one of [spread, proxy, heir]) one.log.info('said', { has: one.signal === job.signal });
+    spread.progress(10);
+    proxy.progress(20);
+    heir.checkpoint({ at: 1 });
+    return [spread, proxy, heir].map((one) => one.timeRemainingMs() > 0);
+  });
+  expect(run).toMatchObject({ result: [true, true, true], progress: [{ percent: 10 }, { percent: 20 }], checkpoints: [{ at: 1 }], logs: Array.from({ length: 3 }, () => ({ fields: { has: true } })) });
+});
+
 it.each([
   ['bad arguments', () => ({ counted: 1 }), { to: 'x' }, { code: 'invalid_arguments', retryable: false }],
   ['a bad result', (() => ({ counted: 'x' })) as never, { to: 1 }, { code: 'invalid_result', retryable: false }],

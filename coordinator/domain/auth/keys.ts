@@ -71,7 +71,10 @@ export class KeyRing {
   recall(key: string): Login | null {
     const hash = this.hashes.get(key);
     const caller = hash === undefined ? null : (this.known.peek(hash) ?? null);
-    return caller === null ? null : { caller, sessionEndsAt: null };
+    if (caller !== null) return { caller, sessionEndsAt: null };
+    // No key is remembered for longer than what is known of it.
+    this.hashes.delete(key);
+    return null;
   }
 
   /** @throws {BatonError} `unauthenticated` for a session that is over, or whose key may not be used any more. */

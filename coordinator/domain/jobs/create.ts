@@ -133,10 +133,10 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
  */
 async function withKeys<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
   try {
-    return await context.db.hot.transaction(body);
+    return await context.db.keyed.transaction(body);
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
-    return context.db.hot.transaction(body);
+    return context.db.keyed.transaction(body);
   }
 }
 
