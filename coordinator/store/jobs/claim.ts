@@ -61,26 +61,28 @@ const CLAIMED_COLUMNS = sql`
  * Jobs over their key's limit leave the order and are held, so that the next claim does not walk over them.
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
+  const { claims, claimOf } = byClaim(slots);
   const rows = await db.query<ClaimedRow>(sql`
     WITH asked AS MATERIALIZED (
       SELECT * FROM unnest(
-        ${slots.map((slot) => slot.runnerId)}::text[], ${slots.map((slot) => slot.claimId)}::text[],
-        ${slots.map((slot) => slot.leaseMs)}::int[]
-      ) WITH ORDINALITY AS a ("runnerId", "claimId", "leaseMs", "slot")
+        ${claims.map((one) => one.runnerId)}::text[], ${claims.map((one) => one.claimId)}::text[], ${claims.map((one) => one.firstSlot)}::int[]
+      ) WITH ORDINALITY AS a ("runnerId", "claimId", "slot", "nth")
     ), repeated AS MATERIALIZED (
       -- The limit keeps the planner from reading all running jobs at once instead of probing for each claim.
-      SELECT held.id, a."slot", a."runnerId", a."claimId"
-      FROM (SELECT "runnerId", "claimId", min("slot") AS "slot" FROM asked WHERE "claimId" IS NOT NULL GROUP BY 1, 2) a
+      SELECT held.id, a."slot", a."nth"
+      FROM (SELECT * FROM asked WHERE "claimId" IS NOT NULL) a
       CROSS JOIN LATERAL (
         SELECT j.id FROM jobs j
         WHERE j.runner_id = a."runnerId" AND j.claim_id = a."claimId" AND j.status = 'running' LIMIT 1000
       ) held
     ), open AS MATERIALIZED (
       -- One row of lists, indexed by the place of a job among those taken: a join would have to trust an estimate.
-      SELECT array_agg(a."runnerId" ORDER BY a."slot") AS "runnerIds", array_agg(a."claimId" ORDER BY a."slot") AS "claimIds",
-        array_agg(a."leaseMs" ORDER BY a."slot") AS "leasesMs", array_agg(a."slot" ORDER BY a."slot") AS "slots", count(*) AS "count"
-      FROM asked a
-      WHERE NOT EXISTS (SELECT FROM repeated r WHERE r."runnerId" = a."runnerId" AND r."claimId" = a."claimId")
+      -- Whose slot it is stands there as a number, because a text in a list is found by walking over those before it.
+      SELECT ${claims.map((one) => one.runnerId)}::text[] AS "runnerIds", ${claims.map((one) => one.claimId)}::text[] AS "claimIds",
+        ${claims.map((one) => one.leaseMs)}::int[] AS "leasesMs",
+        array_agg(s."claim" ORDER BY s."slot") AS "whose", array_agg(s."slot"::int - 1 ORDER BY s."slot") AS "slots", count(*) AS "count"
+      FROM unnest(${claimOf}::int[]) WITH ORDINALITY AS s ("claim", "slot")
+      WHERE s."claim" NOT IN (SELECT r."nth" FROM repeated r)
     ), ruled AS MATERIALIZED (
       -- Once for each queue: the clock moves on between two rows, and lanes of one queue must see one bucket.
       SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
@@ -97,7 +99,69 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       LEFT JOIN ruled q ON q.name = l."queue"
       WHERE (q.paused_at IS NULL OR q.paused_until <= now())
         AND (${isLocked}::boolean OR (q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL))
-    ), allowance AS MATERIALIZED (
+    ), ${lanes.length === 1 && !isLocked ? FROM_ONE_LANE : FROM_LANES_UNDER_LIMITS}, claimed AS (
+      UPDATE jobs j SET
+        status = 'running', attempt = j.attempt + 1,
+        runner_id = o."runnerIds"[o."whose"[p."place"]], claim_id = o."claimIds"[o."whose"[p."place"]],
+        lease_token = gen_random_uuid(), lease_ms = o."leasesMs"[o."whose"[p."place"]],
+        lease_expires_at = now() + LEAST(o."leasesMs"[o."whose"[p."place"]], j.timeout_ms * 1.25) * interval '1 ms',
+        deadline_at = now() + j.timeout_ms * 1.25 * interval '1 ms',
+        started_at = now(), updated_at = now(), progress = NULL, metrics = NULL
+      FROM taken p CROSS JOIN open o
+      -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
+      -- committed since is passed over, and found by the next claim.
+      WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending'
+      RETURNING ${CLAIMED_COLUMNS}, o."slots"[p."place"] AS "slot"
+    ), spent AS (
+      UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
+      FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
+      JOIN ruled l ON l.name = s.queue
+      WHERE q.name = s.queue AND l.rate_max IS NOT NULL
+    ), ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
+    SELECT c.*, false AS "repeated" FROM claimed c
+    UNION ALL
+    SELECT ${CLAIMED_COLUMNS}, r."slot", true FROM repeated r JOIN jobs j ON j.id = r.id
+    UNION ALL
+    SELECT h.*, false FROM held_back h`);
+  return {
+    claimed: rows.filter((row) => row.slot >= 0),
+    heldBack: rows.flatMap(({ slot, queue, concurrencyKey: key }) => (slot >= 0 || key === null ? [] : [{ queue, key }])),
+  };
+}
+
+interface AskedClaim extends Slot {
+  firstSlot: number;
+}
+
+/** The claims that the slots belong to, and for each slot the number of its claim, from 1. Without a claim id each slot stands for itself. */
+function byClaim(slots: Slot[]): { claims: AskedClaim[]; claimOf: number[] } {
+  const claims: AskedClaim[] = [];
+  const known = new Map<string, number>();
+  const claimOf = slots.map((slot, firstSlot) => {
+    const name = slot.claimId === null ? null : JSON.stringify([slot.runnerId, slot.claimId]);
+    const before = name === null ? undefined : known.get(name);
+    if (before !== undefined) return before;
+    const nth = claims.push({ ...slot, firstSlot });
+    if (name !== null) known.set(name, nth);
+    return nth;
+  });
+  return { claims, claimOf };
+}
+
+/** Of one lane whose queue has no limits, the first are taken: half the work of a claim is sharing out. */
+const FROM_ONE_LANE = sql`picked AS MATERIALIZED (
+      SELECT head.id, head.tid, head.position FROM lane l CROSS JOIN LATERAL (
+        SELECT j.position, j.id, j.ctid AS tid FROM jobs j
+        WHERE ${inTurn(sql`l`)} AND (j.expires_at IS NULL OR j.expires_at > now())
+        ORDER BY j.position, j.id LIMIT (SELECT "count" FROM open) FOR UPDATE SKIP LOCKED
+      ) head
+    ), taken AS MATERIALIZED (
+      SELECT p.id, p.tid, row_number() OVER (ORDER BY p.position, p.id) AS "place" FROM picked p
+    ), held_back AS (
+      SELECT ${CLAIMED_COLUMNS}, -1 AS "slot" FROM jobs j WHERE false
+    )`;
+
+const FROM_LANES_UNDER_LIMITS = sql`allowance AS MATERIALIZED (
       SELECT q.name AS "queue", LEAST(
         q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name), floor(q.tokens)) AS room
       FROM ruled q WHERE q.concurrency IS NOT NULL OR q.rate_max IS NOT NULL
@@ -136,36 +200,8 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
     ), held_back AS (
       UPDATE jobs j SET hold = 'key', position = NULL, updated_at = now()
       WHERE j.id = ANY (ARRAY(SELECT id FROM counted WHERE "isOver")) AND j.status = 'pending'
-      RETURNING ${CLAIMED_COLUMNS}, NULL::bigint AS "slot"
-    ), claimed AS (
-      UPDATE jobs j SET
-        status = 'running', attempt = j.attempt + 1,
-        runner_id = o."runnerIds"[p."place"], claim_id = o."claimIds"[p."place"],
-        lease_token = gen_random_uuid(), lease_ms = o."leasesMs"[p."place"],
-        lease_expires_at = now() + LEAST(o."leasesMs"[p."place"], j.timeout_ms * 1.25) * interval '1 ms',
-        deadline_at = now() + j.timeout_ms * 1.25 * interval '1 ms',
-        started_at = now(), updated_at = now(), progress = NULL, metrics = NULL
-      FROM taken p CROSS JOIN open o
-      -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
-      -- committed since is passed over, and found by the next claim.
-      WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending'
-      RETURNING ${CLAIMED_COLUMNS}, o."slots"[p."place"] AS "slot"
-    ), spent AS (
-      UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
-      FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
-      JOIN ruled l ON l.name = s.queue
-      WHERE q.name = s.queue AND l.rate_max IS NOT NULL
-    ), ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
-    SELECT c.*, c."slot"::int - 1 AS "slot", false AS "repeated" FROM claimed c
-    UNION ALL
-    SELECT ${CLAIMED_COLUMNS}, r."slot", r."slot"::int - 1, true FROM repeated r JOIN jobs j ON j.id = r.id
-    UNION ALL
-    SELECT h.*, -1, false FROM held_back h`);
-  return {
-    claimed: rows.filter((row) => row.slot >= 0),
-    heldBack: rows.flatMap(({ slot, queue, concurrencyKey: key }) => (slot >= 0 || key === null ? [] : [{ queue, key }])),
-  };
-}
+      RETURNING ${CLAIMED_COLUMNS}, -1 AS "slot"
+    )`;
 
 /** The condition for a job to be in turn in the lane of this alias, from where the lane is known to begin. */
 function inTurn(lane: Sql): Sql {

@@ -10,7 +10,8 @@ export async function installPeers(): Promise<void> {
   const wanted = readPackages(join(PEERS, 'package-lock.json'));
   const installed = readPackages(join(PEERS, 'node_modules', '.package-lock.json'));
   const isDone = PEER_PACKAGES.every((name) => installed[name] !== undefined && installed[name] === wanted[name]);
-  if (!isDone) await runCommand('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], PEERS);
+  // Not ci, which wants every platform's optional packages in the lock, and npm locks only those of the platform it runs on.
+  if (!isDone) await runCommand('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], PEERS);
 }
 
 const PEER_PACKAGES = ['bullmq', 'graphile-worker', 'pg-boss', 'ioredis', 'pg'];
