@@ -52,7 +52,7 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     ...connections(generalPool),
     vital: connections(vitalPool),
     hot: connections(hotPool),
-    keyed: gated(connections(hotPool), new Gate(Math.max(1, hotSize - 2), CONNECT_TIMEOUT_MS)),
+    keyed: gated(connections(hotPool), new Gate(Math.max(1, hotSize - 1), CONNECT_TIMEOUT_MS)),
     prisma,
     usage: () => Object.entries({ vital: vitalPool, hot: hotPool, general: generalPool }).map(([pool, { totalCount, idleCount, waitingCount }]) => ({
       pool,
