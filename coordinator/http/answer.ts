@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { Request, Response } from 'express';
 import { type Actor, actorOf } from '../domain/auth/caller';
 import type { Login } from '../domain/auth/keys';
@@ -66,7 +67,14 @@ class Exchange {
     // Heard from the start: a client that goes away before its request was read must not be waited for either.
     response.once('close', () => this.end());
     // One that is pipelined behind another has no socket yet, and is never told when the connection ends before its turn.
-    if (response.socket === null) request.socket.once('close', () => this.end());
+    if (response.socket === null) this.hearSocket(request.socket);
+  }
+
+  /** No longer than the call lasts: a client may send a hundred thousand calls down one connection. */
+  private hearSocket(socket: Socket): void {
+    const end = (): void => this.end();
+    socket.setMaxListeners(0).once('close', end);
+    this.response.once('close', () => socket.off('close', end));
   }
 
   private get isGone(): boolean {

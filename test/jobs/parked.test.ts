@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ClaimedJob } from '@baton/runner-sdk/protocol';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
 import { orderLock } from '../../coordinator/domain/jobs/waiting';
@@ -140,6 +142,17 @@ describe('a client that goes away', () => {
     await eventually(() => here.app.desk.claims.size === before);
     const job = await here.api.create({ type });
     expect((await here.api.claim({ runnerId: 'living', types: [type] })).map(({ id, attempt }) => [id, attempt])).toEqual([[job.id, 1]]);
+  });
+
+  test('is listened for no longer than each of its calls lasts, however many it sends down one connection', async () => {
+    const accepted = once(here.app.server, 'connection') as Promise<[Socket]>;
+    const socket = await RawSocket.open(here.url);
+    const [connection] = await accepted;
+    const listening = connection.listenerCount('close');
+    socket.say('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(50));
+    await eventually(() => socket.heard.split('HTTP/1.1 200').length === 51);
+    await eventually(() => connection.listenerCount('close') <= listening + 1);
+    socket.end();
   });
 
   test('while it waits gets nothing', async () => {
