@@ -1,6 +1,6 @@
 import { createLogger, format, transports, type Logger as WinstonLogger } from 'winston';
 
-export type Logger = Pick<WinstonLogger, 'error' | 'warn' | 'info' | 'debug'>;
+export type Logger = Pick<WinstonLogger, 'error' | 'warn' | 'info' | 'debug' | 'isDebugEnabled'>;
 
 /** JSON lines on stdout. Arguments, results, keys and lease tokens are never handed to it. */
 export function createJsonLogger(level: string): Logger {

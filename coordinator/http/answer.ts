@@ -135,9 +135,11 @@ class Exchange {
       setHeaders(response, head);
       return reply.send(response);
     }
-    const text = toJson(reply.body);
-    head.push(['Content-Length', String(Buffer.byteLength(text))]);
-    response.writeHead(reply.status, head.flat()).end(text);
+    const text = reply.text ?? toJson(reply.body);
+    const length = Buffer.byteLength(text);
+    head.push(['Content-Length', String(length)]);
+    // As many bytes as characters: all ASCII, which is copied, not encoded.
+    response.writeHead(reply.status, head.flat()).end(text, length === text.length ? 'latin1' : 'utf8');
   }
 
   /** Not when the answer is ready, but when it was taken, or cannot be any more. */

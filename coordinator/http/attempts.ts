@@ -5,10 +5,11 @@ import { withinReach } from '../domain/auth/reach';
 import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
 import type { Desk } from './desk';
-import { endpoint, reply, RUNNERS } from './endpoint';
+import { claimedText } from './claimed-text';
+import { endpoint, reply, replyText, RUNNERS } from './endpoint';
 import { missing, orThrow } from './jobs';
+import { toJson } from './json';
 import { invalid } from './problem';
-import { renderClaimed } from './render';
 
 // All that a runner may say.
 
@@ -32,7 +33,7 @@ export const attemptEndpoints = [
       if (body.waitMs > 0) park();
       const jobs = await claimFor(desk, caller, body, signal);
       desk.tracing?.claimed(jobs);
-      return reply(200, { jobs: jobs.map(renderClaimed), directives: directives(desk, body.runnerId) });
+      return replyText(200, `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`);
     },
   }),
   endpoint({
@@ -50,7 +51,7 @@ export const attemptEndpoints = [
       if (claim === undefined) return reply(200, { results, directives: {} });
       const jobs = await claimNext(desk, caller, claim, signal);
       if (jobs.length > 0) desk.tracing?.claimed(jobs);
-      return reply(200, { results, jobs: jobs.map(renderClaimed), directives: directives(desk, claim.runnerId) });
+      return replyText(200, `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`);
     },
   }),
   endpoint({

@@ -6,10 +6,10 @@ const MOST_SLOTS = 500;
 /** Slots in turns, so that few jobs are spread over many runners. */
 export function fillSlots<Parked extends { claim: Claim }>(waiting: Parked[]): { parked: Parked; slot: Slot }[] {
   const batch: { parked: Parked; slot: Slot }[] = [];
-  for (let round = 0; batch.length < MOST_SLOTS; round += 1) {
-    const wanting = waiting.filter((parked) => parked.claim.max > round);
-    if (wanting.length === 0) break;
-    for (const parked of wanting) if (batch.length < MOST_SLOTS) batch.push({ parked, slot: slotOf(parked.claim) });
+  let wanting = waiting.slice(0, MOST_SLOTS).map((parked) => ({ parked, slot: slotOf(parked.claim) }));
+  for (let round = 1; wanting.length > 0 && batch.length < MOST_SLOTS; round += 1) {
+    for (const one of wanting) if (batch.length < MOST_SLOTS) batch.push(one);
+    wanting = wanting.filter(({ parked }) => parked.claim.max > round);
   }
   return batch;
 }

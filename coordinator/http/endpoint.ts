@@ -32,6 +32,8 @@ export interface Reply {
   status: number;
   body: unknown;
   headers: Record<string, string>;
+  /** The body as JSON text, instead of `body`. */
+  text?: string;
   /** Sends the body itself, and ends the answer when it wants. */
   send?: (response: Response) => void;
 }
@@ -75,6 +77,11 @@ export function endpoint<
 
 export function reply(status: number, body: unknown, headers: Record<string, string> = {}): Reply {
   return { status, body, headers };
+}
+
+/** A reply whose JSON was written already. */
+export function replyText(status: number, text: string): Reply {
+  return { status, body: undefined, headers: {}, text };
 }
 
 /** Those who act for clients: they create jobs, and steer those they see. */

@@ -216,8 +216,9 @@ export class ParkedClaims {
       for (const row of rows) {
         const parked = batch[row.slot]?.parked;
         if (parked === undefined) continue;
-        const before = given.get(parked) ?? [];
-        given.set(parked, isWanted(row, parked.claim) ? [...before, row] : before);
+        let jobs = given.get(parked);
+        if (jobs === undefined) given.set(parked, (jobs = []));
+        if (isWanted(row, parked.claim)) jobs.push(row);
       }
       if (rows.length < batch.length) this.comeBackInPace(lanes);
       for (const parked of taken) {

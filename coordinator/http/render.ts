@@ -1,8 +1,8 @@
-import { type ApiKey, type BulkOperation as BulkOperationView, type Attempt, type ClaimedJob, DEFAULT_RETRY, type Job, type Queue, type RunnerView } from '@baton/runner-sdk/protocol';
+import { type ApiKey, type BulkOperation as BulkOperationView, type Attempt, DEFAULT_RETRY, type Job, type Queue, type RunnerView } from '@baton/runner-sdk/protocol';
 import type { Estimate } from '../domain/jobs/estimate';
 import type { ApiKeyRow } from '../store/api-keys';
 import type { BulkOperationRow } from '../store/bulk';
-import type { ClaimedRow, JobRow } from '../store/jobs';
+import type { JobRow } from '../store/jobs';
 import type { QueueRow } from '../store/queues';
 import type { AttemptRow, LogRow } from '../store/views/jobs';
 import type { QueueFigures } from '../store/views/queues';
@@ -54,34 +54,6 @@ export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
     finishedAt: time(row.finishedAt),
     updatedAt: row.updatedAt.toISOString(),
   };
-}
-
-export function renderClaimed(row: ClaimedRow): ClaimedJob {
-  return {
-    id: row.id,
-    type: row.type,
-    queue: row.queue,
-    arguments: row.arguments,
-    attempt: row.attempt,
-    maxAttempts: row.maxAttempts,
-    leaseToken: row.leaseToken,
-    leaseExpiresAt: row.leaseExpiresAt.toISOString(),
-    leaseMs: row.leaseMs,
-    deadlineAt: row.deadlineAt.toISOString(),
-    timeoutMs: row.timeoutMs,
-    metadata: row.metadata as ClaimedJob['metadata'],
-    tags: row.tags,
-    userId: row.userId,
-    dependencies: {},
-    checkpoint: row.checkpoint,
-    ...renderTrace(row.trace),
-  };
-}
-
-function renderTrace(trace: string | null): Pick<ClaimedJob, 'traceparent' | 'tracestate'> {
-  if (trace === null) return { traceparent: null };
-  const end = trace.indexOf(' ');
-  return end < 0 ? { traceparent: trace } : { traceparent: trace.slice(0, end), tracestate: trace.slice(end + 1) };
 }
 
 export function renderAttempt(row: AttemptRow): Attempt {

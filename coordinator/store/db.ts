@@ -4,6 +4,7 @@ import { Pool, type PoolClient } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client';
 import { BatonError } from '../errors';
 import { Gate } from './gate';
+import { VALUES } from './values';
 
 export const sql = Prisma.sql;
 export type Sql = Prisma.Sql;
@@ -80,9 +81,10 @@ function openPool(url: string, max: number, onError: (error: Error) => void, set
     query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     application_name: 'baton',
+    types: VALUES,
     // Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is
     // not worth the day it reads a million rows instead.
-    options: `-c enable_seqscan=off${settings}`,
+    options: `-c enable_seqscan=off -c timezone=UTC${settings}`,
     keepAlive: true,
   });
   // An idle connection that breaks must not end the process.

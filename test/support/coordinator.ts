@@ -127,7 +127,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
 
 function recorder(logged: Logged[]): Logger {
   const at = (level: string) => (message: unknown, meta?: unknown) => logged.push({ level, message: String(message), meta });
-  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') } as unknown as Logger;
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug'), isDebugEnabled: () => true } as unknown as Logger;
 }
 
 async function requireNoConnections(sql: TestSql): Promise<void> {

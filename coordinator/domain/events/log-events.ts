@@ -1,12 +1,17 @@
 import type { Logger } from '../../logger';
-import type { Events } from './events';
+import type { Events, JobEvent } from './events';
 
 /** All that is logged about jobs is logged here, from what was told as events. */
 export function logEvents(events: Events, log: Logger): void {
+  const tellsAll = log.isDebugEnabled();
   events.on((batch) => {
-    for (const { name, ...rest } of batch) {
-      if (name === 'job.failed') log.warn(name, rest);
-      else log.debug(name, rest);
+    for (const event of batch) {
+      if (event.name === 'job.failed') log.warn(event.name, factsOf(event));
+      else if (tellsAll) log.debug(event.name, factsOf(event));
     }
   });
+}
+
+function factsOf({ name: _name, ...facts }: JobEvent): Omit<JobEvent, 'name'> {
+  return facts;
 }

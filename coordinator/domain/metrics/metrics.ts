@@ -56,12 +56,23 @@ export class Metrics {
     const wait = new Histogram({ name: 'baton_job_wait_seconds', help: 'From when a job was due to its claim.', labelNames: ['queue'], buckets: SECONDS, registers });
     const run = new Histogram({ name: 'baton_job_run_seconds', help: 'From the claim to the end of an attempt.', labelNames: ['type', 'outcome'], buckets: SECONDS, registers });
     this.source.events.on((batch) => {
+      // Most batches tell one kind of event of one queue, which is counted at once.
+      let [counted] = batch;
+      let count = 0;
+      const tell = (): void => {
+        if (counted !== undefined) happened.inc({ event: counted.name.slice('job.'.length), queue: this.queueLabels.of(counted.queue) }, count);
+      };
       for (const event of batch) {
+        if (counted !== undefined && (event.name !== counted.name || event.queue !== counted.queue)) {
+          tell();
+          [counted, count] = [event, 0];
+        }
+        count += 1;
         const queue = this.queueLabels.of(event.queue);
-        happened.inc({ event: event.name.slice('job.'.length), queue });
         if (event.waitMs !== undefined) wait.observe({ queue }, Math.max(0, event.waitMs) / 1000);
         if (event.runMs !== undefined && event.runMs !== null) run.observe({ type: this.typeLabels.of(event.type), outcome: outcomeOf(event) }, Math.max(0, event.runMs) / 1000);
       }
+      tell();
     });
   }
 

@@ -1,5 +1,6 @@
 import { type Executor, type Sql, sql } from '../db';
 import { recorded } from '../events';
+import { isoTime } from '../values';
 import type { QueueKey } from './place';
 import type { JobRow } from './row';
 
@@ -23,15 +24,19 @@ export interface Slot {
 
 export type ClaimedRow = Pick<
   JobRow,
-  | 'id' | 'type' | 'queue' | 'laneId' | 'arguments' | 'attempt' | 'maxAttempts' | 'timeoutMs' | 'metadata' | 'tags'
-  | 'userId' | 'checkpoint' | 'concurrencyKey' | 'trace'
+  'id' | 'type' | 'queue' | 'laneId' | 'attempt' | 'maxAttempts' | 'timeoutMs' | 'tags' | 'userId' | 'concurrencyKey' | 'trace'
 > & {
+  /** JSON text, as it is stored: it goes to the runner as it is, and nothing here looks inside. */
+  arguments: string;
+  metadata: string | null;
+  checkpoint: string | null;
   position: Date;
   runnerId: string;
   leaseToken: string;
   leaseMs: number;
-  leaseExpiresAt: Date;
-  deadlineAt: Date;
+  /** In ISO-8601, as the contract writes times. */
+  leaseExpiresAt: string;
+  deadlineAt: string;
   /** How long it had been due. */
   waitMs: number;
   /** The index of its slot; for a repeated claim, of that claim's first slot. */
@@ -47,9 +52,9 @@ export interface Claims {
 }
 
 const CLAIMED_COLUMNS = sql`
-  j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments, j.attempt, j.max_attempts AS "maxAttempts",
-  j.timeout_ms AS "timeoutMs", j.metadata, j.tags, j.user_id AS "userId", j.checkpoint, j.trace, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
-  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt",
+  j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments::text, j.attempt, j.max_attempts AS "maxAttempts",
+  j.timeout_ms AS "timeoutMs", j.metadata::text, j.tags, j.user_id AS "userId", j.checkpoint::text, j.trace, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
+  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at::text AS "leaseExpiresAt", j.deadline_at::text AS "deadlineAt",
   extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
 /**
@@ -123,10 +128,17 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
     SELECT ${CLAIMED_COLUMNS}, r."slot", true FROM repeated r JOIN jobs j ON j.id = r.id
     UNION ALL
     SELECT h.*, false FROM held_back h`);
-  return {
-    claimed: rows.filter((row) => row.slot >= 0),
-    heldBack: rows.flatMap(({ slot, queue, concurrencyKey: key }) => (slot >= 0 || key === null ? [] : [{ queue, key }])),
-  };
+  const found: Claims = { claimed: [], heldBack: [] };
+  for (const row of rows) {
+    if (row.slot < 0) {
+      if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
+      continue;
+    }
+    row.leaseExpiresAt = isoTime(row.leaseExpiresAt);
+    row.deadlineAt = isoTime(row.deadlineAt);
+    found.claimed.push(row);
+  }
+  return found;
 }
 
 interface AskedClaim extends Slot {
@@ -137,12 +149,17 @@ interface AskedClaim extends Slot {
 function byClaim(slots: Slot[]): { claims: AskedClaim[]; claimOf: number[] } {
   const claims: AskedClaim[] = [];
   const known = new Map<string, number>();
+  // Most slots of a claim are one object, so its name is seldom asked for.
+  const seen = new Map<Slot, number>();
   const claimOf = slots.map((slot, firstSlot) => {
-    const name = slot.claimId === null ? null : JSON.stringify([slot.runnerId, slot.claimId]);
-    const before = name === null ? undefined : known.get(name);
-    if (before !== undefined) return before;
-    const nth = claims.push({ ...slot, firstSlot });
-    if (name !== null) known.set(name, nth);
+    if (slot.claimId === null) return claims.push({ ...slot, firstSlot });
+    let nth = seen.get(slot);
+    if (nth === undefined) {
+      const name = JSON.stringify([slot.runnerId, slot.claimId]);
+      nth = known.get(name) ?? claims.push({ ...slot, firstSlot });
+      known.set(name, nth);
+      seen.set(slot, nth);
+    }
     return nth;
   });
   return { claims, claimOf };
