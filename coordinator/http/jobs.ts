@@ -13,8 +13,10 @@ import { isFinished } from '../domain/jobs/transitions';
 import { BatonError } from '../errors';
 import type { JobRow } from '../store/jobs';
 import * as views from '../store/views/jobs';
+import { createdText } from './created-text';
 import type { Desk } from './desk';
-import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
+import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply, type Reply, replyText } from './endpoint';
+import { toJson } from './json';
 import { isUuid, readCursor, toPage } from './pages';
 import { invalid } from './problem';
 import { renderAttempt, renderJob, renderLog } from './render';
@@ -42,8 +44,8 @@ export const jobEndpoints = [
       const trace = readTrace(header('traceparent'), header('tracestate'));
       const [created] = await traced(desk, [{ caller, job: body, idempotencyKey, trace }], desk.create);
       const { job, as } = orThrow(created);
-      const headers: Record<string, string> = as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {};
-      return reply(as === 'created' ? 201 : 200, renderJob(job), headers);
+      if (as === 'created') return replyText(201, createdText(job));
+      return reply(200, renderJob(job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
     },
   }),
   endpoint({
@@ -62,11 +64,11 @@ export const jobEndpoints = [
         const { idempotencyKey, traceparent, tracestate, ...job } = one.data;
         return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
       });
-      if (body.atomic) return reply(201, { jobs: (await traced(desk, allOrThrow(items), (all) => createAtomic(desk.context, all))).map(({ job }) => renderJob(job)) });
+      if (body.atomic) return replyCreated(await traced(desk, allOrThrow(items), (all) => createAtomic(desk.context, all)));
       const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
       const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
-      const byItem = new Map<CreateItem | BatonError, Created | BatonError>(good.map((item, index) => [item, outcomes[index] ?? missing()]));
-      return reply(201, { jobs: items.map((item) => renderCreated(item instanceof BatonError ? item : byItem.get(item) ?? missing())) });
+      let next = 0;
+      return replyCreated(items.map((item) => (item instanceof BatonError ? item : outcomes[next++] ?? missing())));
     },
   }),
   endpoint({
@@ -259,8 +261,13 @@ function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   return items.filter((item): item is CreateItem => !(item instanceof BatonError));
 }
 
-function renderCreated(outcome: Created | BatonError): unknown {
-  return outcome instanceof BatonError ? outcome.toItem() : renderJob(outcome.job);
+function replyCreated(outcomes: (Created | BatonError)[]): Reply {
+  return replyText(201, `{"jobs":[${outcomes.map(outcomeText).join(',')}]}`);
+}
+
+function outcomeText(outcome: Created | BatonError): string {
+  if (outcome instanceof BatonError) return toJson(outcome.toItem());
+  return outcome.as === 'created' ? createdText(outcome.job) : toJson(renderJob(outcome.job));
 }
 
 export function orThrow<T>(outcome: T | BatonError | undefined): T {

@@ -21,7 +21,9 @@ export async function insertIdempotent(
 ): Promise<boolean> {
   const rows = await db.query(sql`
     INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
-    VALUES (${key.scope}, ${key.key}, ${key.requestHash}, ${key.jobId}::uuid) ON CONFLICT DO NOTHING RETURNING key`);
+    -- The lock keeps the job from being deleted until the key is there, and goes with it.
+    SELECT ${key.scope}, ${key.key}, ${key.requestHash}, held.id FROM (SELECT j.id FROM jobs j WHERE j.id = ${key.jobId}::uuid FOR KEY SHARE) held
+    ON CONFLICT DO NOTHING RETURNING key`);
   return rows.length > 0;
 }
 

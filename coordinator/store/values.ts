@@ -38,6 +38,11 @@ export function isoTime(text: string): string {
   return isUsual(text) && text.length >= 26 ? `${text.slice(0, 10)}T${text.slice(11, 23)}Z` : readTime(text).toISOString();
 }
 
+/** A list of UUIDs as PostgreSQL reads it. The driver looks for quotes in each element, and there are none. */
+export function uuidList(ids: readonly string[]): string {
+  return `{${ids.join(',')}}`;
+}
+
 /** A year of four digits, from 1000 on because the first hundred mean others to `Date.UTC`, and no offset. */
 function isUsual(text: string): boolean {
   const { length } = text;

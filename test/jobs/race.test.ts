@@ -259,6 +259,16 @@ describe('creates', () => {
     expect([(await first).status, (await second).status, (await second).body.id]).toEqual([201, 200, (await first).body.id]);
   });
 
+  test('with the unique key of a job that is being deleted: no idempotency key is kept for it, and the call can be repeated', async () => {
+    const [type, key] = [uniqueType(), randomUUID()];
+    const holder = await coordinator.api.create({ type, uniqueKey: 'k' });
+    const post = () => coordinator.api.post('/jobs', { type, uniqueKey: 'k' }, { headers: { 'idempotency-key': key } });
+    const answer = await race((on) => on.query({ text: 'DELETE FROM jobs WHERE id = $1', values: [holder.id] }), post);
+    expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    expect(await coordinator.sql.count('idempotency_keys WHERE key = $1', [key])).toBe(0);
+    expect((await post()).status).toBe(201);
+  });
+
   test('with one idempotency key: the second gets the first one’s job, or a conflict', async () => {
     const [type, id, key] = [uniqueType(), randomUUID(), randomUUID()];
     const other = insertion(type, { id, idempotencyScope: '', idempotencyKey: key, requestHash: 'another request' });

@@ -48,6 +48,13 @@ it('takes attempts, log lines and idempotency keys with the job', async () => {
   expect(await Promise.all(['jobs', 'attempts', 'job_logs', 'idempotency_keys'].map((table) => sql.count(table)))).toEqual([0, 0, 0, 0]);
 });
 
+it('leaves no idempotency key behind when an operator empties the table of jobs', async () => {
+  const { api, sql } = coordinator;
+  await api.call('post', '/jobs', { json: { type: uniqueType() }, headers: { 'idempotency-key': 'k-2' } });
+  await sql.query('TRUNCATE jobs CASCADE');
+  expect(await sql.count('idempotency_keys')).toBe(0);
+});
+
 it('keeps what its queue keeps, longer or shorter', async () => {
   const { api } = coordinator;
   const set = expectStatus(await api.call<Queue>('put', '/queues/long', { json: { retention: { completedMs: 5 * HOUR_MS } } }), 200);

@@ -32,22 +32,29 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
     const tooLarge = requireSize(resultOf(item), 'result', context.maxPayloadBytes);
     if (tooLarge !== null) replies.set(item, tooLarge);
   }
-  const reports = firstOfEach(items.filter((item) => !replies.has(item)));
+  const reports = firstOfEach(replies.size === 0 ? items : items.filter((item) => !replies.has(item)));
   const [completed, failed] = await Promise.all([moveCompleted(context, reports), moveFailed(context, reports)]);
-  for (const [item, reply] of [...completed, ...failed]) replies.set(item, reply);
+  for (const [item, reply] of completed) replies.set(item, reply);
+  for (const [item, reply] of failed) replies.set(item, reply);
 
   const missed = items.filter((item) => !replies.has(item));
   for (const [item, reply] of await judgeMissed(context, missed)) replies.set(item, reply);
-  await keepLines(context, items.flatMap((item) => linesOf(item, replies.get(item))));
+  await keepLines(context, items.flatMap((item) => (item.logs === undefined ? NO_LINES : linesOf(item, replies.get(item)))));
   return items.map((item) => replies.get(item) ?? new BatonError('internal', 'The report was not judged.'));
 }
+
+const NO_LINES: never[] = [];
 
 type Replies = [CompleteItem, CompleteReply | BatonError][];
 
 /** Of several reports under one token, the first; the others are judged after it was stored. */
 function firstOfEach(items: CompleteItem[]): CompleteItem[] {
-  const seen = new Set<string>();
-  return items.filter((item) => !seen.has(leaseKey(item)) && seen.add(leaseKey(item)));
+  const first = new Map<string, CompleteItem>();
+  for (const item of items) {
+    const key = leaseKey(item);
+    if (!first.has(key)) first.set(key, item);
+  }
+  return first.size === items.length ? items : [...first.values()];
 }
 
 async function moveCompleted(context: Context, items: CompleteItem[]): Promise<Replies> {
@@ -61,11 +68,13 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
   context.hints.giveFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job, undefined, { runMs: job.runMs })));
   await freed(context, moved);
-  const byLease = new Map(moved.map((job) => [movedKey(job), job]));
-  return reports.flatMap((item): Replies => {
-    const job = byLease.get(leaseKey(item));
-    return job === undefined ? [] : [[item, { status: 'completed', attempt: job.attempt }]];
-  });
+  const attempts = new Map(moved.map((job) => [movedKey(job), job.attempt]));
+  const replies: Replies = [];
+  for (const item of reports) {
+    const attempt = attempts.get(leaseKey(item));
+    if (attempt !== undefined) replies.push([item, { status: 'completed', attempt }]);
+  }
+  return replies;
 }
 
 async function moveFailed(context: Context, items: CompleteItem[]): Promise<Replies> {

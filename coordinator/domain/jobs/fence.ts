@@ -24,9 +24,9 @@ export function judgeToken(trace: TokenTrace | undefined, leaseToken: string, re
   return leaseLost();
 }
 
-/** What a report is found again by: several may name the same job, of which at most one holds the current token. */
+/** What a report is found again by: several may name the same job, of which at most one holds the current token. Both are lower case, as they were read. */
 export function leaseKey({ jobId, leaseToken }: { jobId: string; leaseToken: string }): string {
-  return `${jobId.toLowerCase()} ${leaseToken.toLowerCase()}`;
+  return jobId + leaseToken;
 }
 
 /** What was found out about this report's token; others may have asked about the same job. */

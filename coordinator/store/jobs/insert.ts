@@ -56,11 +56,13 @@ export interface InsertedJob {
  * The statement is made of what the batch needs: to judge keys and give turns where no job has any takes as long as to
  * store it.
  */
-export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Promise<InsertedJob[]> {
+export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Promise<InsertedJob[]> {
   const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
   const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
   const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
-  return db.query(sql`
+  // All that the database adds to such jobs is one moment, which it need not say of each of them.
+  const areAlike = !hasIdempotency && !mayBeHeld && !takesTurns && jobs.every(isNow);
+  const rows = await db.query<InsertedJob>(sql`
     WITH input AS MATERIALIZED (
       SELECT i.*, row_number() OVER () AS ord, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
       FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (
@@ -87,8 +89,17 @@ export function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Prom
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
         order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
     ), ${recorded(sql`stored`, sql`'job.created'`)}
-    SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`);
+    ${areAlike ? ONE_OF_STORED : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`}`);
+  const [first] = rows;
+  return areAlike && first !== undefined ? jobs.map(({ id }) => ({ ...first, id })) : rows;
 }
+
+function isNow({ runAt, delayMs, uniqueForMs }: InsertJob): boolean {
+  return runAt === undefined && delayMs === undefined && uniqueForMs === undefined;
+}
+
+const ONE_OF_STORED = sql`SELECT NULL::uuid AS id, now() AS "runAt", now() AS "createdAt", NULL::timestamptz AS "uniqueUntil", now() AS position,
+      NULL::job_hold AS hold, NULL::bigint AS "orderSeq", 0::float8 AS "dueInMs"`;
 
 /** Those whose idempotency key was not used before. */
 const FRESH = sql`keyed AS (

@@ -1,6 +1,7 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
 import { recorded } from '../events';
+import { uuidList } from '../values';
 import { metricsWithCost } from './cost';
 import { type Moved, MOVED_COLUMNS, STILL_RUNNING } from './row';
 
@@ -43,16 +44,19 @@ export interface Complete {
   metrics: string | null;
 }
 
+export type Completed = Omit<Moved, 'status' | 'runAt' | 'dueInMs'> & { status: 'completed' };
+
 /** running -> completed. The token stays on the row, so that the same report again is recognised. */
-export function complete(db: Executor, reports: Complete[], isPriced: boolean): Promise<Moved[]> {
-  return db.query(sql`
+export async function complete(db: Executor, reports: Complete[], isPriced: boolean): Promise<Completed[]> {
+  const ids = uuidList(reports.map((report) => report.jobId));
+  return db.query<Completed>(sql`
     WITH report AS MATERIALIZED (
       SELECT * FROM unnest(
-        ${reports.map((report) => report.jobId)}::uuid[], ${reports.map((report) => report.leaseToken)}::uuid[],
+        ${ids}::uuid[], ${uuidList(reports.map((report) => report.leaseToken))}::uuid[],
         ${reports.map((report) => report.result)}::text[], ${reports.map((report) => report.metrics)}::text[]
       ) AS r (id, "leaseToken", result, metrics)
     ), held AS MATERIALIZED (
-      SELECT j.id FROM jobs j WHERE j.id = ANY (${reports.map((report) => report.jobId)}::uuid[]) AND ${STILL_RUNNING}
+      SELECT j.id FROM jobs j WHERE j.id = ANY (${ids}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
@@ -60,10 +64,10 @@ export function complete(db: Executor, reports: Complete[], isPriced: boolean): 
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r JOIN held ON held.id = r.id
       WHERE j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
-      RETURNING ${MOVED_COLUMNS}, r."leaseToken", j.callback
+      RETURNING j.id, r."leaseToken", j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
+        j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs", j.callback
     ), ${recorded(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
-    FROM moved`);
+    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runMs" FROM moved`);
 }
 
 export interface Fail {
