@@ -7,8 +7,8 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Natural batching: calls that arrive while a batch is under way go together in the next one. There is no timer, so a
- * lone call is not delayed, and under load one statement and one commit serve many calls.
+ * Natural batching: calls that arrive in one turn of the event loop, or while a batch is under way, go together. There is
+ * no timer, so a lone call is not delayed, and under load one statement and one commit serve many calls.
  *
  * Beside a batch under way another one starts only when it is worth a statement and a commit of its own, because small
  * ones would each take what the next could have taken together; or when the other takes long, as one does that waits for
@@ -27,7 +27,18 @@ export function coalesce<Item, Result>(
   let inFlight = 0;
   let itemsWaiting = 0;
 
+  let isSoon = false;
   let impatience: NodeJS.Timeout | undefined;
+
+  /** At the end of this turn: what the other sockets brought in it has been read by then. */
+  function nextSoon(): void {
+    if (isSoon) return;
+    isSoon = true;
+    setImmediate(() => {
+      isSoon = false;
+      next();
+    });
+  }
 
   function next(fewest = inFlight === 0 ? 1 : fillBeside): void {
     if (inFlight >= maxInFlight || itemsWaiting === 0) return;
@@ -45,7 +56,7 @@ export function coalesce<Item, Result>(
     for (const call of calls) itemsWaiting -= call.items.length;
     void runBatch(run, calls).finally(() => {
       inFlight -= 1;
-      next();
+      nextSoon();
     });
   }
 
@@ -53,7 +64,7 @@ export function coalesce<Item, Result>(
     new Promise((resolve, reject) => {
       waiting.push({ items, resolve, reject });
       itemsWaiting += items.length;
-      next();
+      nextSoon();
     });
 }
 
