@@ -8,6 +8,7 @@ import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
 import { type ClaimClass, ClaimClasses } from './claim-classes';
+import type { Leaving } from './gone';
 import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
 
 const LOOK_EVERY_MS = 1000;
@@ -71,7 +72,7 @@ export class ParkedClaims {
    * Resolves with jobs as soon as there are some, and with none when the wait is over. After `signal` was aborted
    * nothing is claimed for it any more, and what a statement under way still brings is given back.
    */
-  take(claim: Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+  take(claim: Claim, signal: Leaving): Promise<ClaimedRow[]> {
     if (this.isClosed || signal.aborted) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
       const group = this.classes.of(claim);
@@ -118,7 +119,7 @@ export class ParkedClaims {
   }
 
   /** Waits without claiming, until the client goes away or the coordinator stops. */
-  hold(waitMs: number, signal: AbortSignal): Promise<void> {
+  hold(waitMs: number, signal: Leaving): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
