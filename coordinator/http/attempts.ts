@@ -4,9 +4,10 @@ import type { Caller } from '../domain/auth/caller';
 import { withinReach } from '../domain/auth/reach';
 import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
-import type { Desk } from './desk';
 import { claimedText } from './claimed-text';
+import type { Desk } from './desk';
 import { endpoint, reply, replyText, RUNNERS } from './endpoint';
+import type { Leaving } from './gone';
 import { missing, orThrow } from './jobs';
 import { toJson } from './json';
 import { invalid } from './problem';
@@ -29,9 +30,9 @@ export const attemptEndpoints = [
     body: protocol.claim,
     audit: WORK,
     replies: { 200: protocol.claimReply },
-    async run({ desk, caller, body, signal, park }) {
+    async run({ desk, caller, body, gone, park }) {
       if (body.waitMs > 0) park();
-      const jobs = await claimFor(desk, caller, body, signal);
+      const jobs = await claimFor(desk, caller, body, gone);
       desk.tracing?.claimed(jobs);
       return replyText(200, `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`);
     },
@@ -44,12 +45,12 @@ export const attemptEndpoints = [
     body: protocol.completions,
     audit: WORK,
     replies: { 200: protocol.completionsReply },
-    async run({ desk, caller, body, signal }) {
+    async run({ desk, caller, body, gone }) {
       const results = await judgeEach(body.completions, protocol.completion, 'completion', (items) => withinReach(desk.context, caller, items, desk.complete), (done) => done);
       desk.tracing?.settled(body.completions.length);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
-      const jobs = await claimNext(desk, caller, claim, signal);
+      const jobs = await claimNext(desk, caller, claim, gone);
       if (jobs.length > 0) desk.tracing?.claimed(jobs);
       return replyText(200, `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`);
     },
@@ -114,25 +115,25 @@ export const attemptEndpoints = [
   }),
 ];
 
-async function claimFor(desk: Desk, caller: Caller, claim: protocol.Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+async function claimFor(desk: Desk, caller: Caller, claim: protocol.Claim, gone: Leaving): Promise<ClaimedRow[]> {
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
   desk.context.roster.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
   if (desk.context.roster.isDraining(runnerId)) {
-    await desk.claims.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), signal);
+    await desk.claims.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), gone);
     return [];
   }
-  const jobs = await desk.claims.take(allowed, signal);
-  if (!signal.aborted) return jobs;
+  const jobs = await desk.claims.take(allowed, gone);
+  if (!gone.aborted) return jobs;
   // The socket closed between the grant and the answer.
   desk.claims.giveBack(jobs);
   return [];
 }
 
 /** The reports are stored by now, so whatever befalls the claim must not take their answer away. */
-async function claimNext(desk: Desk, caller: Caller, claim: protocol.Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+async function claimNext(desk: Desk, caller: Caller, claim: protocol.Claim, gone: Leaving): Promise<ClaimedRow[]> {
   try {
-    return await claimFor(desk, caller, { ...claim, waitMs: 0 }, signal);
+    return await claimFor(desk, caller, { ...claim, waitMs: 0 }, gone);
   } catch (error) {
     if (error instanceof BatonError) return [];
     throw error;

@@ -1,21 +1,21 @@
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../domain/auth/caller';
-import type { Doorman } from '../domain/auth/doorman';
 import type { Login } from '../domain/auth/keys';
 import { BatonError } from '../errors';
 import { readSession, requireOwnPage } from './browser';
+import type { Door } from './door';
 import type { AnyEndpoint } from './endpoint';
 
-const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: [], types: [] };
+export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: [], types: [] };
 
 /**
  * Who calls, if the endpoint lets them: by a bearer, or else by a browser's session. At once for a key that was found
  * good a moment ago.
  * @throws {BatonError} `unauthenticated`, `forbidden`, or `rate_limited` after too many bad credentials
  */
-export function authenticate(endpoint: AnyEndpoint, doorman: Doorman, request: Request): Login | Promise<Login> {
+export function authenticate(endpoint: AnyEndpoint, door: Door, request: IncomingMessage): Login | Promise<Login> {
   if (endpoint.roles === 'public') return { caller: NOBODY, sessionEndsAt: null };
-  const login = identify(doorman, request);
+  const login = identify(door, request);
   return login instanceof Promise ? login.then((found) => allowed(endpoint, found)) : allowed(endpoint, login);
 }
 
@@ -24,20 +24,21 @@ function allowed(endpoint: AnyEndpoint, login: Login): Login {
   throw new BatonError('forbidden', `A key of role ${login.caller.role} may not ${endpoint.method.toUpperCase()} ${endpoint.path}; that takes one of: ${endpoint.roles.join(', ')}.`);
 }
 
-function identify(doorman: Doorman, request: Request): Login | Promise<Login> {
+function identify(door: Door, request: IncomingMessage): Login | Promise<Login> {
+  const { doorman } = door.desk;
   const { authorization, cookie } = request.headers;
   const session = authorization === undefined ? readSession(cookie) : undefined;
   if (session !== undefined) {
     requireOwnPage(request);
-    return doorman.admitSession(session, addressOf(request));
+    return doorman.admitSession(session, addressOf(door, request));
   }
   const [, bearer] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
   if (bearer === undefined) {
     throw new BatonError('unauthenticated', 'This call needs an API key: send it as "Authorization: Bearer <key>".');
   }
-  return doorman.recall(bearer) ?? doorman.admit(bearer, addressOf(request));
+  return doorman.recall(bearer) ?? doorman.admit(bearer, addressOf(door, request));
 }
 
-function addressOf(request: Request): string {
-  return request.ip ?? '';
+function addressOf(door: Door, request: IncomingMessage): string {
+  return door.known(request).ip ?? '';
 }

@@ -1,6 +1,5 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import type { Request, Response } from 'express';
 import helmet from 'helmet';
 import { BatonError } from '../errors';
 import type { Access } from './access';
@@ -13,8 +12,8 @@ const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 const PROBES = new Set(['/healthz', '/readyz']);
 const PREFLIGHT_SECONDS = 600;
 
-/** Headers of every answer: a strict policy for pages, nothing sniffed, framed or referred. They are the same for all, so helmet is asked once. */
-export function securityHeaders(isTls: boolean): readonly (readonly [string, string])[] {
+/** Headers of every answer, names and values in turns: a strict policy for pages, nothing sniffed, framed or referred. They are the same for all, so helmet is asked once. */
+export function securityHeaders(isTls: boolean): readonly string[] {
   const middleware = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -39,17 +38,17 @@ export function securityHeaders(isTls: boolean): readonly (readonly [string, str
   middleware(request, response, (error?: unknown) => {
     if (error instanceof Error) throw error;
   });
-  return Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]);
+  return Object.entries(response.getHeaders()).flatMap(([name, value]) => [name, String(value)]);
 }
 
 /**
  * Against DNS rebinding: a page of another name that was pointed at this address is refused by its name.
  * @throws {BatonError} `forbidden`
  */
-export function requireHost(request: Request, allowed: Access['allowedHosts']): void {
+export function requireHost(request: IncomingMessage, allowed: Access['allowedHosts']): void {
   if (allowed === null) return;
   const host = hostName(request.headers.host ?? '');
-  if (allowed.includes(host) || PROBES.has(request.path)) return;
+  if (allowed.includes(host) || PROBES.has(pathOf(request))) return;
   throw new BatonError('forbidden', `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`);
 }
 
@@ -57,10 +56,10 @@ export function requireHost(request: Request, allowed: Access['allowedHosts']): 
  * Lets pages of these origins call with a key of their own; cookies are never accepted from them.
  * @returns whether the request only asked for that, and is answered
  */
-export function allowOrigin(request: Request, response: Response, origins: Access['corsOrigins']): boolean {
+export function allowOrigin(request: IncomingMessage, response: ServerResponse, origins: Access['corsOrigins']): boolean {
   if (origins.length === 0) return false;
   const { origin } = request.headers;
-  response.vary('Origin');
+  response.setHeader('Vary', 'Origin');
   if (origin === undefined || !origins.includes(origin)) return false;
   response.setHeader('Access-Control-Allow-Origin', origin);
   response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After, Baton-Deduplicated');
@@ -69,7 +68,7 @@ export function allowOrigin(request: Request, response: Response, origins: Acces
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
   response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID, Traceparent, Tracestate');
   response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_SECONDS));
-  response.status(204).end();
+  response.writeHead(204).end();
   return true;
 }
 
@@ -77,17 +76,17 @@ export function allowOrigin(request: Request, response: Response, origins: Acces
  * A browser sends the cookie whatever page made it; so a write that a cookie vouches for must come from a page of ours.
  * @throws {BatonError} `forbidden`
  */
-export function requireOwnPage(request: Request): void {
-  if (READS.has(request.method) || isFromOwnPage(request)) return;
+export function requireOwnPage(request: IncomingMessage): void {
+  if (READS.has(request.method ?? '') || isFromOwnPage(request)) return;
   throw new BatonError('forbidden', "A browser's session may change things only from this coordinator's own pages; other callers send a key.");
 }
 
 /** `Sec-Fetch-Site` cannot be set by a page; browsers that are too old for it send `Origin` with every write. */
-function isFromOwnPage(request: Request): boolean {
-  const site = request.get('sec-fetch-site');
+function isFromOwnPage(request: IncomingMessage): boolean {
+  const site = request.headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin';
-  const origin = request.get('origin');
-  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === request.get('host')?.toLowerCase();
+  const { origin, host } = request.headers;
+  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host?.toLowerCase();
 }
 
 /** The token in the session's cookie. */
@@ -100,6 +99,11 @@ export function readSession(cookies: string | undefined): string | undefined {
 export function sessionCookie(token: string, { isSecure, maxAgeMs }: { isSecure: boolean; maxAgeMs: number }): string {
   const parts = [`${COOKIE}=${token}`, 'Path=/', 'HttpOnly', 'SameSite=Strict', `Max-Age=${Math.floor(maxAgeMs / 1000)}`];
   return [...parts, ...(isSecure ? ['Secure'] : [])].join('; ');
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  const end = url.indexOf('?');
+  return end < 0 ? url : url.slice(0, end);
 }
 
 /** Without the port, in lower case. */

@@ -1,5 +1,5 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
-import type { Lane, LaneCatalog } from '../domain/jobs/lanes';
+import type { Lane, LaneCatalog, Taker } from '../domain/jobs/lanes';
 
 const MOST_CLASSES = 1000;
 
@@ -8,7 +8,12 @@ export interface ClaimClass<Waiting> {
   lanes: Lane[];
   /** How many lanes there were when `lanes` was made. */
   catalogSize: number;
-  waiting: Waiting[];
+  /** What its runners take, as one of them said it. */
+  readonly taker: Taker;
+  /** In the order in which they came. */
+  readonly waiting: Set<Waiting>;
+  /** Those of them that shall be answered now, with nothing if there is nothing. */
+  readonly due: Set<Waiting>;
   /** How many statements for it are under way, and when the last one was started, on the monotonic clock. */
   statements: number;
   startedAtMs: number;
@@ -25,7 +30,7 @@ export class ClaimClasses<Waiting> {
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdle();
-      this.classes.set(key, (group = { lanes: [], catalogSize: -1, waiting: [], statements: 0, startedAtMs: -Infinity }));
+      this.classes.set(key, (group = { lanes: [], catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), due: new Set(), statements: 0, startedAtMs: -Infinity }));
     }
     return group;
   }
@@ -34,14 +39,18 @@ export class ClaimClasses<Waiting> {
     return this.classes.values();
   }
 
+  get size(): number {
+    return [...this.classes.values()].reduce((sum, group) => sum + group.waiting.size, 0);
+  }
+
   waiting(): Waiting[] {
-    return [...this.classes.values()].flatMap((group) => group.waiting);
+    return [...this.classes.values()].flatMap((group) => [...group.waiting]);
   }
 
   /** The lanes that a runner of this class takes jobs from. */
-  lanesOf(group: ClaimClass<Waiting>, taker: Claim): Lane[] {
+  lanesOf(group: ClaimClass<Waiting>): Lane[] {
     if (group.catalogSize !== this.lanes.size) {
-      group.lanes = this.lanes.takenBy(taker);
+      group.lanes = this.lanes.takenBy(group.taker);
       group.catalogSize = this.lanes.size;
     }
     return group.lanes;
@@ -49,6 +58,6 @@ export class ClaimClasses<Waiting> {
 
   private dropIdle(): void {
     if (this.classes.size < MOST_CLASSES) return;
-    for (const [key, group] of this.classes) if (group.waiting.length === 0) this.classes.delete(key);
+    for (const [key, group] of this.classes) if (group.waiting.size === 0) this.classes.delete(key);
   }
 }

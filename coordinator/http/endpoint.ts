@@ -1,8 +1,9 @@
-import type { Response } from 'express';
+import type { ServerResponse } from 'node:http';
 import type { AuditAction, Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Actor, Caller } from '../domain/auth/caller';
 import type { Desk } from './desk';
+import type { Leaving } from './gone';
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
@@ -17,9 +18,12 @@ export interface Call<Params, Query, Body> {
   params: Parsed<Params>;
   query: Parsed<Query>;
   body: Parsed<Body>;
+  /** @param name in lower case */
   header(name: string): string | undefined;
   /** Aborted when the client goes away before it was answered. */
   signal: AbortSignal;
+  /** The same for calls that many wait with: it costs less. */
+  gone: Leaving;
   /** Whether the client's connection is encrypted, as far as the trusted proxies tell. */
   isSecure: boolean;
   /** From here on the call only waits. Throws `rate_limited` when too many of the key do. */
@@ -35,7 +39,7 @@ export interface Reply {
   /** The body as JSON text, instead of `body`. */
   text?: string;
   /** Sends the body itself, and ends the answer when it wants. */
-  send?: (response: Response) => void;
+  send?: (response: ServerResponse) => void;
 }
 
 export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {

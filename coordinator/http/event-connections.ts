@@ -1,4 +1,4 @@
-import type { Response } from 'express';
+import type { ServerResponse } from 'node:http';
 import type { Context } from '../context';
 import type { EventFilter } from '../domain/events/scopes';
 import type { Listener } from '../domain/events/stream';
@@ -15,7 +15,7 @@ const RETRY_MS = 1000;
 
 /** The connections of those who listen to events. */
 export class EventConnections {
-  private readonly open = new Map<Response, () => Promise<unknown>>();
+  private readonly open = new Map<ServerResponse, () => Promise<unknown>>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(
@@ -30,7 +30,7 @@ export class EventConnections {
    * @param isAllowed rejects once the caller's key is good no longer
    * @throws {BatonError} `unavailable` when as many listen as may
    */
-  async start(filter: EventFilter, lastEventId: string | undefined, isAllowed: () => Promise<unknown>): Promise<(response: Response) => void> {
+  async start(filter: EventFilter, lastEventId: string | undefined, isAllowed: () => Promise<unknown>): Promise<(response: ServerResponse) => void> {
     if (this.open.size >= MOST_CONNECTIONS) throw new BatonError('unavailable', `${MOST_CONNECTIONS} listen to events already.`, { retryAfterMs: 5000 });
     const after = lastEventId === undefined ? null : readPosition(lastEventId);
     const { position, hasGap } = await this.context.stream.open(filter, after);
@@ -70,7 +70,7 @@ export class EventConnections {
   }
 }
 
-function listenerOn(response: Response, filter: EventFilter, position: Position): Listener {
+function listenerOn(response: ServerResponse, filter: EventFilter, position: Position): Listener {
   return {
     filter,
     position,
@@ -85,7 +85,7 @@ function listenerOn(response: Response, filter: EventFilter, position: Position)
   };
 }
 
-function send(response: Response, text: string): void {
+function send(response: ServerResponse, text: string): void {
   if (response.destroyed || response.writableEnded) return;
   response.write(text);
   if (response.writableLength > MOST_BUFFERED_BYTES) response.destroy();

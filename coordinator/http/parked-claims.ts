@@ -8,7 +8,9 @@ import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
 import { type ClaimClass, ClaimClasses } from './claim-classes';
+import type { Leaving } from './gone';
 import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
+import { ParkedClaim } from './parked-claim';
 
 const LOOK_EVERY_MS = 1000;
 const MIN_PACE_MS = 20;
@@ -18,20 +20,6 @@ const FILL_BESIDE = 50;
 /** But not longer than this: a statement may have to wait for somebody's lock. */
 const PATIENCE_MS = 50;
 
-interface Parked {
-  claim: Claim;
-  /** It was asked for without waiting, or its wait is over. */
-  isDue: boolean;
-  /** A look at the table that began after it came has ended, so an empty answer is true. */
-  wasLookedFor: boolean;
-  /** A statement under way may fill it. */
-  isTaken: boolean;
-  /** It was answered, or its client has gone: it waits no more. */
-  isOver: boolean;
-  answer(jobs: ClaimedRow[]): void;
-  fail(error: unknown): void;
-}
-
 /**
  * The claims of all runners that wait here. They hold no connection. Jobs that become ready are claimed for many of them
  * in one statement, at most four of which are under way; what is known about where ready jobs are comes from hints, and
@@ -39,15 +27,17 @@ interface Parked {
  * with its size.
  */
 export class ParkedClaims {
-  private readonly classes: ClaimClasses<Parked>;
+  private readonly classes: ClaimClasses<ParkedClaim>;
   private readonly unsent = new Set<Promise<unknown>>();
   private readonly held = new Set<() => void>();
+  private readonly fresh = new Set<ClaimClass<ParkedClaim>>();
   private statements = 0;
   private isClosed = false;
   private isLooking = false;
   private lookTimer: NodeJS.Timeout | undefined;
   private paceTimer: NodeJS.Timeout | undefined;
   private impatience: NodeJS.Timeout | undefined;
+  private readonly onDue = ({ group }: ParkedClaim): void => this.dispatchTo(group);
 
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
@@ -64,51 +54,23 @@ export class ParkedClaims {
 
   /** How many claims wait. */
   get size(): number {
-    return this.classes.waiting().length;
+    return this.classes.size;
   }
 
   /**
    * Resolves with jobs as soon as there are some, and with none when the wait is over. After `signal` was aborted
    * nothing is claimed for it any more, and what a statement under way still brings is given back.
    */
-  take(claim: Claim, signal: AbortSignal): Promise<ClaimedRow[]> {
+  take(claim: Claim, signal: Leaving): Promise<ClaimedRow[]> {
     if (this.isClosed || signal.aborted) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const group = this.classes.of(claim);
-      let over: NodeJS.Timeout | undefined;
-      const leave = (): void => {
-        parked.isOver = true;
-        clearTimeout(over);
-        signal.removeEventListener('abort', gone);
-        const index = group.waiting.indexOf(parked);
-        if (index >= 0) group.waiting.splice(index, 1);
-      };
-      const gone = (): void => {
-        leave();
-        resolve([]);
-      };
-      const parked: Parked = {
-        claim,
-        isDue: claim.waitMs === 0,
-        wasLookedFor: false,
-        isTaken: false,
-        isOver: false,
-        answer: (jobs) => (leave(), resolve(jobs)),
-        fail: (error) => (leave(), reject(error)),
-      };
-      if (claim.waitMs > 0) {
-        over = setTimeout(() => {
-          parked.isDue = true;
-          this.dispatch();
-        }, claim.waitMs);
-      }
-      signal.addEventListener('abort', gone);
-      group.waiting.push(parked);
+      const parked = new ParkedClaim(claim, this.classes.of(claim), signal, resolve, reject);
+      parked.wait(this.onDue);
       if (this.lookTimer === undefined) {
         this.lookTimer = setInterval(() => void this.look(), LOOK_EVERY_MS);
         void this.look();
       }
-      this.dispatch();
+      this.dispatchSoon(parked.group);
     });
   }
 
@@ -118,7 +80,7 @@ export class ParkedClaims {
   }
 
   /** Waits without claiming, until the client goes away or the coordinator stops. */
-  hold(waitMs: number, signal: AbortSignal): Promise<void> {
+  hold(waitMs: number, signal: Leaving): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -154,26 +116,39 @@ export class ParkedClaims {
     await Promise.allSettled([...this.unsent]);
   }
 
-  /** Starts what statements can be started, and answers those whose wait ended without a job. */
-  private dispatch(): void {
-    for (const group of this.classes.all()) {
-      while (this.statements < MOST_STATEMENTS) {
-        const free = group.waiting.filter((one) => !one.isTaken);
-        const [first] = free;
-        if (first === undefined || (this.isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
-        const lanes = this.context.ready.ready(this.classes.lanesOf(group, first.claim));
-        if (lanes.length === 0) break;
-        this.start(group, lanes, first.claim.labels, free);
-      }
-      this.settleEmpty(group);
+  /** At the end of this turn: claims that come in one, as those do that rode on reports stored together, share a statement. */
+  private dispatchSoon(group: ClaimClass<ParkedClaim>): void {
+    if (this.fresh.size === 0) {
+      setImmediate(() => {
+        const groups = [...this.fresh];
+        this.fresh.clear();
+        for (const one of groups) this.dispatchTo(one);
+      });
     }
+    this.fresh.add(group);
   }
 
-  private settleEmpty(group: ClaimClass<Parked>): void {
-    const [due] = group.waiting.filter((one) => one.isDue && !one.isTaken);
-    if (due === undefined || this.isServed(group, due.claim)) return;
+  /** Starts what statements can be started, and answers those whose wait ended without a job. */
+  private dispatch(): void {
+    for (const group of this.classes.all()) this.dispatchTo(group);
+  }
+
+  private dispatchTo(group: ClaimClass<ParkedClaim>): void {
+    while (this.statements < MOST_STATEMENTS && group.waiting.size > 0) {
+      const lanes = this.context.ready.ready(this.classes.lanesOf(group));
+      if (lanes.length === 0) break;
+      const free = [...group.waiting].filter((one) => !one.isTaken);
+      if (free.length === 0 || (this.isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
+      this.start(group, lanes, group.taker.labels, free);
+    }
+    if (group.due.size > 0) this.settleEmpty(group);
+  }
+
+  private settleEmpty(group: ClaimClass<ParkedClaim>): void {
+    const due = [...group.due].filter((one) => !one.isTaken);
+    if (due.length === 0 || this.isServed(group)) return;
     let needsLook = false;
-    for (const parked of group.waiting.filter((one) => one.isDue && !one.isTaken)) {
+    for (const parked of due) {
       if (parked.wasLookedFor) parked.answer([]);
       else needsLook = true;
     }
@@ -182,11 +157,11 @@ export class ParkedClaims {
   }
 
   /** Jobs are in turn for it, and only the statements under way keep it waiting: the first that ends takes it along. */
-  private isServed(group: ClaimClass<Parked>, taker: Claim): boolean {
-    return this.statements > 0 && this.context.ready.ready(this.classes.lanesOf(group, taker)).length > 0;
+  private isServed(group: ClaimClass<ParkedClaim>): boolean {
+    return this.statements > 0 && this.context.ready.ready(this.classes.lanesOf(group)).length > 0;
   }
 
-  private isBusy({ statements, startedAtMs }: ClaimClass<Parked>): boolean {
+  private isBusy({ statements, startedAtMs }: ClaimClass<ParkedClaim>): boolean {
     if (statements === 0 || performance.now() - startedAtMs >= PATIENCE_MS) return false;
     this.impatience ??= setTimeout(() => {
       this.impatience = undefined;
@@ -195,7 +170,7 @@ export class ParkedClaims {
     return true;
   }
 
-  private start(group: ClaimClass<Parked>, lanes: Lane[], labels: Labels, waiting: Parked[]): void {
+  private start(group: ClaimClass<ParkedClaim>, lanes: Lane[], labels: Labels, waiting: ParkedClaim[]): void {
     const batch = fillSlots(waiting);
     const taken = new Set(batch.map(({ parked }) => parked));
     for (const parked of taken) parked.isTaken = true;
@@ -209,10 +184,10 @@ export class ParkedClaims {
     });
   }
 
-  private async claimFor(lanes: Lane[], labels: Labels, batch: { parked: Parked; slot: Slot }[], taken: Set<Parked>): Promise<void> {
+  private async claimFor(lanes: Lane[], labels: Labels, batch: { parked: ParkedClaim; slot: Slot }[], taken: Set<ParkedClaim>): Promise<void> {
     try {
       const rows = await claimJobs(this.context, lanes, labels, batch.map(({ slot }) => slot));
-      const given = new Map<Parked, ClaimedRow[]>();
+      const given = new Map<ParkedClaim, ClaimedRow[]>();
       for (const row of rows) {
         const parked = batch[row.slot]?.parked;
         if (parked === undefined) continue;
@@ -283,7 +258,7 @@ export class ParkedClaims {
   }
 
   /** Claims with a claim id that have not been looked for yet: their answer may have been lost. */
-  private async answerRepeated(waiting: Parked[]): Promise<void> {
+  private async answerRepeated(waiting: ParkedClaim[]): Promise<void> {
     const asked = waiting.filter((one) => one.claim.claimId !== undefined && !one.wasLookedFor && !one.isTaken && !one.isOver);
     if (asked.length === 0) return;
     const slots = asked.map((parked) => slotOf(parked.claim));

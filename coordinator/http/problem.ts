@@ -1,12 +1,12 @@
+import type { ServerResponse } from 'node:http';
 import type { FieldError, Problem } from '@baton/runner-sdk/protocol';
-import type { Response } from 'express';
 import type { z } from 'zod';
 import { BatonError, ERRORS } from '../errors';
 import { describeError, type Logger } from '../logger';
 import { isUnavailable, translated } from '../store/db';
 
 /** Answers with a problem. What is not a BatonError tells nothing of the inside; the log line with its request id does. */
-export function sendProblem(response: Response, error: unknown, requestId: string, log: Logger): void {
+export function sendProblem(response: ServerResponse, error: unknown, requestId: string, log: Logger): void {
   const known = toBatonError(error);
   if (known.code === 'internal') log.error('a request failed', { requestId, ...describeError(error) });
   if (known.code === 'unavailable') log.warn('a request met a database that is away', { requestId, ...describeError(known.cause ?? known) });
@@ -25,7 +25,8 @@ export function sendProblem(response: Response, error: unknown, requestId: strin
     ...(known.errors === undefined ? {} : { errors: known.errors }),
     requestId,
   };
-  response.status(status).setHeader('Content-Type', 'application/problem+json');
+  response.statusCode = status;
+  response.setHeader('Content-Type', 'application/problem+json');
   response.end(JSON.stringify(problem));
 }
 

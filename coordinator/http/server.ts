@@ -3,20 +3,21 @@ import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
 import { BatonError } from '../errors';
 import { analyticsEndpoints } from './analytics';
-import { begin, refuse, serve } from './answer';
+import { refuse, serve } from './answer';
 import { alertEndpoints } from './alerts';
 import { apiKeyEndpoints } from './api-keys';
 import { attemptEndpoints } from './attempts';
 import { auditEndpoints } from './audit';
-import { securityHeaders } from './browser';
 import { bulkEndpoints } from './bulk';
 import { callbackEndpoints } from './callbacks';
 import { capSockets } from './caps';
 import { cleanupEndpoints } from './cleanup';
 import { deadLetterEndpoints } from './dead-letters';
 import type { Desk } from './desk';
+import { type Door, doorOf } from './door';
 import type { AnyEndpoint } from './endpoint';
 import { eventEndpoints } from './events';
+import { Heading } from './heading';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { metricsEndpoints } from './metrics';
@@ -67,17 +68,18 @@ const TIMES: ServerOptions = {
  * half as much time as a create. Express has all others, whatever is in their paths.
  */
 export function createHttpServer(desk: Desk): Server {
-  const app = expressApp(desk);
+  const app = express();
+  const door = doorOf(desk, app);
+  route(app, door);
   const fixed = new Map(ENDPOINTS.filter(({ path }) => !path.includes(':')).map((endpoint) => [`${endpoint.method.toUpperCase()} ${endpoint.path}`, endpoint]));
-  const everyAnswer = securityHeaders(desk.access.tls !== null);
-  const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    const endpoint = fixed.get(`${incoming.method} ${incoming.url}`);
-    if (endpoint === undefined) return void app(incoming, outgoing);
-    const { request, response } = dressed(app, incoming, outgoing);
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const endpoint = fixed.get(`${request.method} ${request.url}`);
+    if (endpoint === undefined) return void app(request, response);
+    const heading = new Heading(door, request, response);
     try {
-      if (!begin(desk, request, response, everyAnswer)) void serve(endpoint, desk, request, response);
+      if (!heading.begin()) void serve(endpoint, door, request, response, heading, NOTHING);
     } catch (error) {
-      refuse(desk, response, error);
+      refuse(door, response, heading, error);
     }
   };
   const server = desk.access.tls === null ? createServer(TIMES, listener) : createTlsServer({ ...TIMES, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
@@ -87,32 +89,28 @@ export function createHttpServer(desk: Desk): Server {
   return server;
 }
 
-function expressApp(desk: Desk): express.Express {
-  const app = express();
+const NOTHING = { params: {}, query: {} };
+
+function route(app: express.Express, door: Door): void {
+  const { trustProxy } = door.desk.access;
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
-  app.set('trust proxy', typeof desk.access.trustProxy === 'number' ? desk.access.trustProxy : [...desk.access.trustProxy]);
-  const everyAnswer = securityHeaders(desk.access.tls !== null);
+  app.set('trust proxy', typeof trustProxy === 'number' ? trustProxy : [...trustProxy]);
   app.use((request, response, next) => {
-    if (!begin(desk, request, response, everyAnswer)) next();
+    if (!headingOf(door, request, response).begin()) next();
   });
   for (const endpoint of [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)]) {
-    app[endpoint.method](endpoint.path, (request, response) => void serve(endpoint, desk, request, response));
+    app[endpoint.method](endpoint.path, (request, response) => void serve(endpoint, door, request, response, headingOf(door, request, response), request));
   }
-  app.use((request, response) => refuse(desk, response, noRoute(request)));
+  app.use((request, response) => refuse(door, response, headingOf(door, request, response), noRoute(request)));
   // Express tells an error handler by its four parameters.
-  app.use((error: unknown, _request: Request, response: Response, _next: express.NextFunction) => refuse(desk, response, error));
-  return app;
+  app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) => refuse(door, response, headingOf(door, request, response), error));
 }
 
-/** As Express itself makes requests and responses know what it adds to them. */
-function dressed(app: express.Express, incoming: IncomingMessage, outgoing: ServerResponse): { request: Request; response: Response } {
-  const request = Object.setPrototypeOf(incoming, app.request) as Request;
-  const response = Object.setPrototypeOf(outgoing, app.response) as Response;
-  request.res = response;
-  response.locals = {};
-  return { request, response };
+function headingOf(door: Door, request: Request, response: Response): Heading {
+  response.locals['heading'] ??= new Heading(door, request, response);
+  return response.locals['heading'] as Heading;
 }
 
 function noRoute(request: Request): BatonError {

@@ -1,5 +1,6 @@
 import { context, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, type Tracer, trace, createTraceState } from '@opentelemetry/api';
-import type { Request, Response } from 'express';
+import type { ServerResponse } from 'node:http';
+import type { Request } from 'express';
 import type { CreateItem } from '../domain/jobs/create';
 import type { ClaimedRow } from '../store/jobs';
 import { readTrace } from './trace-headers';
@@ -20,13 +21,13 @@ export class Tracing {
   }
 
   /** Answers a call within a server's span, which goes on with the caller's trace. */
-  serve(endpoint: { method: string; path: string }, request: Request, response: Response, answer: () => Promise<void>): Promise<void> {
+  serve(endpoint: { method: string; path: string }, request: Request, response: ServerResponse, requestId: string, answer: () => Promise<void>): Promise<void> {
     if (UNTRACED.has(endpoint.path)) return answer();
     const method = endpoint.method.toUpperCase();
     const route = endpoint.path.replace(/:(\w+)/g, '{$1}');
     const options = {
       kind: SpanKind.SERVER,
-      attributes: { 'http.request.method': method, 'http.route': route, 'url.path': request.path, 'url.scheme': request.protocol, 'baton.request_id': String(response.locals['requestId']) },
+      attributes: { 'http.request.method': method, 'http.route': route, 'url.path': request.path, 'url.scheme': request.protocol, 'baton.request_id': requestId },
     };
     const parent = contextOf(readTrace(request.get('traceparent'), request.get('tracestate')));
     const span = this.tracer.startSpan(`${method} ${route}`, options, parent);
@@ -71,7 +72,7 @@ export class Tracing {
     trace.getActiveSpan()?.setAttributes(attributesOf('settle', count));
   }
 
-  private end(span: Span, response: Response): void {
+  private end(span: Span, response: ServerResponse): void {
     if (this.idle.has(span)) return;
     const { statusCode, writableFinished } = response;
     if (writableFinished) span.setAttribute('http.response.status_code', statusCode);

@@ -25,6 +25,10 @@ export class Loop {
 
   constructor(private readonly options: LoopOptions) {}
 
+  get intervalMs(): number {
+    return this.options.intervalMs;
+  }
+
   start(): void {
     this.isStopped = false;
     this.arm(0);

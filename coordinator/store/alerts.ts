@@ -78,12 +78,22 @@ export async function remove(transaction: Executor, id: string): Promise<void> {
   await transaction.query(sql`DELETE FROM alerts a WHERE a.id = ${id}::uuid`);
 }
 
+/** Whether there is anything for `lockDue`, at the price of one statement. */
+export async function hasDue(db: Executor, everyMs: number): Promise<boolean> {
+  const [row] = await db.query<{ hasDue: boolean }>(sql`SELECT EXISTS (SELECT FROM alerts a WHERE ${isDue(everyMs)}) AS "hasDue"`);
+  return row?.hasDue ?? false;
+}
+
 /** Locks the rules that were last looked at so long ago, and that no other coordinator looks at. */
 export function lockDue(transaction: Executor, everyMs: number, limit: number): Promise<DueAlert[]> {
   return transaction.query(sql`
     SELECT ${COLUMNS}, extract(epoch FROM now() - a.since)::float8 * 1000 AS "stateMs" FROM alerts a
-    WHERE a.is_enabled AND (a.evaluated_at IS NULL OR a.evaluated_at <= now() - ${everyMs}::float8 * interval '1 ms')
+    WHERE ${isDue(everyMs)}
     ORDER BY a.evaluated_at NULLS FIRST, a.id LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
+}
+
+function isDue(everyMs: number): Sql {
+  return sql`a.is_enabled AND (a.evaluated_at IS NULL OR a.evaluated_at <= now() - ${everyMs}::float8 * interval '1 ms')`;
 }
 
 /** From the state in which it was locked. */

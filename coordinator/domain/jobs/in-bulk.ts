@@ -63,7 +63,8 @@ export async function applyInBackground(context: Context, bulk: Bulk): Promise<s
  * a crash the batch is done again, which changes nothing twice.
  * @returns whether there is more to do
  */
-export function workOnNext(context: Context): Promise<boolean> {
+export async function workOnNext(context: Context): Promise<boolean> {
+  if (!(await store.hasNext(context.db))) return false;
   return context.db.transaction(async (transaction) => {
     const operation = await store.lockNext(transaction);
     if (operation === null) return false;

@@ -1,0 +1,49 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Client } from 'pg';
+import { startCoordinator } from '../support/coordinator';
+
+// What a coordinator asks of the database while nothing happens.
+
+/** Enough for what a loop does only every so many rounds. */
+const ROUNDS = 30;
+
+let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+beforeAll(async () => (coordinator = await startCoordinator()));
+afterAll(() => coordinator.stop());
+afterEach(() => jest.restoreAllMocks());
+
+/** Counts the statements that a piece of work sends, whatever else is sent meanwhile. */
+function countStatements(): (work: () => Promise<unknown>) => Promise<number> {
+  const counting = new AsyncLocalStorage<{ count: number }>();
+  const send = Client.prototype.query as (...sent: unknown[]) => unknown;
+  jest.spyOn(Client.prototype, 'query').mockImplementation(function (this: Client, ...sent: unknown[]) {
+    const counter = counting.getStore();
+    if (counter !== undefined) counter.count += 1;
+    return send.apply(this, sent);
+  });
+  return async (work) => {
+    const counter = { count: 0 };
+    await counting.run(counter, work);
+    return counter.count;
+  };
+}
+
+test('its loops send less than eight statements a second', async () => {
+  const countOf = countStatements();
+  const perSecond: Record<string, number> = {};
+  // Their first rounds may wait for connections that are still being made, which are not counted.
+  for (const loop of Object.values(coordinator.app.loops)) await loop.runOnce();
+  for (const [name, loop] of Object.entries(coordinator.app.loops)) {
+    let statements = 0;
+    for (let round = 0; round < ROUNDS; round += 1) statements += await countOf(() => loop.runOnce());
+    // The timeout monitor rests in tests; by itself it runs once a second.
+    const intervalMs = name === 'monitor' ? 1000 : loop.intervalMs;
+    perSecond[name] = (statements / ROUNDS) * (1000 / intervalMs);
+  }
+  const total = Object.values(perSecond).reduce((sum, one) => sum + one);
+  expect(total).toBeLessThan(8);
+  // Where there is nothing to do, no transaction is begun.
+  expect(Math.max(perSecond['alerts'] ?? NaN, perSecond['bulk'] ?? NaN)).toBeLessThanOrEqual(0.5);
+  // It does count.
+  expect(total).toBeGreaterThan(5);
+});
