@@ -12,6 +12,7 @@ import { Events } from './domain/events/events';
 import { EventStream } from './domain/events/stream';
 import { Hints } from './domain/events/hints';
 import { logEvents } from './domain/events/log-events';
+import { HandOff } from './domain/jobs/hand-off';
 import { LaneCatalog } from './domain/jobs/lanes';
 import { ReadyLanes } from './domain/jobs/ready-lanes';
 import { QueueBook } from './domain/queues/queue-book';
@@ -74,6 +75,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     hints: new Hints(randomUUID(), (error) => log.error('a listener of hints failed', describeError(error))),
     lanes: new LaneCatalog(db),
     ready: new ReadyLanes(),
+    handOff: new HandOff(),
     queues: new QueueBook(db),
     roster: new Roster(db),
     maxPayloadBytes: config.maxPayloadBytes,

@@ -1,6 +1,7 @@
 import type { Events } from './domain/events/events';
 import type { EventStream } from './domain/events/stream';
 import type { Hints } from './domain/events/hints';
+import type { HandOff } from './domain/jobs/hand-off';
 import type { LaneCatalog } from './domain/jobs/lanes';
 import type { ReadyLanes } from './domain/jobs/ready-lanes';
 import type { QueueBook } from './domain/queues/queue-book';
@@ -20,6 +21,7 @@ export interface Context {
   hints: Hints;
   lanes: LaneCatalog;
   ready: ReadyLanes;
+  handOff: HandOff;
   queues: QueueBook;
   roster: Roster;
   maxPayloadBytes: number;

@@ -8,6 +8,7 @@ import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
 import { type ClaimClass, ClaimClasses } from './claim-classes';
+import { ClaimOffers } from './claim-offers';
 import type { Leaving } from './gone';
 import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
 import { ParkedClaim } from './parked-claim';
@@ -41,6 +42,10 @@ export class ParkedClaims {
 
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
+    context.handOff.serve(new ClaimOffers(context, this.classes, (groups, taken, given) => {
+      this.give(taken, given);
+      for (const group of groups) this.dispatchTo(group);
+    }));
     context.hints.on('ready', (hints) => {
       this.context.ready.hint(hints);
       void this.learn(hints.map((hint) => hint.laneId));
@@ -196,15 +201,20 @@ export class ParkedClaims {
         if (isWanted(row, parked.claim)) jobs.push(row);
       }
       if (rows.length < batch.length) this.comeBackInPace(lanes);
-      for (const parked of taken) {
-        parked.isTaken = false;
-        const jobs = given.get(parked);
-        if (jobs === undefined) continue;
-        if (parked.isOver) this.giveBack(jobs);
-        else parked.answer(jobs);
-      }
+      this.give(taken, given);
     } catch (error) {
       for (const parked of taken) parked.fail(error);
+    }
+  }
+
+  /** Answers claims with what they got; those that got nothing wait on. */
+  private give(taken: Iterable<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
+    for (const parked of taken) {
+      parked.isTaken = false;
+      const jobs = given.get(parked) ?? (this.isClosed ? [] : undefined);
+      if (jobs === undefined) continue;
+      if (parked.isOver) this.giveBack(jobs);
+      else parked.answer(jobs);
     }
   }
 

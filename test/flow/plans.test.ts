@@ -59,6 +59,7 @@ const PADDINGS: [string, () => Promise<void>][] = [
 const starts = async (queue: string): Promise<store.LaneStart[]> =>
   (await stage.sql.query<{ id: number; queue: string; priority: number }>('SELECT id, queue, priority FROM lanes WHERE queue = $1', [queue])).map((lane) => ({ laneId: lane.id, queue: lane.queue, priority: lane.priority, fromPosition: null, fromId: null, dueForMs: 0 }));
 const insertion = (laneId: number, more: Partial<store.InsertJob>): store.InsertJob => ({ id: randomUUID(), type: 'work', queue: QUEUE, priority: 0, laneId, arguments: {}, timeoutMs: 1000, maxAttempts: 1, tags: [], ...more });
+const OFFERED = randomUUID();
 const slots = Array.from({ length: 5 }, () => ({ runnerId: 'r', claimId: 'c', leaseMs: 30_000 }));
 const laneOf = async (queue: string) => (await starts(queue))[0]?.laneId ?? 0;
 const tokens = () => running.slice(0, 5).map(({ id: jobId, leaseToken }) => ({ jobId, leaseToken }));
@@ -69,6 +70,7 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ['insert of a user’s job', 20, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { userId: 'u1' })], [])],
   ['insert with a key', 120, async (db) => store.insert(db, [insertion(await laneOf(LIMITED), { queue: LIMITED, concurrencyKey: 'k1' })], [])],
   ['insert with an order', 20, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { orderKey: 'o1' })], [])],
+  ['insert for a waiting claim', 10, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { id: OFFERED })], [], [{ jobId: OFFERED, runnerId: 'r', claimId: 'waits', leaseMs: 30_000 }])],
   ['claim', 80, async (db) => store.claim(db, await starts(QUEUE), slots, false)],
   ['claim under limits', 150, async (db) => store.claim(db, await starts(LIMITED), slots, true)],
   ['placing of due jobs', 60, (db) => store.placeDue(db, [], 100)],

@@ -5,7 +5,7 @@ import { renderJob } from '../../coordinator/http/render';
 import type { InsertJob, InsertedJob } from '../../coordinator/store/jobs';
 
 const at = new Date('2026-11-24T19:44:40.855Z');
-const inserted: InsertedJob = { id: '0198b7d0-0000-7000-8000-000000000001', runAt: at, createdAt: at, uniqueUntil: null, position: at, hold: null, orderSeq: null, dueInMs: 0 };
+const inserted: InsertedJob = { id: '0198b7d0-0000-7000-8000-000000000001', runAt: at, createdAt: at, uniqueUntil: null, position: at, hold: null, orderSeq: null, dueInMs: 0, lease: null };
 const plain: InsertJob = { id: inserted.id, type: 't', queue: 'default', priority: 0, laneId: 1, arguments: {}, timeoutMs: 300_000, maxAttempts: 11, tags: [] };
 const full: InsertJob = {
   ...plain, type: 'a"type', queue: 'q:1', priority: -10, arguments: { deep: [1, { a: 'ü"\n' }] }, timeoutMs: 1, maxAttempts: 2, tags: ['a"', 'b'], retry: { ...DEFAULT_RETRY, baseMs: 1 },

@@ -2,6 +2,7 @@ import type { ClaimedJob, Job } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
 import type { Answer } from '../support/api';
 import type { TestCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
 import type { TestSql } from '../support/sql';
 import {
   clientVerdict,
@@ -108,9 +109,28 @@ const claim = (runnerId: string, claimId: string | null, max: number): Command =
     for (const job of wanted) start(edges, job, claimed.find((one) => one.id === job.id), key);
   });
 
-function start(edges: Set<string>, job: ModelJob, claimed: ClaimedJob | undefined, claimId: string | null): void {
+/** Created while a claim waits, and nothing that it could have instead. */
+const createForWaiting = (runnerId: string, claimId: string | null, maxAttempts: number): Command =>
+  command(
+    `createForWaiting(${runnerId}, ${claimId}, ${maxAttempts})`,
+    (model) => model.jobs.length < 6 && !model.jobs.some((job) => (job.status === 'pending' && job.isDue) || job.status === 'running'),
+    async (model, { coordinator, edges }) => {
+      const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
+      const claiming = coordinator.api.claim({ runnerId, types: [model.type], waitMs: 20_000, ...(key === null ? {} : { claimId: key }) });
+      await eventually(() => coordinator.app.desk.claims.size, (waiting) => waiting === 1);
+      const { id } = await coordinator.api.create({ type: model.type, maxAttempts, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
+      const job: ModelJob = {
+        id, status: null, priority: 0, isDue: true, attempt: 0, failures: 0, maxAttempts, isSlow: false, uniqueKey: null,
+        reason: null, result: null, error: null, checkpoint: null, attempts: [],
+      };
+      start(edges, job, (await claiming).find((one) => one.id === id), key, 'create');
+      model.jobs.push(job);
+    },
+  );
+
+function start(edges: Set<string>, job: ModelJob, claimed: ClaimedJob | undefined, claimId: string | null, verb: 'claim' | 'create' = 'claim'): void {
   if (claimed === undefined) throw new Error('not claimed');
-  move(edges, job, 'claim', 'running', { attempt: job.attempt + 1 });
+  move(edges, job, verb, 'running', { attempt: job.attempt + 1 });
   expect([claimed.attempt, claimed.checkpoint]).toEqual([job.attempt, job.checkpoint]);
   job.attempts.push({ attempt: job.attempt, token: claimed.leaseToken, claimId, outcome: 'running', report: null, reply: null, late: null });
 }
@@ -234,6 +254,7 @@ const priority = fc.constantFrom(-10, 0, 10);
 export const COMMANDS: fc.Arbitrary<Command>[] = [
   fc.tuple(priority, fc.nat({ max: 3 }), fc.boolean(), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, null, 'u')).map(([first, delayed, ...rest]) => create(first, delayed === 0, ...rest)),
   ...Array.from({ length: 4 }, () => fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, null, 'c1', 'c2'), fc.integer({ min: 1, max: 2 })).map((claims) => claim(...claims))),
+  fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, 'c1'), fc.integer({ min: 1, max: 2 })).map((waiting) => createForWaiting(...waiting)),
   fc.tuple(at, back, fc.option(fc.nat({ max: 9 }))).map((sent) => heartbeat(...sent)),
   fc.tuple(at, back, word).map((sent) => complete(...sent)),
   fc.tuple(at, back, word, fc.nat({ max: 1 })).map(([job, which, message, retryable]) => fail(job, which, message, retryable > 0)),

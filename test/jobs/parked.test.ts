@@ -173,7 +173,8 @@ describe('a client that goes away', () => {
     await session.query({ text: 'SELECT pg_advisory_lock(42)' });
     const gone = new AbortController();
     await park(here, type, { signal: gone.signal });
-    const { id } = await here.api.create({ type });
+    // From the other one: here it would be handed over as it is created.
+    const { id } = await there.api.create({ type });
     await session.hasWaiter();
     gone.abort();
     await eventually(() => here.app.desk.claims.size === 0);

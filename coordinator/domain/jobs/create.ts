@@ -11,6 +11,7 @@ import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
+import { handedRow } from './hand-off';
 import { requireSize } from './payload-size';
 import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
 
@@ -32,7 +33,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   await route(context, accepted);
   const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row));
   const outcomes = isPlain
-    ? await storePlain(context, context.db.hot, accepted)
+    ? await storeOffered(context, accepted)
     : await withKeys(context, (transaction) => storeKeyed(context, transaction, accepted));
   await announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
@@ -162,11 +163,33 @@ async function storeKeyed(context: Context, transaction: Executor, drafts: Draft
   return outcomes;
 }
 
+/** As `storePlain`, but jobs that a claim waits for here are handed to it in the same statement, claimed already. */
+async function storeOffered(context: Context, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+  const hands = context.handOff.putAside(drafts.map(({ row }) => (mayBeOffered(row) ? row.laneId : null)));
+  if (hands === null) return storePlain(context, context.db.hot, drafts);
+  const handed: store.ClaimedRow[] = [];
+  try {
+    const offers = drafts.flatMap(({ row: { id: jobId } }, index) => {
+      const slot = hands.slots[index];
+      return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
+    });
+    const outcomes = await storePlain(context, context.db.hot, drafts, offers);
+    drafts.forEach((draft, index) => handed.push(...handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
+    return outcomes;
+  } finally {
+    hands.settle(handed);
+  }
+}
+
+function mayBeOffered({ runAt, delayMs, orderKey, concurrencyKey }: store.InsertJob): boolean {
+  return runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined;
+}
+
 /** Jobs without such keys need one statement, or two when an idempotency key was used before. */
-async function storePlain(context: Context, db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+async function storePlain(context: Context, db: Executor, drafts: Draft[], offers: store.Offer[] = []): Promise<Map<Draft, Outcome>> {
   if (drafts.length === 0) return new Map();
   const rows = drafts.map((draft) => draft.row);
-  const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows))).map((row) => [row.id, row]));
+  const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows), offers)).map((row) => [row.id, row]));
   const outcomes = new Map<Draft, Outcome>();
   const repeated: Draft[] = [];
   for (const draft of drafts) {
@@ -189,10 +212,11 @@ async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promis
   const stored = [...outcomes].flatMap(([draft, outcome]) =>
     outcome instanceof BatonError || outcome.inserted === null ? [] : [{ laneId: draft.row.laneId, inserted: outcome.inserted, job: outcome.created.job }],
   );
-  const placed = stored.flatMap(({ laneId, inserted: { position } }) => (position === null ? [] : [{ laneId, position }]));
+  const placed = stored.flatMap(({ laneId, inserted }) => (inserted.position === null || inserted.lease !== null ? [] : [{ laneId, position: inserted.position }]));
   context.hints.giveReady(readyHints(placed));
   context.hints.giveDue(stored.filter(({ inserted }) => inserted.position === null && inserted.hold === null).map(({ inserted }) => inserted.dueInMs));
   context.events.tell(stored.map(({ job }) => jobEvent('job.created', job)));
+  context.events.tell(stored.flatMap(({ job, inserted: { lease } }) => (lease === null ? [] : [jobEvent('job.claimed', { ...job, status: 'running', attempt: 1, runnerId: lease.runnerId }, undefined, { waitMs: 0 })])));
   // What they are held for may have ended while they were stored, and then nobody else looks.
   await releaseKeys(context, stored.flatMap(({ job }) => (job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [])));
   const replaced = [...outcomes.values()].flatMap((outcome) => (outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job]));

@@ -12,6 +12,7 @@ export interface Transition {
 /** All the ways between the statuses, and there are no others. `docs/state-machine.md` is printed from this table. */
 export const TRANSITIONS: readonly Transition[] = [
   { verb: 'create', from: null, to: 'pending', when: 'created' },
+  { verb: 'create', from: null, to: 'running', when: 'created while a claim waits for it: created and claimed in one commit' },
   { verb: 'claim', from: 'pending', to: 'running', when: 'a runner claims it: attempt + 1, a new lease token' },
   { verb: 'complete', from: 'running', to: 'completed', when: 'its runner reports the outcome completed' },
   { verb: 'fail', from: 'running', to: 'pending', when: 'a retryable failure, or a timeout, with tries left: failures + 1, runAt = now + backoff' },

@@ -1,6 +1,8 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, type Sql, sql } from '../db';
 import { type Callback, recorded } from '../events';
+import { isoTime } from '../values';
+import type { ClaimedRow, Slot } from './claim';
 import { type LaneFrom, openOfKey, placed } from './place';
 import type { JobRow } from './row';
 
@@ -36,6 +38,11 @@ export interface InsertJob {
   requestHash?: string | undefined;
 }
 
+/** A waiting claim that may have this job at once. */
+export interface Offer extends Slot {
+  jobId: string;
+}
+
 export interface InsertedJob {
   id: string;
   runAt: Date;
@@ -46,23 +53,28 @@ export interface InsertedJob {
   orderSeq: bigint | null;
   /** How long until it is due, by the database's clock. */
   dueInMs: number;
+  /** Of a job that the claim it was offered to has got; its times in ISO-8601. */
+  lease: Lease | null;
 }
 
+export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadlineAt' | 'runnerId'>;
+
 /**
- * (none) -> pending. A job whose idempotency key is taken is left out, and so does not come back.
+ * (none) -> pending, or (none) -> pending -> running in one, when a claim waits for it and no pause or limit is in the way. A job whose idempotency key is taken is left out, and so does not come back.
  * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
  * its place in the order at once; one whose key is busy is held.
  *
  * The statement is made of what the batch needs: to judge keys and give turns where no job has any takes as long as to
  * store it.
  */
-export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[]): Promise<InsertedJob[]> {
+export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[], offers: Offer[] = []): Promise<InsertedJob[]> {
   const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
   const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
   const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
   // All that the database adds to such jobs is one moment, which it need not say of each of them.
-  const areAlike = !hasIdempotency && !mayBeHeld && !takesTurns && jobs.every(isNow);
-  const rows = await db.query<InsertedJob>(sql`
+  const areOffered = offers.length > 0;
+  const areAlike = !areOffered && !hasIdempotency && !mayBeHeld && !takesTurns && jobs.every(isNow);
+  const rows = await db.query<Omit<InsertedJob, 'lease'> & Partial<Lease>>(sql`
     WITH input AS MATERIALIZED (
       SELECT i.*, row_number() OVER () AS ord, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
       FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (
@@ -74,25 +86,64 @@ export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[])
     ), ${hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
     , ${mayBeHeld ? JUDGED : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
     , ${takesTurns ? inTurns(known) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
+    ${areOffered ? handedOver(offers) : sql``}
     , stored AS (
       INSERT INTO jobs (
-        id, type, queue, priority, status, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
+        ${areOffered ? LEASE_COLUMNS : sql``} status, id, type, queue, priority, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
         concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
         timeout_ms, callback, trace, created_at, updated_at)
       SELECT
-        u.id, u.type, u.queue, u.priority, 'pending', u."laneId", u.run_at, u.position, u.hold, u.arguments, u.metadata,
+        ${areOffered ? LEASE_VALUES : sql`'pending'`}, u.id, u.type, u.queue, u.priority, u."laneId", u.run_at, u.position, u.hold, u.arguments, u.metadata,
         u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
         CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
         now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", u.callback, u.trace, now(), now()
-      FROM (SELECT * FROM ready ORDER BY ord) u
+      FROM (SELECT * FROM ${areOffered ? sql`handed` : sql`ready`} ORDER BY ord) u
       RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
         order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
-    ), ${recorded(sql`stored`, sql`'job.created'`)}
-    ${areAlike ? ONE_OF_STORED : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" FROM stored`}`);
+        ${areOffered ? sql`, lease_token AS "leaseToken", lease_expires_at::text AS "leaseExpiresAt", deadline_at::text AS "deadlineAt"` : sql``}
+    ), ${areOffered ? recorded(CREATED_AND_CLAIMED, sql`e.event`) : recorded(sql`stored`, sql`'job.created'`)}
+    ${areAlike ? ONE_OF_STORED : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``} FROM stored`}`);
   const [first] = rows;
-  return areAlike && first !== undefined ? jobs.map(({ id }) => ({ ...first, id })) : rows;
+  if (areAlike && first !== undefined) return jobs.map(({ id }) => ({ ...first, id, lease: null }));
+  return rows.map((row) => ({ ...row, lease: leaseOf(row) }));
 }
+
+function leaseOf({ runnerId, leaseToken, leaseExpiresAt, deadlineAt }: Partial<Lease>): Lease | null {
+  if (!runnerId || !leaseToken || !leaseExpiresAt || !deadlineAt) return null;
+  return { runnerId, leaseToken, leaseExpiresAt: isoTime(leaseExpiresAt), deadlineAt: isoTime(deadlineAt) };
+}
+
+/** Which jobs the claims that they were offered to get: those that claim could claim now, were they stored already. */
+function handedOver(offers: Offer[]): Sql {
+  return sql`, offered AS MATERIALIZED (
+      SELECT o.* FROM json_to_recordset(${JSON.stringify(offers)}::json) AS o ("jobId" uuid, "runnerId" text, "claimId" text, "leaseMs" int)
+      -- A claim that was answered before, and asks again, gets what it was given then, and nothing else.
+      WHERE o."claimId" IS NULL OR (
+        SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId" AND j.claim_id = o."claimId" LIMIT 1) IS NULL
+    ), handed AS MATERIALIZED (
+      SELECT r.*, o."runnerId", o."claimId", o."leaseMs",
+        COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now() AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
+        AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
+      FROM ready r LEFT JOIN offered o ON o."jobId" = r.id LEFT JOIN queues q ON q.name = r.queue
+    )`;
+}
+
+const LEASE_COLUMNS = sql`attempt, runner_id, claim_id, lease_token, lease_ms, lease_expires_at, deadline_at, started_at,`;
+
+const LEASE_VALUES = sql`u."isHanded"::int, CASE WHEN u."isHanded" THEN u."runnerId" END, CASE WHEN u."isHanded" THEN u."claimId" END,
+        CASE WHEN u."isHanded" THEN gen_random_uuid() END, CASE WHEN u."isHanded" THEN u."leaseMs" END,
+        CASE WHEN u."isHanded" THEN now() + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms' END,
+        CASE WHEN u."isHanded" THEN now() + u."timeoutMs" * 1.25 * interval '1 ms' END, CASE WHEN u."isHanded" THEN now() END,
+        CASE WHEN u."isHanded" THEN 'running' ELSE 'pending' END::job_status`;
+
+/** What happened to a job that was handed over is what happens to all, one after the other. */
+const CREATED_AND_CLAIMED = sql`(
+      SELECT s.id, s.type, s.queue, s."userId", n.event, CASE n.nth WHEN 1 THEN 'pending'::job_status ELSE s.status END AS status,
+        CASE n.nth WHEN 1 THEN 0 ELSE s.attempt END AS attempt, CASE n.nth WHEN 2 THEN s."runnerId" END AS "runnerId"
+      FROM stored s CROSS JOIN (VALUES (1, 'job.created'), (2, 'job.claimed')) n (nth, event)
+      WHERE n.nth = 1 OR s.status = 'running' ORDER BY n.nth
+    )`;
 
 function isNow({ runAt, delayMs, uniqueForMs }: InsertJob): boolean {
   return runAt === undefined && delayMs === undefined && uniqueForMs === undefined;

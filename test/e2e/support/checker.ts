@@ -64,7 +64,8 @@ type Report = (rule: Rule, jobId: string, detail: string) => void;
 
 const FINAL = ['completed', 'failed', 'cancelled'];
 const LEGAL: Record<string, string[]> = {
-  '(none)': ['pending'],
+  // A job that is handed to a waiting claim was claimed as it was created.
+  '(none)': ['pending', 'running'],
   pending: ['pending', 'running', 'cancelled'],
   running: ['running', 'pending', 'completed', 'failed', 'cancelled'],
 };

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import type { ClaimedJob, ClaimInput, CreateJob, Job } from '@baton/runner-sdk/protocol';
+import { LaneCatalog } from '../../coordinator/domain/jobs/lanes';
+import * as store from '../../coordinator/store/jobs';
+import { expectStatus } from '../support/api';
+import { startCoordinator } from '../support/coordinator';
+import { TestEventSource } from '../support/event-source';
+import { eventually } from '../support/eventually';
+import { uniqueType } from '../support/factory';
+
+// Jobs that are created while a claim waits for them are handed to it in the statement that stores them.
+
+let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+beforeAll(async () => (coordinator = await startCoordinator()));
+afterAll(() => coordinator.stop());
+
+/** A claim that waits, and was looked up, so that nothing but a job or its end answers it. */
+async function park(type: string, more: Partial<ClaimInput> = {}, signal?: AbortSignal): Promise<{ answer: Promise<ClaimedJob[]> }> {
+  const { claims } = coordinator.app.desk;
+  const before = claims.size;
+  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, ...more }, signal === undefined ? {} : { signal });
+  answer.catch(() => undefined);
+  await eventually(() => claims.size === before + 1);
+  // An answer with nothing comes after a look at the table, which was for all that wait.
+  await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
+  return { answer };
+}
+
+/** Whether it was claimed in the transaction that created it. */
+const wasHanded = ({ createdAt, startedAt }: Job): boolean => createdAt === startedAt;
+
+const bulk = async (jobs: CreateJob[]): Promise<Job[]> => expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { atomic: false, jobs }), 201).jobs;
+
+test('the job is created pending, and runs with all that its claim is told', async () => {
+  const type = uniqueType();
+  const { answer } = await park(type, { claimId: 'c-1', leaseMs: 5000 });
+  const sent: CreateJob = { type, arguments: { a: ['ü', 1] }, metadata: { m: null }, tags: ['t'], timeoutMs: 60_000, maxAttempts: 3, userId: 'u-1' };
+  const created = await coordinator.api.create(sent);
+  expect(created).toMatchObject({ status: 'pending', attempt: 0, runnerId: null, startedAt: null });
+  const [claimed] = await answer;
+  if (claimed === undefined) throw new Error('not claimed');
+  expect(claimed).toMatchObject({ id: created.id, attempt: 1, leaseMs: 5000, arguments: sent.arguments, metadata: sent.metadata, tags: ['t'], timeoutMs: 60_000, maxAttempts: 3, userId: 'u-1', checkpoint: null });
+  const job = await coordinator.api.job(created.id);
+  expect(job).toMatchObject({ status: 'running', attempt: 1, runnerId: 'waits', leaseExpiresAt: claimed.leaseExpiresAt, deadlineAt: claimed.deadlineAt });
+  expect(wasHanded(job)).toBe(true);
+  // Its answer might have been lost.
+  const again = await coordinator.api.claim({ runnerId: 'waits', types: [type], claimId: 'c-1' });
+  expect(again).toEqual([claimed]);
+  expectStatus(await coordinator.api.complete(claimed, { outcome: 'completed', result: 1 }), 200);
+});
+
+test('what listens hears that it was created, and then that it was claimed', async () => {
+  const type = uniqueType();
+  const source = await TestEventSource.open(`${coordinator.api.url}/events?type=${type}`, coordinator.adminKey);
+  const { answer } = await park(type);
+  await coordinator.api.create({ type });
+  await answer;
+  await eventually(() => source.events.length === 2);
+  expect(source.events).toMatchObject([{ name: 'job.created', status: 'pending', attempt: 0 }, { name: 'job.claimed', status: 'running', attempt: 1, runnerId: 'waits' }]);
+  source.close();
+});
+
+test('many jobs go round the claims that wait, up to what each takes; the others wait', async () => {
+  const type = uniqueType();
+  const answers = [await park(type, { runnerId: 'a', max: 2 }), await park(type, { runnerId: 'b', max: 1 })].map(({ answer }) => answer);
+  const jobs = await bulk(Array.from({ length: 5 }, (_, n) => ({ type, arguments: { n } })));
+  const [a, b] = await Promise.all(answers);
+  expect([a?.map(({ id }) => id), b?.map(({ id }) => id)]).toEqual([[jobs[0]?.id, jobs[2]?.id], [jobs[1]?.id]]);
+  expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending' AND attempt = 0", [type])).toBe(2);
+});
+
+test('an idempotency key that was used before brings the first job, and hands nothing over', async () => {
+  const type = uniqueType();
+  const send = () => coordinator.api.post<Job>('/jobs', { type }, { headers: { 'idempotency-key': `k-${type}` } });
+  const first = expectStatus(await send(), 201);
+  const [claimed] = await coordinator.api.claim({ runnerId: 'before', types: [type] });
+  const { answer } = await park(type);
+  expect(expectStatus(await send(), 200)).toMatchObject({ id: first.id, status: 'running', runnerId: 'before' });
+  const next = await coordinator.api.create({ type });
+  expect((await answer).map(({ id }) => id)).toEqual([next.id]);
+  expect(claimed?.id).toBe(first.id);
+});
+
+test.each<[string, string]>([
+  ['is paused', "INSERT INTO queues (name, paused_by, paused_at) VALUES ($1, 'somebody', now())"],
+  ['has a limit', 'INSERT INTO queues (name, concurrency) VALUES ($1, 0)'],
+])('a job of a queue that %s, of which this coordinator has not heard yet, waits', async (_name, set) => {
+  const [type, queue] = [uniqueType(), randomUUID()];
+  const { answer } = await park(type);
+  await coordinator.sql.query(set, [queue]);
+  const { id } = await coordinator.api.create({ type, queue });
+  expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+  const other = await coordinator.api.create({ type });
+  expect((await answer).map((job) => job.id)).toEqual([other.id]);
+});
+
+test.each<[string, Partial<CreateJob>]>([
+  ['for later', { delayMs: 3_600_000 }],
+  ['that has expired', { expiresAt: '2020-01-01T00:00:00Z' }],
+  ['that prefers other runners', { prefers: { zone: 'a' } }],
+  ['that requires other labels', { requires: { zone: 'a' } }],
+])('a job %s is not handed over', async (_name, more) => {
+  const type = uniqueType();
+  const gone = new AbortController();
+  await park(type, {}, gone.signal);
+  const { id } = await coordinator.api.create({ type, ...more });
+  expect(await coordinator.sql.count('jobs WHERE id = $1 AND started_at IS NULL', [id])).toBe(1);
+  gone.abort();
+  await eventually(() => coordinator.app.desk.claims.size === 0);
+});
+
+test('nothing is handed to a claim while jobs are believed to wait that it could have', async () => {
+  const type = uniqueType();
+  const { handOff, lanes, ready } = coordinator.app.context;
+  const [waiting, created] = await lanes.of([-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })));
+  if (waiting === undefined || created === undefined) throw new Error('two lanes');
+  const { answer } = await park(type);
+  ready.reopen([waiting.id]);
+  expect(handOff.putAside([created.id])).toBeNull();
+  ready.drained(waiting.id, ready.version(waiting.id));
+  const hands = handOff.putAside([null, created.id, created.id]);
+  expect(hands?.slots).toMatchObject([null, { runnerId: 'waits' }, null]);
+  // While it is put aside for one job, it is for no other; given nothing, it waits on.
+  expect(handOff.putAside([created.id])).toBeNull();
+  hands?.settle([]);
+  const { id } = await coordinator.api.create({ type });
+  expect((await answer).map((job) => job.id)).toEqual([id]);
+});
+
+test('a claim that was answered before is handed nothing more', async () => {
+  const type = uniqueType();
+  await coordinator.api.create({ type });
+  const runnerId = 'answered';
+  await coordinator.api.claimOne({ runnerId, types: [type], claimId: 'c-2' });
+  const [lane] = await new LaneCatalog(coordinator.app.context.db).of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  const jobs = ['c-2', 'c-3', null].map((claimId) => ({ claimId, row: { id: randomUUID(), type, queue: 'default', priority: 0, laneId: lane?.id ?? 0, arguments: {}, timeoutMs: 1000, maxAttempts: 1, tags: [] } }));
+  const stored = await store.insert(coordinator.app.context.db, jobs.map(({ row }) => row), [], jobs.map(({ claimId, row }) => ({ jobId: row.id, runnerId, claimId, leaseMs: 1000 })));
+  expect(stored.map(({ id, lease }) => [id, lease?.runnerId ?? null])).toEqual(jobs.map(({ row }, index) => [row.id, index === 0 ? null : runnerId]));
+});
+
+test('a client that goes away while the job is stored for it: it is given back, and nothing is counted', async () => {
+  const type = uniqueType();
+  const session = await coordinator.sql.session();
+  await coordinator.sql.query("CREATE FUNCTION hold_create() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(43); RETURN NEW; END'");
+  await coordinator.sql.query(`CREATE TRIGGER hold BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_create()`);
+  await session.query({ text: 'SELECT pg_advisory_lock(43)' });
+  const gone = new AbortController();
+  await park(type, {}, gone.signal);
+  const creating = coordinator.api.create({ type });
+  await session.hasWaiter();
+  gone.abort();
+  await eventually(() => coordinator.app.desk.claims.size === 0);
+  await session.query({ text: 'SELECT pg_advisory_unlock(43)' });
+  const { id } = await creating;
+  await eventually(() => coordinator.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
+  expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
+  await coordinator.sql.query('DROP TRIGGER hold ON jobs');
+  await session.end();
+});
+
+test('a create that fails leaves the claim waiting, and the next job answers it', async () => {
+  const type = uniqueType();
+  await coordinator.sql.query(`CREATE FUNCTION refuse_create() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END'`);
+  await coordinator.sql.query(`CREATE TRIGGER refuse BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.type = '${type}') EXECUTE FUNCTION refuse_create()`);
+  const { answer } = await park(type);
+  expect((await coordinator.api.post('/jobs', { type })).status).toBe(500);
+  await coordinator.sql.query('DROP TRIGGER refuse ON jobs');
+  const { id } = await coordinator.api.create({ type });
+  expect((await answer).map((job) => job.id)).toEqual([id]);
+});
