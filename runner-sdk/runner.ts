@@ -13,7 +13,7 @@ import { Transport } from './http';
 import { InHand } from './in-hand';
 import type { KeeperEvent } from './lease-keeper';
 import { stderrLogger, withFields, type Logger } from './logger';
-import { ProcessMeter } from './process-meter';
+import { processMeter } from './process-meter';
 import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
 import { Reports } from './reports';
 import { SlotPool, type Concurrency } from './slot-pool';
@@ -62,12 +62,12 @@ export class Runner {
   private readonly logger: Logger;
   private readonly work = new Map<string, Work>();
   private readonly pool: SlotPool;
-  private readonly meter = new ProcessMeter();
   private readonly transport: Transport;
   private readonly heartbeats: Heartbeats;
   private readonly reports: Reports;
   private readonly claims: Claims;
   private readonly inHand: InHand;
+  private readonly onSample = (lagMs: number) => this.adapt(lagMs);
   private readonly onSignal = (signal: NodeJS.Signals) => this.stopForSignal(signal);
   private state: 'new' | 'running' | 'stopping' = 'new';
   private stopped: Promise<void> | null = null;
@@ -115,10 +115,7 @@ export class Runner {
     if (this.options.signals !== false) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal);
     await this.heartbeats.open();
     if (this.stopped !== null) return;
-    this.meter.start((lagMs) => {
-      this.pool.tick(lagMs, monotonicMs());
-      this.claims.wake();
-    });
+    processMeter.start(this.onSample);
     this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
     this.claims.wake();
   }
@@ -159,7 +156,7 @@ export class Runner {
       this.reports.stop();
       // What a last report's claim or a late grant still brought is on its way back.
       await within(FLUSH_MS, this.inHand.allEnded());
-      this.meter.stop();
+      processMeter.stop(this.onSample);
       await this.heartbeats.close();
     }
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, this.onSignal);
@@ -173,6 +170,11 @@ export class Runner {
       process.exit(1);
     }
     void this.stop().finally(() => process.exit(0));
+  }
+
+  private adapt(lagMs: number): void {
+    this.pool.tick(lagMs, monotonicMs());
+    this.claims.wake();
   }
 
   private onKeeperEvent(event: KeeperEvent): void {
@@ -246,7 +248,7 @@ export class Runner {
   }
 
   private makeInHand(): InHand {
-    const { transport, heartbeats, reports, pool, meter, logger, work } = this;
-    return new InHand({ transport, heartbeats, reports, pool, meter, logger, work, abortGraceMs: this.options.abortGraceMs ?? 5000, onFree: () => this.claims.wake() });
+    const { transport, heartbeats, reports, pool, logger, work } = this;
+    return new InHand({ transport, heartbeats, reports, pool, meter: processMeter, logger, work, abortGraceMs: this.options.abortGraceMs ?? 5000, onFree: () => this.claims.wake() });
   }
 }
