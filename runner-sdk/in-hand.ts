@@ -153,7 +153,7 @@ export class InHand {
   private async release(job: ClaimedJob, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
     const more = { ...(checkpoint !== undefined && { checkpoint }), ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }) };
     await this.finalCall(job.id, 'release', { leaseToken: job.leaseToken, delayMs, ...more }, 'a job could not be given back; it comes back when its lease ends');
-    this.options.heartbeats.letGo([{ jobId: job.id, leaseToken: job.leaseToken }]);
+    this.options.heartbeats.letGo([job.leaseToken]);
   }
 
   private async finalCall(jobId: string, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<void> {

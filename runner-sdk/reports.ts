@@ -31,7 +31,7 @@ export interface ReportsOptions {
   finishClaim: (claim: ClaimInFlight, jobs: ClaimedJob[]) => void;
   onDirectives: (directives: Directives) => void;
   /** These reports have had their last word, whatever it was. */
-  onDone: (leases: { jobId: string; leaseToken: string }[]) => void;
+  onDone: (leaseTokens: string[]) => void;
   /** Nothing is under way any more. */
   onIdle: () => void;
 }
@@ -194,7 +194,7 @@ export class Reports {
 
   private close(entries: readonly Entry[]): void {
     for (const entry of entries) this.outstanding.delete(entry);
-    this.options.onDone(entries.map(({ completion }) => ({ jobId: completion.jobId, leaseToken: completion.leaseToken })));
+    this.options.onDone(entries.map(({ completion }) => completion.leaseToken));
   }
 }
 

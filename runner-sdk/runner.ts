@@ -229,7 +229,7 @@ export class Runner {
       prepareClaim: (calls) => this.claims.prepare(0, calls),
       finishClaim: (claim, jobs) => this.claims.finish(claim, jobs),
       onDirectives: (directives) => this.follow(directives),
-      onDone: (leases) => this.heartbeats.letGo(leases),
+      onDone: (leaseTokens) => this.heartbeats.letGo(leaseTokens),
       onIdle: () => this.claims.wake(),
     });
   }
