@@ -23,7 +23,8 @@ interface Lease {
 }
 
 /** A lease that is kept, with its place on the board if it has one. */
-interface Kept extends HeldJob {
+interface Kept {
+  job: HeldJob;
   slot: number;
 }
 
@@ -70,7 +71,7 @@ export class Heartbeats {
     for (const job of jobs) {
       // One in doubt is to be asked for at once.
       const slot = job.isUnconfirmed ? NO_SLOT : sharedThread.board.put(this.member, job);
-      this.held.set(job.leaseToken, { ...job, slot });
+      this.held.set(job.leaseToken, { job, slot });
       if (slot === NO_SLOT) unposted.push(job);
     }
     if (unposted.length > 0) this.post({ runnerId: this.runnerId, kind: 'hold', jobs: unposted });
@@ -81,7 +82,7 @@ export class Heartbeats {
     const unposted: Lease[] = [];
     for (const leaseToken of leaseTokens) {
       const kept = this.forget(leaseToken);
-      if (kept?.slot === NO_SLOT) unposted.push({ jobId: kept.jobId, leaseToken });
+      if (kept?.slot === NO_SLOT) unposted.push({ jobId: kept.job.jobId, leaseToken });
     }
     if (unposted.length > 0) this.post({ runnerId: this.runnerId, kind: 'let_go', jobs: unposted });
   }
@@ -93,6 +94,11 @@ export class Heartbeats {
     if (said.kind === 'checkpoint') outgoing.sign.checkpoint = said.value;
     if (said.kind === 'progress') outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
     this.postSignsSoon();
+  }
+
+  /** `false`: there is nothing to withdraw. */
+  hasSaid(leaseToken: string): boolean {
+    return this.outbox.has(leaseToken) || this.signed.has(leaseToken);
   }
 
   /** What was said of this job and not sent yet, to be sent with its report. */
@@ -149,7 +155,7 @@ export class Heartbeats {
   private reopen(): void {
     this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member });
     const nowMs = monotonicMs();
-    const jobs = [...this.held.values()].map((job) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
+    const jobs = [...this.held.values()].map(({ job }) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
     this.post({ runnerId: this.runnerId, kind: 'hold', jobs });
     this.onEvent({ kind: 'notice', level: 'error', message: 'the heartbeat thread died and was started again', fields: { jobs: jobs.length } });
   }
