@@ -17,7 +17,7 @@ export interface Work {
 
 /** How an attempt ended, for the coordinator; `dropped`: there is nothing to report. */
 export type Ending =
-  | { kind: 'completed'; result: Json | undefined; resultLength: number }
+  | { kind: 'completed'; result: Json | undefined }
   | { kind: 'failed'; error: ReportedError }
   | { kind: 'snoozed'; delayMs: number }
   | { kind: 'released' }
@@ -28,9 +28,9 @@ export interface AttemptOptions {
   abortGraceMs: number;
   /** `false` in tests, where the timeout comes when the test says so. */
   hasTimer?: boolean;
-  say: (said: Said) => void;
+  say: (said: Said, job: ClaimedJob) => void;
   /** The handler has not returned `abortGraceMs` after the abort. Its slot stays taken until it does. */
-  onIgnoredAbort: (reason: AttemptAbortedError) => void;
+  onIgnoredAbort: (reason: AttemptAbortedError, job: ClaimedJob) => void;
 }
 
 /**
@@ -38,31 +38,31 @@ export interface AttemptOptions {
  * breaks off at the signal and returns what it has so far must not pass for one that finished.
  */
 export class Attempt implements Voice {
-  /** Resolved when the handler has returned, which for one that ignores its signal may be long after `run`'s end. */
-  readonly settled: Promise<void>;
   /** Made when the handler asks for its signal. */
   private control: AbortController | null = null;
   private abortReason: AttemptAbortedError | null = null;
-  private readonly abandoned: Promise<Ending>;
-  private abandon: (ending: Ending) => void = () => undefined;
-  private settle: () => void = () => undefined;
+  private tellEnding: (ending: Ending) => void = () => undefined;
+  private tellReturn: (() => void) | undefined;
   private timer: NodeJS.Timeout | undefined;
   private graceTimer: NodeJS.Timeout | undefined;
   private startedAtMs = monotonicMs();
-  private hasEnded = false;
   private isStarted = false;
+  private hasEnded = false;
+  private isReturned = false;
 
   constructor(
     readonly job: ClaimedJob,
     private readonly work: Work,
     private readonly options: AttemptOptions,
-  ) {
-    this.settled = new Promise((resolve) => (this.settle = resolve));
-    this.abandoned = new Promise((resolve) => (this.abandon = resolve));
-  }
+  ) {}
 
   get hasStarted(): boolean {
     return this.isStarted;
+  }
+
+  /** For a handler that ignores its signal this may come long after `run`'s end. */
+  get hasReturned(): boolean {
+    return this.isReturned;
   }
 
   /** The handler's signal. */
@@ -79,18 +79,23 @@ export class Attempt implements Voice {
 
   /** Passes on what the handler says, while it still counts. */
   say(said: Said): void {
-    if (!this.hasEnded) this.options.say(said);
+    if (!this.hasEnded) this.options.say(said, this.job);
   }
 
   /** Runs the handler. Never rejects. */
-  async run(): Promise<Ending> {
+  run(): Promise<Ending> {
     this.isStarted = true;
     this.startedAtMs = monotonicMs();
-    if (this.options.hasTimer !== false) this.timer = setTimeout(() => this.expire(), this.job.timeoutMs);
-    const ending = await whileProcessing(this.job, () => Promise.race([this.execute(), this.abandoned]));
-    this.hasEnded = true;
-    clearTimeout(this.timer);
-    return ending;
+    return whileProcessing(this.job, () => {
+      const ended = new Promise<Ending>((resolve) => (this.tellEnding = resolve));
+      this.execute();
+      return ended;
+    });
+  }
+
+  /** Resolved when the handler has returned. */
+  async returned(): Promise<void> {
+    if (!this.isReturned) await new Promise<void>((resolve) => (this.tellReturn = resolve));
   }
 
   /** The job's time is over. */
@@ -105,46 +110,87 @@ export class Attempt implements Voice {
     this.abortReason = reason;
     this.control?.abort(reason);
     const ending = endingAfter(reason);
-    if (ending.kind === 'dropped') this.abandon(ending);
+    if (ending.kind === 'dropped') this.end(ending);
     // The deadline comes a quarter of timeoutMs after the timeout; the report has to be there before.
     const graceMs = Math.min(this.options.abortGraceMs, this.job.timeoutMs / 8);
     this.graceTimer = setTimeout(() => {
-      this.options.onIgnoredAbort(reason);
-      this.abandon(ending);
+      this.options.onIgnoredAbort(reason, this.job);
+      this.end(ending);
     }, graceMs);
   }
 
-  private async execute(): Promise<Ending> {
-    try {
-      const ending = await this.judge();
-      return this.abortReason === null ? ending : endingAfter(this.abortReason);
-    } finally {
-      clearTimeout(this.graceTimer);
-      this.settle();
-    }
+  /** What ends within its first turn needs no timer, which could not have fired. */
+  private execute(): void {
+    const judged = this.judge();
+    if ('kind' in judged) return this.settle(judged);
+    if (this.options.hasTimer !== false && this.abortReason === null) this.timer = setTimeout(() => this.expire(), this.remainingMs);
+    void judged.then((ending) => this.settle(ending));
   }
 
-  private async judge(): Promise<Ending> {
+  private judge(): Ending | Promise<Ending> {
     try {
-      const { definition, handler } = this.work;
-      const args = definition.arguments && (await check(definition.arguments, this.job.arguments));
-      if (args?.isValid === false) return refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
-      const result = await handler(args === undefined ? this.job.arguments : args.value, contextOf(this.job, this));
-      if (this.abortReason !== null) return { kind: 'released' };
-      return await this.judgeResult(result);
+      const schema = this.work.definition.arguments;
+      const ending = schema === undefined ? this.handle(this.job.arguments) : this.handleChecked(schema);
+      return 'kind' in ending ? ending : ending.catch(endingOfThrown);
     } catch (error) {
-      return error instanceof SnoozeError ? { kind: 'snoozed', delayMs: wholeMs(error.delayMs) } : { kind: 'failed', error: reportOf(error) };
+      return endingOfThrown(error);
     }
   }
 
-  private async judgeResult(result: unknown): Promise<Ending> {
-    const schema = this.work.definition.result;
-    const checked = schema && (await check(schema, result));
-    if (checked?.isValid === false) return refusal('invalid_result', `the handler's result does not fit ${this.job.type}`, checked.errors);
-    const stored = storable(result);
-    if (!stored.isStorable) return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
-    return { kind: 'completed', result: stored.json, resultLength: stored.length };
+  private async handleChecked(schema: z.ZodType): Promise<Ending> {
+    const args = await check(schema, this.job.arguments);
+    return args.isValid ? this.handle(args.value) : refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
   }
+
+  private handle(args: unknown): Ending | Promise<Ending> {
+    const result = this.work.handler(args, contextOf(this.job, this));
+    return isThenable(result) ? this.awaitResult(result) : this.judgeResult(result);
+  }
+
+  private async awaitResult(result: PromiseLike<unknown>): Promise<Ending> {
+    return this.judgeResult(await result);
+  }
+
+  private judgeResult(result: unknown): Ending | Promise<Ending> {
+    // What it returned no longer counts.
+    if (this.abortReason !== null) return { kind: 'released' };
+    const schema = this.work.definition.result;
+    return schema === undefined ? endingWith(result) : this.judgeChecked(schema, result);
+  }
+
+  private async judgeChecked(schema: z.ZodType, result: unknown): Promise<Ending> {
+    const checked = await check(schema, result);
+    return checked.isValid ? endingWith(result) : refusal('invalid_result', `the handler's result does not fit ${this.job.type}`, checked.errors);
+  }
+
+  /** The handler has returned. */
+  private settle(ending: Ending): void {
+    clearTimeout(this.graceTimer);
+    this.isReturned = true;
+    this.end(this.abortReason === null ? ending : endingAfter(this.abortReason));
+    this.tellReturn?.();
+  }
+
+  private end(ending: Ending): void {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
+    clearTimeout(this.timer);
+    this.tellEnding(ending);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && 'then' in value && typeof value.then === 'function';
+}
+
+function endingWith(result: unknown): Ending {
+  const stored = storable(result);
+  if (!stored.isStorable) return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
+  return { kind: 'completed', result: stored.json };
+}
+
+function endingOfThrown(error: unknown): Ending {
+  return error instanceof SnoozeError ? { kind: 'snoozed', delayMs: wholeMs(error.delayMs) } : { kind: 'failed', error: reportOf(error) };
 }
 
 function endingAfter(reason: AttemptAbortedError): Ending {

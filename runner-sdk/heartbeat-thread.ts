@@ -1,12 +1,16 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import type { Connection } from './config';
 import { Transport } from './http';
+import { LeaseBoardReader, type PostedLease } from './lease-board';
 import { LeaseKeeper, type HeldJob, type KeeperEvent, type Sign } from './lease-keeper';
 import type { HeartbeatsReply } from './protocol';
 
 /** What the main thread says; `runnerId` names whose jobs, since all runners of a process share this thread. */
 export type ToThread = { runnerId: string } & (
-  | { kind: 'open'; connection: Connection }
+  | { kind: 'open'; connection: Connection; member: number }
+  /** Something was put up on the lease board while the thread slept. */
+  | { kind: 'look' }
+  /** Leases that are in doubt, or found no room on the board. */
   | { kind: 'hold'; jobs: HeldJob[] }
   | { kind: 'let_go'; jobs: { jobId: string; leaseToken: string }[] }
   | { kind: 'signs'; signs: { jobId: string; leaseToken: string; sign: Sign }[] }
@@ -15,20 +19,46 @@ export type ToThread = { runnerId: string } & (
   | { kind: 'close' }
 );
 
+/** What the thread is started with. */
+export interface HeartbeatThreadData {
+  board: SharedArrayBuffer;
+}
+
 export type FromThread = { runnerId: string } & (KeeperEvent | { kind: 'opened' } | { kind: 'withdrawn'; ticket: number; sign: Sign });
+
+interface Open {
+  member: number;
+  keeper: LeaseKeeper;
+  transport: Transport;
+}
+
+/** How soon a lease that was put up is known here: well before a third of the shortest one. */
+const LOOK_MS = 50;
+/** Without any change for so long, it waits to be woken instead of looking. */
+const AWAKE_LOOKS = 20;
 
 /**
  * The heartbeat thread: it lives beside the main thread, so that a handler which blocks the event loop does not lose
  * its lease. `heartbeats.ts` is its other end.
  */
 class HeartbeatThread {
-  private readonly keepers = new Map<string, { keeper: LeaseKeeper; transport: Transport }>();
+  private readonly open = new Map<string, Open>();
+  private readonly members = new Map<number, Open>();
+  private timer: NodeJS.Timeout | undefined;
+  private quietLooks = 0;
 
-  constructor(private readonly post: (message: FromThread) => void) {}
+  constructor(
+    private readonly board: LeaseBoardReader,
+    private readonly post: (message: FromThread) => void,
+  ) {
+    this.keepLooking();
+  }
 
   receive(message: ToThread): void {
-    if (message.kind === 'open') return this.open(message.runnerId, message.connection);
-    const keeper = this.keepers.get(message.runnerId)?.keeper;
+    if (message.kind === 'open') return this.begin(message.runnerId, message);
+    this.look();
+    if (message.kind === 'look') return this.keepLooking();
+    const keeper = this.open.get(message.runnerId)?.keeper;
     if (keeper === undefined) return;
     switch (message.kind) {
       case 'hold':
@@ -47,15 +77,44 @@ class HeartbeatThread {
     }
   }
 
-  private open(runnerId: string, connection: Connection): void {
+  private begin(runnerId: string, { connection, member }: { connection: Connection; member: number }): void {
     const transport = new Transport(connection);
     const keeper = new LeaseKeeper({
       runnerId,
       emit: (event) => this.post({ runnerId, ...event }),
       send: async (body, limits) => (await transport.call<HeartbeatsReply>({ method: 'POST', path: '/jobs/heartbeat', body, ...limits })).body,
+      refresh: () => void this.look(),
     });
-    this.keepers.set(runnerId, { keeper, transport });
+    const open = { member, keeper, transport };
+    this.open.set(runnerId, open);
+    this.members.set(member, open);
     this.post({ runnerId, kind: 'opened' });
+  }
+
+  private keepLooking(): void {
+    clearTimeout(this.timer);
+    this.quietLooks = 0;
+    this.board.stayAwake();
+    this.timer = setTimeout(() => this.lookAgain(), LOOK_MS);
+  }
+
+  private lookAgain(): void {
+    this.quietLooks = this.look() ? 0 : this.quietLooks + 1;
+    if (this.quietLooks > AWAKE_LOOKS) {
+      this.board.fallAsleep();
+      // Put up after the last look, before the sleep was seen: nobody would wake the thread for it.
+      if (this.look()) this.keepLooking();
+      return;
+    }
+    this.timer = setTimeout(() => this.lookAgain(), LOOK_MS);
+  }
+
+  /** Takes over what stands on the board by now; `true` when that has changed. */
+  private look(): boolean {
+    const { held, gone } = this.board.look((member) => this.members.has(member));
+    for (const lease of gone) this.members.get(lease.member)?.keeper.letGo([lease]);
+    for (const [member, leases] of groupedByMember(held)) this.members.get(member)?.keeper.hold(leases);
+    return held.length + gone.length > 0;
   }
 
   private async withdraw(keeper: LeaseKeeper, { runnerId, ticket, jobId, leaseToken }: ToThread & { kind: 'withdraw' }): Promise<void> {
@@ -63,15 +122,28 @@ class HeartbeatThread {
   }
 
   private close(runnerId: string): void {
-    const open = this.keepers.get(runnerId);
-    open?.keeper.close();
-    void open?.transport.close();
-    this.keepers.delete(runnerId);
+    const open = this.open.get(runnerId);
+    if (open === undefined) return;
+    open.keeper.close();
+    void open.transport.close();
+    this.open.delete(runnerId);
+    this.members.delete(open.member);
   }
+}
+
+function groupedByMember(leases: readonly PostedLease[]): Map<number, PostedLease[]> {
+  const groups = new Map<number, PostedLease[]>();
+  for (const lease of leases) {
+    const group = groups.get(lease.member);
+    if (group === undefined) groups.set(lease.member, [lease]);
+    else group.push(lease);
+  }
+  return groups;
 }
 
 if (parentPort !== null) {
   const port = parentPort;
-  const thread = new HeartbeatThread((message) => port.postMessage(message));
+  const { board } = workerData as HeartbeatThreadData;
+  const thread = new HeartbeatThread(new LeaseBoardReader(board), (message) => port.postMessage(message));
   port.on('message', (message: ToThread) => thread.receive(message));
 }

@@ -6,7 +6,8 @@ import { monotonicMs } from './clock';
 import type { Connection } from './config';
 import type { Said } from './context';
 import { ConfigurationError } from './errors';
-import type { FromThread, ToThread } from './heartbeat-thread';
+import type { FromThread, HeartbeatThreadData, ToThread } from './heartbeat-thread';
+import { LeaseBoard, NO_SLOT } from './lease-board';
 import type { HeldJob, KeeperEvent, Sign } from './lease-keeper';
 import { LogBuffer } from './log-buffer';
 
@@ -21,6 +22,12 @@ interface Lease {
   leaseToken: string;
 }
 
+/** A lease that is kept, with its place on the board if it has one. */
+interface Kept {
+  job: HeldJob;
+  slot: number;
+}
+
 interface Outgoing {
   lease: Lease;
   sign: Sign;
@@ -29,7 +36,7 @@ interface Outgoing {
 
 /** One runner's line to the heartbeat thread. */
 export class Heartbeats {
-  private readonly held = new Map<string, HeldJob>();
+  private readonly held = new Map<string, Kept>();
   private readonly outbox = new Map<string, Outgoing>();
   /** Tokens of jobs of which the thread may hold words that are not sent yet. */
   private readonly signed = new Set<string>();
@@ -38,6 +45,7 @@ export class Heartbeats {
   private lastPostAtMs = -Infinity;
   private timer: NodeJS.Timeout | undefined;
   private onOpened: () => void = () => undefined;
+  private member = 0;
 
   constructor(
     private readonly runnerId: string,
@@ -51,21 +59,32 @@ export class Heartbeats {
    */
   async open(): Promise<void> {
     const opened = new Promise<true>((resolve) => (this.onOpened = () => resolve(true)));
-    sharedThread.join(this.runnerId, (message) => this.receive(message), () => this.reopen());
-    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection });
+    this.member = sharedThread.join(this.runnerId, (message) => this.receive(message), () => this.reopen());
+    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member });
     if (await within(OPEN_MS, opened)) return;
     this.onEvent({ kind: 'notice', level: 'warn', message: 'the heartbeat thread has not started yet; jobs are claimed without it', fields: { waitedMs: OPEN_MS } });
   }
 
-  /** Keeps these leases from now on, whatever the main thread does. */
-  hold(jobs: HeldJob[]): void {
-    for (const job of jobs) this.held.set(job.leaseToken, job);
-    this.post({ runnerId: this.runnerId, kind: 'hold', jobs });
+  /** Keeps these leases from now on, whatever the main thread does: when this returns, the thread can see them. */
+  hold(jobs: readonly HeldJob[]): void {
+    const unposted: HeldJob[] = [];
+    for (const job of jobs) {
+      // One in doubt is to be asked for at once.
+      const slot = job.isUnconfirmed ? NO_SLOT : sharedThread.board.put(this.member, job);
+      this.held.set(job.leaseToken, { job, slot });
+      if (slot === NO_SLOT) unposted.push(job);
+    }
+    if (unposted.length > 0) this.post({ runnerId: this.runnerId, kind: 'hold', jobs: unposted });
+    else if (sharedThread.board.wakes()) this.post({ runnerId: this.runnerId, kind: 'look' });
   }
 
-  letGo(leases: Lease[]): void {
-    for (const { leaseToken } of leases) this.forget(leaseToken);
-    if (leases.length > 0) this.post({ runnerId: this.runnerId, kind: 'let_go', jobs: leases });
+  letGo(leaseTokens: readonly string[]): void {
+    const unposted: Lease[] = [];
+    for (const leaseToken of leaseTokens) {
+      const kept = this.forget(leaseToken);
+      if (kept?.slot === NO_SLOT) unposted.push({ jobId: kept.job.jobId, leaseToken });
+    }
+    if (unposted.length > 0) this.post({ runnerId: this.runnerId, kind: 'let_go', jobs: unposted });
   }
 
   say(lease: Lease, said: Said): void {
@@ -75,6 +94,11 @@ export class Heartbeats {
     if (said.kind === 'checkpoint') outgoing.sign.checkpoint = said.value;
     if (said.kind === 'progress') outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
     this.postSignsSoon();
+  }
+
+  /** `false`: there is nothing to withdraw. */
+  hasSaid(leaseToken: string): boolean {
+    return this.outbox.has(leaseToken) || this.signed.has(leaseToken);
   }
 
   /** What was said of this job and not sent yet, to be sent with its report. */
@@ -98,6 +122,7 @@ export class Heartbeats {
   async close(): Promise<void> {
     clearTimeout(this.timer);
     this.onOpened();
+    for (const leaseToken of [...this.held.keys()]) this.forget(leaseToken);
     this.post({ runnerId: this.runnerId, kind: 'close' });
     await sharedThread.leave(this.runnerId);
   }
@@ -128,17 +153,20 @@ export class Heartbeats {
 
   /** The thread died and a new one stands: it asks of each lease whether it still stands. */
   private reopen(): void {
-    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection });
+    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member });
     const nowMs = monotonicMs();
-    const jobs = [...this.held.values()].map((job) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
+    const jobs = [...this.held.values()].map(({ job }) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
     this.post({ runnerId: this.runnerId, kind: 'hold', jobs });
     this.onEvent({ kind: 'notice', level: 'error', message: 'the heartbeat thread died and was started again', fields: { jobs: jobs.length } });
   }
 
-  private forget(leaseToken: string): void {
+  private forget(leaseToken: string): Kept | undefined {
+    const kept = this.held.get(leaseToken);
     this.held.delete(leaseToken);
     this.outbox.delete(leaseToken);
     this.signed.delete(leaseToken);
+    if (kept !== undefined && kept.slot !== NO_SLOT) sharedThread.board.clear(kept.slot);
+    return kept;
   }
 
   private post(message: ToThread): void {
@@ -153,12 +181,17 @@ interface Member {
 
 /** The one heartbeat thread of the process: started for its first runner, ended with its last. */
 class SharedThread {
+  readonly board = new LeaseBoard();
   private readonly members = new Map<string, Member>();
   private worker: Worker | null = null;
+  private joined = 0;
 
-  join(runnerId: string, receive: Member['receive'], reopen: Member['reopen']): void {
+  /** The number under which its leases stand on the board. */
+  join(runnerId: string, receive: Member['receive'], reopen: Member['reopen']): number {
     this.members.set(runnerId, { receive, reopen });
     this.worker ??= this.start();
+    this.joined += 1;
+    return this.joined;
   }
 
   async leave(runnerId: string): Promise<void> {
@@ -175,7 +208,8 @@ class SharedThread {
 
   private start(): Worker {
     // No flags of the main thread: loaders and test runners set some that a thread must not have.
-    const worker = new Worker(threadFile(), { name: 'baton-heartbeats', execArgv: [] });
+    const workerData: HeartbeatThreadData = { board: this.board.memory };
+    const worker = new Worker(threadFile(), { name: 'baton-heartbeats', execArgv: [], workerData });
     worker.unref();
     worker.on('message', (message: FromThread) => this.members.get(message.runnerId)?.receive(message));
     worker.on('error', () => undefined);

@@ -1,5 +1,5 @@
 import { within } from './backoff';
-import { Attempt, type Ending, type Work } from './attempt';
+import { Attempt, type AttemptOptions, type Ending, type Work } from './attempt';
 import { monotonicMs } from './clock';
 import { AttemptCancelledError, LeaseLostError, RunnerStoppingError, type AttemptAbortedError } from './errors';
 import type { Heartbeats } from './heartbeats';
@@ -30,8 +30,6 @@ interface Held {
   /** From when its claim's answer was here; the coordinator's own deadline is never later. */
   giveUpAtMs: number;
   isGivenBack: boolean;
-  ended: Promise<void>;
-  end: () => void;
 }
 
 const FINAL_CALL_MS = 3000;
@@ -39,9 +37,18 @@ const FINAL_CALL_MS = 3000;
 /** The jobs in this runner's hand, from the claim's answer to the report. */
 export class InHand {
   private readonly held = new Map<string, Held>();
+  private readonly attemptOptions: AttemptOptions;
   private isStopping = false;
+  private whenEmpty: (() => void)[] = [];
 
-  constructor(private readonly options: InHandOptions) {}
+  constructor(private readonly options: InHandOptions) {
+    const { abortGraceMs, heartbeats, logger } = options;
+    this.attemptOptions = {
+      abortGraceMs,
+      say: (said, { id, leaseToken }) => heartbeats.say({ jobId: id, leaseToken }, said),
+      onIgnoredAbort: (reason, job) => logger.warn('a handler ignores its signal; its slot stays taken until it returns', { ...named(job), reason: reason.code }),
+    };
+  }
 
   /** Takes claimed jobs: their leases are kept from now on. A runner that stops gives them back instead. */
   accept(jobs: ClaimedJob[], sentAtMs: number): void {
@@ -61,7 +68,7 @@ export class InHand {
     const held = this.held.get(leaseToken);
     if (held === undefined || held.attempt.hasStarted || held.isGivenBack) return;
     if (this.isStopping) void this.giveBack(held);
-    else void this.run(held);
+    else this.run(held);
   }
 
   /** The lease is over, by the coordinator's word or by its own clock. */
@@ -86,20 +93,12 @@ export class InHand {
 
   /** Resolved when no job is in hand any more, those included that are taken meanwhile. */
   async allEnded(): Promise<void> {
-    while (this.held.size > 0) await Promise.all([...this.held.values()].map((held) => held.ended));
+    while (this.held.size > 0) await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
   }
 
   private take(job: ClaimedJob, nowMs: number): void {
-    const { heartbeats, logger, abortGraceMs } = this.options;
-    const lease = { jobId: job.id, leaseToken: job.leaseToken };
-    const attempt = new Attempt(job, this.workOf(job), {
-      abortGraceMs,
-      say: (said) => heartbeats.say(lease, said),
-      onIgnoredAbort: (reason) => logger.warn('a handler ignores its signal; its slot stays taken until it returns', { ...named(job), reason: reason.code }),
-    });
-    let end = () => {};
-    const ended = new Promise<void>((resolve) => (end = resolve));
-    this.held.set(job.leaseToken, { attempt, giveUpAtMs: nowMs + 1.25 * job.timeoutMs, isGivenBack: false, ended, end });
+    const attempt = new Attempt(job, this.workOf(job), this.attemptOptions);
+    this.held.set(job.leaseToken, { attempt, giveUpAtMs: nowMs + 1.25 * job.timeoutMs, isGivenBack: false });
   }
 
   private workOf(job: ClaimedJob): Work {
@@ -111,17 +110,27 @@ export class InHand {
     );
   }
 
-  private async run(held: Held): Promise<void> {
-    const { attempt } = held;
+  private run(held: Held): void {
     const stopMeasuring = this.options.meter.measure();
-    const ending = await attempt.run();
-    await this.report(held, ending, stopMeasuring());
-    this.forget(held);
-    await attempt.settled;
-    this.free();
+    void held.attempt.run().then((ending) => this.finish(held, ending, stopMeasuring()));
   }
 
-  private async report(held: Held, ending: Ending, metrics: AttemptMetrics): Promise<void> {
+  private finish(held: Held, ending: Ending, metrics: AttemptMetrics): void {
+    const { id: jobId, leaseToken } = held.attempt.job;
+    if (ending.kind !== 'completed' || this.options.heartbeats.hasSaid(leaseToken)) return void this.tell(held, ending, metrics).then(() => this.leave(held));
+    // Nothing was said: there is nothing to wait for.
+    const { result } = ending;
+    this.push(held, result === undefined ? { jobId, leaseToken, outcome: 'completed', metrics } : { jobId, leaseToken, outcome: 'completed', result, metrics });
+    this.leave(held);
+  }
+
+  private leave(held: Held): void {
+    this.forget(held);
+    if (held.attempt.hasReturned) this.free();
+    else void held.attempt.returned().then(() => this.free());
+  }
+
+  private async tell(held: Held, ending: Ending, metrics: AttemptMetrics): Promise<void> {
     const { job } = held.attempt;
     const lease = { jobId: job.id, leaseToken: job.leaseToken };
     if (ending.kind === 'dropped') return this.logDropped(job, ending.reason);
@@ -132,7 +141,11 @@ export class InHand {
     const logs = said.logs !== undefined && said.logs.length > 0 ? { logs: sentLines(said.logs.slice(-1000), monotonicMs()) } : {};
     const outcome: Pick<Completion, 'outcome' | 'result' | 'error'> =
       ending.kind === 'failed' ? { outcome: 'failed', error: ending.error } : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
-    this.options.reports.push({ completion: { ...lease, ...outcome, metrics, ...logs }, attempt: job.attempt, giveUpAtMs: held.giveUpAtMs });
+    this.push(held, { ...lease, ...outcome, metrics, ...logs });
+  }
+
+  private push({ attempt, giveUpAtMs }: Held, completion: Completion): void {
+    this.options.reports.push({ completion, attempt: attempt.job.attempt, giveUpAtMs });
   }
 
   /** The next attempt is to find the last checkpoint, and a failure's report has no place for one. */
@@ -153,7 +166,7 @@ export class InHand {
   private async release(job: ClaimedJob, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
     const more = { ...(checkpoint !== undefined && { checkpoint }), ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }) };
     await this.finalCall(job.id, 'release', { leaseToken: job.leaseToken, delayMs, ...more }, 'a job could not be given back; it comes back when its lease ends');
-    this.options.heartbeats.letGo([{ jobId: job.id, leaseToken: job.leaseToken }]);
+    this.options.heartbeats.letGo([job.leaseToken]);
   }
 
   private async finalCall(jobId: string, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<void> {
@@ -171,7 +184,7 @@ export class InHand {
 
   private forget(held: Held): void {
     this.held.delete(held.attempt.job.leaseToken);
-    held.end();
+    if (this.held.size === 0) for (const resolve of this.whenEmpty.splice(0)) resolve();
   }
 
   private free(): void {

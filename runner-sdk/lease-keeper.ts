@@ -30,6 +30,8 @@ export interface KeeperOptions {
   runnerId: string;
   send: (body: HeartbeatsInput, limits: { timeoutMs: number; budgetMs: number }) => Promise<HeartbeatsReply>;
   emit: (event: KeeperEvent) => void;
+  /** Called before anything is judged, to `hold` and `letGo` what has changed meanwhile. */
+  refresh?: () => void;
 }
 
 interface Held extends HeldJob {
@@ -137,8 +139,10 @@ export class LeaseKeeper {
   }
 
   private wake(): void {
+    this.options.refresh?.();
     this.dropEnded();
     if (this.nextBeatAtMs() > monotonicMs()) return this.schedule();
+    clearTimeout(this.timer);
     this.beating = this.beat().finally(() => {
       this.beating = null;
       this.dropEnded();

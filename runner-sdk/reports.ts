@@ -31,7 +31,7 @@ export interface ReportsOptions {
   finishClaim: (claim: ClaimInFlight, jobs: ClaimedJob[]) => void;
   onDirectives: (directives: Directives) => void;
   /** These reports have had their last word, whatever it was. */
-  onDone: (leases: { jobId: string; leaseToken: string }[]) => void;
+  onDone: (leaseTokens: string[]) => void;
   /** Nothing is under way any more. */
   onIdle: () => void;
 }
@@ -68,8 +68,9 @@ export class Reports {
     return this.calls > 0;
   }
 
-  push(report: Report): void {
-    this.enqueue({ ...report, json: JSON.stringify(report.completion), failures: 0, isFallback: false });
+  /** In one literal, as all that is made for each job: spread objects are slow ones. */
+  push({ completion, attempt, giveUpAtMs }: Report): void {
+    this.enqueue({ completion, attempt, giveUpAtMs, json: JSON.stringify(completion), failures: 0, isFallback: false });
   }
 
   /** Resolved when every report has had its last word. */
@@ -119,19 +120,20 @@ export class Reports {
 
   private async send(batch: Entry[], claim: ClaimInFlight | null): Promise<void> {
     const json = `{"completions":[${batch.map((entry) => entry.json).join(',')}]${claim === null ? '' : `,"claim":${JSON.stringify(claim.body)}`}}`;
-    const budgetMs = Math.max(0, ...batch.map((entry) => entry.giveUpAtMs)) - monotonicMs();
+    const budgetMs = batch.reduce((latestMs, entry) => Math.max(latestMs, entry.giveUpAtMs), 0) - monotonicMs();
     let reply: CompletionsReply;
     try {
-      const request = { method: 'POST', path: '/jobs/complete', json, budgetMs: Math.max(0, budgetMs), signal: this.control.signal } as const;
-      reply = (await this.options.transport.call<CompletionsReply>({ ...request, onRetry: (failure, failures) => this.warn(failure, failures, batch) })).body;
+      const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
+      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, budgetMs: Math.max(0, budgetMs), signal: this.control.signal, onRetry });
+      reply = answer.body;
     } catch (error) {
       if (claim !== null) this.options.finishClaim(claim, []);
       return this.afterRefusal(batch, claim !== null, error);
     }
     if (claim !== null) this.options.finishClaim(claim, reply.jobs ?? []);
     this.options.onDirectives(reply.directives ?? {});
-    const verdicts = new Map(reply.results.map((verdict) => [verdict.jobId, verdict]));
-    this.close(batch.filter((entry) => this.judge(entry, verdicts.get(entry.completion.jobId))));
+    const verdicts = verdictsFor(batch, reply.results);
+    this.close(batch.filter((entry, index) => this.judge(entry, verdicts[index])));
   }
 
   private warn(failure: BatonError, failures: number, batch: readonly Entry[]): void {
@@ -194,8 +196,15 @@ export class Reports {
 
   private close(entries: readonly Entry[]): void {
     for (const entry of entries) this.outstanding.delete(entry);
-    this.options.onDone(entries.map(({ completion }) => ({ jobId: completion.jobId, leaseToken: completion.leaseToken })));
+    this.options.onDone(entries.map(({ completion }) => completion.leaseToken));
   }
+}
+
+/** Each report's own, in the order of the reports, in which a coordinator usually answers. */
+function verdictsFor(batch: readonly Entry[], results: readonly Verdict[]): readonly (Verdict | undefined)[] {
+  if (batch.every(({ completion }, index) => results[index]?.jobId === completion.jobId)) return results;
+  const verdicts = new Map(results.map((verdict) => [verdict.jobId, verdict]));
+  return batch.map(({ completion }) => verdicts.get(completion.jobId));
 }
 
 function named(entry: Entry): Record<string, unknown> {

@@ -13,7 +13,7 @@ import { Transport } from './http';
 import { InHand } from './in-hand';
 import type { KeeperEvent } from './lease-keeper';
 import { stderrLogger, withFields, type Logger } from './logger';
-import { ProcessMeter } from './process-meter';
+import { processMeter } from './process-meter';
 import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
 import { Reports } from './reports';
 import { SlotPool, type Concurrency } from './slot-pool';
@@ -44,6 +44,8 @@ export interface RunnerOptions extends ConnectionOptions {
   logger?: Logger;
 }
 
+type ClaimBody = Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
+
 const FLUSH_MS = 5000;
 
 /**
@@ -62,17 +64,18 @@ export class Runner {
   private readonly logger: Logger;
   private readonly work = new Map<string, Work>();
   private readonly pool: SlotPool;
-  private readonly meter = new ProcessMeter();
   private readonly transport: Transport;
   private readonly heartbeats: Heartbeats;
   private readonly reports: Reports;
   private readonly claims: Claims;
   private readonly inHand: InHand;
+  private readonly onSample = (lagMs: number) => this.adapt(lagMs);
   private readonly onSignal = (signal: NodeJS.Signals) => this.stopForSignal(signal);
   private state: 'new' | 'running' | 'stopping' = 'new';
   private stopped: Promise<void> | null = null;
   private isDraining = false;
   private labels: Labels | undefined;
+  private claimFields: ClaimBody | null = null;
 
   /** Throws `ConfigurationError` when something is missing or out of range. */
   constructor(private readonly options: RunnerOptions = {}) {
@@ -104,6 +107,7 @@ export class Runner {
     if (this.work.has(definition.type)) throw new ConfigurationError(`there is a handler for ${definition.type} already; a type has one handler in a runner`);
     // The definition checks the arguments before the handler is called.
     this.work.set(definition.type, { definition, handler: handler as Handler });
+    this.claimFields = null;
     return this;
   }
 
@@ -115,10 +119,7 @@ export class Runner {
     if (this.options.signals !== false) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal);
     await this.heartbeats.open();
     if (this.stopped !== null) return;
-    this.meter.start((lagMs) => {
-      this.pool.tick(lagMs, monotonicMs());
-      this.claims.wake();
-    });
+    processMeter.start(this.onSample);
     this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
     this.claims.wake();
   }
@@ -130,10 +131,12 @@ export class Runner {
   setLabels(labels: Labels): void {
     const former = this.labels;
     this.labels = { ...labels };
+    this.claimFields = null;
     try {
       this.assertClaimIsValid();
     } catch (error) {
       this.labels = former;
+      this.claimFields = null;
       throw error;
     }
     this.claims.renew();
@@ -159,7 +162,7 @@ export class Runner {
       this.reports.stop();
       // What a last report's claim or a late grant still brought is on its way back.
       await within(FLUSH_MS, this.inHand.allEnded());
-      this.meter.stop();
+      processMeter.stop(this.onSample);
       await this.heartbeats.close();
     }
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, this.onSignal);
@@ -173,6 +176,11 @@ export class Runner {
       process.exit(1);
     }
     void this.stop().finally(() => process.exit(0));
+  }
+
+  private adapt(lagMs: number): void {
+    this.pool.tick(lagMs, monotonicMs());
+    this.claims.wake();
   }
 
   private onKeeperEvent(event: KeeperEvent): void {
@@ -198,13 +206,16 @@ export class Runner {
     this.claims.setPaused(shouldDrain);
   }
 
-  private claimBody(): Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'> {
+  /** The same object until the runner changes. */
+  private claimBody(): ClaimBody {
+    if (this.claimFields !== null) return this.claimFields;
     const { queues, leaseMs, version } = this.options;
     const { labels } = this;
-    return {
+    this.claimFields = {
       ...{ runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION },
       ...{ ...(queues && { queues }), ...(labels && { labels }), ...(leaseMs !== undefined && { leaseMs }) },
     };
+    return this.claimFields;
   }
 
   private assertClaimable(): void {
@@ -227,7 +238,7 @@ export class Runner {
       prepareClaim: (calls) => this.claims.prepare(0, calls),
       finishClaim: (claim, jobs) => this.claims.finish(claim, jobs),
       onDirectives: (directives) => this.follow(directives),
-      onDone: (leases) => this.heartbeats.letGo(leases),
+      onDone: (leaseTokens) => this.heartbeats.letGo(leaseTokens),
       onIdle: () => this.claims.wake(),
     });
   }
@@ -246,7 +257,7 @@ export class Runner {
   }
 
   private makeInHand(): InHand {
-    const { transport, heartbeats, reports, pool, meter, logger, work } = this;
-    return new InHand({ transport, heartbeats, reports, pool, meter, logger, work, abortGraceMs: this.options.abortGraceMs ?? 5000, onFree: () => this.claims.wake() });
+    const { transport, heartbeats, reports, pool, logger, work } = this;
+    return new InHand({ transport, heartbeats, reports, pool, meter: processMeter, logger, work, abortGraceMs: this.options.abortGraceMs ?? 5000, onFree: () => this.claims.wake() });
   }
 }

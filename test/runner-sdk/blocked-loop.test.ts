@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { Runner } from '@baton/runner-sdk';
+import { Runner, type JobContext } from '@baton/runner-sdk';
 import { testLogger } from './fake-coordinator';
 
 const LEASE_MS = 600;
@@ -36,21 +36,43 @@ createServer(async (request, response) => {
 }).listen(0, '127.0.0.1', function () { parentPort.postMessage(this.address().port); });
 `;
 
-it('a handler that blocks the event loop for five leases keeps its lease, and its progress is heard', async () => {
+interface Told {
+  isLate: boolean;
+  beats: number;
+  progress: number[];
+  completion: { result: unknown };
+}
+
+/** Runs one job whose handler blocks the event loop for five leases from its first instant. */
+async function blockWith(handler: (endsAtMs: number, job: JobContext) => void): Promise<Told> {
   const server = new Worker(SERVER, { eval: true });
   const [port] = (await once(server, 'message')) as [number];
   const runner = new Runner({ coordinatorUrl: `http://127.0.0.1:${port}`, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 1 });
   runner.handle('TEST', (_args, job) => {
-    const endsAt = Date.now() + 5 * LEASE_MS;
-    for (let percent = 0; Date.now() < endsAt; percent = Math.min(99, percent + 0.001)) job.progress(percent);
+    handler(Date.now() + 5 * LEASE_MS, job);
     return { wasAborted: job.signal.aborted };
   });
   await runner.start();
-  const [told] = (await once(server, 'message')) as [{ isLate: boolean; beats: number; progress: number[]; completion: { result: unknown } }];
+  const [told] = (await once(server, 'message')) as [Told];
   await runner.stop({ graceMs: 0 });
   await server.terminate();
+  return told;
+}
+
+it('a handler that blocks the event loop for five leases keeps its lease, and its progress is heard', async () => {
+  const told = await blockWith((endsAtMs, job) => {
+    for (let percent = 0; Date.now() < endsAtMs; percent = Math.min(99, percent + 0.001)) job.progress(percent);
+  });
   expect(told.isLate).toBe(false);
   expect(told.completion.result).toEqual({ wasAborted: false });
   expect(told.beats).toBeGreaterThanOrEqual(5);
   expect(told.progress.length).toBeGreaterThan(1);
+});
+
+it('so does one that says nothing: its lease was put up before it began', async () => {
+  const told = await blockWith((endsAtMs) => {
+    while (Date.now() < endsAtMs);
+  });
+  expect(told).toMatchObject({ isLate: false, completion: { result: { wasAborted: false } } });
+  expect(told.beats).toBeGreaterThanOrEqual(5);
 });

@@ -1,0 +1,47 @@
+import { Runner } from '@baton/runner-sdk';
+import { LeaseBoard } from '../../runner-sdk/lease-board';
+import { eventually } from '../support/eventually';
+import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
+
+let coordinator: FakeCoordinator;
+let runner: Runner | undefined;
+
+beforeEach(async () => {
+  coordinator = await FakeCoordinator.start();
+});
+
+afterEach(async () => {
+  await runner?.stop({ graceMs: 0 });
+  await coordinator.stop();
+});
+
+it('sleeps when nothing changes, is woken for the next lease, and keeps it', async () => {
+  const put = jest.spyOn(LeaseBoard.prototype, 'put');
+  const held = gate();
+  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 1, waitMs: 200 });
+  runner.handle('TEST', (args) => ((args as { waits?: boolean }).waits ? held.opened : null));
+  await runner.start();
+  await coordinator.report(coordinator.add());
+  const board = put.mock.contexts[0] as LeaseBoard;
+  put.mockRestore();
+  await eventually(() => Atomics.load(new Int32Array(board.memory), 0) === 1);
+  const job = coordinator.add({ arguments: { waits: true }, leaseMs: 1500 });
+  const beatsFor = () => coordinator.calls('POST /jobs/heartbeat').filter(({ body }) => JSON.stringify(body).includes(job.id)).length;
+  await coordinator.until('two beats for the second job', () => beatsFor() === 2);
+  held.open();
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
+});
+
+it('does not beat for what was let go before it was due', async () => {
+  const first = coordinator.add({ leaseMs: 600 });
+  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 2, waitMs: 200 });
+  const held = gate();
+  runner.handle('TEST', (args) => ((args as { waits?: boolean }).waits ? held.opened : null));
+  await runner.start();
+  await coordinator.report(first);
+  const second = coordinator.add({ arguments: { waits: true }, leaseMs: 1500 });
+  await coordinator.until('two beats', () => coordinator.calls('POST /jobs/heartbeat').length === 2);
+  expect(JSON.stringify(coordinator.calls('POST /jobs/heartbeat').map(({ body }) => body as unknown))).not.toContain(first.id);
+  held.open();
+  await coordinator.report(second);
+});
