@@ -32,7 +32,7 @@ export interface RunnerOptions extends ConnectionOptions {
   version?: string;
   /** How long a job stays leased without a heartbeat. Default 30 s. */
   leaseMs?: number;
-  /** How long a claim waits for work. Default 25 s. */
+  /** How long a claim waits for work, up to 50 s; what stands in between must allow it. Default: 35 to 40 s, each runner its own. */
   waitMs?: number;
   /** How long `stop` lets handlers finish before it aborts them and gives their jobs back. Default 20 s. */
   graceMs?: number;
@@ -47,6 +47,19 @@ export interface RunnerOptions extends ConnectionOptions {
 type ClaimBody = Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
 
 const FLUSH_MS = 5000;
+
+const LEAST_WAIT_MS = 35_000;
+const WAIT_STEP_MS = 500;
+const WAIT_STEPS = 11;
+
+/**
+ * Short enough for proxies that cut what is silent for 50 s, and to be heard within each minute. Not the same for all, or
+ * the polls of a fleet would end together ever after they began together; in steps, because timers of one length are
+ * kept as one.
+ */
+function usualWaitMs(): number {
+  return LEAST_WAIT_MS + WAIT_STEP_MS * Math.floor(Math.random() * WAIT_STEPS);
+}
 
 /**
  * Claims jobs, runs their handlers, and reports how they ended.
@@ -248,7 +261,7 @@ export class Runner {
       transport: this.transport,
       pool: this.pool,
       logger: this.logger,
-      waitMs: this.options.waitMs ?? 25_000,
+      waitMs: this.options.waitMs ?? usualWaitMs(),
       claim: () => this.claimBody(),
       isReporting: () => this.reports.isBusy,
       accept: (jobs, sentAtMs) => this.inHand.accept(jobs, sentAtMs),

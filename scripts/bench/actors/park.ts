@@ -9,7 +9,6 @@ interface Order extends Target {
   runners: number;
 }
 
-const WAIT_MS = 25_000;
 const OPENING = 200;
 const order = readOrder<Order>();
 
@@ -31,7 +30,8 @@ play(async () => {
 
 async function poll(pool: Pool, runnerId: string): Promise<void> {
   const headers = { authorization: `Bearer ${order.key}`, 'content-type': 'application/json' };
-  const body = JSON.stringify({ runnerId, types: [order.type], max: 1, waitMs: WAIT_MS });
+  const waitMs = 35_000 + 500 * Math.floor(Math.random() * 11);
+  const body = JSON.stringify({ runnerId, types: [order.type], max: 1, waitMs });
   for (;;) {
     const reply = await pool.request({ method: 'POST', path: '/jobs/claim', headers, body });
     const text = await reply.body.text();
