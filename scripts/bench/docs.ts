@@ -35,6 +35,8 @@ row, so where less is better the ratio is turned round. Aims are what the projec
 - Handlers do nothing; arguments are \`{"n": <number>}\`. What is measured is the system, not work.
 - Before a rate counts, every job was handled exactly once by the handlers' own count, and the store was asked whether it
   agrees. A run in which it does not ends the benchmark.
+- Creating is timed after the first 10,000 jobs (500 in a quick run), in all systems alike. Draining is timed with fresh worker processes in all
+  systems; Baton's coordinator, a server like PostgreSQL, has drained as many jobs of another worker before.
 - Baton's coordinator runs in a process of its own with its default settings, and all load comes over HTTP on the loopback
   interface from another process. The others open their store themselves, so their workers hold its password; they make
   no HTTP request and keep less: graphile-worker deletes a job when it is done, and none of them keeps each attempt.

@@ -5,6 +5,7 @@ export interface Sizes {
   /** One database and its coordinators for all lines, instead of fresh ones for each run. */
   keepsCoordinators: boolean;
   rounds: number;
+  /** Jobs before the timed ones: created alike by all systems; drained by Baton's coordinator, which is no worker's own process. */
   warmUp: number;
   createOne: number;
   createHttp: number;
@@ -24,7 +25,7 @@ export const SIZES: Record<Scale, Sizes> = {
   full: {
     keepsCoordinators: false,
     rounds: 3,
-    warmUp: 2000,
+    warmUp: 10_000,
     createOne: 40_000,
     createHttp: 15_000,
     createBulk: 50_000,

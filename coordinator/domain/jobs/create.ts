@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
@@ -120,7 +120,7 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
 }
 
 function hashOf(job: NewJob): string {
-  return createHash('sha256').update(JSON.stringify(job)).digest('base64url');
+  return hash('sha256', JSON.stringify(job), 'base64url');
 }
 
 async function route(context: Context, drafts: Draft[]): Promise<void> {

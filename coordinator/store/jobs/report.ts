@@ -48,21 +48,19 @@ export type Completed = Omit<Moved, 'status' | 'runAt' | 'dueInMs'> & { status: 
 
 /** running -> completed. The token stays on the row, so that the same report again is recognised. */
 export async function complete(db: Executor, reports: Complete[], isPriced: boolean): Promise<Completed[]> {
-  const ids = uuidList(reports.map((report) => report.jobId));
   return db.query<Completed>(sql`
     WITH report AS MATERIALIZED (
       SELECT * FROM unnest(
-        ${ids}::uuid[], ${uuidList(reports.map((report) => report.leaseToken))}::uuid[],
+        ${uuidList(reports.map((report) => report.jobId))}::uuid[], ${uuidList(reports.map((report) => report.leaseToken))}::uuid[],
         ${reports.map((report) => report.result)}::text[], ${reports.map((report) => report.metrics)}::text[]
       ) AS r (id, "leaseToken", result, metrics)
-    ), held AS MATERIALIZED (
-      SELECT j.id FROM jobs j WHERE j.id = ANY (${ids}::uuid[]) AND ${STILL_RUNNING}
-      ORDER BY j.id FOR UPDATE
+      -- They are locked one by one as they are moved, so in this order; to lock them before costs each a look more.
+      ORDER BY r.id
     ), moved AS (
       UPDATE jobs j SET
         status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)}, error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
-      FROM report r JOIN held ON held.id = r.id
+      FROM report r
       WHERE j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
       RETURNING j.id, r."leaseToken", j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
         j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs", j.callback

@@ -16,8 +16,8 @@ const order = readOrder<Order>();
 
 const CLAIM = `
   WITH picked AS MATERIALIZED (
-    SELECT id FROM jobs WHERE status = 'pending' AND lane_id = $1 AND run_at <= now()
-    ORDER BY run_at, id LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
+    SELECT id FROM jobs WHERE status = 'pending' AND lane_id = $1 AND position IS NOT NULL AND position <= now()
+    ORDER BY position, id LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
   )
   UPDATE jobs SET status = 'running', attempt = attempt + 1, runner_id = 'raw', lease_token = gen_random_uuid(), lease_ms = 30000,
     lease_expires_at = now() + interval '30 s', deadline_at = now() + interval '375 s', started_at = now(), updated_at = now()
