@@ -48,6 +48,10 @@ export class ClaimOffers implements Takers {
         }
         this.onSettled(rounds.keys(), taken, given);
       },
+      leave: () => {
+        for (const parked of taken) parked.wasLookedFor = false;
+        this.onSettled(rounds.keys(), taken, new Map());
+      },
     };
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimedJob, ClaimInput, CreateJob, Job } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../coordinator/errors';
 import { LaneCatalog } from '../../coordinator/domain/jobs/lanes';
 import * as store from '../../coordinator/store/jobs';
 import { expectStatus } from '../support/api';
@@ -156,6 +157,24 @@ test('a client that goes away while the job is stored for it: it is given back, 
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
   await coordinator.sql.query('DROP TRIGGER hold ON jobs');
   await session.end();
+});
+
+test('a create that is committed, but whose answer from the database is lost: the claim is given the job all the same', async () => {
+  const type = uniqueType();
+  const { db } = coordinator.app.context;
+  const { hot } = db;
+  const { answer } = await park(type, { claimId: 'c-4' });
+  db.hot = {
+    ...hot,
+    async query<Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> {
+      await hot.query(statement);
+      db.hot = hot;
+      throw new BatonError('unavailable', 'the connection broke');
+    },
+  };
+  expect((await coordinator.api.post('/jobs', { type })).status).toBe(503);
+  expect(await answer).toMatchObject([{ type, attempt: 1 }]);
+  expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'running'", [type])).toBe(1);
 });
 
 test('a create that fails leaves the claim waiting, and the next job answers it', async () => {

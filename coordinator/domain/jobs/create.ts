@@ -167,17 +167,17 @@ async function storeKeyed(context: Context, transaction: Executor, drafts: Draft
 async function storeOffered(context: Context, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
   const hands = context.handOff.putAside(drafts.map(({ row }) => (mayBeOffered(row) ? row.laneId : null)));
   if (hands === null) return storePlain(context, context.db.hot, drafts);
-  const handed: store.ClaimedRow[] = [];
   try {
     const offers = drafts.flatMap(({ row: { id: jobId } }, index) => {
       const slot = hands.slots[index];
       return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
     });
     const outcomes = await storePlain(context, context.db.hot, drafts, offers);
-    drafts.forEach((draft, index) => handed.push(...handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
+    hands.settle(drafts.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
     return outcomes;
-  } finally {
-    hands.settle(handed);
+  } catch (error) {
+    hands.leave();
+    throw error;
   }
 }
 

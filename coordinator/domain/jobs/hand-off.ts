@@ -6,8 +6,10 @@ import type { Outcome } from './drafts';
 export interface Hands {
   /** For each job whose claim it is; null: nobody waits for it. */
   slots: (Slot | null)[];
-  /** The jobs were stored, or were not: those that came to be claimed are given out, each by its slot's index, and the other claims wait on. */
+  /** The jobs were stored: those that came to be claimed are given out, each by its slot's index, and the other claims wait on. */
   settle(handed: ClaimedRow[]): void;
+  /** Storing failed, or its answer was lost: the claims wait on, and it is looked for what they may have been given. */
+  leave(): void;
 }
 
 /** Where claims wait. */
