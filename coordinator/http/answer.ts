@@ -22,15 +22,11 @@ export interface Address {
 }
 
 /** Answers with what the endpoint does, or with the problem that it met. Never rejects. */
-export async function serve(endpoint: AnyEndpoint, door: Door, request: IncomingMessage, response: ServerResponse, heading: Heading, address: Address): Promise<void> {
+export function serve(endpoint: AnyEndpoint, door: Door, request: IncomingMessage, response: ServerResponse, heading: Heading, address: Address): Promise<void> {
   const exchange = new Exchange(endpoint, door, request, response, heading);
-  try {
-    const { tracing } = door.desk;
-    if (tracing === null) await exchange.answer(address);
-    else await tracing.serve(endpoint, door.known(request), response, heading.requestId, () => exchange.answer(address));
-  } catch (error) {
-    refuse(door, response, heading, error);
-  }
+  const { tracing } = door.desk;
+  if (tracing === null) return exchange.answer(address);
+  return tracing.serve(endpoint, door.known(request), response, heading.requestId, () => exchange.answer(address));
 }
 
 export function refuse({ desk }: Door, response: ServerResponse, heading: Heading, error: unknown): void {
@@ -65,19 +61,24 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     if (response.socket === null) this.hearSocket(request.socket);
   }
 
+  /** Never rejects. */
   async answer({ params, query }: Address): Promise<void> {
     const { endpoint, door, request, response } = this;
-    // What is known already is not waited for: each wait costs a turn.
-    const known = authenticate(endpoint, door, request);
-    const login = known instanceof Promise ? await known : known;
-    this.caller = login.caller;
-    this.sessionEndsAt = login.sessionEndsAt;
-    if (endpoint.roles !== 'public' && !this.isGone) this.seat = this.enter(login.caller.keyId);
-    if (endpoint.body !== undefined) this.body = parse(endpoint.body, await readBody(request, response), 'body');
-    if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
-    if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
-    const reply = await endpoint.run(this);
-    if (!this.isGone) this.send(reply);
+    try {
+      // What is known already is not waited for: each wait costs a turn.
+      const known = authenticate(endpoint, door, request);
+      const login = known instanceof Promise ? await known : known;
+      this.caller = login.caller;
+      this.sessionEndsAt = login.sessionEndsAt;
+      if (endpoint.roles !== 'public' && !this.isGone) this.seat = this.enter(login.caller.keyId);
+      if (endpoint.body !== undefined) this.body = parse(endpoint.body, await readBody(request, response), 'body');
+      if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
+      if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
+      const reply = await endpoint.run(this);
+      if (!this.isGone) this.send(reply);
+    } catch (error) {
+      refuse(door, response, this.heading, error);
+    }
   }
 
   get by(): Actor {
@@ -99,8 +100,11 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     };
   }
 
-  get park(): () => void {
-    return () => this.seat?.park();
+  get park(): Call<unknown, unknown, unknown>['park'] {
+    return ({ keepsHead = false } = {}) => {
+      this.seat?.park();
+      if (!keepsHead) this.heading.forgetRequest();
+    };
   }
 
   get recheck(): () => Promise<unknown> {

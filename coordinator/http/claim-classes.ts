@@ -47,6 +47,10 @@ export class ClaimClasses<Waiting> {
     return [...this.classes.values()].flatMap((group) => [...group.waiting]);
   }
 
+  due(): Waiting[] {
+    return [...this.classes.values()].flatMap((group) => [...group.due]);
+  }
+
   /** The lanes that a runner of this class takes jobs from. */
   lanesOf(group: ClaimClass<Waiting>): Lane[] {
     if (group.catalogSize !== this.lanes.size) {

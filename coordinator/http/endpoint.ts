@@ -26,8 +26,11 @@ export interface Call<Params, Query, Body> {
   gone: Leaving;
   /** Whether the client's connection is encrypted, as far as the trusted proxies tell. */
   isSecure: boolean;
-  /** From here on the call only waits. Throws `rate_limited` when too many of the key do. */
-  park(): void;
+  /**
+   * From here on the call only waits, and knows no headers any more, unless it keeps the request's head. Throws
+   * `rate_limited` when too many of the key wait.
+   */
+  park(how?: { keepsHead?: boolean }): void;
   /** For answers that last: rejects once the caller's key is good no longer. */
   recheck(): Promise<unknown>;
 }

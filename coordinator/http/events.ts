@@ -47,7 +47,8 @@ export const eventEndpoints = [
 
 async function stream(call: Call<z.ZodType | undefined, typeof protocol.jobEventsQuery, undefined>, filter: EventFilter): Promise<Reply> {
   const { desk, query, header, recheck } = call;
-  call.park();
+  // Its caller's key is looked at again and again.
+  call.park({ keepsHead: true });
   const send = await desk.eventConnections.start(filter, header('last-event-id') ?? query.lastEventId, recheck);
   return { status: 200, body: null, headers: { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' }, send };
 }

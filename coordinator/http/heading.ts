@@ -37,6 +37,14 @@ export class Heading {
     return (this.named ??= this.sentId() ?? randomUUID());
   }
 
+  /** Lets go of the request's headers, which are a good part of what a poll that waits takes. */
+  forgetRequest(): void {
+    const { request } = this;
+    this.named ??= this.sentId();
+    request.headers = {};
+    request.rawHeaders = [];
+  }
+
   /** The headers that are still to be written: names and values in turns. */
   left(): string[] {
     const lines = this.isSet ? [] : this.lines();

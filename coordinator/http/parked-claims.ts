@@ -29,6 +29,8 @@ const PATIENCE_MS = 50;
  */
 export class ParkedClaims {
   private readonly classes: ClaimClasses<ParkedClaim>;
+  /** Those that came after the last look at the table began. */
+  private readonly newcomers = new Set<ParkedClaim>();
   private readonly unsent = new Set<Promise<unknown>>();
   private readonly held = new Set<() => void>();
   private readonly fresh = new Set<ClaimClass<ParkedClaim>>();
@@ -71,6 +73,7 @@ export class ParkedClaims {
     return new Promise((resolve, reject) => {
       const parked = new ParkedClaim(claim, this.classes.of(claim), signal, resolve, reject);
       parked.wait(this.onDue);
+      this.newcomers.add(parked);
       if (this.lookTimer === undefined) {
         this.lookTimer = setInterval(() => void this.look(), LOOK_EVERY_MS);
         void this.look();
@@ -241,25 +244,30 @@ export class ParkedClaims {
 
   /** Looks at the table: where jobs wait, and whether claims that wait here were answered before. */
   private async look(): Promise<void> {
-    const waiting = this.classes.waiting();
     if (this.isLooking) return;
-    if (waiting.length === 0) {
+    if (this.classes.size === 0) {
+      this.newcomers.clear();
       clearInterval(this.lookTimer);
       this.lookTimer = undefined;
       return;
     }
     this.isLooking = true;
+    const newcomers = [...this.newcomers];
+    const due = this.classes.due();
     try {
       // Who does not wait is told the truth of this moment, not of the last round of the loop that places due jobs.
-      if (waiting.some((parked) => parked.isDue)) await placeAllDue(this.context);
+      if (due.length > 0) await placeAllDue(this.context);
       const before = this.context.ready.versions();
       const found = await heads(this.context.db);
       await this.context.lanes.learn(found.map((head) => head.laneId));
       this.context.ready.seen(found, before);
-      await this.answerRepeated(waiting);
-      for (const parked of waiting) parked.wasLookedFor = true;
+      await this.answerRepeated(newcomers);
+      for (const parked of newcomers) {
+        parked.wasLookedFor = true;
+        this.newcomers.delete(parked);
+      }
     } catch (error) {
-      for (const parked of waiting) if (parked.isDue && !parked.isTaken) parked.fail(error);
+      for (const parked of due) if (!parked.isTaken) parked.fail(error);
       this.context.log.warn('could not look for waiting jobs', describeError(error));
     } finally {
       this.isLooking = false;
@@ -268,8 +276,8 @@ export class ParkedClaims {
   }
 
   /** Claims with a claim id that have not been looked for yet: their answer may have been lost. */
-  private async answerRepeated(waiting: ParkedClaim[]): Promise<void> {
-    const asked = waiting.filter((one) => one.claim.claimId !== undefined && !one.wasLookedFor && !one.isTaken && !one.isOver);
+  private async answerRepeated(newcomers: ParkedClaim[]): Promise<void> {
+    const asked = newcomers.filter((one) => one.claim.claimId !== undefined && !one.isTaken && !one.isOver);
     if (asked.length === 0) return;
     const slots = asked.map((parked) => slotOf(parked.claim));
     const taken = new Set(asked);

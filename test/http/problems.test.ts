@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import type { Problem } from '@baton/runner-sdk/protocol';
+import type { JobList, Problem } from '@baton/runner-sdk/protocol';
 import { BatonError, ERRORS } from '../../coordinator/errors';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import type { Answer, Sent } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
+import { RawSocket } from '../support/raw-socket';
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));
@@ -126,4 +128,43 @@ test('every route with a body refuses one that is not an object', async () => {
       expect([method, target, json, status]).toEqual([method, target, json, 400]);
     }
   }
+});
+
+test.each<[string, (head: string, json: string) => (string | Buffer)[]]>([
+  ['with its head', (head, json) => [`${head}Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`]],
+  ['after its head', (head, json) => [`${head}Content-Length: ${Buffer.byteLength(json)}\r\n\r\n`, json]],
+  ['in pieces, one within a letter', (head, json) => [`${head}Content-Length: ${Buffer.byteLength(json)}\r\n\r\n`, ...cut(json)]],
+  ['in chunks', (head, json) => [`${head}Transfer-Encoding: chunked\r\n\r\n`, `${Buffer.byteLength(json).toString(16)}\r\n${json}\r\n0\r\n\r\n`]],
+])('a body that comes %s is read, and so is what follows it on the connection', async (_name, said) => {
+  const head = `POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${coordinator.adminKey}\r\nContent-Type: application/json\r\n`;
+  const type = uniqueType();
+  const socket = await RawSocket.open(coordinator.url);
+  for (const round of [1, 2]) {
+    for (const piece of said(head, JSON.stringify({ type, arguments: { name: 'Ä' } }))) {
+      socket.say(piece);
+      // By then what was said before has been taken in.
+      await coordinator.api.get('/healthz');
+    }
+    await eventually(() => socket.heard.split('HTTP/1.1 201').length === round + 1);
+  }
+  socket.end();
+  const { body } = await coordinator.api.get<JobList>(`/jobs?type=${type}`);
+  expect(body.items.map((job) => job.arguments)).toEqual([{ name: 'Ä' }, { name: 'Ä' }]);
+});
+
+/** After the first byte of the letter that has two. */
+function cut(json: string): Buffer[] {
+  const bytes = Buffer.from(json);
+  const at = bytes.indexOf(Buffer.from('Ä')) + 1;
+  return [bytes.subarray(0, at), bytes.subarray(at)];
+}
+
+test('a claim that waited is answered under the name that its caller gave it', async () => {
+  const type = uniqueType();
+  const before = coordinator.app.desk.claims.size;
+  const answer = coordinator.api.call('post', '/jobs/claim', { json: { runnerId: 'named', types: [type], waitMs: 20_000 }, headers: { 'x-request-id': 'waited' } });
+  await eventually(() => coordinator.app.desk.claims.size === before + 1);
+  await coordinator.api.create({ type });
+  const { status, headers } = await answer;
+  expect([status, headers['x-request-id']]).toEqual([200, 'waited']);
 });

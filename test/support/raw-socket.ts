@@ -21,7 +21,7 @@ export class RawSocket {
     });
   }
 
-  say(text: string): void {
+  say(text: string | Buffer): void {
     if (!this.socket.destroyed) this.socket.write(text);
   }
 
