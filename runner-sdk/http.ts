@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { Agent, request as send } from 'undici';
+import { Pool } from 'undici';
 import { DEFAULT_BACKOFF, pause, retryDelayMs, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
 import type { Connection } from './config';
 import { BatonError } from './errors';
+import { Exchange, SignalledExchanges } from './exchange';
 import type { FieldError } from './protocol';
 import { SDK_VERSION } from './version';
 
@@ -36,6 +37,13 @@ export interface ApiReply<T> {
   failures: number;
 }
 
+/** A coordinator, and where below its origin the API begins. */
+interface Endpoint {
+  url: string;
+  pool: Pool;
+  prefix: string;
+}
+
 const TIMEOUT_MS = 10_000;
 const BUDGET_MS = 30_000;
 
@@ -47,22 +55,23 @@ const GONE = new Set([0, 502, 503, 504]);
  * when one is gone. Final: every 4xx but 429. Tried again: 429, 5xx, broken sockets, and no answer in time.
  */
 export class Transport {
-  private readonly agent: Agent;
+  private readonly endpoints: Endpoint[];
   private readonly headers: Record<string, string>;
-  private readonly urls: string[];
+  private readonly jsonHeaders: Record<string, string>;
+  private readonly signalled = new SignalledExchanges();
   private readonly closing = new AbortController();
   private current = 0;
 
   constructor(connection: Connection) {
-    this.urls = connection.urls;
     // Every call that waits for another try listens to it.
     setMaxListeners(0, this.closing.signal);
-    this.agent = new Agent({ connections: 64, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } });
+    this.endpoints = connection.urls.map(endpointAt);
     this.headers = {
       authorization: `Bearer ${connection.apiKey}`,
       accept: 'application/json, application/problem+json',
       'user-agent': `baton-runner-sdk/${SDK_VERSION} node/${process.versions.node}`,
     };
+    this.jsonHeaders = { ...this.headers, 'content-type': 'application/json' };
   }
 
   /** Throws `BatonError`, or the reason of the request's own signal. */
@@ -71,7 +80,8 @@ export class Transport {
     for (let failures = 0; ; ) {
       const index = this.current;
       try {
-        return { ...(await this.try<T>(this.urls[index] ?? '', request)), failures };
+        const { status, body } = await this.try<T>(this.endpoints[index], request);
+        return { status, body, failures };
       } catch (error) {
         if (!(error instanceof BatonError) || this.closing.signal.aborted || !mayTryAgain(error, request)) throw error;
         failures += 1;
@@ -86,50 +96,64 @@ export class Transport {
   /** Ends all connections at once; calls in flight, and those that wait for another try, fail. */
   async close(): Promise<void> {
     this.closing.abort(new BatonError({ code: 'unreachable', status: 0, detail: 'the connection was closed before an answer came' }));
-    await this.agent.destroy();
+    await Promise.all(this.endpoints.map(({ pool }) => pool.destroy()));
   }
 
   /** Leaves a URL that is gone; `true` while there is one that this call has not tried. */
   private hasFreshUrl(error: BatonError, index: number, failures: number): boolean {
-    if (this.urls.length === 1 || !GONE.has(error.status)) return false;
-    if (this.current === index) this.current = (index + 1) % this.urls.length;
-    return failures < this.urls.length;
+    if (this.endpoints.length === 1 || !GONE.has(error.status)) return false;
+    if (this.current === index) this.current = (index + 1) % this.endpoints.length;
+    return failures < this.endpoints.length;
   }
 
-  private async try<T>(url: string, request: ApiRequest): Promise<{ status: number; body: T }> {
-    request.signal?.throwIfAborted();
-    const control = new AbortController();
-    const stop = () => control.abort();
-    const timeoutMs = request.timeoutMs ?? TIMEOUT_MS;
-    const timer = setTimeout(stop, timeoutMs);
-    request.signal?.addEventListener('abort', stop, { once: true });
+  private async try<T>(endpoint: Endpoint | undefined, request: ApiRequest): Promise<{ status: number; body: T }> {
+    if (endpoint === undefined) throw new TypeError('there is no URL to call');
+    const { signal, timeoutMs = TIMEOUT_MS } = request;
+    signal?.throwIfAborted();
+    const exchange = new Exchange();
+    const timer = setTimeout(() => exchange.stop(unreachable(endpoint, `did not answer within ${timeoutMs} ms`)), timeoutMs);
+    if (signal !== undefined) this.signalled.heed(signal, exchange);
     try {
-      return await this.exchange<T>(`${url}${request.path}${queryText(request.query)}`, request, control.signal, timeoutMs);
+      this.dispatch(endpoint, request, exchange);
+      const { status, text, headers } = await exchange.answered;
+      if (status >= 400) throw refusal(status, text, headers['retry-after'], `${request.method} ${request.path}`);
+      return { status, body: parse<T>(text, status) };
     } catch (error) {
-      request.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       if (error instanceof BatonError || isMisuse(error)) throw error;
-      throw new BatonError({ code: 'unreachable', status: 0, detail: `${url} ${control.signal.aborted ? `did not answer within ${timeoutMs} ms` : whyUnreachable(error)}`, cause: error });
+      throw unreachable(endpoint, whyUnreachable(error), error);
     } finally {
       clearTimeout(timer);
-      request.signal?.removeEventListener('abort', stop);
+      if (signal !== undefined) this.signalled.release(signal, exchange);
     }
   }
 
-  private async exchange<T>(url: string, request: ApiRequest, signal: AbortSignal, timeoutMs: number): Promise<{ status: number; body: T }> {
-    const json = request.json ?? (request.body === undefined ? null : JSON.stringify(request.body));
-    const reply = await send(url, {
-      dispatcher: this.agent,
-      method: request.method,
-      headers: { ...this.headers, ...(json === null ? null : { 'content-type': 'application/json' }), ...request.headers },
-      body: json,
-      signal,
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-    });
-    const text = await reply.body.text();
-    if (reply.statusCode >= 400) throw refusal(reply.statusCode, text, reply.headers['retry-after'], `${request.method} ${request.path}`);
-    return { status: reply.statusCode, body: parse<T>(text, reply.statusCode) };
+  private dispatch({ pool, prefix }: Endpoint, { method, path, query, body, json, headers }: ApiRequest, exchange: Exchange): void {
+    const text = json ?? (body === undefined ? null : JSON.stringify(body));
+    const own = text === null ? this.headers : this.jsonHeaders;
+    pool.dispatch(
+      {
+        method,
+        path: `${prefix}${path}${query === undefined ? '' : queryText(query)}`,
+        headers: headers === undefined ? own : { ...own, ...headers },
+        body: text,
+        // One timer for the whole call stands beside it.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
+      exchange,
+    );
   }
+}
+
+function endpointAt(url: string): Endpoint {
+  const { origin, pathname } = new URL(url);
+  const pool = new Pool(origin, { connections: 64, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } });
+  return { url, pool, prefix: pathname === '/' ? '' : pathname };
+}
+
+function unreachable({ url }: Endpoint, why: string, cause?: unknown): BatonError {
+  return new BatonError({ code: 'unreachable', status: 0, detail: `${url} ${why}`, cause });
 }
 
 function mayTryAgain(error: BatonError, request: ApiRequest): boolean {
@@ -194,9 +218,9 @@ function parse<T>(text: string, status: number): T {
   }
 }
 
-function queryText(query: Record<string, QueryValue> | undefined): string {
+function queryText(query: Record<string, QueryValue>): string {
   const pairs = new URLSearchParams();
-  for (const [key, value] of Object.entries(query ?? {})) {
+  for (const [key, value] of Object.entries(query)) {
     if (value === undefined || value === null) continue;
     for (const one of Array.isArray(value) ? value : [value]) pairs.append(key, String(one));
   }
