@@ -57,9 +57,9 @@ export class Client extends Operations {
   create(type: string, args?: unknown, options?: CreateOptions): Promise<Job>;
   async create(target: string | JobDefinition, args?: unknown, options: CreateOptions = {}): Promise<Job> {
     const definition = definitionOf(target);
-    await assertArguments(definition, args);
+    if (definition.arguments !== undefined) await assertArguments(definition, args);
     const { idempotencyKey, signal, ...fields } = options;
-    const json = creationJson(definition, args, fields);
+    const json = creationJson(definition, args, settingsJson(definition, fields));
     const isOrdered = (fields.orderKey ?? definition.defaults.orderKey) !== undefined;
     const job = await traced(definition, fields, 1, (trace) => this.creations.add({ json, trace, isOrdered, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) }));
     return remembered(job, definition);
@@ -84,8 +84,9 @@ export class Client extends Operations {
     list: readonly unknown[],
     { atomic = true, signal, ...fields }: Omit<CreateOptions, 'idempotencyKey'> & { atomic?: boolean } = {},
   ): Promise<(Job | BatonError)[]> {
-    for (const args of list) await assertArguments(definition, args);
-    const all = list.map((args) => creationJson(definition, args, fields));
+    if (definition.arguments !== undefined) for (const args of list) await assertArguments(definition, args);
+    const settings = settingsJson(definition, fields);
+    const all = list.map((args) => creationJson(definition, args, settings));
     const jobs = await traced(definition, fields, list.length, async (trace) => {
       const json = `{"atomic":${atomic},"jobs":[${all.map((one) => withKey(one, randomUUID(), trace)).join(',')}]}`;
       return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, ...(signal && { signal }) })).jobs;
@@ -177,11 +178,11 @@ export class Client extends Operations {
   }
 }
 
-/** Which definition a created job came from, so that `wait` can check and type its result. */
+/** Which definition a created job came from, if it says anything of the result, so that `wait` can check and type it. */
 const definitions = new WeakMap<object, JobDefinition>();
 
 function remembered(job: Job, definition: JobDefinition): Job {
-  definitions.set(job, definition);
+  if (definition.result !== undefined) definitions.set(job, definition);
   return job;
 }
 
@@ -203,13 +204,18 @@ function definitionOf(target: string | JobDefinition): JobDefinition {
   return typeof target === 'string' ? { type: target, defaults: {} } : target;
 }
 
+/** All of a create but its arguments. */
+function settingsJson({ type, defaults }: JobDefinition, fields: object): string {
+  return JSON.stringify({ ...defaults, ...fields, type });
+}
+
 /** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
-function creationJson(definition: JobDefinition, args: unknown, fields: object): string {
+function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
   const stored = storable(args);
   if (!stored.isStorable) {
     throw new BatonError({ code: 'invalid_arguments', status: 0, detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}` });
   }
-  return JSON.stringify({ ...definition.defaults, ...fields, type: definition.type, arguments: stored.json });
+  return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
 }
 
 function queryOf({ arguments: contained, ...rest }: Filter & Page): Record<string, QueryValue> {

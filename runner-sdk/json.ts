@@ -1,19 +1,20 @@
 import { payloadFault, type Json } from './protocol';
 
-export type Storable = { isStorable: true; json: Json | undefined; length: number } | { isStorable: false; detail: string };
+export type Storable = { isStorable: true; json: Json | undefined; text: string | undefined } | { isStorable: false; detail: string };
 
 /**
- * The value as the JSON that would be sent and stored, with the length of its text; or why it cannot be: it is
+ * The value as the JSON that would be sent and stored, and that as text; or why it cannot be: it is
  * circular, holds numbers that JSON has no word for, or does not pass the payload gate. `undefined` stays undefined.
  */
 export function storable(value: unknown): Storable {
-  if (value === undefined || value === null || typeof value === 'boolean') return { isStorable: true, json: value, length: 4 };
+  if (value === undefined) return { isStorable: true, json: undefined, text: undefined };
+  if (value === null || typeof value === 'boolean') return { isStorable: true, json: value, text: String(value) };
   try {
     const text = JSON.stringify(value, refuseUnspeakableNumbers) as string | undefined;
     if (text === undefined) return { isStorable: false, detail: `a ${typeof value} is not JSON` };
     const json = JSON.parse(text) as Json;
     const fault = payloadFault(json);
-    if (fault === null) return { isStorable: true, json, length: text.length };
+    if (fault === null) return { isStorable: true, json, text };
     return { isStorable: false, detail: `${fault.path.join('.') || 'the value'} ${fault.message}` };
   } catch (error) {
     return { isStorable: false, detail: error instanceof Error ? error.message : String(error) };

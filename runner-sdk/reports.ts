@@ -123,8 +123,9 @@ export class Reports {
     const budgetMs = batch.reduce((latestMs, entry) => Math.max(latestMs, entry.giveUpAtMs), 0) - monotonicMs();
     let reply: CompletionsReply;
     try {
-      const request = { method: 'POST', path: '/jobs/complete', json, budgetMs: Math.max(0, budgetMs), signal: this.control.signal } as const;
-      reply = (await this.options.transport.call<CompletionsReply>({ ...request, onRetry: (failure, failures) => this.warn(failure, failures, batch) })).body;
+      const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
+      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, budgetMs: Math.max(0, budgetMs), signal: this.control.signal, onRetry });
+      reply = answer.body;
     } catch (error) {
       if (claim !== null) this.options.finishClaim(claim, []);
       return this.afterRefusal(batch, claim !== null, error);

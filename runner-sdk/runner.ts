@@ -44,6 +44,8 @@ export interface RunnerOptions extends ConnectionOptions {
   logger?: Logger;
 }
 
+type ClaimBody = Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
+
 const FLUSH_MS = 5000;
 
 /**
@@ -73,6 +75,7 @@ export class Runner {
   private stopped: Promise<void> | null = null;
   private isDraining = false;
   private labels: Labels | undefined;
+  private claimFields: ClaimBody | null = null;
 
   /** Throws `ConfigurationError` when something is missing or out of range. */
   constructor(private readonly options: RunnerOptions = {}) {
@@ -104,6 +107,7 @@ export class Runner {
     if (this.work.has(definition.type)) throw new ConfigurationError(`there is a handler for ${definition.type} already; a type has one handler in a runner`);
     // The definition checks the arguments before the handler is called.
     this.work.set(definition.type, { definition, handler: handler as Handler });
+    this.claimFields = null;
     return this;
   }
 
@@ -127,10 +131,12 @@ export class Runner {
   setLabels(labels: Labels): void {
     const former = this.labels;
     this.labels = { ...labels };
+    this.claimFields = null;
     try {
       this.assertClaimIsValid();
     } catch (error) {
       this.labels = former;
+      this.claimFields = null;
       throw error;
     }
     this.claims.renew();
@@ -200,13 +206,16 @@ export class Runner {
     this.claims.setPaused(shouldDrain);
   }
 
-  private claimBody(): Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'> {
+  /** The same object until the runner changes. */
+  private claimBody(): ClaimBody {
+    if (this.claimFields !== null) return this.claimFields;
     const { queues, leaseMs, version } = this.options;
     const { labels } = this;
-    return {
+    this.claimFields = {
       ...{ runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION },
       ...{ ...(queues && { queues }), ...(labels && { labels }), ...(leaseMs !== undefined && { leaseMs }) },
     };
+    return this.claimFields;
   }
 
   private assertClaimable(): void {
