@@ -67,19 +67,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
 export class SignalledExchanges {
   private readonly bySignal = new WeakMap<AbortSignal, Set<Exchange>>();
 
-  /** The exchange is stopped when the signal is aborted, until `release`. */
-  heed(signal: AbortSignal, exchange: Exchange): void {
-    let exchanges = this.bySignal.get(signal);
-    if (exchanges === undefined) {
-      const heeding = new Set<Exchange>();
-      signal.addEventListener('abort', () => heeding.forEach((one) => one.stop(new Error('the call was cut off'))), { once: true });
-      this.bySignal.set(signal, heeding);
-      exchanges = heeding;
-    }
-    exchanges.add(exchange);
+  /** The exchange is stopped when the signal is aborted, as long as it is among those that are returned. */
+  heed(signal: AbortSignal, exchange: Exchange): Set<Exchange> {
+    const exchanges = this.bySignal.get(signal) ?? this.listenTo(signal);
+    return exchanges.add(exchange);
   }
 
-  release(signal: AbortSignal, exchange: Exchange): void {
-    this.bySignal.get(signal)?.delete(exchange);
+  private listenTo(signal: AbortSignal): Set<Exchange> {
+    const exchanges = new Set<Exchange>();
+    signal.addEventListener('abort', () => exchanges.forEach((one) => one.stop(new Error('the call was cut off'))), { once: true });
+    this.bySignal.set(signal, exchanges);
+    return exchanges;
   }
 }

@@ -112,7 +112,7 @@ export class Transport {
     signal?.throwIfAborted();
     const exchange = new Exchange();
     const timer = setTimeout(() => exchange.stop(unreachable(endpoint, `did not answer within ${timeoutMs} ms`)), timeoutMs);
-    if (signal !== undefined) this.signalled.heed(signal, exchange);
+    const heeding = signal === undefined ? null : this.signalled.heed(signal, exchange);
     try {
       this.dispatch(endpoint, request, exchange);
       const { status, text, headers } = await exchange.answered;
@@ -124,7 +124,7 @@ export class Transport {
       throw unreachable(endpoint, whyUnreachable(error), error);
     } finally {
       clearTimeout(timer);
-      if (signal !== undefined) this.signalled.release(signal, exchange);
+      heeding?.delete(exchange);
     }
   }
 

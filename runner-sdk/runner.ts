@@ -75,6 +75,7 @@ export class Runner {
   private stopped: Promise<void> | null = null;
   private isDraining = false;
   private labels: Labels | undefined;
+  /** What every claim says, until the runner changes. */
   private claimFields: ClaimBody | null = null;
 
   /** Throws `ConfigurationError` when something is missing or out of range. */
@@ -206,16 +207,18 @@ export class Runner {
     this.claims.setPaused(shouldDrain);
   }
 
-  /** The same object until the runner changes. */
   private claimBody(): ClaimBody {
-    if (this.claimFields !== null) return this.claimFields;
-    const { queues, leaseMs, version } = this.options;
-    const { labels } = this;
-    this.claimFields = {
-      ...{ runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION },
-      ...{ ...(queues && { queues }), ...(labels && { labels }), ...(leaseMs !== undefined && { leaseMs }) },
-    };
+    this.claimFields ??= this.makeClaimFields();
     return this.claimFields;
+  }
+
+  private makeClaimFields(): ClaimBody {
+    const { queues, leaseMs, version } = this.options;
+    const fields: ClaimBody = { runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION };
+    if (queues !== undefined) fields.queues = queues;
+    if (this.labels !== undefined) fields.labels = this.labels;
+    if (leaseMs !== undefined) fields.leaseMs = leaseMs;
+    return fields;
   }
 
   private assertClaimable(): void {
