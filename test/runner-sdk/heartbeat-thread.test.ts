@@ -1,3 +1,4 @@
+import { Worker } from 'node:worker_threads';
 import { Runner } from '@baton/runner-sdk';
 import { LeaseBoard } from '../../runner-sdk/lease-board';
 import { eventually } from '../support/eventually';
@@ -44,4 +45,22 @@ it('does not beat for what was let go before it was due', async () => {
   expect(JSON.stringify(coordinator.calls('POST /jobs/heartbeat').map(({ body }) => body as unknown))).not.toContain(first.id);
   held.open();
   await coordinator.report(second);
+});
+
+it('started again after its death it asks for what stands on the board', async () => {
+  const start = jest.spyOn(Worker.prototype, 'unref');
+  const logger = testLogger();
+  const held = gate();
+  const started = gate();
+  const job = coordinator.add({ leaseMs: 3000 });
+  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger, concurrency: 1 });
+  runner.handle('TEST', () => (started.open(), held.opened));
+  await runner.start();
+  await started.opened;
+  await start.mock.contexts[0]?.terminate();
+  start.mockRestore();
+  await coordinator.until('a beat of the new thread', () => coordinator.calls('POST /jobs/heartbeat')[0]);
+  expect(logger.lines.map(({ message }) => message)).toContain('the heartbeat thread died and was started again');
+  held.open();
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineJob, NonRetryableError, SnoozeError } from '@baton/runner-sdk';
+import { defineJob, NonRetryableError, SnoozeError, type JobContext } from '@baton/runner-sdk';
 import { runHandler, startHandler } from '@baton/runner-sdk/testing';
 
 const count = defineJob({ type: 'COUNT', arguments: z.object({ to: z.int() }), result: z.object({ counted: z.int() }), timeoutMs: 5000 });
@@ -46,6 +46,19 @@ it.each([
   ['a NonRetryableError', () => Promise.reject(new NonRetryableError('gone')), { to: 1 }, { code: 'non_retryable', retryable: false }],
 ])('%s is a failure', async (_name, handler, args, error) => {
   expect(await runHandler(count, handler, args)).toMatchObject({ outcome: 'failed', error });
+});
+
+it.each([
+  ['a value', () => 7],
+  ['a promise', async () => 7],
+  ['what has a then', () => ({ then: (resolve: (value: number) => void) => resolve(7) })],
+])('takes %s for the result, whenever it comes', async (_name, handler) => {
+  expect(await runHandler(defineJob({ type: 'SEVEN' }), handler)).toMatchObject({ outcome: 'completed', result: 7 });
+});
+
+it('a cancel in the first turn of a handler counts, though it returns in that turn', async () => {
+  const handler = (_args: unknown, job: JobContext) => (job.progress(1), 'done');
+  expect(await runHandler(defineJob({ type: 'TURN' }), handler, {}, { onEvent: (_event, control) => control.cancel() })).toMatchObject({ outcome: 'cancelled' });
 });
 
 it('a snooze is told with its delay', async () => {
