@@ -2,7 +2,7 @@ import { Client, Runner } from '@baton/runner-sdk';
 import { Tally } from '../verify';
 import { play, quietLogger, readOrder, tell, type Target } from './stage';
 
-/** Creates jobs at a steady rate and runs them as they come. */
+/** Creates jobs at a steady rate through the first coordinator, and runs them as they come through the last, which therefore has to claim them. */
 interface Order extends Target {
   perSecond: number;
   forMs: number;
@@ -17,7 +17,7 @@ play(async () => {
   let finish = (): void => undefined;
   const finished = new Promise<void>((resolve) => (finish = resolve));
   const client = new Client({ coordinatorUrl: order.urls, apiKey: order.key });
-  const runner = new Runner({ coordinatorUrl: order.urls, apiKey: order.key, concurrency: 100, name: 'bench', logger: quietLogger, signals: false });
+  const runner = new Runner({ coordinatorUrl: [...order.urls].reverse(), apiKey: order.key, concurrency: 100, name: 'bench', logger: quietLogger, signals: false });
   runner.handle(order.type, (args) => {
     tally.add((args as { n: number }).n);
     if (tally.count === total) finish();
