@@ -96,7 +96,8 @@ const create = (priority: number, isDelayed: boolean, isSlow: boolean, maxAttemp
 const claim = (runnerId: string, claimId: string | null, max: number): Command =>
   command(`claim(${runnerId}, ${claimId}, ${max})`, () => true, async (model, { coordinator, edges }) => {
     const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
-    const order = await coordinator.sql.query<{ id: string }>('SELECT id FROM jobs WHERE type = $1 ORDER BY priority DESC, run_at, id', [model.type]);
+    // One that has its turn keeps it when it is told to run now; the others get theirs, by runAt, at the latest with the claim.
+    const order = await coordinator.sql.query<{ id: string }>('SELECT id FROM jobs WHERE type = $1 ORDER BY priority DESC, COALESCE(position, run_at), id', [model.type]);
     const claimed = await coordinator.api.claim({ runnerId, max, types: [model.type], ...(key === null ? {} : { claimId: key }) });
     const repeated = model.jobs.filter((job) => key !== null && job.status === 'running' && job.attempts.at(-1)?.claimId === key);
     if (repeated.length > 0) {
