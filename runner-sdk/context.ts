@@ -79,10 +79,11 @@ class AttemptContext implements JobContext {
   readonly progress: JobContext['progress'];
   readonly checkpoint: JobContext['checkpoint'];
   readonly timeRemainingMs: JobContext['timeRemainingMs'];
-  readonly [VOICE]: Voice;
+  declare readonly [VOICE]: Voice;
 
   constructor(job: ClaimedJob, voice: Voice) {
-    this[VOICE] = voice;
+    // Not to be seen by who prints the context, because it knows the lease token.
+    Object.defineProperty(this, VOICE, { value: voice });
     Object.defineProperty(this, 'signal', SIGNAL);
     this.id = job.id;
     this.type = job.type;

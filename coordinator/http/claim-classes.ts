@@ -6,6 +6,8 @@ const MOST_CLASSES = 1000;
 /** Claims of runners that take the same, and so can be served by one statement. */
 export interface ClaimClass<Waiting> {
   lanes: Lane[];
+  /** The same by their ids. */
+  laneById: Map<number, Lane>;
   /** How many lanes there were when `lanes` was made. */
   catalogSize: number;
   /** What its runners take, as one of them said it. */
@@ -30,7 +32,7 @@ export class ClaimClasses<Waiting> {
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdle();
-      this.classes.set(key, (group = { lanes: [], catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), due: new Set(), statements: 0, startedAtMs: -Infinity }));
+      this.classes.set(key, (group = { lanes: [], laneById: new Map(), catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), due: new Set(), statements: 0, startedAtMs: -Infinity }));
     }
     return group;
   }
@@ -55,6 +57,7 @@ export class ClaimClasses<Waiting> {
   lanesOf(group: ClaimClass<Waiting>): Lane[] {
     if (group.catalogSize !== this.lanes.size) {
       group.lanes = this.lanes.takenBy(group.taker);
+      group.laneById = new Map(group.lanes.map((lane) => [lane.id, lane]));
       group.catalogSize = this.lanes.size;
     }
     return group.lanes;

@@ -1,6 +1,5 @@
 import type { Context } from '../context';
 import type { Hands, Takers } from '../domain/jobs/hand-off';
-import type { Lane } from '../domain/jobs/lanes';
 import { meets } from '../domain/jobs/requirements';
 import type { ClaimedRow } from '../store/jobs';
 import type { ClaimClass, ClaimClasses } from './claim-classes';
@@ -9,33 +8,32 @@ import type { ParkedClaim } from './parked-claim';
 
 /** Claims of one class on their way through: each gets one job before any gets a second. */
 interface Round {
+  group: ClaimClass<ParkedClaim>;
   rest: Iterator<ParkedClaim>;
   hands: { parked: ParkedClaim; count: number }[];
   at: number;
 }
 
+export interface OfferingsOf {
+  classes: ClaimClasses<ParkedClaim>;
+  /** Whether it is known by now which lanes have jobs in turn: before, everything would be overtaken. */
+  isSighted: () => boolean;
+  /** Told of the claims that were put aside, of their classes, and of what each of them gets. */
+  onSettled: (groups: ClaimClass<ParkedClaim>[], taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>) => void;
+}
+
 /** Waiting claims that jobs are handed to while they are being created, so that both are one statement and one commit. */
 export class ClaimOffers implements Takers {
-  /** @param onSettled told of each class whose claims were put aside, with what each of them gets */
   constructor(
     private readonly context: Context,
-    private readonly classes: ClaimClasses<ParkedClaim>,
-    private readonly onSettled: (groups: Iterable<ClaimClass<ParkedClaim>>, taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>) => void,
+    private readonly options: OfferingsOf,
   ) {}
 
-  putAside(laneIds: (number | null)[]): Hands | null {
-    const rounds = new Map<ClaimClass<ParkedClaim>, Round>();
-    const groupsOf = new Map<number, ClaimClass<ParkedClaim>[]>();
-    const takers = laneIds.map((laneId) => {
-      if (laneId === null) return null;
-      let groups = groupsOf.get(laneId);
-      if (groups === undefined) groupsOf.set(laneId, (groups = this.groupsFor(laneId)));
-      for (const group of groups) {
-        const taker = nextOf(group, rounds);
-        if (taker !== null) return taker;
-      }
-      return null;
-    });
+  putAside(laneIds: number[]): Hands | null {
+    if (!this.options.isSighted()) return null;
+    const rounds = this.rounds();
+    if (rounds.length === 0) return null;
+    const takers = laneIds.map((laneId) => this.takerOf(laneId, rounds));
     const taken = new Set(takers.filter((taker) => taker !== null));
     if (taken.size === 0) return null;
     return {
@@ -43,39 +41,37 @@ export class ClaimOffers implements Takers {
       settle: (handed) => {
         const given = new Map<ParkedClaim, ClaimedRow[]>();
         for (const row of handed) {
-          const taker = takers[row.slot];
-          if (taker !== undefined && taker !== null) listOf(given, taker).push(row);
+          const taker = takers[row.slot] ?? null;
+          if (taker === null) continue;
+          const rows = given.get(taker);
+          if (rows === undefined) given.set(taker, [row]);
+          else rows.push(row);
         }
-        this.onSettled(rounds.keys(), taken, given);
-      },
-      leave: () => {
-        for (const parked of taken) parked.wasLookedFor = false;
-        this.onSettled(rounds.keys(), taken, new Map());
+        this.options.onSettled(rounds.map(({ group }) => group), taken, given);
       },
     };
   }
 
-  /** The classes whose runners may have a job of this lane at once, because nothing stands before it that they might take. */
-  private groupsFor(laneId: number): ClaimClass<ParkedClaim>[] {
-    const { ready, queues } = this.context;
-    return [...this.classes.all()].filter((group) => {
-      if (group.waiting.size === 0) return false;
-      const lanes = this.classes.lanesOf(group);
-      const lane: Lane | undefined = lanes.find(({ id }) => id === laneId);
-      return lane !== undefined && meets(lane.prefers, group.taker.labels) && !queues.isLimited(lane.queue) && ready.ready(lanes).length === 0;
-    });
+  /** The classes with claims that wait, and no jobs in turn that these might have instead. */
+  private rounds(): Round[] {
+    const { classes } = this.options;
+    return [...classes.all()]
+      .filter((group) => group.waiting.size > 0 && this.context.ready.ready(classes.lanesOf(group)).length === 0)
+      .map((group) => ({ group, rest: group.waiting.values(), hands: [], at: 0 }));
+  }
+
+  private takerOf(laneId: number, rounds: Round[]): ParkedClaim | null {
+    for (const round of rounds) {
+      const lane = round.group.laneById.get(laneId);
+      if (lane === undefined || !meets(lane.prefers, round.group.taker.labels) || this.context.queues.isLimited(lane.queue)) continue;
+      const taker = nextOf(round);
+      if (taker !== null) return taker;
+    }
+    return null;
   }
 }
 
-function listOf(given: Map<ParkedClaim, ClaimedRow[]>, taker: ParkedClaim): ClaimedRow[] {
-  let rows = given.get(taker);
-  if (rows === undefined) given.set(taker, (rows = []));
-  return rows;
-}
-
-function nextOf(group: ClaimClass<ParkedClaim>, rounds: Map<ClaimClass<ParkedClaim>, Round>): ParkedClaim | null {
-  let round = rounds.get(group);
-  if (round === undefined) rounds.set(group, (round = { rest: group.waiting.values(), hands: [], at: 0 }));
+function nextOf(round: Round): ParkedClaim | null {
   for (let next = round.rest.next(); next.done !== true; next = round.rest.next()) {
     const parked = next.value;
     if (parked.isTaken) continue;

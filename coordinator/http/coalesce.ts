@@ -58,6 +58,8 @@ export function coalesce<Item, Result>(
       inFlight -= 1;
       nextSoon();
     });
+    // As many start as may: a full batch must not wait for one that waits for somebody's lock.
+    next();
   }
 
   return (items) =>

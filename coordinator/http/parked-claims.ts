@@ -37,6 +37,8 @@ export class ParkedClaims {
   private statements = 0;
   private isClosed = false;
   private isLooking = false;
+  /** The last look at the table told where jobs wait, and looks go on. */
+  private isSighted = false;
   private lookTimer: NodeJS.Timeout | undefined;
   private paceTimer: NodeJS.Timeout | undefined;
   private impatience: NodeJS.Timeout | undefined;
@@ -44,10 +46,7 @@ export class ParkedClaims {
 
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
-    context.handOff.serve(new ClaimOffers(context, this.classes, (groups, taken, given) => {
-      this.give(taken, given);
-      for (const group of groups) this.dispatchTo(group);
-    }));
+    context.handOff.serve(new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) }));
     context.hints.on('ready', (hints) => {
       this.context.ready.hint(hints);
       void this.learn(hints.map((hint) => hint.laneId));
@@ -56,7 +55,10 @@ export class ParkedClaims {
       this.context.ready.reopen(this.context.lanes.ofQueues(queues).map((lane) => lane.id));
       this.dispatch();
     });
-    context.hints.on('lost', () => void this.look());
+    context.hints.on('lost', () => {
+      this.isSighted = false;
+      void this.look();
+    });
   }
 
   /** How many claims wait. */
@@ -221,6 +223,17 @@ export class ParkedClaims {
     }
   }
 
+  /** Claims that were put aside for a create. One that got nothing was not looked up meanwhile, or got what nobody heard of. */
+  private settle(groups: ClaimClass<ParkedClaim>[], taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
+    for (const parked of taken) {
+      if (given.has(parked) || parked.isOver) continue;
+      parked.wasLookedFor = false;
+      this.newcomers.add(parked);
+    }
+    this.give(taken, given);
+    for (const group of groups) this.dispatchTo(group);
+  }
+
   /** A rate limit lets the next job start before the next look at the table would find it. */
   private comeBackInPace(lanes: Lane[]): void {
     const paced = lanes.filter((lane) => (this.context.queues.paceMs(lane.queue) ?? Infinity) < LOOK_EVERY_MS);
@@ -249,6 +262,7 @@ export class ParkedClaims {
       this.newcomers.clear();
       clearInterval(this.lookTimer);
       this.lookTimer = undefined;
+      this.isSighted = false;
       return;
     }
     this.isLooking = true;
@@ -261,27 +275,34 @@ export class ParkedClaims {
       const found = await heads(this.context.db);
       await this.context.lanes.learn(found.map((head) => head.laneId));
       this.context.ready.seen(found, before);
-      await this.answerRepeated(newcomers);
-      for (const parked of newcomers) {
+      this.isSighted = true;
+      for (const parked of await this.answerRepeated(newcomers)) {
         parked.wasLookedFor = true;
         this.newcomers.delete(parked);
       }
     } catch (error) {
+      this.isSighted = false;
       for (const parked of due) if (!parked.isTaken) parked.fail(error);
       this.context.log.warn('could not look for waiting jobs', describeError(error));
     } finally {
       this.isLooking = false;
+      for (const parked of newcomers) if (parked.isOver) this.newcomers.delete(parked);
     }
     this.dispatch();
   }
 
-  /** Claims with a claim id that have not been looked for yet: their answer may have been lost. */
-  private async answerRepeated(newcomers: ParkedClaim[]): Promise<void> {
-    const asked = newcomers.filter((one) => one.claim.claimId !== undefined && !one.isTaken && !one.isOver);
-    if (asked.length === 0) return;
+  /**
+   * Claims with a claim id that have not been looked for yet: their answer may have been lost. Returns those that have been
+   * by now; one that is being filled, or put aside, is looked for the next time.
+   */
+  private async answerRepeated(newcomers: ParkedClaim[]): Promise<ParkedClaim[]> {
+    const free = newcomers.filter((one) => !one.isTaken);
+    const asked = free.filter((one) => one.claim.claimId !== undefined && !one.isOver);
+    if (asked.length === 0) return free;
     const slots = asked.map((parked) => slotOf(parked.claim));
     const taken = new Set(asked);
     for (const parked of taken) parked.isTaken = true;
     await this.claimFor([], {}, asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
+    return free;
   }
 }

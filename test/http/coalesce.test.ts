@@ -41,6 +41,15 @@ test('what comes in one turn goes together', async () => {
   expect(await Promise.all(answers)).toEqual([['r1'], ['r2', 'r3']]);
 });
 
+test('of what comes in one turn as many full batches start as may', async () => {
+  const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fillBeside: 3 });
+  const answers = [call([1, 2, 3]), call([4, 5, 6]), call([7, 8, 9])];
+  await turn();
+  expect(batches).toEqual([[1, 2, 3], [4, 5, 6]]);
+  for (let at = 0; at < 3; at += 1) await letGo();
+  expect((await Promise.all(answers)).flat().length).toBe(9);
+});
+
 test('a lone call goes at once; what comes meanwhile goes together in the next batch', async () => {
   const { callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 });
   const calls = [await callAlone([1]), await callAlone([2, 3]), await callAlone([4])];

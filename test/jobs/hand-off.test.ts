@@ -70,6 +70,32 @@ test('many jobs go round the claims that wait, up to what each takes; the others
   expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending' AND attempt = 0", [type])).toBe(2);
 });
 
+test('of jobs that come together, those that are first in turn are handed over', async () => {
+  const type = uniqueType();
+  const { answer } = await park(type, { max: 3 });
+  const order: [number, string | undefined][] = [[-10, undefined], [0, 'a'], [0, 'a'], [0, 'b'], [10, undefined]];
+  const jobs = await bulk(order.map(([priority, userId]) => ({ type, priority, ...(userId === undefined ? {} : { userId }) })));
+  expect((await answer).map(({ id }) => jobs.findIndex((job) => job.id === id)).sort()).toEqual([1, 3, 4]);
+});
+
+test('nothing is handed to the first claim that comes, before it is known what waits', async () => {
+  const type = uniqueType();
+  const { claims } = coordinator.app.desk;
+  const { handOff, lanes } = coordinator.app.context;
+  const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  await eventually(() => claims.size === 0);
+  // The look that sees that nobody waits any more ends the looking.
+  await eventually(() => handOff.putAside([lane?.id ?? 0]) === null && Reflect.get(claims, 'lookTimer') === undefined);
+  const signal = new AbortController();
+  const answer = claims.take({ runnerId: 'first', types: [type], labels: {}, max: 1, waitMs: 20_000, leaseMs: 30_000 }, signal.signal);
+  expect(handOff.putAside([lane?.id ?? 0])).toBeNull();
+  const hands = await eventually(() => handOff.putAside([lane?.id ?? 0]), (found) => found !== null);
+  expect(hands?.slots).toMatchObject([{ runnerId: 'first' }]);
+  hands?.settle([]);
+  signal.abort();
+  await answer;
+});
+
 test('an idempotency key that was used before brings the first job, and hands nothing over', async () => {
   const type = uniqueType();
   const send = () => coordinator.api.post<Job>('/jobs', { type }, { headers: { 'idempotency-key': `k-${type}` } });
@@ -119,7 +145,7 @@ test('nothing is handed to a claim while jobs are believed to wait that it could
   ready.reopen([waiting.id]);
   expect(handOff.putAside([created.id])).toBeNull();
   ready.drained(waiting.id, ready.version(waiting.id));
-  const hands = handOff.putAside([null, created.id, created.id]);
+  const hands = handOff.putAside([-1, created.id, created.id]);
   expect(hands?.slots).toMatchObject([null, { runnerId: 'waits' }, null]);
   // While it is put aside for one job, it is for no other; given nothing, it waits on.
   expect(handOff.putAside([created.id])).toBeNull();
@@ -175,6 +201,17 @@ test('a create that is committed, but whose answer from the database is lost: th
   expect((await coordinator.api.post('/jobs', { type })).status).toBe(503);
   expect(await answer).toMatchObject([{ type, attempt: 1 }]);
   expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'running'", [type])).toBe(1);
+});
+
+test('a claim that was put aside for a create that failed is answered with nothing when its wait is over', async () => {
+  const type = uniqueType();
+  const { answer } = await park(type, { claimId: 'c-5', waitMs: 1500 });
+  const { handOff, lanes } = coordinator.app.context;
+  const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  const hands = handOff.putAside([lane?.id ?? 0]);
+  expect(hands).not.toBeNull();
+  hands?.settle([]);
+  expect(await answer).toEqual([]);
 });
 
 test('a create that fails leaves the claim waiting, and the next job answers it', async () => {

@@ -11,7 +11,7 @@ import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
-import { handedRow } from './hand-off';
+import { handedRow, offerable } from './hand-off';
 import { requireSize } from './payload-size';
 import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
 
@@ -165,28 +165,27 @@ async function storeKeyed(context: Context, transaction: Executor, drafts: Draft
 
 /** As `storePlain`, but jobs that a claim waits for here are handed to it in the same statement, claimed already. */
 async function storeOffered(context: Context, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
-  const hands = context.handOff.putAside(drafts.map(({ row }) => (mayBeOffered(row) ? row.laneId : null)));
+  const offered = offerable(drafts);
+  const hands = context.handOff.putAside(offered.map(({ row }) => row.laneId));
   if (hands === null) return storePlain(context, context.db.hot, drafts);
+  const offers = offered.flatMap(({ row: { id: jobId } }, index) => {
+    const slot = hands.slots[index];
+    return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
+  });
+  let handed: store.ClaimedRow[] | null = null;
+  const settle = (outcomes: Map<Draft, Outcome>): void => {
+    handed = offered.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index));
+    hands.settle(handed);
+  };
   try {
-    const offers = drafts.flatMap(({ row: { id: jobId } }, index) => {
-      const slot = hands.slots[index];
-      return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
-    });
-    const outcomes = await storePlain(context, context.db.hot, drafts, offers);
-    hands.settle(drafts.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
-    return outcomes;
-  } catch (error) {
-    hands.leave();
-    throw error;
+    return await storePlain(context, context.db.hot, drafts, { offers, onStored: settle });
+  } finally {
+    if (handed === null) settle(new Map());
   }
 }
 
-function mayBeOffered({ runAt, delayMs, orderKey, concurrencyKey }: store.InsertJob): boolean {
-  return runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined;
-}
-
 /** Jobs without such keys need one statement, or two when an idempotency key was used before. */
-async function storePlain(context: Context, db: Executor, drafts: Draft[], offers: store.Offer[] = []): Promise<Map<Draft, Outcome>> {
+async function storePlain(context: Context, db: Executor, drafts: Draft[], { offers = [], onStored }: Offering = {}): Promise<Map<Draft, Outcome>> {
   if (drafts.length === 0) return new Map();
   const rows = drafts.map((draft) => draft.row);
   const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows), offers)).map((row) => [row.id, row]));
@@ -197,8 +196,15 @@ async function storePlain(context: Context, db: Executor, drafts: Draft[], offer
     if (row === undefined) repeated.push(draft);
     else outcomes.set(draft, { created: { job: draftedRow(draft, row), as: 'created' }, inserted: row });
   }
+  onStored?.(outcomes);
   for (const [draft, outcome] of await findRepeated(db, repeated)) outcomes.set(draft, outcome);
   return outcomes;
+}
+
+interface Offering {
+  offers?: store.Offer[];
+  /** Told of the jobs that are stored by now, before others are looked up. */
+  onStored?: (outcomes: Map<Draft, Outcome>) => void;
 }
 
 /** From where the queues' orders begin, for jobs that take turns. */
