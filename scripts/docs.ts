@@ -73,7 +73,7 @@ function renderStateMachine(): string {
     ...unreachable.map((status) => `Nothing in this version makes a job ${code(status)}; the status is there for what is to come.`),
     '## Every transition',
     table(['verb', 'from', 'to', 'when'], TRANSITIONS.map(({ verb, from, to, when }) => [code(verb), from === null ? '(new)' : code(from), to === null ? '(gone)' : code(to), when])),
-    'A heartbeat extends the lease of a running job and moves nothing.',
+    'A heartbeat extends the lease of a running job and moves nothing. A job that is handed to a waiting claim as it is created is, to the outside, created and then claimed.',
     '## Where each verb comes from',
     table(['verb', 'comes from'], Object.entries(DOORS).map(([verb, door]) => [code(verb), door])),
   ]);

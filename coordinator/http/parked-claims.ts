@@ -11,6 +11,7 @@ import { type ClaimClass, ClaimClasses } from './claim-classes';
 import { ClaimOffers } from './claim-offers';
 import type { Leaving } from './gone';
 import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
+import { HeldPolls } from './held-polls';
 import { ParkedClaim } from './parked-claim';
 
 const LOOK_EVERY_MS = 1000;
@@ -32,7 +33,7 @@ export class ParkedClaims {
   /** Those that came after the last look at the table began. */
   private readonly newcomers = new Set<ParkedClaim>();
   private readonly unsent = new Set<Promise<unknown>>();
-  private readonly held = new Set<() => void>();
+  private readonly held = new HeldPolls();
   private readonly fresh = new Set<ClaimClass<ParkedClaim>>();
   private statements = 0;
   private isClosed = false;
@@ -91,17 +92,7 @@ export class ParkedClaims {
 
   /** Waits without claiming, until the client goes away or the coordinator stops. */
   hold(waitMs: number, signal: Leaving): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.held.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, this.isClosed ? 0 : waitMs);
-      this.held.add(done);
-      signal.addEventListener('abort', done);
-    });
+    return this.held.hold(this.isClosed ? 0 : waitMs, signal);
   }
 
   /** Gives back what could not be sent. */
@@ -122,7 +113,7 @@ export class ParkedClaims {
     clearTimeout(this.paceTimer);
     clearTimeout(this.impatience);
     this.answerEmpty(() => true);
-    for (const done of [...this.held]) done();
+    this.held.letGo();
     await Promise.allSettled([...this.unsent]);
   }
 

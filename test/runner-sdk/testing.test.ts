@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { z } from 'zod';
 import { defineJob, NonRetryableError, SnoozeError, type JobContext } from '@baton/runner-sdk';
 import { runHandler, startHandler } from '@baton/runner-sdk/testing';
@@ -93,4 +94,10 @@ it('a handler that ignores its signal does not hold the test up', async () => {
   const started = startHandler(count, () => new Promise<never>(() => undefined), { to: 1 }, { abortGraceMs: 10 });
   started.expireTimeout();
   expect(await started.ended).toMatchObject({ outcome: 'failed', error: { code: 'timeout' }, ignoredAbort: true });
+});
+
+it('a printed context does not show the lease token', async () => {
+  const run = await runHandler(defineJob({ type: 'PRINT' }), (_args, job) => inspect(job, { depth: 10 }) + JSON.stringify(job), {});
+  expect(run.result).toContain('PRINT');
+  expect(run.result).not.toMatch(/leaseToken|Symbol/);
 });

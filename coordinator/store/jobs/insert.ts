@@ -60,7 +60,8 @@ export interface InsertedJob {
 export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadlineAt' | 'runnerId'>;
 
 /**
- * (none) -> pending, or (none) -> pending -> running in one, when a claim waits for it and no pause or limit is in the way. A job whose idempotency key is taken is left out, and so does not come back.
+ * (none) -> pending, or straight to running when it is offered to a waiting claim and no pause or limit is in the way. A
+ * job whose idempotency key is taken is left out, and so does not come back.
  * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
  * its place in the order at once; one whose key is busy is held.
  *

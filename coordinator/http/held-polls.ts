@@ -1,0 +1,25 @@
+import type { Leaving } from './gone';
+
+/** Polls of runners that are given nothing: they wait, so that such runners do not ask without pause. */
+export class HeldPolls {
+  private readonly ends = new Set<() => void>();
+
+  /** Waits until the time is over, the client goes away, or all are let go. */
+  hold(waitMs: number, signal: Leaving): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.ends.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      this.ends.add(done);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  letGo(): void {
+    for (const done of [...this.ends]) done();
+  }
+}
