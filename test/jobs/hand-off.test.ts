@@ -203,6 +203,20 @@ test('a create that is committed, but whose answer from the database is lost: th
   expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'running'", [type])).toBe(1);
 });
 
+test('a create whose hand-off breaks after the commit is acknowledged all the same, and stored once', async () => {
+  const type = uniqueType();
+  const { handOff } = coordinator.app.context;
+  const putAside = jest.spyOn(handOff, 'putAside').mockReturnValueOnce({
+    slots: [null],
+    settle: () => {
+      throw new Error('broken');
+    },
+  });
+  expect((await coordinator.api.post('/jobs', { type })).status).toBe(201);
+  putAside.mockRestore();
+  expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
+});
+
 test('a claim that was put aside for a create that failed is answered with nothing when its wait is over', async () => {
   const type = uniqueType();
   const { answer } = await park(type, { claimId: 'c-5', waitMs: 1500 });

@@ -3,6 +3,7 @@ import type { NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
+import { describeError } from '../../logger';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
@@ -172,15 +173,20 @@ async function storeOffered(context: Context, drafts: Draft[]): Promise<Map<Draf
     const slot = hands.slots[index];
     return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
   });
-  let handed: store.ClaimedRow[] | null = null;
+  let isSettled = false;
   const settle = (outcomes: Map<Draft, Outcome>): void => {
-    handed = offered.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index));
-    hands.settle(handed);
+    isSettled = true;
+    try {
+      hands.settle(offered.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
+    } catch (error) {
+      // What is stored must not be told as refused, or it would be stored again.
+      context.log.error('jobs that were handed over wait for their lease to end', describeError(error));
+    }
   };
   try {
     return await storePlain(context, context.db.hot, drafts, { offers, onStored: settle });
   } finally {
-    if (handed === null) settle(new Map());
+    if (!isSettled) settle(new Map());
   }
 }
 
