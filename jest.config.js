@@ -16,5 +16,6 @@ module.exports = {
   modulePathIgnorePatterns: ['/dist/'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  testTimeout: 30_000,
+  // Tests await states, each with a deadline of its own; this one ends what hangs, and is for slow machines too.
+  testTimeout: 90_000,
 };

@@ -28,6 +28,7 @@ import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
 import { eventPruneLoop, eventsLoop } from './loops/events';
 import { hearHints, hintsLoop } from './loops/hints';
+import { lookoutLoop } from './loops/lookout';
 import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
@@ -46,7 +47,7 @@ const ROOM_MS = 10;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; bulk: Loop; alerts: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
+  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; lookout: Loop; bulk: Loop; alerts: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
   deliverer: Deliverer;
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
@@ -87,19 +88,18 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   logEvents(context.events, log);
   const deliverer = new Deliverer(context, () => deliveries.wake(ROOM_MS));
   const deliveries = deliveryLoop(context, deliverer);
+  const woken = { bulk: bulkLoop(context), alerts: alertsLoop(context), outbox: outboxLoop(context, deliveries), deliveries };
   const loops = {
     monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
+    due: dueLoop(context),
+    lookout: lookoutLoop(context, woken),
+    ...woken,
     roster: rosterLoop(context),
     hints: hintsLoop(context),
-    due: dueLoop(context),
-    bulk: bulkLoop(context),
-    alerts: alertsLoop(context),
     retention: retentionLoop(context),
     rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
-    outbox: outboxLoop(context, deliveries),
-    deliveries,
     webhookTidy: webhookTidyLoop(context),
   };
   const service: Service = {

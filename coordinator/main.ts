@@ -1,3 +1,5 @@
+// First: it counts from before all else is loaded.
+import './memory';
 import { createApp } from './app';
 import { readFileSync } from 'node:fs';
 import { type AdminKey, resolveAdminKey } from './admin-key';

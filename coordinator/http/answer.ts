@@ -75,7 +75,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
       const reply = await endpoint.run(this);
-      if (!this.isGone) this.send(reply);
+      if (this.isGone) reply.onUnsent?.();
+      else this.send(reply);
     } catch (error) {
       refuse(door, response, this.heading, error);
     }

@@ -6,11 +6,10 @@ import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
 import { claimedText } from './claimed-text';
 import type { Desk } from './desk';
-import { endpoint, reply, replyText, RUNNERS } from './endpoint';
+import { endpoint, reply, type Reply, replyText, RUNNERS } from './endpoint';
 import type { Leaving } from './gone';
-import { missing, orThrow } from './jobs';
 import { toJson } from './json';
-import { invalid } from './problem';
+import { invalid, missing, orThrow } from './problem';
 
 // All that a runner may say.
 
@@ -34,7 +33,7 @@ export const attemptEndpoints = [
       if (body.waitMs > 0) park();
       const jobs = await claimFor(desk, caller, body, gone);
       desk.tracing?.claimed(jobs);
-      return replyText(200, `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`);
+      return replyClaimed(desk, jobs, `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`);
     },
   }),
   endpoint({
@@ -52,7 +51,7 @@ export const attemptEndpoints = [
       if (claim === undefined) return reply(200, { results, directives: {} });
       const jobs = await claimNext(desk, caller, claim, gone);
       if (jobs.length > 0) desk.tracing?.claimed(jobs);
-      return replyText(200, `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`);
+      return replyClaimed(desk, jobs, `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`);
     },
   }),
   endpoint({
@@ -120,14 +119,15 @@ async function claimFor(desk: Desk, caller: Caller, claim: protocol.Claim, gone:
   const { runnerId, types, queues, labels, version } = allowed;
   desk.context.roster.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
   if (desk.context.roster.isDraining(runnerId)) {
-    await desk.claims.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), gone);
+    await desk.claims.held.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), gone);
     return [];
   }
-  const jobs = await desk.claims.take(allowed, gone);
-  if (!gone.aborted) return jobs;
-  // The socket closed between the grant and the answer.
-  desk.claims.giveBack(jobs);
-  return [];
+  return desk.claims.take(allowed, gone);
+}
+
+/** The socket may close between the grant and the answer: then the jobs are given back. */
+function replyClaimed({ claims }: Desk, jobs: ClaimedRow[], text: string): Reply {
+  return { ...replyText(200, text), onUnsent: () => claims.unsent.giveBack(jobs) };
 }
 
 /** The reports are stored by now, so whatever befalls the claim must not take their answer away. */

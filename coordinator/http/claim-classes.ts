@@ -14,6 +14,8 @@ export interface ClaimClass<Waiting> {
   readonly taker: Taker;
   /** In the order in which they came. */
   readonly waiting: Set<Waiting>;
+  /** Those that wait, of all classes, by what they are known by when they are sent again. */
+  readonly named: Map<string, Waiting>;
   /** Those of them that shall be answered now, with nothing if there is nothing. */
   readonly due: Set<Waiting>;
   /** How many statements for it are under way, and when the last one was started, on the monotonic clock. */
@@ -24,6 +26,7 @@ export interface ClaimClass<Waiting> {
 /** The claims that wait, by what their runners take. */
 export class ClaimClasses<Waiting> {
   private readonly classes = new Map<string, ClaimClass<Waiting>>();
+  private readonly named = new Map<string, Waiting>();
 
   constructor(private readonly lanes: LaneCatalog) {}
 
@@ -32,13 +35,18 @@ export class ClaimClasses<Waiting> {
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdle();
-      this.classes.set(key, (group = { lanes: [], laneById: new Map(), catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), due: new Set(), statements: 0, startedAtMs: -Infinity }));
+      this.classes.set(key, (group = { lanes: [], laneById: new Map(), catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), named: this.named, due: new Set(), statements: 0, startedAtMs: 0 }));
     }
     return group;
   }
 
   all(): IterableIterator<ClaimClass<Waiting>> {
     return this.classes.values();
+  }
+
+  /** Those with claims that wait, the one whose last statement is longest ago first: else some would wait as long as others have a backlog. */
+  inTurn(): ClaimClass<Waiting>[] {
+    return [...this.classes.values()].filter((group) => group.waiting.size > 0).sort((one, other) => one.startedAtMs - other.startedAtMs);
   }
 
   get size(): number {

@@ -9,8 +9,8 @@ import { type DeadLetterGroupRow, groups } from '../store/views/dead-letters';
 import * as views from '../store/views/jobs';
 import { applyBulk } from './bulk';
 import { ADMINS, CLIENTS, endpoint, READERS, reply } from './endpoint';
-import { orThrow } from './jobs';
 import { isUuid, readCursor, toPage } from './pages';
+import { orThrow } from './problem';
 import { renderJob } from './render';
 
 const params = z.object({ id: protocol.id });

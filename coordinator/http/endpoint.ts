@@ -41,6 +41,8 @@ export interface Reply {
   headers: Record<string, string>;
   /** The body as JSON text, instead of `body`. */
   text?: string;
+  /** Told when the client has gone, and so the reply was not sent. */
+  onUnsent?: () => void;
   /** Sends the body itself, and ends the answer when it wants. */
   send?: (response: ServerResponse) => void;
 }

@@ -3,9 +3,11 @@ import type { Leaving } from './gone';
 /** Polls of runners that are given nothing: they wait, so that such runners do not ask without pause. */
 export class HeldPolls {
   private readonly ends = new Set<() => void>();
+  private isClosed = false;
 
   /** Waits until the time is over, the client goes away, or all are let go. */
   hold(waitMs: number, signal: Leaving): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -19,7 +21,9 @@ export class HeldPolls {
     });
   }
 
-  letGo(): void {
+  /** Lets go of all, now and from now on. */
+  close(): void {
+    this.isClosed = true;
     for (const done of [...this.ends]) done();
   }
 }

@@ -2,8 +2,6 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { visibleUser } from '../domain/auth/caller';
 import { cancel } from '../domain/jobs/cancel';
-import { type CreateItem, createAtomic } from '../domain/jobs/create';
-import type { Created } from '../domain/jobs/drafts';
 import { edit } from '../domain/jobs/edit';
 import { estimate } from '../domain/jobs/estimate';
 import { explain } from '../domain/jobs/explain';
@@ -13,64 +11,14 @@ import { isFinished } from '../domain/jobs/transitions';
 import { BatonError } from '../errors';
 import type { JobRow } from '../store/jobs';
 import * as views from '../store/views/jobs';
-import { createdText } from './created-text';
-import type { Desk } from './desk';
-import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply, type Reply, replyText } from './endpoint';
-import { toJson } from './json';
+import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
 import { isUuid, readCursor, toPage } from './pages';
-import { invalid } from './problem';
+import { orThrow } from './problem';
 import { renderAttempt, renderJob, renderLog } from './render';
-import { readTrace } from './trace-headers';
 
 const params = z.object({ id: protocol.id });
-const CREATES = { none: 'jobs themselves tell when they were created, and for whom' };
 
 export const jobEndpoints = [
-  endpoint({
-    method: 'post',
-    path: '/jobs',
-    summary: 'Create a job',
-    roles: CLIENTS,
-    headers: {
-      'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.',
-      Traceparent: 'The W3C trace context that the job belongs to; its runner is handed it with the claim. Tracestate stands beside it.',
-    },
-    body: protocol.createJob,
-    audit: CREATES,
-    replies: { 201: protocol.job, 200: protocol.job },
-    replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
-    async run({ desk, caller, body, header }) {
-      const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
-      const trace = readTrace(header('traceparent'), header('tracestate'));
-      const [created] = await traced(desk, [{ caller, job: body, idempotencyKey, trace }], desk.create);
-      const { job, as } = orThrow(created);
-      if (as === 'created') return replyText(201, createdText(job));
-      return reply(200, renderJob(job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
-    },
-  }),
-  endpoint({
-    method: 'post',
-    path: '/jobs/bulk',
-    summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
-    roles: CLIENTS,
-    body: protocol.createJobs,
-    audit: CREATES,
-    replies: { 201: protocol.createdJobs },
-    async run({ desk, caller, body, header }) {
-      const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
-      const own = readTrace(header('traceparent'), header('tracestate'));
-      const items = read.map((one): CreateItem | BatonError => {
-        if (!one.success) return invalid('job', one.error);
-        const { idempotencyKey, traceparent, tracestate, ...job } = one.data;
-        return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
-      });
-      if (body.atomic) return replyCreated(await traced(desk, allOrThrow(items), (all) => createAtomic(desk.context, all)));
-      const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
-      const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
-      let next = 0;
-      return replyCreated(items.map((item) => (item instanceof BatonError ? item : outcomes[next++] ?? missing())));
-    },
-  }),
   endpoint({
     method: 'get',
     path: '/jobs',
@@ -227,10 +175,6 @@ export const jobEndpoints = [
   }),
 ];
 
-function traced<Made>(desk: Desk, items: CreateItem[], make: (items: CreateItem[]) => Promise<Made>): Promise<Made> {
-  return desk.tracing === null ? make(items) : desk.tracing.creating(items, make);
-}
-
 async function find({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<JobRow> {
   const job = await views.get(desk.context.db, visibleUser(caller), id);
   if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
@@ -240,42 +184,4 @@ async function find({ desk, caller, params: { id } }: Call<typeof params, z.ZodT
 async function cancelOne({ desk, caller, by, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>, reason: string | null) {
   const [job] = await cancel(desk.context, [{ jobId: id, userId: visibleUser(caller), reason }], by);
   return reply(200, renderJob(orThrow(job)));
-}
-
-function readIdempotencyKey(sent: string | undefined): string | undefined {
-  if (sent === undefined) return undefined;
-  const read = protocol.idempotencyKey.safeParse(sent);
-  if (!read.success) throw invalid('header Idempotency-Key', read.error);
-  return read.data;
-}
-
-/** For an atomic call: the faults of all jobs at once. */
-function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
-  const errors = items.flatMap((item, index) =>
-    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: ['jobs', index, path].filter((part) => part !== '').join('.'), message })) : [],
-  );
-  if (errors.length > 0) {
-    const [first] = errors;
-    throw new BatonError('validation_failed', `Nothing was created: ${first?.path} ${first?.message}.`, { errors: errors.slice(0, 50) });
-  }
-  return items.filter((item): item is CreateItem => !(item instanceof BatonError));
-}
-
-function replyCreated(outcomes: (Created | BatonError)[]): Reply {
-  return replyText(201, `{"jobs":[${outcomes.map(outcomeText).join(',')}]}`);
-}
-
-function outcomeText(outcome: Created | BatonError): string {
-  if (outcome instanceof BatonError) return toJson(outcome.toItem());
-  return outcome.as === 'created' ? createdText(outcome.job) : toJson(renderJob(outcome.job));
-}
-
-export function orThrow<T>(outcome: T | BatonError | undefined): T {
-  if (outcome === undefined) throw missing();
-  if (outcome instanceof BatonError) throw outcome;
-  return outcome;
-}
-
-export function missing(): BatonError {
-  return new BatonError('internal', 'The call was not answered.');
 }

@@ -2,6 +2,10 @@ import type { Claim } from '@baton/runner-sdk/protocol';
 import type { ClaimedRow } from '../store/jobs';
 import type { ClaimClass } from './claim-classes';
 import type { Leaving } from './gone';
+import type { SharedEnds } from './shared-ends';
+
+/** Shorter waits end on their moment. */
+const LEAST_SHARED_MS = 10_000;
 
 /** One claim that waits. Thousands of them do, so it holds little. */
 export class ParkedClaim {
@@ -13,7 +17,13 @@ export class ParkedClaim {
   isTaken = false;
   /** It was answered, or its client has gone: it waits no more. */
   isOver = false;
+  /** The same claim, that was sent again while this one waited or a statement might fill it. */
+  private heir: ParkedClaim | null = null;
+  private answered: readonly ClaimedRow[] = [];
+  /** By which it is known when it is sent again; null: without a claim id it never is. */
+  private readonly name: string | null;
   private timer: NodeJS.Timeout | undefined;
+  private sharers: Set<ParkedClaim> | undefined;
   private readonly onGone = (): void => this.answer([]);
 
   constructor(
@@ -24,20 +34,44 @@ export class ParkedClaim {
     private readonly reject: (error: unknown) => void,
   ) {
     group.waiting.add(this);
+    this.name = claim.claimId === undefined ? null : JSON.stringify([claim.runnerId, claim.claimId]);
+    if (this.name !== null) this.takePlace(this.name);
     signal.addEventListener('abort', this.onGone);
     if (claim.waitMs === 0) this.fallDue();
   }
 
-  /** @param onDue called when its wait is over */
-  wait(onDue: (parked: ParkedClaim) => void): void {
+  /** The same claim, sent again, that waits in its place; null: none does. */
+  get successor(): ParkedClaim | null {
+    return this.heirs().find((one) => !one.isOver) ?? null;
+  }
+
+  /** Those of its jobs that the same claim, sent again, was not answered with: they run under one claim id. */
+  unheard(jobs: ClaimedRow[]): ClaimedRow[] {
+    const heard = new Set(this.heirs().flatMap((one) => one.answered.map((job) => job.leaseToken)));
+    return jobs.filter((job) => !heard.has(job.leaseToken));
+  }
+
+  /** @param onDue called when its wait is over, unless that ends with others' */
+  wait(ends: SharedEnds<ParkedClaim>, onDue: (parked: ParkedClaim) => void): void {
     if (this.isDue) return;
+    if (this.claim.waitMs >= LEAST_SHARED_MS) {
+      this.sharers = ends.add(this, this.claim.waitMs);
+      return;
+    }
     this.timer = setTimeout(() => {
       this.fallDue();
       onDue(this);
     }, this.claim.waitMs);
   }
 
+  /** Its wait is over: it is to be answered, with nothing if there is nothing. */
+  fallDue(): void {
+    this.isDue = true;
+    this.group.due.add(this);
+  }
+
   answer(jobs: ClaimedRow[]): void {
+    if (!this.isOver) this.answered = jobs;
     this.leave();
     this.resolve(jobs);
   }
@@ -47,16 +81,38 @@ export class ParkedClaim {
     this.reject(error);
   }
 
-  private fallDue(): void {
-    this.isDue = true;
-    this.group.due.add(this);
+  /** No statement fills it any more. */
+  release(): void {
+    this.isTaken = false;
+    if (this.isOver) this.forget();
   }
 
   private leave(): void {
     this.isOver = true;
     clearTimeout(this.timer);
+    this.sharers?.delete(this);
     this.signal.removeEventListener('abort', this.onGone);
     this.group.waiting.delete(this);
     this.group.due.delete(this);
+    if (!this.isTaken) this.forget();
+  }
+
+  private forget(): void {
+    if (this.name !== null && this.group.named.get(this.name) === this) this.group.named.delete(this.name);
+  }
+
+  private takePlace(name: string): void {
+    const former = this.group.named.get(name);
+    this.group.named.set(name, this);
+    if (former === undefined) return;
+    former.heir = this;
+    // Its connection may be dead, and what it were given would wait there for its lease to end.
+    if (!former.isTaken) former.answer([]);
+  }
+
+  private heirs(): ParkedClaim[] {
+    const heirs: ParkedClaim[] = [];
+    for (let one = this.heir; one !== null; one = one.heir) heirs.push(one);
+    return heirs;
   }
 }

@@ -2,7 +2,6 @@ import type { Claim, Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
 import type { Lane } from '../domain/jobs/lanes';
-import { release } from '../domain/jobs/release';
 import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
@@ -12,10 +11,12 @@ import { ClaimOffers } from './claim-offers';
 import type { Leaving } from './gone';
 import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
 import { HeldPolls } from './held-polls';
+import { Pace } from './pace';
 import { ParkedClaim } from './parked-claim';
+import { SharedEnds } from './shared-ends';
+import { UnsentJobs } from './unsent-jobs';
 
 const LOOK_EVERY_MS = 1000;
-const MIN_PACE_MS = 20;
 const MOST_STATEMENTS = 4;
 /** So many slots must wait for another statement of their class to start beside one: fuller ones cost less a job. */
 const FILL_BESIDE = 50;
@@ -29,11 +30,13 @@ const PATIENCE_MS = 50;
  * with its size.
  */
 export class ParkedClaims {
+  readonly held = new HeldPolls();
+  readonly unsent: UnsentJobs;
   private readonly classes: ClaimClasses<ParkedClaim>;
   /** Those that came after the last look at the table began. */
   private readonly newcomers = new Set<ParkedClaim>();
-  private readonly unsent = new Set<Promise<unknown>>();
-  private readonly held = new HeldPolls();
+  private readonly ends = new SharedEnds<ParkedClaim>(LOOK_EVERY_MS);
+  private readonly pace: Pace;
   private readonly fresh = new Set<ClaimClass<ParkedClaim>>();
   private statements = 0;
   private isClosed = false;
@@ -41,12 +44,13 @@ export class ParkedClaims {
   /** The last look at the table told where jobs wait, and looks go on. */
   private isSighted = false;
   private lookTimer: NodeJS.Timeout | undefined;
-  private paceTimer: NodeJS.Timeout | undefined;
   private impatience: NodeJS.Timeout | undefined;
   private readonly onDue = ({ group }: ParkedClaim): void => this.dispatchTo(group);
 
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
+    this.unsent = new UnsentJobs(context);
+    this.pace = new Pace(context, LOOK_EVERY_MS, () => this.dispatch());
     context.handOff.serve(new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) }));
     context.hints.on('ready', (hints) => {
       this.context.ready.hint(hints);
@@ -75,10 +79,10 @@ export class ParkedClaims {
     if (this.isClosed || signal.aborted) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
       const parked = new ParkedClaim(claim, this.classes.of(claim), signal, resolve, reject);
-      parked.wait(this.onDue);
+      parked.wait(this.ends, this.onDue);
       this.newcomers.add(parked);
       if (this.lookTimer === undefined) {
-        this.lookTimer = setInterval(() => void this.look(), LOOK_EVERY_MS);
+        this.lookTimer = setInterval(() => this.endWaits(), LOOK_EVERY_MS);
         void this.look();
       }
       this.dispatchSoon(parked.group);
@@ -90,31 +94,16 @@ export class ParkedClaims {
     for (const parked of this.classes.waiting()) if (!parked.isTaken && isMeant(parked.claim)) parked.answer([]);
   }
 
-  /** Waits without claiming, until the client goes away or the coordinator stops. */
-  hold(waitMs: number, signal: Leaving): Promise<void> {
-    return this.held.hold(this.isClosed ? 0 : waitMs, signal);
-  }
-
-  /** Gives back what could not be sent. */
-  giveBack(jobs: ClaimedRow[]): void {
-    if (jobs.length === 0) return;
-    const items = jobs.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, delayMs: 0 }));
-    const work = release(this.context, items)
-      .catch((error: unknown) => this.context.log.warn('jobs claimed for a runner that has gone wait for their lease to end', describeError(error)))
-      .finally(() => this.unsent.delete(work));
-    this.unsent.add(work);
-  }
-
   /** Answers all that wait, now and from now on, with nothing. */
   async close(): Promise<void> {
     this.isClosed = true;
     clearInterval(this.lookTimer);
     this.lookTimer = undefined;
-    clearTimeout(this.paceTimer);
+    this.pace.close();
     clearTimeout(this.impatience);
     this.answerEmpty(() => true);
-    this.held.letGo();
-    await Promise.allSettled([...this.unsent]);
+    this.held.close();
+    await this.unsent.settled();
   }
 
   /** At the end of this turn: claims that come in one, as those do that rode on reports stored together, share a statement. */
@@ -131,7 +120,7 @@ export class ParkedClaims {
 
   /** Starts what statements can be started, and answers those whose wait ended without a job. */
   private dispatch(): void {
-    for (const group of this.classes.all()) this.dispatchTo(group);
+    for (const group of this.classes.inTurn()) this.dispatchTo(group);
   }
 
   private dispatchTo(group: ClaimClass<ParkedClaim>): void {
@@ -196,45 +185,45 @@ export class ParkedClaims {
         if (jobs === undefined) given.set(parked, (jobs = []));
         if (isWanted(row, parked.claim)) jobs.push(row);
       }
-      if (rows.length < batch.length) this.comeBackInPace(lanes);
+      if (rows.length < batch.length) this.pace.comeBack(lanes);
       this.give(taken, given);
     } catch (error) {
-      for (const parked of taken) parked.fail(error);
+      for (const parked of taken) {
+        parked.release();
+        parked.fail(error);
+      }
     }
   }
 
-  /** Answers claims with what they got; those that got nothing wait on. */
+  /** Answers claims with what they got; those that got nothing wait on, unless they were to be answered meanwhile. */
   private give(taken: Iterable<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
     for (const parked of taken) {
-      parked.isTaken = false;
-      const jobs = given.get(parked) ?? (this.isClosed ? [] : undefined);
+      parked.release();
+      const { successor } = parked;
+      const isToEnd = successor !== null || this.isClosed || this.context.roster.isDraining(parked.claim.runnerId);
+      const jobs = given.get(parked) ?? (isToEnd ? [] : undefined);
       if (jobs === undefined) continue;
-      if (parked.isOver) this.giveBack(jobs);
-      else parked.answer(jobs);
+      if (successor === null && !parked.isOver) {
+        parked.answer(jobs);
+        continue;
+      }
+      // Nobody hears it. Under their claim id the jobs are found for the same claim, unless that is being given others.
+      if (successor !== null && !successor.isTaken) this.lookAgainFor(successor);
+      else this.unsent.giveBack(parked.unheard(jobs));
+      parked.answer([]);
     }
+  }
+
+  private lookAgainFor(parked: ParkedClaim): void {
+    parked.wasLookedFor = false;
+    this.newcomers.add(parked);
   }
 
   /** Claims that were put aside for a create. One that got nothing was not looked up meanwhile, or got what nobody heard of. */
   private settle(groups: ClaimClass<ParkedClaim>[], taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
-    for (const parked of taken) {
-      if (given.has(parked) || parked.isOver) continue;
-      parked.wasLookedFor = false;
-      this.newcomers.add(parked);
-    }
+    for (const parked of taken) if (!given.has(parked) && !parked.isOver) this.lookAgainFor(parked);
     this.give(taken, given);
     for (const group of groups) this.dispatchTo(group);
-  }
-
-  /** A rate limit lets the next job start before the next look at the table would find it. */
-  private comeBackInPace(lanes: Lane[]): void {
-    const paced = lanes.filter((lane) => (this.context.queues.paceMs(lane.queue) ?? Infinity) < LOOK_EVERY_MS);
-    if (paced.length === 0 || this.paceTimer !== undefined) return;
-    const inMs = Math.min(...paced.map((lane) => this.context.queues.paceMs(lane.queue) ?? LOOK_EVERY_MS));
-    this.paceTimer = setTimeout(() => {
-      this.paceTimer = undefined;
-      this.context.ready.reopen(paced.map((lane) => lane.id));
-      this.dispatch();
-    }, Math.max(MIN_PACE_MS, inMs));
   }
 
   private async learn(laneIds: number[]): Promise<void> {
@@ -244,6 +233,13 @@ export class ParkedClaims {
       this.context.log.warn('could not read new lanes', describeError(error));
     }
     this.dispatch();
+  }
+
+  private endWaits(): void {
+    const over = this.ends.over();
+    for (const parked of over) parked.fallDue();
+    for (const group of new Set(over.map((parked) => parked.group))) this.dispatchTo(group);
+    void this.look();
   }
 
   /** Looks at the table: where jobs wait, and whether claims that wait here were answered before. */
@@ -290,10 +286,9 @@ export class ParkedClaims {
     const free = newcomers.filter((one) => !one.isTaken);
     const asked = free.filter((one) => one.claim.claimId !== undefined && !one.isOver);
     if (asked.length === 0) return free;
-    const slots = asked.map((parked) => slotOf(parked.claim));
     const taken = new Set(asked);
     for (const parked of taken) parked.isTaken = true;
-    await this.claimFor([], {}, asked.map((parked, index) => ({ parked, slot: slots[index] ?? slotOf(parked.claim) })), taken);
+    await this.claimFor([], {}, asked.map((parked) => ({ parked, slot: slotOf(parked.claim) })), taken);
     return free;
   }
 }

@@ -78,3 +78,14 @@ function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
 function lower(message: string): string {
   return message.replace(/^Invalid input: /, '').replace(/^Invalid /, 'invalid ');
 }
+
+/** What became of one item of a call that has only one. */
+export function orThrow<T>(outcome: T | BatonError | undefined): T {
+  if (outcome === undefined) throw missing();
+  if (outcome instanceof BatonError) throw outcome;
+  return outcome;
+}
+
+export function missing(): BatonError {
+  return new BatonError('internal', 'The call was not answered.');
+}

@@ -12,6 +12,7 @@ import { bulkEndpoints } from './bulk';
 import { callbackEndpoints } from './callbacks';
 import { capSockets } from './caps';
 import { cleanupEndpoints } from './cleanup';
+import { createEndpoints } from './create';
 import { deadLetterEndpoints } from './dead-letters';
 import type { Desk } from './desk';
 import { type Door, doorOf } from './door';
@@ -33,6 +34,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
   ...bulkEndpoints,
   ...eventEndpoints,
+  ...createEndpoints,
   ...jobEndpoints,
   ...deadLetterEndpoints,
   ...cleanupEndpoints,

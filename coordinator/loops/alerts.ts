@@ -2,10 +2,11 @@ import type { Context } from '../context';
 import { evaluate } from '../domain/alerts/evaluate';
 import { Loop } from './loop';
 
-const INTERVAL_MS = 2000;
+/** The lookout wakes it. */
+const INTERVAL_MS = 30_000;
 /** How often each rule is looked at, by whichever coordinator. */
-const EVERY_MS = 5000;
+export const ALERTS_EVERY_MS = 5000;
 
 export function alertsLoop(context: Context): Loop {
-  return new Loop({ name: 'alerts', intervalMs: INTERVAL_MS, log: context.log, round: () => evaluate(context, EVERY_MS) });
+  return new Loop({ name: 'alerts', intervalMs: INTERVAL_MS, log: context.log, round: () => evaluate(context, ALERTS_EVERY_MS) });
 }

@@ -4,20 +4,27 @@ import { listen, type Listener, notify } from '../store/listen';
 import { Loop } from './loop';
 
 /** At most twenty messages a second: NOTIFY takes a lock that all commits of the database wait for. */
-const INTERVAL_MS = 50;
+const LEAST_APART_MS = 50;
+/** Hints wake it, but not while it fails. */
+const INTERVAL_MS = 1000;
 
 /** Tells the other coordinators what was hinted here, outside every transaction that moves a job. */
 export function hintsLoop(context: Context): Loop {
-  return new Loop({
+  let sentAtMs = -Infinity;
+  const loop = new Loop({
     name: 'sending of hints',
     intervalMs: INTERVAL_MS,
     log: context.log,
     async round() {
       const message = context.hints.takeMessage();
-      if (message !== null) await notify(context.db, message);
+      if (message === null) return false;
+      sentAtMs = performance.now();
+      await notify(context.db, message);
       return false;
     },
   });
+  context.hints.on('news', () => loop.wakeUnlessFailing(Math.max(0, sentAtMs + LEAST_APART_MS - performance.now())));
+  return loop;
 }
 
 /** Hears what the other coordinators hint. */

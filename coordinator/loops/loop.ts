@@ -9,6 +9,8 @@ export interface LoopOptions {
 }
 
 const JITTER = 0.2;
+/** How soon a round that failed is tried again, doubled each time; a loop that is quicker by itself begins with its own interval. */
+const FIRST_BACKOFF_MS = 1000;
 const MOST_BACKOFF_MS = 15_000;
 
 /**
@@ -77,6 +79,11 @@ export class Loop {
     else this.nextAt = at;
   }
 
+  /** The same, unless the last round failed: it is tried again in its own time. */
+  wakeUnlessFailing(inMs: number): void {
+    if (this.failures === 0) this.wake(inMs);
+  }
+
   private arm(delayMs: number): void {
     if (this.isStopped) return;
     clearTimeout(this.timer);
@@ -91,8 +98,9 @@ export class Loop {
   }
 
   private nextDelayMs(): number {
-    const backoff = Math.min(MOST_BACKOFF_MS, this.options.intervalMs * 2 ** Math.min(this.failures, 10));
-    const base = this.failures === 0 ? this.options.intervalMs : Math.max(this.options.intervalMs, backoff);
+    const { intervalMs } = this.options;
+    const backoffMs = Math.min(intervalMs, FIRST_BACKOFF_MS) * 2 ** Math.min(this.failures, 10);
+    const base = this.failures === 0 ? intervalMs : Math.min(Math.max(intervalMs, MOST_BACKOFF_MS), backoffMs);
     return base * (1 - JITTER / 2 + Math.random() * JITTER);
   }
 }

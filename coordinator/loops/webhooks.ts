@@ -4,11 +4,10 @@ import { tidy } from '../domain/webhooks/disable';
 import { fanOut } from '../domain/webhooks/fan-out';
 import { Loop } from './loop';
 
-/** How soon events of other coordinators, should they not see to them themselves, are seen. */
-const OUTBOX_INTERVAL_MS = 500;
+/** The lookout wakes both: for events of coordinators that do not see to them themselves, and for deliveries that become due. */
+const INTERVAL_MS = 30_000;
 /** Events of this one: so soon, and many in one look. */
 const TOLD_MS = 20;
-const DELIVERY_INTERVAL_MS = 1000;
 const AT_ONCE_MS = 0;
 const TIDY_INTERVAL_MS = 30_000;
 
@@ -18,7 +17,7 @@ export function outboxLoop(context: Context, deliveries: Loop): Loop {
   let hasTakers = false;
   const loop = new Loop({
     name: 'telling of webhooks',
-    intervalMs: OUTBOX_INTERVAL_MS,
+    intervalMs: INTERVAL_MS,
     log: context.log,
     async round() {
       const { made, hasMore, isAwaited } = await fanOut(context);
@@ -35,7 +34,7 @@ export function outboxLoop(context: Context, deliveries: Loop): Loop {
 
 /** Sends deliveries that are due. */
 export function deliveryLoop(context: Context, deliverer: Deliverer): Loop {
-  return new Loop({ name: 'sending of deliveries', intervalMs: DELIVERY_INTERVAL_MS, log: context.log, round: () => deliverer.round() });
+  return new Loop({ name: 'sending of deliveries', intervalMs: INTERVAL_MS, log: context.log, round: () => deliverer.round() });
 }
 
 /** Ends, deletes and disables what would otherwise grow for ever. */

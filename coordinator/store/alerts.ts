@@ -78,10 +78,9 @@ export async function remove(transaction: Executor, id: string): Promise<void> {
   await transaction.query(sql`DELETE FROM alerts a WHERE a.id = ${id}::uuid`);
 }
 
-/** Whether there is anything for `lockDue`, at the price of one statement. */
-export async function hasDue(db: Executor, everyMs: number): Promise<boolean> {
-  const [row] = await db.query<{ hasDue: boolean }>(sql`SELECT EXISTS (SELECT FROM alerts a WHERE ${isDue(everyMs)}) AS "hasDue"`);
-  return row?.hasDue ?? false;
+/** Whether there is anything for `lockDue`. */
+export function hasDue(everyMs: number): Sql {
+  return sql`EXISTS (SELECT FROM alerts a WHERE ${isDue(everyMs)})`;
 }
 
 /** Locks the rules that were last looked at so long ago, and that no other coordinator looks at. */
@@ -144,7 +143,9 @@ function queuesOf({ queue }: Scope): Sql {
 function dueOf({ queue, type }: Scope): Sql {
   const scoped = sql`(${queue}::text IS NULL OR j.queue = ${queue}::text) AND (${type}::text IS NULL OR j.type = ${type}::text)`;
   return sql`
-    SELECT j.run_at FROM lanes l JOIN jobs j ON j.lane_id = l.id AND j.status = 'pending' AND j.position IS NOT NULL WHERE ${scoped}
+    SELECT w.run_at FROM lanes l CROSS JOIN LATERAL (
+      SELECT j.run_at FROM jobs j WHERE j.lane_id = l.id AND j.status = 'pending' AND j.position IS NOT NULL OFFSET 0) w
+    WHERE (${queue}::text IS NULL OR l.queue = ${queue}::text) AND (${type}::text IS NULL OR l.type = ${type}::text)
     UNION ALL SELECT j.run_at FROM jobs j WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now() AND ${scoped}
     UNION ALL SELECT j.run_at FROM jobs j WHERE j.hold = 'key' AND j.run_at <= now() AND ${scoped}
     UNION ALL SELECT j.run_at FROM jobs j WHERE j.hold = 'order' AND j.run_at <= now() AND ${scoped}`;

@@ -50,11 +50,8 @@ export async function get(db: Executor, userId: string | null, id: string): Prom
   return rows[0] ?? null;
 }
 
-/** Whether there is anything for `lockNext`, at the price of one statement. */
-export async function hasNext(db: Executor): Promise<boolean> {
-  const [row] = await db.query<{ hasNext: boolean }>(sql`SELECT EXISTS (SELECT FROM bulk_operations b WHERE b.finished_at IS NULL) AS "hasNext"`);
-  return row?.hasNext ?? false;
-}
+/** Whether there is anything for `lockNext`. */
+export const HAS_NEXT = sql`EXISTS (SELECT FROM bulk_operations b WHERE b.finished_at IS NULL)`;
 
 /** The oldest unfinished operation, locked; one that another coordinator works on is passed over. */
 export async function lockNext(transaction: Executor): Promise<BulkOperationRow | null> {

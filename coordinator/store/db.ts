@@ -32,6 +32,8 @@ export interface Db extends Connections {
   hot: Connections;
   /** The same for transactions that wait for locks of keys. They never hold all of its connections, lest claims wait with them. */
   keyed: Connections;
+  /** What else may be slow on `hot` goes through the same gate, so that claims never wait for it. */
+  gate: Gate;
   /** How the pools are used at this moment. */
   usage(): { pool: string; busy: number; idle: number; waiting: number }[];
   close(): Promise<void>;
@@ -41,19 +43,23 @@ const CONNECT_TIMEOUT_MS = 5000;
 const STATEMENT_TIMEOUT_MS = 30_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
 const TRIES = 5;
+/** A bulk operation is held by one while its batch moves jobs on another. */
+const LEAST_GENERAL = 2;
 
 export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
   const vitalSize = Math.max(1, Math.min(4, Math.floor(options.poolSize / 3)));
   const hotSize = Math.max(1, Math.min(6, Math.floor(options.poolSize / 3)));
   const vitalPool = openPool(url, vitalSize, options.onError, PLANNED_ONCE);
   const hotPool = openPool(url, hotSize, options.onError, PLANNED_ONCE);
-  const generalPool = openPool(url, Math.max(1, options.poolSize - vitalSize - hotSize), options.onError);
+  const generalPool = openPool(url, Math.max(LEAST_GENERAL, options.poolSize - vitalSize - hotSize), options.onError, PLANNED_EACH);
+  const gate = new Gate(Math.max(1, hotSize - 1), CONNECT_TIMEOUT_MS);
   const prisma = new PrismaClient({ adapter: new PrismaPg(generalPool) });
   return {
     ...connections(generalPool),
     vital: connections(vitalPool),
     hot: connections(hotPool),
-    keyed: gated(connections(hotPool), new Gate(Math.max(1, hotSize - 1), CONNECT_TIMEOUT_MS)),
+    keyed: gated(connections(hotPool), gate),
+    gate,
     prisma,
     usage: () => Object.entries({ vital: vitalPool, hot: hotPool, general: generalPool }).map(([pool, { totalCount, idleCount, waitingCount }]) => ({
       pool,
@@ -68,10 +74,23 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
   };
 }
 
-/** One plan for a statement, whatever its values: without it PostgreSQL plans long statements anew at each call. */
-const PLANNED_ONCE = ' -c plan_cache_mode=force_generic_plan';
+/**
+ * Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is not
+ * worth the day it reads a million rows instead, so it is told that walks are dear and that pages found one by one are
+ * nearly free. Else it joins a few rows to a whole table in order, as soon as it takes the few for a hundredth of it.
+ * No plan here is worth being compiled.
+ */
+export const PLANNING = '-c enable_seqscan=off -c random_page_cost=0.01 -c jit=off';
 
-function openPool(url: string, max: number, onError: (error: Error) => void, settings = ''): Pool {
+/**
+ * One plan for a statement, whatever its values: without it PostgreSQL plans long statements anew at each call. Such a plan
+ * may have been made while the tables were empty, and is kept until they are counted.
+ */
+const PLANNED_ONCE = ' -c plan_cache_mode=force_generic_plan';
+/** Planned for the values and tables of each call: left to itself PostgreSQL keeps a plan after the fifth. */
+const PLANNED_EACH = ' -c plan_cache_mode=force_custom_plan';
+
+function openPool(url: string, max: number, onError: (error: Error) => void, settings: string): Pool {
   const pool = new Pool({
     connectionString: url,
     max,
@@ -82,9 +101,7 @@ function openPool(url: string, max: number, onError: (error: Error) => void, set
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     application_name: 'baton',
     types: VALUES,
-    // Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is
-    // not worth the day it reads a million rows instead.
-    options: `-c enable_seqscan=off -c timezone=UTC${settings}`,
+    options: `${PLANNING} -c timezone=UTC${settings}`,
     keepAlive: true,
   });
   // An idle connection that breaks must not end the process.

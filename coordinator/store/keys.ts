@@ -1,5 +1,6 @@
 import { type Executor, sql } from './db';
-import { JOB_COLUMNS, type JobRow } from './jobs';
+import { type CallKey, JOB_COLUMNS, type JobRow } from './jobs';
+import { uuidList } from './values';
 
 /** Jobs that were created under these idempotency keys, as they are now. */
 export function findIdempotent(
@@ -27,6 +28,33 @@ export async function insertIdempotent(
   return rows.length > 0;
 }
 
+/** What a key was used for: by a call, its jobs in their order; by a single job (null), that one. */
+export async function findCall(db: Executor, { scope, key }: CallKey): Promise<{ requestHash: string; jobIds: string[] | null } | undefined> {
+  const [found] = await db.query<{ requestHash: string; jobIds: string[] | null }>(sql`
+    SELECT k.request_hash AS "requestHash", k.job_ids::text[] AS "jobIds" FROM idempotency_keys k WHERE k.scope = ${scope} AND k.key = ${key}`);
+  return found;
+}
+
+/**
+ * Takes a key for a call whose jobs are stored by this transaction, and named before it ends (`nameCall`). Returns false
+ * when the key was used before; one that is being used is waited for.
+ */
+export async function takeCall(transaction: Executor, { scope, key, requestHash }: CallKey): Promise<boolean> {
+  const rows = await transaction.query(sql`
+    INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
+    VALUES (${scope}, ${key}, ${requestHash}, '00000000-0000-0000-0000-000000000000', '{}') ON CONFLICT DO NOTHING RETURNING key`);
+  return rows.length > 0;
+}
+
+/** @returns false when the job that the key is to go with was deleted just now */
+export async function nameCall(transaction: Executor, { scope, key }: CallKey, jobId: string, jobIds: string[]): Promise<boolean> {
+  const rows = await transaction.query(sql`
+    UPDATE idempotency_keys k SET job_id = held.id, job_ids = ${uuidList(jobIds)}::uuid[]
+    FROM (SELECT j.id FROM jobs j WHERE j.id = ${jobId}::uuid FOR KEY SHARE) held
+    WHERE k.scope = ${scope} AND k.key = ${key} RETURNING k.key`);
+  return rows.length > 0;
+}
+
 export interface UniqueKey {
   type: string;
   uniqueKey: string;
@@ -35,16 +63,23 @@ export interface UniqueKey {
 }
 
 /**
- * The jobs that hold these keys: unfinished, or created less than their `uniqueForMs` ago. The unique index
- * alone would not find the latter.
+ * The jobs that hold these keys: unfinished, or created less than their `uniqueForMs` ago. Each has an index of its own,
+ * which is taken only if its condition stands alone.
  */
 export function findUniqueHolders(transaction: Executor, keys: UniqueKey[]): Promise<JobRow[]> {
   return transaction.query(sql`
-    SELECT DISTINCT ON (j.type, j.unique_key, j.user_id) ${JOB_COLUMNS}
+    SELECT DISTINCT ON (h.type, h."uniqueKey", h."userId") h.*
     FROM unnest(
       ${keys.map((key) => key.type)}::text[], ${keys.map((key) => key.uniqueKey)}::text[], ${keys.map((key) => key.userId)}::text[]
     ) AS w (type, unique_key, user_id)
-    JOIN jobs j ON j.type = w.type AND j.unique_key = w.unique_key AND COALESCE(j.user_id, '') = w.user_id
-    WHERE j.status IN ('blocked', 'pending', 'running') OR j.unique_until > now()
-    ORDER BY j.type, j.unique_key, j.user_id, j.id DESC`);
+    CROSS JOIN LATERAL (
+      SELECT ${JOB_COLUMNS} FROM jobs j
+      WHERE j.type = w.type AND j.unique_key = w.unique_key AND j.unique_key IS NOT NULL AND COALESCE(j.user_id, '') = w.user_id
+        AND j.status IN ('blocked', 'pending', 'running')
+      UNION ALL
+      SELECT ${JOB_COLUMNS} FROM jobs j
+      WHERE j.type = w.type AND j.unique_key = w.unique_key AND COALESCE(j.user_id, '') = w.user_id
+        AND j.unique_until IS NOT NULL AND j.unique_until > now()
+    ) h
+    ORDER BY h.type, h."uniqueKey", h."userId", h.id DESC`);
 }

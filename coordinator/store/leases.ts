@@ -72,7 +72,9 @@ export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: s
       (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome, 'error', a.error, 'reply', a.reply)
        FROM attempts a WHERE a.job_id = j.id AND a.lease_token = t."leaseToken") AS past
     FROM unnest(${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[]) AS t ("jobId", "leaseToken")
-    JOIN jobs j ON j.id = t."jobId"`);
+    JOIN jobs j ON j.id = t."jobId"
+    -- The list too, lest a plan that was made while there were few jobs reads all of them.
+    WHERE j.id = ANY (${tokens.map((one) => one.jobId)}::uuid[])`);
 }
 
 /** Keeps what a runner reported too late, once. */
@@ -81,7 +83,8 @@ export function keepLate(db: Executor, late: { jobId: string; leaseToken: string
     UPDATE attempts a SET late_result =
       json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text, "result" json, "error" json)
-    WHERE a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
+    -- The list too, lest a plan that was made while there were no attempts reads all of them.
+    WHERE a.job_id = ANY (${late.map((one) => one.jobId)}::uuid[]) AND a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
       AND a.outcome IN ('timed_out', 'cancelled', 'released')`);
 }
 

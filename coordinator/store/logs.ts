@@ -1,6 +1,7 @@
 import type { Json, LogLevel } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
 import { recorded } from './events';
+import { uuidList } from './values';
 
 export interface InsertLogLine {
   jobId: string;
@@ -21,6 +22,8 @@ export function append(db: Executor, lines: InsertLogLine[]): Promise<{ jobId: s
         FROM json_to_recordset(${JSON.stringify(lines)}::json) AS l (
           "jobId" uuid, "attempt" int, "level" log_level, "message" text, "fields" json, "ageMs" float8)
         JOIN jobs j ON j.id = l."jobId"
+        -- The list too, lest a plan that was made while there were few jobs reads all of them.
+        WHERE j.id = ANY (${uuidList([...new Set(lines.map((line) => line.jobId))])}::uuid[])
       ) sent
     ), kept AS (
       INSERT INTO job_logs (job_id, seq, at, level, message, fields, attempt)

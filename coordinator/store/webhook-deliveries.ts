@@ -35,6 +35,9 @@ export async function insert(db: Executor, deliveries: InsertDelivery[]): Promis
       "id" uuid, "webhookId" uuid, "url" text, "userId" text, "endpoint" text, "name" text, "at" timestamptz, "data" json, "jobId" uuid)`);
 }
 
+/** Whether anything waits to be sent, now or later. */
+export const HAS_PENDING = sql`EXISTS (SELECT FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint > '')`;
+
 export interface WaitingEndpoint {
   endpoint: string;
   userId: string | null;
@@ -131,7 +134,7 @@ export async function release(db: Executor, leases: { id: string; leaseToken: st
   await db.query(sql`
     UPDATE webhook_deliveries d SET lease_token = NULL, next_at = now()
     FROM unnest(${leases.map(({ id }) => id)}::uuid[], ${leases.map(({ leaseToken }) => leaseToken)}::uuid[]) AS l (id, token)
-    WHERE d.id = l.id AND d.status = 'pending' AND d.lease_token = l.token`);
+    WHERE d.id = ANY (${leases.map(({ id }) => id)}::uuid[]) AND d.id = l.id AND d.status = 'pending' AND d.lease_token = l.token`);
 }
 
 /** delivered, failed -> pending, under the same id, with all tries again. */

@@ -1,13 +1,18 @@
 import { type Executor, sql } from './db';
 import type { Position } from './events';
 
+/** Whether there are events that have not become deliveries yet. */
+export const HAS_NEWS = sql`COALESCE((
+  -- For each row of the outbox, lest a join begins with all events.
+  SELECT EXISTS (SELECT FROM events e WHERE (e.xact, e.id) > (b.xact, b.event_id) AND e.xact < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+  FROM webhook_outbox b WHERE b.id = 1), false)`;
+
+/** Whether any webhook waits for events. */
+export const IS_AWAITED = sql`EXISTS (SELECT FROM webhooks w WHERE w.disabled_at IS NULL)`;
+
 /** Whether there are events that have not become deliveries yet, and whether any webhook waits for such. */
 export async function look(db: Executor): Promise<{ hasNews: boolean; isAwaited: boolean }> {
-  const [row] = await db.query<{ hasNews: boolean; isAwaited: boolean }>(sql`
-    SELECT EXISTS (SELECT FROM webhooks w WHERE w.disabled_at IS NULL) AS "isAwaited", EXISTS (
-      SELECT FROM events e
-      WHERE (e.xact, e.id) > (b.xact, b.event_id) AND e.xact < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-    ) AS "hasNews" FROM webhook_outbox b WHERE b.id = 1`);
+  const [row] = await db.query<{ hasNews: boolean; isAwaited: boolean }>(sql`SELECT ${IS_AWAITED} AS "isAwaited", ${HAS_NEWS} AS "hasNews"`);
   return row ?? { hasNews: false, isAwaited: false };
 }
 

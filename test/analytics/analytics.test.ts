@@ -1,4 +1,5 @@
 import type { Analytics, Health, Stats } from '@baton/runner-sdk/protocol';
+import { figuresOf } from '../../coordinator/domain/analytics/report';
 import { MOST_ERROR, percentile } from '../../coordinator/domain/analytics/percentiles';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
 import { look } from '../../coordinator/store/rollups/count';
@@ -24,6 +25,12 @@ async function count(): Promise<void> {
   const { at } = await look(coordinator.app.context.db);
   while (await rollUp(coordinator.app.context, at));
 }
+
+test('a mean is the same in whatever order its times were added up', () => {
+  const none = { jobsCompleted: 0, jobsFailed: 0, jobsCancelled: 0, attemptsFailed: 0, attemptsTimedOut: 0, attemptsReleased: 0, attemptsCancelled: 0, retries: 0, cpuMs: 0, memoryPeakBytes: null, cost: 0, waitBins: [], waitCounts: [] };
+  const meanOf = (times: number[]) => figuresOf({ ...none, runMs: times.reduce((sum, ms) => sum + ms, 0), runBins: [1], runCounts: [times.length] }).runMs.mean;
+  for (const sum of [54.674, 54.673_999_999_999_99, 54.674_000_000_000_01]) expect(meanOf([sum, 0, 0, 0])).toBe(13.669);
+});
 
 test('tells of every end, at once and after it was counted', async () => {
   for (const state of ['completed', 'failed', 'cancelled', 'retrying', 'released', 'running', 'pending', 'expired'] as const) await jobIn(state, coordinator, { queue: 'mail' });

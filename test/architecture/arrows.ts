@@ -21,7 +21,7 @@ export const FLOORS: readonly Floor[] = [
   { name: 'loops', height: 4, holds: /^coordinator\/loops\// },
   { name: 'domain', height: 3, holds: /^coordinator\/(domain\/|context\.ts$)/ },
   { name: 'store', height: 2, holds: /^coordinator\/store\// },
-  { name: 'ground', height: 1, holds: /^coordinator\/(errors|logger)\.ts$/ },
+  { name: 'ground', height: 1, holds: /^coordinator\/(errors|logger|memory)\.ts$/ },
   { name: 'prisma', height: 0, holds: /^coordinator\/generated\// },
 ];
 

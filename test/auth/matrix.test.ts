@@ -46,7 +46,7 @@ describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, 
       ...STRANGERS.map((stranger): [Caller, Expected] => [stranger, [401, '"unauthenticated"']]),
     ];
     if (endpoint.roles !== 'public' && place.isCredential !== true) await expectRefused(endpoint, place, refused);
-  }, 30_000);
+  });
 
   if (endpoint.method !== 'get') {
     test('is told to the audit in its own transaction, as it declares', async () => {
@@ -64,7 +64,7 @@ describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, 
         for (const act of told) acts.add(act);
       }
       expect([...acts].sort()).toEqual(Array.isArray(endpoint.audit) ? [...(endpoint.audit as string[])].sort() : []);
-    }, 30_000);
+    });
   }
 });
 

@@ -1,5 +1,5 @@
 import { Client, escapeLiteral } from 'pg';
-import type { Executor } from '../../coordinator/store/db';
+import { type Executor, PLANNING } from '../../coordinator/store/db';
 
 interface Node {
   'Node Type': string;
@@ -14,6 +14,9 @@ interface Node {
   Plans?: Node[];
 }
 
+export const PLANNED = ['generic', 'custom', 'kept'] as const;
+export type Planned = (typeof PLANNED)[number];
+
 /** What a statement did to the table of jobs, or to those that are asked about. */
 export interface Cost {
   /** Sequential scans of them. */
@@ -26,24 +29,29 @@ export interface Cost {
 
 /** Runs statements of the store as a coordinator's connections do, under EXPLAIN ANALYZE, and takes back what they changed. */
 export class Explainer {
+  private readonly kept = new Map<string, string>();
+
   private constructor(private readonly client: Client) {}
 
   static async connect(url: string): Promise<Explainer> {
-    const client = new Client({ connectionString: url, options: '-c enable_seqscan=off -c jit=off' });
+    const client = new Client({ connectionString: url, options: PLANNING });
     await client.connect();
     return new Explainer(client);
   }
 
-  /** `generic`: one plan for all values, as hot statements have it; else one that was made for these values. */
-  async cost(run: (db: Executor) => Promise<unknown>, planned: 'generic' | 'custom' = 'custom', tables: readonly string[] = ['jobs']): Promise<Cost> {
+  /**
+   * `generic`: one plan for all values, as hot statements have it; `kept`: the one that was made when this was asked
+   * first, as hot statements have it too; else one that was made for these values.
+   */
+  async cost(run: (db: Executor) => Promise<unknown>, planned: Planned = 'custom', tables: readonly string[] = ['jobs']): Promise<Cost> {
     let plan: Node | undefined;
     const db: Executor = {
       query: async (statement) => {
-        await this.client.query(`SET plan_cache_mode = force_${planned}_plan`);
-        await this.client.query(`PREPARE explained AS ${statement.text}`);
+        await this.client.query(`SET plan_cache_mode = force_${planned === 'custom' ? 'custom' : 'generic'}_plan`);
+        const name = await this.prepare(statement.text, planned);
         const values = statement.values.length === 0 ? '' : `(${statement.values.map(literal).join(', ')})`;
-        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained${values}`);
-        await this.client.query('DEALLOCATE explained');
+        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE ${name}${values}`);
+        if (planned !== 'kept') await this.client.query(`DEALLOCATE ${name}`);
         plan = rows[0]?.['QUERY PLAN'][0].Plan;
         return [];
       },
@@ -63,6 +71,14 @@ export class Explainer {
       buffers: (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0),
       indexes: [...new Set(flat(plan).flatMap((node) => node['Index Name'] ?? []))].sort(),
     };
+  }
+
+  private async prepare(text: string, planned: Planned): Promise<string> {
+    const known = planned === 'kept' ? this.kept.get(text) : 'explained';
+    const name = known ?? `kept_${this.kept.size}`;
+    if (known === undefined) this.kept.set(text, name);
+    if (known === undefined || planned !== 'kept') await this.client.query(`PREPARE ${name} AS ${text}`);
+    return name;
   }
 
   end(): Promise<void> {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Labels } from '@baton/runner-sdk/protocol';
 import { eventually } from '../support/eventually';
 import { Stage } from './stage';
@@ -61,4 +62,14 @@ test('labels may change with every claim', async () => {
     const claimed = await stage.claim(queue, 5, { labels: { zone } });
     expect(claimed.map((job) => (job.arguments as { n: number }).n)).toEqual(zone === 2 ? [] : [zone]);
   }
+});
+
+test('as many and as long labels as may be sent are met, whether they are required or preferred, on any coordinator', async () => {
+  const queue = await stage.queue();
+  const labels = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`${n}${randomBytes(90).toString('hex')}`, randomBytes(100).toString('hex')]));
+  await stage.create(queue, 2, (n) => (n === 0 ? { requires: labels } : { requires: labels, prefers: labels }));
+  await stage.create(queue, 1, { requires: labels }, stage.two);
+  expect(await stage.claim(queue, 9)).toEqual([]);
+  expect(await stage.claim(queue, 9, { labels }, stage.two)).toHaveLength(3);
+  expect(await stage.sql.count('lanes WHERE queue = $1', [queue])).toBe(2);
 });

@@ -3,7 +3,7 @@ import * as lanes from '../../coordinator/store/lanes';
 import * as leases from '../../coordinator/store/leases';
 import * as store from '../../coordinator/store/jobs';
 import * as explain from '../../coordinator/store/views/explain';
-import { Explainer } from './explained';
+import { Explainer, PLANNED } from './explained';
 import { Stage } from './stage';
 
 // No hot statement walks, whatever lies in the table and whatever the planner believes of it.
@@ -89,7 +89,7 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
 // What an old snapshot keeps of them shows in no count of rows.
 test('a claim looks for its own former answer without walking over what runs', async () => {
   const claim = STATEMENTS.find(([name]) => name === 'claim')?.[2];
-  for (const planned of ['generic', 'custom'] as const) {
+  for (const planned of PLANNED) {
     const { indexes } = await explainer.cost(claim ?? (() => Promise.reject(new Error('no claim'))), planned);
     expect(indexes).toContain('jobs_running_idx');
     expect(indexes).not.toContain('jobs_running_queue_idx');
@@ -101,7 +101,7 @@ test('nothing walks', async () => {
   const look = async (padding: string): Promise<void> => {
     for (const [name, most, run] of STATEMENTS) {
       if (name === 'finding of lost leases' && padding.startsWith('many running')) continue;
-      for (const planned of ['generic', 'custom'] as const) {
+      for (const planned of PLANNED) {
         const cost = await explainer.cost(run, planned);
         if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}, ${planned} plan: ${JSON.stringify(cost)}`);
       }

@@ -13,17 +13,19 @@ afterAll(() => coordinator.stop());
 /** Lets every statement that places jobs in their order, or lets held ones go, fail while `work` is under way. */
 async function withoutPlacing<T>(work: () => Promise<T>): Promise<{ done: T; failed: number }> {
   const { db } = coordinator.app.context;
-  const { query } = db;
+  const pools = [db, db.hot].map((pool) => ({ pool, query: pool.query }));
   let failed = 0;
-  db.query = <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
-    if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text)) return query<Row>(statement);
-    failed += 1;
-    return Promise.reject(new Error('no placing now'));
-  };
+  for (const { pool, query } of pools) {
+    pool.query = <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
+      if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text)) return query<Row>(statement);
+      failed += 1;
+      return Promise.reject(new Error('no placing now'));
+    };
+  }
   try {
     return { done: await work(), failed };
   } finally {
-    db.query = query;
+    for (const { pool, query } of pools) pool.query = query;
   }
 }
 

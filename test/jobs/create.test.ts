@@ -53,6 +53,15 @@ describe('when it runs', () => {
     expect((await post({ type: uniqueType(), runAt: '2098-05-04T05:02:01.5+02:00' })).body.runAt).toBe(runAt);
   });
 
+  test.each([
+    ['of any length', `2098-05-04T03:02:01.5${'0'.repeat(300)}Z`, '2098-05-04T03:02:01.500Z'],
+    ['that would be rounded into the year 10000', '9999-12-31T23:59:59.9999999Z', '9999-12-31T23:59:59.999Z'],
+  ])('a fraction of a second %s is cut, not refused', async (_which, runAt, kept) => {
+    const { status, body } = await post({ type: uniqueType(), runAt, expiresAt: runAt });
+    expect([status, body.runAt, body.expiresAt]).toEqual([201, kept, kept]);
+    expect(await coordinator.api.stored(body.id)).toEqual(storedOf(body));
+  });
+
   test('runAt in the past means now, so that nothing gets in front of what waits', async () => {
     const { body } = await post({ type: uniqueType(), runAt: '2001-01-01T00:00:00Z' });
     expect(await dueInMs(body.id)).toBe(0);

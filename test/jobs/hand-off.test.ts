@@ -30,7 +30,8 @@ async function park(type: string, more: Partial<ClaimInput> = {}, signal?: Abort
 /** Whether it was claimed in the transaction that created it. */
 const wasHanded = ({ createdAt, startedAt }: Job): boolean => createdAt === startedAt;
 
-const bulk = async (jobs: CreateJob[]): Promise<Job[]> => expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { atomic: false, jobs }), 201).jobs;
+const bulk = async (jobs: CreateJob[], atomic = false, key?: string): Promise<Job[]> =>
+  expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { atomic, jobs }, key === undefined ? {} : { headers: { 'idempotency-key': key } }), 201).jobs;
 
 test('the job is created pending, and runs with all that its claim is told', async () => {
   const type = uniqueType();
@@ -61,13 +62,58 @@ test('what listens hears that it was created, and then that it was claimed', asy
   source.close();
 });
 
-test('many jobs go round the claims that wait, up to what each takes; the others wait', async () => {
+test.each([
+  ['judged one by one', false, undefined],
+  ['all or none', true, undefined],
+  ['all or none, under a key', true, randomUUID()],
+])('many jobs, %s, go round the claims that wait, up to what each takes; the others wait', async (_how, atomic, key) => {
   const type = uniqueType();
   const answers = [await park(type, { runnerId: 'a', max: 2 }), await park(type, { runnerId: 'b', max: 1 })].map(({ answer }) => answer);
-  const jobs = await bulk(Array.from({ length: 5 }, (_, n) => ({ type, arguments: { n } })));
+  const jobs = await bulk(Array.from({ length: 5 }, (_, n) => ({ type, arguments: { n } })), atomic, key);
   const [a, b] = await Promise.all(answers);
   expect([a?.map(({ id }) => id), b?.map(({ id }) => id)]).toEqual([[jobs[0]?.id, jobs[2]?.id], [jobs[1]?.id]]);
   expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending' AND attempt = 0", [type])).toBe(2);
+});
+
+test.each<[string, Partial<CreateJob>]>([
+  ['with a unique key', { uniqueKey: 'u' }],
+  ['of a user whose creates are counted', { userId: 'counted' }],
+])('a job %s is handed over when its transaction has committed, and so are those beside it', async (_name, more) => {
+  const [type, queue] = [uniqueType(), randomUUID()];
+  expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 1, perMs: 3_600_000 } } }), 200);
+  const { answer } = await park(type, { max: 3 });
+  const jobs = await bulk([{ type, queue, ...more }, { type, queue }]);
+  const claimed = await answer;
+  expect(claimed.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
+  expect((await Promise.all(jobs.map(({ id }) => coordinator.api.job(id)))).map(wasHanded)).toEqual([true, true]);
+  // What its key is for holds on.
+  const [other] = claimed;
+  const again = await coordinator.api.post<Job>('/jobs', { type, queue, ...more });
+  expect([again.status, again.body.id]).toEqual(more.uniqueKey === undefined ? [429, undefined] : [200, other?.id]);
+});
+
+test('what a unique key stands for already is handed to nobody', async () => {
+  const type = uniqueType();
+  const holder = await coordinator.api.create({ type, uniqueKey: 'u', delayMs: 3_600_000 });
+  const { answer } = await park(type);
+  const [same, other] = await bulk([{ type, uniqueKey: 'u' }, { type, uniqueKey: 'v' }]);
+  expect(same?.id).toBe(holder.id);
+  expect((await answer).map(({ id }) => id)).toEqual([other?.id]);
+  expect(await coordinator.api.job(holder.id)).toMatchObject({ status: 'pending', attempt: 0 });
+});
+
+test('of a call that is all or none, and refused after its jobs were stored for claims, nothing is handed over', async () => {
+  const [type, queue] = [uniqueType(), randomUUID()];
+  expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 1, perMs: 3_600_000 } } }), 200);
+  const { answer } = await park(type, { max: 5 });
+  const { context } = coordinator.app;
+  const putAside = jest.spyOn(context.handOff, 'putAside');
+  const refused = await coordinator.api.refusal('post', '/jobs/bulk', { jobs: [{ type, queue }, { type, queue, userId: 'u' }, { type, queue, userId: 'u' }] });
+  expect([refused, putAside.mock.results.map(({ value }) => (value as { slots: unknown[] } | null)?.slots.length)]).toEqual([[429, 'rate_limited'], [2]]);
+  putAside.mockRestore();
+  const { id } = await coordinator.api.create({ type, uniqueKey: 'next' });
+  expect((await answer).map((job) => job.id)).toEqual([id]);
+  expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
 });
 
 test('of jobs that come together, those that are first in turn are handed over', async () => {

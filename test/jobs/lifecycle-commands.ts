@@ -111,17 +111,17 @@ const claim = (runnerId: string, claimId: string | null, max: number): Command =
   });
 
 /** Created while a claim waits, and nothing that it could have instead. */
-const createForWaiting = (runnerId: string, claimId: string | null, maxAttempts: number): Command =>
+const createForWaiting = (runnerId: string, claimId: string | null, maxAttempts: number, uniqueKey: string | null): Command =>
   command(
-    `createForWaiting(${runnerId}, ${claimId}, ${maxAttempts})`,
-    (model) => model.jobs.length < 6 && !model.jobs.some((job) => (job.status === 'pending' && job.isDue) || job.status === 'running'),
+    `createForWaiting(${runnerId}, ${claimId}, ${maxAttempts}, ${uniqueKey})`,
+    (model) => model.jobs.length < 6 && holderOf(model, uniqueKey) === undefined && !model.jobs.some((job) => (job.status === 'pending' && job.isDue) || job.status === 'running'),
     async (model, { coordinator, edges }) => {
       const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
       const claiming = coordinator.api.claim({ runnerId, types: [model.type], waitMs: 20_000, ...(key === null ? {} : { claimId: key }) });
       await eventually(() => coordinator.app.desk.claims.size, (waiting) => waiting === 1);
-      const { id } = await coordinator.api.create({ type: model.type, maxAttempts, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
+      const { id } = await coordinator.api.create({ type: model.type, maxAttempts, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 }, ...(uniqueKey === null ? {} : { uniqueKey }) });
       const job: ModelJob = {
-        id, status: null, priority: 0, isDue: true, attempt: 0, failures: 0, maxAttempts, isSlow: false, uniqueKey: null,
+        id, status: null, priority: 0, isDue: true, attempt: 0, failures: 0, maxAttempts, isSlow: false, uniqueKey,
         reason: null, result: null, error: null, checkpoint: null, attempts: [],
       };
       start(edges, job, (await claiming).find((one) => one.id === id), key, 'create');
@@ -255,7 +255,7 @@ const priority = fc.constantFrom(-10, 0, 10);
 export const COMMANDS: fc.Arbitrary<Command>[] = [
   fc.tuple(priority, fc.nat({ max: 3 }), fc.boolean(), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, null, 'u')).map(([first, delayed, ...rest]) => create(first, delayed === 0, ...rest)),
   ...Array.from({ length: 4 }, () => fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, null, 'c1', 'c2'), fc.integer({ min: 1, max: 2 })).map((claims) => claim(...claims))),
-  fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, 'c1'), fc.integer({ min: 1, max: 2 })).map((waiting) => createForWaiting(...waiting)),
+  fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, 'c1'), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, 'u')).map((waiting) => createForWaiting(...waiting)),
   fc.tuple(at, back, fc.option(fc.nat({ max: 9 }))).map((sent) => heartbeat(...sent)),
   fc.tuple(at, back, word).map((sent) => complete(...sent)),
   fc.tuple(at, back, word, fc.nat({ max: 1 })).map(([job, which, message, retryable]) => fail(job, which, message, retryable > 0)),

@@ -33,11 +33,12 @@ test('random verbs: rows and history are as a model says, and every edge of the 
       await fc.asyncModelRun(() => ({ model, real: { coordinator, edges } satisfies Real }), commands);
       await requireEqualHistory(model, coordinator.api);
     }),
-    { numRuns: RUNS, seed, interruptAfterTimeLimit: 120_000, markInterruptAsFailure: true },
+    // Fifteen seconds on a quiet machine; more than two minutes were seen on one that was busy with others' work.
+    { numRuns: RUNS, seed, interruptAfterTimeLimit: 300_000, markInterruptAsFailure: true },
   );
   expect([...edges].sort()).toEqual([...ALL_EDGES].sort());
   await requireOnlyTableEdges();
-}, 150_000);
+}, 330_000);
 
 test('verbs from two coordinators at once take no edge that is not in the table', async () => {
   await storm(cluster, seed);

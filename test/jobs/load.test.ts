@@ -1,5 +1,6 @@
-import type { ClaimedJob } from '@baton/runner-sdk/protocol';
+import type { BulkOperation, ClaimedJob } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
+import { expectStatus } from '../support/api';
 import { startCluster, startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
@@ -79,8 +80,8 @@ test('batches over the same jobs in random order: no deadlock reaches a client',
   expect(cluster.coordinators.flatMap(({ logged }) => logged.filter(({ level }) => level === 'error'))).toEqual([]);
 }, 60_000);
 
-test('with three connections and 200 parked polls, which hold none, and a table that is locked for slow reads, heartbeats with log lines are answered', async () => {
-  const coordinator = await opened(startCoordinator({ poolSize: 3 }));
+test('with the fewest connections and 200 parked polls, which hold none, and a table that is locked for slow reads, heartbeats with log lines are answered', async () => {
+  const coordinator = await opened(startCoordinator({ poolSize: 4 }));
   const { api, sql } = coordinator;
   const type = uniqueType();
   await api.create({ type });
@@ -120,6 +121,8 @@ test('the smallest pool serves every verb, without waiting for itself', async ()
   expect(claimed.length).toBe(15);
   await coordinator.sql.query("UPDATE jobs SET lease_expires_at = now() WHERE id = $1", [claimed[0]?.id]);
   await Promise.all([coordinator.runMonitor(), ...claimed.slice(1).map((job) => api.complete(job, { outcome: 'failed', error: { message: 'x', retryable: false } })), api.post('/jobs/retry', { filter: { type } }), api.get('/health')]);
+  const { id } = expectStatus(await api.post<BulkOperation>('/jobs/cancel', { filter: { type }, background: true }), 202);
+  await eventually(async () => (await api.get<BulkOperation>(`/bulk-operations/${id}`)).body.status === 'finished');
   expect(coordinator.logged.filter(({ level }) => level === 'error')).toEqual([]);
 });
 

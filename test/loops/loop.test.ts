@@ -70,3 +70,40 @@ test('runOnce runs a round though the loop was never started', async () => {
   await loopOf(async () => ((rounds += 1), false)).runOnce();
   expect(rounds).toBe(1);
 });
+
+test('what fails is not woken by a look before its time; by a hint it is', async () => {
+  let rounds = 0;
+  let isFailing = false;
+  const loop = loopOf(async () => {
+    rounds += 1;
+    if (isFailing) throw new Error('no');
+    return false;
+  }, 3_600_000);
+  loop.start();
+  await eventually(() => rounds === 1);
+  await loop.runOnce();
+  loop.wakeUnlessFailing(0);
+  await eventually(() => rounds === 3);
+  isFailing = true;
+  await loop.runOnce();
+  loop.wakeUnlessFailing(0);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(rounds).toBe(4);
+  loop.wake(0);
+  await eventually(() => rounds === 5);
+  await loop.stop();
+});
+
+test('what runs seldom is tried again soon after it failed', async () => {
+  let rounds = 0;
+  const loop = loopOf(async () => {
+    rounds += 1;
+    throw new Error('no');
+  }, 3_600_000);
+  loop.start();
+  try {
+    await eventually(() => rounds > 1);
+  } finally {
+    await loop.stop();
+  }
+});

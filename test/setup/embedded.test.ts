@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { end, postmasterPid, query, Rig, until } from './embedded-rig';
@@ -86,6 +86,19 @@ describe('a coordinator that is killed', () => {
 
     const next = await rig.start(dataDir);
     expect(next.adopted).toBe(false);
+    expect(await query(next.url, 'SELECT * FROM kept')).toEqual([{ x: 7 }]);
+  });
+
+  it.each([['long ago', 60_000], ['a moment ago', 19_000]])('that was made %s, and never written, keeps nobody out for long', async (_when, agoMs) => {
+    const dataDir = rig.dataDir();
+    const first = await rig.start(dataDir);
+    await query(first.url, 'CREATE TABLE kept AS SELECT 7 AS x');
+    await first.stop();
+    const lockFile = join(dataDir, 'postgres', 'postmaster.pid');
+    writeFileSync(lockFile, '');
+    const at = new Date(Date.now() - agoMs);
+    utimesSync(lockFile, at, at);
+    const next = await rig.start(dataDir);
     expect(await query(next.url, 'SELECT * FROM kept')).toEqual([{ x: 7 }]);
   });
 });

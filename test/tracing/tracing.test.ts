@@ -1,4 +1,4 @@
-import { Client, Runner } from '@baton/runner-sdk';
+import { Client, defineJob, Runner } from '@baton/runner-sdk';
 import type { Job } from '@baton/runner-sdk/protocol';
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, NodeTracerProvider, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
@@ -85,6 +85,16 @@ describe('with the SDK', () => {
     const claimed = await plain.api.claim({ runnerId: 'r', types: [type], max: 3 });
     const traceOf = new Map(claimed.map(({ id, traceparent }) => [id, traceparent?.split('-')[1]]));
     expect(jobs.map(({ id }) => traceOf.get(id))).toEqual(callers.map((span) => span.spanContext().traceId));
+    await client.close();
+  });
+
+  test.each([true, false])('all jobs of one call go on with its trace (all or none: %s)', async (atomic) => {
+    const { client } = connected(plain);
+    const type = uniqueType();
+    const caller = trace.getTracer('test').startSpan('caller');
+    await context.with(trace.setSpan(context.active(), caller), () => client.createMany(defineJob({ type }), [{}, {}], { atomic }));
+    const claimed = await plain.api.claim({ runnerId: 'r', types: [type], max: 2 });
+    expect(claimed.map(({ traceparent }) => traceparent?.split('-')[1])).toEqual([caller, caller].map((span) => span.spanContext().traceId));
     await client.close();
   });
 

@@ -18,7 +18,6 @@ export interface Told {
  * @returns whether there may be more
  */
 export async function evaluate(context: Context, everyMs: number): Promise<boolean> {
-  if (!(await store.hasDue(context.db, everyMs))) return false;
   const { told, count } = await context.db.transaction(async (transaction) => {
     const alerts = await store.lockDue(transaction, everyMs, BATCH);
     const all: Told[] = [];

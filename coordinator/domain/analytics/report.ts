@@ -122,7 +122,8 @@ function percentilesOf(histogram: Histogram): { p50: number | null; p95: number 
 
 function mean({ runMs, runCounts }: views.Sums): number | null {
   const attempts = runCounts.reduce((sum, count) => sum + count, 0);
-  return attempts === 0 ? null : rounded(runMs / attempts);
+  // Each time is whole microseconds, and so is their sum, in whatever order it was added up.
+  return attempts === 0 ? null : rounded(rounded(runMs) / attempts);
 }
 
 function rounded(ms: number): number {

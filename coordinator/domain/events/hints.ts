@@ -18,6 +18,8 @@ interface Heard {
   /** Some jobs finished, but too many to name. */
   finishedMany: [];
   roster: [];
+  /** There is something to tell the other coordinators. */
+  news: [];
   /** Hints may have been missed: look at the tables. */
   lost: [];
 }
@@ -77,6 +79,7 @@ export class Hints {
       if (known === undefined || hint.positionMs < known.positionMs) this.ready.set(hint.laneId, hint);
     }
     this.emitter.emit('ready', hints);
+    this.emitter.emit('news');
   }
 
   /** Jobs become due in so many milliseconds. */
@@ -85,29 +88,34 @@ export class Hints {
     const nextMs = Math.max(0, Math.min(...inMs));
     this.dueAt = Math.min(this.dueAt, performance.now() + nextMs);
     this.emitter.emit('due', nextMs);
+    this.emitter.emit('news');
   }
 
   giveFreed(queues: string[]): void {
     if (queues.length === 0) return;
     for (const queue of queues) this.freedQueues.add(queue);
     this.emitter.emit('freed', queues);
+    this.emitter.emit('news');
   }
 
   giveQueues(): void {
     this.haveQueuesChanged = true;
     this.emitter.emit('queues');
+    this.emitter.emit('news');
   }
 
   giveFinished(jobIds: string[]): void {
     if (jobIds.length === 0) return;
     for (const id of jobIds) if (this.finishedIds.size <= MOST_NAMED_JOBS) this.finishedIds.add(id);
     this.emitter.emit('finished', jobIds);
+    this.emitter.emit('news');
   }
 
   /** A runner was told to drain, or to resume. */
   giveRoster(): void {
     this.hasRosterChanged = true;
     this.emitter.emit('roster');
+    this.emitter.emit('news');
   }
 
   giveLost(): void {

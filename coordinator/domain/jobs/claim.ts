@@ -1,5 +1,6 @@
 import type { Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
+import { describeError } from '../../logger';
 import * as store from '../../store/jobs';
 import { lockLimits } from '../../store/queues';
 import { jobEvent } from '../events/events';
@@ -57,8 +58,15 @@ async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, 
     const served = new Set([...found, ...more].map((row) => nameOf(slots[row.slot], row.slot)));
     const empty = slots.flatMap((slot, index) => (served.has(nameOf(slot, index)) ? [] : [{ slot, index }]));
     if (empty.length === 0) break;
-    const { claimed } = await claimFrom(context, [lane], labels, empty.map(({ slot }) => slot));
-    more.push(...claimed.map((row) => ({ ...row, slot: empty[row.slot]?.index ?? row.slot })));
+    try {
+      const { claimed } = await claimFrom(context, [lane], labels, empty.map(({ slot }) => slot));
+      more.push(...claimed.map((row) => ({ ...row, slot: empty[row.slot]?.index ?? row.slot })));
+    } catch (error) {
+      // What was claimed by now is committed: unheard of, it would wait for its lease to end.
+      if (found.length + more.length === 0) throw error;
+      context.log.warn('a claim that found less than it wanted looked no further', describeError(error));
+      break;
+    }
   }
   return more;
 }

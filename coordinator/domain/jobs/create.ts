@@ -3,7 +3,6 @@ import type { NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import { describeError } from '../../logger';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
@@ -11,8 +10,9 @@ import { type Caller, visibleUser } from '../auth/caller';
 import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
+import { callOf, nameCall, repeatedCall, takeCall } from './call-key';
 import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
-import { handedRow, offerable } from './hand-off';
+import { Offering } from './hand-off';
 import { requireSize } from './payload-size';
 import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
 
@@ -32,28 +32,44 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
   const checked = items.map((item) => check(context, item));
   const accepted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
   await route(context, accepted);
-  const isPlain = accepted.every(({ row }) => row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row));
-  const outcomes = isPlain
+  const outcomes = accepted.every((draft) => isPlain(context, draft))
     ? await storeOffered(context, accepted)
-    : await withKeys(context, (transaction) => storeKeyed(context, transaction, accepted));
+    : await withKeys(context, (transaction, offering) => storeKeyed(context, transaction, offering, accepted));
   await announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
 }
 
 /**
  * All or none.
+ * @param key of the whole call: the same call again brings the jobs of the first. The jobs then have no keys of their own.
  * @throws {BatonError} of the first job that is refused, its place in the list named in `errors`.
  */
-export async function createAtomic(context: Context, items: CreateItem[]): Promise<Created[]> {
+export async function createAtomic(context: Context, items: CreateItem[], key?: string): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
+  const [first] = items;
+  const call = key === undefined || first === undefined ? undefined : callOf(first.caller, items.map(({ job }) => job), key);
   await route(context, drafts);
-  const outcomes = await withKeys(context, async (transaction) => {
-    const stored = await storeKeyed(context, transaction, drafts);
-    drafts.forEach((draft, index) => orThrow(stored.get(draft), index));
-    return stored;
-  });
+  const outcomes = await storeAll(context, drafts, call);
+  if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
   await announce(context, outcomes);
   return drafts.map((draft, index) => orThrow(outcomeOf(outcomes, draft), index));
+}
+
+/** Those that a single statement stores need no transaction. Stores nothing when the call's key was used before. */
+function storeAll(context: Context, drafts: Draft[], call: store.CallKey | undefined): Promise<Map<Draft, Outcome>> {
+  const isOneStatement = drafts.every((draft) => isPlain(context, draft) && draft.row.idempotencyKey === undefined);
+  if (isOneStatement) return context.db.gate.run(() => storeOffered(context, drafts, call));
+  return withKeys(context, async (transaction, offering) => {
+    if (call !== undefined && !(await takeCall(transaction, call))) return new Map<Draft, Outcome>();
+    const stored = await storeKeyed(context, transaction, offering, drafts);
+    const outcomes = drafts.map((draft, index) => orThrow(outcomeOf(stored, draft), index));
+    if (call !== undefined) await nameCall(transaction, call, outcomes);
+    return stored;
+  });
+}
+
+function isPlain(context: Context, { row }: Draft): boolean {
+  return row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row);
 }
 
 function orThrow<T>(outcome: T | BatonError, index: number): T {
@@ -133,12 +149,23 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
  * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
  * the key's lock; looked at again, it is the holder.
  */
-async function withKeys<T>(context: Context, body: (transaction: Executor) => Promise<T>): Promise<T> {
+async function withKeys(context: Context, body: (transaction: Executor, offering: Offering) => Promise<Map<Draft, Outcome>>): Promise<Map<Draft, Outcome>> {
+  const offering = new Offering(context.handOff, context.log);
+  const run = (): Promise<Map<Draft, Outcome>> =>
+    context.db.keyed.transaction((transaction) => {
+      // Those of a try that was rolled back.
+      offering.close();
+      return body(transaction, offering);
+    });
   try {
-    return await context.db.keyed.transaction(body);
-  } catch (error) {
-    if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
-    return context.db.keyed.transaction(body);
+    const outcomes = await run().catch((error: unknown) => {
+      if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
+      return run();
+    });
+    offering.settle(outcomes);
+    return outcomes;
+  } finally {
+    offering.close();
   }
 }
 
@@ -146,7 +173,7 @@ async function withKeys<T>(context: Context, body: (transaction: Executor) => Pr
  * Jobs with unique or order keys, or of users whose queue limits them: these are locked, the holders of unique keys
  * looked up and what the users created counted, before the rest is stored.
  */
-async function storeKeyed(context: Context, transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+async function storeKeyed(context: Context, transaction: Executor, offering: Offering, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
   await lockNames(transaction, drafts.flatMap(({ row }) => [
     ...(row.uniqueKey === undefined ? [] : [uniqueLock(row)]),
     ...(row.orderKey === undefined ? [] : [orderLock({ queue: row.queue, key: row.orderKey })]),
@@ -155,7 +182,10 @@ async function storeKeyed(context: Context, transaction: Executor, drafts: Draft
   const holders = await findHolders(transaction, drafts);
   const wanting = drafts.filter((draft) => !holders.has(draft));
   const over = await judgeRates(transaction, await findFresh(transaction, wanting.filter(({ row }) => isRated(context, row))), ({ row }) => row);
-  const outcomes = await storePlain(context, transaction, wanting.filter((draft) => !over.has(draft)));
+  const wanted = wanting.filter((draft) => !over.has(draft));
+  // Where others are to be judged after the insert, one by one, claims are not kept from other jobs so long.
+  const offers = holders.size === 0 ? offering.open(wanted) : [];
+  const outcomes = await storePlain(context, transaction, wanted, { offers });
   for (const [draft, refused] of over) outcomes.set(draft, refused);
   for (const [draft, holder] of holders) {
     const first = 'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
@@ -165,36 +195,21 @@ async function storeKeyed(context: Context, transaction: Executor, drafts: Draft
 }
 
 /** As `storePlain`, but jobs that a claim waits for here are handed to it in the same statement, claimed already. */
-async function storeOffered(context: Context, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
-  const offered = offerable(drafts);
-  const hands = context.handOff.putAside(offered.map(({ row }) => row.laneId));
-  if (hands === null) return storePlain(context, context.db.hot, drafts);
-  const offers = offered.flatMap(({ row: { id: jobId } }, index) => {
-    const slot = hands.slots[index];
-    return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
-  });
-  let isSettled = false;
-  const settle = (outcomes: Map<Draft, Outcome>): void => {
-    isSettled = true;
-    try {
-      hands.settle(offered.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
-    } catch (error) {
-      // What is stored must not be told as refused, or it would be stored again.
-      context.log.error('jobs that were handed over wait for their lease to end', describeError(error));
-    }
-  };
+async function storeOffered(context: Context, drafts: Draft[], call?: store.CallKey): Promise<Map<Draft, Outcome>> {
+  const offering = new Offering(context.handOff, context.log);
   try {
-    return await storePlain(context, context.db.hot, drafts, { offers, onStored: settle });
+    return await storePlain(context, context.db.hot, drafts, { offers: offering.open(drafts), onStored: (outcomes) => offering.settle(outcomes), call });
   } finally {
-    if (!isSettled) settle(new Map());
+    offering.close();
   }
 }
 
 /** Jobs without such keys need one statement, or two when an idempotency key was used before. */
-async function storePlain(context: Context, db: Executor, drafts: Draft[], { offers = [], onStored }: Offering = {}): Promise<Map<Draft, Outcome>> {
+async function storePlain(context: Context, db: Executor, drafts: Draft[], { offers = [], onStored, call }: Storing = {}): Promise<Map<Draft, Outcome>> {
   if (drafts.length === 0) return new Map();
   const rows = drafts.map((draft) => draft.row);
-  const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows), offers)).map((row) => [row.id, row]));
+  const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows), offers, call)).map((row) => [row.id, row]));
+  if (call !== undefined && inserted.size === 0) return new Map();
   const outcomes = new Map<Draft, Outcome>();
   const repeated: Draft[] = [];
   for (const draft of drafts) {
@@ -207,7 +222,8 @@ async function storePlain(context: Context, db: Executor, drafts: Draft[], { off
   return outcomes;
 }
 
-interface Offering {
+interface Storing {
+  call?: store.CallKey | undefined;
   offers?: store.Offer[];
   /** Told of the jobs that are stored by now, before others are looked up. */
   onStored?: (outcomes: Map<Draft, Outcome>) => void;

@@ -1,5 +1,6 @@
 import { BatonError } from '../../errors';
-import type { ClaimedRow, Slot } from '../../store/jobs';
+import { describeError, type Logger } from '../../logger';
+import type { ClaimedRow, Offer, Slot } from '../../store/jobs';
 import type { Draft, Outcome } from './drafts';
 
 /** Claims that wait, put aside for jobs that are being stored. */
@@ -32,11 +33,53 @@ export class HandOff {
   }
 }
 
+const NOTHING: ReadonlyMap<Draft, Outcome> = new Map();
+
+/** The claims that are put aside for the jobs of one create, until it is known what was stored. */
+export class Offering {
+  private hands: Hands | null = null;
+  private drafts: Draft[] = [];
+
+  constructor(
+    private readonly handOff: HandOff,
+    private readonly log: Logger,
+  ) {}
+
+  /** Puts claims aside for those drafts that can be handed over. What was put aside before waits on. */
+  open(drafts: Draft[]): Offer[] {
+    this.close();
+    this.drafts = offerable(drafts);
+    this.hands = this.handOff.putAside(this.drafts.map(({ row }) => row.laneId));
+    const slots = this.hands?.slots ?? [];
+    return this.drafts.flatMap(({ row: { id: jobId } }, index) => {
+      const slot = slots[index];
+      return slot === undefined || slot === null ? [] : [{ ...slot, jobId }];
+    });
+  }
+
+  /** Gives out what was stored and committed. Never throws: what is stored must not be told as refused, or it would be stored again. */
+  settle(outcomes: ReadonlyMap<Draft, Outcome>): void {
+    const { hands, drafts } = this;
+    this.hands = null;
+    if (hands === null) return;
+    try {
+      hands.settle(drafts.flatMap((draft, index) => handedRow(outcomes.get(draft), hands.slots[index] ?? null, index)));
+    } catch (error) {
+      this.log.error('jobs that were handed over wait for their lease to end', describeError(error));
+    }
+  }
+
+  /** Nothing was stored, or nobody knows. */
+  close(): void {
+    this.settle(NOTHING);
+  }
+}
+
 /**
  * Those drafts that can be handed over, in the order in which their queue will give them: by priority, and each user's
- * next one in turn. What waits for a time or a key, or has to be judged by more than its own row, goes the long way.
+ * next one in turn. What waits for a time or a key goes the long way.
  */
-export function offerable(drafts: Draft[]): Draft[] {
+function offerable(drafts: Draft[]): Draft[] {
   const turns = new Map<string, number>();
   return drafts
     .filter(({ row: { runAt, delayMs, orderKey, concurrencyKey } }) => runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined)
@@ -53,7 +96,7 @@ export function offerable(drafts: Draft[]): Draft[] {
 }
 
 /** The job as the claim gets it that it was handed to, if it was. */
-export function handedRow(outcome: Outcome | undefined, slot: Slot | null, index: number): ClaimedRow[] {
+function handedRow(outcome: Outcome | undefined, slot: Slot | null, index: number): ClaimedRow[] {
   if (outcome === undefined || outcome instanceof BatonError || outcome.inserted === null || slot === null) return [];
   const { created: { job }, inserted: { lease } } = outcome;
   if (lease === null) return [];

@@ -64,7 +64,6 @@ export async function applyInBackground(context: Context, bulk: Bulk): Promise<s
  * @returns whether there is more to do
  */
 export async function workOnNext(context: Context): Promise<boolean> {
-  if (!(await store.hasNext(context.db))) return false;
   return context.db.transaction(async (transaction) => {
     const operation = await store.lockNext(transaction);
     if (operation === null) return false;

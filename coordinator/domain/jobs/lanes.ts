@@ -1,9 +1,13 @@
+import { hash } from 'node:crypto';
 import type { Labels } from '@baton/runner-sdk/protocol';
 import type { Db } from '../../store/db';
 import * as store from '../../store/lanes';
 import { meets } from './requirements';
 
 export type Lane = store.LaneRow;
+
+/** An index of PostgreSQL takes 2,704 bytes a row; many long labels are more. */
+const MOST_KEY_BYTES = 2000;
 
 /** What of a job decides which runners can take it, and before which others. */
 export interface Routing {
@@ -83,7 +87,8 @@ function pick({ queue, type, priority, requires, prefers }: Routing): Routing {
 }
 
 function keyOf({ queue, type, priority, requires, prefers }: Routing): string {
-  return JSON.stringify([queue, type, priority, sorted(requires), ...(prefers === null ? [] : [sorted(prefers)])]);
+  const key = JSON.stringify([queue, type, priority, sorted(requires), ...(prefers === null ? [] : [sorted(prefers)])]);
+  return Buffer.byteLength(key) <= MOST_KEY_BYTES ? key : hash('sha256', key, 'base64url');
 }
 
 function sorted(labels: Labels | null): [string, Labels[string]][] | null {

@@ -20,7 +20,7 @@ export async function becameWaiting(context: Context, jobs: { dueInMs: number }[
 /** Gives all jobs that have become due their place in the order. */
 export async function placeAllDue(context: Context): Promise<void> {
   for (;;) {
-    const placed = await placeDue(context.db, [], BATCH);
+    const placed = await placeDue(context.db.hot, [], BATCH);
     context.hints.giveReady(readyHints(placed));
     if (placed.length < BATCH) return;
   }
@@ -85,7 +85,7 @@ async function leftToLoop(context: Context, work: () => Promise<void>): Promise<
 
 async function unholdAllOf(context: Context, keys: QueueKey[]): Promise<number> {
   for (let released = 0; keys.length > 0; ) {
-    const jobs = await unholdKeys(context.db, keys, BATCH);
+    const jobs = await unholdKeys(context.db.hot, keys, BATCH);
     released += jobs.length;
     if (jobs.length < BATCH) return released;
     // They count against the limit once they are in turn.

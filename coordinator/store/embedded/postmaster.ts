@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +19,8 @@ export interface Postmaster {
 const POLL_MS = 20;
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 const FAST_SHUTDOWN_MS = 60_000;
+/** A server writes its lock file as soon as it has made it; so long not even a disk that is overloaded keeps it. */
+const EMPTY_FOR_MS = 20_000;
 
 /** The server that runs on this cluster, whoever started it; undefined when none does. */
 export function findPostmaster(clusterDir: string): Postmaster | undefined {
@@ -29,7 +31,7 @@ export function findPostmaster(clusterDir: string): Postmaster | undefined {
 /**
  * Starts a server and waits until it takes connections; after a crash that includes its recovery. It has a session of
  * its own: it outlives this process and does not hear the terminal's Ctrl-C.
- * @returns undefined when another server was faster on the same cluster.
+ * @returns undefined when another server was faster on the same cluster, or seems to be about to start.
  * @throws {EmbeddedDatabaseError} with the server's own last words.
  */
 export async function launch(
@@ -57,7 +59,7 @@ export async function launch(
     await sleep(POLL_MS);
   }
   const words = readFileSync(place.logFile).subarray(logStart.size).toString();
-  if (/lock file .* already exists|pre-existing shared memory block/.test(words)) return undefined;
+  if (/lock file .* (already exists|is empty)|pre-existing shared memory block/.test(words)) return undefined;
   throw explain(words, ended, place, options.port);
 }
 
@@ -119,11 +121,17 @@ function readLockFile(clusterDir: string): Postmaster | undefined {
 /**
  * PostgreSQL takes a lock file for live if any process of its own user has that number, though it be another program or
  * a zombie. One that names its parent it takes for stale (CreateLockFile), and still checks the shared memory it names.
+ * An empty one is that of a server that starts at this moment, or of a machine that lost power then: it goes once it is old.
  */
 function disownLockFile(clusterDir: string): void {
   const path = join(clusterDir, 'postmaster.pid');
   const text = readOrEmpty(path);
-  if (text === '' || findPostmaster(clusterDir) !== undefined) return;
+  if (text === '') {
+    const madeAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (Date.now() - madeAt > EMPTY_FOR_MS) rmSync(path, { force: true });
+    return;
+  }
+  if (findPostmaster(clusterDir) !== undefined) return;
   writeFileSync(path, text.replace(/^-?\d+/, String(process.pid)));
 }
 

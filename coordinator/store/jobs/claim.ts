@@ -138,6 +138,8 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
     row.deadlineAt = isoTime(row.deadlineAt);
     found.claimed.push(row);
   }
+  // The order is that of the places, whatever way the rows were found.
+  found.claimed.sort((a, b) => a.slot - b.slot);
   return found;
 }
 

@@ -1,7 +1,7 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, type Sql, sql } from '../db';
 import { type Callback, recorded } from '../events';
-import { isoTime } from '../values';
+import { isoTime, uuidList } from '../values';
 import type { ClaimedRow, Slot } from './claim';
 import { type LaneFrom, openOfKey, placed } from './place';
 import type { JobRow } from './row';
@@ -38,6 +38,14 @@ export interface InsertJob {
   requestHash?: string | undefined;
 }
 
+/** The idempotency key of a whole call. */
+export interface CallKey {
+  /** The user it belongs to; empty for callers bound to none. */
+  scope: string;
+  key: string;
+  requestHash: string;
+}
+
 /** A waiting claim that may have this job at once. */
 export interface Offer extends Slot {
   jobId: string;
@@ -61,14 +69,14 @@ export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadline
 
 /**
  * (none) -> pending, or straight to running when it is offered to a waiting claim and no pause or limit is in the way. A
- * job whose idempotency key is taken is left out, and so does not come back.
+ * job whose idempotency key is taken is left out, and so does not come back; if the key of the call is taken, all are.
  * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
  * its place in the order at once; one whose key is busy is held.
  *
  * The statement is made of what the batch needs: to judge keys and give turns where no job has any takes as long as to
  * store it.
  */
-export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[], offers: Offer[] = []): Promise<InsertedJob[]> {
+export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[], offers: Offer[] = [], call?: CallKey): Promise<InsertedJob[]> {
   const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
   const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
   const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
@@ -84,7 +92,7 @@ export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[],
         "expiresAt" timestamptz, "requires" json, "prefers" json, "tags" json, "metadata" json, "userId" text,
         "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean, "callback" json, "trace" text,
         "idempotencyScope" text, "idempotencyKey" text, "requestHash" text)
-    ), ${hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
+    ), ${call !== undefined ? freshBy(call, jobs) : hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
     , ${mayBeHeld ? JUDGED : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
     , ${takesTurns ? inTurns(known) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
     ${areOffered ? handedOver(offers) : sql``}
@@ -104,9 +112,10 @@ export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[],
         order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
         ${areOffered ? sql`, lease_token AS "leaseToken", lease_expires_at::text AS "leaseExpiresAt", deadline_at::text AS "deadlineAt"` : sql``}
     ), ${areOffered ? recorded(CREATED_AND_CLAIMED, sql`e.event`) : recorded(sql`stored`, sql`'job.created'`)}
-    ${areAlike ? ONE_OF_STORED : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``} FROM stored`}`);
+    ${areAlike ? sql`${ONE_OF_STORED} ${call === undefined ? sql`` : sql`WHERE ${IS_FRESH}`}` : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``} FROM stored`}`);
   const [first] = rows;
-  if (areAlike && first !== undefined) return jobs.map(({ id }) => ({ ...first, id, lease: null }));
+  if (first === undefined) return [];
+  if (areAlike) return jobs.map(({ id }) => ({ ...first, id, lease: null }));
   return rows.map((row) => ({ ...row, lease: leaseOf(row) }));
 }
 
@@ -164,6 +173,18 @@ const FRESH = sql`keyed AS (
     ), fresh AS MATERIALIZED (
       SELECT i.* FROM input i WHERE i."idempotencyKey" IS NULL OR i.id IN (SELECT job_id FROM keyed)
     )`;
+
+/** All of them, or none, because the call's key was used before. */
+function freshBy({ scope, key, requestHash }: CallKey, jobs: InsertJob[]): Sql {
+  return sql`keyed AS (
+      INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
+      SELECT ${scope}, ${key}, ${requestHash}, k.ids[1], k.ids FROM (SELECT ${uuidList(jobs.map(({ id }) => id))}::uuid[] AS ids) k
+      ON CONFLICT DO NOTHING
+      RETURNING job_id
+    ), fresh AS MATERIALIZED (SELECT i.* FROM input i WHERE ${IS_FRESH})`;
+}
+
+const IS_FRESH = sql`EXISTS (SELECT FROM keyed)`;
 
 /** Whether an order or a concurrency key holds them. */
 const JUDGED = sql`judged AS MATERIALIZED (

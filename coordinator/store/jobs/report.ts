@@ -48,10 +48,11 @@ export type Completed = Omit<Moved, 'status' | 'runAt' | 'dueInMs'> & { status: 
 
 /** running -> completed. The token stays on the row, so that the same report again is recognised. */
 export async function complete(db: Executor, reports: Complete[], isPriced: boolean): Promise<Completed[]> {
+  const ids = sql`${uuidList(reports.map((report) => report.jobId))}::uuid[]`;
   return db.query<Completed>(sql`
     WITH report AS MATERIALIZED (
       SELECT * FROM unnest(
-        ${uuidList(reports.map((report) => report.jobId))}::uuid[], ${uuidList(reports.map((report) => report.leaseToken))}::uuid[],
+        ${ids}, ${uuidList(reports.map((report) => report.leaseToken))}::uuid[],
         ${reports.map((report) => report.result)}::text[], ${reports.map((report) => report.metrics)}::text[]
       ) AS r (id, "leaseToken", result, metrics)
       -- They are locked one by one as they are moved, so in this order; to lock them before costs each a look more.
@@ -61,7 +62,8 @@ export async function complete(db: Executor, reports: Complete[], isPriced: bool
         status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)}, error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r
-      WHERE j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
+      -- The list too, lest a plan that was made while there were few jobs reads all of them.
+      WHERE j.id = ANY (${ids}) AND j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
       RETURNING j.id, r."leaseToken", j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
         j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs", j.callback
     ), ${recorded(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}

@@ -31,7 +31,8 @@ export function cancel(db: Executor, cancels: Cancel[], isPriced: boolean): Prom
         metrics = CASE held.status WHEN 'running' THEN ${metricsWithCost(isPriced, sql`j.metrics`)} ELSE j.metrics END,
         finished_at = now(), updated_at = now()
       FROM wanted c JOIN held ON held.id = c."jobId"
-      WHERE j.id = c."jobId" AND j.status IN ('blocked', 'pending', 'running')
+      -- Here and below the list too, lest a plan that was made while there were few jobs reads all of them.
+      WHERE j.id = ANY (${cancels.map((cancel) => cancel.jobId)}::uuid[]) AND j.id = c."jobId" AND j.status IN ('blocked', 'pending', 'running')
         AND (c."userId" IS NULL OR j.user_id = c."userId")
         AND (c."from" IS NULL OR j.status::text IN (SELECT json_array_elements_text(c."from")))
       RETURNING ${JOB_COLUMNS}, held.status AS was, held.lease_token AS token
@@ -65,7 +66,8 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
         failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
         updated_at = now()
       FROM wanted w JOIN held ON held.id = w."jobId"
-      WHERE j.id = w."jobId" AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+      WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.id = w."jobId"
+        AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
       RETURNING ${JOB_COLUMNS}, held.status AS was, held.finished_at AS ended
     ), ${strayCancelled(sql`moved`)}, ${recorded(sql`moved`, sql`'job.requeued'`)}
     SELECT * FROM moved`);
@@ -150,7 +152,8 @@ export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey
 function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
   return db.query(sql`
     WITH found AS MATERIALIZED (${locked}), old AS MATERIALIZED (
-      SELECT f.id FROM found f JOIN jobs j ON j.id = f.id AND j.finished_at = f.finished_at
+      -- Not a join: their time of end is that of all that one statement ended.
+      SELECT f.id FROM found f WHERE (SELECT j.finished_at FROM jobs j WHERE j.id = f.id) = f.finished_at
     ), ${strays(sql`old`)}
     DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
     RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
@@ -167,6 +170,6 @@ export function prioritise(db: Executor, moves: { jobId: string; laneId: number 
     UPDATE jobs j SET priority = ${priority}, lane_id = m.lane_id, position = NULL, updated_at = now()
     FROM unnest(${moves.map((move) => move.jobId)}::uuid[], ${moves.map((move) => move.laneId)}::int[]) AS m (id, lane_id)
     JOIN held ON held.id = m.id
-    WHERE j.id = m.id AND j.status IN ('blocked', 'pending')
+    WHERE j.id = ANY (${moves.map((move) => move.jobId)}::uuid[]) AND j.id = m.id AND j.status IN ('blocked', 'pending')
     RETURNING j.id`);
 }

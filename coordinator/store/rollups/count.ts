@@ -106,13 +106,13 @@ export async function count(transaction: Executor, until: string): Promise<void>
 /** Deletes a batch of what is older than any figure goes back to. Returns whether there may be more. */
 export async function prune(db: Executor, keepMs: Record<'minute' | 'hour' | 'day', number>, limit: number): Promise<boolean> {
   const gone = await db.query(sql`
-    DELETE FROM rollups r USING (
-      SELECT o.* FROM unnest(${Object.keys(keepMs)}::rollup_grain[], ${Object.values(keepMs)}::float8[]) AS k (grain, keep_ms) CROSS JOIN LATERAL (
-        SELECT o.grain, o.dimension, o.owner, o.at, o.key FROM rollups o WHERE o.grain = k.grain AND o.at < now() - k.keep_ms * interval '1 ms'
+    -- The rows are locked, so they are found where they lie. One that was moved meanwhile is found by the next batch.
+    DELETE FROM rollups r WHERE r.ctid = ANY (ARRAY(
+      SELECT o.tid FROM unnest(${Object.keys(keepMs)}::rollup_grain[], ${Object.values(keepMs)}::float8[]) AS k (grain, keep_ms) CROSS JOIN LATERAL (
+        SELECT o.ctid AS tid FROM rollups o WHERE o.grain = k.grain AND o.at < now() - k.keep_ms * interval '1 ms'
         ORDER BY o.at LIMIT ${limit} FOR UPDATE SKIP LOCKED
       ) o LIMIT ${limit}
-    ) old
-    WHERE r.grain = old.grain AND r.dimension = old.dimension AND r.owner = old.owner AND r.at = old.at AND r.key = old.key RETURNING r.grain`);
+    )) RETURNING r.grain`);
   return gone.length === limit;
 }
 

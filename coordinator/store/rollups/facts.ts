@@ -32,7 +32,15 @@ export function factsFrom(sources: { completed: Sql; ended: Sql; cancelled: Sql 
 }
 
 /** For a cancelled job `j`: none of its attempts ended with it. */
-export const NONE_RAN = sql`NOT EXISTS (SELECT FROM attempts c WHERE c.job_id = j.id AND c.outcome = 'cancelled' AND c.finished_at = j.finished_at)`;
+export const NONE_RAN = sql`(${endedWith(sql`j.id`, sql`j.finished_at`)}) IS NULL`;
+
+/**
+ * Whether an attempt of a job was cancelled at this time, as true or nothing. Looked for by the job, not by the time, which
+ * is that of all jobs that one statement cancelled.
+ */
+export function endedWith(jobId: Sql, at: Sql): Sql {
+  return sql`SELECT true FROM attempts c WHERE c.job_id = ${jobId} AND c.outcome = 'cancelled' AND c.finished_at IS NOT DISTINCT FROM ${at} LIMIT 1`;
+}
 
 /** The sources of all facts of a span of time. Needs a CTE `known` with the names of all queues. */
 export function factsWithin(from: Sql, to: Sql): Sql {

@@ -1,5 +1,5 @@
 import { type Sql, sql } from '../db';
-import { factsFrom, NONE_RAN } from './facts';
+import { endedWith, factsFrom, NONE_RAN } from './facts';
 
 const COLUMNS = sql`at, queue, type, user_id, runner_id, outcome, ending, is_retried, wait_ms, run_ms, cpu_ms, memory_peak_bytes, cost`;
 
@@ -10,16 +10,19 @@ const COLUMNS = sql`at, queue, type, user_id, runner_id, outcome, ending, is_ret
  */
 const MARK = sql`mark AS MATERIALIZED (SELECT p.counted_until AS at FROM rollup_progress p WHERE p.id = 1 FOR SHARE)`;
 
-/** CTEs that write down what is not counted yet of the jobs in the CTE `old`, which the statement around them deletes. */
+/**
+ * CTEs that write down what is not counted yet of the jobs in the CTE `old`, which the statement around them deletes. They
+ * are found by their ids: the status as text and the offsets keep the planner from the index of all that ended since.
+ */
 export function strays(old: Sql): Sql {
   const those = sql`j.id = ANY (ARRAY(SELECT id FROM ${old}))`;
   return sql`${MARK}, kept AS (
     INSERT INTO rollup_strays (${COLUMNS})
     SELECT * FROM (${factsFrom({
-      completed: sql`jobs j WHERE ${those} AND j.status = 'completed'`,
-      ended: sql`jobs j JOIN attempts a ON a.job_id = j.id WHERE ${those}`,
-      cancelled: sql`jobs j WHERE ${those} AND j.status = 'cancelled' AND ${NONE_RAN}`,
-    })}) f WHERE f.at >= (SELECT at FROM mark)
+      completed: sql`jobs j WHERE ${those} AND j.status::text = 'completed'`,
+      ended: sql`jobs j CROSS JOIN LATERAL (SELECT * FROM attempts o WHERE o.job_id = j.id OFFSET 0) a WHERE ${those}`,
+      cancelled: sql`jobs j WHERE ${those} AND j.status::text = 'cancelled' AND ${NONE_RAN}`,
+    })} OFFSET 0) f WHERE f.at >= (SELECT at FROM mark)
   )`;
 }
 
@@ -32,6 +35,6 @@ export function strayCancelled(moved: Sql): Sql {
     INSERT INTO rollup_strays (at, queue, type, user_id, ending, is_retried)
     SELECT m.ended, m.queue, m.type, m."userId", 'cancelled', false FROM ${moved} m
     WHERE m.was = 'cancelled' AND m.ended >= (SELECT at FROM mark)
-      AND NOT EXISTS (SELECT FROM attempts c WHERE c.job_id = m.id AND c.outcome = 'cancelled' AND c.finished_at = m.ended)
+      AND (${endedWith(sql`m.id`, sql`m.ended`)}) IS NULL
   )`;
 }

@@ -34,13 +34,14 @@ export async function nextStartInMs(db: Executor, queue: string): Promise<number
 /** How many jobs that a runner of this type would take are before it in its queue; counted up to ten thousand. */
 export async function countAhead(db: Executor, job: { id: string; queue: string; type: string; priority: number; position: Date | null }): Promise<number> {
   const [row] = await db.query<{ count: number }>(sql`
+    WITH me AS MATERIALIZED (SELECT j.position, j.id FROM jobs j WHERE j.id = ${job.id}::uuid)
     SELECT count(*)::int AS count FROM (
       SELECT FROM lanes l CROSS JOIN LATERAL (
-        SELECT j.id FROM jobs j, jobs me
-        WHERE me.id = ${job.id}::uuid AND j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
+        SELECT j.id FROM jobs j
+        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
           AND (j.position, j.id) < (
-            CASE WHEN l.priority > me.priority THEN 'infinity' ELSE me.position END,
-            CASE WHEN l.priority > me.priority THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE me.id END)
+            CASE WHEN l.priority > ${job.priority} THEN 'infinity' ELSE (SELECT position FROM me) END,
+            CASE WHEN l.priority > ${job.priority} THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE (SELECT id FROM me) END)
         LIMIT ${MOST_COUNTED}
       ) ahead
       WHERE l.queue = ${job.queue} AND l.type = ${job.type} AND l.priority >= ${job.priority} LIMIT ${MOST_COUNTED}

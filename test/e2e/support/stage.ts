@@ -94,7 +94,8 @@ export class Stage {
   }
 
   client(urls: string[]): Client {
-    const client = new Client({ coordinatorUrl: urls, apiKey: ADMIN_KEY });
+    // Longer than a database and its coordinator take to come up again on a slow machine.
+    const client = new Client({ coordinatorUrl: urls, apiKey: ADMIN_KEY, budgetMs: 120_000 });
     this.clients.push(client);
     return client;
   }

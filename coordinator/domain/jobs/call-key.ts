@@ -1,0 +1,45 @@
+import { hash } from 'node:crypto';
+import type { NewJob } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../errors';
+import type { Executor } from '../../store/db';
+import type * as store from '../../store/jobs';
+import * as keys from '../../store/keys';
+import { getMany } from '../../store/views/jobs';
+import { type Caller, visibleUser } from '../auth/caller';
+import type { Created } from './drafts';
+
+// One idempotency key for a call that creates many jobs, all or none: one row, where a key for each job is as many.
+
+export const { takeCall } = keys;
+
+/** Whose key it is, and what it was sent with. */
+export function callOf(caller: Caller, jobs: NewJob[], key: string): store.CallKey {
+  return { scope: visibleUser(caller) ?? '', key, requestHash: hash('sha256', JSON.stringify(jobs), 'base64url') };
+}
+
+/** Writes down what the call came down to. The key goes with the first job that it made itself, if it made one. */
+export async function nameCall(transaction: Executor, call: store.CallKey, outcomes: Created[]): Promise<void> {
+  const first = outcomes.find(({ as }) => as === 'created') ?? outcomes[0];
+  const isNamed = first !== undefined && (await keys.nameCall(transaction, call, first.job.id, outcomes.map(({ job }) => job.id)));
+  if (!isNamed) throw new BatonError('unavailable', 'The job that holds the unique key was deleted at this moment.', { retryAfterMs: 0 });
+}
+
+/**
+ * The jobs of the first call under this key, as they are now.
+ * @throws {BatonError} `idempotency_conflict` when it was another request, or when its jobs are not all there any more
+ */
+export async function repeatedCall(db: Executor, call: store.CallKey): Promise<Created[]> {
+  const used = await keys.findCall(db, call);
+  if (used === undefined) throw new BatonError('unavailable', 'The first request with this idempotency key is still under way.', { retryAfterMs: 1000 });
+  if (used.requestHash !== call.requestHash || used.jobIds === null) {
+    throw new BatonError('idempotency_conflict', `The idempotency key ${call.key} was used for another request. Use a new key, or repeat the first request unchanged.`);
+  }
+  const jobs = new Map((await getMany(db, null, used.jobIds)).map((job) => [job.id, job]));
+  const repeated = used.jobIds.flatMap((id): Created[] => {
+    const job = jobs.get(id);
+    return job === undefined ? [] : [{ job, as: 'repeated' }];
+  });
+  const gone = used.jobIds.length - repeated.length;
+  if (gone === 0) return repeated;
+  throw new BatonError('idempotency_conflict', `The idempotency key ${call.key} was used for ${used.jobIds.length} jobs, of which ${gone} were deleted since. Use a new key to create them anew.`);
+}

@@ -1,0 +1,113 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { type CreateItem, createAtomic } from '../domain/jobs/create';
+import type { Created } from '../domain/jobs/drafts';
+import { BatonError } from '../errors';
+import { createdText } from './created-text';
+import type { Desk } from './desk';
+import { CLIENTS, endpoint, reply, type Reply, replyText } from './endpoint';
+import { toJson } from './json';
+import { invalid, missing, orThrow } from './problem';
+import { renderJob } from './render';
+import { readTrace } from './trace-headers';
+
+const CREATES = { none: 'jobs themselves tell when they were created, and for whom' };
+
+export const createEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/jobs',
+    summary: 'Create a job',
+    roles: CLIENTS,
+    headers: {
+      'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.',
+      Traceparent: 'The W3C trace context that the job belongs to; its runner is handed it with the claim. Tracestate stands beside it.',
+    },
+    body: protocol.createJob,
+    audit: CREATES,
+    replies: { 201: protocol.job, 200: protocol.job },
+    replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
+    async run({ desk, caller, body, header }) {
+      const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
+      const trace = readTrace(header('traceparent'), header('tracestate'));
+      const [created] = await traced(desk, [{ caller, job: body, idempotencyKey, trace }], desk.create);
+      const { job, as } = orThrow(created);
+      if (as === 'created') return replyText(201, createdText(job));
+      return reply(200, renderJob(job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/bulk',
+    summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
+    roles: CLIENTS,
+    headers: {
+      'Idempotency-Key': 'For calls that are all or none: the same key and body again bring the same jobs, with 200. The jobs then have no keys of their own.',
+      Traceparent: 'As for a single job, for those that bring none.',
+    },
+    body: protocol.createJobs,
+    audit: CREATES,
+    replies: { 201: protocol.createdJobs, 200: protocol.createdJobs },
+    async run({ desk, caller, body, header }) {
+      const key = readIdempotencyKey(header('idempotency-key'));
+      const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
+      if (key !== undefined) requireOneKey(body.atomic, read.map((one) => one.data?.idempotencyKey));
+      const own = readTrace(header('traceparent'), header('tracestate'));
+      const items = read.map((one): CreateItem | BatonError => {
+        if (!one.success) return invalid('job', one.error);
+        const { idempotencyKey, traceparent, tracestate, ...job } = one.data;
+        return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
+      });
+      if (body.atomic) {
+        const created = await traced(desk, allOrThrow(items), (all) => createAtomic(desk.context, all, key));
+        return replyCreated(created, key !== undefined && created.every(({ as }) => as === 'repeated') ? 200 : 201);
+      }
+      const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
+      const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
+      let next = 0;
+      return replyCreated(items.map((item) => (item instanceof BatonError ? item : outcomes[next++] ?? missing())));
+    },
+  }),
+];
+
+function traced<Made>(desk: Desk, items: CreateItem[], make: (items: CreateItem[]) => Promise<Made>): Promise<Made> {
+  return desk.tracing === null ? make(items) : desk.tracing.creating(items, make);
+}
+
+function readIdempotencyKey(sent: string | undefined): string | undefined {
+  if (sent === undefined) return undefined;
+  const read = protocol.idempotencyKey.safeParse(sent);
+  if (!read.success) throw invalid('header Idempotency-Key', read.error);
+  return read.data;
+}
+
+/** A call has a key, or its jobs have keys. */
+function requireOneKey(atomic: boolean, own: (string | undefined)[]): void {
+  if (!atomic) {
+    const message = 'stands for a call that is all or none; with atomic: false give each job an idempotencyKey of its own';
+    throw new BatonError('validation_failed', `The header Idempotency-Key ${message}.`, { errors: [{ path: 'header Idempotency-Key', message }] });
+  }
+  const errors = own.flatMap((key, index) => (key === undefined ? [] : [{ path: `jobs.${index}.idempotencyKey`, message: 'must be left out when the call has the header Idempotency-Key' }]));
+  const [first] = errors;
+  if (first !== undefined) throw new BatonError('validation_failed', `Nothing was created: ${first.path} ${first.message}.`, { errors: errors.slice(0, 50) });
+}
+
+/** For an atomic call: the faults of all jobs at once. */
+function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
+  const errors = items.flatMap((item, index) =>
+    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: ['jobs', index, path].filter((part) => part !== '').join('.'), message })) : [],
+  );
+  if (errors.length > 0) {
+    const [first] = errors;
+    throw new BatonError('validation_failed', `Nothing was created: ${first?.path} ${first?.message}.`, { errors: errors.slice(0, 50) });
+  }
+  return items.filter((item): item is CreateItem => !(item instanceof BatonError));
+}
+
+function replyCreated(outcomes: (Created | BatonError)[], status = 201): Reply {
+  return replyText(status, `{"jobs":[${outcomes.map(outcomeText).join(',')}]}`);
+}
+
+function outcomeText(outcome: Created | BatonError): string {
+  if (outcome instanceof BatonError) return toJson(outcome.toItem());
+  return outcome.as === 'created' ? createdText(outcome.job) : toJson(renderJob(outcome.job));
+}

@@ -1,0 +1,26 @@
+import * as alerts from './alerts';
+import { HAS_NEXT } from './bulk';
+import { type Executor, sql } from './db';
+import { HAS_PENDING } from './webhook-deliveries';
+import { HAS_NEWS, IS_AWAITED } from './webhook-outbox';
+
+/** Which work waits in the tables, jobs apart. */
+export interface Sighted {
+  hasBulk: boolean;
+  hasDueAlerts: boolean;
+  /** Events that have not become deliveries yet. */
+  hasNews: boolean;
+  /** Whether any webhook waits for events. */
+  isAwaited: boolean;
+  hasDeliveries: boolean;
+}
+
+const NOTHING: Sighted = { hasBulk: false, hasDueAlerts: false, hasNews: false, isAwaited: false, hasDeliveries: false };
+
+/** Asks for all of it in one statement, which is a few index probes. */
+export async function look(db: Executor, alertsEveryMs: number): Promise<Sighted> {
+  const [row] = await db.query<Sighted>(sql`
+    SELECT ${HAS_NEXT} AS "hasBulk", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
+      ${HAS_NEWS} AS "hasNews", ${IS_AWAITED} AS "isAwaited", ${HAS_PENDING} AS "hasDeliveries"`);
+  return row ?? NOTHING;
+}

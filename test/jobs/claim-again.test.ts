@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { ClaimedJob, ClaimInput, Job } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../coordinator/errors';
+import { expectStatus } from '../support/api';
+import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
+import { uniqueType } from '../support/factory';
+import { RawSocket } from '../support/raw-socket';
+
+// Claims whose connection is dead, though nobody told so; claims that are to end while a statement may fill them; and what breaks half-way.
+
+let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+beforeAll(async () => (coordinator = await startCoordinator()));
+afterAll(() => coordinator.stop());
+
+/** A claim that waits for 20 s. */
+function ask(type: string, more: Partial<ClaimInput> = {}): Promise<ClaimedJob[]> {
+  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, ...more });
+  answer.catch(() => undefined);
+  return answer;
+}
+
+const waiting = (count: number) => eventually(() => coordinator.app.desk.claims.size === count);
+
+/** Those that wait were looked up after this, so that nothing but a job or their end answers them. */
+const lookUp = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
+
+/** What is done after the next create has committed, and before anybody here hears of it. */
+function afterNextCreate(act: () => Promise<void> | void): void {
+  const { db } = coordinator.app.context;
+  const { hot } = db;
+  db.hot = {
+    ...hot,
+    async query<Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> {
+      if (!statement.text.includes('INSERT INTO jobs')) return hot.query<Row>(statement);
+      db.hot = hot;
+      const rows = await hot.query<Row>(statement);
+      await act();
+      return rows;
+    },
+  };
+}
+
+test.each([{}, { labels: { now: 'another' } }])('a claim that is sent again while it waits (%j) gets the job, not its former poll', async (changed) => {
+  const type = uniqueType();
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await waiting(1);
+  await lookUp();
+  const latter = ask(type, { claimId: `c-${type}`, ...changed });
+  expect(await former).toEqual([]);
+  const jobs = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type }] }), 201).jobs;
+  expect((await latter).map(({ id }) => id)).toEqual([jobs[0]?.id]);
+  expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending'", [type])).toBe(1);
+});
+
+test('a claim that is sent again while its former poll is given a job gets that job', async () => {
+  const type = uniqueType();
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await waiting(1);
+  await lookUp();
+  let latter: Promise<ClaimedJob[]> | undefined;
+  afterNextCreate(async () => {
+    latter = ask(type, { claimId: `c-${type}` });
+    await waiting(2);
+  });
+  const { id } = await coordinator.api.create({ type });
+  expect(await former).toEqual([]);
+  expect(await latter).toMatchObject([{ id, attempt: 1 }]);
+});
+
+test('a claim that is sent again, and answered with the job before anybody hears that its former poll was given it, keeps it', async () => {
+  const [type, claimId] = [uniqueType(), 'c-again'];
+  const { claims } = coordinator.app.desk;
+  const gone = new AbortController();
+  const former = coordinator.api.claim({ runnerId: 'again', types: [type], claimId, waitMs: 20_000 }, { signal: gone.signal });
+  former.catch(() => undefined);
+  await waiting(1);
+  await lookUp();
+  let latter: ClaimedJob[] = [];
+  afterNextCreate(async () => {
+    gone.abort();
+    await waiting(0);
+    latter = await coordinator.api.claim({ runnerId: 'again', types: [type], claimId, waitMs: 5000 });
+  });
+  const { id } = await coordinator.api.create({ type });
+  await claims.unsent.settled();
+  const [job] = latter;
+  if (job === undefined) throw new Error('the claim was not answered with the job');
+  expect(job.id).toBe(id);
+  expect((await coordinator.api.complete(job)).status).toBe(200);
+});
+
+test('a runner that is told to drain while its claim is put aside for a job that it does not get is given nothing more', async () => {
+  const type = uniqueType();
+  const answer = ask(type, { runnerId: `drains-${type}` });
+  await waiting(1);
+  await lookUp();
+  const { handOff, lanes } = coordinator.app.context;
+  const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  const hands = handOff.putAside([lane?.id ?? 0]);
+  expect(hands?.slots).toMatchObject([{ runnerId: `drains-${type}` }]);
+  expectStatus(await coordinator.api.post(`/runners/drains-${type}/drain`), 200);
+  hands?.settle([]);
+  const { id } = await coordinator.api.create({ type });
+  expect(await answer).toEqual([]);
+  expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+});
+
+test('a job for a client whose connection broke, which this process has not been told yet, is given back', async () => {
+  const type = uniqueType();
+  const key = await coordinator.api.makeKey({ name: 'breaks', role: 'runner' });
+  const accepted = once(coordinator.app.server, 'connection') as Promise<[Socket]>;
+  const socket = await RawSocket.open(coordinator.url);
+  const [connection] = await accepted;
+  const body = JSON.stringify({ runnerId: 'breaks', types: [type], waitMs: 20_000 });
+  socket.say(`POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  await waiting(1);
+  await lookUp();
+  afterNextCreate(() => void connection.destroy());
+  const { id } = await coordinator.api.create({ type });
+  await eventually(() => coordinator.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
+  expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
+});
+
+test('jobs that were claimed are given out though the look for more fails', async () => {
+  const type = uniqueType();
+  const ids = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type, priority: 1 }] }), 201).jobs.map(({ id }) => id);
+  const { db } = coordinator.app.context;
+  const { hot } = db;
+  let claims = 0;
+  db.hot = {
+    ...hot,
+    query<Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> {
+      if (statement.text.includes('asked AS MATERIALIZED') && (claims += 1) > 1) return Promise.reject(new BatonError('unavailable', 'no connection'));
+      return hot.query<Row>(statement);
+    },
+  };
+  // One claim of each runner that asks at once shares the statement, which so finds less than is asked for.
+  const answers = await Promise.allSettled(['a', 'b', 'c'].map((runnerId) => coordinator.app.desk.claims.take({ runnerId, types: [type], labels: {}, max: 1, waitMs: 1000, leaseMs: 30_000 }, new AbortController().signal)));
+  db.hot = hot;
+  expect(claims).toBeGreaterThan(1);
+  expect(answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value.map(({ id }) => id) : [])).sort()).toEqual(ids.sort());
+});

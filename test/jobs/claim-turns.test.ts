@@ -1,0 +1,50 @@
+import { setMaxListeners } from 'node:events';
+import type { Claim } from '@baton/runner-sdk/protocol';
+import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
+import { uniqueType } from '../support/factory';
+
+// Claims of runners that take different jobs share four statements.
+
+let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+beforeAll(async () => (coordinator = await startCoordinator()));
+afterAll(() => coordinator.stop());
+
+test('runners whose jobs are few get them while others, who came first, have a backlog that never ends', async () => {
+  const [many, few] = [uniqueType('many'), uniqueType('few')];
+  const { desk, context } = coordinator.app;
+  const { hot } = context.db;
+  const under: (() => void)[] = [];
+  context.db.hot = {
+    ...hot,
+    query: async <Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> => {
+      if (statement.text.includes('asked AS MATERIALIZED')) await new Promise<void>((resolve) => under.push(resolve));
+      return hot.query<Row>(statement);
+    },
+  };
+  const gone = new AbortController();
+  setMaxListeners(0, gone.signal);
+  const answered: string[] = [];
+  const take = (type: string, runnerId: string): void => {
+    const claim: Claim = { runnerId, types: [type], labels: {}, max: 50, waitMs: 20_000, leaseMs: 30_000 };
+    void desk.claims.take(claim, gone.signal).then((jobs) => answered.push(...(jobs.length === 0 ? [] : [runnerId])));
+  };
+  await coordinator.api.post('/jobs/bulk', { jobs: Array.from({ length: 500 }, () => ({ type: many })) });
+  await coordinator.api.create({ type: few });
+  for (let nth = 1; nth <= 4; nth += 1) {
+    take(many, `many-${nth}`);
+    await eventually(() => under.length === nth);
+  }
+  take(many, 'many-5');
+  take(few, 'few');
+  under.shift()?.();
+  await eventually(() => under.length === 4);
+  take(many, 'many-6');
+  for (const end of under.splice(0)) end();
+  await eventually(() => answered.length === 5);
+  expect(answered).toContain('few');
+  context.db.hot = hot;
+  for (const end of under) end();
+  gone.abort();
+  await eventually(() => desk.claims.size === 0);
+});

@@ -1,0 +1,47 @@
+import type { Context } from '../../coordinator/context';
+import type { Lane } from '../../coordinator/domain/jobs/lanes';
+import { Pace } from '../../coordinator/http/pace';
+
+// When lanes of queues with rate limits are opened again.
+
+beforeAll(() => jest.useFakeTimers());
+afterAll(() => jest.useRealTimers());
+
+const PACES: Record<string, number> = { slow: 950, fast: 50, faster: 1, slowest: 1000 };
+const lane = (id: number, queue: string): Lane => ({ id, queue, type: 't', priority: 0, requires: null, prefers: null, key: String(id) });
+
+function begin(): { pace: Pace; opened: number[] } {
+  const opened: number[] = [];
+  const context = { queues: { paceMs: (queue: string) => PACES[queue] ?? null }, ready: { reopen: (ids: number[]) => opened.push(...ids) } };
+  return { pace: new Pace(context as unknown as Context, 1000, () => undefined), opened };
+}
+
+/** What is opened up to this time, in milliseconds from the last. */
+function after(ms: number, opened: number[]): number[] {
+  jest.advanceTimersByTime(ms);
+  return opened.splice(0);
+}
+
+test('each queue is opened in its own time, whatever others wait for', () => {
+  const { pace, opened } = begin();
+  pace.comeBack([lane(1, 'slow')]);
+  pace.comeBack([lane(2, 'fast'), lane(3, 'faster'), lane(4, 'none'), lane(5, 'slowest')]);
+  expect([after(19, opened), after(1, opened), after(30, opened), after(899, opened), after(1, opened), after(9000, opened)]).toEqual([[], [3], [2], [], [1], []]);
+});
+
+test('lanes of one queue are opened together, when the first is; and then each again', () => {
+  const { pace, opened } = begin();
+  pace.comeBack([lane(1, 'fast')]);
+  jest.advanceTimersByTime(40);
+  pace.comeBack([lane(1, 'fast'), lane(2, 'fast')]);
+  expect(after(10, opened)).toEqual([1, 2]);
+  pace.comeBack([lane(2, 'fast')]);
+  expect(after(50, opened)).toEqual([2]);
+});
+
+test('nothing is opened after the end', () => {
+  const { pace, opened } = begin();
+  pace.comeBack([lane(1, 'fast')]);
+  pace.close();
+  expect(after(9000, opened)).toEqual([]);
+});
