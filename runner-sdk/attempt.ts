@@ -207,9 +207,10 @@ function refusal(code: string, message: string, errors: readonly FieldError[]): 
 export function reportOf(thrown: unknown): ReportedError {
   try {
     if (!(thrown instanceof Error)) return { message: typeof thrown === 'string' ? thrown : (JSON.stringify(thrown) ?? String(thrown)), retryable: true };
-    const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name;
+    // What declares itself text may be anything, and what is reported must be JSON.
+    const code = String('code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name);
     return {
-      message: thrown.message || thrown.name,
+      message: String(thrown.message || thrown.name),
       code,
       stack: stackOf(thrown),
       retryable: !(thrown instanceof NonRetryableError),
@@ -221,7 +222,7 @@ export function reportOf(thrown: unknown): ReportedError {
 }
 
 function stackOf(error: Error, depth = 0): string {
-  const own = error.stack ?? String(error);
+  const own = String(error.stack ?? error);
   return error.cause instanceof Error && depth < 5 ? `${own}\nCaused by: ${stackOf(error.cause, depth + 1)}` : own;
 }
 

@@ -13,10 +13,19 @@ export function backoffMs(failures: number, { baseMs, maxMs }: Backoff = DEFAULT
   return random() * Math.min(maxMs, baseMs * 2 ** Math.max(0, failures - 1));
 }
 
-/** As `backoffMs`, but never before `retryAfterMs`, when the other side asked for it; the jitter is then added on top. */
+/** What stands on the way, or a clock that is wrong, may ask for days; a runner that waits so long is one that hangs. */
+const LONGEST_RETRY_AFTER_MS = 300_000;
+
+/**
+ * As `backoffMs`, but never before `retryAfterMs`, when the other side asked for it, up to 5 minutes; the jitter is then
+ * added on top.
+ */
 export function retryDelayMs(failures: number, retryAfterMs: number | null, backoff?: Backoff, random?: () => number): number {
-  return (retryAfterMs ?? 0) + backoffMs(failures, backoff, random);
+  return Math.min(retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) + backoffMs(failures, backoff, random);
 }
+
+/** A timer that is set for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Waits; rejects with the signal's reason as soon as it is aborted. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
@@ -29,7 +38,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', stop);
       resolve();
-    }, ms);
+    }, Math.min(ms, LONGEST_TIMER_MS));
     signal?.addEventListener('abort', stop, { once: true });
   });
 }
@@ -38,7 +47,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
+    timer = setTimeout(() => resolve(undefined), Math.min(ms, LONGEST_TIMER_MS));
   });
   try {
     return await Promise.race([promise, late]);

@@ -39,6 +39,8 @@ export interface ClaimsOptions {
 const JOBS_PER_CLAIM = 500;
 const SLACK_MS = 10_000;
 const RECOVERY_MS = 2000;
+/** The coordinator's own default: after that, what was granted is somebody else's. */
+const LEASE_MS = 30_000;
 const CLAIM_BACKOFF: Backoff = { baseMs: 200, maxMs: 15_000 };
 const REFUSED_BACKOFF: Backoff = { baseMs: 5000, maxMs: 30_000 };
 const EMPTY_BACKOFF: Backoff = { baseMs: 50, maxMs: 5000 };
@@ -78,6 +80,12 @@ export class Claims {
   finish(claim: ClaimInFlight, jobs: ClaimedJob[]): void {
     this.options.pool.settle(claim.body.max, jobs.length);
     if (jobs.length > 0) this.options.accept(jobs, claim.sentAtMs);
+  }
+
+  /** Asks again, under its `claimId`, for a claim whose answer was lost with the reports it rode on. Its slots stay reserved. */
+  async regain(claim: ClaimInFlight): Promise<void> {
+    this.finish(claim, await this.fetchGrant(claim, claim.body.leaseMs ?? LEASE_MS));
+    this.wake();
   }
 
   setPaused(isPaused: boolean): void {
@@ -143,7 +151,7 @@ export class Claims {
     };
     const timeoutMs = (claim.body.waitMs ?? 0) + SLACK_MS;
     const reply = await this.options.transport.call<ClaimReply>({
-      ...{ method: 'POST', path: '/jobs/claim', body: claim.body, timeoutMs, budgetMs: Infinity },
+      ...{ method: 'POST', path: '/jobs/claim', body: claim.body, expects: 'jobs', timeoutMs, budgetMs: Infinity },
       ...{ backoff: CLAIM_BACKOFF, signal, onRetry },
     });
     if (wasDown) logger.info('claims are answered again');
@@ -167,15 +175,20 @@ export class Claims {
   }
 
   private async recover(claim: ClaimInFlight): Promise<void> {
+    this.options.pool.reserve(claim.body.max);
+    this.finish(claim, await this.fetchGrant(claim, RECOVERY_MS));
+  }
+
+  private async fetchGrant(claim: ClaimInFlight, budgetMs: number): Promise<ClaimedJob[]> {
     try {
       const reply = await this.options.transport.call<ClaimReply>({
-        ...{ method: 'POST', path: '/jobs/claim', body: { ...claim.body, waitMs: 0 } },
-        ...{ timeoutMs: RECOVERY_MS, budgetMs: RECOVERY_MS },
+        ...{ method: 'POST', path: '/jobs/claim', body: { ...claim.body, waitMs: 0 }, expects: 'jobs' },
+        ...{ timeoutMs: RECOVERY_MS, budgetMs },
       });
-      this.options.pool.reserve(claim.body.max);
-      this.finish(claim, reply.body.jobs);
+      return reply.body.jobs;
     } catch (error) {
       this.options.logger.debug('could not ask for a grant on its way', { error: error instanceof Error ? error.message : String(error) });
+      return [];
     }
   }
 }

@@ -39,6 +39,8 @@ type CreateRest<Arguments extends z.ZodType> = undefined extends z.input<Argumen
  */
 export class Client extends Operations {
   private readonly creations: CreateQueue;
+  /** Settled when the arguments of all creates of an order so far are checked. */
+  private orderChecked: Promise<unknown> = Promise.resolve();
 
   /** Throws `ConfigurationError` when URL or key are missing or wrong. */
   constructor(options: ClientOptions = {}) {
@@ -57,39 +59,44 @@ export class Client extends Operations {
   create(type: string, args?: unknown, options?: CreateOptions): Promise<Job>;
   async create(target: string | JobDefinition, args?: unknown, options: CreateOptions = {}): Promise<Job> {
     const definition = definitionOf(target);
-    if (definition.arguments !== undefined) await assertArguments(definition, args);
     const { idempotencyKey, signal, ...fields } = options;
-    const json = creationJson(definition, args, settingsJson(definition, fields));
     const isOrdered = (fields.orderKey ?? definition.defaults.orderKey) !== undefined;
+    const json = creationJson(definition, args, settingsJson(definition, fields));
+    if (isOrdered) await this.checkInOrder(definition, args);
+    else if (definition.arguments !== undefined) await assertArguments(definition, args);
     const job = await traced(definition, fields, 1, (trace) => this.creations.add({ json, trace, isOrdered, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) }));
     return remembered(job, definition);
   }
 
   /**
    * Creates a job for each of the arguments (1 to 1000), all or none; with `atomic: false` each is judged alone, and
-   * the answer holds a `BatonError` in the place of each that was refused. The options go for all of them.
+   * the answer holds a `BatonError` in the place of each that was refused. The options go for all of them; the
+   * `idempotencyKey` is the call's: the same call again brings the same jobs.
    */
   createMany<Arguments extends z.ZodType, Result extends z.ZodType>(
     definition: JobDefinition<Arguments, Result>,
     list: readonly z.input<Arguments>[],
-    options?: Omit<CreateOptions, 'idempotencyKey'> & { atomic?: true },
+    options?: CreateOptions & { atomic?: true },
   ): Promise<JobOf<Arguments, Result>[]>;
   createMany<Arguments extends z.ZodType, Result extends z.ZodType>(
     definition: JobDefinition<Arguments, Result>,
     list: readonly z.input<Arguments>[],
-    options: Omit<CreateOptions, 'idempotencyKey'> & { atomic: boolean },
+    options: CreateOptions & { atomic: boolean },
   ): Promise<(JobOf<Arguments, Result> | BatonError)[]>;
   async createMany(
     definition: JobDefinition,
     list: readonly unknown[],
-    { atomic = true, signal, ...fields }: Omit<CreateOptions, 'idempotencyKey'> & { atomic?: boolean } = {},
+    { atomic = true, idempotencyKey = randomUUID(), signal, ...fields }: CreateOptions & { atomic?: boolean } = {},
   ): Promise<(Job | BatonError)[]> {
     if (definition.arguments !== undefined) for (const args of list) await assertArguments(definition, args);
     const settings = settingsJson(definition, fields);
     const all = list.map((args) => creationJson(definition, args, settings));
     const jobs = await traced(definition, fields, list.length, async (trace) => {
-      const json = `{"atomic":${atomic},"jobs":[${all.map((one) => withKey(one, randomUUID(), trace)).join(',')}]}`;
-      return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, ...(signal && { signal }) })).jobs;
+      // Jobs that are judged alone are repeated alone.
+      const keyed = atomic ? all : all.map((one, index) => withKey(one, `${idempotencyKey}.${index}`));
+      const headers = { ...(atomic && { 'idempotency-key': idempotencyKey }), ...trace };
+      const json = `{"atomic":${atomic},"jobs":[${keyed.join(',')}]}`;
+      return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, headers, ...(signal && { signal }) })).jobs;
     });
     return jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
   }
@@ -161,6 +168,14 @@ export class Client extends Operations {
   /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */
   async close(): Promise<void> {
     await this.transport.close();
+  }
+
+  /** A create whose arguments are checked quickly must not overtake one that was asked for before. */
+  private async checkInOrder(definition: JobDefinition, args: unknown): Promise<void> {
+    const checks = [this.orderChecked, assertArguments(definition, args)];
+    // Without their outcomes, or each would keep those of all before it.
+    this.orderChecked = Promise.allSettled(checks).then(() => undefined);
+    await Promise.all(checks);
   }
 
   /** A verb that refuses to be done twice: after a try whose answer was lost, its refusal may mean that it was done. */

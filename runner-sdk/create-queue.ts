@@ -24,6 +24,7 @@ interface Entry {
   isOrdered: boolean;
   endsAtMs: number;
   failures: number;
+  isWithdrawn: boolean;
   resolve: (job: Job) => void;
   reject: (error: unknown) => void;
 }
@@ -55,7 +56,7 @@ export class CreateQueue {
   add({ json, idempotencyKey = randomUUID(), trace, signal, isOrdered = false }: Creation): Promise<Job> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const entry: Entry = { json, trace, idempotencyKey, isOrdered, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, resolve, reject };
+      const entry: Entry = { json, trace, idempotencyKey, isOrdered, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, isWithdrawn: false, resolve, reject };
       if (signal !== undefined) this.heed(signal, entry);
       this.enqueue(entry);
     });
@@ -63,6 +64,7 @@ export class CreateQueue {
 
   private heed(signal: AbortSignal, entry: Entry): void {
     const stop = () => {
+      entry.isWithdrawn = true;
       this.waiting = this.waiting.filter((other) => other !== entry);
       reject(signal.reason);
     };
@@ -73,6 +75,7 @@ export class CreateQueue {
   }
 
   private enqueue(entry: Entry): void {
+    if (entry.isWithdrawn) return;
     this.waiting.push(entry);
     if (this.calls > 0 && (this.calls === CALLS_IN_FLIGHT || this.waiting.length < FILL_BESIDE)) return;
     this.open();

@@ -5,9 +5,17 @@ import { LeaseBoardReader, type PostedLease } from './lease-board';
 import { LeaseKeeper, type HeldJob, type KeeperEvent, type Sign } from './lease-keeper';
 import type { HeartbeatsReply } from './protocol';
 
+interface Opening {
+  connection: Connection;
+  member: number;
+  beatsWhenIdle: boolean;
+  /** Leases in doubt, after a former thread died. */
+  jobs: HeldJob[];
+}
+
 /** What the main thread says; `runnerId` names whose jobs, since all runners of a process share this thread. */
 export type ToThread = { runnerId: string } & (
-  | { kind: 'open'; connection: Connection; member: number }
+  | ({ kind: 'open' } & Opening)
   /** Something was put up on the lease board while the thread slept. */
   | { kind: 'look' }
   /** Leases that are in doubt, or found no room on the board. */
@@ -66,8 +74,7 @@ class HeartbeatThread {
       case 'let_go':
         return keeper.letGo(message.jobs);
       case 'signs':
-        for (const { jobId, leaseToken, sign } of message.signs) keeper.sign(jobId, leaseToken, sign);
-        return;
+        return keeper.signAll(message.signs);
       case 'withdraw':
         return void this.withdraw(keeper, message);
       case 'idle_beat':
@@ -77,17 +84,21 @@ class HeartbeatThread {
     }
   }
 
-  private begin(runnerId: string, { connection, member }: { connection: Connection; member: number }): void {
+  private begin(runnerId: string, { connection, member, beatsWhenIdle, jobs }: Opening): void {
     const transport = new Transport(connection);
     const keeper = new LeaseKeeper({
       runnerId,
       emit: (event) => this.post({ runnerId, ...event }),
-      send: async (body, limits) => (await transport.call<HeartbeatsReply>({ method: 'POST', path: '/jobs/heartbeat', body, ...limits })).body,
+      send: async (body, limits) => (await transport.call<HeartbeatsReply>({ method: 'POST', path: '/jobs/heartbeat', body, expects: 'jobs', ...limits })).body,
       refresh: () => void this.look(),
     });
     const open = { member, keeper, transport };
     this.open.set(runnerId, open);
     this.members.set(member, open);
+    keeper.setIdleBeat(beatsWhenIdle);
+    // Those in doubt stand on the board too, as they were when they were put up.
+    this.look();
+    keeper.hold(jobs);
     this.post({ runnerId, kind: 'opened' });
   }
 
@@ -117,8 +128,8 @@ class HeartbeatThread {
     return held.length + gone.length > 0;
   }
 
-  private async withdraw(keeper: LeaseKeeper, { runnerId, ticket, jobId, leaseToken }: ToThread & { kind: 'withdraw' }): Promise<void> {
-    this.post({ runnerId, kind: 'withdrawn', ticket, sign: await keeper.withdraw(jobId, leaseToken) });
+  private async withdraw(keeper: LeaseKeeper, { runnerId, ticket, leaseToken }: ToThread & { kind: 'withdraw' }): Promise<void> {
+    this.post({ runnerId, kind: 'withdrawn', ticket, sign: await keeper.withdraw(leaseToken) });
   }
 
   private close(runnerId: string): void {

@@ -46,6 +46,7 @@ export class Heartbeats {
   private timer: NodeJS.Timeout | undefined;
   private onOpened: () => void = () => undefined;
   private member = 0;
+  private beatsWhenIdle = false;
 
   constructor(
     private readonly runnerId: string,
@@ -60,7 +61,7 @@ export class Heartbeats {
   async open(): Promise<void> {
     const opened = new Promise<true>((resolve) => (this.onOpened = () => resolve(true)));
     this.member = sharedThread.join(this.runnerId, (message) => this.receive(message), () => this.reopen());
-    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member });
+    this.postOpen([]);
     if (await within(OPEN_MS, opened)) return;
     this.onEvent({ kind: 'notice', level: 'warn', message: 'the heartbeat thread has not started yet; jobs are claimed without it', fields: { waitedMs: OPEN_MS } });
   }
@@ -116,6 +117,7 @@ export class Heartbeats {
   }
 
   setIdleBeat(isOn: boolean): void {
+    this.beatsWhenIdle = isOn;
     this.post({ runnerId: this.runnerId, kind: 'idle_beat', isOn });
   }
 
@@ -153,11 +155,15 @@ export class Heartbeats {
 
   /** The thread died and a new one stands: it asks of each lease whether it still stands. */
   private reopen(): void {
-    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member });
     const nowMs = monotonicMs();
     const jobs = [...this.held.values()].map(({ job }) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
-    this.post({ runnerId: this.runnerId, kind: 'hold', jobs });
+    this.postOpen(jobs);
     this.onEvent({ kind: 'notice', level: 'error', message: 'the heartbeat thread died and was started again', fields: { jobs: jobs.length } });
+  }
+
+  /** In one message, lest the thread judge leases in doubt by what stands of them on the board. */
+  private postOpen(jobs: HeldJob[]): void {
+    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member, beatsWhenIdle: this.beatsWhenIdle, jobs });
   }
 
   private forget(leaseToken: string): Kept | undefined {

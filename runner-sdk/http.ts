@@ -24,6 +24,8 @@ export interface ApiRequest {
   budgetMs?: number;
   backoff?: Backoff;
   signal?: AbortSignal;
+  /** A list that the answer must hold; one without it came from something else on the way, and the call is tried again. */
+  expects?: string;
   /** `false`: done twice it would do harm, so it is tried again only when it surely was not done. Default `true`. */
   repeatable?: boolean;
   /** Told of each failure that is followed by another try. */
@@ -117,7 +119,7 @@ export class Transport {
       this.dispatch(endpoint, request, exchange);
       const { status, text, headers } = await exchange.answered;
       if (status >= 400) throw refusal(status, text, headers['retry-after'], `${request.method} ${request.path}`);
-      return { status, body: parse<T>(text, status) };
+      return { status, body: parse<T>(text, status, request.expects) };
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof BatonError || isMisuse(error)) throw error;
@@ -159,7 +161,7 @@ function unreachable({ url }: Endpoint, why: string, cause?: unknown): BatonErro
 function mayTryAgain(error: BatonError, request: ApiRequest): boolean {
   if (error.status === 429) return true;
   if (request.repeatable === false) return error.status === 503 || isUnsent(error.cause);
-  return error.code === 'unreachable' || error.status >= 500;
+  return error.code === 'unreachable' || error.status >= 500 || (request.expects !== undefined && error.status < 400);
 }
 
 /** `true` when the connection never came about. */
@@ -209,13 +211,22 @@ export function retryAfterMsOf(header: string | undefined, nowMs = Date.now()): 
   return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
-function parse<T>(text: string, status: number): T {
-  if (text === '') return undefined as T;
+function parse<T>(text: string, status: number, expects?: string): T {
+  const body: unknown = text === '' ? undefined : json(text, status);
+  if (expects === undefined || holds(body, expects)) return body as T;
+  throw new BatonError({ code: 'unexpected_reply', status, detail: `the answer holds no ${expects}; is this a Baton coordinator?` });
+}
+
+function json(text: string, status: number): unknown {
   try {
-    return JSON.parse(text) as T;
+    return JSON.parse(text);
   } catch (cause) {
     throw new BatonError({ code: 'unexpected_reply', status, detail: 'the answer is not JSON; is this a Baton coordinator?', cause });
   }
+}
+
+function holds(body: unknown, list: string): boolean {
+  return typeof body === 'object' && body !== null && Array.isArray((body as Record<string, unknown>)[list]);
 }
 
 function queryText(query: Record<string, QueryValue>): string {

@@ -1,7 +1,7 @@
 import { within } from './backoff';
 import { Attempt, type AttemptOptions, type Ending, type Work } from './attempt';
 import { monotonicMs } from './clock';
-import { AttemptCancelledError, LeaseLostError, RunnerStoppingError, type AttemptAbortedError } from './errors';
+import { AttemptCancelledError, BatonError, LeaseLostError, RunnerStoppingError, type AttemptAbortedError } from './errors';
 import type { Heartbeats } from './heartbeats';
 import type { Transport } from './http';
 import type { Sign } from './lease-keeper';
@@ -33,12 +33,15 @@ interface Held {
 }
 
 const FINAL_CALL_MS = 3000;
+/** Thousands of jobs go back over the same few connections, so each has longer, as long as all others might take. */
+const FINAL_CALL_EACH_MS = 5;
 
 /** The jobs in this runner's hand, from the claim's answer to the report. */
 export class InHand {
   private readonly held = new Map<string, Held>();
   private readonly attemptOptions: AttemptOptions;
   private isStopping = false;
+  private finalCallMs = FINAL_CALL_MS;
   private whenEmpty: (() => void)[] = [];
 
   constructor(private readonly options: InHandOptions) {
@@ -85,10 +88,11 @@ export class InHand {
   /** Lets handlers finish for `graceMs`, then aborts them and gives their jobs back. Bounded, whatever the coordinator does. */
   async stop(graceMs: number): Promise<void> {
     this.isStopping = true;
+    this.finalCallMs = FINAL_CALL_MS + FINAL_CALL_EACH_MS * this.held.size;
     for (const held of [...this.held.values()]) if (!held.attempt.hasStarted) void this.giveBack(held);
     await within(graceMs, this.allEnded());
     for (const held of this.held.values()) held.attempt.abort(new RunnerStoppingError());
-    await within(this.options.abortGraceMs + FINAL_CALL_MS, this.allEnded());
+    await within(this.options.abortGraceMs + this.finalCallMs, this.allEnded());
   }
 
   /** Resolved when no job is in hand any more, those included that are taken meanwhile. */
@@ -165,15 +169,21 @@ export class InHand {
 
   private async release(job: ClaimedJob, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
     const more = { ...(checkpoint !== undefined && { checkpoint }), ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }) };
-    await this.finalCall(job.id, 'release', { leaseToken: job.leaseToken, delayMs, ...more }, 'a job could not be given back; it comes back when its lease ends');
+    const plain = { leaseToken: job.leaseToken, delayMs };
+    const complaint = 'a job could not be given back; it comes back when its lease ends';
+    const status = await this.finalCall(job.id, 'release', { ...plain, ...more }, complaint);
+    // What was said may be too large; the job must go back all the same.
+    if (status === 400 || status === 413) await this.finalCall(job.id, 'release', plain, complaint);
     this.options.heartbeats.letGo([job.leaseToken]);
   }
 
-  private async finalCall(jobId: string, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<void> {
+  private async finalCall(jobId: string, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<number> {
     try {
-      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, timeoutMs: FINAL_CALL_MS, budgetMs: FINAL_CALL_MS });
+      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, timeoutMs: this.finalCallMs, budgetMs: this.finalCallMs });
+      return 200;
     } catch (error) {
       this.options.logger.warn(complaint, { jobId, error: error instanceof Error ? error.message : String(error) });
+      return error instanceof BatonError ? error.status : 0;
     }
   }
 

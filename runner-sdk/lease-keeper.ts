@@ -1,3 +1,4 @@
+import { within } from './backoff';
 import { monotonicMs } from './clock';
 import { BatonError } from './errors';
 import { LogBuffer, sentLines, type TimedLine } from './log-buffer';
@@ -49,6 +50,7 @@ interface Load {
 const EARLY_BEAT_MS = 1000;
 const RETRY_BEAT_MS = 1000;
 const IDLE_BEAT_MS = 5000;
+const WITHDRAW_PATIENCE_MS = 2000;
 const JOBS_PER_BEAT = 1000;
 const BEAT_LENGTH = 4_000_000;
 const FINAL_CODES = new Set(['lease_lost', 'job_cancelled', 'not_found', 'state_conflict']);
@@ -60,8 +62,10 @@ const REFUSED_SIGNS = new Set(['validation_failed', 'payload_too_large']);
  * ends. Runs in the heartbeat thread.
  */
 export class LeaseKeeper {
-  private readonly jobs = new Map<string, Held>();
+  /** By lease token: a job that is claimed again may stand here twice, until its former attempt is told. */
+  private readonly leases = new Map<string, Held>();
   private timer: NodeJS.Timeout | undefined;
+  private wakesAtMs = Infinity;
   private beating: Promise<void> | null = null;
   private lastBeatAtMs = -Infinity;
   private notBeforeMs = -Infinity;
@@ -74,30 +78,28 @@ export class LeaseKeeper {
   constructor(private readonly options: KeeperOptions) {}
 
   hold(jobs: readonly HeldJob[]): void {
-    for (const job of jobs) this.jobs.set(job.jobId, { ...job, logs: new LogBuffer(), hasProgressed: false });
+    for (const job of jobs) {
+      const held = { ...job, logs: new LogBuffer(), hasProgressed: false };
+      this.leases.set(job.leaseToken, held);
+      this.wakeBy(this.beating === null ? Math.min(this.beatDueAtMs(held), held.leaseEndsAtMs) : held.leaseEndsAtMs);
+    }
+  }
+
+  letGo(jobs: readonly Pick<HeldJob, 'leaseToken'>[]): void {
+    for (const { leaseToken } of jobs) this.leases.delete(leaseToken);
+  }
+
+  /** All at once, since each look for what is due next walks over all leases. */
+  signAll(signs: readonly { leaseToken: string; sign: Sign }[]): void {
+    for (const { leaseToken, sign } of signs) this.sign(leaseToken, sign);
     this.schedule();
   }
 
-  letGo(jobs: readonly Pick<HeldJob, 'jobId' | 'leaseToken'>[]): void {
-    for (const job of jobs) if (this.jobs.get(job.jobId)?.leaseToken === job.leaseToken) this.jobs.delete(job.jobId);
-  }
-
-  sign(jobId: string, leaseToken: string, sign: Sign): void {
-    const held = this.jobs.get(jobId);
-    if (held?.leaseToken !== leaseToken) return;
-    held.logs.addAll(sign.logs ?? []);
-    if (sign.checkpoint !== undefined || (sign.progress !== undefined && !held.hasProgressed)) this.wantsEarlyBeat = true;
-    if (sign.progress !== undefined) Object.assign(held, { progress: sign.progress, hasProgressed: true });
-    if (sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
-    this.schedule();
-  }
-
-  /** Takes back what was not sent, once the beat in flight is over; the lease itself is still kept. */
-  async withdraw(jobId: string, leaseToken: string): Promise<Sign> {
-    await this.beating;
-    const held = this.jobs.get(jobId);
-    if (held?.leaseToken !== leaseToken) return {};
-    return takeSign(held);
+  /** Takes back what was not sent, once the beat in flight is over or has hung for a while; the lease itself is still kept. */
+  async withdraw(leaseToken: string): Promise<Sign> {
+    if (this.beating !== null) await within(WITHDRAW_PATIENCE_MS, this.beating);
+    const held = this.leases.get(leaseToken);
+    return held === undefined ? {} : takeSign(held);
   }
 
   /** Beats every 5 s though there is no job, so that the coordinator's directives are heard. */
@@ -111,18 +113,33 @@ export class LeaseKeeper {
     clearTimeout(this.timer);
   }
 
+  private sign(leaseToken: string, sign: Sign): void {
+    const held = this.leases.get(leaseToken);
+    if (held === undefined) return;
+    held.logs.addAll(sign.logs ?? []);
+    if (sign.checkpoint !== undefined || (sign.progress !== undefined && !held.hasProgressed)) this.wantsEarlyBeat = true;
+    if (sign.progress !== undefined) Object.assign(held, { progress: sign.progress, hasProgressed: true });
+    if (sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
+  }
+
   private schedule(): void {
     clearTimeout(this.timer);
-    if (this.isClosed || this.beating !== null) return;
-    const dueAtMs = Math.min(this.nextBeatAtMs(), this.nextEndAtMs());
-    if (dueAtMs === Infinity) return;
+    this.wakesAtMs = Infinity;
+    // A beat that hangs must not hide that a lease ends.
+    this.wakeBy(Math.min(this.beating === null ? this.nextBeatAtMs() : Infinity, this.nextEndAtMs()));
+  }
+
+  private wakeBy(dueAtMs: number): void {
+    if (this.isClosed || dueAtMs >= this.wakesAtMs) return;
+    clearTimeout(this.timer);
+    this.wakesAtMs = dueAtMs;
     this.timer = setTimeout(() => this.wake(), Math.max(0, dueAtMs - monotonicMs()));
   }
 
   private nextBeatAtMs(): number {
     let dueAtMs = this.beatsWhenIdle ? this.lastBeatAtMs + IDLE_BEAT_MS : Infinity;
-    if (this.wantsEarlyBeat && this.jobs.size > 0) dueAtMs = Math.min(dueAtMs, this.lastBeatAtMs + EARLY_BEAT_MS);
-    for (const held of this.jobs.values()) dueAtMs = Math.min(dueAtMs, this.beatDueAtMs(held));
+    if (this.wantsEarlyBeat && this.leases.size > 0) dueAtMs = Math.min(dueAtMs, this.lastBeatAtMs + EARLY_BEAT_MS);
+    for (const held of this.leases.values()) dueAtMs = Math.min(dueAtMs, this.beatDueAtMs(held));
     return Math.max(dueAtMs, this.notBeforeMs);
   }
 
@@ -134,25 +151,26 @@ export class LeaseKeeper {
 
   private nextEndAtMs(): number {
     let endAtMs = Infinity;
-    for (const held of this.jobs.values()) endAtMs = Math.min(endAtMs, held.leaseEndsAtMs);
+    for (const held of this.leases.values()) endAtMs = Math.min(endAtMs, held.leaseEndsAtMs);
     return endAtMs;
   }
 
   private wake(): void {
     this.options.refresh?.();
     this.dropEnded();
-    if (this.nextBeatAtMs() > monotonicMs()) return this.schedule();
-    clearTimeout(this.timer);
-    this.beating = this.beat().finally(() => {
-      this.beating = null;
-      this.dropEnded();
-      this.schedule();
-    });
+    if (this.beating === null && this.nextBeatAtMs() <= monotonicMs()) {
+      this.beating = this.beat().finally(() => {
+        this.beating = null;
+        this.dropEnded();
+        this.schedule();
+      });
+    }
+    this.schedule();
   }
 
   private dropEnded(): void {
     const nowMs = monotonicMs();
-    const ended = [...this.jobs.values()].filter((held) => nowMs >= held.leaseEndsAtMs);
+    const ended = [...this.leases.values()].filter((held) => nowMs >= held.leaseEndsAtMs);
     if (ended.length > 0) this.lose(ended.map((held) => ({ held, code: 'lease_expired' })));
   }
 
@@ -165,21 +183,29 @@ export class LeaseKeeper {
     const shortestLeaseMs = Math.min(30_000, ...loads.map(({ held }) => held.leaseMs));
     try {
       const limits = { timeoutMs: Math.min(10_000, shortestLeaseMs / 4), budgetMs: shortestLeaseMs / 3 };
-      this.apply(loads, await this.options.send({ runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) }, limits), sentAtMs);
+      const reply = await this.options.send({ runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) }, limits);
       this.notBeforeMs = -Infinity;
+      this.apply(loads, reply, sentAtMs);
     } catch (error) {
       this.recover(loads, error);
     }
   }
 
-  /** Those whose beat is due or near; all others would only make the coordinator write more. */
+  /**
+   * Those whose beat is due or near; all others would only make the coordinator write more. They go before those that only
+   * have something to say, or many that say much would let the leases of the others end.
+   */
   private pack(nowMs: number): Load[] {
+    const near: Held[] = [];
+    const talking: Held[] = [];
+    for (const held of this.leases.values()) {
+      if (this.beatDueAtMs(held) - nowMs < held.leaseMs / 6) near.push(held);
+      else if (held.progress !== undefined || held.checkpoint !== undefined || !held.logs.isEmpty) talking.push(held);
+    }
     const loads: Load[] = [];
     let length = 0;
-    for (const held of this.jobs.values()) {
+    for (const held of [...near, ...talking]) {
       if (loads.length === JOBS_PER_BEAT || length > BEAT_LENGTH) break;
-      const isNear = this.beatDueAtMs(held) - nowMs < held.leaseMs / 6;
-      if (!isNear && held.progress === undefined && held.checkpoint === undefined && held.logs.isEmpty) continue;
       const sign = takeSign(held);
       length += 200 + JSON.stringify(sign).length;
       loads.push({ held, sign });
@@ -189,10 +215,11 @@ export class LeaseKeeper {
 
   private apply(loads: readonly Load[], reply: HeartbeatsReply, sentAtMs: number): void {
     const answers = new Map(reply.jobs.map((answer) => [answer.jobId, answer]));
+    const isInOrder = loads.every(({ held }, index) => reply.jobs[index]?.jobId === held.jobId);
     const lost: { held: Held; code: string }[] = [];
     const confirmed: string[] = [];
-    for (const { held, sign } of loads) {
-      const answer = answers.get(held.jobId);
+    for (const [index, { held, sign }] of loads.entries()) {
+      const answer = isInOrder ? reply.jobs[index] : answers.get(held.jobId);
       if (answer !== undefined && 'leaseExpiresAt' in answer) {
         held.leaseEndsAtMs = sentAtMs + held.leaseMs;
         if (held.isUnconfirmed) confirmed.push(held.leaseToken);
@@ -201,14 +228,20 @@ export class LeaseKeeper {
         lost.push({ held, code: answer.code });
       } else if (answer !== undefined && REFUSED_SIGNS.has(answer.code)) {
         this.notice('warn', 'the coordinator refused progress, logs or a checkpoint; they are dropped', { jobId: held.jobId, code: answer.code });
+        this.putOff(held);
       } else {
         returnSign(held, sign);
-        this.notBeforeMs = sentAtMs + RETRY_BEAT_MS;
+        this.putOff(held);
       }
     }
     if (confirmed.length > 0) this.emit({ kind: 'confirmed', leaseTokens: confirmed });
     this.lose(lost);
     this.direct(reply.directives ?? {});
+  }
+
+  /** A lease that was not extended is asked for again, but not at once. */
+  private putOff({ leaseMs }: Held): void {
+    this.notBeforeMs = monotonicMs() + Math.min(RETRY_BEAT_MS, leaseMs / 6);
   }
 
   /** No answer: unknown. A refusal of the whole beat: the leases matter more than what was said, which is dropped. */
@@ -222,8 +255,8 @@ export class LeaseKeeper {
   }
 
   private lose(lost: readonly { held: Held; code: string }[]): void {
-    const current = lost.filter(({ held }) => this.jobs.get(held.jobId) === held);
-    for (const { held } of current) this.jobs.delete(held.jobId);
+    const current = lost.filter(({ held }) => this.leases.get(held.leaseToken) === held);
+    for (const { held } of current) this.leases.delete(held.leaseToken);
     if (current.length === 0) return;
     this.emit({ kind: 'lost', jobs: current.map(({ held, code }) => ({ leaseToken: held.leaseToken, code })) });
   }

@@ -29,6 +29,8 @@ export interface ReportsOptions {
   /** The claim that rides on the next reports, if slots are free; of several calls about to be sent each gets its share. */
   prepareClaim: (calls: number) => ClaimInFlight | null;
   finishClaim: (claim: ClaimInFlight, jobs: ClaimedJob[]) => void;
+  /** Nobody knows what became of the claim: its answer may have been lost. */
+  regainClaim: (claim: ClaimInFlight) => void;
   onDirectives: (directives: Directives) => void;
   /** These reports have had their last word, whatever it was. */
   onDone: (leaseTokens: string[]) => void;
@@ -124,10 +126,11 @@ export class Reports {
     let reply: CompletionsReply;
     try {
       const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
-      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, budgetMs: Math.max(0, budgetMs), signal: this.control.signal, onRetry });
+      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), signal: this.control.signal, onRetry });
       reply = answer.body;
     } catch (error) {
-      if (claim !== null) this.options.finishClaim(claim, []);
+      if (claim !== null && isRefusal(error)) this.options.finishClaim(claim, []);
+      else if (claim !== null) this.options.regainClaim(claim);
       return this.afterRefusal(batch, claim !== null, error);
     }
     if (claim !== null) this.options.finishClaim(claim, reply.jobs ?? []);
@@ -177,16 +180,25 @@ export class Reports {
     return true;
   }
 
-  /** A result that is refused must still end the attempt: a plain failure, not to be tried again, takes its place once. */
+  /**
+   * A result that is refused must still end the attempt: a plain failure, not to be tried again, takes its place once. Log
+   * lines go first, for they may be all that is too large.
+   */
   private replace(entry: Entry, code: string, detail: string): boolean {
     this.options.logger.error('the coordinator refused a report', { ...named(entry), code, detail });
+    const { logs, ...unlogged } = entry.completion;
+    if (logs !== undefined) return this.exchange(entry, unlogged, false);
     if (entry.isFallback) return false;
     const { jobId, leaseToken, outcome, metrics, error } = entry.completion;
     const refused = { message: `the coordinator refused the result: ${detail}`, code: 'result_refused', retryable: false };
     const plain = { message: cleanText(error?.message, 1000), code: 'report_refused', retryable: error?.retryable ?? true };
     const completion: Completion = { jobId, leaseToken, outcome: 'failed', error: outcome === 'completed' ? refused : plain, ...(metrics && { metrics }) };
+    return this.exchange(entry, completion, true);
+  }
+
+  private exchange(entry: Entry, completion: Completion, isFallback: boolean): true {
     this.outstanding.delete(entry);
-    this.enqueue({ ...entry, completion, json: JSON.stringify(completion), isFallback: true });
+    this.enqueue({ ...entry, completion, json: JSON.stringify(completion), isFallback });
     return true;
   }
 
@@ -198,6 +210,10 @@ export class Reports {
     for (const entry of entries) this.outstanding.delete(entry);
     this.options.onDone(entries.map(({ completion }) => completion.leaseToken));
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof BatonError && error.status >= 400 && error.status < 500 && error.status !== 429;
 }
 
 /** Each report's own, in the order of the reports, in which a coordinator usually answers. */

@@ -16,6 +16,7 @@ import { stderrLogger, withFields, type Logger } from './logger';
 import { processMeter } from './process-meter';
 import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
 import { Reports } from './reports';
+import { processSignals, type Signalled } from './signals';
 import { SlotPool, type Concurrency } from './slot-pool';
 import { SDK_VERSION } from './version';
 
@@ -49,16 +50,14 @@ type ClaimBody = Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
 const FLUSH_MS = 5000;
 
 const LEAST_WAIT_MS = 35_000;
-const WAIT_STEP_MS = 500;
-const WAIT_STEPS = 11;
+const WAIT_SPREAD_MS = 5000;
 
 /**
  * Short enough for proxies that cut what is silent for 50 s, and to be heard within each minute. Not the same for all, or
- * the polls of a fleet would end together ever after they began together; in steps, because timers of one length are
- * kept as one.
+ * the polls of a fleet would end together ever after they began together.
  */
 function usualWaitMs(): number {
-  return LEAST_WAIT_MS + WAIT_STEP_MS * Math.floor(Math.random() * WAIT_STEPS);
+  return LEAST_WAIT_MS + Math.floor(Math.random() * WAIT_SPREAD_MS);
 }
 
 /**
@@ -83,7 +82,10 @@ export class Runner {
   private readonly claims: Claims;
   private readonly inHand: InHand;
   private readonly onSample = (lagMs: number) => this.adapt(lagMs);
-  private readonly onSignal = (signal: NodeJS.Signals) => this.stopForSignal(signal);
+  private readonly signalled: Signalled = {
+    stop: () => this.stop(),
+    onAgain: (signal) => this.logger.warn('told to stop again: ending at once', { signal }),
+  };
   private state: 'new' | 'running' | 'stopping' = 'new';
   private stopped: Promise<void> | null = null;
   private isDraining = false;
@@ -130,7 +132,7 @@ export class Runner {
     if (this.state !== 'new') throw new ConfigurationError('this runner was started already; make a new one to start again');
     this.assertClaimable();
     this.state = 'running';
-    if (this.options.signals !== false) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal);
+    if (this.options.signals !== false) processSignals.heed(this.signalled);
     await this.heartbeats.open();
     if (this.stopped !== null) return;
     processMeter.start(this.onSample);
@@ -179,17 +181,9 @@ export class Runner {
       processMeter.stop(this.onSample);
       await this.heartbeats.close();
     }
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, this.onSignal);
+    processSignals.ignore(this.signalled);
     await this.transport.close();
     if (wasRunning) this.logger.info('runner stopped');
-  }
-
-  private stopForSignal(signal: NodeJS.Signals): void {
-    if (this.stopped !== null) {
-      this.logger.warn('told to stop again: ending at once', { signal });
-      process.exit(1);
-    }
-    void this.stop().finally(() => process.exit(0));
   }
 
   private adapt(lagMs: number): void {
@@ -253,6 +247,7 @@ export class Runner {
       logger: this.logger,
       prepareClaim: (calls) => this.claims.prepare(0, calls),
       finishClaim: (claim, jobs) => this.claims.finish(claim, jobs),
+      regainClaim: (claim) => void this.claims.regain(claim),
       onDirectives: (directives) => this.follow(directives),
       onDone: (leaseTokens) => this.heartbeats.letGo(leaseTokens),
       onIdle: () => this.claims.wake(),

@@ -61,7 +61,13 @@ export function durationMs(min = 0, max = MAX_DURATION_MS) {
 /** A point in time: ISO-8601 with an offset or `Z`; stored and answered in UTC with milliseconds. */
 export const timestamp = z.iso
   .datetime({ offset: true, error: 'must be an ISO-8601 time such as 2026-01-31T12:00:00Z' })
+  .overwrite(toMicroseconds)
   .refine(isStorableTime, 'must be a time of the years 1 to 9999 in UTC, with an offset below 16 hours');
+
+/** What PostgreSQL keeps of a fraction: it takes no text of any length, and would round the last moment of 9999 up. */
+function toMicroseconds(time: string): string {
+  return time.replace(/(\.\d{6})\d+/, '$1');
+}
 
 /** `true` when PostgreSQL takes the time, and ISO-8601 writes it with a year of four digits in UTC. */
 function isStorableTime(time: string): boolean {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { monotonicMs } from '../../runner-sdk/clock';
+import { eventually } from '../support/eventually';
 import { CreateQueue } from '../../runner-sdk/create-queue';
 import { Transport, type ApiReply, type ApiRequest } from '../../runner-sdk/http';
 import { Reports } from '../../runner-sdk/reports';
@@ -32,6 +33,7 @@ function openReports() {
     logger: quiet,
     prepareClaim: (calls) => (shares.push(calls), null),
     finishClaim() {},
+    regainClaim() {},
     onDirectives() {},
     onDone() {},
     onIdle: () => (idle += 1),
@@ -150,5 +152,25 @@ test('jobs of an order never overtake each other, however slow the call that bri
   await answer(transport.held.length - 1);
   await answer(transport.held.length - 2);
   await Promise.all([...ordered, ...free]);
+  await transport.close();
+});
+
+test('a create that was put off is not sent once it is withdrawn', async () => {
+  const transport = new HeldTransport();
+  const queue = new CreateQueue(transport, 10_000);
+  const control = new AbortController();
+  const withdrawn = queue.add({ json: '{"type":"a","arguments":1}', signal: control.signal });
+  const kept = queue.add({ json: '{"type":"a","arguments":2}' });
+  await setImmediate();
+  const random = jest.spyOn(Math, 'random').mockReturnValue(1);
+  transport.held[0]?.answer({ jobs: [1, 2].map(() => ({ code: 'unavailable', detail: 'not now' })) });
+  await setImmediate();
+  random.mockRestore();
+  control.abort(new Error('withdrawn'));
+  await expect(withdrawn).rejects.toThrow('withdrawn');
+  await eventually(() => transport.held.length > 1);
+  expect(transport.held.slice(1).map(({ body }) => body)).toEqual([{ type: 'a', arguments: 2 }]);
+  transport.held[1]?.answer({ id: randomUUID() });
+  await kept;
   await transport.close();
 });

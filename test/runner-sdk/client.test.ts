@@ -85,12 +85,40 @@ describe('create', () => {
     expect(coordinator.requests.map(({ text }) => text).join()).not.toContain('"movieId":2');
   });
 
+  it('jobs of an order are sent in the order of their creates, though the arguments of some are checked longer', async () => {
+    const slow = defineJob({ type: 'SLOW', arguments: z.object({ n: z.int().refine(() => new Promise<boolean>((resolve) => setImmediate(resolve, true))) }), orderKey: 'k' });
+    await Promise.all([client.create(slow, { n: 1 }), client.create('PLAIN', { n: 2 }, { orderKey: 'k' }), client.create(slow, { n: 3 }), client.create('PLAIN', { n: 4 }, { orderKey: 'k' })]);
+    const sent = coordinator.requests.flatMap(({ body }) => body.jobs ?? [body]);
+    expect(sent.map((job: { arguments: { n: number } }) => job.arguments.n)).toEqual([1, 2, 3, 4]);
+  });
+
   it('creates many, all or none, or each alone', async () => {
     expect(await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }])).toHaveLength(2);
     expect(coordinator.requests[0]?.body).toMatchObject({ atomic: true, jobs: [{ arguments: { movieId: 1 }, queue: 'films' }, {}] });
     const [good, bad] = await client.createMany(syncMovie, [{ movieId: 3 }, { movieId: 4, refuse: true }], { atomic: false });
     expect(good).toMatchObject({ type: 'TMDB_SYNC' });
     expect(bad).toBeInstanceOf(BatonError);
+  });
+
+  it.each(['drop_request', 'drop_reply', { status: 503, headers: { 'retry-after': '0' } }] as const)('after %j sends the same call with the same key', async (answer) => {
+    coordinator.script('POST /jobs/bulk', answer);
+    await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }]);
+    coordinator.script('POST /jobs/bulk', answer);
+    await client.createMany(syncMovie, [{ movieId: 3 }, { movieId: 4 }], { atomic: false });
+    const [all, allAgain, each, eachAgain] = coordinator.requests as [Recorded, Recorded, Recorded, Recorded];
+    expect([allAgain.text, eachAgain.text]).toEqual([all.text, each.text]);
+    expect(all.headers['idempotency-key']).toMatch(/^[\w-]{36}$/);
+    expect(allAgain.headers['idempotency-key']).toBe(all.headers['idempotency-key']);
+    expect(all.text).not.toContain('idempotencyKey');
+    expect(each.headers['idempotency-key']).toBeUndefined();
+    expect(new Set(keysOf(each)).size).toBe(2);
+  });
+
+  it('sends the key of many that it is given', async () => {
+    await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }], { idempotencyKey: 'night-7' });
+    await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }], { idempotencyKey: 'night-8', atomic: false });
+    expect(coordinator.requests[0]?.headers['idempotency-key']).toBe('night-7');
+    expect(keysOf(coordinator.requests[1] as Recorded)).toEqual(['night-8.0', 'night-8.1']);
   });
 });
 

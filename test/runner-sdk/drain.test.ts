@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Runner, RunnerStoppingError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
+import { Transport } from '../../runner-sdk/http';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;
@@ -125,4 +126,46 @@ it('ends its process on SIGTERM, when its work is done', async () => {
   const [exitCode] = (await once(child, 'exit')) as [number];
   expect(exitCode).toBe(0);
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
+
+it.each([
+  ['a second runner is done at once', "const prepare = () => new Runner().handle('OTHER', () => null).start();"],
+  ['the process stops the runner itself', "process.on('SIGTERM', () => runner.stop()); const prepare = () => null;"],
+])('ends its process on SIGTERM not before its work is done, though %s', async (_name, more) => {
+  const dist = join(__dirname, '../../runner-sdk/dist/index.js');
+  const job = coordinator.add();
+  const code = `
+    const { Runner } = require(${JSON.stringify(dist)});
+    const runner = new Runner();
+    ${more}
+    runner.handle('TEST', async () => {
+      await prepare();
+      process.stdout.write('started');
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      return 'done';
+    });
+    runner.start();`;
+  const child = spawn(process.execPath, ['-e', code], { env: { COORDINATOR_URL: coordinator.url, RUNNER_KEY: 'key' }, stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  const [exitCode] = (await once(child, 'exit')) as [number];
+  expect([exitCode, coordinator.completed.get(job.id)]).toEqual([0, expect.objectContaining({ result: 'done' })]);
+});
+
+it('gives back a thousand jobs over the same few connections, each with the longer for it', async () => {
+  const count = 1000;
+  const started = gate();
+  let running = 0;
+  Array.from({ length: count }, () => coordinator.add());
+  const call = jest.spyOn(Transport.prototype, 'call');
+  const one = await run((_args, { signal }) => {
+    if ((running += 1) === count) started.open();
+    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+  }, { concurrency: count });
+  await started.opened;
+  await one.stop({ graceMs: 0 });
+  const given = call.mock.calls.flatMap(([{ path, timeoutMs }]) => (path.endsWith('/release') ? [timeoutMs] : []));
+  expect([given.length, new Set(given)]).toEqual([count, new Set([8000])]);
+  expect(coordinator.released).toHaveLength(count);
+  call.mockRestore();
 });

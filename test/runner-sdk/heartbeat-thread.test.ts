@@ -64,3 +64,18 @@ it('started again after its death it asks for what stands on the board', async (
   held.open();
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
 });
+
+it('started again after its death it still beats for a runner that drains, which hears when that is over', async () => {
+  const start = jest.spyOn(Worker.prototype, 'unref');
+  const logger = testLogger();
+  coordinator.directives = { drain: true };
+  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger, concurrency: 1, waitMs: 200 });
+  await runner.handle('TEST', () => 'done').start();
+  const beats = () => coordinator.calls('POST /jobs/heartbeat').length;
+  await coordinator.until('a beat of a runner that drains', () => beats() > 0);
+  await start.mock.contexts[0]?.terminate();
+  start.mockRestore();
+  await eventually(() => logger.lines.some(({ message }) => message.includes('was started again')));
+  coordinator.directives = {};
+  expect(await coordinator.report(coordinator.add())).toMatchObject({ outcome: 'completed' });
+});

@@ -51,30 +51,30 @@ it('beats after a third of the lease, for all jobs that are near', async () => {
 it('a checkpoint goes out at once, the latest progress with it, and neither twice', async () => {
   keep(extended);
   keeper.hold([held('a')]);
-  keeper.sign('a', 'token-a', { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] });
-  keeper.sign('a', 'token-a', { progress: { percent: 2 }, checkpoint: { at: 1 } });
+  keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] } }]);
+  keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 2 }, checkpoint: { at: 1 } } }]);
   await once(heard, 'beat');
   expect(beats[0]?.jobs).toMatchObject([{ progress: { percent: 2 }, checkpoint: { at: 1 }, logs: [{ level: 'info', message: 'x' }] }]);
-  expect(await keeper.withdraw('a', 'token-a')).toEqual({});
+  expect(await keeper.withdraw('token-a')).toEqual({});
 });
 
 it('what a beat could not deliver is said again, unless it was said anew', async () => {
   keep(() => new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }));
   keeper.hold([held('a')]);
   const line = { level: 'info' as const, message: 'x', atMs: monotonicMs() };
-  keeper.sign('a', 'token-a', { progress: { percent: 1 }, checkpoint: 'old', logs: [line] });
-  keeper.sign('a', 'wrong-token', { progress: { percent: 99 } });
+  keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 1 }, checkpoint: 'old', logs: [line] } }]);
+  keeper.signAll([{ leaseToken: 'wrong-token', sign: { progress: { percent: 99 } } }]);
   await once(heard, 'beat');
   expect(events).toEqual([expect.objectContaining({ kind: 'notice', level: 'warn' })]);
-  keeper.sign('a', 'token-a', { checkpoint: 'new' });
-  expect(await keeper.withdraw('a', 'token-a')).toEqual({ progress: { percent: 1 }, checkpoint: 'new', logs: [line] });
+  keeper.signAll([{ leaseToken: 'token-a', sign: { checkpoint: 'new' } }]);
+  expect(await keeper.withdraw('token-a')).toEqual({ progress: { percent: 1 }, checkpoint: 'new', logs: [line] });
 });
 
 it.each([400, 413])('a beat refused with %i loses what was said, and keeps the lease', async (status) => {
   let count = 0;
   keep((body) => ((count += 1) === 1 ? new BatonError({ code: 'validation_failed', status, detail: 'no' }) : extended(body)));
   keeper.hold([held('a', { leaseMs: 4000 })]);
-  keeper.sign('a', 'token-a', { checkpoint: 'bad' });
+  keeper.signAll([{ leaseToken: 'token-a', sign: { checkpoint: 'bad' } }]);
   await once(heard, 'beat');
   await once(heard, 'beat');
   expect(beats[1]?.jobs).toEqual([{ jobId: 'a', leaseToken: 'token-a' }]);
@@ -86,7 +86,7 @@ it('an answer about an old lease does not touch the new one of the same job', as
   keep(() => new Promise<Reply>((resolve) => (answer = resolve)));
   keeper.hold([held('a', { isUnconfirmed: true })]);
   await once(heard, 'sent');
-  keeper.letGo([{ jobId: 'a', leaseToken: 'token-a' }]);
+  keeper.letGo([{ leaseToken: 'token-a' }]);
   keeper.hold([held('a', { leaseToken: 'token-new' })]);
   answer({ jobs: [{ jobId: 'a', code: 'lease_lost', detail: 'lost' }], directives: {} });
   await once(heard, 'beat');
@@ -98,6 +98,54 @@ it('says when a lease ended by its own clock', async () => {
   keeper.hold([held('a', { leaseMs: 50, leaseEndsAtMs: monotonicMs() - 1 })]);
   await once(heard, 'lost');
   expect(events).toEqual([{ kind: 'lost', jobs: [{ leaseToken: 'token-a', code: 'lease_expired' }] }]);
+});
+
+it('says so in time also while a beat is in flight', async () => {
+  keep(() => new Promise<Reply>(() => undefined));
+  keeper.hold([held('a', { leaseMs: 150 })]);
+  await once(heard, 'sent');
+  await once(heard, 'lost', { signal: AbortSignal.timeout(2000) });
+  expect(events).toEqual([{ kind: 'lost', jobs: [{ leaseToken: 'token-a', code: 'lease_expired' }] }]);
+  expect(beats).toHaveLength(1);
+});
+
+it.each(['unavailable', 'validation_failed'] as const)('a lease that was answered %s is asked for again later, not at once', async (code) => {
+  keep((body) => ({ jobs: body.jobs.map(({ jobId }) => ({ jobId, code, detail: 'not now' })), directives: {} }));
+  keeper.hold([held('a', { leaseMs: 600 })]);
+  await once(heard, 'lost');
+  expect(beats.length).toBeLessThan(6);
+});
+
+it('a former lease of a job that was claimed again is asked for too, and its loss is told', async () => {
+  keep((body) => ({ jobs: body.jobs.map(({ jobId, leaseToken }) => (leaseToken === 'token-a' ? { jobId, code: 'lease_lost' as const, detail: 'lost' } : { jobId, leaseExpiresAt: '' })), directives: {} }));
+  keeper.hold([held('a', { leaseMs: 300 })]);
+  keeper.hold([held('a', { leaseMs: 300, leaseToken: 'token-new' })]);
+  await once(heard, 'lost');
+  expect(events).toEqual([{ kind: 'lost', jobs: [{ leaseToken: 'token-a', code: 'lease_lost' }] }]);
+  await once(heard, 'beat');
+  await once(heard, 'beat');
+  expect(beats[1]?.jobs).toEqual([{ jobId: 'a', leaseToken: 'token-new' }]);
+});
+
+it('leases that are due go before the words of those that are not, however much these say', async () => {
+  const talkers = Array.from({ length: 1000 }, (_one, index) => held(`job-${index}`));
+  const talk = () => keeper.signAll(talkers.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
+  keep((body) => (talk(), extended(body)));
+  keeper.hold([...talkers, held('quiet', { leaseMs: 600 })]);
+  talk();
+  await once(heard, 'beat');
+  await once(heard, 'beat');
+  await once(heard, 'beat');
+  expect(beats.slice(1).every(({ jobs }) => jobs.some(({ jobId }) => jobId === 'quiet'))).toBe(true);
+});
+
+it('is not held up by many that speak at once, nor by many that are taken one by one', () => {
+  keep(extended);
+  const many = Array.from({ length: 4000 }, (_one, index) => held(`job-${index}`));
+  const startedAtMs = monotonicMs();
+  for (const job of many) keeper.hold([job]);
+  keeper.signAll(many.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
+  expect(monotonicMs() - startedAtMs).toBeLessThan(1000);
 });
 
 it('asks at once for a lease in doubt, and says when it stands', async () => {

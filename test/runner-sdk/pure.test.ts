@@ -25,6 +25,17 @@ describe('backoff', () => {
     expect(retryDelayMs(1, null, backoff, () => 1)).toBe(100);
   });
 
+  it('a Retry-After of months is five minutes', () => {
+    expect(retryDelayMs(1, 5e9, backoff, () => 0)).toBe(300_000);
+  });
+
+  it('a pause longer than a timer can be set for does not end at once', async () => {
+    const control = new AbortController();
+    const ended = Promise.race([pause(2 ** 31, control.signal), within(50, new Promise(() => undefined)).then(() => 'waits')]);
+    expect(await ended).toBe('waits');
+    control.abort();
+  });
+
   it('a pause ends with its signal', async () => {
     const control = new AbortController();
     const paused = pause(60_000, control.signal);

@@ -132,6 +132,17 @@ describe('reporting', () => {
     expect(call?.body.claim).toMatchObject({ max: 3, waitMs: 0, types: ['TEST'] });
   });
 
+  it('fetches what was granted with a report whose answer was lost for good', async () => {
+    const [started, held] = [gate(), gate()];
+    const first = coordinator.add({ timeoutMs: 400 });
+    await run((_args, { id }) => (id === first.id ? (started.open(), held.opened) : null), { concurrency: 1 });
+    await started.opened;
+    const granted = coordinator.add();
+    coordinator.script('POST /jobs/complete', ...Array.from({ length: 12 }, () => 'drop_reply' as const));
+    held.open();
+    expect(await coordinator.report(granted)).toMatchObject({ outcome: 'completed' });
+  });
+
   it('drains a backlog without a further poll', async () => {
     for (let count = 0; count < 20; count += 1) coordinator.add();
     await run(() => null, { concurrency: 5 });

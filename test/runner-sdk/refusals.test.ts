@@ -1,0 +1,102 @@
+import { Worker } from 'node:worker_threads';
+import { Runner, SnoozeError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
+import type { ToThread } from '../../runner-sdk/heartbeat-thread';
+import { eventually } from '../support/eventually';
+import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
+
+let coordinator: FakeCoordinator;
+let runner: Runner | undefined;
+let logger = testLogger();
+
+beforeEach(async () => {
+  logger = testLogger();
+  coordinator = await FakeCoordinator.start();
+});
+
+afterEach(async () => {
+  await runner?.stop({ graceMs: 0 });
+  runner = undefined;
+  await coordinator.stop();
+});
+
+async function run(handler: Handler, options: RunnerOptions = {}): Promise<Runner> {
+  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger, concurrency: 2, waitMs: 200, abortGraceMs: 100, ...options });
+  await runner.handle('TEST', handler).start();
+  return runner;
+}
+
+describe('an answer with status 200 that is not the coordinator\'s', () => {
+  it.each([['an object', {}], ['null', null], ['a text', 'sorry']])('to a report: %s; the report is sent again', async (_name, body) => {
+    const job = coordinator.add();
+    coordinator.script('POST /jobs/complete', { status: 200, body });
+    await run(() => 'done');
+    expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
+  });
+
+  it.each([['an object', {}], ['null', null]])('to a claim: %s; the claim is sent again', async (_name, body) => {
+    const job = coordinator.add();
+    coordinator.script('POST /jobs/claim', { status: 200, body });
+    await run(() => 'done');
+    expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
+  });
+});
+
+it('a report whose log lines make it too large is sent without them; its outcome stands', async () => {
+  const job = coordinator.add();
+  coordinator.script('POST /jobs/complete', { status: 413 }, { status: 413 });
+  await run((_args, { log }) => {
+    for (let line = 0; line < 1000; line += 1) log.info('row', { text: 'x'.repeat(100) });
+    return 'done';
+  });
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
+
+it('a job whose checkpoint or log lines are refused is given back without them', async () => {
+  const job = coordinator.add();
+  coordinator.script(`POST /jobs/${job.id}/release`, { status: 413 });
+  await run((_args, { checkpoint, log }) => {
+    checkpoint({ text: 'ä'.repeat(200_000) });
+    log.info('x');
+    throw new SnoozeError(5000);
+  });
+  const { body } = await coordinator.until('the release', () => coordinator.released[0]);
+  expect(body).toEqual({ leaseToken: job.leaseToken, delayMs: 5000 });
+});
+
+it('an error whose message is no text is reported', async () => {
+  const ring: Record<string, unknown> = {};
+  ring['ring'] = ring;
+  const job = coordinator.add();
+  await run(() => Promise.reject(Object.assign(new Error(), { message: ring, stack: ring })));
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'failed', error: { retryable: true } });
+});
+
+it('what was said while a heartbeat hangs goes with the report', async () => {
+  const beating = gate();
+  const posted = jest.spyOn(Worker.prototype, 'postMessage');
+  const signs = () => posted.mock.calls.filter(([message]) => (message as ToThread).kind === 'signs').length;
+  coordinator.script('POST /jobs/heartbeat', 'hang');
+  const job = coordinator.add();
+  await run(async (_args, { progress, log }) => {
+    progress(1);
+    await beating.opened;
+    log.error('what went wrong');
+    await eventually(() => signs() === 2);
+    throw new Error('no');
+  });
+  await coordinator.until('the beat that hangs', () => coordinator.calls('POST /jobs/heartbeat').length > 0);
+  beating.open();
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'failed', logs: [{ message: 'what went wrong' }] });
+});
+
+it('a grace without end is no grace of a millisecond', async () => {
+  const [started, held] = [gate(), gate()];
+  const job = coordinator.add({ leaseMs: 1000 });
+  const one = await run(() => (started.open(), held.opened.then(() => 'done')));
+  await started.opened;
+  const stopped = one.stop({ graceMs: Infinity });
+  await coordinator.until('a beat', () => coordinator.calls('POST /jobs/heartbeat').length > 0);
+  held.open();
+  await stopped;
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
