@@ -17,7 +17,7 @@ export interface Sizes {
   /** Waiting or finished jobs that are many, against few. */
   backlog: { few: number; many: number; claims: number };
   pinned: { perSecond: number; holdMs: number; windowMs: number };
-  /** A full window is as long as a poll waits on average, so that in it each one ends once and begins anew. */
+  /** A full window is as long as a poll waits on average, so that in it each one ends once and begins anew; before it they do so once too, as they have in a fleet that is usually idle. */
   idle: { runners: number[]; settleMs: number; windowMs: number };
 }
 
@@ -35,7 +35,7 @@ export const SIZES: Record<Scale, Sizes> = {
     claimers: 20_000,
     backlog: { few: 10_000, many: 1_000_000, claims: 50 },
     pinned: { perSecond: 300, holdMs: 40_000, windowMs: 10_000 },
-    idle: { runners: [1000, 5000], settleMs: 5000, windowMs: 37_500 },
+    idle: { runners: [1000, 5000], settleMs: 40_000, windowMs: 37_500 },
   },
   quick: {
     keepsCoordinators: true,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Pool } from 'undici';
 import { play, readOrder, tell, type Target } from './stage';
 
@@ -10,6 +11,8 @@ interface Order extends Target {
 }
 
 const OPENING = 200;
+const LEAST_WAIT_MS = 35_000;
+const WAIT_SPREAD_MS = 5000;
 const order = readOrder<Order>();
 
 play(async () => {
@@ -30,9 +33,10 @@ play(async () => {
 
 async function poll(pool: Pool, runnerId: string): Promise<void> {
   const headers = { authorization: `Bearer ${order.key}`, 'content-type': 'application/json' };
-  const waitMs = 35_000 + 500 * Math.floor(Math.random() * 11);
-  const body = JSON.stringify({ runnerId, types: [order.type], max: 1, waitMs });
-  for (;;) {
+  const usualWaitMs = LEAST_WAIT_MS + Math.floor(Math.random() * WAIT_SPREAD_MS);
+  // They began at any time, so that the first polls have any part of their wait left.
+  for (let waitMs = Math.ceil(Math.random() * usualWaitMs); ; waitMs = usualWaitMs) {
+    const body = JSON.stringify({ runnerId, types: [order.type], version: '0.1.0', max: 1, waitMs, claimId: randomUUID() });
     const reply = await pool.request({ method: 'POST', path: '/jobs/claim', headers, body });
     const text = await reply.body.text();
     if (reply.statusCode !== 200) throw new Error(`POST /jobs/claim was answered with ${reply.statusCode}: ${text}`);
