@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Pool, type PoolClient } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client';
@@ -42,6 +43,7 @@ export interface Db extends Connections {
 const CONNECT_TIMEOUT_MS = 5000;
 const STATEMENT_TIMEOUT_MS = 30_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
+const FAREWELL_MS = 2000;
 const TRIES = 5;
 /** A bulk operation is held by one while its batch moves jobs on another. */
 const LEAST_GENERAL = 2;
@@ -69,7 +71,7 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     })),
     async close() {
       await prisma.$disconnect();
-      await Promise.all([generalPool.end(), hotPool.end(), vitalPool.end()]);
+      await Promise.all([generalPool, hotPool, vitalPool].map(end));
     },
   };
 }
@@ -107,6 +109,20 @@ function openPool(url: string, max: number, onError: (error: Error) => void, set
   // An idle connection that breaks must not end the process.
   pool.on('error', onError);
   return pool;
+}
+
+/**
+ * `Pool.end` resolves when it has said goodbye, `remove` comes when the server has gone too: one that is stopped between
+ * the two breaks its connections instead of ending them. A server that went silent is not waited for.
+ */
+async function end(pool: Pool): Promise<void> {
+  let open = pool.totalCount;
+  const ended = new Promise<void>((resolve) => {
+    if (open === 0) resolve();
+    pool.on('remove', () => (open -= 1) === 0 && resolve());
+  });
+  await pool.end();
+  await Promise.race([ended, sleep(FAREWELL_MS, undefined, { ref: false })]);
 }
 
 function connections(pool: Pool): Connections {
