@@ -6,6 +6,7 @@ import type { SharedEnds } from './shared-ends';
 
 /** Shorter waits end on their moment. */
 const LEAST_SHARED_MS = 10_000;
+const NONE: readonly ClaimedRow[] = [];
 
 /** One claim that waits. Thousands of them do, so it holds little. */
 export class ParkedClaim {
@@ -17,9 +18,11 @@ export class ParkedClaim {
   isTaken = false;
   /** It was answered, or its client has gone: it waits no more. */
   isOver = false;
+  /** What former polls of it were given while a statement might fill this one: it may be answered with the same. */
+  inherited = NONE;
   /** The same claim, that was sent again while this one waited or a statement might fill it. */
   private heir: ParkedClaim | null = null;
-  private answered: readonly ClaimedRow[] = [];
+  private answered = NONE;
   /** By which it is known when it is sent again; null: without a claim id it never is. */
   private readonly name: string | null;
   private timer: NodeJS.Timeout | undefined;
@@ -45,10 +48,10 @@ export class ParkedClaim {
     return this.heirs().find((one) => !one.isOver) ?? null;
   }
 
-  /** Those of its jobs that the same claim, sent again, was not answered with: they run under one claim id. */
+  /** Those of the jobs that it was given, or has inherited, with which neither it nor the same claim, sent again, was answered: they run under one claim id. */
   unheard(jobs: ClaimedRow[]): ClaimedRow[] {
-    const heard = new Set(this.heirs().flatMap((one) => one.answered.map((job) => job.leaseToken)));
-    return jobs.filter((job) => !heard.has(job.leaseToken));
+    const heard = new Set([this, ...this.heirs()].flatMap((one) => one.answered.map((job) => job.leaseToken)));
+    return [...jobs, ...this.inherited].filter((job) => !heard.has(job.leaseToken));
   }
 
   /** @param onDue called when its wait is over, unless that ends with others' */

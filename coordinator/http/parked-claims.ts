@@ -191,6 +191,7 @@ export class ParkedClaims {
       for (const parked of taken) {
         parked.release();
         parked.fail(error);
+        this.unsent.giveBack(parked.unheard([]));
       }
     }
   }
@@ -199,19 +200,22 @@ export class ParkedClaims {
   private give(taken: Iterable<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
     for (const parked of taken) {
       parked.release();
-      const { successor } = parked;
-      const isToEnd = successor !== null || this.isClosed || this.context.roster.isDraining(parked.claim.runnerId);
-      const jobs = given.get(parked) ?? (isToEnd ? [] : undefined);
-      if (jobs === undefined) continue;
-      if (successor === null && !parked.isOver) {
-        parked.answer(jobs);
-        continue;
-      }
-      // Nobody hears it. Under their claim id the jobs are found for the same claim, unless that is being given others.
-      if (successor !== null && !successor.isTaken) this.lookAgainFor(successor);
-      else this.unsent.giveBack(parked.unheard(jobs));
-      parked.answer([]);
+      const jobs = given.get(parked);
+      if (parked.successor !== null) this.passOn(parked, parked.successor, jobs ?? []);
+      else if (parked.isOver) this.unsent.giveBack(parked.unheard(jobs ?? []));
+      else if (jobs !== undefined || this.isClosed || this.context.roster.isDraining(parked.claim.runnerId)) {
+        parked.answer(jobs ?? []);
+        this.unsent.giveBack(parked.unheard([]));
+      } else if (parked.inherited.length > 0) this.lookAgainFor(parked);
     }
+  }
+
+  /** Nobody hears it. Under their claim id its jobs are found for the same claim, unless that is being given others. */
+  private passOn(parked: ParkedClaim, successor: ParkedClaim, jobs: ClaimedRow[]): void {
+    const unheard = parked.unheard(jobs);
+    if (successor.isTaken) successor.inherited = [...successor.inherited, ...unheard];
+    else if (unheard.length > 0) this.lookAgainFor(successor);
+    parked.answer([]);
   }
 
   private lookAgainFor(parked: ParkedClaim): void {

@@ -26,14 +26,16 @@ const waiting = (count: number) => eventually(() => coordinator.app.desk.claims.
 /** Those that wait were looked up after this, so that nothing but a job or their end answers them. */
 const lookUp = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
 
-/** What is done after the next create has committed, and before anybody here hears of it. */
-function afterNextCreate(act: () => Promise<void> | void): void {
+const [CREATE, CLAIM] = ['INSERT INTO jobs', 'asked AS MATERIALIZED'];
+
+/** What is done after the next such statement has committed, and before anybody here hears of it. */
+function afterNext(kind: string, act: () => Promise<void> | void): void {
   const { db } = coordinator.app.context;
   const { hot } = db;
   db.hot = {
     ...hot,
     async query<Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> {
-      if (!statement.text.includes('INSERT INTO jobs')) return hot.query<Row>(statement);
+      if (!statement.text.includes(kind)) return hot.query<Row>(statement);
       db.hot = hot;
       const rows = await hot.query<Row>(statement);
       await act();
@@ -60,7 +62,7 @@ test('a claim that is sent again while its former poll is given a job gets that 
   await waiting(1);
   await lookUp();
   let latter: Promise<ClaimedJob[]> | undefined;
-  afterNextCreate(async () => {
+  afterNext(CREATE, async () => {
     latter = ask(type, { claimId: `c-${type}` });
     await waiting(2);
   });
@@ -78,7 +80,7 @@ test('a claim that is sent again, and answered with the job before anybody hears
   await waiting(1);
   await lookUp();
   let latter: ClaimedJob[] = [];
-  afterNextCreate(async () => {
+  afterNext(CREATE, async () => {
     gone.abort();
     await waiting(0);
     latter = await coordinator.api.claim({ runnerId: 'again', types: [type], claimId, waitMs: 5000 });
@@ -88,6 +90,30 @@ test('a claim that is sent again, and answered with the job before anybody hears
   const [job] = latter;
   if (job === undefined) throw new Error('the claim was not answered with the job');
   expect(job.id).toBe(id);
+  expect((await coordinator.api.complete(job)).status).toBe(200);
+});
+
+test('a claim that is sent again, and given the job by a statement of its own before anybody hears that its former poll was given it, keeps it', async () => {
+  const type = uniqueType();
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await waiting(1);
+  await lookUp();
+  let latter: Promise<ClaimedJob[]> | undefined;
+  let tell: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => (tell = resolve));
+  afterNext(CREATE, async () => {
+    const found = new Promise<void>((resolve) => {
+      afterNext(CLAIM, () => (resolve(), told));
+    });
+    latter = ask(type, { claimId: `c-${type}` });
+    await found;
+  });
+  await coordinator.api.create({ type });
+  expect(await former).toEqual([]);
+  await coordinator.app.desk.claims.unsent.settled();
+  tell();
+  const [job] = (await latter) ?? [];
+  if (job === undefined) throw new Error('the claim was not answered with the job');
   expect((await coordinator.api.complete(job)).status).toBe(200);
 });
 
@@ -117,7 +143,7 @@ test('a job for a client whose connection broke, which this process has not been
   socket.say(`POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   await waiting(1);
   await lookUp();
-  afterNextCreate(() => void connection.destroy());
+  afterNext(CREATE, () => void connection.destroy());
   const { id } = await coordinator.api.create({ type });
   await eventually(() => coordinator.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
@@ -132,7 +158,7 @@ test('jobs that were claimed are given out though the look for more fails', asyn
   db.hot = {
     ...hot,
     query<Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> {
-      if (statement.text.includes('asked AS MATERIALIZED') && (claims += 1) > 1) return Promise.reject(new BatonError('unavailable', 'no connection'));
+      if (statement.text.includes(CLAIM) && (claims += 1) > 1) return Promise.reject(new BatonError('unavailable', 'no connection'));
       return hot.query<Row>(statement);
     },
   };
