@@ -1,6 +1,6 @@
 /* eslint-disable @typescript-eslint/no-explicit-any -- it reads what any caller sent, and tests look into it */
 import { randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ClaimedJob, ClaimInput, CompletionsInput, HeartbeatsInput, Job } from '@baton/runner-sdk/protocol';
@@ -77,10 +77,7 @@ export class FakeCoordinator {
       const value = found();
       if (value !== undefined && value !== false && value !== null) return value;
       if (deadline.aborted) throw new Error(`${what} did not happen within ${DEADLINE_MS} ms; calls: ${this.requests.map(({ call }) => call).join(', ')}`);
-      await new Promise<void>((resolve) => {
-        this.events.once('change', resolve);
-        deadline.addEventListener('abort', () => resolve(), { once: true });
-      });
+      await once(this.events, 'change', { signal: deadline }).catch(() => undefined);
     }
   }
 
