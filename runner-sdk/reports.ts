@@ -133,8 +133,11 @@ export class Reports {
       else if (claim !== null) this.options.regainClaim(claim);
       return this.afterRefusal(batch, claim !== null, error);
     }
-    if (claim !== null) this.options.finishClaim(claim, reply.jobs ?? []);
-    this.options.onDirectives(reply.directives ?? {});
+    if (claim !== null) {
+      this.options.finishClaim(claim, reply.jobs ?? []);
+      // Reports alone do not say whose they are, and their answer directs nobody.
+      this.options.onDirectives(reply.directives ?? {});
+    }
     const verdicts = verdictsFor(batch, reply.results);
     this.close(batch.filter((entry, index) => this.judge(entry, verdicts[index])));
   }

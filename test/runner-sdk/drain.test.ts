@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Runner, RunnerStoppingError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
 import { Transport } from '../../runner-sdk/http';
+import { eventually } from '../support/eventually';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;
@@ -109,6 +110,24 @@ it('told to drain it claims nothing, finishes what runs, and claims again when t
   coordinator.directives = {};
   const next = coordinator.add();
   await coordinator.report(next);
+});
+
+it('told to drain it claims nothing while it reports what it held either', async () => {
+  const held = [gate(), gate()];
+  const logger = testLogger();
+  const jobs = [coordinator.add({ leaseMs: 1000 }), coordinator.add({ leaseMs: 1000 })];
+  let running = 0;
+  await run(() => held[running++]?.opened, { logger });
+  await coordinator.until('both jobs', () => running === 2);
+  coordinator.directives = { drain: true };
+  const idleBeat = () => coordinator.calls('POST /jobs/heartbeat').some(({ body }) => body.jobs.length === 0);
+  await eventually(() => logger.lines.some(({ message }) => message.startsWith('told to drain')));
+  const count = coordinator.calls('POST /jobs/claim').length;
+  held.forEach(({ open }) => open());
+  await Promise.all(jobs.map((job) => coordinator.report(job)));
+  await coordinator.until('a heartbeat without jobs', idleBeat);
+  expect(coordinator.calls('POST /jobs/claim')).toHaveLength(count);
+  expect(logger.lines.map(({ message }) => message)).not.toContain('no longer told to drain: claiming again');
 });
 
 it('ends its process on SIGTERM, when its work is done', async () => {

@@ -146,7 +146,8 @@ export class FakeCoordinator {
       this.completed.set(completion.jobId, completion);
       return { jobId: completion.jobId, status: completion.outcome, attempt: 1 };
     });
-    return { results, ...(body.claim && { jobs: this.grant(body.claim) }), directives: this.directives };
+    // A report alone does not say whose it is, so there is nothing to direct.
+    return { results, ...(body.claim && { jobs: this.grant(body.claim) }), directives: body.claim ? this.directives : {} };
   }
 
   private heartbeat(body: HeartbeatsInput): unknown {
