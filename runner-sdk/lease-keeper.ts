@@ -249,7 +249,7 @@ export class LeaseKeeper {
     const status = error instanceof BatonError ? error.status : 0;
     const wasRefused = status === 400 || status === 413;
     if (!wasRefused) for (const { held, sign } of loads) returnSign(held, sign);
-    this.notBeforeMs = monotonicMs() + RETRY_BEAT_MS * Math.random();
+    this.notBeforeMs = monotonicMs() + Math.min(RETRY_BEAT_MS, ...loads.map(({ held }) => held.leaseMs / 6)) * Math.random();
     const message = wasRefused ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped' : 'a heartbeat got no answer; the leases stand until their clocks end';
     this.notice('warn', message, { error: error instanceof Error ? error.message : String(error), jobs: loads.length });
   }

@@ -81,6 +81,17 @@ it.each([400, 413])('a beat refused with %i loses what was said, and keeps the l
   expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
 });
 
+it('a beat that got no answer is sent again while a short lease still stands', async () => {
+  const random = jest.spyOn(Math, 'random').mockReturnValue(0.99);
+  let count = 0;
+  keep((body) => ((count += 1) === 1 ? new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }) : extended(body)));
+  keeper.hold([held('a', { leaseMs: 1000 })]);
+  await once(heard, 'beat');
+  await Promise.race([once(heard, 'beat'), once(heard, 'lost')]);
+  random.mockRestore();
+  expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
+});
+
 it('an answer about an old lease does not touch the new one of the same job', async () => {
   let answer: (reply: Reply) => void = () => undefined;
   keep(() => new Promise<Reply>((resolve) => (answer = resolve)));
