@@ -28,6 +28,8 @@ export interface ApiRequest {
   expects?: string;
   /** `false`: done twice it would do harm, so it is tried again only when it surely was not done. Default `true`. */
   repeatable?: boolean;
+  /** Its budget ends at a time after which it is of no use: a wait that would last longer is cut short, for a try before. */
+  untilEnd?: boolean;
   /** Told of each failure that is followed by another try. */
   onRetry?: (failure: BatonError, failures: number) => void;
 }
@@ -48,6 +50,8 @@ interface Endpoint {
 
 const TIMEOUT_MS = 10_000;
 const BUDGET_MS = 30_000;
+/** With less time left there is no further try: each wait that is cut short leaves half of the rest. */
+const LEAST_LEFT_MS = 100;
 
 /** Statuses that say "not this coordinator, or not now", so the next URL may do better. */
 const GONE = new Set([0, 502, 503, 504]);
@@ -87,8 +91,12 @@ export class Transport {
       } catch (error) {
         if (!(error instanceof BatonError) || this.closing.signal.aborted || !mayTryAgain(error, request)) throw error;
         failures += 1;
-        const waitMs = this.hasFreshUrl(error, index, failures) ? 0 : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
-        if (waitMs > 0 && monotonicMs() + waitMs > endsAtMs) throw error;
+        let waitMs = this.hasFreshUrl(error, index, failures) ? 0 : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
+        const leftMs = endsAtMs - monotonicMs();
+        if (waitMs > 0 && waitMs > leftMs) {
+          if (request.untilEnd !== true || leftMs < LEAST_LEFT_MS) throw error;
+          waitMs = leftMs / 2;
+        }
         request.onRetry?.(error, failures);
         await pause(waitMs, request.signal === undefined ? this.closing.signal : AbortSignal.any([request.signal, this.closing.signal]));
       }

@@ -126,7 +126,7 @@ export class Reports {
     let reply: CompletionsReply;
     try {
       const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
-      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), signal: this.control.signal, onRetry });
+      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, signal: this.control.signal, onRetry });
       reply = answer.body;
     } catch (error) {
       if (claim !== null && isRefusal(error)) this.options.finishClaim(claim, []);
