@@ -41,6 +41,7 @@ export class InHand {
   private readonly held = new Map<string, Held>();
   private readonly attemptOptions: AttemptOptions;
   private isStopping = false;
+  private readonly stopping = new AbortController();
   private finalCallMs = FINAL_CALL_MS;
   private whenEmpty: (() => void)[] = [];
 
@@ -89,6 +90,7 @@ export class InHand {
   async stop(graceMs: number): Promise<void> {
     this.isStopping = true;
     this.finalCallMs = FINAL_CALL_MS + FINAL_CALL_EACH_MS * this.held.size;
+    this.stopping.abort(new Error('the runner stops'));
     for (const held of [...this.held.values()]) if (!held.attempt.hasStarted) void this.giveBack(held);
     await within(graceMs, this.allEnded());
     for (const held of this.held.values()) held.attempt.abort(new RunnerStoppingError());
@@ -139,9 +141,9 @@ export class InHand {
     const lease = { jobId: job.id, leaseToken: job.leaseToken };
     if (ending.kind === 'dropped') return this.logDropped(job, ending.reason);
     const said = await this.options.heartbeats.withdraw(lease);
-    if (ending.kind === 'snoozed') return this.release(job, ending.delayMs, said);
-    if (ending.kind === 'released') return this.release(job, 0, said);
-    if (ending.kind === 'failed') await this.saveCheckpoint(job, said);
+    if (ending.kind === 'snoozed') return this.release(held, ending.delayMs, said);
+    if (ending.kind === 'released') return this.release(held, 0, said);
+    if (ending.kind === 'failed') await this.saveCheckpoint(held, said);
     const logs = said.logs !== undefined && said.logs.length > 0 ? { logs: sentLines(said.logs.slice(-1000), monotonicMs()) } : {};
     const outcome: Pick<Completion, 'outcome' | 'result' | 'error'> =
       ending.kind === 'failed' ? { outcome: 'failed', error: ending.error } : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
@@ -153,38 +155,52 @@ export class InHand {
   }
 
   /** The next attempt is to find the last checkpoint, and a failure's report has no place for one. */
-  private async saveCheckpoint({ id, leaseToken }: ClaimedJob, { checkpoint, progress }: Sign): Promise<void> {
+  private async saveCheckpoint(held: Held, { checkpoint, progress }: Sign): Promise<void> {
     if (checkpoint === undefined) return;
-    const body = { leaseToken, checkpoint, ...(progress && { progress }) };
-    await this.finalCall(id, 'heartbeat', body, 'the last checkpoint before a failure could not be saved');
+    const body = { leaseToken: held.attempt.job.leaseToken, checkpoint, ...(progress && { progress }) };
+    await this.finalCall(held, 'heartbeat', body, 'the last checkpoint before a failure could not be saved');
   }
 
   private async giveBack(held: Held): Promise<void> {
     if (held.isGivenBack) return;
     held.isGivenBack = true;
-    await this.release(held.attempt.job, 0, {});
+    await this.release(held, 0, {});
     this.forget(held);
     this.free();
   }
 
-  private async release(job: ClaimedJob, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
+  private async release(held: Held, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
+    const { leaseToken } = held.attempt.job;
     const more = { ...(checkpoint !== undefined && { checkpoint }), ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }) };
-    const plain = { leaseToken: job.leaseToken, delayMs };
+    const plain = { leaseToken, delayMs };
     const complaint = 'a job could not be given back; it comes back when its lease ends';
-    const status = await this.finalCall(job.id, 'release', { ...plain, ...more }, complaint);
+    const status = await this.finalCall(held, 'release', { ...plain, ...more }, complaint);
     // What was said may be too large; the job must go back all the same.
-    if (status === 400 || status === 413) await this.finalCall(job.id, 'release', plain, complaint);
-    this.options.heartbeats.letGo([job.leaseToken]);
+    if (status === 400 || status === 413) await this.finalCall(held, 'release', plain, complaint);
+    this.options.heartbeats.letGo([leaseToken]);
   }
 
-  private async finalCall(jobId: string, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<number> {
+  private async finalCall(held: Held, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<number> {
+    const jobId = held.attempt.job.id;
+    const signal = this.isStopping ? {} : { signal: this.stopping.signal };
     try {
-      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, timeoutMs: this.finalCallMs, budgetMs: this.finalCallMs });
+      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, timeoutMs: this.finalCallMs, budgetMs: this.budgetMs(held), untilEnd: true, ...signal });
       return 200;
     } catch (error) {
+      // It had more time than there is now.
+      if (error === this.stopping.signal.reason) return this.finalCall(held, verb, body, complaint);
       this.options.logger.warn(complaint, { jobId, error: error instanceof Error ? error.message : String(error) });
       return error instanceof BatonError ? error.status : 0;
     }
+  }
+
+  /**
+   * A runner that works on can wait out an outage, for as long as the lease would; half of what is left until the deadline
+   * is for the report that follows.
+   */
+  private budgetMs({ attempt, giveUpAtMs }: Held): number {
+    if (this.isStopping) return this.finalCallMs;
+    return Math.max(this.finalCallMs, Math.min(attempt.job.leaseMs, (giveUpAtMs - monotonicMs()) / 2));
   }
 
   private logDropped(job: ClaimedJob, reason: AttemptAbortedError): void {

@@ -1,4 +1,5 @@
-import { Runner, type Handler, type RunnerOptions } from '@baton/runner-sdk';
+import { Runner, SnoozeError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
+import { monotonicMs } from '../../runner-sdk/clock';
 import { FakeCoordinator, testLogger } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;
@@ -25,4 +26,28 @@ it('a report is sent again before its deadline, though it is asked to come back 
   coordinator.script('POST /jobs/complete', { status: 503, headers: { 'retry-after': '60' } });
   await run(() => 'done');
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
+
+it('a snoozed job goes back also after an outage', async () => {
+  const job = coordinator.add();
+  coordinator.script(`POST /jobs/${job.id}/release`, { status: 503, headers: { 'retry-after': '3' } });
+  await run(() => {
+    throw new SnoozeError(5000);
+  });
+  const { body } = await coordinator.until('the release', () => coordinator.released[0]);
+  expect(body).toMatchObject({ leaseToken: job.leaseToken, delayMs: 5000 });
+});
+
+it('a runner that stops during an outage does not wait for it as long as one that works on', async () => {
+  const job = coordinator.add();
+  const release = `POST /jobs/${job.id}/release`;
+  coordinator.script(release, { status: 503, headers: { 'retry-after': '20' } }, { status: 503, headers: { 'retry-after': '20' } });
+  const one = await run(() => {
+    throw new SnoozeError(5000);
+  });
+  await coordinator.until('the first try', () => coordinator.calls(release)[0]);
+  const startedAtMs = monotonicMs();
+  await one.stop();
+  expect(coordinator.released.map(({ jobId }) => jobId)).toEqual([job.id]);
+  expect(monotonicMs() - startedAtMs).toBeLessThan(10_000);
 });
