@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { backoffMs, pause, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
 import { type BatonError } from './errors';
@@ -55,6 +56,7 @@ export class Claims {
   private isStopped = false;
   private quickEmpties = 0;
   private refusals = 0;
+  private readonly regains = new Set<Promise<void>>();
 
   constructor(private readonly options: ClaimsOptions) {}
 
@@ -83,9 +85,19 @@ export class Claims {
   }
 
   /** Asks again, under its `claimId`, for a claim whose answer was lost with the reports it rode on. Its slots stay reserved. */
-  async regain(claim: ClaimInFlight): Promise<void> {
-    this.finish(claim, await this.fetchGrant(claim, claim.body.leaseMs ?? LEASE_MS));
-    this.wake();
+  regain(claim: ClaimInFlight): void {
+    const regaining = this.fetchGrant(claim, this.isStopped ? RECOVERY_MS : (claim.body.leaseMs ?? LEASE_MS)).then((jobs) => {
+      this.regains.delete(regaining);
+      this.finish(claim, jobs);
+      this.wake();
+    });
+    this.regains.add(regaining);
+  }
+
+  /** Resolved when nothing is regained any more, nor what rode on reports that were cut off in this turn. */
+  async regained(): Promise<void> {
+    await setImmediate();
+    await Promise.all(this.regains);
   }
 
   setPaused(isPaused: boolean): void {
@@ -183,7 +195,7 @@ export class Claims {
     try {
       const reply = await this.options.transport.call<ClaimReply>({
         ...{ method: 'POST', path: '/jobs/claim', body: { ...claim.body, waitMs: 0 }, expects: 'jobs' },
-        ...{ timeoutMs: RECOVERY_MS, budgetMs },
+        ...{ timeoutMs: RECOVERY_MS, budgetMs, untilEnd: true },
       });
       return reply.body.jobs;
     } catch (error) {

@@ -176,6 +176,7 @@ export class Runner {
       await Promise.all([this.claims.stop(), this.inHand.stop(graceMs)]);
       await within(FLUSH_MS, this.reports.flushed());
       this.reports.stop();
+      await within(FLUSH_MS, this.claims.regained());
       // What a last report's claim or a late grant still brought is on its way back.
       await within(FLUSH_MS, this.inHand.allEnded());
       processMeter.stop(this.onSample);
@@ -247,7 +248,7 @@ export class Runner {
       logger: this.logger,
       prepareClaim: (calls) => this.claims.prepare(0, calls),
       finishClaim: (claim, jobs) => this.claims.finish(claim, jobs),
-      regainClaim: (claim) => void this.claims.regain(claim),
+      regainClaim: (claim) => this.claims.regain(claim),
       onDirectives: (directives) => this.follow(directives),
       onDone: (leaseTokens) => this.heartbeats.letGo(leaseTokens),
       onIdle: () => this.claims.wake(),

@@ -1,6 +1,6 @@
 import { Runner, SnoozeError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
 import { monotonicMs } from '../../runner-sdk/clock';
-import { FakeCoordinator, testLogger } from './fake-coordinator';
+import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;
 let runner: Runner | undefined;
@@ -50,4 +50,32 @@ it('a runner that stops during an outage does not wait for it as long as one tha
   await one.stop();
   expect(coordinator.released.map(({ jobId }) => jobId)).toEqual([job.id]);
   expect(monotonicMs() - startedAtMs).toBeLessThan(10_000);
+});
+
+it('a runner that stops while it asks for what was granted with a lost report waits for that, and gives it back', async () => {
+  const [started, held] = [gate(), gate()];
+  coordinator.add({ timeoutMs: 400 });
+  const one = await run(() => (started.open(), held.opened), { concurrency: 1 });
+  await started.opened;
+  const granted = coordinator.add();
+  coordinator.script('POST /jobs/complete', ...Array.from({ length: 12 }, () => 'drop_reply' as const));
+  const polls = coordinator.calls('POST /jobs/claim').length;
+  coordinator.script('POST /jobs/claim', { status: 503, headers: { 'retry-after': '1' } });
+  held.open();
+  await coordinator.until('the question for the grant', () => coordinator.calls('POST /jobs/claim').length > polls);
+  await one.stop();
+  expect(coordinator.released.map(({ jobId }) => jobId)).toEqual([granted.id]);
+});
+
+it('a runner that gives up a report at its end gives back what was granted with it', async () => {
+  const [started, held] = [gate(), gate()];
+  coordinator.add();
+  const one = await run(() => (started.open(), held.opened), { concurrency: 1 });
+  await started.opened;
+  const granted = coordinator.add();
+  coordinator.script('POST /jobs/complete', 'drop_reply', { status: 503, headers: { 'retry-after': '60' } });
+  held.open();
+  await coordinator.until('the report', () => coordinator.calls('POST /jobs/complete').length === 2);
+  await one.stop();
+  expect(coordinator.released.map(({ jobId }) => jobId)).toEqual([granted.id]);
 });
