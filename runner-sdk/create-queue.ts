@@ -75,8 +75,11 @@ export class CreateQueue {
   }
 
   private enqueue(entry: Entry): void {
-    if (entry.isWithdrawn) return;
     this.waiting.push(entry);
+    this.wake();
+  }
+
+  private wake(): void {
     if (this.calls > 0 && (this.calls === CALLS_IN_FLIGHT || this.waiting.length < FILL_BESIDE)) return;
     this.open();
   }
@@ -108,20 +111,31 @@ export class CreateQueue {
     this.calls -= 1;
   }
 
-  /** While jobs of an order are in flight, others of an order wait for that call, lest they be there before. */
   private mayTake(): boolean {
-    return this.waiting.length > 0 && (this.orderedInFlight === 0 || !this.waiting.some((entry) => entry.isOrdered));
+    return this.waiting.some((entry) => !this.isHeld(entry));
+  }
+
+  /** While jobs of an order are in flight or put off, others of an order wait for them, lest they be there before. */
+  private isHeld(entry: Entry): boolean {
+    return entry.isOrdered && this.orderedInFlight > 0;
   }
 
   private takeBatch(most: number): Entry[] {
-    let count = 0;
+    const batch: Entry[] = [];
+    const held: Entry[] = [];
     let length = 0;
-    for (const { json } of this.waiting) {
-      length += Buffer.byteLength(json);
-      if (count > 0 && (count === Math.min(most, JOBS_PER_CALL) || length > CALL_LENGTH)) break;
-      count += 1;
+    let looked = 0;
+    for (const entry of this.waiting) {
+      if (this.isHeld(entry)) held.push(entry);
+      else {
+        length += Buffer.byteLength(entry.json);
+        if (batch.length > 0 && (batch.length === Math.min(most, JOBS_PER_CALL) || length > CALL_LENGTH)) break;
+        batch.push(entry);
+      }
+      looked += 1;
     }
-    return this.waiting.splice(0, count);
+    this.waiting.splice(0, looked, ...held);
+    return batch;
   }
 
   private async sendOne(entry: Entry): Promise<void> {
@@ -135,16 +149,30 @@ export class CreateQueue {
     const budgetMs = Math.max(0, ...batch.map((entry) => entry.endsAtMs - monotonicMs()));
     const json = `{"atomic":false,"jobs":[${jobs.join(',')}]}`;
     const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, budgetMs });
-    batch.forEach((entry, index) => this.judge(entry, reply.body.jobs[index]));
+    const waitMs = retryDelayMs(1 + Math.max(...batch.map((entry) => entry.failures)), null);
+    const again = batch.filter((entry, index) => !this.judge(entry, reply.body.jobs[index], waitMs));
+    if (again.length > 0) this.putOff(again, waitMs);
   }
 
-  private judge(entry: Entry, answer: Job | ItemError | undefined): void {
-    if (answer !== undefined && !('code' in answer)) return entry.resolve(answer);
+  /** `false` when it is to be sent again after `waitMs`. */
+  private judge(entry: Entry, answer: Job | ItemError | undefined, waitMs: number): boolean {
+    if (answer !== undefined && !('code' in answer)) return entry.resolve(answer), true;
     const error = answer ?? { code: 'internal' as const, detail: 'the answer to a bulk create held no word on this job' };
-    const waitMs = retryDelayMs(entry.failures + 1, null);
-    if (!TRY_AGAIN.has(error.code) || monotonicMs() + waitMs > entry.endsAtMs) return entry.reject(itemRefusal(error));
-    entry.failures += 1;
-    setTimeout(() => this.enqueue(entry), waitMs);
+    if (TRY_AGAIN.has(error.code) && monotonicMs() + waitMs <= entry.endsAtMs) return false;
+    entry.reject(itemRefusal(error));
+    return true;
+  }
+
+  /** Those of a call come back together, before all that was asked for later: jobs of an order stay in it. */
+  private putOff(entries: readonly Entry[], waitMs: number): void {
+    const ordered = entries.filter((entry) => entry.isOrdered).length;
+    this.orderedInFlight += ordered;
+    setTimeout(() => {
+      this.orderedInFlight -= ordered;
+      for (const entry of entries) entry.failures += 1;
+      this.waiting.unshift(...entries.filter((entry) => !entry.isWithdrawn));
+      this.wake();
+    }, waitMs);
   }
 }
 

@@ -8,7 +8,7 @@ import { Reports } from '../../runner-sdk/reports';
 
 /** A transport whose calls are answered when the test says so. */
 class HeldTransport extends Transport {
-  readonly held: { path: string; body: { completions?: { jobId: string }[]; jobs?: { arguments: number }[] }; answer: (body: unknown) => void }[] = [];
+  readonly held: { path: string; body: { completions?: { jobId: string }[]; jobs?: { arguments: number }[]; arguments?: number }; answer: (body: unknown) => void }[] = [];
 
   constructor() {
     super({ urls: ['http://127.0.0.1:1'], apiKey: 'none' });
@@ -172,5 +172,28 @@ test('a create that was put off is not sent once it is withdrawn', async () => {
   expect(transport.held.slice(1).map(({ body }) => body)).toEqual([{ type: 'a', arguments: 2 }]);
   transport.held[1]?.answer({ id: randomUUID() });
   await kept;
+  await transport.close();
+});
+
+test('jobs of an order that were put off are sent in their order, before those that were asked for meanwhile', async () => {
+  const transport = new HeldTransport();
+  const queue = new CreateQueue(transport, 10_000);
+  const create = (n: number, isOrdered: boolean) => queue.add({ json: JSON.stringify({ type: 'a', arguments: n }), isOrdered });
+  const sent = () => transport.held.map(({ body }) => body.jobs?.map((job) => job.arguments) ?? [body.arguments]);
+  const all = [1, 2, 3].map((n) => create(n, true));
+  await setImmediate();
+  const random = jest.spyOn(Math, 'random').mockReturnValueOnce(1).mockReturnValue(0.1);
+  transport.held[0]?.answer({ jobs: [{ id: randomUUID() }, ...[2, 3].map(() => ({ code: 'rate_limited', detail: 'wait' }))] });
+  await setImmediate();
+  random.mockRestore();
+  all.push(create(4, true), create(5, false));
+  await setImmediate();
+  // One without an order does not wait for them.
+  expect(sent()).toEqual([[1, 2, 3], [5]]);
+  transport.held[1]?.answer({ id: randomUUID() });
+  await eventually(() => transport.held.length === 3);
+  expect(sent()[2]).toEqual([2, 3, 4]);
+  transport.held[2]?.answer({ jobs: [2, 3, 4].map(() => ({ id: randomUUID() })) });
+  await Promise.all(all);
   await transport.close();
 });
