@@ -96,7 +96,7 @@ export class Client extends Operations {
       const keyed = atomic ? all : all.map((one, index) => withKey(one, `${idempotencyKey}.${index}`));
       const headers = { ...(atomic && { 'idempotency-key': idempotencyKey }), ...trace };
       const json = `{"atomic":${atomic},"jobs":[${keyed.join(',')}]}`;
-      return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, headers, ...(signal && { signal }) })).jobs;
+      return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, headers, expects: 'jobs', ...(signal && { signal }) })).jobs;
     });
     return jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
   }

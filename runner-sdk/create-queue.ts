@@ -141,14 +141,14 @@ export class CreateQueue {
   private async sendOne(entry: Entry): Promise<void> {
     const headers = { 'idempotency-key': entry.idempotencyKey, ...entry.trace };
     const budgetMs = Math.max(0, entry.endsAtMs - monotonicMs());
-    entry.resolve((await this.transport.call<Job>({ method: 'POST', path: '/jobs', json: entry.json, headers, budgetMs })).body);
+    entry.resolve((await this.transport.call<Job>({ method: 'POST', path: '/jobs', json: entry.json, headers, expects: 'id', budgetMs })).body);
   }
 
   private async sendMany(batch: readonly Entry[]): Promise<void> {
     const jobs = batch.map(({ json, idempotencyKey, trace }) => withKey(json, idempotencyKey, trace));
     const budgetMs = Math.max(0, ...batch.map((entry) => entry.endsAtMs - monotonicMs()));
     const json = `{"atomic":false,"jobs":[${jobs.join(',')}]}`;
-    const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, budgetMs });
+    const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, expects: 'jobs', budgetMs });
     const waitMs = retryDelayMs(1 + Math.max(...batch.map((entry) => entry.failures)), null);
     const again = batch.filter((entry, index) => !this.judge(entry, reply.body.jobs[index], waitMs));
     if (again.length > 0) this.putOff(again, waitMs);

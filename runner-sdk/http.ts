@@ -24,7 +24,7 @@ export interface ApiRequest {
   budgetMs?: number;
   backoff?: Backoff;
   signal?: AbortSignal;
-  /** A list that the answer must hold; one without it came from something else on the way, and the call is tried again. */
+  /** A list or text that the answer must hold; one without it came from something else on the way, and the call is tried again. */
   expects?: string;
   /** `false`: done twice it would do harm, so it is tried again only when it surely was not done. Default `true`. */
   repeatable?: boolean;
@@ -233,8 +233,10 @@ function json(text: string, status: number): unknown {
   }
 }
 
-function holds(body: unknown, list: string): boolean {
-  return typeof body === 'object' && body !== null && Array.isArray((body as Record<string, unknown>)[list]);
+function holds(body: unknown, name: string): boolean {
+  if (typeof body !== 'object' || body === null) return false;
+  const value = (body as Record<string, unknown>)[name];
+  return Array.isArray(value) || typeof value === 'string';
 }
 
 function queryText(query: Record<string, QueryValue>): string {

@@ -75,6 +75,15 @@ describe('create', () => {
     expect(coordinator.requests).toHaveLength(4);
   });
 
+  it.each([['an object', {}], ['null', null], ['a text', 'sorry']])('sends a create again that %s answered with status 200, which is not the coordinator\'s', async (_name, body) => {
+    coordinator.script('POST /jobs', { status: 200, body });
+    coordinator.script('POST /jobs/bulk', { status: 200, body });
+    expect((await client.create(syncMovie, { movieId: 1 })).id).toBe('job-1');
+    expect((await Promise.all([client.create(syncMovie, { movieId: 2 }), client.create(syncMovie, { movieId: 3 })])).map(({ id }) => id)).toEqual(['job-2', 'job-3']);
+    coordinator.script('POST /jobs/bulk', { status: 200, body });
+    expect((await client.createMany(syncMovie, [{ movieId: 4 }, { movieId: 5 }])).map(({ id }) => id)).toEqual(['job-4', 'job-5']);
+  });
+
   it('a withdrawn create is not sent', async () => {
     const first = client.create(syncMovie, { movieId: 1 });
     const control = new AbortController();
