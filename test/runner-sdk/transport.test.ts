@@ -55,3 +55,13 @@ it('a signal cuts all its calls off, and is listened to once', async () => {
   expect((await free).status).toBe(200);
   await expect(call({ signal: control.signal })).rejects.toBe(reason);
 });
+
+it('leaves a URL whose answers are not the coordinator\'s for the next one, and keeps that', async () => {
+  const other = await FakeCoordinator.start();
+  const two = new Transport({ urls: [`${other.url}/page`, coordinator.url], apiKey: 'key' });
+  const claim = () => two.call({ method: 'POST', path: '/jobs/claim', body: { max: 1 }, expects: 'jobs', budgetMs: 2000 });
+  expect([(await claim()).body, (await claim()).body]).toEqual([{ jobs: [], directives: {} }, { jobs: [], directives: {} }]);
+  expect([other.requests.length, coordinator.requests.length]).toEqual([1, 2]);
+  await two.close();
+  await other.stop();
+});
