@@ -89,6 +89,8 @@ export class Heartbeats {
   }
 
   say(lease: Lease, said: Said): void {
+    // A handler that speaks as it hears that its lease is lost: nobody would take its words back.
+    if (!this.held.has(lease.leaseToken)) return;
     const outgoing = this.outbox.get(lease.leaseToken) ?? { lease, sign: {}, logs: new LogBuffer() };
     this.outbox.set(lease.leaseToken, outgoing);
     if (said.kind === 'log') outgoing.logs.add(said.line);

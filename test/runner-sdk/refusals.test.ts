@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { Runner, SnoozeError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
 import type { ToThread } from '../../runner-sdk/heartbeat-thread';
+import { Heartbeats } from '../../runner-sdk/heartbeats';
 import { eventually } from '../support/eventually';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
@@ -99,4 +100,16 @@ it('a grace without end is no grace of a millisecond', async () => {
   held.open();
   await stopped;
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
+
+it('what a handler says when its lease is lost is not kept for ever', async () => {
+  const say = jest.spyOn(Heartbeats.prototype, 'say');
+  const job = coordinator.add({ leaseMs: 1000 });
+  coordinator.verdicts.set(job.id, 'job_cancelled');
+  await run((_args, { signal, log }) => new Promise((resolve) => signal.addEventListener('abort', () => (log.warn('cut off'), resolve(null)))));
+  await eventually(() => logger.lines.some(({ message }) => message.startsWith('an attempt was dropped')));
+  const heartbeats = say.mock.contexts[0] as Heartbeats;
+  expect(say).toHaveBeenCalledTimes(1);
+  say.mockRestore();
+  expect(heartbeats.hasSaid(job.leaseToken)).toBe(false);
 });
