@@ -129,7 +129,7 @@ export class Reports {
       const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, signal: this.control.signal, onRetry });
       reply = answer.body;
     } catch (error) {
-      if (claim !== null && isRefusal(error)) this.options.finishClaim(claim, []);
+      if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeign(error)) this.options.finishClaim(claim, []);
       else if (claim !== null) this.options.regainClaim(claim);
       return this.afterRefusal(batch, claim !== null, error);
     }
@@ -147,15 +147,18 @@ export class Reports {
     this.options.logger.warn('no answer to a report; it is sent again until its deadline', { error: failure.message, reports: batch.length });
   }
 
-  /** The call as a whole was refused: find out which part is to blame, or give up. */
+  /** The call as a whole was refused: find out which part is to blame, or give up. What is not the coordinator's word may pass. */
   private async afterRefusal(batch: Entry[], hadClaim: boolean, error: unknown): Promise<void> {
-    const wasRefused = error instanceof BatonError && (error.status === 400 || error.status === 413);
     const [first] = batch;
-    if (!wasRefused || first === undefined) {
+    if (first === undefined || !(error instanceof BatonError) || !(isOfBody(error) || isForeign(error))) {
       this.logGivenUp(batch, error instanceof Error ? error.message : String(error));
       return this.close(batch);
     }
     if (hadClaim) return this.send(batch, null);
+    if (batch.length === 1 && isForeign(error)) {
+      this.warn(error, first.failures + 1, batch);
+      return this.close(this.putOff(first) ? [] : batch);
+    }
     if (batch.length === 1) return this.close(this.replace(first, error.code, error.detail) ? [] : batch);
     const half = Math.ceil(batch.length / 2);
     await this.send(batch.slice(0, half), null);
@@ -215,8 +218,18 @@ export class Reports {
   }
 }
 
-function isRefusal(error: unknown): boolean {
-  return error instanceof BatonError && error.status >= 400 && error.status < 500 && error.status !== 429;
+/** Sent again unchanged, it would be refused again. */
+function isOfBody({ status }: BatonError): boolean {
+  return status === 400 || status === 413;
+}
+
+/** A refusal that is not the coordinator's, such as the page of a proxy that does not find it just now. */
+function isForeign(error: BatonError): boolean {
+  return isRefusal(error) && !isOfBody(error) && error.code === 'unexpected_reply';
+}
+
+function isRefusal({ status }: BatonError): boolean {
+  return status >= 400 && status < 500 && status !== 429;
 }
 
 /** Each report's own, in the order of the reports, in which a coordinator usually answers. */

@@ -42,6 +42,28 @@ describe('an answer with status 200 that is not the coordinator\'s', () => {
   });
 });
 
+it.each([404, 403, 405])('a report that is answered %i by something on the way is sent again, and what was granted with it is not lost', async (status) => {
+  const first = coordinator.add();
+  const held = gate();
+  await run((_args, { id }) => (id === first.id ? held.opened : 'next'), { concurrency: 1 });
+  await coordinator.until('the first job', () => coordinator.pending.length === 0);
+  const granted = coordinator.add();
+  coordinator.script('POST /jobs/complete', 'drop_reply', { status, body: '<html>' });
+  held.open();
+  expect(await coordinator.report(granted)).toMatchObject({ outcome: 'completed', result: 'next' });
+  expect(coordinator.calls('POST /jobs/complete').filter(({ text }) => text.includes(first.id))).toHaveLength(3);
+});
+
+it('one report that something on the way refuses keeps no others from their words', async () => {
+  const [good, bad] = [coordinator.add(), coordinator.add()];
+  const page = { status: 403, body: '<html>' };
+  coordinator.script('POST /jobs/complete', page, page, 'pass', page, page);
+  await run((_args, { id }) => id);
+  await Promise.all([coordinator.report(good), coordinator.report(bad)]);
+  const [, , third] = coordinator.calls('POST /jobs/complete');
+  expect(third?.body.completions).toMatchObject([{ jobId: good.id }]);
+});
+
 it('a report whose log lines make it too large is sent without them; its outcome stands', async () => {
   const job = coordinator.add();
   coordinator.script('POST /jobs/complete', { status: 413 }, { status: 413 });
