@@ -183,8 +183,9 @@ export class InHand {
   private async finalCall(held: Held, verb: 'heartbeat' | 'release', body: object, complaint: string): Promise<number> {
     const jobId = held.attempt.job.id;
     const signal = this.isStopping ? {} : { signal: this.stopping.signal };
+    const expects = verb === 'release' ? 'status' : 'leaseExpiresAt';
     try {
-      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, timeoutMs: this.finalCallMs, budgetMs: this.budgetMs(held), untilEnd: true, ...signal });
+      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, expects, timeoutMs: this.finalCallMs, budgetMs: this.budgetMs(held), untilEnd: true, ...signal });
       return 200;
     } catch (error) {
       // It had more time than there is now.

@@ -112,7 +112,8 @@ export class FakeCoordinator {
     if (call === 'POST /jobs/claim') return { jobs: await this.claim(body, response), directives: this.directives };
     if (call === 'POST /jobs/complete') return this.complete(body);
     if (call === 'POST /jobs/heartbeat') return this.heartbeat(body);
-    if (call.endsWith('/release')) this.released.push({ jobId: call.split('/')[2] ?? '', body });
+    if (call.endsWith('/release')) return this.release(call, body);
+    if (call.endsWith('/heartbeat')) return { leaseExpiresAt: new Date().toISOString(), directives: this.directives };
     if (call === 'POST /jobs') return this.created(body);
     if (call === 'POST /jobs/bulk') return { jobs: body.jobs.map((job: any) => this.created(job)) };
     return {};
@@ -148,6 +149,11 @@ export class FakeCoordinator {
     });
     // A report alone does not say whose it is, so there is nothing to direct.
     return { results, ...(body.claim && { jobs: this.grant(body.claim) }), directives: body.claim ? this.directives : {} };
+  }
+
+  private release(call: string, body: any): unknown {
+    this.released.push({ jobId: call.split('/')[2] ?? '', body });
+    return { status: 'pending', attempt: 1, runAt: new Date().toISOString() };
   }
 
   private heartbeat(body: HeartbeatsInput): unknown {

@@ -40,6 +40,15 @@ describe('an answer with status 200 that is not the coordinator\'s', () => {
     await run(() => 'done');
     expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
   });
+
+  it.each([['an object', {}], ['a text', 'sorry']])('to a release: %s; the job is given back again', async (_name, body) => {
+    const job = coordinator.add();
+    coordinator.script(`POST /jobs/${job.id}/release`, { status: 200, body });
+    await run(() => {
+      throw new SnoozeError(5000);
+    });
+    expect(await coordinator.until('the release', () => coordinator.released[0])).toMatchObject({ jobId: job.id, body: { delayMs: 5000 } });
+  });
 });
 
 it.each([404, 403, 405])('a report that is answered %i by something on the way is sent again, and what was granted with it is not lost', async (status) => {
