@@ -127,7 +127,7 @@ export class Transport {
       this.dispatch(endpoint, request, exchange);
       const { status, text, headers } = await exchange.answered;
       if (status >= 400) throw refusal(status, text, headers['retry-after'], `${request.method} ${request.path}`);
-      return { status, body: parse<T>(text, status, request.expects) };
+      return { status, body: parse<T>(text, status, request) };
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof BatonError || isMisuse(error)) throw error;
@@ -224,18 +224,23 @@ export function retryAfterMsOf(header: string | undefined, nowMs = Date.now()): 
   return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
-function parse<T>(text: string, status: number, expects?: string): T {
-  const body: unknown = text === '' ? undefined : json(text, status);
+function parse<T>(text: string, status: number, { method, path, expects }: ApiRequest): T {
+  const call = `${method} ${path}`;
+  const body: unknown = text === '' ? undefined : json(text, status, call);
   if (expects === undefined || holds(body, expects)) return body as T;
-  throw new BatonError({ code: 'unexpected_reply', status, detail: `the answer holds no ${expects}; is this a Baton coordinator?` });
+  throw foreign(status, `${call} was answered with status ${status} and no "${expects}"`);
 }
 
-function json(text: string, status: number): unknown {
+function json(text: string, status: number, call: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new BatonError({ code: 'unexpected_reply', status, detail: 'the answer is not JSON; is this a Baton coordinator?', cause });
+    throw foreign(status, `${call} was answered with status ${status} and what is not JSON`, cause);
   }
+}
+
+function foreign(status: number, what: string, cause?: unknown): BatonError {
+  return new BatonError({ code: 'unexpected_reply', status, detail: `${what}; is this a Baton coordinator?`, cause });
 }
 
 function holds(body: unknown, name: string): boolean {

@@ -140,6 +140,14 @@ describe('refusals', () => {
     expect(coordinator.requests).toHaveLength(1);
   });
 
+  it.each([[301, '<html>'], [200, {}]])('says with which status %i something was answered that is not the coordinator\'s', async (status, body) => {
+    const hasty = new Client({ coordinatorUrl: coordinator.url, apiKey: 'key', budgetMs: 0 });
+    coordinator.script('POST /jobs/bulk', { status, body });
+    const detail = `POST /jobs/bulk was answered with status ${status} and no "jobs"; is this a Baton coordinator?`;
+    await expect(hasty.createMany(syncMovie, [{ movieId: 1 }])).rejects.toMatchObject({ code: 'unexpected_reply', status, detail });
+    await hasty.close();
+  });
+
   it('gives up when the budget is spent', async () => {
     const hasty = new Client({ coordinatorUrl: coordinator.url, apiKey: 'key', budgetMs: 50 });
     coordinator.script('GET /jobs/x', ...Array<{ status: number }>(100).fill({ status: 500 }));
