@@ -30,6 +30,8 @@ export interface ApiRequest {
   repeatable?: boolean;
   /** Its budget ends at a time after which it is of no use: a wait that would last longer is cut short, for a try before. */
   untilEnd?: boolean;
+  /** How often it is tried again after a status of 500, which its own body may be to blame for. Default: within the budget. */
+  triesAfter500?: number;
   /** Told of each failure that is followed by another try. */
   onRetry?: (failure: BatonError, failures: number) => void;
 }
@@ -83,6 +85,7 @@ export class Transport {
   /** Throws `BatonError`, or the reason of the request's own signal. */
   async call<T>(request: ApiRequest): Promise<ApiReply<T>> {
     const endsAtMs = monotonicMs() + (request.budgetMs ?? BUDGET_MS);
+    let left500 = request.triesAfter500 ?? Infinity;
     for (let failures = 0; ; ) {
       const index = this.current;
       try {
@@ -90,6 +93,7 @@ export class Transport {
         return { status, body, failures };
       } catch (error) {
         if (!(error instanceof BatonError) || this.closing.signal.aborted || !mayTryAgain(error, request)) throw error;
+        if (error.status === 500 && (left500 -= 1) < 0) throw error;
         failures += 1;
         let waitMs = this.hasFreshUrl(error, index, failures) ? 0 : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
         const leftMs = endsAtMs - monotonicMs();

@@ -44,6 +44,8 @@ const CALLS_IN_FLIGHT = 2;
 /** Fewer reports than this wait for the call in flight: it is cheaper to let them travel together. */
 const FILL_BESIDE = 32;
 const CALL_LENGTH = 1_000_000;
+/** One report that the coordinator stumbles over must not keep all others and the next claim waiting until its deadline. */
+const TRIES_AFTER_500 = 4;
 const TRY_AGAIN = new Set(['unavailable', 'internal', 'rate_limited']);
 const REFUSED = new Set(['validation_failed', 'payload_too_large']);
 
@@ -123,10 +125,11 @@ export class Reports {
   private async send(batch: Entry[], claim: ClaimInFlight | null): Promise<void> {
     const json = `{"completions":[${batch.map((entry) => entry.json).join(',')}]${claim === null ? '' : `,"claim":${JSON.stringify(claim.body)}`}}`;
     const budgetMs = batch.reduce((latestMs, entry) => Math.max(latestMs, entry.giveUpAtMs), 0) - monotonicMs();
+    const triesAfter500 = batch.some((entry) => entry.failures > 0) ? 0 : TRIES_AFTER_500;
     let reply: CompletionsReply;
     try {
       const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
-      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, signal: this.control.signal, onRetry });
+      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, triesAfter500, signal: this.control.signal, onRetry });
       reply = answer.body;
     } catch (error) {
       if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeign(error)) this.options.finishClaim(claim, []);
@@ -147,18 +150,19 @@ export class Reports {
     this.options.logger.warn('no answer to a report; it is sent again until its deadline', { error: failure.message, reports: batch.length });
   }
 
-  /** The call as a whole was refused: find out which part is to blame, or give up. What is not the coordinator's word may pass. */
+  /** The call as a whole was refused: find out which part is to blame, or give up. */
   private async afterRefusal(batch: Entry[], hadClaim: boolean, error: unknown): Promise<void> {
     const [first] = batch;
-    if (first === undefined || !(error instanceof BatonError) || !(isOfBody(error) || isForeign(error))) {
+    if (first === undefined || !(error instanceof BatonError) || !(isOfBody(error) || mayPass(error))) {
       this.logGivenUp(batch, error instanceof Error ? error.message : String(error));
       return this.close(batch);
     }
-    if (hadClaim) return this.send(batch, null);
-    if (batch.length === 1 && isForeign(error)) {
-      this.warn(error, first.failures + 1, batch);
-      return this.close(this.putOff(first) ? [] : batch);
+    if (mayPass(error)) {
+      this.warn(error, 1 + Math.max(...batch.map((entry) => entry.failures)), batch);
+      // Each at a time of its own, so that what one of them causes does not befall the others again.
+      return this.close(batch.filter((entry) => !this.putOff(entry)));
     }
+    if (hadClaim) return this.send(batch, null);
     if (batch.length === 1) return this.close(this.replace(first, error.code, error.detail) ? [] : batch);
     const half = Math.ceil(batch.length / 2);
     await this.send(batch.slice(0, half), null);
@@ -226,6 +230,11 @@ function isOfBody({ status }: BatonError): boolean {
 /** A refusal that is not the coordinator's, such as the page of a proxy that does not find it just now. */
 function isForeign(error: BatonError): boolean {
   return isRefusal(error) && !isOfBody(error) && error.code === 'unexpected_reply';
+}
+
+/** It is not the coordinator's word, or says that it stumbled, perhaps over one report alone. */
+function mayPass(error: BatonError): boolean {
+  return isForeign(error) || error.status === 500;
 }
 
 function isRefusal({ status }: BatonError): boolean {

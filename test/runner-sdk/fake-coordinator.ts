@@ -29,6 +29,8 @@ export class FakeCoordinator {
   readonly verdicts = new Map<string, string>();
   /** What a completion says of a job, once. */
   readonly completionVerdicts = new Map<string, string>();
+  /** Calls of reports that hold one of these texts are answered with its status and no problem text. */
+  readonly stumblesOver = new Map<string, number>();
   private readonly granted = new Map<string, ClaimedJob[]>();
   private readonly scripts = new Map<string, Answer[]>();
   private readonly events = new EventEmitter().setMaxListeners(0);
@@ -97,7 +99,8 @@ export class FakeCoordinator {
     const { pathname } = new URL(request.url ?? '/', 'http://fake');
     const call = `${request.method} ${pathname}`;
     const body = text === '' ? undefined : JSON.parse(text);
-    const answer = this.scripts.get(call)?.shift() ?? 'pass';
+    const [, status] = [...this.stumblesOver].find(([part]) => call === 'POST /jobs/complete' && text.includes(part)) ?? [];
+    const answer = status !== undefined ? { status } : (this.scripts.get(call)?.shift() ?? 'pass');
     this.requests.push({ call, text, body, headers: request.headers });
     this.events.emit('change');
     if (answer === 'hang') return;

@@ -79,3 +79,16 @@ it('a runner that gives up a report at its end gives back what was granted with 
   await one.stop();
   expect(coordinator.released.map(({ jobId }) => jobId)).toEqual([granted.id]);
 });
+
+it('one report that the coordinator stumbles over keeps neither others nor claims waiting', async () => {
+  const held = gate();
+  const [bad, good] = [coordinator.add(), coordinator.add()];
+  coordinator.stumblesOver.set(bad.id, 500);
+  await run((_args, { id }) => (id === good.id ? held.opened.then(() => 'good') : 'done'));
+  await coordinator.until('the first try', () => coordinator.calls('POST /jobs/complete')[0]);
+  held.open();
+  expect(await coordinator.report(good)).toMatchObject({ outcome: 'completed', result: 'good' });
+  expect(await coordinator.report(coordinator.add())).toMatchObject({ outcome: 'completed' });
+  coordinator.stumblesOver.clear();
+  expect(await coordinator.report(bad)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
