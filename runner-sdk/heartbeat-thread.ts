@@ -2,8 +2,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Connection } from './config';
 import { Transport } from './http';
 import { LeaseBoardReader, type PostedLease } from './lease-board';
-import { LeaseKeeper, type HeldJob, type KeeperEvent, type Sign } from './lease-keeper';
+import { LeaseKeeper, type HeldJob, type KeeperEvent } from './lease-keeper';
 import type { HeartbeatsReply } from './protocol';
+import type { Sign } from './sign';
 
 interface Opening {
   connection: Connection;

@@ -8,8 +8,9 @@ import type { Said } from './context';
 import { ConfigurationError } from './errors';
 import type { FromThread, HeartbeatThreadData, ToThread } from './heartbeat-thread';
 import { LeaseBoard, NO_SLOT } from './lease-board';
-import type { HeldJob, KeeperEvent, Sign } from './lease-keeper';
+import type { HeldJob, KeeperEvent } from './lease-keeper';
 import { LogBuffer } from './log-buffer';
+import type { Sign } from './sign';
 
 /** Handlers may talk as often as they like: the thread hears of it at most four times a second. */
 const SIGN_PERIOD_MS = 250;

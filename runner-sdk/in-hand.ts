@@ -4,12 +4,12 @@ import { monotonicMs } from './clock';
 import { AttemptCancelledError, BatonError, LeaseLostError, RunnerStoppingError, type AttemptAbortedError } from './errors';
 import type { Heartbeats } from './heartbeats';
 import type { Transport } from './http';
-import type { Sign } from './lease-keeper';
 import { sentLines } from './log-buffer';
 import type { Logger } from './logger';
 import type { AttemptMetrics, ProcessMeter } from './process-meter';
 import type { ClaimedJob } from './protocol';
 import type { Completion, Reports } from './reports';
+import type { Sign } from './sign';
 import type { SlotPool } from './slot-pool';
 
 export interface InHandOptions {

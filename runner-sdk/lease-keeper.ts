@@ -1,8 +1,9 @@
 import { within } from './backoff';
 import { monotonicMs } from './clock';
 import { BatonError } from './errors';
-import { LogBuffer, sentLines, type TimedLine } from './log-buffer';
-import type { Directives, HeartbeatsInput, HeartbeatsReply, Json, LogLevel } from './protocol';
+import { LogBuffer, sentLines } from './log-buffer';
+import type { Directives, HeartbeatsInput, HeartbeatsReply, LogLevel } from './protocol';
+import { returnSign, takeSign, type Sign, type Unsaid } from './sign';
 
 export interface HeldJob {
   jobId: string;
@@ -12,13 +13,6 @@ export interface HeldJob {
   leaseEndsAtMs: number;
   /** The lease may be over already: ask at once, and emit `confirmed` when the coordinator says that it stands. */
   isUnconfirmed: boolean;
-}
-
-/** What a handler has said since it was last asked; the latest progress and checkpoint stand for all before them. */
-export interface Sign {
-  progress?: { percent: number; message?: string };
-  checkpoint?: Json;
-  logs?: TimedLine[];
 }
 
 export type KeeperEvent =
@@ -35,10 +29,7 @@ export interface KeeperOptions {
   refresh?: () => void;
 }
 
-interface Held extends HeldJob {
-  logs: LogBuffer;
-  progress?: { percent: number; message?: string };
-  checkpoint?: Json;
+interface Held extends HeldJob, Unsaid {
   hasProgressed: boolean;
 }
 
@@ -55,6 +46,8 @@ const JOBS_PER_BEAT = 1000;
 const BEAT_LENGTH = 4_000_000;
 const FINAL_CODES = new Set(['lease_lost', 'job_cancelled', 'not_found', 'state_conflict']);
 const REFUSED_SIGNS = new Set(['validation_failed', 'payload_too_large']);
+/** Statuses that say nothing of what was sent. */
+const AWAY = new Set([0, 429, 502, 503, 504]);
 
 /**
  * Keeps the leases of one runner's jobs: one heartbeat for all of them, with what their handlers said. It alone judges
@@ -70,6 +63,8 @@ export class LeaseKeeper {
   private lastBeatAtMs = -Infinity;
   private notBeforeMs = -Infinity;
   private wantsEarlyBeat = false;
+  /** The last beat was refused, perhaps for its words: the next one keeps the leases without any. */
+  private isSilent = false;
   private beatsWhenIdle = false;
   private isClosed = false;
   private heartbeatMs: number | undefined;
@@ -185,6 +180,7 @@ export class LeaseKeeper {
       const limits = { timeoutMs: Math.min(10_000, shortestLeaseMs / 4), budgetMs: shortestLeaseMs / 3 };
       const reply = await this.options.send({ runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) }, limits);
       this.notBeforeMs = -Infinity;
+      this.isSilent = false;
       this.apply(loads, reply, sentAtMs);
     } catch (error) {
       this.recover(loads, error);
@@ -204,9 +200,9 @@ export class LeaseKeeper {
     }
     const loads: Load[] = [];
     let length = 0;
-    for (const held of [...near, ...talking]) {
+    for (const held of this.isSilent ? near : [...near, ...talking]) {
       if (loads.length === JOBS_PER_BEAT || length > BEAT_LENGTH) break;
-      const sign = takeSign(held);
+      const sign = this.isSilent ? {} : takeSign(held);
       length += 200 + JSON.stringify(sign).length;
       loads.push({ held, sign });
     }
@@ -248,6 +244,7 @@ export class LeaseKeeper {
   private recover(loads: readonly Load[], error: unknown): void {
     const status = error instanceof BatonError ? error.status : 0;
     const wasRefused = status === 400 || status === 413;
+    this.isSilent = !AWAY.has(status);
     if (!wasRefused) for (const { held, sign } of loads) returnSign(held, sign);
     this.notBeforeMs = monotonicMs() + Math.min(RETRY_BEAT_MS, ...loads.map(({ held }) => held.leaseMs / 6)) * Math.random();
     const message = wasRefused ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped' : 'a heartbeat got no answer; the leases stand until their clocks end';
@@ -276,22 +273,6 @@ export class LeaseKeeper {
   private notice(level: LogLevel, message: string, fields: Record<string, unknown>): void {
     this.emit({ kind: 'notice', level, message, fields });
   }
-}
-
-function takeSign(held: Held): Sign {
-  const sign: Sign = {};
-  if (held.progress !== undefined) sign.progress = held.progress;
-  if (held.checkpoint !== undefined) sign.checkpoint = held.checkpoint;
-  if (!held.logs.isEmpty) sign.logs = held.logs.takeAll();
-  delete held.progress;
-  delete held.checkpoint;
-  return sign;
-}
-
-function returnSign(held: Held, sign: Sign): void {
-  if (held.progress === undefined && sign.progress !== undefined) held.progress = sign.progress;
-  if (held.checkpoint === undefined && sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
-  held.logs.putBack(sign.logs ?? []);
 }
 
 function entryOf({ held, sign }: Load, nowMs: number): HeartbeatsInput['jobs'][number] {

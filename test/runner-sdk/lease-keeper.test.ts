@@ -92,6 +92,16 @@ it('a beat that got no answer is sent again while a short lease still stands', a
   expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
 });
 
+it.each([403, 500])('words that the whole beat is answered %i for do not cost the leases', async (status) => {
+  keep((body) => (body.jobs.some(({ logs }) => logs !== undefined) ? new BatonError({ code: 'unexpected_reply', status, detail: 'no' }) : extended(body)));
+  keeper.hold([held('quiet', { leaseMs: 600 }), held('loud', { leaseMs: 600 })]);
+  keeper.signAll([{ leaseToken: 'token-loud', sign: { logs: [{ level: 'info', message: '<script>', atMs: monotonicMs() }] } }]);
+  const kept = () => beats.filter(({ jobs }) => jobs.length === 2 && jobs.every(({ logs }) => logs === undefined)).length;
+  while (kept() < 2 && events.every(({ kind }) => kind !== 'lost')) await Promise.race([once(heard, 'beat'), once(heard, 'lost')]);
+  expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
+  expect((await keeper.withdraw('token-loud')).logs).toMatchObject([{ message: '<script>' }]);
+});
+
 it('an answer about an old lease does not touch the new one of the same job', async () => {
   let answer: (reply: Reply) => void = () => undefined;
   keep(() => new Promise<Reply>((resolve) => (answer = resolve)));
