@@ -46,6 +46,8 @@ const FILL_BESIDE = 32;
 const CALL_LENGTH = 1_000_000;
 /** One report that the coordinator stumbles over must not keep all others and the next claim waiting until its deadline. */
 const TRIES_AFTER_500 = 4;
+const HURRIED_TRY_MS = 2000;
+const HURRIED = new Error('the runner ends soon');
 const TRY_AGAIN = new Set(['unavailable', 'internal', 'rate_limited']);
 const REFUSED = new Set(['validation_failed', 'payload_too_large']);
 
@@ -59,7 +61,8 @@ type Verdict = CompletionsReply['results'][number];
 export class Reports {
   private waiting: Entry[] = [];
   private readonly outstanding = new Set<Entry>();
-  private readonly control = new AbortController();
+  private control = new AbortController();
+  private tryMs: number | undefined;
   /** Calls in flight or about to be, and how many of them have not taken their reports yet. */
   private calls = 0;
   private starting = 0;
@@ -81,6 +84,14 @@ export class Reports {
   async flushed(): Promise<void> {
     if (this.outstanding.size === 0 && this.calls === 0) return;
     await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
+  }
+
+  /** Cuts calls in flight off and sends them again, each try with less time: a call that hangs takes no report with it when the runner ends. */
+  hurry(): void {
+    const former = this.control;
+    this.control = new AbortController();
+    this.tryMs = HURRIED_TRY_MS;
+    former.abort(HURRIED);
   }
 
   /** Gives up what is not reported yet. */
@@ -129,9 +140,10 @@ export class Reports {
     let reply: CompletionsReply;
     try {
       const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
-      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, triesAfter500, signal: this.control.signal, onRetry });
+      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, triesAfter500, signal: this.control.signal, onRetry, ...(this.tryMs !== undefined && { timeoutMs: this.tryMs }) });
       reply = answer.body;
     } catch (error) {
+      if (error === HURRIED) return this.send(batch, claim);
       if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeign(error)) this.options.finishClaim(claim, []);
       else if (claim !== null) this.options.regainClaim(claim);
       return this.afterRefusal(batch, claim !== null, error);

@@ -174,6 +174,8 @@ export class Runner {
     if (wasRunning) {
       this.logger.info('runner stopping: no more claims', { busy: this.pool.busy, graceMs });
       await Promise.all([this.claims.stop(), this.inHand.stop(graceMs)]);
+      await within(FLUSH_MS / 2, this.reports.flushed());
+      this.reports.hurry();
       await within(FLUSH_MS, this.reports.flushed());
       this.reports.stop();
       await within(FLUSH_MS, this.claims.regained());

@@ -151,7 +151,7 @@ export class FakeCoordinator {
       return { jobId: completion.jobId, status: completion.outcome, attempt: 1 };
     });
     // A report alone does not say whose it is, so there is nothing to direct.
-    return { results, ...(body.claim && { jobs: this.grant(body.claim) }), directives: body.claim ? this.directives : {} };
+    return { results, ...(body.claim && { jobs: this.granted.get(body.claim.claimId ?? '') ?? this.grant(body.claim) }), directives: body.claim ? this.directives : {} };
   }
 
   private release(call: string, body: any): unknown {

@@ -73,7 +73,7 @@ it('a runner that gives up a report at its end gives back what was granted with 
   const one = await run(() => (started.open(), held.opened), { concurrency: 1 });
   await started.opened;
   const granted = coordinator.add();
-  coordinator.script('POST /jobs/complete', 'drop_reply', { status: 503, headers: { 'retry-after': '60' } });
+  coordinator.script('POST /jobs/complete', 'drop_reply', ...Array.from({ length: 5 }, () => ({ status: 503, headers: { 'retry-after': '60' } })));
   held.open();
   await coordinator.until('the report', () => coordinator.calls('POST /jobs/complete').length === 2);
   await one.stop();
@@ -91,4 +91,13 @@ it('one report that the coordinator stumbles over keeps neither others nor claim
   expect(await coordinator.report(coordinator.add())).toMatchObject({ outcome: 'completed' });
   coordinator.stumblesOver.clear();
   expect(await coordinator.report(bad)).toMatchObject({ outcome: 'completed', result: 'done' });
+});
+
+it('a report whose call hangs when its runner stops is sent again before it is given up', async () => {
+  const job = coordinator.add();
+  coordinator.script('POST /jobs/complete', 'hang');
+  const one = await run(() => 'done');
+  await coordinator.until('the report', () => coordinator.calls('POST /jobs/complete')[0]);
+  await one.stop();
+  expect(coordinator.completed.get(job.id)).toMatchObject({ outcome: 'completed', result: 'done' });
 });
