@@ -134,7 +134,8 @@ export class CreateQueue {
       }
       looked += 1;
     }
-    this.waiting.splice(0, looked, ...held);
+    this.waiting.splice(0, looked);
+    if (held.length > 0) this.waiting = held.concat(this.waiting);
     return batch;
   }
 
