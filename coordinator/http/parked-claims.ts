@@ -6,6 +6,7 @@ import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
+import { ClaimAnswers } from './claim-answers';
 import { type ClaimClass, ClaimClasses } from './claim-classes';
 import { ClaimOffers } from './claim-offers';
 import type { Leaving } from './gone';
@@ -33,6 +34,7 @@ export class ParkedClaims {
   readonly held = new HeldPolls();
   readonly unsent: UnsentJobs;
   private readonly classes: ClaimClasses<ParkedClaim>;
+  private readonly answers: ClaimAnswers;
   /** Those that came after the last look at the table began. */
   private readonly newcomers = new Set<ParkedClaim>();
   private readonly ends = new SharedEnds<ParkedClaim>(LOOK_EVERY_MS);
@@ -50,6 +52,7 @@ export class ParkedClaims {
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
     this.unsent = new UnsentJobs(context);
+    this.answers = new ClaimAnswers({ unsent: this.unsent, isGivenNothing: (one) => this.isClosed || context.roster.isDraining(one.claim.runnerId) });
     this.pace = new Pace(context, LOOK_EVERY_MS, () => this.dispatch());
     context.handOff.serve(new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) }));
     context.hints.on('ready', (hints) => {
@@ -186,7 +189,7 @@ export class ParkedClaims {
         if (isWanted(row, parked.claim)) jobs.push(row);
       }
       if (rows.length < batch.length) this.pace.comeBack(lanes);
-      this.give(taken, given);
+      this.answers.give(taken, given);
     } catch (error) {
       for (const parked of taken) {
         parked.release();
@@ -194,28 +197,6 @@ export class ParkedClaims {
         this.unsent.giveBack(parked.unheard([]));
       }
     }
-  }
-
-  /** Answers claims with what they got; those that got nothing wait on, unless they were to be answered meanwhile. */
-  private give(taken: Iterable<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
-    for (const parked of taken) {
-      parked.release();
-      const jobs = given.get(parked);
-      if (parked.successor !== null) this.passOn(parked, parked.successor, jobs ?? []);
-      else if (parked.isOver) this.unsent.giveBack(parked.unheard(jobs ?? []));
-      else if (jobs !== undefined || this.isClosed || this.context.roster.isDraining(parked.claim.runnerId)) {
-        parked.answer(jobs ?? []);
-        this.unsent.giveBack(parked.unheard([]));
-      } else if (parked.inherited.length > 0) this.lookAgainFor(parked);
-    }
-  }
-
-  /** Nobody hears it. Under their claim id its jobs are found for the same claim, unless that is being given others. */
-  private passOn(parked: ParkedClaim, successor: ParkedClaim, jobs: ClaimedRow[]): void {
-    const unheard = parked.unheard(jobs);
-    if (successor.isTaken) successor.inherited = [...successor.inherited, ...unheard];
-    else if (unheard.length > 0) this.lookAgainFor(successor);
-    parked.answer([]);
   }
 
   private lookAgainFor(parked: ParkedClaim): void {
@@ -226,7 +207,7 @@ export class ParkedClaims {
   /** Claims that were put aside for a create. One that got nothing was not looked up meanwhile, or got what nobody heard of. */
   private settle(groups: ClaimClass<ParkedClaim>[], taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
     for (const parked of taken) if (!given.has(parked) && !parked.isOver) this.lookAgainFor(parked);
-    this.give(taken, given);
+    this.answers.give(taken, given);
     for (const group of groups) this.dispatchTo(group);
   }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { ClaimedJob, ClaimInput, Job } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../coordinator/errors';
+import type { Executor } from '../../coordinator/store/db';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -40,6 +41,25 @@ function afterNext(kind: string, act: () => Promise<void> | void): void {
       const rows = await hot.query<Row>(statement);
       await act();
       return rows;
+    },
+  };
+}
+
+/** What is done when the next create with a key has stored its jobs, before it commits, and after it. */
+function aroundCommit(before: () => Promise<void>, after: () => void = () => undefined): void {
+  const { db } = coordinator.app.context;
+  const { keyed } = db;
+  db.keyed = {
+    ...keyed,
+    async transaction<T>(run: (transaction: Executor) => Promise<T>): Promise<T> {
+      db.keyed = keyed;
+      const result = await keyed.transaction(async (transaction) => {
+        const stored = await run(transaction);
+        await before();
+        return stored;
+      });
+      after();
+      return result;
     },
   };
 }
@@ -115,6 +135,34 @@ test('a claim that is sent again, and given the job by a statement of its own be
   const [job] = (await latter) ?? [];
   if (job === undefined) throw new Error('the claim was not answered with the job');
   expect((await coordinator.api.complete(job)).status).toBe(200);
+});
+
+test('a claim that is sent again while its former poll is given a job is answered with it at once, without a look at the table', async () => {
+  const type = uniqueType();
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await waiting(1);
+  await lookUp();
+  let latter: Promise<ClaimedJob[]> | undefined;
+  let tell: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => (tell = resolve));
+  const { db } = coordinator.app.context;
+  const { query } = db;
+  aroundCommit(async () => {
+    latter = ask(type, { claimId: `c-${type}` });
+    await waiting(2);
+    await lookUp();
+    db.query = async <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
+      await told;
+      return query<Row>(statement);
+    };
+  });
+  const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
+  const { size } = coordinator.app.desk.claims;
+  db.query = query;
+  tell();
+  expect(size).toBe(0);
+  expect(await former).toEqual([]);
+  expect((await latter)?.map((job) => job.id)).toEqual([id]);
 });
 
 test('a runner that is told to drain while its claim is put aside for a job that it does not get is given nothing more', async () => {
