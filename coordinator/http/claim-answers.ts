@@ -21,8 +21,10 @@ export class ClaimAnswers {
       const jobs = given.get(parked);
       const { successor } = parked;
       if (successor !== null) this.passOn(parked, successor, jobs ?? []);
-      else if (parked.isOver) unsent.giveBack(parked.unheard(jobs ?? []));
-      else if (jobs !== undefined || isGivenNothing(parked)) {
+      else if (parked.isOver || parked.isReplaced) {
+        unsent.giveBack(parked.unheard(jobs ?? []));
+        parked.answer([]);
+      } else if (jobs !== undefined || isGivenNothing(parked)) {
         parked.answer(jobs ?? []);
         unsent.giveBack(parked.unheard([]));
       } else if (parked.inherited.length > 0) this.hand(parked);

@@ -48,6 +48,11 @@ export class ParkedClaim {
     return this.heirs().find((one) => !one.isOver) ?? null;
   }
 
+  /** It was sent again, whatever became of that: nobody reads its own answer. */
+  get isReplaced(): boolean {
+    return this.heir !== null;
+  }
+
   /** Those of the jobs that it was given, or has inherited, with which neither it nor the same claim, sent again, was answered: they run under one claim id. */
   unheard(jobs: ClaimedRow[]): ClaimedRow[] {
     const heard = new Set([this, ...this.heirs()].flatMap((one) => one.answered.map((job) => job.leaseToken)));

@@ -165,6 +165,26 @@ test('a claim that is sent again while its former poll is given a job is answere
   expect((await latter)?.map((job) => job.id)).toEqual([id]);
 });
 
+test('what a poll is given after the same claim, sent again, was answered with another job is given back', async () => {
+  const type = uniqueType();
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await waiting(1);
+  await lookUp();
+  const heard: (string | undefined)[] = [];
+  aroundCommit(async () => {
+    const latter = ask(type, { claimId: `c-${type}` });
+    await waiting(2);
+    await lookUp();
+    const other = await coordinator.api.create({ type });
+    heard.push(other.id, ...(await latter).map(({ id }) => id));
+  });
+  const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
+  expect(heard).toEqual([heard[0], heard[0]]);
+  expect(await former).toEqual([]);
+  await coordinator.app.desk.claims.unsent.settled();
+  expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0 });
+});
+
 test('a runner that is told to drain while its claim is put aside for a job that it does not get is given nothing more', async () => {
   const type = uniqueType();
   const answer = ask(type, { runnerId: `drains-${type}` });
