@@ -7,6 +7,8 @@ export interface AnswersOf {
   unsent: UnsentJobs;
   /** Whether it is to be given no more jobs. */
   isGivenNothing: (parked: ParkedClaim) => boolean;
+  /** Told of a claim that may have been given jobs under its claim id since it was looked for. */
+  lookAgainFor: (parked: ParkedClaim) => void;
 }
 
 /** What claims are told when no statement fills them any more. */
@@ -31,10 +33,24 @@ export class ClaimAnswers {
     }
   }
 
+  /** The statement that was to fill them failed, and may have been committed for all that. */
+  fail(taken: Iterable<ParkedClaim>, error: unknown): void {
+    for (const parked of taken) {
+      const { successor } = parked;
+      parked.release();
+      parked.fail(error);
+      if (successor === null) this.options.unsent.giveBack(parked.unheard([]));
+      else this.passOn(parked, successor, []);
+    }
+  }
+
   /** Nobody hears it. Its jobs run under the claim id of the same claim, which is answered with them unless it is being given others. */
   private passOn(parked: ParkedClaim, successor: ParkedClaim, jobs: ClaimedRow[]): void {
-    successor.inherited = [...successor.inherited, ...parked.unheard(jobs)];
-    if (!successor.isTaken && successor.inherited.length > 0) this.hand(successor);
+    const unheard = parked.unheard(jobs);
+    successor.inherited = [...successor.inherited, ...unheard];
+    // Nothing, or nobody knows: then the table does.
+    if (unheard.length === 0) this.options.lookAgainFor(successor);
+    else if (!successor.isTaken) this.hand(successor);
     parked.answer([]);
   }
 

@@ -52,7 +52,11 @@ export class ParkedClaims {
   constructor(private readonly context: Context) {
     this.classes = new ClaimClasses(context.lanes);
     this.unsent = new UnsentJobs(context);
-    this.answers = new ClaimAnswers({ unsent: this.unsent, isGivenNothing: (one) => this.isClosed || context.roster.isDraining(one.claim.runnerId) });
+    this.answers = new ClaimAnswers({
+      unsent: this.unsent,
+      isGivenNothing: (one) => this.isClosed || context.roster.isDraining(one.claim.runnerId),
+      lookAgainFor: (one) => this.lookAgainFor(one),
+    });
     this.pace = new Pace(context, LOOK_EVERY_MS, () => this.dispatch());
     context.handOff.serve(new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) }));
     context.hints.on('ready', (hints) => {
@@ -191,11 +195,7 @@ export class ParkedClaims {
       if (rows.length < batch.length) this.pace.comeBack(lanes);
       this.answers.give(taken, given);
     } catch (error) {
-      for (const parked of taken) {
-        parked.release();
-        parked.fail(error);
-        this.unsent.giveBack(parked.unheard([]));
-      }
+      this.answers.fail(taken, error);
     }
   }
 
@@ -248,10 +248,7 @@ export class ParkedClaims {
       await this.context.lanes.learn(found.map((head) => head.laneId));
       this.context.ready.seen(found, before);
       this.isSighted = true;
-      for (const parked of await this.answerRepeated(newcomers)) {
-        parked.wasLookedFor = true;
-        this.newcomers.delete(parked);
-      }
+      await this.answerRepeated(newcomers.filter((one) => !one.isTaken));
     } catch (error) {
       this.isSighted = false;
       for (const parked of due) if (!parked.isTaken) parked.fail(error);
@@ -264,16 +261,19 @@ export class ParkedClaims {
   }
 
   /**
-   * Claims with a claim id that have not been looked for yet: their answer may have been lost. Returns those that have been
-   * by now; one that is being filled, or put aside, is looked for the next time.
+   * Claims with a claim id that have not been looked for yet: their answer may have been lost. One that is being filled, or
+   * put aside, is none of them, and looked for the next time.
    */
-  private async answerRepeated(newcomers: ParkedClaim[]): Promise<ParkedClaim[]> {
-    const free = newcomers.filter((one) => !one.isTaken);
+  private async answerRepeated(free: ParkedClaim[]): Promise<void> {
+    // Before the statement: what they may be given after it has looked is looked for again.
+    for (const parked of free) {
+      parked.wasLookedFor = true;
+      this.newcomers.delete(parked);
+    }
     const asked = free.filter((one) => one.claim.claimId !== undefined && !one.isOver);
-    if (asked.length === 0) return free;
+    if (asked.length === 0) return;
     const taken = new Set(asked);
     for (const parked of taken) parked.isTaken = true;
     await this.claimFor([], {}, asked.map((parked) => ({ parked, slot: slotOf(parked.claim) })), taken);
-    return free;
   }
 }

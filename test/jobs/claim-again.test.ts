@@ -27,6 +27,20 @@ const waiting = (count: number) => eventually(() => coordinator.app.desk.claims.
 /** Those that wait were looked up after this, so that nothing but a job or their end answers them. */
 const lookUp = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
 
+/** A claim that waits, and was looked up. */
+async function parkFormer(type: string): Promise<{ former: Promise<ClaimedJob[]> }> {
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await waiting(1);
+  await lookUp();
+  return { former };
+}
+
+function latch(): { told: Promise<void>; tell: () => void } {
+  let tell: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => (tell = resolve));
+  return { told, tell };
+}
+
 const [CREATE, CLAIM] = ['INSERT INTO jobs', 'asked AS MATERIALIZED'];
 
 /** What is done after the next such statement has committed, and before anybody here hears of it. */
@@ -66,9 +80,7 @@ function aroundCommit(before: () => Promise<void>, after: () => void = () => und
 
 test.each([{}, { labels: { now: 'another' } }])('a claim that is sent again while it waits (%j) gets the job, not its former poll', async (changed) => {
   const type = uniqueType();
-  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
-  await waiting(1);
-  await lookUp();
+  const { former } = await parkFormer(type);
   const latter = ask(type, { claimId: `c-${type}`, ...changed });
   expect(await former).toEqual([]);
   const jobs = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type }] }), 201).jobs;
@@ -78,9 +90,7 @@ test.each([{}, { labels: { now: 'another' } }])('a claim that is sent again whil
 
 test('a claim that is sent again while its former poll is given a job gets that job', async () => {
   const type = uniqueType();
-  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
-  await waiting(1);
-  await lookUp();
+  const { former } = await parkFormer(type);
   let latter: Promise<ClaimedJob[]> | undefined;
   afterNext(CREATE, async () => {
     latter = ask(type, { claimId: `c-${type}` });
@@ -115,12 +125,9 @@ test('a claim that is sent again, and answered with the job before anybody hears
 
 test('a claim that is sent again, and given the job by a statement of its own before anybody hears that its former poll was given it, keeps it', async () => {
   const type = uniqueType();
-  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
-  await waiting(1);
-  await lookUp();
+  const { former } = await parkFormer(type);
   let latter: Promise<ClaimedJob[]> | undefined;
-  let tell: () => void = () => undefined;
-  const told = new Promise<void>((resolve) => (tell = resolve));
+  const { told, tell } = latch();
   afterNext(CREATE, async () => {
     const found = new Promise<void>((resolve) => {
       afterNext(CLAIM, () => (resolve(), told));
@@ -139,12 +146,9 @@ test('a claim that is sent again, and given the job by a statement of its own be
 
 test('a claim that is sent again while its former poll is given a job is answered with it at once, without a look at the table', async () => {
   const type = uniqueType();
-  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
-  await waiting(1);
-  await lookUp();
+  const { former } = await parkFormer(type);
   let latter: Promise<ClaimedJob[]> | undefined;
-  let tell: () => void = () => undefined;
-  const told = new Promise<void>((resolve) => (tell = resolve));
+  const { told, tell } = latch();
   const { db } = coordinator.app.context;
   const { query } = db;
   aroundCommit(async () => {
@@ -167,9 +171,7 @@ test('a claim that is sent again while its former poll is given a job is answere
 
 test('what a poll is given after the same claim, sent again, was answered with another job is given back', async () => {
   const type = uniqueType();
-  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
-  await waiting(1);
-  await lookUp();
+  const { former } = await parkFormer(type);
   const heard: (string | undefined)[] = [];
   aroundCommit(async () => {
     const latter = ask(type, { claimId: `c-${type}` });
@@ -183,6 +185,57 @@ test('what a poll is given after the same claim, sent again, was answered with a
   expect(await former).toEqual([]);
   await coordinator.app.desk.claims.unsent.settled();
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0 });
+});
+
+test.each([
+  ['looked for by then', false, true],
+  ['being looked for', true, true],
+  ['being looked for', true, false],
+])('a claim that is sent again, and was %s (%j), gets the job of its former poll, though nobody hears that it was stored: %j', async (_when, isLooking, isUnheard) => {
+  const type = uniqueType();
+  const { former } = await parkFormer(type);
+  let latter: Promise<ClaimedJob[]> | undefined;
+  const { told, tell } = latch();
+  aroundCommit(
+    async () => {
+      const found = new Promise<void>((resolve) => {
+        afterNext(CLAIM, () => (resolve(), isLooking ? told : undefined));
+      });
+      latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
+      await found;
+      if (!isLooking) await lookUp();
+    },
+    () => {
+      if (isUnheard) throw new BatonError('unavailable', 'the connection broke');
+    },
+  );
+  expect((await coordinator.api.post('/jobs', { type, uniqueKey: 'u' })).status).toBe(isUnheard ? 503 : 201);
+  expect(await former).toEqual([]);
+  tell();
+  expect(await latter).toMatchObject([{ type, attempt: 1 }]);
+});
+
+test('a claim that is sent again gets the job that its former poll was given by a statement of which nobody hears', async () => {
+  const type = uniqueType();
+  const session = await coordinator.sql.session();
+  await coordinator.sql.query("CREATE FUNCTION hold_claim() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(44); RETURN NEW; END'");
+  await coordinator.sql.query(`CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_claim()`);
+  await session.query({ text: 'SELECT pg_advisory_lock(44)' });
+  await coordinator.api.create({ type });
+  afterNext(CLAIM, () => Promise.reject(new BatonError('unavailable', 'the connection broke')));
+  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+  await session.hasWaiter();
+  const latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
+  await waiting(2);
+  // The first look may find it being filled.
+  for (let nth = 0; nth < 2; nth += 1) await lookUp();
+  const { lanes, ready } = coordinator.app.context;
+  await eventually(() => ready.ready(lanes.takenBy({ types: [type], labels: {} })).length === 0);
+  await session.query({ text: 'SELECT pg_advisory_unlock(44)' });
+  await expect(former).rejects.toThrow();
+  expect(await latter).toMatchObject([{ type, attempt: 1 }]);
+  await coordinator.sql.query('DROP TRIGGER hold ON jobs');
+  await session.end();
 });
 
 test('a runner that is told to drain while its claim is put aside for a job that it does not get is given nothing more', async () => {
