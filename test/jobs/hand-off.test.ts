@@ -27,8 +27,8 @@ async function park(type: string, more: Partial<ClaimInput> = {}, signal?: Abort
   return { answer };
 }
 
-/** Whether it was claimed in the transaction that created it. */
-const wasHanded = ({ createdAt, startedAt }: Job): boolean => createdAt === startedAt;
+/** Whether it runs, and was touched by no transaction but the one that created it. */
+const wasHanded = ({ createdAt, startedAt, updatedAt }: Job): boolean => startedAt !== null && createdAt === updatedAt;
 
 const bulk = async (jobs: CreateJob[], atomic = false, key?: string): Promise<Job[]> =>
   expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { atomic, jobs }, key === undefined ? {} : { headers: { 'idempotency-key': key } }), 201).jobs;

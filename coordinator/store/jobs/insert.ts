@@ -132,7 +132,8 @@ function handedOver(offers: Offer[]): Sql {
       WHERE o."claimId" IS NULL OR (
         SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId" AND j.claim_id = o."claimId" LIMIT 1) IS NULL
     ), handed AS MATERIALIZED (
-      SELECT r.*, o."runnerId", o."claimId", o."leaseMs",
+      -- Not now(): the transaction may have waited for the locks of keys since it began, and a lease lasts from here.
+      SELECT r.*, o."runnerId", o."claimId", o."leaseMs", clock_timestamp() AS "startedAt",
         COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now() AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
         AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
       FROM ready r LEFT JOIN offered o ON o."jobId" = r.id LEFT JOIN queues q ON q.name = r.queue
@@ -143,8 +144,8 @@ const LEASE_COLUMNS = sql`attempt, runner_id, claim_id, lease_token, lease_ms, l
 
 const LEASE_VALUES = sql`u."isHanded"::int, CASE WHEN u."isHanded" THEN u."runnerId" END, CASE WHEN u."isHanded" THEN u."claimId" END,
         CASE WHEN u."isHanded" THEN gen_random_uuid() END, CASE WHEN u."isHanded" THEN u."leaseMs" END,
-        CASE WHEN u."isHanded" THEN now() + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms' END,
-        CASE WHEN u."isHanded" THEN now() + u."timeoutMs" * 1.25 * interval '1 ms' END, CASE WHEN u."isHanded" THEN now() END,
+        CASE WHEN u."isHanded" THEN u."startedAt" + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms' END,
+        CASE WHEN u."isHanded" THEN u."startedAt" + u."timeoutMs" * 1.25 * interval '1 ms' END, CASE WHEN u."isHanded" THEN u."startedAt" END,
         CASE WHEN u."isHanded" THEN 'running' ELSE 'pending' END::job_status`;
 
 /** What happened to a job that was handed over is what happens to all, one after the other. */
