@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
@@ -30,5 +32,24 @@ test('of a job that is handed over while its unique key is locked', async () => 
   expect(Date.parse(job.startedAt ?? '')).toBeGreaterThanOrEqual(at);
   expect(Date.parse(claimed?.leaseExpiresAt ?? '') - Date.parse(job.startedAt ?? '')).toBe(1000);
   expect(Date.parse(claimed?.deadlineAt ?? '') - Date.parse(job.startedAt ?? '')).toBe(2500);
+  await session.end();
+});
+
+test('of a job that is claimed while the limits of its queue are locked', async () => {
+  const [type, queue] = [uniqueType(), randomUUID()];
+  expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { concurrency: 5 } }), 200);
+  const session = await coordinator.sql.session();
+  await session.begin();
+  await session.query({ text: 'SELECT FROM queues WHERE name = $1 FOR UPDATE', values: [queue] });
+  const { id } = await coordinator.api.create({ type, queue, timeoutMs: 2000 });
+  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, leaseMs: 1000 });
+  await session.hasWaiter();
+  const at = await clock();
+  await session.commit();
+  const [claimed] = await answer;
+  const { startedAt } = await coordinator.api.job(id);
+  expect(Date.parse(startedAt ?? '')).toBeGreaterThanOrEqual(at);
+  expect(Date.parse(claimed?.leaseExpiresAt ?? '') - Date.parse(startedAt ?? '')).toBe(1000);
+  expect(Date.parse(claimed?.deadlineAt ?? '') - Date.parse(startedAt ?? '')).toBe(2500);
   await session.end();
 });

@@ -109,9 +109,10 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
         status = 'running', attempt = j.attempt + 1,
         runner_id = o."runnerIds"[o."whose"[p."place"]], claim_id = o."claimIds"[o."whose"[p."place"]],
         lease_token = gen_random_uuid(), lease_ms = o."leasesMs"[o."whose"[p."place"]],
-        lease_expires_at = now() + LEAST(o."leasesMs"[o."whose"[p."place"]], j.timeout_ms * 1.25) * interval '1 ms',
-        deadline_at = now() + j.timeout_ms * 1.25 * interval '1 ms',
-        started_at = now(), updated_at = now(), progress = NULL, metrics = NULL
+        -- Not now(): the transaction may have waited for the locks of limits since it began, and a lease lasts from here.
+        lease_expires_at = statement_timestamp() + LEAST(o."leasesMs"[o."whose"[p."place"]], j.timeout_ms * 1.25) * interval '1 ms',
+        deadline_at = statement_timestamp() + j.timeout_ms * 1.25 * interval '1 ms',
+        started_at = statement_timestamp(), updated_at = now(), progress = NULL, metrics = NULL
       FROM taken p CROSS JOIN open o
       -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
       -- committed since is passed over, and found by the next claim.
