@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { claim as claimJobs } from '../../coordinator/domain/jobs/claim';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn, STATES, uniqueType } from '../support/factory';
 
@@ -162,4 +163,19 @@ test('complete and claim: one round trip, each report judged alone, and the clai
   expect(body.jobs.length).toBe(1);
   const empty = await coordinator.api.post<{ results: unknown[]; jobs: unknown[] }>('/jobs/complete', { completions: [], claim: { runnerId: 'r', types: [type], waitMs: 50_000 } });
   expect(empty.body).toEqual({ results: [], jobs: [], directives: {} });
+});
+
+test('a claim that is given its jobs again does not make the lane seem empty to those that wait beside it', async () => {
+  const type = uniqueType();
+  const { context } = coordinator.app;
+  await coordinator.api.create({ type });
+  await coordinator.api.claimOne({ runnerId: 'again', types: [type], claimId: 'c' });
+  const lanes = await context.lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  const slot = { runnerId: 'again', claimId: 'c', leaseMs: 30_000 };
+  await coordinator.api.create({ type });
+  expect((await claimJobs(context, lanes, {}, [slot, slot])).map(({ repeated }) => repeated)).toEqual([true]);
+  expect(context.ready.ready(lanes)).toEqual(lanes);
+  // Another, for whom there was only one where it wanted two, does.
+  expect(await claimJobs(context, lanes, {}, [slot, { ...slot, claimId: 'd' }, { ...slot, claimId: 'd' }])).toMatchObject([{ repeated: true }, { repeated: false }]);
+  expect(context.ready.ready(lanes)).toEqual([]);
 });

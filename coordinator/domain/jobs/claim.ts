@@ -20,7 +20,7 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   const { ready } = context;
   const versions = lanes.map((lane) => ready.version(lane.id));
   const { claimed: rows, heldBack } = await claimFrom(context, lanes, labels, slots);
-  if (rows.length < slots.length && heldBack.length === 0) {
+  if (filled(rows, slots) < slots.length && heldBack.length === 0) {
     rows.push(...(await claimLaneByLane(context, lanes, labels, slots, rows)));
     lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
   }
@@ -29,6 +29,13 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
   await releaseKeys(context, heldBack);
   return setUnreadableAside(context, rows);
+}
+
+/** How many slots are. Those of a claim that was answered before all are, however few jobs it was given then: it takes no others. */
+function filled(rows: store.ClaimedRow[], slots: store.Slot[]): number {
+  const answered = new Set(rows.flatMap((row) => (row.repeated ? [nameOf(slots[row.slot], row.slot)] : [])));
+  const fresh = rows.filter((row) => !row.repeated).length;
+  return answered.size === 0 ? fresh : fresh + slots.filter((slot, index) => answered.has(nameOf(slot, index))).length;
 }
 
 async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.Claims> {
