@@ -21,6 +21,8 @@ export interface ClaimClass<Waiting> {
   /** How many statements for it are under way, and when the last one was started, on the monotonic clock. */
   statements: number;
   startedAtMs: number;
+  /** When it last had its turn: a statement was started for it, or a job was to be handed to one of its claims. */
+  hadTurnAtMs: number;
 }
 
 /** The claims that wait, by what their runners take. */
@@ -35,18 +37,14 @@ export class ClaimClasses<Waiting> {
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdle();
-      this.classes.set(key, (group = { lanes: [], laneById: new Map(), catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), named: this.named, due: new Set(), statements: 0, startedAtMs: 0 }));
+      this.classes.set(key, (group = { lanes: [], laneById: new Map(), catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), named: this.named, due: new Set(), statements: 0, startedAtMs: 0, hadTurnAtMs: 0 }));
     }
     return group;
   }
 
-  all(): IterableIterator<ClaimClass<Waiting>> {
-    return this.classes.values();
-  }
-
-  /** Those with claims that wait, the one whose last statement is longest ago first: else some would wait as long as others have a backlog. */
+  /** Those with claims that wait, the one whose last turn is longest ago first: else some would wait as long as others have a backlog. */
   inTurn(): ClaimClass<Waiting>[] {
-    return [...this.classes.values()].filter((group) => group.waiting.size > 0).sort((one, other) => one.startedAtMs - other.startedAtMs);
+    return [...this.classes.values()].filter((group) => group.waiting.size > 0).sort((one, other) => one.hadTurnAtMs - other.hadTurnAtMs);
   }
 
   get size(): number {

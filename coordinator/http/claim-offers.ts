@@ -52,11 +52,12 @@ export class ClaimOffers implements Takers {
     };
   }
 
-  /** The classes with claims that wait, and no jobs in turn that these might have instead. */
+  /** The classes with claims that wait, whose turn is first in front, but for those that might have jobs that wait already. */
   private rounds(): Round[] {
     const { classes } = this.options;
-    return [...classes.all()]
-      .filter((group) => group.waiting.size > 0 && this.context.ready.ready(classes.lanesOf(group)).length === 0)
+    return classes
+      .inTurn()
+      .filter((group) => this.context.ready.ready(classes.lanesOf(group)).length === 0)
       .map((group) => ({ group, rest: group.waiting.values(), hands: [], at: 0 }));
   }
 
@@ -65,7 +66,9 @@ export class ClaimOffers implements Takers {
       const lane = round.group.laneById.get(laneId);
       if (lane === undefined || !meets(lane.prefers, round.group.taker.labels) || this.context.queues.isLimited(lane.queue)) continue;
       const taker = nextOf(round);
-      if (taker !== null) return taker;
+      if (taker === null) continue;
+      round.group.hadTurnAtMs = performance.now();
+      return taker;
     }
     return null;
   }

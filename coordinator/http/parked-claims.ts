@@ -173,7 +173,7 @@ export class ParkedClaims {
     for (const parked of taken) parked.isTaken = true;
     this.statements += 1;
     group.statements += 1;
-    group.startedAtMs = performance.now();
+    group.startedAtMs = group.hadTurnAtMs = performance.now();
     void this.claimFor(lanes, labels, batch, taken).finally(() => {
       this.statements -= 1;
       group.statements -= 1;

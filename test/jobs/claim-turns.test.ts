@@ -4,7 +4,7 @@ import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
-// Claims of runners that take different jobs share four statements.
+// Claims of runners that take different jobs share four statements, and those of runners that differ in labels the jobs that are handed over.
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));
@@ -47,4 +47,23 @@ test('runners whose jobs are few get them while others, who came first, have a b
   for (const end of under) end();
   gone.abort();
   await eventually(() => desk.claims.size === 0);
+});
+
+test('a job is handed to the runner that waits, not again to the one that came first and has had one since', async () => {
+  const type = uniqueType();
+  const { desk } = coordinator.app;
+  const ask = async (runnerId: string, labels: Claim['labels'], count: number) => {
+    const answer = coordinator.api.claim({ runnerId, types: [type], labels, waitMs: 20_000 });
+    await eventually(() => desk.claims.size === count);
+    // An answer with nothing comes after a look at the table, which was for all that wait.
+    await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
+    return { answer };
+  };
+  const first = await ask('first', {}, 1);
+  const other = await ask('other', { zone: 'b' }, 2);
+  const ids = [(await coordinator.api.create({ type })).id];
+  expect(await first.answer).toMatchObject([{ id: ids[0] }]);
+  const again = await ask('first', {}, 2);
+  for (let nth = 0; nth < 2; nth += 1) ids.push((await coordinator.api.create({ type })).id);
+  expect([(await other.answer)[0]?.id, (await again.answer)[0]?.id]).toEqual(ids.slice(1));
 });
