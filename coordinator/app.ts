@@ -145,7 +145,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);
-      await desk.claims.close();
+      await desk.claims.settled();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));
       await delivered;
       await context.roster.writeSeen().catch((error: unknown) => log.debug('the roster was not written', describeError(error)));

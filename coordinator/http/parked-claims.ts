@@ -40,7 +40,7 @@ export class ParkedClaims {
   private readonly ends = new SharedEnds<ParkedClaim>(LOOK_EVERY_MS);
   private readonly pace: Pace;
   private readonly fresh = new Set<ClaimClass<ParkedClaim>>();
-  private statements = 0;
+  private readonly underWay = new Set<Promise<void>>();
   private isClosed = false;
   private isLooking = false;
   /** The last look at the table told where jobs wait, and looks go on. */
@@ -113,6 +113,13 @@ export class ParkedClaims {
     await this.unsent.settled();
   }
 
+  /** Resolves when the statements under way have ended, and what they brought for clients who have gone is given back. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([...this.underWay]);
+    this.pace.close();
+    await this.unsent.settled();
+  }
+
   /** At the end of this turn: claims that come in one, as those do that rode on reports stored together, share a statement. */
   private dispatchSoon(group: ClaimClass<ParkedClaim>): void {
     if (this.fresh.size === 0) {
@@ -131,7 +138,7 @@ export class ParkedClaims {
   }
 
   private dispatchTo(group: ClaimClass<ParkedClaim>): void {
-    while (this.statements < MOST_STATEMENTS && group.waiting.size > 0) {
+    while (this.underWay.size < MOST_STATEMENTS && group.waiting.size > 0) {
       const lanes = this.context.ready.ready(this.classes.lanesOf(group));
       if (lanes.length === 0) break;
       const free = [...group.waiting].filter((one) => !one.isTaken);
@@ -150,12 +157,12 @@ export class ParkedClaims {
       else needsLook = true;
     }
     // Those that wait for a free statement are told by it.
-    if (needsLook && this.statements < MOST_STATEMENTS) void this.look();
+    if (needsLook && this.underWay.size < MOST_STATEMENTS) void this.look();
   }
 
   /** Jobs are in turn for it, and only the statements under way keep it waiting: the first that ends takes it along. */
   private isServed(group: ClaimClass<ParkedClaim>): boolean {
-    return this.statements > 0 && this.context.ready.ready(this.classes.lanesOf(group)).length > 0;
+    return this.underWay.size > 0 && this.context.ready.ready(this.classes.lanesOf(group)).length > 0;
   }
 
   private isBusy({ statements, startedAtMs }: ClaimClass<ParkedClaim>): boolean {
@@ -171,14 +178,14 @@ export class ParkedClaims {
     const batch = fillSlots(waiting);
     const taken = new Set(batch.map(({ parked }) => parked));
     for (const parked of taken) parked.isTaken = true;
-    this.statements += 1;
     group.statements += 1;
     group.startedAtMs = group.hadTurnAtMs = performance.now();
-    void this.claimFor(lanes, labels, batch, taken).finally(() => {
-      this.statements -= 1;
+    const work = this.claimFor(lanes, labels, batch, taken).finally(() => {
+      this.underWay.delete(work);
       group.statements -= 1;
       this.dispatch();
     });
+    this.underWay.add(work);
   }
 
   private async claimFor(lanes: Lane[], labels: Labels, batch: { parked: ParkedClaim; slot: Slot }[], taken: Set<ParkedClaim>): Promise<void> {

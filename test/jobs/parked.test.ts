@@ -177,9 +177,14 @@ describe('a client that goes away', () => {
     const { id } = await there.api.create({ type });
     await session.hasWaiter();
     gone.abort();
-    await eventually(() => here.app.desk.claims.size === 0);
+    const { claims } = here.app.desk;
+    await eventually(() => claims.size === 0);
+    // A coordinator that stops waits for it, before it lets go of the database.
+    const settled = claims.settled().then(() => 'settled');
+    expect(await Promise.race([settled, here.api.job(id).then(({ status }) => status)])).toBe('pending');
     await session.query({ text: 'SELECT pg_advisory_unlock(42)' });
-    await eventually(() => here.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
+    await settled;
+    expect(await here.api.attempts(id)).toMatchObject([{ outcome: 'released' }]);
     expect(await here.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
     await session.end();
     await cluster.sql.query('DROP TRIGGER hold ON jobs');
