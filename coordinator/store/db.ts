@@ -45,16 +45,18 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
 const FAREWELL_MS = 2000;
 const TRIES = 5;
+/** One is left to claims while transactions wait for locks of keys. */
+const LEAST_HOT = 2;
 /** A bulk operation is held by one while its batch moves jobs on another. */
 const LEAST_GENERAL = 2;
 
 export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
   const vitalSize = Math.max(1, Math.min(4, Math.floor(options.poolSize / 3)));
-  const hotSize = Math.max(1, Math.min(6, Math.floor(options.poolSize / 3)));
+  const hotSize = Math.max(LEAST_HOT, Math.min(6, Math.floor(options.poolSize / 3)));
   const vitalPool = openPool(url, vitalSize, options.onError, PLANNED_ONCE);
   const hotPool = openPool(url, hotSize, options.onError, PLANNED_ONCE);
   const generalPool = openPool(url, Math.max(LEAST_GENERAL, options.poolSize - vitalSize - hotSize), options.onError, PLANNED_EACH);
-  const gate = new Gate(Math.max(1, hotSize - 1), CONNECT_TIMEOUT_MS);
+  const gate = new Gate(hotSize - 1, CONNECT_TIMEOUT_MS);
   const prisma = new PrismaClient({ adapter: new PrismaPg(generalPool) });
   return {
     ...connections(generalPool),

@@ -35,7 +35,7 @@ test('other programs’ variables are none of its business', () => {
 
 test.each<[string, string, RegExp]>([
   ['PORT', 'abc', /0.*65535/], ['PORT', '-1', /0/], ['PORT', '65536', /65535/], ['PORT', '80.5', /whole|int/i],
-  ['BATON_POOL_SIZE', '3', /4/], ['BATON_POOL_SIZE', '201', /200/], ['BATON_POOL_SIZE', 'many', /4.*200/],
+  ['BATON_POOL_SIZE', '4', /5/], ['BATON_POOL_SIZE', '201', /200/], ['BATON_POOL_SIZE', 'many', /5.*200/],
   ['BATON_MONITOR_INTERVAL_MS', '49', /50/], ['BATON_MONITOR_INTERVAL_MS', '60001', /60000/],
   ['BATON_MAX_PAYLOAD_BYTES', '1023', /1024/], ['BATON_MAX_PAYLOAD_BYTES', '1048577', /1048576/], ['BATON_MAX_PAYLOAD_BYTES', '1e400', /1048576/],
   ['LOG_LEVEL', 'verbose', /error.*warn.*info.*debug/], ['LOG_LEVEL', 'INFO', /info/],

@@ -1,5 +1,7 @@
 import type { BulkOperation, ClaimedJob } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
+import { orderLock } from '../../coordinator/domain/jobs/waiting';
+import { lockNames } from '../../coordinator/store/locks';
 import { expectStatus } from '../support/api';
 import { startCluster, startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -81,7 +83,7 @@ test('batches over the same jobs in random order: no deadlock reaches a client',
 }, 60_000);
 
 test('with the fewest connections and 200 parked polls, which hold none, and a table that is locked for slow reads, heartbeats with log lines are answered', async () => {
-  const coordinator = await opened(startCoordinator({ poolSize: 4 }));
+  const coordinator = await opened(startCoordinator({ poolSize: 5 }));
   const { api, sql } = coordinator;
   const type = uniqueType();
   await api.create({ type });
@@ -111,8 +113,24 @@ test('with the fewest connections and 200 parked polls, which hold none, and a t
   await Promise.allSettled(parked);
 }, 60_000);
 
+test('with the fewest connections, creates that wait for the lock of their key leave claims one', async () => {
+  const coordinator = await opened(startCoordinator({ poolSize: 5 }));
+  const { api, sql } = coordinator;
+  const type = uniqueType();
+  const { id } = await api.create({ type });
+  const session = await sql.session();
+  await session.begin();
+  await lockNames(session, [orderLock({ queue: 'default', key: 'o' })]);
+  const creates = Array.from({ length: 5 }, () => api.post('/jobs/bulk', { jobs: [{ type: `${type}-ordered`, orderKey: 'o' }] }));
+  await session.hasWaiter();
+  expect((await api.claim({ runnerId: 'r', types: [type] })).map((job) => job.id)).toEqual([id]);
+  await session.rollback();
+  await session.end();
+  expect(new Set((await Promise.all(creates)).map(({ status }) => status))).toEqual(new Set([201]));
+});
+
 test('the smallest pool serves every verb, without waiting for itself', async () => {
-  const coordinator = await opened(startCoordinator({ poolSize: 2 }));
+  const coordinator = await opened(startCoordinator({ poolSize: 5 }));
   const { api } = coordinator;
   const type = uniqueType();
   await Promise.all(Array.from({ length: 30 }, (_, at) => api.post('/jobs', { type, uniqueKey: `k${at % 10}` }, { headers: { 'idempotency-key': `i${at}` } })));
