@@ -24,10 +24,19 @@ export interface OfferingsOf {
 
 /** Waiting claims that jobs are handed to while they are being created, so that both are one statement and one commit. */
 export class ClaimOffers implements Takers {
+  /** How many creates have claims put aside, and who waits until none has. */
+  private aside = 0;
+  private waiters: (() => void)[] = [];
+
   constructor(
     private readonly context: Context,
     private readonly options: OfferingsOf,
   ) {}
+
+  /** Resolves when no claim is put aside. */
+  settled(): Promise<void> {
+    return this.aside === 0 ? Promise.resolve() : new Promise((resolve) => this.waiters.push(resolve));
+  }
 
   putAside(laneIds: number[]): Hands | null {
     if (!this.options.isSighted()) return null;
@@ -36,9 +45,11 @@ export class ClaimOffers implements Takers {
     const takers = laneIds.map((laneId) => this.takerOf(laneId, rounds));
     const taken = new Set(takers.filter((taker) => taker !== null));
     if (taken.size === 0) return null;
+    this.aside += 1;
     return {
       slots: takers.map((taker) => (taker === null ? null : slotOf(taker.claim))),
       settle: (handed) => {
+        this.takeBack();
         const given = new Map<ParkedClaim, ClaimedRow[]>();
         for (const row of handed) {
           const taker = takers[row.slot] ?? null;
@@ -50,6 +61,13 @@ export class ClaimOffers implements Takers {
         this.options.onSettled(rounds.map(({ group }) => group), taken, given);
       },
     };
+  }
+
+  private takeBack(): void {
+    this.aside -= 1;
+    if (this.aside > 0) return;
+    for (const resolve of this.waiters) resolve();
+    this.waiters = [];
   }
 
   /** The classes with claims that wait, whose turn is first in front, but for those that might have jobs that wait already. */

@@ -35,6 +35,7 @@ export class ParkedClaims {
   readonly unsent: UnsentJobs;
   private readonly classes: ClaimClasses<ParkedClaim>;
   private readonly answers: ClaimAnswers;
+  private readonly offers: ClaimOffers;
   /** Those that came after the last look at the table began. */
   private readonly newcomers = new Set<ParkedClaim>();
   private readonly ends = new SharedEnds<ParkedClaim>(LOOK_EVERY_MS);
@@ -58,7 +59,8 @@ export class ParkedClaims {
       lookAgainFor: (one) => this.lookAgainFor(one),
     });
     this.pace = new Pace(context, LOOK_EVERY_MS, () => this.dispatch());
-    context.handOff.serve(new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) }));
+    this.offers = new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) });
+    context.handOff.serve(this.offers);
     context.hints.on('ready', (hints) => {
       this.context.ready.hint(hints);
       void this.learn(hints.map((hint) => hint.laneId));
@@ -113,9 +115,9 @@ export class ParkedClaims {
     await this.unsent.settled();
   }
 
-  /** Resolves when the statements under way have ended, and what they brought for clients who have gone is given back. */
+  /** Resolves when the statements under way, and creates that claims are put aside for, have ended, and what they brought for clients who have gone is given back. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.underWay]);
+    await Promise.allSettled([...this.underWay, this.offers.settled()]);
     this.pace.close();
     await this.unsent.settled();
   }

@@ -222,10 +222,15 @@ test('a client that goes away while the job is stored for it: it is given back, 
   const creating = coordinator.api.create({ type });
   await session.hasWaiter();
   gone.abort();
-  await eventually(() => coordinator.app.desk.claims.size === 0);
+  const { claims } = coordinator.app.desk;
+  await eventually(() => claims.size === 0);
+  // A coordinator that stops waits for it, before it lets go of the database.
+  const settled = claims.settled().then(() => 'settled');
+  expect(await Promise.race([settled, coordinator.sql.count('jobs WHERE type = $1', [type])])).toBe(0);
   await session.query({ text: 'SELECT pg_advisory_unlock(43)' });
+  await settled;
   const { id } = await creating;
-  await eventually(() => coordinator.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
+  expect(await coordinator.api.attempts(id)).toMatchObject([{ outcome: 'released' }]);
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
   await coordinator.sql.query('DROP TRIGGER hold ON jobs');
   await session.end();
