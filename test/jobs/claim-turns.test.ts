@@ -1,5 +1,8 @@
 import { setMaxListeners } from 'node:events';
-import type { Claim } from '@baton/runner-sdk/protocol';
+import type { Claim, Job } from '@baton/runner-sdk/protocol';
+import { claim as claimJobs } from '../../coordinator/domain/jobs/claim';
+import { BatonError } from '../../coordinator/errors';
+import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
@@ -66,4 +69,28 @@ test('a job is handed to the runner that waits, not again to the one that came f
   const again = await ask('first', {}, 2);
   for (let nth = 0; nth < 2; nth += 1) ids.push((await coordinator.api.create({ type })).id);
   expect([(await other.answer)[0]?.id, (await again.answer)[0]?.id]).toEqual(ids.slice(1));
+});
+
+test('a lane that was not looked at, because the look at another failed, is not thought to be empty', async () => {
+  const type = uniqueType();
+  const { context } = coordinator.app;
+  const { hot } = context.db;
+  const [, locked] = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type, priority: 1 }, { type, priority: 1 }, { type }] }), 201).jobs;
+  const session = await coordinator.sql.session();
+  await session.begin();
+  await session.query({ text: 'SELECT FROM jobs WHERE id = $1 FOR UPDATE', values: [locked?.id] });
+  const lanes = context.lanes.takenBy({ types: [type], labels: {} });
+  context.db.hot = {
+    ...hot,
+    query: (statement) => {
+      context.db.hot = { ...hot, query: () => Promise.reject(new BatonError('unavailable', 'no connection')) };
+      return hot.query(statement);
+    },
+  };
+  const slots = ['a', 'b'].map((runnerId) => ({ runnerId, claimId: null, leaseMs: 30_000 }));
+  expect(await claimJobs(context, lanes, {}, slots)).toHaveLength(1);
+  context.db.hot = hot;
+  expect(context.ready.ready(lanes)).toEqual(lanes);
+  await session.rollback();
+  await session.end();
 });

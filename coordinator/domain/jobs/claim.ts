@@ -21,8 +21,9 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
   const versions = lanes.map((lane) => ready.version(lane.id));
   const { claimed: rows, heldBack } = await claimFrom(context, lanes, labels, slots);
   if (filled(rows, slots) < slots.length && heldBack.length === 0) {
-    rows.push(...(await claimLaneByLane(context, lanes, labels, slots, rows)));
-    lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
+    const { more, isWhole } = await claimLaneByLane(context, lanes, labels, slots, rows);
+    rows.push(...more);
+    if (isWhole) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
   }
   const fresh = rows.filter((row) => !row.repeated);
   context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
@@ -57,10 +58,11 @@ async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots:
 /**
  * A claim shares its slots out among lanes by what it sees without locking. Where another claim holds what it saw, slots
  * stay empty though other lanes have jobs: those of claims that got nothing are offered to each lane alone.
+ * `isWhole`: no lane was left out.
  */
-async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[], found: store.ClaimedRow[]): Promise<store.ClaimedRow[]> {
+async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[], found: store.ClaimedRow[]): Promise<{ more: store.ClaimedRow[]; isWhole: boolean }> {
   const more: store.ClaimedRow[] = [];
-  if (lanes.length < 2) return more;
+  if (lanes.length < 2) return { more, isWhole: true };
   for (const lane of [...lanes].sort((a, b) => b.priority - a.priority)) {
     const served = new Set([...found, ...more].map((row) => nameOf(slots[row.slot], row.slot)));
     const empty = slots.flatMap((slot, index) => (served.has(nameOf(slot, index)) ? [] : [{ slot, index }]));
@@ -72,10 +74,10 @@ async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, 
       // What was claimed by now is committed: unheard of, it would wait for its lease to end.
       if (found.length + more.length === 0) throw error;
       context.log.warn('a claim that found less than it wanted looked no further', describeError(error));
-      break;
+      return { more, isWhole: false };
     }
   }
-  return more;
+  return { more, isWhole: true };
 }
 
 /** The claim a slot belongs to; without a claim id each slot stands for itself. */
