@@ -112,7 +112,7 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
         -- Not now(): the transaction may have waited for the locks of limits since it began, and a lease lasts from here.
         lease_expires_at = statement_timestamp() + LEAST(o."leasesMs"[o."whose"[p."place"]], j.timeout_ms * 1.25) * interval '1 ms',
         deadline_at = statement_timestamp() + j.timeout_ms * 1.25 * interval '1 ms',
-        started_at = statement_timestamp(), updated_at = now(), progress = NULL, metrics = NULL
+        started_at = statement_timestamp(), updated_at = statement_timestamp(), progress = NULL, metrics = NULL
       FROM taken p CROSS JOIN open o
       -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
       -- committed since is passed over, and found by the next claim.
