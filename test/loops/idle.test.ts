@@ -51,7 +51,7 @@ test('its loops send less than six statements a second', async () => {
   expect(total).toBeGreaterThan(3);
 });
 
-test('V8 is told before all else that memory need not be given back every few seconds, and knows the words', () => {
+test('V8 is told before all else how much memory to keep and for how long, and knows the words', () => {
   const root = join(__dirname, '../..');
   const [first] = /^import .*$/m.exec(readFileSync(join(root, 'coordinator/main.ts'), 'utf8')) ?? [];
   expect(first).toBe("import './memory';");
