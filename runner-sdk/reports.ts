@@ -61,6 +61,7 @@ type Verdict = CompletionsReply['results'][number];
 export class Reports {
   private waiting: Entry[] = [];
   private readonly outstanding = new Set<Entry>();
+  private readonly putOffs = new Map<Entry, NodeJS.Timeout>();
   private control = new AbortController();
   private tryMs: number | undefined;
   /** Calls in flight or about to be, and how many of them have not taken their reports yet. */
@@ -86,12 +87,16 @@ export class Reports {
     await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
   }
 
-  /** Cuts calls in flight off and sends them again, each try with less time: a call that hangs takes no report with it when the runner ends. */
+  /**
+   * Cuts calls in flight off and sends them again, each try with less time: a call that hangs takes no report with it when
+   * the runner ends. Neither does a wait: what was put off is sent now.
+   */
   hurry(): void {
     const former = this.control;
     this.control = new AbortController();
     this.tryMs = HURRIED_TRY_MS;
     former.abort(HURRIED);
+    for (const entry of [...this.putOffs.keys()]) this.bringBack(entry);
   }
 
   /** Gives up what is not reported yet. */
@@ -192,14 +197,20 @@ export class Reports {
 
   /** `false` when there is no time left for another try. */
   private putOff(entry: Entry): boolean {
-    const waitMs = retryDelayMs(entry.failures + 1, null);
+    const waitMs = Math.min(retryDelayMs(entry.failures + 1, null), this.tryMs ?? Infinity);
     if (this.control.signal.aborted || monotonicMs() + waitMs > entry.giveUpAtMs) {
       this.logGivenUp([entry], 'the coordinator could not take it before its deadline');
       return false;
     }
-    setTimeout(() => this.enqueue(entry), waitMs);
+    this.putOffs.set(entry, setTimeout(() => this.bringBack(entry), waitMs));
     entry.failures += 1;
     return true;
+  }
+
+  private bringBack(entry: Entry): void {
+    clearTimeout(this.putOffs.get(entry));
+    this.putOffs.delete(entry);
+    this.enqueue(entry);
   }
 
   /**

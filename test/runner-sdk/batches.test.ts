@@ -52,6 +52,29 @@ function openReports() {
   return { transport, reports, shares, push, answer, idles: () => idle, sizes: () => transport.held.map(({ body }) => body.completions?.length ?? 0) };
 }
 
+afterEach(() => jest.useRealTimers());
+
+test('a report that waits for its next try is sent at once when the runner ends', async () => {
+  jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'hrtime', 'performance'] });
+  const { push, answer, transport, reports } = openReports();
+  push(1);
+  await setImmediate();
+  for (let tries = 1; tries <= 8; tries += 1) {
+    expect(transport.held).toHaveLength(tries);
+    transport.held[tries - 1]?.answer({ results: [{ jobId: transport.held[0]?.body.completions?.[0]?.jobId, code: 'unavailable', detail: 'not now' }] });
+    await setImmediate();
+    // The longest wait there is, but for the last one.
+    if (tries < 8) jest.advanceTimersByTime(10_000);
+    await setImmediate();
+  }
+  expect(transport.held).toHaveLength(8);
+  reports.hurry();
+  await setImmediate();
+  expect(transport.held).toHaveLength(9);
+  await answer(8);
+  await reports.flushed();
+});
+
 test('few reports travel in one call at a time, and what comes meanwhile goes in the next', async () => {
   const { push, answer, sizes, idles, reports, transport } = openReports();
   push(3);
