@@ -115,7 +115,7 @@ it('told to drain it claims nothing, finishes what runs, and claims again when t
 it('told to drain it claims nothing while it reports what it held either', async () => {
   const held = [gate(), gate()];
   const logger = testLogger();
-  const jobs = [coordinator.add({ leaseMs: 1000 }), coordinator.add({ leaseMs: 1000 })];
+  const jobs = [coordinator.add({ leaseMs: 3000 }), coordinator.add({ leaseMs: 3000 })];
   let running = 0;
   await run(() => held[running++]?.opened, { logger });
   await coordinator.until('both jobs', () => running === 2);

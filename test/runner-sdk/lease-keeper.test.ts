@@ -12,6 +12,7 @@ const beats: HeartbeatsInput[] = [];
 const heard = new EventEmitter();
 
 afterEach(() => {
+  jest.useRealTimers();
   keeper.close();
   events.length = 0;
   beats.length = 0;
@@ -33,6 +34,18 @@ function keep(answer: (body: HeartbeatsInput) => Reply | Promise<Reply>): void {
       return reply;
     },
   });
+}
+
+/** From here on time passes only in `pass`, so that no lease ends because the machine was elsewhere. */
+function stopTime(): void {
+  jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+}
+
+async function pass(mostMs: number, isEnough: () => boolean): Promise<void> {
+  for (let passed = 0; !isEnough(); passed += 10) {
+    if (passed > mostMs) throw new Error(`not within ${mostMs} ms; told: ${JSON.stringify(events)}`);
+    await jest.advanceTimersByTimeAsync(10);
+  }
 }
 
 const extended = (body: HeartbeatsInput): HeartbeatsReply => ({ jobs: body.jobs.map(({ jobId }) => ({ jobId, leaseExpiresAt: '' })), directives: {} });
@@ -85,19 +98,20 @@ it('a beat that got no answer is sent again while a short lease still stands', a
   const random = jest.spyOn(Math, 'random').mockReturnValue(0.99);
   let count = 0;
   keep((body) => ((count += 1) === 1 ? new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }) : extended(body)));
+  stopTime();
   keeper.hold([held('a', { leaseMs: 1000 })]);
-  await once(heard, 'beat');
-  await Promise.race([once(heard, 'beat'), once(heard, 'lost')]);
+  await pass(2000, () => count === 2);
   random.mockRestore();
   expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
 });
 
 it.each([403, 500])('words that the whole beat is answered %i for do not cost the leases', async (status) => {
   keep((body) => (body.jobs.some(({ logs }) => logs !== undefined) ? new BatonError({ code: 'unexpected_reply', status, detail: 'no' }) : extended(body)));
+  stopTime();
   keeper.hold([held('quiet', { leaseMs: 600 }), held('loud', { leaseMs: 600 })]);
   keeper.signAll([{ leaseToken: 'token-loud', sign: { logs: [{ level: 'info', message: '<script>', atMs: monotonicMs() }] } }]);
   const kept = () => beats.filter(({ jobs }) => jobs.length === 2 && jobs.every(({ logs }) => logs === undefined)).length;
-  while (kept() < 2 && events.every(({ kind }) => kind !== 'lost')) await Promise.race([once(heard, 'beat'), once(heard, 'lost')]);
+  await pass(5000, () => kept() === 2);
   expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
   expect((await keeper.withdraw('token-loud')).logs).toMatchObject([{ message: '<script>' }]);
 });
