@@ -14,13 +14,13 @@ const clock = async (): Promise<number> => +(await coordinator.sql.one<{ at: Dat
 
 test('of a job that is handed over while its unique key is locked', async () => {
   const type = uniqueType();
-  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, leaseMs: 1000 });
+  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, leaseMs: 10_000 });
   await eventually(() => coordinator.app.desk.claims.size === 1);
   await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
   const session = await coordinator.sql.session();
   const name = JSON.stringify(['unique', type, 'u', '']);
   await session.query({ text: 'SELECT pg_advisory_lock(hashtextextended($1, 8271))', values: [name] });
-  const creating = coordinator.api.create({ type, uniqueKey: 'u', timeoutMs: 2000 });
+  const creating = coordinator.api.create({ type, uniqueKey: 'u', timeoutMs: 20_000 });
   await session.hasWaiter();
   const at = await clock();
   await session.query({ text: 'SELECT pg_advisory_unlock(hashtextextended($1, 8271))', values: [name] });
@@ -30,8 +30,8 @@ test('of a job that is handed over while its unique key is locked', async () => 
   // It was handed over.
   expect([claimed?.id, job.updatedAt]).toEqual([id, job.createdAt]);
   expect(Date.parse(job.startedAt ?? '')).toBeGreaterThanOrEqual(at);
-  expect(Date.parse(claimed?.leaseExpiresAt ?? '') - Date.parse(job.startedAt ?? '')).toBe(1000);
-  expect(Date.parse(claimed?.deadlineAt ?? '') - Date.parse(job.startedAt ?? '')).toBe(2500);
+  expect(Date.parse(claimed?.leaseExpiresAt ?? '') - Date.parse(job.startedAt ?? '')).toBe(10_000);
+  expect(Date.parse(claimed?.deadlineAt ?? '') - Date.parse(job.startedAt ?? '')).toBe(25_000);
   await session.end();
 });
 
@@ -41,15 +41,15 @@ test('of a job that is claimed while the limits of its queue are locked', async 
   const session = await coordinator.sql.session();
   await session.begin();
   await session.query({ text: 'SELECT FROM queues WHERE name = $1 FOR UPDATE', values: [queue] });
-  const { id } = await coordinator.api.create({ type, queue, timeoutMs: 2000 });
-  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, leaseMs: 1000 });
+  const { id } = await coordinator.api.create({ type, queue, timeoutMs: 20_000 });
+  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, leaseMs: 10_000 });
   await session.hasWaiter();
   const at = await clock();
   await session.commit();
   const [claimed] = await answer;
   const { startedAt } = await coordinator.api.job(id);
   expect(Date.parse(startedAt ?? '')).toBeGreaterThanOrEqual(at);
-  expect(Date.parse(claimed?.leaseExpiresAt ?? '') - Date.parse(startedAt ?? '')).toBe(1000);
-  expect(Date.parse(claimed?.deadlineAt ?? '') - Date.parse(startedAt ?? '')).toBe(2500);
+  expect(Date.parse(claimed?.leaseExpiresAt ?? '') - Date.parse(startedAt ?? '')).toBe(10_000);
+  expect(Date.parse(claimed?.deadlineAt ?? '') - Date.parse(startedAt ?? '')).toBe(25_000);
   await session.end();
 });
