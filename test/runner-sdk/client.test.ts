@@ -75,15 +75,6 @@ describe('create', () => {
     expect(coordinator.requests).toHaveLength(4);
   });
 
-  it.each([['an object', {}], ['null', null], ['a text', 'sorry']])('sends a create again that %s answered with status 200, which is not the coordinator\'s', async (_name, body) => {
-    coordinator.script('POST /jobs', { status: 200, body });
-    coordinator.script('POST /jobs/bulk', { status: 200, body });
-    expect((await client.create(syncMovie, { movieId: 1 })).id).toBe('job-1');
-    expect((await Promise.all([client.create(syncMovie, { movieId: 2 }), client.create(syncMovie, { movieId: 3 })])).map(({ id }) => id)).toEqual(['job-2', 'job-3']);
-    coordinator.script('POST /jobs/bulk', { status: 200, body });
-    expect((await client.createMany(syncMovie, [{ movieId: 4 }, { movieId: 5 }])).map(({ id }) => id)).toEqual(['job-4', 'job-5']);
-  });
-
   it('a withdrawn create is not sent', async () => {
     const first = client.create(syncMovie, { movieId: 1 });
     const control = new AbortController();
@@ -138,14 +129,6 @@ describe('refusals', () => {
     coordinator.script('GET /jobs/x', { status, body: { ...problem, status } });
     await expect(client.get('x')).rejects.toMatchObject({ name: 'BatonError', status, code: 'state_conflict', detail: 'It has finished.', requestId: 'r-1' });
     expect(coordinator.requests).toHaveLength(1);
-  });
-
-  it.each([[301, '<html>'], [200, {}]])('says with which status %i something was answered that is not the coordinator\'s', async (status, body) => {
-    const hasty = new Client({ coordinatorUrl: coordinator.url, apiKey: 'key', budgetMs: 0 });
-    coordinator.script('POST /jobs/bulk', { status, body });
-    const detail = `POST /jobs/bulk was answered with status ${status} and no "jobs"; is this a Baton coordinator?`;
-    await expect(hasty.createMany(syncMovie, [{ movieId: 1 }])).rejects.toMatchObject({ code: 'unexpected_reply', status, detail });
-    await hasty.close();
   });
 
   it('gives up when the budget is spent', async () => {
