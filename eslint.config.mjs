@@ -16,11 +16,17 @@ export default defineConfig(
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/no-non-null-assertion': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true },
+      ],
       '@typescript-eslint/return-await': ['error', 'in-try-catch'],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       // The reason of an AbortSignal is unknown by type.
-      '@typescript-eslint/prefer-promise-reject-errors': ['error', { allowThrowingUnknown: true, allowThrowingAny: true }],
+      '@typescript-eslint/prefer-promise-reject-errors': [
+        'error',
+        { allowThrowingUnknown: true, allowThrowingAny: true },
+      ],
       // Objects here are closures, whose methods know no `this`; classes are not taken apart.
       '@typescript-eslint/unbound-method': 'off',
       // An async function may fulfil an interface without waiting for anything.
@@ -36,7 +42,18 @@ export default defineConfig(
       'no-console': 'error',
       'no-else-return': 'error',
       'no-eval': 'error',
-      'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true, named: true, defaultFrom: true, namedFrom: true, namespaceFrom: true } }],
+      'no-restricted-exports': [
+        'error',
+        {
+          restrictDefaultExports: {
+            direct: true,
+            named: true,
+            defaultFrom: true,
+            namedFrom: true,
+            namespaceFrom: true,
+          },
+        },
+      ],
       'no-template-curly-in-string': 'error',
       'no-var': 'error',
       'object-shorthand': 'error',
@@ -55,6 +72,9 @@ export default defineConfig(
     },
   },
   // Tools want their configuration, and jest its set-up, as the default export.
-  { files: ['*.config.{ts,js,mjs}', 'test/support/global-*.ts', '**/vite.config.ts'], rules: { 'no-restricted-exports': 'off' } },
+  {
+    files: ['*.config.{ts,js,mjs}', 'test/support/global-*.ts', '**/vite.config.ts'],
+    rules: { 'no-restricted-exports': 'off' },
+  },
   { files: speaksToTerminal, rules: { 'no-console': 'off' } },
 );

@@ -12,7 +12,11 @@ export interface AdminKey {
 }
 
 /** The configured admin key; with the embedded database, else, one that is made at the first start and kept beside it. */
-export function resolveAdminKey({ adminKey, databaseUrl, dataDir }: Pick<Config, 'adminKey' | 'databaseUrl' | 'dataDir'>): AdminKey | null {
+export function resolveAdminKey({
+  adminKey,
+  databaseUrl,
+  dataDir,
+}: Pick<Config, 'adminKey' | 'databaseUrl' | 'dataDir'>): AdminKey | null {
   if (adminKey !== undefined) return { id: 'configured', key: adminKey, isNew: false };
   if (databaseUrl !== undefined) return null;
   const keptIn = join(dataDir, 'admin-key');
@@ -25,6 +29,7 @@ export function resolveAdminKey({ adminKey, databaseUrl, dataDir }: Pick<Config,
 
 function readKept(file: string): string {
   const key = readFileSync(file, 'utf8').trim();
-  if (key.length < 20) throw new ConfigError(`${file} does not hold an admin key; delete it, and a new one is made at the next start.`);
+  if (key.length < 20)
+    throw new ConfigError(`${file} does not hold an admin key; delete it, and a new one is made at the next start.`);
   return key;
 }

@@ -47,7 +47,22 @@ const ROOM_MS = 10;
 export interface App {
   context: Context;
   desk: Desk;
-  loops: { monitor: Loop; roster: Loop; hints: Loop; due: Loop; lookout: Loop; bulk: Loop; alerts: Loop; retention: Loop; rollups: Loop; events: Loop; eventPrune: Loop; outbox: Loop; deliveries: Loop; webhookTidy: Loop };
+  loops: {
+    monitor: Loop;
+    roster: Loop;
+    hints: Loop;
+    due: Loop;
+    lookout: Loop;
+    bulk: Loop;
+    alerts: Loop;
+    retention: Loop;
+    rollups: Loop;
+    events: Loop;
+    eventPrune: Loop;
+    outbox: Loop;
+    deliveries: Loop;
+    webhookTidy: Loop;
+  };
   deliverer: Deliverer;
   server: Server;
   /** Starts the loops and listens. Resolves with the port. */
@@ -59,7 +74,19 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
 }
 
-export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'keepMetricsMs' | 'maxLogLines' | 'drainMs' | 'webhooks'> & {
+export type AppConfig = Pick<
+  Config,
+  | 'port'
+  | 'host'
+  | 'poolSize'
+  | 'maxPayloadBytes'
+  | 'monitorIntervalMs'
+  | 'keepMs'
+  | 'keepMetricsMs'
+  | 'maxLogLines'
+  | 'drainMs'
+  | 'webhooks'
+> & {
   access?: Access;
   /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
   startsBlind?: boolean;
@@ -67,7 +94,10 @@ export type AppConfig = Pick<Config, 'port' | 'host' | 'poolSize' | 'maxPayloadB
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger, tracing: Tracing | null = null): App {
-  const db = openDb(url, { poolSize: config.poolSize, onError: (error) => log.warn('a database connection broke', describeError(error)) });
+  const db = openDb(url, {
+    poolSize: config.poolSize,
+    onError: (error) => log.warn('a database connection broke', describeError(error)),
+  });
   const context: Context = {
     db,
     log,
@@ -88,7 +118,12 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   logEvents(context.events, log);
   const deliverer = new Deliverer(context, () => deliveries.wake(ROOM_MS));
   const deliveries = deliveryLoop(context, deliverer);
-  const woken = { bulk: bulkLoop(context), alerts: alertsLoop(context), outbox: outboxLoop(context, deliveries), deliveries };
+  const woken = {
+    bulk: bulkLoop(context),
+    alerts: alertsLoop(context),
+    outbox: outboxLoop(context, deliveries),
+    deliveries,
+  };
   const loops = {
     monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
     due: dueLoop(context),
@@ -109,9 +144,16 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(context, { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) }, service, tracing);
+  const desk = openDesk(
+    context,
+    { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) },
+    service,
+    tracing,
+  );
   context.hints.on('roster', () => {
-    const answered = context.roster.readDraining().then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
+    const answered = context.roster
+      .readDraining()
+      .then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
     answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
   });
   const server = createHttpServer(desk);
@@ -125,7 +167,9 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     server,
     async start() {
       // Limits hold from the first request on.
-      await context.queues.read().catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
+      await context.queues
+        .read()
+        .catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
       const port = await listenOn(server, config);
       listener = hearHints(context, url);
       for (const loop of Object.values(loops)) loop.start();
@@ -148,7 +192,9 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       await desk.claims.settled();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));
       await delivered;
-      await context.roster.writeSeen().catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
+      await context.roster
+        .writeSeen()
+        .catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
       await listener?.stop();
       await db.close();
     },
@@ -159,7 +205,11 @@ function openDoor(context: Context, access: Access): Pick<Desk, 'access' | 'keys
   const keys = new KeyRing(context.db.vital);
   const tokens = access.tokens === null ? null : new TokenVerifier(access.tokens);
   const failures = new FailedLogins(access.failedLoginsPerMinute);
-  return { access, keys, doorman: new Doorman(keys, tokens, failures, (source) => void reportHeldOff(context, source)) };
+  return {
+    access,
+    keys,
+    doorman: new Doorman(keys, tokens, failures, (source) => void reportHeldOff(context, source)),
+  };
 }
 
 /** Migrations are not taken back, so once none was pending it is not asked again. */

@@ -24,27 +24,42 @@ const settings = {
     .url({ protocol: /^postgres(ql)?$/, error: 'must be a URL such as postgresql://user:password@host:5432/database' })
     .optional()
     .describe('The PostgreSQL database (14 or later). Default: an embedded PostgreSQL under BATON_DATA_DIR.'),
-  BATON_DATA_DIR: z.string().min(1).default('.baton').describe('Where the embedded database and its admin key are kept.'),
+  BATON_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('.baton')
+    .describe('Where the embedded database and its admin key are kept.'),
   BATON_ADMIN_KEY: z
     .string()
     .min(20, 'must have at least 20 characters, such as the output of: openssl rand -base64 30')
     .max(200)
     .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII without spaces')
     .optional()
-    .describe('A key of role admin, made at start. Default: with the embedded database one is made and kept in the data directory; else none.'),
-  LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('The least severe lines that are logged, as JSON on stdout.'),
+    .describe(
+      'A key of role admin, made at start. Default: with the embedded database one is made and kept in the data directory; else none.',
+    ),
+  LOG_LEVEL: z
+    .enum(['error', 'warn', 'info', 'debug'])
+    .default('info')
+    .describe('The least severe lines that are logged, as JSON on stdout.'),
   BATON_MAX_PAYLOAD_BYTES: wholeNumber(1024, 1_048_576)
     .default(262_144)
     .describe("The most bytes that one job's arguments, or its result, may take as JSON."),
   BATON_POOL_SIZE: wholeNumber(5, 200)
     .default(12)
-    .describe("Database connections: a third of them (at most 4) kept for runners' heartbeats and reports, a third (2 to 6) for creates and claims; one more listens. Lower it when many coordinators share a small database."),
+    .describe(
+      "Database connections: a third of them (at most 4) kept for runners' heartbeats and reports, a third (2 to 6) for creates and claims; one more listens. Lower it when many coordinators share a small database.",
+    ),
   BATON_MONITOR_INTERVAL_MS: wholeNumber(50, 60_000)
     .default(1000)
-    .describe('How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.'),
+    .describe(
+      'How often the timeout monitor looks for lost leases. Raise it on databases with hundreds of thousands of running jobs.',
+    ),
   BATON_DRAIN_MS: wholeNumber(0, 300_000)
     .default(0)
-    .describe('How long a coordinator that was told to stop goes on serving, with /readyz at 503, so that load balancers see it and send no more. Longer than the interval of their checks.'),
+    .describe(
+      'How long a coordinator that was told to stop goes on serving, with /readyz at 503, so that load balancers see it and send no more. Longer than the interval of their checks.',
+    ),
   ...accessSettings,
   ...tracingSettings,
   BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
@@ -52,17 +67,23 @@ const settings = {
     .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
   BATON_KEEP_COMPLETED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(86_400_000)
-    .describe('How long completed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+    .describe(
+      'How long completed jobs are kept, with their attempts and log lines, where their queue sets nothing else.',
+    ),
   BATON_KEEP_FAILED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(90 * 86_400_000)
     .describe('How long failed jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
   BATON_KEEP_CANCELLED_MS: wholeNumber(60_000, MOST_KEPT_MS)
     .default(86_400_000)
-    .describe('How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.'),
+    .describe(
+      'How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.',
+    ),
   ...webhookSettings,
   BATON_KEEP_METRICS_MS: wholeNumber(3_600_000, MOST_KEPT_MS)
     .default(90 * 86_400_000)
-    .describe('How long the figures of GET /analytics are kept, by the day; by the hour and by the minute they go back less far.'),
+    .describe(
+      'How long the figures of GET /analytics are kept, by the day; by the hour and by the minute they go back less far.',
+    ),
 };
 
 const schema = z.object(settings);
@@ -101,7 +122,9 @@ export class ConfigError extends Error {}
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   refuseUnknown(env);
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''));
+  const present = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  );
   const parsed = schema.safeParse(present);
   if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
   const read = parsed.data;
@@ -120,7 +143,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     access: accessOf(read, host),
     tracing: readTracing(read),
     maxLogLines: read.BATON_MAX_LOG_LINES,
-    keepMs: { completed: read.BATON_KEEP_COMPLETED_MS, failed: read.BATON_KEEP_FAILED_MS, cancelled: read.BATON_KEEP_CANCELLED_MS },
+    keepMs: {
+      completed: read.BATON_KEEP_COMPLETED_MS,
+      failed: read.BATON_KEEP_FAILED_MS,
+      cancelled: read.BATON_KEEP_CANCELLED_MS,
+    },
     webhooks: readWebhooks(read),
     keepMetricsMs: read.BATON_KEEP_METRICS_MS,
   };
@@ -150,7 +177,8 @@ export function describeSettings(): { name: string; default: string; allowed: st
 function describeAllowed(schema: z.core.JSONSchema.BaseSchema): string {
   if (schema.enum !== undefined) return schema.enum.map(String).join(', ');
   if (schema.minimum !== undefined && schema.maximum !== undefined) return `${schema.minimum} to ${schema.maximum}`;
-  if (schema.minLength !== undefined && schema.maxLength !== undefined) return `${schema.minLength} to ${schema.maxLength} characters`;
+  if (schema.minLength !== undefined && schema.maxLength !== undefined)
+    return `${schema.minLength} to ${schema.maxLength} characters`;
   return '';
 }
 

@@ -34,7 +34,7 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
     status: 404,
     title: 'There is no such thing',
     retryable: false,
-    remedy: "Check the id and the path. What belongs to another user answers like what does not exist.",
+    remedy: 'Check the id and the path. What belongs to another user answers like what does not exist.',
   },
   state_conflict: {
     status: 409,
@@ -46,7 +46,8 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
     status: 409,
     title: 'The lease is no longer held',
     retryable: false,
-    remedy: 'Stop working on this attempt. Its lease ran out, was released, or went to another attempt; a late outcome is kept on the attempt.',
+    remedy:
+      'Stop working on this attempt. Its lease ran out, was released, or went to another attempt; a late outcome is kept on the attempt.',
   },
   job_cancelled: {
     status: 409,
@@ -88,13 +89,14 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
     status: 503,
     title: 'Not available at the moment',
     retryable: true,
-    remedy: 'Repeat the call after `Retry-After` seconds; creates with an idempotency key, claims with a claim id and reports are safe to repeat.',
+    remedy:
+      'Repeat the call after `Retry-After` seconds; creates with an idempotency key, claims with a claim id and reports are safe to repeat.',
   },
   internal: {
     status: 500,
     title: 'Something went wrong on our side',
     retryable: true,
-    remedy: 'Repeat the call; if it persists, look for `requestId` in the coordinator\'s log.',
+    remedy: "Repeat the call; if it persists, look for `requestId` in the coordinator's log.",
   },
 };
 

@@ -34,13 +34,23 @@ async function startTracing({ tracing }: Pick<Config, 'tracing'>): Promise<Start
   return tracing === null ? null : (await import('./tracing.js')).startTracing(tracing);
 }
 
-async function serve(config: Omit<Config, 'access'> & { access: Access }, url: string, admin: AdminKey | null, log: Logger, stopped: Promise<void>): Promise<void> {
+async function serve(
+  config: Omit<Config, 'access'> & { access: Access },
+  url: string,
+  admin: AdminKey | null,
+  log: Logger,
+  stopped: Promise<void>,
+): Promise<void> {
   const traced = await startTracing(config);
   const app = createApp(config, url, log, traced?.tracing);
   if (admin !== null) await installAdminKey(app.context.db, admin.id, admin.key);
   const port = await app.start();
-  log.info('coordinator listens', { url: `${config.access.tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`, database: config.databaseUrl === undefined ? 'embedded' : 'DATABASE_URL' });
-  if (admin?.isNew === true) log.info(`an admin key was made: ${admin.key}`, { keptIn: admin.keptIn, note: 'it is not printed again' });
+  log.info('coordinator listens', {
+    url: `${config.access.tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    database: config.databaseUrl === undefined ? 'embedded' : 'DATABASE_URL',
+  });
+  if (admin?.isNew === true)
+    log.info(`an admin key was made: ${admin.key}`, { keptIn: admin.keptIn, note: 'it is not printed again' });
   if (admin === null) log.info('no BATON_ADMIN_KEY is set: only keys that exist already can be used');
   await stopped;
   log.info('coordinator drains');
@@ -58,7 +68,10 @@ function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
       throw new ConfigError(`${name} is ${file}, which cannot be read.`);
     }
   };
-  const tls = tlsFiles === null ? null : { cert: read('BATON_TLS_CERT_FILE', tlsFiles.cert), key: read('BATON_TLS_KEY_FILE', tlsFiles.key) };
+  const tls =
+    tlsFiles === null
+      ? null
+      : { cert: read('BATON_TLS_CERT_FILE', tlsFiles.cert), key: read('BATON_TLS_KEY_FILE', tlsFiles.key) };
   return { ...access, tls };
 }
 
@@ -96,7 +109,8 @@ function onSignal(stopping: AbortController, log: Logger): Promise<void> {
 
 /** What an operator can mend is told in one line; all else with its stack. */
 function describeStart(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof EmbeddedDatabaseError || error instanceof MigrationError) return error.message;
+  if (error instanceof ConfigError || error instanceof EmbeddedDatabaseError || error instanceof MigrationError)
+    return error.message;
   if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
     return `PORT ${'port' in error ? String(error.port) : ''} is in use by another process; end it, or set PORT to a free one.`;
   }

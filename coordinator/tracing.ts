@@ -17,7 +17,9 @@ export interface StartedTracing {
 export function startTracing({ protocol, serviceName }: TracingSettings): StartedTracing {
   const named = resourceFromAttributes({ 'service.name': serviceName, 'service.version': VERSION });
   const provider = new NodeTracerProvider({
-    resource: defaultResource().merge(named).merge(detectResources({ detectors: [envDetector] })),
+    resource: defaultResource()
+      .merge(named)
+      .merge(detectResources({ detectors: [envDetector] })),
     spanProcessors: [new BatchSpanProcessor(protocol === 'http/json' ? new JsonExporter() : new ProtobufExporter())],
   });
   provider.register();

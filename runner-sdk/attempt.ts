@@ -2,12 +2,22 @@ import type { z } from 'zod';
 import { monotonicMs } from './clock';
 import { contextOf, type JobContext, type Said, type Voice } from './context';
 import { check, type JobDefinition } from './define-job';
-import { AttemptTimeoutError, NonRetryableError, RetryAfterError, RunnerStoppingError, SnoozeError, type AttemptAbortedError } from './errors';
+import {
+  AttemptTimeoutError,
+  NonRetryableError,
+  RetryAfterError,
+  RunnerStoppingError,
+  SnoozeError,
+  type AttemptAbortedError,
+} from './errors';
 import { storable } from './json';
 import type { ClaimedJob, FieldError, Json, ReportedError } from './protocol';
 import { whileProcessing } from './tracing';
 
-export type Handler<Arguments = unknown, Result = unknown> = (args: Arguments, job: JobContext) => Promise<Result> | Result;
+export type Handler<Arguments = unknown, Result = unknown> = (
+  args: Arguments,
+  job: JobContext,
+) => Promise<Result> | Result;
 
 /** A handler with what its job's definition says of arguments and results. */
 export interface Work {
@@ -123,7 +133,8 @@ export class Attempt implements Voice {
   private execute(): void {
     const judged = this.judge();
     if ('kind' in judged) return this.settle(judged);
-    if (this.options.hasTimer !== false && this.abortReason === null) this.timer = setTimeout(() => this.expire(), this.remainingMs);
+    if (this.options.hasTimer !== false && this.abortReason === null)
+      this.timer = setTimeout(() => this.expire(), this.remainingMs);
     void judged.then((ending) => this.settle(ending));
   }
 
@@ -139,7 +150,9 @@ export class Attempt implements Voice {
 
   private async handleChecked(schema: z.ZodType): Promise<Ending> {
     const args = await check(schema, this.job.arguments);
-    return args.isValid ? this.handle(args.value) : refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
+    return args.isValid
+      ? this.handle(args.value)
+      : refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
   }
 
   private handle(args: unknown): Ending | Promise<Ending> {
@@ -160,7 +173,9 @@ export class Attempt implements Voice {
 
   private async judgeChecked(schema: z.ZodType, result: unknown): Promise<Ending> {
     const checked = await check(schema, result);
-    return checked.isValid ? endingWith(result) : refusal('invalid_result', `the handler's result does not fit ${this.job.type}`, checked.errors);
+    return checked.isValid
+      ? endingWith(result)
+      : refusal('invalid_result', `the handler's result does not fit ${this.job.type}`, checked.errors);
   }
 
   /** The handler has returned. */
@@ -180,17 +195,24 @@ export class Attempt implements Voice {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && 'then' in value && typeof value.then === 'function';
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    'then' in value &&
+    typeof value.then === 'function'
+  );
 }
 
 function endingWith(result: unknown): Ending {
   const stored = storable(result);
-  if (!stored.isStorable) return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
+  if (!stored.isStorable)
+    return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
   return { kind: 'completed', result: stored.json };
 }
 
 function endingOfThrown(error: unknown): Ending {
-  return error instanceof SnoozeError ? { kind: 'snoozed', delayMs: wholeMs(error.delayMs) } : { kind: 'failed', error: reportOf(error) };
+  return error instanceof SnoozeError
+    ? { kind: 'snoozed', delayMs: wholeMs(error.delayMs) }
+    : { kind: 'failed', error: reportOf(error) };
 }
 
 function endingAfter(reason: AttemptAbortedError): Ending {
@@ -200,13 +222,20 @@ function endingAfter(reason: AttemptAbortedError): Ending {
 
 function refusal(code: string, message: string, errors: readonly FieldError[]): Ending {
   const faults = errors.slice(0, 20).map((fault) => `${fault.path || 'value'}: ${fault.message}`);
-  return { kind: 'failed', error: { message: faults.length === 0 ? message : `${message}: ${faults.join('; ')}`, code, retryable: false } };
+  return {
+    kind: 'failed',
+    error: { message: faults.length === 0 ? message : `${message}: ${faults.join('; ')}`, code, retryable: false },
+  };
 }
 
 /** What the coordinator is told of something a handler threw, whatever that is. */
 export function reportOf(thrown: unknown): ReportedError {
   try {
-    if (!(thrown instanceof Error)) return { message: typeof thrown === 'string' ? thrown : (JSON.stringify(thrown) ?? String(thrown)), retryable: true };
+    if (!(thrown instanceof Error))
+      return {
+        message: typeof thrown === 'string' ? thrown : (JSON.stringify(thrown) ?? String(thrown)),
+        retryable: true,
+      };
     // What declares itself text may be anything, and what is reported must be JSON.
     const code = String('code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name);
     return {

@@ -9,7 +9,11 @@ export const DEFAULT_BACKOFF: Backoff = { baseMs: 100, maxMs: 10_000 };
  * How long to wait after the `failures`th failure in a row, in milliseconds: anything from 0 to `baseMs` doubled each
  * time, never over `maxMs`. Full jitter, so that a thousand runners do not come back in step.
  */
-export function backoffMs(failures: number, { baseMs, maxMs }: Backoff = DEFAULT_BACKOFF, random: () => number = Math.random): number {
+export function backoffMs(
+  failures: number,
+  { baseMs, maxMs }: Backoff = DEFAULT_BACKOFF,
+  random: () => number = Math.random,
+): number {
   return random() * Math.min(maxMs, baseMs * 2 ** Math.max(0, failures - 1));
 }
 
@@ -20,7 +24,12 @@ const LONGEST_RETRY_AFTER_MS = 300_000;
  * As `backoffMs`, but never before `retryAfterMs`, when the other side asked for it, up to 5 minutes; the jitter is then
  * added on top.
  */
-export function retryDelayMs(failures: number, retryAfterMs: number | null, backoff?: Backoff, random?: () => number): number {
+export function retryDelayMs(
+  failures: number,
+  retryAfterMs: number | null,
+  backoff?: Backoff,
+  random?: () => number,
+): number {
   return Math.min(retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) + backoffMs(failures, backoff, random);
 }
 
@@ -35,10 +44,13 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
       clearTimeout(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, Math.min(ms, LONGEST_TIMER_MS));
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      },
+      Math.min(ms, LONGEST_TIMER_MS),
+    );
     signal?.addEventListener('abort', stop, { once: true });
   });
 }

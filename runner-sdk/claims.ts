@@ -65,7 +65,13 @@ export class Claims {
     if (this.poll !== null || this.options.isReporting()) return;
     const claim = this.prepare(this.options.waitMs);
     if (claim === null) return;
-    const poll: Poll = { claim, control: new AbortController(), isAnswered: false, isRenewed: false, done: Promise.resolve() };
+    const poll: Poll = {
+      claim,
+      control: new AbortController(),
+      isAnswered: false,
+      isRenewed: false,
+      done: Promise.resolve(),
+    };
     this.poll = poll;
     poll.done = this.run(poll);
   }
@@ -86,11 +92,13 @@ export class Claims {
 
   /** Asks again, under its `claimId`, for a claim whose answer was lost with the reports it rode on. Its slots stay reserved. */
   regain(claim: ClaimInFlight): void {
-    const regaining = this.fetchGrant(claim, this.isStopped ? RECOVERY_MS : (claim.body.leaseMs ?? LEASE_MS)).then((jobs) => {
-      this.regains.delete(regaining);
-      this.finish(claim, jobs);
-      this.wake();
-    });
+    const regaining = this.fetchGrant(claim, this.isStopped ? RECOVERY_MS : (claim.body.leaseMs ?? LEASE_MS)).then(
+      (jobs) => {
+        this.regains.delete(regaining);
+        this.finish(claim, jobs);
+        this.wake();
+      },
+    );
     this.regains.add(regaining);
   }
 
@@ -158,7 +166,8 @@ export class Claims {
     const { logger } = this.options;
     let wasDown = false;
     const onRetry = (failure: BatonError, failures: number) => {
-      if (failures === 1) logger.warn('no answer to a claim; it is sent again until one comes', { error: failure.message });
+      if (failures === 1)
+        logger.warn('no answer to a claim; it is sent again until one comes', { error: failure.message });
       wasDown = true;
     };
     const timeoutMs = (claim.body.waitMs ?? 0) + SLACK_MS;
@@ -180,9 +189,12 @@ export class Claims {
 
   private restAfterRefusal(error: unknown): number {
     this.refusals += 1;
-    this.options.logger.error('the coordinator refuses claims; check the key, its role, and the runner\'s types and queues', {
-      error: error instanceof Error ? error.message : String(error),
-    });
+    this.options.logger.error(
+      "the coordinator refuses claims; check the key, its role, and the runner's types and queues",
+      {
+        error: error instanceof Error ? error.message : String(error),
+      },
+    );
     return backoffMs(this.refusals, REFUSED_BACKOFF);
   }
 
@@ -199,7 +211,9 @@ export class Claims {
       });
       return reply.body.jobs;
     } catch (error) {
-      this.options.logger.debug('could not ask for a grant on its way', { error: error instanceof Error ? error.message : String(error) });
+      this.options.logger.debug('could not ask for a grant on its way', {
+        error: error instanceof Error ? error.message : String(error),
+      });
       return [];
     }
   }

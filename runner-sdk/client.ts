@@ -7,7 +7,18 @@ import { BatonError } from './errors';
 import { Transport, type ApiRequest, type QueryValue } from './http';
 import { storable } from './json';
 import { Operations, type Filter, type Page } from './operations';
-import { type attemptList, type jobList, type logLine, type logList, type CreatedJobs, type CreateJob, type EditJob, type Explanation, type Job, type LogLevel } from './protocol';
+import {
+  type attemptList,
+  type jobList,
+  type logLine,
+  type logList,
+  type CreatedJobs,
+  type CreateJob,
+  type EditJob,
+  type Explanation,
+  type Job,
+  type LogLevel,
+} from './protocol';
 import { startSending, type Trace } from './tracing';
 import { waitForResult, type WaitOptions } from './wait';
 
@@ -29,9 +40,10 @@ export type LogLineView = z.infer<typeof logLine>;
 export type LogPage = z.infer<typeof logList>;
 
 /** Arguments may be left out where the definition allows that. */
-type CreateRest<Arguments extends z.ZodType> = undefined extends z.input<Arguments>
-  ? [args?: z.input<Arguments>, options?: CreateOptions]
-  : [args: z.input<Arguments>, options?: CreateOptions];
+type CreateRest<Arguments extends z.ZodType> =
+  undefined extends z.input<Arguments>
+    ? [args?: z.input<Arguments>, options?: CreateOptions]
+    : [args: z.input<Arguments>, options?: CreateOptions];
 
 /**
  * Submits jobs, follows them, and runs the coordinator. Every call is tried again, with jittered backoff, on 429, 5xx
@@ -64,7 +76,15 @@ export class Client extends Operations {
     const json = creationJson(definition, args, settingsJson(definition, fields));
     if (isOrdered) await this.checkInOrder(definition, args);
     else if (definition.arguments !== undefined) await assertArguments(definition, args);
-    const job = await traced(definition, fields, 1, (trace) => this.creations.add({ json, trace, isOrdered, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) }));
+    const job = await traced(definition, fields, 1, (trace) =>
+      this.creations.add({
+        json,
+        trace,
+        isOrdered,
+        ...(idempotencyKey && { idempotencyKey }),
+        ...(signal && { signal }),
+      }),
+    );
     return remembered(job, definition);
   }
 
@@ -96,7 +116,16 @@ export class Client extends Operations {
       const keyed = atomic ? all : all.map((one, index) => withKey(one, `${idempotencyKey}.${index}`));
       const headers = { ...(atomic && { 'idempotency-key': idempotencyKey }), ...trace };
       const json = `{"atomic":${atomic},"jobs":[${keyed.join(',')}]}`;
-      return (await this.send<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, headers, expects: 'jobs', ...(signal && { signal }) })).jobs;
+      return (
+        await this.send<CreatedJobs>({
+          method: 'POST',
+          path: '/jobs/bulk',
+          json,
+          headers,
+          expects: 'jobs',
+          ...(signal && { signal }),
+        })
+      ).jobs;
     });
     return jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
   }
@@ -122,7 +151,9 @@ export class Client extends Operations {
   }
 
   async attempts(id: string): Promise<AttemptView[]> {
-    return (await this.send<{ items: AttemptView[] }>({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/attempts` })).items;
+    return (
+      await this.send<{ items: AttemptView[] }>({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/attempts` })
+    ).items;
   }
 
   /** One page of the job's log lines, oldest first; `after` continues from a line's `seq`. */
@@ -159,10 +190,18 @@ export class Client extends Operations {
    * The job's result, once it has completed. Throws `JobFailedError`, `JobCancelledError`, and `BatonError`
    * `wait_timeout` when `timeoutMs` is over first.
    */
-  wait<Result extends z.ZodType = z.ZodUnknown>(job: string | JobOf<z.ZodType, Result>, options?: WaitOptions<Result>): Promise<z.output<Result>>;
+  wait<Result extends z.ZodType = z.ZodUnknown>(
+    job: string | JobOf<z.ZodType, Result>,
+    options?: WaitOptions<Result>,
+  ): Promise<z.output<Result>>;
   async wait(job: string | Job, options: WaitOptions<z.ZodType> = {}): Promise<unknown> {
     const definition = options.definition ?? (typeof job === 'string' ? undefined : definitions.get(job));
-    return waitForResult(this.transport, typeof job === 'string' ? job : job.id, { ...options, ...(definition && { definition }) }, this.budgetMs);
+    return waitForResult(
+      this.transport,
+      typeof job === 'string' ? job : job.id,
+      { ...options, ...(definition && { definition }) },
+      this.budgetMs,
+    );
   }
 
   /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */
@@ -181,7 +220,12 @@ export class Client extends Operations {
   /** A verb that refuses to be done twice: after a try whose answer was lost, its refusal may mean that it was done. */
   private async verb(id: string, verb: string, body: object, isDone: (job: Job) => boolean): Promise<Job> {
     let wasTried = false;
-    const request: ApiRequest = { method: 'POST', path: `/jobs/${encodeURIComponent(id)}/${verb}`, body, onRetry: () => (wasTried = true) };
+    const request: ApiRequest = {
+      method: 'POST',
+      path: `/jobs/${encodeURIComponent(id)}/${verb}`,
+      body,
+      onRetry: () => (wasTried = true),
+    };
     try {
       return await this.send(request);
     } catch (error) {
@@ -202,7 +246,12 @@ function remembered(job: Job, definition: JobDefinition): Job {
 }
 
 /** Sends within a span of its own, if somebody traces. */
-async function traced<Sent>({ type, defaults }: JobDefinition, fields: { queue?: string }, count: number, send: (trace: Trace | undefined) => Promise<Sent>): Promise<Sent> {
+async function traced<Sent>(
+  { type, defaults }: JobDefinition,
+  fields: { queue?: string },
+  count: number,
+  send: (trace: Trace | undefined) => Promise<Sent>,
+): Promise<Sent> {
   const sending = startSending(type, fields.queue ?? defaults.queue, count);
   if (sending === null) return send(undefined);
   try {
@@ -228,7 +277,11 @@ function settingsJson({ type, defaults }: JobDefinition, fields: object): string
 function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
   const stored = storable(args);
   if (!stored.isStorable) {
-    throw new BatonError({ code: 'invalid_arguments', status: 0, detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}` });
+    throw new BatonError({
+      code: 'invalid_arguments',
+      status: 0,
+      detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}`,
+    });
   }
   return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
 }

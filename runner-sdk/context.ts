@@ -32,7 +32,10 @@ export interface JobContext {
   readonly timeRemainingMs: () => number;
 }
 
-export type Said = { kind: 'progress'; percent: number; message?: string } | { kind: 'checkpoint'; value: Json } | { kind: 'log'; line: TimedLine };
+export type Said =
+  | { kind: 'progress'; percent: number; message?: string }
+  | { kind: 'checkpoint'; value: Json }
+  | { kind: 'log'; line: TimedLine };
 
 /** Whose handler it is: what it says goes there, and its time and signal come from there. */
 export interface Voice {
@@ -97,7 +100,12 @@ class AttemptContext implements JobContext {
     this.lastCheckpoint = job.checkpoint ?? null;
     this.traceparent = job.traceparent ?? null;
     this.log = logOf(voice);
-    this.progress = (percent, message) => voice.say({ kind: 'progress', percent: percentOf(percent), ...(message !== undefined && { message: String(message).slice(0, 1000) }) });
+    this.progress = (percent, message) =>
+      voice.say({
+        kind: 'progress',
+        percent: percentOf(percent),
+        ...(message !== undefined && { message: String(message).slice(0, 1000) }),
+      });
     this.checkpoint = (value) => writeCheckpoint(voice, value);
     this.timeRemainingMs = () => voice.remainingMs;
   }
@@ -114,18 +122,27 @@ function logOf(voice: Voice): JobContext['log'] {
 
 function writeLog(voice: Voice, level: LogLevel, message: string, fields?: Record<string, unknown>): void {
   const json = loggable(fields);
-  voice.say({ kind: 'log', line: { level, message: String(message), atMs: monotonicMs(), ...(json !== undefined && { fields: json }) } });
+  voice.say({
+    kind: 'log',
+    line: { level, message: String(message), atMs: monotonicMs(), ...(json !== undefined && { fields: json }) },
+  });
 }
 
 function writeCheckpoint(voice: Voice, value: unknown): void {
   const stored = storable(value);
   if (!stored.isStorable || stored.json === undefined || stored.text === undefined) {
-    throw new NonRetryableError(`the checkpoint cannot be stored: ${stored.isStorable ? 'undefined is not JSON' : stored.detail}`, { code: 'invalid_checkpoint' });
+    throw new NonRetryableError(
+      `the checkpoint cannot be stored: ${stored.isStorable ? 'undefined is not JSON' : stored.detail}`,
+      { code: 'invalid_checkpoint' },
+    );
   }
   if (stored.text.length > CHECKPOINT_LENGTH) {
-    throw new NonRetryableError(`the checkpoint has ${stored.text.length} characters of JSON, over ${CHECKPOINT_LENGTH}; store a place to continue from, not the work`, {
-      code: 'invalid_checkpoint',
-    });
+    throw new NonRetryableError(
+      `the checkpoint has ${stored.text.length} characters of JSON, over ${CHECKPOINT_LENGTH}; store a place to continue from, not the work`,
+      {
+        code: 'invalid_checkpoint',
+      },
+    );
   }
   voice.say({ kind: 'checkpoint', value: stored.json });
 }

@@ -56,7 +56,17 @@ export class CreateQueue {
   add({ json, idempotencyKey = randomUUID(), trace, signal, isOrdered = false }: Creation): Promise<Job> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const entry: Entry = { json, trace, idempotencyKey, isOrdered, endsAtMs: monotonicMs() + this.budgetMs, failures: 0, isWithdrawn: false, resolve, reject };
+      const entry: Entry = {
+        json,
+        trace,
+        idempotencyKey,
+        isOrdered,
+        endsAtMs: monotonicMs() + this.budgetMs,
+        failures: 0,
+        isWithdrawn: false,
+        resolve,
+        reject,
+      };
       if (signal !== undefined) this.heed(signal, entry);
       this.enqueue(entry);
     });
@@ -142,14 +152,31 @@ export class CreateQueue {
   private async sendOne(entry: Entry): Promise<void> {
     const headers = { 'idempotency-key': entry.idempotencyKey, ...entry.trace };
     const budgetMs = Math.max(0, entry.endsAtMs - monotonicMs());
-    entry.resolve((await this.transport.call<Job>({ method: 'POST', path: '/jobs', json: entry.json, headers, expects: 'id', budgetMs })).body);
+    entry.resolve(
+      (
+        await this.transport.call<Job>({
+          method: 'POST',
+          path: '/jobs',
+          json: entry.json,
+          headers,
+          expects: 'id',
+          budgetMs,
+        })
+      ).body,
+    );
   }
 
   private async sendMany(batch: readonly Entry[]): Promise<void> {
     const jobs = batch.map(({ json, idempotencyKey, trace }) => withKey(json, idempotencyKey, trace));
     const budgetMs = Math.max(0, ...batch.map((entry) => entry.endsAtMs - monotonicMs()));
     const json = `{"atomic":false,"jobs":[${jobs.join(',')}]}`;
-    const reply = await this.transport.call<CreatedJobs>({ method: 'POST', path: '/jobs/bulk', json, expects: 'jobs', budgetMs });
+    const reply = await this.transport.call<CreatedJobs>({
+      method: 'POST',
+      path: '/jobs/bulk',
+      json,
+      expects: 'jobs',
+      budgetMs,
+    });
     const waitMs = retryDelayMs(1 + Math.max(...batch.map((entry) => entry.failures)), null);
     const again = batch.filter((entry, index) => !this.judge(entry, reply.body.jobs[index], waitMs));
     if (again.length > 0) this.putOff(again, waitMs);
@@ -157,8 +184,11 @@ export class CreateQueue {
 
   /** `false` when it is to be sent again after `waitMs`. */
   private judge(entry: Entry, answer: Job | ItemError | undefined, waitMs: number): boolean {
-    if (answer !== undefined && !('code' in answer)) return entry.resolve(answer), true;
-    const error = answer ?? { code: 'internal' as const, detail: 'the answer to a bulk create held no word on this job' };
+    if (answer !== undefined && !('code' in answer)) return (entry.resolve(answer), true);
+    const error = answer ?? {
+      code: 'internal' as const,
+      detail: 'the answer to a bulk create held no word on this job',
+    };
     if (TRY_AGAIN.has(error.code) && monotonicMs() + waitMs <= entry.endsAtMs) return false;
     entry.reject(itemRefusal(error));
     return true;

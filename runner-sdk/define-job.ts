@@ -3,7 +3,21 @@ import { BatonError, ConfigurationError } from './errors';
 import { createJob, type CreateJob, type FieldError, type Job } from './protocol';
 
 /** Settings a definition gives to each job created from it; a create may overrule any of them. */
-export type JobDefaults = Pick<CreateJob, 'queue' | 'priority' | 'timeoutMs' | 'maxAttempts' | 'retry' | 'requires' | 'prefers' | 'tags' | 'metadata' | 'concurrencyKey' | 'orderKey' | 'orderOnFailure'>;
+export type JobDefaults = Pick<
+  CreateJob,
+  | 'queue'
+  | 'priority'
+  | 'timeoutMs'
+  | 'maxAttempts'
+  | 'retry'
+  | 'requires'
+  | 'prefers'
+  | 'tags'
+  | 'metadata'
+  | 'concurrencyKey'
+  | 'orderKey'
+  | 'orderOnFailure'
+>;
 
 /**
  * A kind of job: its type, the shape of its arguments and of its result, and the defaults of its creates. Producers and
@@ -34,13 +48,21 @@ export function defineJob<Arguments extends z.ZodType = z.ZodUnknown, Result ext
     const faults = fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`);
     throw new ConfigurationError(`the definition of job ${JSON.stringify(type)} is wrong: ${faults.join('; ')}`);
   }
-  return Object.freeze({ type, defaults, ...(argumentsSchema && { arguments: argumentsSchema }), ...(result && { result }) });
+  return Object.freeze({
+    type,
+    defaults,
+    ...(argumentsSchema && { arguments: argumentsSchema }),
+    ...(result && { result }),
+  });
 }
 
 declare const RESULT: unique symbol;
 
 /** A job that remembers, for the compiler, what its arguments and its result are. */
-export type JobOf<Arguments extends z.ZodType = z.ZodType, Result extends z.ZodType = z.ZodType> = Omit<Job, 'arguments'> & {
+export type JobOf<Arguments extends z.ZodType = z.ZodType, Result extends z.ZodType = z.ZodType> = Omit<
+  Job,
+  'arguments'
+> & {
   readonly arguments: z.input<Arguments>;
   readonly [RESULT]?: Result;
 };
@@ -53,7 +75,9 @@ export async function check<S extends z.ZodType>(schema: S, value: unknown): Pro
   const first = await schema.safeParseAsync(value);
   if (first.success) return { isValid: true, value: first.data };
   const second = value === null ? await schema.safeParseAsync(undefined) : first;
-  return second.success ? { isValid: true, value: second.data } : { isValid: false, errors: fieldErrorsOf(first.error) };
+  return second.success
+    ? { isValid: true, value: second.data }
+    : { isValid: false, errors: fieldErrorsOf(first.error) };
 }
 
 /** Throws `BatonError` with code `invalid_arguments`, naming the type and each fault. */

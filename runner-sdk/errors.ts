@@ -137,7 +137,9 @@ export class JobFailedError extends Error {
   override readonly name = 'JobFailedError';
 
   constructor(readonly job: Job) {
-    super(`job ${job.id} (${job.type}) failed after ${job.failures} of ${job.maxAttempts} tries: ${job.error?.message ?? 'no error was given'}`);
+    super(
+      `job ${job.id} (${job.type}) failed after ${job.failures} of ${job.maxAttempts} tries: ${job.error?.message ?? 'no error was given'}`,
+    );
   }
 }
 

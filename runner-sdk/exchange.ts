@@ -75,7 +75,9 @@ export class SignalledExchanges {
 
   private listenTo(signal: AbortSignal): Set<Exchange> {
     const exchanges = new Set<Exchange>();
-    signal.addEventListener('abort', () => exchanges.forEach((one) => one.stop(new Error('the call was cut off'))), { once: true });
+    signal.addEventListener('abort', () => exchanges.forEach((one) => one.stop(new Error('the call was cut off'))), {
+      once: true,
+    });
     this.bySignal.set(signal, exchanges);
     return exchanges;
   }

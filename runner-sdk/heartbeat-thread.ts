@@ -33,7 +33,9 @@ export interface HeartbeatThreadData {
   board: SharedArrayBuffer;
 }
 
-export type FromThread = { runnerId: string } & (KeeperEvent | { kind: 'opened' } | { kind: 'withdrawn'; ticket: number; sign: Sign });
+export type FromThread = { runnerId: string } & (
+  KeeperEvent | { kind: 'opened' } | { kind: 'withdrawn'; ticket: number; sign: Sign }
+);
 
 interface Open {
   member: number;
@@ -90,7 +92,16 @@ class HeartbeatThread {
     const keeper = new LeaseKeeper({
       runnerId,
       emit: (event) => this.post({ runnerId, ...event }),
-      send: async (body, limits) => (await transport.call<HeartbeatsReply>({ method: 'POST', path: '/jobs/heartbeat', body, expects: 'jobs', ...limits })).body,
+      send: async (body, limits) =>
+        (
+          await transport.call<HeartbeatsReply>({
+            method: 'POST',
+            path: '/jobs/heartbeat',
+            body,
+            expects: 'jobs',
+            ...limits,
+          })
+        ).body,
       refresh: () => void this.look(),
     });
     const open = { member, keeper, transport };
@@ -129,7 +140,10 @@ class HeartbeatThread {
     return held.length + gone.length > 0;
   }
 
-  private async withdraw(keeper: LeaseKeeper, { runnerId, ticket, leaseToken }: ToThread & { kind: 'withdraw' }): Promise<void> {
+  private async withdraw(
+    keeper: LeaseKeeper,
+    { runnerId, ticket, leaseToken }: ToThread & { kind: 'withdraw' },
+  ): Promise<void> {
     this.post({ runnerId, kind: 'withdrawn', ticket, sign: await keeper.withdraw(leaseToken) });
   }
 

@@ -61,10 +61,19 @@ export class Heartbeats {
    */
   async open(): Promise<void> {
     const opened = new Promise<true>((resolve) => (this.onOpened = () => resolve(true)));
-    this.member = sharedThread.join(this.runnerId, (message) => this.receive(message), () => this.reopen());
+    this.member = sharedThread.join(
+      this.runnerId,
+      (message) => this.receive(message),
+      () => this.reopen(),
+    );
     this.postOpen([]);
     if (await within(OPEN_MS, opened)) return;
-    this.onEvent({ kind: 'notice', level: 'warn', message: 'the heartbeat thread has not started yet; jobs are claimed without it', fields: { waitedMs: OPEN_MS } });
+    this.onEvent({
+      kind: 'notice',
+      level: 'warn',
+      message: 'the heartbeat thread has not started yet; jobs are claimed without it',
+      fields: { waitedMs: OPEN_MS },
+    });
   }
 
   /** Keeps these leases from now on, whatever the main thread does: when this returns, the thread can see them. */
@@ -96,7 +105,8 @@ export class Heartbeats {
     this.outbox.set(lease.leaseToken, outgoing);
     if (said.kind === 'log') outgoing.logs.add(said.line);
     if (said.kind === 'checkpoint') outgoing.sign.checkpoint = said.value;
-    if (said.kind === 'progress') outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
+    if (said.kind === 'progress')
+      outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
     this.postSignsSoon();
   }
 
@@ -143,7 +153,10 @@ export class Heartbeats {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.lastPostAtMs = monotonicMs();
-    const signs = [...this.outbox.values()].map(({ lease, sign, logs }) => ({ ...lease, sign: logs.isEmpty ? sign : { ...sign, logs: logs.takeAll() } }));
+    const signs = [...this.outbox.values()].map(({ lease, sign, logs }) => ({
+      ...lease,
+      sign: logs.isEmpty ? sign : { ...sign, logs: logs.takeAll() },
+    }));
     this.outbox.clear();
     for (const { leaseToken } of signs) this.signed.add(leaseToken);
     if (signs.length > 0) this.post({ runnerId: this.runnerId, kind: 'signs', signs });
@@ -159,14 +172,30 @@ export class Heartbeats {
   /** The thread died and a new one stands: it asks of each lease whether it still stands. */
   private reopen(): void {
     const nowMs = monotonicMs();
-    const jobs = [...this.held.values()].map(({ job }) => ({ ...job, leaseEndsAtMs: nowMs + job.leaseMs, isUnconfirmed: true }));
+    const jobs = [...this.held.values()].map(({ job }) => ({
+      ...job,
+      leaseEndsAtMs: nowMs + job.leaseMs,
+      isUnconfirmed: true,
+    }));
     this.postOpen(jobs);
-    this.onEvent({ kind: 'notice', level: 'error', message: 'the heartbeat thread died and was started again', fields: { jobs: jobs.length } });
+    this.onEvent({
+      kind: 'notice',
+      level: 'error',
+      message: 'the heartbeat thread died and was started again',
+      fields: { jobs: jobs.length },
+    });
   }
 
   /** In one message, lest the thread judge leases in doubt by what stands of them on the board. */
   private postOpen(jobs: HeldJob[]): void {
-    this.post({ runnerId: this.runnerId, kind: 'open', connection: this.connection, member: this.member, beatsWhenIdle: this.beatsWhenIdle, jobs });
+    this.post({
+      runnerId: this.runnerId,
+      kind: 'open',
+      connection: this.connection,
+      member: this.member,
+      beatsWhenIdle: this.beatsWhenIdle,
+      jobs,
+    });
   }
 
   private forget(leaseToken: string): Kept | undefined {
@@ -242,6 +271,7 @@ const sharedThread = new SharedThread();
 function threadFile(): string {
   const places = [join(__dirname, 'heartbeat-thread.js'), join(__dirname, 'dist', 'heartbeat-thread.js')];
   const found = places.find((place) => existsSync(place));
-  if (found === undefined) throw new ConfigurationError(`the heartbeat thread is not built: none of ${places.join(', ')} exists; run tsc -b`);
+  if (found === undefined)
+    throw new ConfigurationError(`the heartbeat thread is not built: none of ${places.join(', ')} exists; run tsc -b`);
   return found;
 }

@@ -86,7 +86,7 @@ export class Transport {
   async call<T>(request: ApiRequest): Promise<ApiReply<T>> {
     const endsAtMs = monotonicMs() + (request.budgetMs ?? BUDGET_MS);
     let left500 = request.triesAfter500 ?? Infinity;
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       const index = this.current;
       try {
         const { status, body } = await this.try<T>(this.endpoints[index], request);
@@ -95,21 +95,28 @@ export class Transport {
         if (!(error instanceof BatonError) || this.closing.signal.aborted || !mayTryAgain(error, request)) throw error;
         if (error.status === 500 && (left500 -= 1) < 0) throw error;
         failures += 1;
-        let waitMs = this.hasFreshUrl(error, index, failures) ? 0 : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
+        let waitMs = this.hasFreshUrl(error, index, failures)
+          ? 0
+          : retryDelayMs(failures, error.retryAfterMs, request.backoff ?? DEFAULT_BACKOFF);
         const leftMs = endsAtMs - monotonicMs();
         if (waitMs > 0 && waitMs > leftMs) {
           if (request.untilEnd !== true || leftMs < LEAST_LEFT_MS) throw error;
           waitMs = leftMs / 2;
         }
         request.onRetry?.(error, failures);
-        await pause(waitMs, request.signal === undefined ? this.closing.signal : AbortSignal.any([request.signal, this.closing.signal]));
+        await pause(
+          waitMs,
+          request.signal === undefined ? this.closing.signal : AbortSignal.any([request.signal, this.closing.signal]),
+        );
       }
     }
   }
 
   /** Ends all connections at once; calls in flight, and those that wait for another try, fail. */
   async close(): Promise<void> {
-    this.closing.abort(new BatonError({ code: 'unreachable', status: 0, detail: 'the connection was closed before an answer came' }));
+    this.closing.abort(
+      new BatonError({ code: 'unreachable', status: 0, detail: 'the connection was closed before an answer came' }),
+    );
     await Promise.all(this.endpoints.map(({ pool }) => pool.destroy()));
   }
 
@@ -125,7 +132,10 @@ export class Transport {
     const { signal, timeoutMs = TIMEOUT_MS } = request;
     signal?.throwIfAborted();
     const exchange = new Exchange();
-    const timer = setTimeout(() => exchange.stop(unreachable(endpoint, `did not answer within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(
+      () => exchange.stop(unreachable(endpoint, `did not answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     const heeding = signal === undefined ? null : this.signalled.heed(signal, exchange);
     try {
       this.dispatch(endpoint, request, exchange);
@@ -142,7 +152,11 @@ export class Transport {
     }
   }
 
-  private dispatch({ pool, prefix }: Endpoint, { method, path, query, body, json, headers }: ApiRequest, exchange: Exchange): void {
+  private dispatch(
+    { pool, prefix }: Endpoint,
+    { method, path, query, body, json, headers }: ApiRequest,
+    exchange: Exchange,
+  ): void {
     const text = json ?? (body === undefined ? null : JSON.stringify(body));
     const own = text === null ? this.headers : this.jsonHeaders;
     pool.dispatch(
@@ -162,7 +176,12 @@ export class Transport {
 
 function endpointAt(url: string): Endpoint {
   const { origin, pathname } = new URL(url);
-  const pool = new Pool(origin, { connections: 64, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } });
+  const pool = new Pool(origin, {
+    connections: 64,
+    pipelining: 1,
+    keepAliveTimeout: 30_000,
+    connect: { timeout: 5000 },
+  });
   return { url, pool, prefix: pathname === '/' ? '' : pathname };
 }
 
@@ -204,7 +223,10 @@ function refusal(status: number, text: string, retryAfter: string | string[] | u
   return new BatonError({
     code: typeof problem['code'] === 'string' ? problem['code'] : 'unexpected_reply',
     status,
-    detail: typeof problem['detail'] === 'string' ? problem['detail'] : `${call} was answered with status ${status} and no problem text; is this a Baton coordinator?`,
+    detail:
+      typeof problem['detail'] === 'string'
+        ? problem['detail']
+        : `${call} was answered with status ${status} and no problem text; is this a Baton coordinator?`,
     errors: Array.isArray(problem['errors']) ? (problem['errors'] as FieldError[]) : [],
     requestId: typeof problem['requestId'] === 'string' ? problem['requestId'] : null,
     retryAfterMs: retryAfterMsOf(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter),

@@ -1,7 +1,13 @@
 import { within } from './backoff';
 import { Attempt, type AttemptOptions, type Ending, type Work } from './attempt';
 import { monotonicMs } from './clock';
-import { AttemptCancelledError, BatonError, LeaseLostError, RunnerStoppingError, type AttemptAbortedError } from './errors';
+import {
+  AttemptCancelledError,
+  BatonError,
+  LeaseLostError,
+  RunnerStoppingError,
+  type AttemptAbortedError,
+} from './errors';
 import type { Heartbeats } from './heartbeats';
 import type { Transport } from './http';
 import { sentLines } from './log-buffer';
@@ -50,7 +56,11 @@ export class InHand {
     this.attemptOptions = {
       abortGraceMs,
       say: (said, { id, leaseToken }) => heartbeats.say({ jobId: id, leaseToken }, said),
-      onIgnoredAbort: (reason, job) => logger.warn('a handler ignores its signal; its slot stays taken until it returns', { ...named(job), reason: reason.code }),
+      onIgnoredAbort: (reason, job) =>
+        logger.warn('a handler ignores its signal; its slot stays taken until it returns', {
+          ...named(job),
+          reason: reason.code,
+        }),
     };
   }
 
@@ -60,7 +70,13 @@ export class InHand {
     const leases = jobs.map(({ id, leaseToken, leaseMs }) => {
       // A poll that was parked for long may have been granted long ago: ask before the handler starts.
       const isUnconfirmed = sentAtMs + leaseMs - nowMs < leaseMs / 2;
-      return { jobId: id, leaseToken, leaseMs, isUnconfirmed, leaseEndsAtMs: (isUnconfirmed ? nowMs : sentAtMs) + leaseMs };
+      return {
+        jobId: id,
+        leaseToken,
+        leaseMs,
+        isUnconfirmed,
+        leaseEndsAtMs: (isUnconfirmed ? nowMs : sentAtMs) + leaseMs,
+      };
     });
     this.options.heartbeats.hold(leases);
     for (const job of jobs) this.take(job, nowMs);
@@ -79,7 +95,10 @@ export class InHand {
   lose(leaseToken: string, code: string): void {
     const held = this.held.get(leaseToken);
     if (held === undefined || held.isGivenBack) return;
-    const reason = code === 'job_cancelled' ? new AttemptCancelledError() : new LeaseLostError(code === 'lease_expired' ? 'its clock ended without an answer to a heartbeat' : undefined);
+    const reason =
+      code === 'job_cancelled'
+        ? new AttemptCancelledError()
+        : new LeaseLostError(code === 'lease_expired' ? 'its clock ended without an answer to a heartbeat' : undefined);
     if (held.attempt.hasStarted) return held.attempt.abort(reason);
     this.logDropped(held.attempt.job, reason);
     this.forget(held);
@@ -123,10 +142,16 @@ export class InHand {
 
   private finish(held: Held, ending: Ending, metrics: AttemptMetrics): void {
     const { id: jobId, leaseToken } = held.attempt.job;
-    if (ending.kind !== 'completed' || this.options.heartbeats.hasSaid(leaseToken)) return void this.tell(held, ending, metrics).then(() => this.leave(held));
+    if (ending.kind !== 'completed' || this.options.heartbeats.hasSaid(leaseToken))
+      return void this.tell(held, ending, metrics).then(() => this.leave(held));
     // Nothing was said: there is nothing to wait for.
     const { result } = ending;
-    this.push(held, result === undefined ? { jobId, leaseToken, outcome: 'completed', metrics } : { jobId, leaseToken, outcome: 'completed', result, metrics });
+    this.push(
+      held,
+      result === undefined
+        ? { jobId, leaseToken, outcome: 'completed', metrics }
+        : { jobId, leaseToken, outcome: 'completed', result, metrics },
+    );
     this.leave(held);
   }
 
@@ -144,9 +169,12 @@ export class InHand {
     if (ending.kind === 'snoozed') return this.release(held, ending.delayMs, said);
     if (ending.kind === 'released') return this.release(held, 0, said);
     if (ending.kind === 'failed') await this.saveCheckpoint(held, said);
-    const logs = said.logs !== undefined && said.logs.length > 0 ? { logs: sentLines(said.logs.slice(-1000), monotonicMs()) } : {};
+    const logs =
+      said.logs !== undefined && said.logs.length > 0 ? { logs: sentLines(said.logs.slice(-1000), monotonicMs()) } : {};
     const outcome: Pick<Completion, 'outcome' | 'result' | 'error'> =
-      ending.kind === 'failed' ? { outcome: 'failed', error: ending.error } : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
+      ending.kind === 'failed'
+        ? { outcome: 'failed', error: ending.error }
+        : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
     this.push(held, { ...lease, ...outcome, metrics, ...logs });
   }
 
@@ -171,7 +199,10 @@ export class InHand {
 
   private async release(held: Held, delayMs: number, { checkpoint, logs }: Sign): Promise<void> {
     const { leaseToken } = held.attempt.job;
-    const more = { ...(checkpoint !== undefined && { checkpoint }), ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }) };
+    const more = {
+      ...(checkpoint !== undefined && { checkpoint }),
+      ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }),
+    };
     const plain = { leaseToken, delayMs };
     const complaint = 'a job could not be given back; it comes back when its lease ends';
     const status = await this.finalCall(held, 'release', { ...plain, ...more }, complaint);
@@ -185,7 +216,16 @@ export class InHand {
     const signal = this.isStopping ? {} : { signal: this.stopping.signal };
     const expects = verb === 'release' ? 'status' : 'leaseExpiresAt';
     try {
-      await this.options.transport.call({ method: 'POST', path: `/jobs/${jobId}/${verb}`, body, expects, timeoutMs: this.finalCallMs, budgetMs: this.budgetMs(held), untilEnd: true, ...signal });
+      await this.options.transport.call({
+        method: 'POST',
+        path: `/jobs/${jobId}/${verb}`,
+        body,
+        expects,
+        timeoutMs: this.finalCallMs,
+        budgetMs: this.budgetMs(held),
+        untilEnd: true,
+        ...signal,
+      });
       return 200;
     } catch (error) {
       // It had more time than there is now.

@@ -1,6 +1,14 @@
 export type { Handler } from './attempt';
 export type { JobContext } from './context';
-export { Client, type AttemptView, type ClientOptions, type CreateOptions, type JobListPage, type LogLineView, type LogPage } from './client';
+export {
+  Client,
+  type AttemptView,
+  type ClientOptions,
+  type CreateOptions,
+  type JobListPage,
+  type LogLineView,
+  type LogPage,
+} from './client';
 export type { ConnectionOptions } from './config';
 export { defineJob, type JobDefaults, type JobDefinition, type JobDefinitionOptions, type JobOf } from './define-job';
 export {

@@ -1,6 +1,7 @@
 import { payloadFault, type Json } from './protocol';
 
-export type Storable = { isStorable: true; json: Json | undefined; text: string | undefined } | { isStorable: false; detail: string };
+export type Storable =
+  { isStorable: true; json: Json | undefined; text: string | undefined } | { isStorable: false; detail: string };
 
 /**
  * The value as the JSON that would be sent and stored, and that as text; or why it cannot be: it is
@@ -30,7 +31,9 @@ export function loggable(fields: unknown): Json | undefined {
   try {
     const text = JSON.stringify(fields, describeOddValues) as string | undefined;
     if (text === undefined) return undefined;
-    return text.length > FIELDS_LENGTH ? { dropped: `fields of ${text.length} characters, over ${FIELDS_LENGTH}` } : (JSON.parse(text) as Json);
+    return text.length > FIELDS_LENGTH
+      ? { dropped: `fields of ${text.length} characters, over ${FIELDS_LENGTH}` }
+      : (JSON.parse(text) as Json);
   } catch (error) {
     return { dropped: error instanceof Error ? error.message : 'the fields cannot be written as JSON' };
   }

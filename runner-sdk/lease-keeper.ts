@@ -112,7 +112,8 @@ export class LeaseKeeper {
     const held = this.leases.get(leaseToken);
     if (held === undefined) return;
     held.logs.addAll(sign.logs ?? []);
-    if (sign.checkpoint !== undefined || (sign.progress !== undefined && !held.hasProgressed)) this.wantsEarlyBeat = true;
+    if (sign.checkpoint !== undefined || (sign.progress !== undefined && !held.hasProgressed))
+      this.wantsEarlyBeat = true;
     if (sign.progress !== undefined) Object.assign(held, { progress: sign.progress, hasProgressed: true });
     if (sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
   }
@@ -178,7 +179,10 @@ export class LeaseKeeper {
     const shortestLeaseMs = Math.min(30_000, ...loads.map(({ held }) => held.leaseMs));
     try {
       const limits = { timeoutMs: Math.min(10_000, shortestLeaseMs / 4), budgetMs: shortestLeaseMs / 3 };
-      const reply = await this.options.send({ runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) }, limits);
+      const reply = await this.options.send(
+        { runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) },
+        limits,
+      );
       this.notBeforeMs = -Infinity;
       this.isSilent = false;
       this.apply(loads, reply, sentAtMs);
@@ -223,7 +227,10 @@ export class LeaseKeeper {
       } else if (answer !== undefined && FINAL_CODES.has(answer.code)) {
         lost.push({ held, code: answer.code });
       } else if (answer !== undefined && REFUSED_SIGNS.has(answer.code)) {
-        this.notice('warn', 'the coordinator refused progress, logs or a checkpoint; they are dropped', { jobId: held.jobId, code: answer.code });
+        this.notice('warn', 'the coordinator refused progress, logs or a checkpoint; they are dropped', {
+          jobId: held.jobId,
+          code: answer.code,
+        });
         this.putOff(held);
       } else {
         returnSign(held, sign);
@@ -246,8 +253,11 @@ export class LeaseKeeper {
     const wasRefused = status === 400 || status === 413;
     this.isSilent = !AWAY.has(status);
     if (!wasRefused) for (const { held, sign } of loads) returnSign(held, sign);
-    this.notBeforeMs = monotonicMs() + Math.min(RETRY_BEAT_MS, ...loads.map(({ held }) => held.leaseMs / 6)) * Math.random();
-    const message = wasRefused ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped' : 'a heartbeat got no answer; the leases stand until their clocks end';
+    this.notBeforeMs =
+      monotonicMs() + Math.min(RETRY_BEAT_MS, ...loads.map(({ held }) => held.leaseMs / 6)) * Math.random();
+    const message = wasRefused
+      ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped'
+      : 'a heartbeat got no answer; the leases stand until their clocks end';
     this.notice('warn', message, { error: error instanceof Error ? error.message : String(error), jobs: loads.length });
   }
 

@@ -28,7 +28,9 @@ export class LogBuffer {
   }
 
   add(line: TimedLine): void {
-    this.lines.push(line.message.length <= LINE_LENGTH ? line : { ...line, message: `${line.message.slice(0, LINE_LENGTH)}… (cut)` });
+    this.lines.push(
+      line.message.length <= LINE_LENGTH ? line : { ...line, message: `${line.message.slice(0, LINE_LENGTH)}… (cut)` },
+    );
     if (this.lines.length > this.maxLines * 2) this.trim();
   }
 
@@ -60,11 +62,18 @@ export class LogBuffer {
   }
 
   private mark(): TimedLine {
-    return { level: 'warn', message: `(${this.dropped} log lines dropped here: more than ${this.maxLines} were waiting to be sent)`, atMs: this.droppedAtMs };
+    return {
+      level: 'warn',
+      message: `(${this.dropped} log lines dropped here: more than ${this.maxLines} were waiting to be sent)`,
+      atMs: this.droppedAtMs,
+    };
   }
 }
 
 /** Lines as they are sent: their age instead of a time, since two machines' clocks are never compared. */
 export function sentLines(lines: readonly TimedLine[], nowMs: number): SentLogLine[] {
-  return lines.map(({ atMs, ...line }) => ({ ...line, ageMs: Math.min(86_400_000, Math.max(0, Math.round(nowMs - atMs))) }));
+  return lines.map(({ atMs, ...line }) => ({
+    ...line,
+    ageMs: Math.min(86_400_000, Math.max(0, Math.round(nowMs - atMs))),
+  }));
 }

@@ -1,6 +1,24 @@
 import type { z } from 'zod';
 import type { ApiRequest, Transport } from './http';
-import type { Analytics, analyticsQuery, ApiKey, apiKeyList, bulkCount, BulkOperation, CreateApiKey, CreatedApiKey, CreateJob, Health, jobFilter, Queue, runnerList, RunnerView, Scale, SetQueue, Stats } from './protocol';
+import type {
+  Analytics,
+  analyticsQuery,
+  ApiKey,
+  apiKeyList,
+  bulkCount,
+  BulkOperation,
+  CreateApiKey,
+  CreatedApiKey,
+  CreateJob,
+  Health,
+  jobFilter,
+  Queue,
+  runnerList,
+  RunnerView,
+  Scale,
+  SetQueue,
+  Stats,
+} from './protocol';
 
 export type RunnerPage = z.infer<typeof runnerList>;
 export type ApiKeyPage = z.infer<typeof apiKeyList>;
@@ -25,9 +43,12 @@ export class Operations {
   /** Making, listing and ending keys; needs a key of role `admin`. */
   readonly apiKeys = {
     /** The answer's `key` is shown this once. Not sent again when the answer may only have been lost. */
-    create: (key: CreateApiKey): Promise<CreatedApiKey> => this.send({ method: 'POST', path: '/api-keys', body: key, repeatable: false }),
-    list: (page: { limit?: number; cursor?: string } = {}): Promise<ApiKeyPage> => this.send({ method: 'GET', path: '/api-keys', query: page }),
-    revoke: (id: string): Promise<ApiKey> => this.send({ method: 'DELETE', path: `/api-keys/${encodeURIComponent(id)}` }),
+    create: (key: CreateApiKey): Promise<CreatedApiKey> =>
+      this.send({ method: 'POST', path: '/api-keys', body: key, repeatable: false }),
+    list: (page: { limit?: number; cursor?: string } = {}): Promise<ApiKeyPage> =>
+      this.send({ method: 'GET', path: '/api-keys', query: page }),
+    revoke: (id: string): Promise<ApiKey> =>
+      this.send({ method: 'DELETE', path: `/api-keys/${encodeURIComponent(id)}` }),
   };
 
   protected constructor(
@@ -85,7 +106,11 @@ export class Operations {
   }
 
   /** Gives all waiting jobs that match another priority. */
-  prioritiseAll<B extends Bulk | BulkInBackground = Bulk>(filter: Filter, priority: NonNullable<CreateJob['priority']>, options?: B): Counted<B> {
+  prioritiseAll<B extends Bulk | BulkInBackground = Bulk>(
+    filter: Filter,
+    priority: NonNullable<CreateJob['priority']>,
+    options?: B,
+  ): Counted<B> {
     return this.bulk('prioritise', { ...options, filter, priority });
   }
 
@@ -126,8 +151,15 @@ export class Operations {
     return (await this.transport.call<T>({ budgetMs: this.budgetMs, ...request })).body;
   }
 
-  private async bulk<B extends Bulk | BulkInBackground>(verb: string, body: { filter: Filter; priority?: CreateJob['priority'] }): Counted<B> {
-    const reply = await this.send<z.infer<typeof bulkCount> | BulkOperation>({ method: 'POST', path: `/jobs/${verb}`, body });
+  private async bulk<B extends Bulk | BulkInBackground>(
+    verb: string,
+    body: { filter: Filter; priority?: CreateJob['priority'] },
+  ): Counted<B> {
+    const reply = await this.send<z.infer<typeof bulkCount> | BulkOperation>({
+      method: 'POST',
+      path: `/jobs/${verb}`,
+      body,
+    });
     return ('count' in reply ? reply.count : reply) as Awaited<Counted<B>>;
   }
 }

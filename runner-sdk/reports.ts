@@ -119,7 +119,8 @@ export class Reports {
       await setImmediate();
       const share = this.starting;
       this.starting -= 1;
-      if (this.waiting.length > 0) await this.send(this.takeBatch(Math.ceil(this.waiting.length / share)), this.options.prepareClaim(share));
+      if (this.waiting.length > 0)
+        await this.send(this.takeBatch(Math.ceil(this.waiting.length / share)), this.options.prepareClaim(share));
     } while (this.waiting.length > 0);
     this.calls -= 1;
     if (this.calls > 0) return;
@@ -145,11 +146,23 @@ export class Reports {
     let reply: CompletionsReply;
     try {
       const onRetry = (failure: BatonError, failures: number) => this.warn(failure, failures, batch);
-      const answer = await this.options.transport.call<CompletionsReply>({ method: 'POST', path: '/jobs/complete', json, expects: 'results', budgetMs: Math.max(0, budgetMs), untilEnd: true, triesAfter500, signal: this.control.signal, onRetry, ...(this.tryMs !== undefined && { timeoutMs: this.tryMs }) });
+      const answer = await this.options.transport.call<CompletionsReply>({
+        method: 'POST',
+        path: '/jobs/complete',
+        json,
+        expects: 'results',
+        budgetMs: Math.max(0, budgetMs),
+        untilEnd: true,
+        triesAfter500,
+        signal: this.control.signal,
+        onRetry,
+        ...(this.tryMs !== undefined && { timeoutMs: this.tryMs }),
+      });
       reply = answer.body;
     } catch (error) {
       if (error === HURRIED) return this.send(batch, claim);
-      if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeign(error)) this.options.finishClaim(claim, []);
+      if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeign(error))
+        this.options.finishClaim(claim, []);
       else if (claim !== null) this.options.regainClaim(claim);
       return this.afterRefusal(batch, claim !== null, error);
     }
@@ -164,7 +177,10 @@ export class Reports {
 
   private warn(failure: BatonError, failures: number, batch: readonly Entry[]): void {
     if (failures !== 1) return;
-    this.options.logger.warn('no answer to a report; it is sent again until its deadline', { error: failure.message, reports: batch.length });
+    this.options.logger.warn('no answer to a report; it is sent again until its deadline', {
+      error: failure.message,
+      reports: batch.length,
+    });
   }
 
   /** The call as a whole was refused: find out which part is to blame, or give up. */
@@ -191,7 +207,10 @@ export class Reports {
     if (verdict !== undefined && 'status' in verdict) return true;
     if (verdict === undefined || TRY_AGAIN.has(verdict.code)) return !this.putOff(entry);
     if (REFUSED.has(verdict.code)) return !this.replace(entry, verdict.code, verdict.detail);
-    this.options.logger.warn('a report came too late or was not allowed; it is dropped', { ...named(entry), code: verdict.code });
+    this.options.logger.warn('a report came too late or was not allowed; it is dropped', {
+      ...named(entry),
+      code: verdict.code,
+    });
     return true;
   }
 
@@ -202,7 +221,10 @@ export class Reports {
       this.logGivenUp([entry], 'the coordinator could not take it before its deadline');
       return false;
     }
-    this.putOffs.set(entry, setTimeout(() => this.bringBack(entry), waitMs));
+    this.putOffs.set(
+      entry,
+      setTimeout(() => this.bringBack(entry), waitMs),
+    );
     entry.failures += 1;
     return true;
   }
@@ -223,9 +245,23 @@ export class Reports {
     if (logs !== undefined) return this.exchange(entry, unlogged, false);
     if (entry.isFallback) return false;
     const { jobId, leaseToken, outcome, metrics, error } = entry.completion;
-    const refused = { message: `the coordinator refused the result: ${detail}`, code: 'result_refused', retryable: false };
-    const plain = { message: cleanText(error?.message, 1000), code: 'report_refused', retryable: error?.retryable ?? true };
-    const completion: Completion = { jobId, leaseToken, outcome: 'failed', error: outcome === 'completed' ? refused : plain, ...(metrics && { metrics }) };
+    const refused = {
+      message: `the coordinator refused the result: ${detail}`,
+      code: 'result_refused',
+      retryable: false,
+    };
+    const plain = {
+      message: cleanText(error?.message, 1000),
+      code: 'report_refused',
+      retryable: error?.retryable ?? true,
+    };
+    const completion: Completion = {
+      jobId,
+      leaseToken,
+      outcome: 'failed',
+      error: outcome === 'completed' ? refused : plain,
+      ...(metrics && { metrics }),
+    };
     return this.exchange(entry, completion, true);
   }
 
@@ -236,7 +272,11 @@ export class Reports {
   }
 
   private logGivenUp(batch: readonly Entry[], error: string): void {
-    for (const entry of batch) this.options.logger.error('a report is given up; the coordinator will count the attempt as timed out', { ...named(entry), error });
+    for (const entry of batch)
+      this.options.logger.error('a report is given up; the coordinator will count the attempt as timed out', {
+        ...named(entry),
+        error,
+      });
   }
 
   private close(entries: readonly Entry[]): void {

@@ -120,7 +120,10 @@ export class Runner {
   handle(type: string, handler: Handler): this;
   handle(target: string | JobDefinition, handler: Handler<never>): this {
     const definition: JobDefinition = typeof target === 'string' ? { type: target, defaults: {} } : target;
-    if (this.work.has(definition.type)) throw new ConfigurationError(`there is a handler for ${definition.type} already; a type has one handler in a runner`);
+    if (this.work.has(definition.type))
+      throw new ConfigurationError(
+        `there is a handler for ${definition.type} already; a type has one handler in a runner`,
+      );
     // The definition checks the arguments before the handler is called.
     this.work.set(definition.type, { definition, handler: handler as Handler });
     this.claimFields = null;
@@ -129,7 +132,8 @@ export class Runner {
 
   /** Starts claiming and returns. Throws `ConfigurationError` when the runner cannot work as it is set up. */
   async start(): Promise<void> {
-    if (this.state !== 'new') throw new ConfigurationError('this runner was started already; make a new one to start again');
+    if (this.state !== 'new')
+      throw new ConfigurationError('this runner was started already; make a new one to start again');
     this.assertClaimable();
     this.state = 'running';
     if (this.options.signals !== false) processSignals.heed(this.signalled);
@@ -212,7 +216,9 @@ export class Runner {
     const shouldDrain = directives.drain === true;
     if (shouldDrain === this.isDraining || this.state !== 'running') return;
     this.isDraining = shouldDrain;
-    this.logger.info(shouldDrain ? 'told to drain: no more claims until told otherwise' : 'no longer told to drain: claiming again');
+    this.logger.info(
+      shouldDrain ? 'told to drain: no more claims until told otherwise' : 'no longer told to drain: claiming again',
+    );
     this.heartbeats.setIdleBeat(shouldDrain);
     this.claims.setPaused(shouldDrain);
   }
@@ -232,7 +238,8 @@ export class Runner {
   }
 
   private assertClaimable(): void {
-    if (this.work.size === 0) throw new ConfigurationError('this runner has no handlers: call runner.handle(definition, handler) before start');
+    if (this.work.size === 0)
+      throw new ConfigurationError('this runner has no handlers: call runner.handle(definition, handler) before start');
     this.assertClaimIsValid();
   }
 
@@ -241,7 +248,11 @@ export class Runner {
     const types = this.work.size === 0 ? ['any'] : [...this.work.keys()];
     const checked = claimSchema.safeParse({ ...this.claimBody(), types, waitMs: this.options.waitMs });
     if (checked.success) return;
-    throw new ConfigurationError(`the runner is set up wrongly: ${fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`).join('; ')}`);
+    throw new ConfigurationError(
+      `the runner is set up wrongly: ${fieldErrorsOf(checked.error)
+        .map((fault) => `${fault.path}: ${fault.message}`)
+        .join('; ')}`,
+    );
   }
 
   private makeReports(): Reports {
@@ -272,6 +283,16 @@ export class Runner {
 
   private makeInHand(): InHand {
     const { transport, heartbeats, reports, pool, logger, work } = this;
-    return new InHand({ transport, heartbeats, reports, pool, meter: processMeter, logger, work, abortGraceMs: this.options.abortGraceMs ?? 5000, onFree: () => this.claims.wake() });
+    return new InHand({
+      transport,
+      heartbeats,
+      reports,
+      pool,
+      meter: processMeter,
+      logger,
+      work,
+      abortGraceMs: this.options.abortGraceMs ?? 5000,
+      onFree: () => this.claims.wake(),
+    });
   }
 }

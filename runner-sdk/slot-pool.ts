@@ -25,7 +25,9 @@ export class SlotPool {
     const max = typeof concurrency === 'number' ? concurrency : concurrency.max;
     const min = typeof concurrency === 'number' ? concurrency : (concurrency.min ?? 1);
     if (!Number.isInteger(min) || !Number.isInteger(max) || min < 1 || max < min || max > 10_000) {
-      throw new ConfigurationError(`concurrency must be a whole number, or {min, max} with 1 <= min <= max <= 10000; it is ${JSON.stringify(concurrency)}`);
+      throw new ConfigurationError(
+        `concurrency must be a whole number, or {min, max} with 1 <= min <= max <= 10000; it is ${JSON.stringify(concurrency)}`,
+      );
     }
     this.min = min;
     this.max = max;

@@ -98,7 +98,8 @@ export function startHandler<Arguments extends z.ZodType, Result extends z.ZodTy
 
 function remember(told: Told, said: Said): HandlerEvent {
   if (said.kind === 'checkpoint') told.checkpoints.push(said.value);
-  if (said.kind === 'progress') told.progress.push({ percent: said.percent, ...(said.message !== undefined && { message: said.message }) });
+  if (said.kind === 'progress')
+    told.progress.push({ percent: said.percent, ...(said.message !== undefined && { message: said.message }) });
   if (said.kind !== 'log') return said;
   const { level, message, fields } = said.line;
   const line = { level, message, ...(fields !== undefined && { fields }) };
@@ -117,7 +118,11 @@ function outcomeOf(ending: Ending): Pick<HandlerRun<unknown>, 'outcome' | 'resul
     case 'released':
       return { outcome: 'released', result: null, error: null };
     case 'dropped':
-      return { outcome: ending.reason.code === 'job_cancelled' ? 'cancelled' : 'lease_lost', result: null, error: null };
+      return {
+        outcome: ending.reason.code === 'job_cancelled' ? 'cancelled' : 'lease_lost',
+        result: null,
+        error: null,
+      };
   }
 }
 

@@ -16,7 +16,11 @@ export interface Sending {
 }
 
 /** How an attempt ended, as far as its span tells it. */
-type Outcome = { kind: 'completed' | 'released' } | { kind: 'failed'; error: ReportedError } | { kind: 'snoozed'; delayMs: number } | { kind: 'dropped'; reason: Error };
+type Outcome =
+  | { kind: 'completed' | 'released' }
+  | { kind: 'failed'; error: ReportedError }
+  | { kind: 'snoozed'; delayMs: number }
+  | { kind: 'dropped'; reason: Error };
 
 const NAME = '@baton/runner-sdk';
 
@@ -44,7 +48,10 @@ export function startSending(type: string, queue = 'default', count = 1): Sendin
   if (context.spanId === INVALID_SPANID) return null;
   const state = context.traceState?.serialize();
   return {
-    trace: { traceparent: `00-${context.traceId}-${context.spanId}-${context.traceFlags.toString(16).padStart(2, '0')}`, ...(state && { tracestate: state }) },
+    trace: {
+      traceparent: `00-${context.traceId}-${context.spanId}-${context.traceFlags.toString(16).padStart(2, '0')}`,
+      ...(state && { tracestate: state }),
+    },
     end(outcome) {
       if (!('error' in outcome)) {
         if (outcome.jobId !== undefined) span.setAttribute('messaging.message.id', outcome.jobId);
@@ -80,7 +87,13 @@ export function whileProcessing<Ending extends Outcome>(job: ClaimedJob, run: ()
 }
 
 function attributesOf(operation: 'send' | 'process', type: string, queue: string): Otel.Attributes {
-  return { 'messaging.system': 'baton', 'messaging.operation.name': operation, 'messaging.operation.type': operation, 'messaging.destination.name': queue, 'baton.job.type': type };
+  return {
+    'messaging.system': 'baton',
+    'messaging.operation.name': operation,
+    'messaging.operation.type': operation,
+    'messaging.destination.name': queue,
+    'baton.job.type': type,
+  };
 }
 
 function creationOf(api: typeof Otel, { traceparent, tracestate }: ClaimedJob): Otel.Context {
@@ -88,14 +101,23 @@ function creationOf(api: typeof Otel, { traceparent, tracestate }: ClaimedJob): 
   const [, traceId, spanId, flags] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent) ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return api.context.active();
   const traceState = tracestate === undefined ? undefined : api.createTraceState(tracestate);
-  return api.trace.setSpanContext(api.context.active(), { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true, ...(traceState && { traceState }) });
+  return api.trace.setSpanContext(api.context.active(), {
+    traceId,
+    spanId,
+    traceFlags: Number.parseInt(flags, 16),
+    isRemote: true,
+    ...(traceState && { traceState }),
+  });
 }
 
 function tell({ SpanStatusCode }: typeof Otel, span: Otel.Span, ending: Outcome): void {
   if (ending.kind === 'failed') {
     const { message, code = 'error', stack, retryable, retryAfterMs } = ending.error;
     span.recordException({ name: code, message, ...(stack && { stack }) });
-    span.addEvent('baton.job.failed', { 'baton.retryable': retryable, ...(retryAfterMs !== undefined && { 'baton.retry_after_ms': retryAfterMs }) });
+    span.addEvent('baton.job.failed', {
+      'baton.retryable': retryable,
+      ...(retryAfterMs !== undefined && { 'baton.retry_after_ms': retryAfterMs }),
+    });
     span.setAttribute('error.type', code);
     span.setStatus({ code: SpanStatusCode.ERROR, message });
   } else if (ending.kind === 'snoozed') span.addEvent('baton.job.released', { 'baton.delay_ms': ending.delayMs });

@@ -19,9 +19,14 @@ const SLACK_MS = 10_000;
 const QUICK_MS = 500;
 
 /** Asks by long polls until the job has finished. */
-export async function waitForResult(transport: Transport, id: string, options: WaitOptions, budgetMs: number): Promise<unknown> {
+export async function waitForResult(
+  transport: Transport,
+  id: string,
+  options: WaitOptions,
+  budgetMs: number,
+): Promise<unknown> {
   const endsAtMs = monotonicMs() + (options.timeoutMs ?? Infinity);
-  for (let quickAnswers = 0; ; ) {
+  for (let quickAnswers = 0; ;) {
     const sentAtMs = monotonicMs();
     const leftMs = Math.max(0, endsAtMs - sentAtMs);
     const job = await poll(transport, id, Math.min(POLL_MS, leftMs), Math.min(budgetMs, leftMs), options.signal);
@@ -29,7 +34,11 @@ export async function waitForResult(transport: Transport, id: string, options: W
     if (job.status === 'failed') throw new JobFailedError(job);
     if (job.status === 'cancelled') throw new JobCancelledError(job);
     if (monotonicMs() >= endsAtMs) {
-      throw new BatonError({ code: 'wait_timeout', status: 0, detail: `job ${id} has not finished within ${options.timeoutMs} ms; it is ${job.status}` });
+      throw new BatonError({
+        code: 'wait_timeout',
+        status: 0,
+        detail: `job ${id} has not finished within ${options.timeoutMs} ms; it is ${job.status}`,
+      });
     }
     // A coordinator that is stopping answers at once: do not hammer the next one.
     quickAnswers = monotonicMs() - sentAtMs < QUICK_MS ? quickAnswers + 1 : 0;
@@ -37,9 +46,22 @@ export async function waitForResult(transport: Transport, id: string, options: W
   }
 }
 
-async function poll(transport: Transport, id: string, waitMs: number, budgetMs: number, signal?: AbortSignal): Promise<Job> {
+async function poll(
+  transport: Transport,
+  id: string,
+  waitMs: number,
+  budgetMs: number,
+  signal?: AbortSignal,
+): Promise<Job> {
   const path = `/jobs/${encodeURIComponent(id)}/wait`;
-  const reply = await transport.call<Job>({ method: 'GET', path, query: { waitMs: Math.round(waitMs) }, timeoutMs: waitMs + SLACK_MS, budgetMs, ...(signal && { signal }) });
+  const reply = await transport.call<Job>({
+    method: 'GET',
+    path,
+    query: { waitMs: Math.round(waitMs) },
+    timeoutMs: waitMs + SLACK_MS,
+    budgetMs,
+    ...(signal && { signal }),
+  });
   return reply.body;
 }
 
@@ -47,5 +69,10 @@ async function checkedResult(job: Job, definition: JobDefinition | undefined): P
   if (definition?.result === undefined) return job.result;
   const checked = await check(definition.result, job.result);
   if (checked.isValid) return checked.value;
-  throw new BatonError({ code: 'invalid_result', status: 0, detail: `the result of job ${job.id} does not fit ${definition.type}`, errors: checked.errors });
+  throw new BatonError({
+    code: 'invalid_result',
+    status: 0,
+    detail: `the result of job ${job.id} does not fit ${definition.type}`,
+    errors: checked.errors,
+  });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 /**
  * Everything that a change must pass. Arguments go to jest, so `npm test -- test/jobs` runs some of the tests. The last
- * line alone says `N passed, N failed`; types and lint count as one each.
+ * line alone says `N passed, N failed`; types, lint and format count as one each.
  */
 interface Verdict {
   name: string;
@@ -19,7 +19,11 @@ const ROOT = join(__dirname, '..', '..');
 const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
 async function main(): Promise<void> {
-  const verdicts = await Promise.all([checkTypes(), run('lint', [join('node_modules', 'eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0'])]);
+  const verdicts = await Promise.all([
+    checkTypes(),
+    run('lint', [join('node_modules', 'eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0']),
+    run('format', [join('node_modules', 'prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.']),
+  ]);
   // Alone, because its tests run servers and watch deadlines.
   verdicts.push(await runJest(process.argv.slice(2)));
   console.log('');
@@ -41,7 +45,13 @@ async function run(name: string, args: string[]): Promise<Verdict> {
   const startedAt = performance.now();
   const { status, output } = await start(args, 'pipe');
   if (status !== 0) console.log(`${name}:\n${output.trim()}\n`);
-  return { name, passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0, tookMs: performance.now() - startedAt };
+  return {
+    name,
+    passed: status === 0 ? 1 : 0,
+    failed: status === 0 ? 0 : 1,
+    skipped: 0,
+    tookMs: performance.now() - startedAt,
+  };
 }
 
 interface JestReport {
@@ -56,7 +66,10 @@ async function runJest(args: string[]): Promise<Verdict> {
   const startedAt = performance.now();
   const folder = mkdtempSync(join(tmpdir(), 'baton-check-'));
   const file = join(folder, 'report.json');
-  const { status } = await start([join('node_modules', 'jest', 'bin', 'jest.js'), '--json', `--outputFile=${file}`, ...args], 'inherit');
+  const { status } = await start(
+    [join('node_modules', 'jest', 'bin', 'jest.js'), '--json', `--outputFile=${file}`, ...args],
+    'inherit',
+  );
   const report = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as JestReport) : undefined;
   rmSync(folder, { recursive: true });
   // A test file that cannot be loaded is a failure, and so is a run that ends badly for reasons of its own.
@@ -75,14 +88,20 @@ function start(args: string[], progress: 'inherit' | 'pipe'): Promise<{ status: 
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', progress] });
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
     child.on('error', reject);
     child.on('close', (status) => resolve({ status, output }));
   });
 }
 
 function describe({ name, passed, failed, skipped, tookMs }: Verdict): string {
-  const counts = name === 'tests' ? `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}` : failed === 0 ? 'ok' : 'FAILED';
+  const counts =
+    name === 'tests'
+      ? `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+      : failed === 0
+        ? 'ok'
+        : 'FAILED';
   return `${name.padEnd(6)} ${counts} (${(tookMs / 1000).toFixed(1)} s)`;
 }
 

@@ -27,7 +27,9 @@ function main(isCheck: boolean, root: string): void {
 
 /** Path and wanted text of each generated document that does not hold it. */
 export function staleDocuments(root: string): [string, string][] {
-  return [...renderDocuments(root)].filter(([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text);
+  return [...renderDocuments(root)].filter(
+    ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
+  );
 }
 
 /** @param root the project's folder, where the runners' own tables of settings are read */
@@ -65,17 +67,39 @@ const DOORS: Record<Verb, string> = {
 };
 
 function renderStateMachine(): string {
-  const unreachable = jobStatus.options.filter((status) => !TRANSITIONS.some(({ from, to }) => to === status && from !== status));
+  const unreachable = jobStatus.options.filter(
+    (status) => !TRANSITIONS.some(({ from, to }) => to === status && from !== status),
+  );
   return page('The life of a job', 'coordinator/domain/jobs/transitions.ts', [
     'A job has one of six statuses. These are all the ways between them; there are no others, and each is one guarded statement that names in its `WHERE` what it expects.',
-    '```mermaid\nstateDiagram-v2\n' + renderArrows().map((arrow) => `  ${arrow}`).join('\n') + '\n```',
-    table(['status', 'the job'], jobStatus.options.map((status) => [code(status), MEANINGS[status]])),
-    ...unreachable.map((status) => `Nothing in this version makes a job ${code(status)}; the status is there for what is to come.`),
+    '```mermaid\nstateDiagram-v2\n' +
+      renderArrows()
+        .map((arrow) => `  ${arrow}`)
+        .join('\n') +
+      '\n```',
+    table(
+      ['status', 'the job'],
+      jobStatus.options.map((status) => [code(status), MEANINGS[status]]),
+    ),
+    ...unreachable.map(
+      (status) => `Nothing in this version makes a job ${code(status)}; the status is there for what is to come.`,
+    ),
     '## Every transition',
-    table(['verb', 'from', 'to', 'when'], TRANSITIONS.map(({ verb, from, to, when }) => [code(verb), from === null ? '(new)' : code(from), to === null ? '(gone)' : code(to), when])),
+    table(
+      ['verb', 'from', 'to', 'when'],
+      TRANSITIONS.map(({ verb, from, to, when }) => [
+        code(verb),
+        from === null ? '(new)' : code(from),
+        to === null ? '(gone)' : code(to),
+        when,
+      ]),
+    ),
     'A heartbeat extends the lease of a running job and moves nothing. A job that is handed to a waiting claim as it is created is, to the outside, created and then claimed.',
     '## Where each verb comes from',
-    table(['verb', 'comes from'], Object.entries(DOORS).map(([verb, door]) => [code(verb), door])),
+    table(
+      ['verb', 'comes from'],
+      Object.entries(DOORS).map(([verb, door]) => [code(verb), door]),
+    ),
   ]);
 }
 
@@ -95,27 +119,46 @@ export const RESERVED: readonly ErrorCode[] = ['dependency_cycle'];
 
 const SDK_CODES: [string, string][] = [
   ['unreachable', 'No answer came from any of the coordinators within the budget of the call.'],
-  ['unexpected_reply', 'What answered is not a Baton coordinator: look at `COORDINATOR_URL`, and at proxies in between.'],
+  [
+    'unexpected_reply',
+    'What answered is not a Baton coordinator: look at `COORDINATOR_URL`, and at proxies in between.',
+  ],
   ['invalid_arguments', 'The arguments do not fit their definition; nothing was sent.'],
   ['invalid_result', 'The job completed, but its result does not fit its definition.'],
   ['wait_timeout', 'The job had not finished when the wait was over. It goes on.'],
 ];
 
 function renderErrors(): string {
-  const example = { type: 'urn:baton:error:not_found', title: ERRORS.not_found.title, status: ERRORS.not_found.status, detail: 'There is no job with id 01936f5e-7b1c-7d2a-9c3e-5f4a6b7c8d9e.', code: 'not_found', requestId: '0b7e5a52-3c52-4c3b-9d3e-0f6f0f6b1a11' };
+  const example = {
+    type: 'urn:baton:error:not_found',
+    title: ERRORS.not_found.title,
+    status: ERRORS.not_found.status,
+    detail: 'There is no job with id 01936f5e-7b1c-7d2a-9c3e-5f4a6b7c8d9e.',
+    code: 'not_found',
+    requestId: '0b7e5a52-3c52-4c3b-9d3e-0f6f0f6b1a11',
+  };
   return page('Errors', 'coordinator/errors.ts', [
-    'Every error is `application/problem+json` (RFC 9457). `code` is the word to program against: it never changes its meaning. `detail` is for people and may change. `errors`, where it is there, lists each fault as `{path, message}`. `requestId` is also the answer\'s `X-Request-Id`, and finds the coordinator\'s log line.',
+    "Every error is `application/problem+json` (RFC 9457). `code` is the word to program against: it never changes its meaning. `detail` is for people and may change. `errors`, where it is there, lists each fault as `{path, message}`. `requestId` is also the answer's `X-Request-Id`, and finds the coordinator's log line.",
     '```json\n' + JSON.stringify(example, null, 2) + '\n```',
     'In a bulk answer a refused item stands as `{code, detail, errors?}` in its place.',
     table(
       ['code', 'status', 'means', 'again?', 'what to do'],
-      Object.entries(ERRORS).map(([name, { status, title, retryable, remedy }]) => [code(name), String(status), title, retryable ? 'yes' : 'no', remedy]),
+      Object.entries(ERRORS).map(([name, { status, title, retryable, remedy }]) => [
+        code(name),
+        String(status),
+        title,
+        retryable ? 'yes' : 'no',
+        remedy,
+      ]),
     ),
     '"again?" says whether the same call, unchanged, may succeed later. `429` and `503` carry `Retry-After`, in seconds.',
     `${RESERVED.map(code).join(' and ')} are reserved: nothing in this version answers with them.`,
     '## Codes of the SDK',
     'A `BatonError` of the SDK carries one of the codes above, or one of its own, with `status` 0 when there was no answer.',
-    table(['code', 'means'], SDK_CODES.map(([name, meaning]) => [code(name), meaning])),
+    table(
+      ['code', 'means'],
+      SDK_CODES.map(([name, meaning]) => [code(name), meaning]),
+    ),
   ]);
 }
 
@@ -125,13 +168,29 @@ function renderConfiguration(quotesReadme: string): string {
     '## The coordinator',
     table(
       ['variable', 'default', 'allowed', 'meaning'],
-      describeSettings().map(({ name, default: fallback, allowed, description }) => [code(name), fallback === '' ? '' : code(fallback), allowed, description]),
+      describeSettings().map(({ name, default: fallback, allowed, description }) => [
+        code(name),
+        fallback === '' ? '' : code(fallback),
+        allowed,
+        description,
+      ]),
     ),
     '## Every runner that uses the SDK',
-    table(['variable', 'default', 'meaning'], [
-      ['`COORDINATOR_URL`', 'none, needed', 'The coordinator; several with commas, the next is tried when one is gone. The option `coordinatorUrl` comes first.'],
-      ['`RUNNER_KEY`', 'none, needed', 'An API key of role `runner`; for a `Client`, the key of whoever submits. The option `apiKey` comes first.'],
-    ]),
+    table(
+      ['variable', 'default', 'meaning'],
+      [
+        [
+          '`COORDINATOR_URL`',
+          'none, needed',
+          'The coordinator; several with commas, the next is tried when one is gone. The option `coordinatorUrl` comes first.',
+        ],
+        [
+          '`RUNNER_KEY`',
+          'none, needed',
+          'An API key of role `runner`; for a `Client`, the key of whoever submits. The option `apiKey` comes first.',
+        ],
+      ],
+    ),
     '## The quotes runner',
     `From [its README](../${QUOTES_README}).`,
     settingsTable(quotesReadme),
@@ -141,13 +200,20 @@ function renderConfiguration(quotesReadme: string): string {
 /** The table under the heading "Settings". */
 function settingsTable(readme: string): string {
   const [, section = ''] = readme.split(/^## Settings$/m);
-  const rows = section.split(/^## /m)[0]?.split('\n').filter((line) => line.startsWith('|')) ?? [];
+  const rows =
+    section
+      .split(/^## /m)[0]
+      ?.split('\n')
+      .filter((line) => line.startsWith('|')) ?? [];
   if (rows.length < 3) throw new Error(`${QUOTES_README} has no table under the heading "Settings"`);
   return rows.join('\n');
 }
 
 function page(title: string, source: string, parts: string[]): string {
-  return [`# ${title}`, `<!-- Printed by npm run docs from ${source}. Change that, not this. -->`, ...parts].join('\n\n') + '\n';
+  return (
+    [`# ${title}`, `<!-- Printed by npm run docs from ${source}. Change that, not this. -->`, ...parts].join('\n\n') +
+    '\n'
+  );
 }
 
 function table(head: string[], rows: string[][]): string {

@@ -16,7 +16,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const isPlain = error instanceof ConfigError || error instanceof MigrationError || error instanceof EmbeddedDatabaseError;
+  const isPlain =
+    error instanceof ConfigError || error instanceof MigrationError || error instanceof EmbeddedDatabaseError;
   console.error(isPlain ? error.message : error);
   process.exitCode = 1;
 });

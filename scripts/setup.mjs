@@ -5,7 +5,16 @@
 //   --keep-going  compile errors do not stop it (npm test reports them as a failed check)
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -59,7 +68,8 @@ function dependenciesDue() {
   const installed = readJson(join(root, 'node_modules', '.package-lock.json'))?.packages;
   if (!installed) return true;
   return Object.entries(wanted).some(([path, entry]) => {
-    if (!path.includes('node_modules/') || entry.link || entry.optional || entry.devOptional || entry.peer) return false;
+    if (!path.includes('node_modules/') || entry.link || entry.optional || entry.devOptional || entry.peer)
+      return false;
     return installed[path]?.version !== entry.version || installed[path]?.integrity !== entry.integrity;
   });
 }
@@ -93,7 +103,9 @@ function links() {
 }
 
 function clientDue() {
-  return changed(schemaStamp, schemaPrint()) || !existsSync(join(root, 'coordinator', 'generated', 'prisma', 'client.ts'));
+  return (
+    changed(schemaStamp, schemaPrint()) || !existsSync(join(root, 'coordinator', 'generated', 'prisma', 'client.ts'))
+  );
 }
 
 function generateClient() {
@@ -152,8 +164,10 @@ function sources(folder, deep) {
   const found = [];
   for (const entry of entries(folder)) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory() && deep && !['dist', 'node_modules'].includes(entry.name)) found.push(...sources(path, deep));
-    if (entry.isFile() && (/^tsconfig.*\.json$/.test(entry.name) || (deep && entry.name.endsWith('.ts')))) found.push(path);
+    if (entry.isDirectory() && deep && !['dist', 'node_modules'].includes(entry.name))
+      found.push(...sources(path, deep));
+    if (entry.isFile() && (/^tsconfig.*\.json$/.test(entry.name) || (deep && entry.name.endsWith('.ts'))))
+      found.push(path);
   }
   return found;
 }
@@ -173,11 +187,16 @@ function spawn(command, args, options = {}) {
 
 function output(result) {
   const lines = [result.error?.message, result.stdout, result.stderr].filter(Boolean).join('\n').trim().split('\n');
-  return [...lines.slice(0, MOST_LINES), ...(lines.length > MOST_LINES ? [`(and ${lines.length - MOST_LINES} more lines)`] : [])].join('\n');
+  return [
+    ...lines.slice(0, MOST_LINES),
+    ...(lines.length > MOST_LINES ? [`(and ${lines.length - MOST_LINES} more lines)`] : []),
+  ].join('\n');
 }
 
 function subdirectories(folder) {
-  return entries(folder).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  return entries(folder)
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
 }
 
 function entries(folder) {

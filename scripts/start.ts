@@ -26,7 +26,8 @@ async function main(): Promise<void> {
   const flags = new Set(process.argv.slice(2));
   const read = readConfig(process.env);
   const config = { ...read, dataDir: resolve(read.dataDir) };
-  if (config.databaseUrl !== undefined && config.adminKey === undefined) throw new StartError('With DATABASE_URL, set BATON_ADMIN_KEY too: the key that this start shall use.');
+  if (config.databaseUrl !== undefined && config.adminKey === undefined)
+    throw new StartError('With DATABASE_URL, set BATON_ADMIN_KEY too: the key that this start shall use.');
   await assertPortIsFree(config);
   mkdirSync(config.dataDir, { recursive: true });
   const processes: KeptProcess[] = [];
@@ -42,7 +43,9 @@ async function main(): Promise<void> {
 }
 
 async function run(config: Config, flags: Set<string>, processes: KeptProcess[], stopping: AbortSignal): Promise<void> {
-  screen.line(`${screen.bold('Baton')} ${screen.dim('hands work to runners on any host, over plain HTTP, and never drops it.')}\n`);
+  screen.line(
+    `${screen.bold('Baton')} ${screen.dim('hands work to runners on any host, over plain HTTP, and never drops it.')}\n`,
+  );
   const url = urlOf(config);
   const coordinator = keep('coordinator', 'coordinator', { ...process.env, BATON_DATA_DIR: config.dataDir }, config);
   processes.push(coordinator);
@@ -51,7 +54,8 @@ async function run(config: Config, flags: Set<string>, processes: KeptProcess[],
   step('coordinator', url);
 
   const admin = findAdminKey(config.dataDir, config.adminKey);
-  if (admin === undefined) throw new StartError(`The coordinator runs, but there is no admin key in ${config.dataDir}.`);
+  if (admin === undefined)
+    throw new StartError(`The coordinator runs, but there is no admin key in ${config.dataDir}.`);
   const client = new Client({ coordinatorUrl: url, apiKey: admin.key });
   const runnerKey = await ensureRunnerKey(client, config.dataDir);
   const runner = keep('quotes runner', join('runners', 'quotes'), runnerEnv(url, runnerKey, config), config);
@@ -69,20 +73,34 @@ async function run(config: Config, flags: Set<string>, processes: KeptProcess[],
 function keep(name: string, folder: string, env: NodeJS.ProcessEnv, { dataDir }: Config): KeptProcess {
   const program = join(folder, 'dist', folder === 'coordinator' ? 'main.js' : 'index.js');
   const logFile = join(dataDir, `${name.replace(' ', '-')}.log`);
-  return new KeptProcess({ name, program, cwd: ROOT, env, logFile, notice: (line) => screen.line(screen.yellow(`  ! ${line}`)) });
+  return new KeptProcess({
+    name,
+    program,
+    cwd: ROOT,
+    env,
+    logFile,
+    notice: (line) => screen.line(screen.yellow(`  ! ${line}`)),
+  });
 }
 
 /** The runner is told nothing of the database, nor of the coordinator's settings. */
 function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('BATON_'));
-  return { QUOTES_OUTPUT_DIR: join(dataDir, 'quotes'), ...Object.fromEntries(own), COORDINATOR_URL: url, RUNNER_KEY: runnerKey };
+  return {
+    QUOTES_OUTPUT_DIR: join(dataDir, 'quotes'),
+    ...Object.fromEntries(own),
+    COORDINATOR_URL: url,
+    RUNNER_KEY: runnerKey,
+  };
 }
 
 /** False: it was told to stop before it was ready. */
 async function isReady(url: string, coordinator: KeptProcess, stopping: AbortSignal): Promise<boolean> {
   while (!stopping.aborted) {
     // Its own word first: at that address another one could answer.
-    const response = coordinator.hasLogged('coordinator listens') ? await fetch(`${url}/readyz`).catch(() => undefined) : undefined;
+    const response = coordinator.hasLogged('coordinator listens')
+      ? await fetch(`${url}/readyz`).catch(() => undefined)
+      : undefined;
     if (response?.ok) return true;
     const fault = coordinator.fault();
     if (fault !== undefined) throw new StartError(fault);
@@ -101,14 +119,21 @@ function watch(coordinator: KeptProcess, runner: KeptProcess, stopping: AbortSig
     { kept: runner, projects: ['runner-sdk', 'runners/quotes'] },
   ];
   const compiled = (changed: string[]): void => {
-    for (const { kept, projects } of users.filter((user) => user.projects.some((project) => changed.includes(project)))) {
+    for (const { kept, projects } of users.filter((user) =>
+      user.projects.some((project) => changed.includes(project)),
+    )) {
       kept.restart().then(
         () => screen.line(screen.dim(`  ↻ ${projects.at(-1)} compiled and started again`)),
         (error: unknown) => screen.line(screen.red(String(error))),
       );
     }
   };
-  watchSources(ROOT, ['runner-sdk', 'coordinator', 'runners/quotes'], { compiled, fault: (line) => screen.line(screen.red(line)) }, stopping);
+  watchSources(
+    ROOT,
+    ['runner-sdk', 'coordinator', 'runners/quotes'],
+    { compiled, fault: (line) => screen.line(screen.red(line)) },
+    stopping,
+  );
   step('watching', 'runner-sdk, coordinator and runners/quotes are compiled and started again as they change');
 }
 
@@ -116,7 +141,10 @@ async function showQuotes(client: Client, again: boolean, stopping: AbortSignal)
   const demo = await submitQuotes(client, again);
   if (demo.wasDone) {
     const at = demo.jobs.map(({ createdAt }) => createdAt).sort()[0] ?? '';
-    step('quotes', `processed already, on ${at.slice(0, 16).replace('T', ' at ')} UTC; ${screen.bold('npm start -- --again')} does it once more`);
+    step(
+      'quotes',
+      `processed already, on ${at.slice(0, 16).replace('T', ' at ')} UTC; ${screen.bold('npm start -- --again')} does it once more`,
+    );
   } else {
     step('quotes', `730 quotes of films, submitted as ${demo.jobs.length} jobs\n`);
   }

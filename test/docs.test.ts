@@ -40,15 +40,22 @@ describe('what is printed from the code', () => {
   });
 
   test('tells which codes nothing answers with', () => {
-    const used = readSources(ROOT, ['coordinator']).filter(({ path }) => path !== 'coordinator/errors.ts').map(({ tree }) => tree.text).join('\n');
+    const used = readSources(ROOT, ['coordinator'])
+      .filter(({ path }) => path !== 'coordinator/errors.ts')
+      .map(({ tree }) => tree.text)
+      .join('\n');
     expect(Object.keys(ERRORS).filter((code) => !used.includes(`'${code}'`))).toEqual([...RESERVED]);
   });
 
   test('names every error, setting and route', () => {
     const printed = renderDocuments(ROOT);
     for (const code of Object.keys(ERRORS)) expect(printed.get('docs/errors.md')).toContain(`| \`${code}\` |`);
-    for (const { name, description } of describeSettings()) expect(printed.get('docs/configuration.md')).toMatch(new RegExp(`\\| \`${name}\` \\|.*${escaped(description.slice(0, 20))}`));
-    for (const { path } of ENDPOINTS) expect(printed.get('docs/openapi.json')).toContain(`"${path.replace(/:(\w+)/g, '{$1}')}"`);
+    for (const { name, description } of describeSettings())
+      expect(printed.get('docs/configuration.md')).toMatch(
+        new RegExp(`\\| \`${name}\` \\|.*${escaped(description.slice(0, 20))}`),
+      );
+    for (const { path } of ENDPOINTS)
+      expect(printed.get('docs/openapi.json')).toContain(`"${path.replace(/:(\w+)/g, '{$1}')}"`);
   });
 });
 
@@ -64,14 +71,18 @@ describe('the OpenAPI document', () => {
   });
 
   test('would be found wrong', async () => {
-    const broken = JSON.stringify(describeApi(ENDPOINTS)).replaceAll('"in":"path"', '"in":"nowhere"').replace('#/components/schemas/Job"', '#/components/schemas/Jobb"');
+    const broken = JSON.stringify(describeApi(ENDPOINTS))
+      .replaceAll('"in":"path"', '"in":"nowhere"')
+      .replace('#/components/schemas/Job"', '#/components/schemas/Jobb"');
     const faults = (await faultsOf(JSON.parse(broken) as object)).join('\n');
     expect(faults).toContain('path-parameters-defined');
     expect(faults).toContain('no-unresolved-refs');
   });
 
   test('has a name for every operation', () => {
-    const { paths } = describeApi(ENDPOINTS) as { paths: Record<string, Record<string, { operationId: string; summary: string }>> };
+    const { paths } = describeApi(ENDPOINTS) as {
+      paths: Record<string, Record<string, { operationId: string; summary: string }>>;
+    };
     const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
     expect(operations).toHaveLength(ENDPOINTS.length);
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
@@ -79,7 +90,12 @@ describe('the OpenAPI document', () => {
 });
 
 describe('settings of runners', () => {
-  const documented = (heading: string): string[] => [...(text('docs/configuration.md').split(`## ${heading}\n`)[1] ?? '').split('\n## ')[0]?.matchAll(/^\| `([A-Z_]+)`/gm) ?? []].map(([, name = '']) => name);
+  const documented = (heading: string): string[] =>
+    [
+      ...((text('docs/configuration.md').split(`## ${heading}\n`)[1] ?? '')
+        .split('\n## ')[0]
+        ?.matchAll(/^\| `([A-Z_]+)`/gm) ?? []),
+    ].map(([, name = '']) => name);
 
   test('of the SDK are those that it reads', () => {
     const read = [...text('runner-sdk/config.ts').matchAll(/environment\['([A-Z_]+)'\]/g)].map(([, name = '']) => name);
@@ -95,9 +111,14 @@ describe('settings of runners', () => {
 });
 
 describe('routes', () => {
-  const routes = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)].map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  const routes = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)].map(
+    ({ method, path }) => `${method.toUpperCase()} ${path}`,
+  );
   const written = pages.filter(({ path }) => path.startsWith('docs/') && !path.startsWith('docs/decisions/'));
-  const mentioned = (page: { text: string }) => [...page.text.matchAll(/`(GET|POST|PATCH|PUT|DELETE) (\/[^`?\s]*)/g)].map(([, method, path]) => `${method} ${path}`);
+  const mentioned = (page: { text: string }) =>
+    [...page.text.matchAll(/`(GET|POST|PATCH|PUT|DELETE) (\/[^`?\s]*)/g)].map(
+      ([, method, path]) => `${method} ${path}`,
+    );
 
   test.each(routes)('%s is explained', (route) => {
     expect(written.flatMap(mentioned)).toContain(route);
@@ -114,7 +135,12 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, pag
   });
 
   test('names files that are there', () => {
-    const paths = quotedIn(page).filter((quoted) => /^(coordinator|runner-sdk|runners|test|scripts|prisma|docs)\/[\w./-]*$/.test(quoted) && !/\bX\b/.test(quoted) && !quoted.includes('generated/'));
+    const paths = quotedIn(page).filter(
+      (quoted) =>
+        /^(coordinator|runner-sdk|runners|test|scripts|prisma|docs)\/[\w./-]*$/.test(quoted) &&
+        !/\bX\b/.test(quoted) &&
+        !quoted.includes('generated/'),
+    );
     expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
@@ -126,7 +152,10 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, pag
 });
 
 test('a link that leads nowhere is found', () => {
-  const page = readPage('docs/a.md', '[a](architecture.md) [b](nowhere.md) [c](architecture.md#no-such-heading) [d](../README.md#a-first-job) [e](https://example.com) `[f](code.md)`\n```\n[g](block.md)\n```\n');
+  const page = readPage(
+    'docs/a.md',
+    '[a](architecture.md) [b](nowhere.md) [c](architecture.md#no-such-heading) [d](../README.md#a-first-job) [e](https://example.com) `[f](code.md)`\n```\n[g](block.md)\n```\n',
+  );
   expect(brokenLinks(ROOT, page)).toEqual(['nowhere.md', 'architecture.md#no-such-heading']);
 });
 
@@ -142,18 +171,23 @@ describe('examples', () => {
     expect(typeFaults(ROOT, pieces)).toEqual([expect.stringMatching(/^misfit:2 /)]);
   });
 
-  test.each(json.map((block) => [`${block.page}:${block.line}`, block] as const))('in JSON: %s has the shape that it says', (_where, { note, code }) => {
-    const value: unknown = JSON.parse(code);
-    if (note === '') return;
-    const schema = (protocol as unknown as Record<string, z.ZodType>)[note];
-    expect(schema?.safeParse(value)).toMatchObject({ success: true });
-  });
+  test.each(json.map((block) => [`${block.page}:${block.line}`, block] as const))(
+    'in JSON: %s has the shape that it says',
+    (_where, { note, code }) => {
+      const value: unknown = JSON.parse(code);
+      if (note === '') return;
+      const schema = (protocol as unknown as Record<string, z.ZodType>)[note];
+      expect(schema?.safeParse(value)).toMatchObject({ success: true });
+    },
+  );
 
   test('in JSON name their shape wherever the contract is explained', () => {
     expect(json.filter(({ page, note }) => page === 'docs/protocol.md' && note === '')).toEqual([]);
   });
 
-  (isThere('bash') ? test.each(shell.map((block) => [`${block.page}:${block.line}`, block] as const)) : test.skip.each([['in shell', shell[0]] as const]))('in shell: %s can be read', async (_where, block) => {
+  (isThere('bash')
+    ? test.each(shell.map((block) => [`${block.page}:${block.line}`, block] as const))
+    : test.skip.each([['in shell', shell[0]] as const]))('in shell: %s can be read', async (_where, block) => {
     const { status, stderr } = await runShell(`bash -n <<'END_OF_EXAMPLE'\n${block?.code}\nEND_OF_EXAMPLE\n`, {}, ROOT);
     expect([status, stderr]).toEqual([0, '']);
   });
@@ -168,9 +202,21 @@ describe('decisions', () => {
   });
 
   test('give a reason for every dependency, and for no other', () => {
-    const manifests = ['package.json', 'coordinator/package.json', 'runner-sdk/package.json', 'runners/quotes/package.json'].map((path) => JSON.parse(text(path)) as Record<string, Record<string, string> | undefined>);
-    const listed = new Set(manifests.flatMap(({ dependencies, devDependencies }) => [...Object.keys(dependencies ?? {}), ...Object.keys(devDependencies ?? {})]));
-    const rows = [...text('docs/decisions/0001-dependencies.md').matchAll(/^\| (`.+?`) \|/gm)].flatMap(([, names = '']) => names.split(', ').map((name) => name.replaceAll('`', '')));
+    const manifests = [
+      'package.json',
+      'coordinator/package.json',
+      'runner-sdk/package.json',
+      'runners/quotes/package.json',
+    ].map((path) => JSON.parse(text(path)) as Record<string, Record<string, string> | undefined>);
+    const listed = new Set(
+      manifests.flatMap(({ dependencies, devDependencies }) => [
+        ...Object.keys(dependencies ?? {}),
+        ...Object.keys(devDependencies ?? {}),
+      ]),
+    );
+    const rows = [...text('docs/decisions/0001-dependencies.md').matchAll(/^\| (`.+?`) \|/gm)].flatMap(
+      ([, names = '']) => names.split(', ').map((name) => name.replaceAll('`', '')),
+    );
     expect(rows.sort()).toEqual([...listed].sort());
   });
 });

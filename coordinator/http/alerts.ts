@@ -27,7 +27,10 @@ export const alertEndpoints = [
     replies: { 200: protocol.alertList },
     async run({ desk, query: { limit, cursor } }) {
       const rows = await store.page(desk.context.db, readCursor(cursor, isUuid), limit + 1);
-      return reply(200, toPage(rows, limit, render, (row) => row.id));
+      return reply(
+        200,
+        toPage(rows, limit, render, (row) => row.id),
+      );
     },
   }),
   endpoint({
@@ -77,5 +80,11 @@ export const alertEndpoints = [
 
 function render(row: store.AlertRow): protocol.Alert {
   const { since, evaluatedAt, createdAt, updatedAt, ...rest } = row;
-  return { ...rest, since: since.toISOString(), evaluatedAt: evaluatedAt?.toISOString() ?? null, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
+  return {
+    ...rest,
+    since: since.toISOString(),
+    evaluatedAt: evaluatedAt?.toISOString() ?? null,
+    createdAt: createdAt.toISOString(),
+    updatedAt: updatedAt.toISOString(),
+  };
 }

@@ -11,7 +11,8 @@ export const analyticsEndpoints = [
     summary: 'Tell how it stands now: jobs by status, queue and type, rates, runners, and how the last hour went',
     roles: READERS,
     replies: { 200: protocol.stats },
-    run: async ({ desk, caller }) => reply(200, { at: new Date().toISOString(), ...(await readStats(desk.context, visibleUser(caller))) }),
+    run: async ({ desk, caller }) =>
+      reply(200, { at: new Date().toISOString(), ...(await readStats(desk.context, visibleUser(caller))) }),
   }),
   endpoint({
     method: 'get',

@@ -22,7 +22,14 @@ export interface Address {
 }
 
 /** Answers with what the endpoint does, or with the problem that it met. Never rejects. */
-export function serve(endpoint: AnyEndpoint, door: Door, request: IncomingMessage, response: ServerResponse, heading: Heading, address: Address): Promise<void> {
+export function serve(
+  endpoint: AnyEndpoint,
+  door: Door,
+  request: IncomingMessage,
+  response: ServerResponse,
+  heading: Heading,
+  address: Address,
+): Promise<void> {
   const exchange = new Exchange(endpoint, door, request, response, heading);
   const { tracing } = door.desk;
   if (tracing === null) return exchange.answer(address);
@@ -127,7 +134,11 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const { desk, request, response } = this;
     if (desk.caps.hold(request.socket, keyId)) return desk.caps.enter(keyId);
     response.shouldKeepAlive = false;
-    throw new BatonError('rate_limited', `This key holds ${desk.access.socketsPerKey} connections to this coordinator, and may have no more.`, { retryAfterMs: 1000 });
+    throw new BatonError(
+      'rate_limited',
+      `This key holds ${desk.access.socketsPerKey} connections to this coordinator, and may have no more.`,
+      { retryAfterMs: 1000 },
+    );
   }
 
   private send(reply: Reply): void {
@@ -156,7 +167,12 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     this.hasEnded = true;
     this.seat?.leave();
     if (!response.writableFinished) return this.gone.abort();
-    desk.metrics.answered(endpoint.method, endpoint.path, response.statusCode, (performance.now() - this.startedAt) / 1000);
+    desk.metrics.answered(
+      endpoint.method,
+      endpoint.path,
+      response.statusCode,
+      (performance.now() - this.startedAt) / 1000,
+    );
   }
 }
 

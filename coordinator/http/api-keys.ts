@@ -32,7 +32,10 @@ export const apiKeyEndpoints = [
     async run({ desk, query: { limit, cursor } }) {
       const after = readCursor(cursor, protocol.isStorableText);
       const rows = await store.page(desk.context.db, after, limit + 1);
-      return reply(200, toPage(rows, limit, renderApiKey, (row) => row.id));
+      return reply(
+        200,
+        toPage(rows, limit, renderApiKey, (row) => row.id),
+      );
     },
   }),
   endpoint({

@@ -33,7 +33,11 @@ export const attemptEndpoints = [
       if (body.waitMs > 0) park();
       const jobs = await claimFor(desk, caller, body, gone);
       desk.tracing?.claimed(jobs);
-      return replyClaimed(desk, jobs, `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`);
+      return replyClaimed(
+        desk,
+        jobs,
+        `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`,
+      );
     },
   }),
   endpoint({
@@ -45,13 +49,23 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.completionsReply },
     async run({ desk, caller, body, gone }) {
-      const results = await judgeEach(body.completions, protocol.completion, 'completion', (items) => withinReach(desk.context, caller, items, desk.complete), (done) => done);
+      const results = await judgeEach(
+        body.completions,
+        protocol.completion,
+        'completion',
+        (items) => withinReach(desk.context, caller, items, desk.complete),
+        (done) => done,
+      );
       desk.tracing?.settled(body.completions.length);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
       const jobs = await claimNext(desk, caller, claim, gone);
       if (jobs.length > 0) desk.tracing?.claimed(jobs);
-      return replyClaimed(desk, jobs, `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`);
+      return replyClaimed(
+        desk,
+        jobs,
+        `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`,
+      );
     },
   }),
   endpoint({
@@ -64,7 +78,13 @@ export const attemptEndpoints = [
     replies: { 200: protocol.heartbeatsReply },
     async run({ desk, caller, body }) {
       desk.context.roster.hear({ id: body.runnerId });
-      const jobs = await judgeEach(body.jobs, protocol.beat, 'heartbeat', (items) => withinReach(desk.context, caller, items, desk.heartbeat), ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }));
+      const jobs = await judgeEach(
+        body.jobs,
+        protocol.beat,
+        'heartbeat',
+        (items) => withinReach(desk.context, caller, items, desk.heartbeat),
+        ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }),
+      );
       return reply(200, { jobs, directives: directives(desk, body.runnerId) });
     },
   }),
@@ -143,10 +163,18 @@ async function claimNext(desk: Desk, caller: Caller, claim: protocol.Claim, gone
 /** @throws {BatonError} `forbidden` for a type or queue that the runner's key does not name. */
 function withinKey(caller: Caller, claim: protocol.Claim): protocol.Claim {
   const type = caller.types.length === 0 ? undefined : claim.types.find((one) => !caller.types.includes(one));
-  if (type !== undefined) throw new BatonError('forbidden', `This key may not claim jobs of type ${type}; it may claim ${caller.types.join(', ')}.`);
+  if (type !== undefined)
+    throw new BatonError(
+      'forbidden',
+      `This key may not claim jobs of type ${type}; it may claim ${caller.types.join(', ')}.`,
+    );
   if (caller.queues.length === 0) return claim;
   const queue = claim.queues?.find((one) => !caller.queues.includes(one));
-  if (queue !== undefined) throw new BatonError('forbidden', `This key may not claim from queue ${queue}; it may claim from ${caller.queues.join(', ')}.`);
+  if (queue !== undefined)
+    throw new BatonError(
+      'forbidden',
+      `This key may not claim from queue ${queue}; it may claim from ${caller.queues.join(', ')}.`,
+    );
   return { ...claim, queues: claim.queues ?? caller.queues };
 }
 
@@ -172,7 +200,9 @@ async function judgeEach<Item extends { jobId: string }, Outcome extends object>
 
 /** Echoed only when it is text: anything else may be nested too deep to be written. */
 function jobIdOf(sent: unknown): string | null {
-  return typeof sent === 'object' && sent !== null && 'jobId' in sent && typeof sent.jobId === 'string' ? sent.jobId : null;
+  return typeof sent === 'object' && sent !== null && 'jobId' in sent && typeof sent.jobId === 'string'
+    ? sent.jobId
+    : null;
 }
 
 function directives(desk: Desk, runnerId: string): protocol.Directives {

@@ -13,11 +13,34 @@ export const auditEndpoints = [
     replies: { 200: protocol.auditList },
     async run({ desk, query: { limit, cursor, ...filter } }) {
       const rows = await store.page(desk.context.db, filter, readCursor(cursor, isUuid), limit + 1);
-      return reply(200, toPage(rows, limit, render, (row) => row.id));
+      return reply(
+        200,
+        toPage(rows, limit, render, (row) => row.id),
+      );
     },
   }),
 ];
 
-function render({ id, at, action, target, keyId, keyName, role, userId, address, requestId, details }: store.AuditRow): protocol.AuditEntry {
-  return { id, at: at.toISOString(), action, target, by: { keyId, name: keyName, role, userId, address }, requestId, details };
+function render({
+  id,
+  at,
+  action,
+  target,
+  keyId,
+  keyName,
+  role,
+  userId,
+  address,
+  requestId,
+  details,
+}: store.AuditRow): protocol.AuditEntry {
+  return {
+    id,
+    at: at.toISOString(),
+    action,
+    target,
+    by: { keyId, name: keyName, role, userId, address },
+    requestId,
+    details,
+  };
 }

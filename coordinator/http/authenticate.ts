@@ -21,7 +21,10 @@ export function authenticate(endpoint: AnyEndpoint, door: Door, request: Incomin
 
 function allowed(endpoint: AnyEndpoint, login: Login): Login {
   if (endpoint.roles === 'public' || endpoint.roles.includes(login.caller.role)) return login;
-  throw new BatonError('forbidden', `A key of role ${login.caller.role} may not ${endpoint.method.toUpperCase()} ${endpoint.path}; that takes one of: ${endpoint.roles.join(', ')}.`);
+  throw new BatonError(
+    'forbidden',
+    `A key of role ${login.caller.role} may not ${endpoint.method.toUpperCase()} ${endpoint.path}; that takes one of: ${endpoint.roles.join(', ')}.`,
+  );
 }
 
 function identify(door: Door, request: IncomingMessage): Login | Promise<Login> {

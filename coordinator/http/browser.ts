@@ -49,14 +49,21 @@ export function requireHost(request: IncomingMessage, allowed: Access['allowedHo
   if (allowed === null) return;
   const host = hostName(request.headers.host ?? '');
   if (allowed.includes(host) || PROBES.has(pathOf(request))) return;
-  throw new BatonError('forbidden', `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`);
+  throw new BatonError(
+    'forbidden',
+    `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`,
+  );
 }
 
 /**
  * Lets pages of these origins call with a key of their own; cookies are never accepted from them.
  * @returns whether the request only asked for that, and is answered
  */
-export function allowOrigin(request: IncomingMessage, response: ServerResponse, origins: Access['corsOrigins']): boolean {
+export function allowOrigin(
+  request: IncomingMessage,
+  response: ServerResponse,
+  origins: Access['corsOrigins'],
+): boolean {
   if (origins.length === 0) return false;
   const { origin } = request.headers;
   response.setHeader('Vary', 'Origin');
@@ -66,7 +73,10 @@ export function allowOrigin(request: IncomingMessage, response: ServerResponse, 
   response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
   if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return false;
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
-  response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID, Traceparent, Tracestate');
+  response.setHeader(
+    'Access-Control-Allow-Headers',
+    'Authorization, Content-Type, Idempotency-Key, X-Request-Id, Last-Event-ID, Traceparent, Tracestate',
+  );
   response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_SECONDS));
   response.writeHead(204).end();
   return true;
@@ -78,7 +88,10 @@ export function allowOrigin(request: IncomingMessage, response: ServerResponse, 
  */
 export function requireOwnPage(request: IncomingMessage): void {
   if (READS.has(request.method ?? '') || isFromOwnPage(request)) return;
-  throw new BatonError('forbidden', "A browser's session may change things only from this coordinator's own pages; other callers send a key.");
+  throw new BatonError(
+    'forbidden',
+    "A browser's session may change things only from this coordinator's own pages; other callers send a key.",
+  );
 }
 
 /** `Sec-Fetch-Site` cannot be set by a page; browsers that are too old for it send `Origin` with every write. */
@@ -97,7 +110,13 @@ export function readSession(cookies: string | undefined): string | undefined {
 
 /** Sets the cookie, out of the reach of scripts and of other sites; an empty token takes it away. */
 export function sessionCookie(token: string, { isSecure, maxAgeMs }: { isSecure: boolean; maxAgeMs: number }): string {
-  const parts = [`${COOKIE}=${token}`, 'Path=/', 'HttpOnly', 'SameSite=Strict', `Max-Age=${Math.floor(maxAgeMs / 1000)}`];
+  const parts = [
+    `${COOKIE}=${token}`,
+    'Path=/',
+    'HttpOnly',
+    'SameSite=Strict',
+    `Max-Age=${Math.floor(maxAgeMs / 1000)}`,
+  ];
   return [...parts, ...(isSecure ? ['Secure'] : [])].join('; ');
 }
 

@@ -19,7 +19,8 @@ export const bulkEndpoints = [
     body: protocol.bulkCancel,
     audit: ['job.cancelled', 'jobs.cancelled', 'bulk.requested'],
     replies,
-    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
+    run: ({ desk, caller, by, body }) =>
+      applyBulk(desk, caller, by, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
   }),
   endpoint({
     method: 'post',
@@ -72,7 +73,14 @@ export interface Choice {
   background: boolean;
 }
 
-export async function applyBulk(desk: Desk, caller: Caller, by: Actor, verb: store.BulkVerb, { filter, dryRun, background }: Choice, parameters: Bulk['parameters']): Promise<Reply> {
+export async function applyBulk(
+  desk: Desk,
+  caller: Caller,
+  by: Actor,
+  verb: store.BulkVerb,
+  { filter, dryRun, background }: Choice,
+  parameters: Bulk['parameters'],
+): Promise<Reply> {
   const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(desk.context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));

@@ -49,8 +49,17 @@ export const callbackEndpoints = [
     async run(call) {
       const { limit, cursor, status } = call.query;
       const jobId = await findJob(call);
-      const rows = await deliveries.page(call.desk.context.db, { jobId }, status ?? null, readCursor(cursor, isUuid), limit + 1);
-      return reply(200, toPage(rows, limit, renderDelivery, (row) => row.id));
+      const rows = await deliveries.page(
+        call.desk.context.db,
+        { jobId },
+        status ?? null,
+        readCursor(cursor, isUuid),
+        limit + 1,
+      );
+      return reply(
+        200,
+        toPage(rows, limit, renderDelivery, (row) => row.id),
+      );
     },
   }),
   endpoint({
@@ -69,12 +78,19 @@ export const callbackEndpoints = [
   }),
 ];
 
-async function findJob({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<string> {
+async function findJob({
+  desk,
+  caller,
+  params: { id },
+}: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<string> {
   const job = await views.get(desk.context.db, visibleUser(caller), id);
   if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
   return job.id;
 }
 
-function render(userId: string | null, { secret, createdAt }: { secret: string; createdAt: Date }): protocol.CallbackSecret {
+function render(
+  userId: string | null,
+  { secret, createdAt }: { secret: string; createdAt: Date },
+): protocol.CallbackSecret {
   return { userId, secret, createdAt: createdAt.toISOString() };
 }

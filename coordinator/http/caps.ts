@@ -23,7 +23,11 @@ export class Caps {
   enter(keyId: string): Seat {
     const load = this.loads.get(keyId) ?? { requests: 0, parked: 0 };
     if (load.requests >= this.limits.requestsPerKey) {
-      throw new BatonError('rate_limited', `This key has ${this.limits.requestsPerKey} requests under way on this coordinator, and may have no more.`, { retryAfterMs: 1000 });
+      throw new BatonError(
+        'rate_limited',
+        `This key has ${this.limits.requestsPerKey} requests under way on this coordinator, and may have no more.`,
+        { retryAfterMs: 1000 },
+      );
     }
     this.loads.set(keyId, load);
     load.requests += 1;
@@ -72,7 +76,11 @@ export class Seat {
   park(): void {
     if (this.place !== 'requests') return;
     if (this.load.parked >= this.limits.parkedPollsPerKey) {
-      throw new BatonError('rate_limited', `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`, { retryAfterMs: 5000 });
+      throw new BatonError(
+        'rate_limited',
+        `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`,
+        { retryAfterMs: 5000 },
+      );
     }
     this.load.requests -= 1;
     this.load.parked += 1;

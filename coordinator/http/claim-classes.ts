@@ -33,18 +33,38 @@ export class ClaimClasses<Waiting> {
   constructor(private readonly lanes: LaneCatalog) {}
 
   of({ types, queues, labels }: Claim): ClaimClass<Waiting> {
-    const key = JSON.stringify([[...types].sort(), queues === undefined ? null : [...queues].sort(), Object.entries(labels).sort()]);
+    const key = JSON.stringify([
+      [...types].sort(),
+      queues === undefined ? null : [...queues].sort(),
+      Object.entries(labels).sort(),
+    ]);
     let group = this.classes.get(key);
     if (group === undefined) {
       this.dropIdle();
-      this.classes.set(key, (group = { lanes: [], laneById: new Map(), catalogSize: -1, taker: { types, queues, labels }, waiting: new Set(), named: this.named, due: new Set(), statements: 0, startedAtMs: 0, hadTurnAtMs: 0 }));
+      this.classes.set(
+        key,
+        (group = {
+          lanes: [],
+          laneById: new Map(),
+          catalogSize: -1,
+          taker: { types, queues, labels },
+          waiting: new Set(),
+          named: this.named,
+          due: new Set(),
+          statements: 0,
+          startedAtMs: 0,
+          hadTurnAtMs: 0,
+        }),
+      );
     }
     return group;
   }
 
   /** Those with claims that wait, the one whose last turn is longest ago first: else some would wait as long as others have a backlog. */
   inTurn(): ClaimClass<Waiting>[] {
-    return [...this.classes.values()].filter((group) => group.waiting.size > 0).sort((one, other) => one.hadTurnAtMs - other.hadTurnAtMs);
+    return [...this.classes.values()]
+      .filter((group) => group.waiting.size > 0)
+      .sort((one, other) => one.hadTurnAtMs - other.hadTurnAtMs);
   }
 
   get size(): number {

@@ -19,7 +19,11 @@ export interface OfferingsOf {
   /** Whether it is known by now which lanes have jobs in turn: before, everything would be overtaken. */
   isSighted: () => boolean;
   /** Told of the claims that were put aside, of their classes, and of what each of them gets. */
-  onSettled: (groups: ClaimClass<ParkedClaim>[], taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>) => void;
+  onSettled: (
+    groups: ClaimClass<ParkedClaim>[],
+    taken: Set<ParkedClaim>,
+    given: Map<ParkedClaim, ClaimedRow[]>,
+  ) => void;
 }
 
 /** Waiting claims that jobs are handed to while they are being created, so that both are one statement and one commit. */
@@ -58,7 +62,11 @@ export class ClaimOffers implements Takers {
           if (rows === undefined) given.set(taker, [row]);
           else rows.push(row);
         }
-        this.options.onSettled(rounds.map(({ group }) => group), taken, given);
+        this.options.onSettled(
+          rounds.map(({ group }) => group),
+          taken,
+          given,
+        );
       },
     };
   }
@@ -82,7 +90,12 @@ export class ClaimOffers implements Takers {
   private takerOf(laneId: number, rounds: Round[]): ParkedClaim | null {
     for (const round of rounds) {
       const lane = round.group.laneById.get(laneId);
-      if (lane === undefined || !meets(lane.prefers, round.group.taker.labels) || this.context.queues.isLimited(lane.queue)) continue;
+      if (
+        lane === undefined ||
+        !meets(lane.prefers, round.group.taker.labels) ||
+        this.context.queues.isLimited(lane.queue)
+      )
+        continue;
       const taker = nextOf(round);
       if (taker === null) continue;
       round.group.hadTurnAtMs = performance.now();

@@ -21,7 +21,12 @@ interface Waiting<Item, Result> {
  */
 export function coalesce<Item, Result>(
   run: (items: Item[]) => Promise<Result[]>,
-  { maxBatch, maxInFlight, fillBeside = 50, patienceMs = 50 }: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number },
+  {
+    maxBatch,
+    maxInFlight,
+    fillBeside = 50,
+    patienceMs = 50,
+  }: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number },
 ): (items: Item[]) => Promise<Result[]> {
   const waiting: Waiting<Item, Result>[] = [];
   let inFlight = 0;
@@ -81,7 +86,10 @@ function take<Item, Result>(waiting: Waiting<Item, Result>[], maxBatch: number):
   return waiting.splice(0, calls);
 }
 
-async function runBatch<Item, Result>(run: (items: Item[]) => Promise<Result[]>, calls: Waiting<Item, Result>[]): Promise<void> {
+async function runBatch<Item, Result>(
+  run: (items: Item[]) => Promise<Result[]>,
+  calls: Waiting<Item, Result>[],
+): Promise<void> {
   try {
     const results = await run(calls.flatMap((call) => call.items));
     let from = 0;

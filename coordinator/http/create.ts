@@ -20,12 +20,16 @@ export const createEndpoints = [
     roles: CLIENTS,
     headers: {
       'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.',
-      Traceparent: 'The W3C trace context that the job belongs to; its runner is handed it with the claim. Tracestate stands beside it.',
+      Traceparent:
+        'The W3C trace context that the job belongs to; its runner is handed it with the claim. Tracestate stands beside it.',
     },
     body: protocol.createJob,
     audit: CREATES,
     replies: { 201: protocol.job, 200: protocol.job },
-    replyHeaders: { 'Baton-Deduplicated': 'true when a job with the same uniqueKey was there already, which is the one in the answer.' },
+    replyHeaders: {
+      'Baton-Deduplicated':
+        'true when a job with the same uniqueKey was there already, which is the one in the answer.',
+    },
     async run({ desk, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
       const trace = readTrace(header('traceparent'), header('tracestate'));
@@ -41,7 +45,8 @@ export const createEndpoints = [
     summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
     roles: CLIENTS,
     headers: {
-      'Idempotency-Key': 'For calls that are all or none: the same key and body again bring the same jobs, with 200. The jobs then have no keys of their own.',
+      'Idempotency-Key':
+        'For calls that are all or none: the same key and body again bring the same jobs, with 200. The jobs then have no keys of their own.',
       Traceparent: 'As for a single job, for those that bring none.',
     },
     body: protocol.createJobs,
@@ -50,7 +55,11 @@ export const createEndpoints = [
     async run({ desk, caller, body, header }) {
       const key = readIdempotencyKey(header('idempotency-key'));
       const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
-      if (key !== undefined) requireOneKey(body.atomic, read.map((one) => one.data?.idempotencyKey));
+      if (key !== undefined)
+        requireOneKey(
+          body.atomic,
+          read.map((one) => one.data?.idempotencyKey),
+        );
       const own = readTrace(header('traceparent'), header('tracestate'));
       const items = read.map((one): CreateItem | BatonError => {
         if (!one.success) return invalid('job', one.error);
@@ -64,7 +73,7 @@ export const createEndpoints = [
       const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
       const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
       let next = 0;
-      return replyCreated(items.map((item) => (item instanceof BatonError ? item : outcomes[next++] ?? missing())));
+      return replyCreated(items.map((item) => (item instanceof BatonError ? item : (outcomes[next++] ?? missing()))));
     },
   }),
 ];
@@ -83,22 +92,44 @@ function readIdempotencyKey(sent: string | undefined): string | undefined {
 /** A call has a key, or its jobs have keys. */
 function requireOneKey(atomic: boolean, own: (string | undefined)[]): void {
   if (!atomic) {
-    const message = 'stands for a call that is all or none; with atomic: false give each job an idempotencyKey of its own';
-    throw new BatonError('validation_failed', `The header Idempotency-Key ${message}.`, { errors: [{ path: 'header Idempotency-Key', message }] });
+    const message =
+      'stands for a call that is all or none; with atomic: false give each job an idempotencyKey of its own';
+    throw new BatonError('validation_failed', `The header Idempotency-Key ${message}.`, {
+      errors: [{ path: 'header Idempotency-Key', message }],
+    });
   }
-  const errors = own.flatMap((key, index) => (key === undefined ? [] : [{ path: `jobs.${index}.idempotencyKey`, message: 'must be left out when the call has the header Idempotency-Key' }]));
+  const errors = own.flatMap((key, index) =>
+    key === undefined
+      ? []
+      : [
+          {
+            path: `jobs.${index}.idempotencyKey`,
+            message: 'must be left out when the call has the header Idempotency-Key',
+          },
+        ],
+  );
   const [first] = errors;
-  if (first !== undefined) throw new BatonError('validation_failed', `Nothing was created: ${first.path} ${first.message}.`, { errors: errors.slice(0, 50) });
+  if (first !== undefined)
+    throw new BatonError('validation_failed', `Nothing was created: ${first.path} ${first.message}.`, {
+      errors: errors.slice(0, 50),
+    });
 }
 
 /** For an atomic call: the faults of all jobs at once. */
 function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   const errors = items.flatMap((item, index) =>
-    item instanceof BatonError ? (item.errors ?? []).map(({ path, message }) => ({ path: ['jobs', index, path].filter((part) => part !== '').join('.'), message })) : [],
+    item instanceof BatonError
+      ? (item.errors ?? []).map(({ path, message }) => ({
+          path: ['jobs', index, path].filter((part) => part !== '').join('.'),
+          message,
+        }))
+      : [],
   );
   if (errors.length > 0) {
     const [first] = errors;
-    throw new BatonError('validation_failed', `Nothing was created: ${first?.path} ${first?.message}.`, { errors: errors.slice(0, 50) });
+    throw new BatonError('validation_failed', `Nothing was created: ${first?.path} ${first?.message}.`, {
+      errors: errors.slice(0, 50),
+    });
   }
   return items.filter((item): item is CreateItem => !(item instanceof BatonError));
 }

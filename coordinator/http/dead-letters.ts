@@ -24,8 +24,17 @@ export const deadLetterEndpoints = [
     query: protocol.listDeadLettersQuery,
     replies: { 200: protocol.deadLetterList },
     async run({ desk, caller, query: { limit, cursor, ...filter } }) {
-      const rows = await views.page(desk.context.db, visibleUser(caller), { ...filter, status: ['failed'] }, readCursor(cursor, isUuid), limit + 1);
-      return reply(200, toPage(rows, limit, renderDeadLetter, (row) => row.id));
+      const rows = await views.page(
+        desk.context.db,
+        visibleUser(caller),
+        { ...filter, status: ['failed'] },
+        readCursor(cursor, isUuid),
+        limit + 1,
+      );
+      return reply(
+        200,
+        toPage(rows, limit, renderDeadLetter, (row) => row.id),
+      );
     },
   }),
   endpoint({
@@ -49,7 +58,21 @@ export const deadLetterEndpoints = [
     audit: ['job.retried', 'jobs.retried', 'bulk.requested'],
     replies: { 200: protocol.bulkCount, 202: protocol.bulkOperation },
     run: ({ desk, caller, by, body: { fingerprint, filter = {}, ...choice } }) =>
-      applyBulk(desk, caller, by, 'retry', { ...choice, filter: { ...filter, status: ['failed'], ...(fingerprint === undefined ? {} : { fingerprint: [fingerprint] }) } }, {}),
+      applyBulk(
+        desk,
+        caller,
+        by,
+        'retry',
+        {
+          ...choice,
+          filter: {
+            ...filter,
+            status: ['failed'],
+            ...(fingerprint === undefined ? {} : { fingerprint: [fingerprint] }),
+          },
+        },
+        {},
+      ),
   }),
   endpoint({
     method: 'post',
@@ -59,7 +82,8 @@ export const deadLetterEndpoints = [
     body: protocol.cleanupDeadLetters,
     audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ desk, by, body: { olderThanMs } }) => reply(200, { count: await removeOlder(desk.context, by, { status: ['failed'], olderThanMs }) }),
+    run: async ({ desk, by, body: { olderThanMs } }) =>
+      reply(200, { count: await removeOlder(desk.context, by, { status: ['failed'], olderThanMs }) }),
   }),
   endpoint({
     method: 'get',
@@ -68,7 +92,8 @@ export const deadLetterEndpoints = [
     roles: READERS,
     params,
     replies: { 200: protocol.deadLetter },
-    run: async ({ desk, caller, params: { id } }) => reply(200, renderDeadLetter(await deadLetters.find(desk.context, visibleUser(caller), id))),
+    run: async ({ desk, caller, params: { id } }) =>
+      reply(200, renderDeadLetter(await deadLetters.find(desk.context, visibleUser(caller), id))),
   }),
   endpoint({
     method: 'post',
@@ -79,7 +104,11 @@ export const deadLetterEndpoints = [
     body: protocol.retryDeadLetter,
     audit: ['job.retried'],
     replies: { 200: protocol.job },
-    run: async ({ desk, caller, by, params: { id }, body }) => reply(200, renderJob(orThrow(await deadLetters.retryOne(desk.context, visibleUser(caller), id, body.arguments, by)))),
+    run: async ({ desk, caller, by, params: { id }, body }) =>
+      reply(
+        200,
+        renderJob(orThrow(await deadLetters.retryOne(desk.context, visibleUser(caller), id, body.arguments, by))),
+      ),
   }),
   endpoint({
     method: 'delete',
@@ -100,7 +129,16 @@ function renderDeadLetter(row: JobRow): protocol.DeadLetter {
   return { ...renderJob(row), fingerprint: row.fingerprint };
 }
 
-function renderGroup({ fingerprint, type, queue, error, count, firstAt, lastAt, jobId }: DeadLetterGroupRow): protocol.DeadLetterGroup {
+function renderGroup({
+  fingerprint,
+  type,
+  queue,
+  error,
+  count,
+  firstAt,
+  lastAt,
+  jobId,
+}: DeadLetterGroupRow): protocol.DeadLetterGroup {
   return {
     fingerprint,
     type,

@@ -46,7 +46,12 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(context: Context, { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>, service: Service, tracing: Tracing | null = null): Desk {
+export function openDesk(
+  context: Context,
+  { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>,
+  service: Service,
+  tracing: Tracing | null = null,
+): Desk {
   return {
     context,
     access,

@@ -30,8 +30,13 @@ export class EventConnections {
    * @param isAllowed rejects once the caller's key is good no longer
    * @throws {BatonError} `unavailable` when as many listen as may
    */
-  async start(filter: EventFilter, lastEventId: string | undefined, isAllowed: () => Promise<unknown>): Promise<(response: ServerResponse) => void> {
-    if (this.open.size >= MOST_CONNECTIONS) throw new BatonError('unavailable', `${MOST_CONNECTIONS} listen to events already.`, { retryAfterMs: 5000 });
+  async start(
+    filter: EventFilter,
+    lastEventId: string | undefined,
+    isAllowed: () => Promise<unknown>,
+  ): Promise<(response: ServerResponse) => void> {
+    if (this.open.size >= MOST_CONNECTIONS)
+      throw new BatonError('unavailable', `${MOST_CONNECTIONS} listen to events already.`, { retryAfterMs: 5000 });
     const after = lastEventId === undefined ? null : readPosition(lastEventId);
     const { position, hasGap } = await this.context.stream.open(filter, after);
     return (response) => {
@@ -97,7 +102,11 @@ const frames = new WeakMap<EventRow, string>();
 function frameOf(event: EventRow): string {
   let text = frames.get(event);
   if (text === undefined) {
-    text = frame(idOf(event), event.name, JSON.stringify({ id: idOf(event), ...publicEvent(event), at: event.at.toISOString() }));
+    text = frame(
+      idOf(event),
+      event.name,
+      JSON.stringify({ id: idOf(event), ...publicEvent(event), at: event.at.toISOString() }),
+    );
     frames.set(event, text);
   }
   return text;
@@ -119,7 +128,9 @@ function idOf({ xact, id }: Position): string {
 function readPosition(sent: string): Position {
   const [, xact, id] = /^(\d{1,15})-(\d{1,15})$/.exec(sent) ?? [];
   if (xact === undefined || id === undefined) {
-    throw new BatonError('validation_failed', 'Last-Event-ID must be the id of an event of this stream.', { errors: [{ path: 'Last-Event-ID', message: 'must be the id of an event of this stream' }] });
+    throw new BatonError('validation_failed', 'Last-Event-ID must be the id of an event of this stream.', {
+      errors: [{ path: 'Last-Event-ID', message: 'must be the id of an event of this stream' }],
+    });
   }
   return { xact: Number(xact), id: Number(id) };
 }

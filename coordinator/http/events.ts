@@ -7,7 +7,10 @@ import * as views from '../store/views/jobs';
 import { type Call, endpoint, READERS, type Reply } from './endpoint';
 
 const params = z.object({ id: protocol.id });
-const HEADERS = { 'Last-Event-ID': 'The id of the last event that was received; the stream goes on after it, and misses nothing for an hour.' };
+const HEADERS = {
+  'Last-Event-ID':
+    'The id of the last event that was received; the stream goes on after it, and misses nothing for an hour.',
+};
 
 export const eventEndpoints = [
   endpoint({
@@ -21,7 +24,11 @@ export const eventEndpoints = [
     replies: { 200: protocol.jobEvent },
     produces: 'text/event-stream',
     async run(call) {
-      const { desk, caller, params: { id } } = call;
+      const {
+        desk,
+        caller,
+        params: { id },
+      } = call;
       const job = await views.get(desk.context.db, visibleUser(caller), id);
       if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
       return stream(call, { jobId: id });
@@ -39,13 +46,17 @@ export const eventEndpoints = [
     async run(call) {
       const { lastEventId: _lastEventId, ...filter } = call.query;
       const own = visibleUser(call.caller);
-      if (own !== null && filter.userId !== undefined && filter.userId !== own) throw new BatonError('forbidden', `This key hears of the jobs of the user ${own} only; leave userId out.`);
+      if (own !== null && filter.userId !== undefined && filter.userId !== own)
+        throw new BatonError('forbidden', `This key hears of the jobs of the user ${own} only; leave userId out.`);
       return stream(call, own === null ? filter : { ...filter, userId: own });
     },
   }),
 ];
 
-async function stream(call: Call<z.ZodType | undefined, typeof protocol.jobEventsQuery, undefined>, filter: EventFilter): Promise<Reply> {
+async function stream(
+  call: Call<z.ZodType | undefined, typeof protocol.jobEventsQuery, undefined>,
+  filter: EventFilter,
+): Promise<Reply> {
   const { desk, query, header, recheck } = call;
   // Its caller's key is looked at again and again.
   call.park({ keepsHead: true });

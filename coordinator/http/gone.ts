@@ -22,7 +22,10 @@ export class Gone implements Leaving {
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {
-    this.listeners = this.listeners.length === 1 && this.listeners[0] === listener ? NONE : this.listeners.filter((one) => one !== listener);
+    this.listeners =
+      this.listeners.length === 1 && this.listeners[0] === listener
+        ? NONE
+        : this.listeners.filter((one) => one !== listener);
   }
 
   abort(): void {

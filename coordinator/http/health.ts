@@ -87,4 +87,3 @@ async function whyNotReady({ context, service }: Desk): Promise<string[]> {
     return ['the database cannot be reached'];
   }
 }
-

@@ -30,7 +30,15 @@ export const jobEndpoints = [
       const { limit, cursor, ...filter } = query;
       const before = readCursor(cursor, isUuid);
       const rows = await views.page(desk.context.db, visibleUser(caller), filter, before, limit + 1);
-      return reply(200, toPage(rows, limit, (row) => renderJob(row), (row) => row.id));
+      return reply(
+        200,
+        toPage(
+          rows,
+          limit,
+          (row) => renderJob(row),
+          (row) => row.id,
+        ),
+      );
     },
   }),
   endpoint({
@@ -72,7 +80,10 @@ export const jobEndpoints = [
       const from = Number(readCursor(cursor, (key) => /^\d{1,15}$/.test(key)) ?? after);
       const levels = protocol.logLevel.options.slice(protocol.logLevel.options.indexOf(level));
       const rows = await views.logs(call.desk.context.db, job.id, from, levels, limit + 1);
-      return reply(200, toPage(rows, limit, renderLog, (row) => row.seq));
+      return reply(
+        200,
+        toPage(rows, limit, renderLog, (row) => row.seq),
+      );
     },
   }),
   endpoint({
@@ -96,7 +107,11 @@ export const jobEndpoints = [
       if (call.query.waitMs > 0) call.park();
       // Parked before the look, so that a job that finishes in between is heard.
       const stop = new AbortController();
-      const waited = call.desk.waits.wait(call.params.id, call.query.waitMs, AbortSignal.any([call.signal, stop.signal]));
+      const waited = call.desk.waits.wait(
+        call.params.id,
+        call.query.waitMs,
+        AbortSignal.any([call.signal, stop.signal]),
+      );
       try {
         const job = await find(call);
         if (isFinished(job.status)) return reply(200, renderJob(job));
@@ -118,7 +133,8 @@ export const jobEndpoints = [
     replies: { 200: protocol.job, 204: z.null() },
     async run(call) {
       if (call.query.purge !== 'true') return cancelOne(call, null);
-      if (!ADMINS.includes(call.caller.role)) throw new BatonError('forbidden', 'Only a key of role admin may delete jobs.');
+      if (!ADMINS.includes(call.caller.role))
+        throw new BatonError('forbidden', 'Only a key of role admin may delete jobs.');
       const refused = await removeOne(call.desk.context, call.params.id, call.by);
       if (refused !== null) throw refused;
       return reply(204, null);
@@ -157,7 +173,10 @@ export const jobEndpoints = [
     audit: ['job.edited'],
     replies: { 200: protocol.job },
     async run({ desk, caller, by, params: { id } }) {
-      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }, by))));
+      return reply(
+        200,
+        renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }, by))),
+      );
     },
   }),
   endpoint({
@@ -170,18 +189,28 @@ export const jobEndpoints = [
     audit: ['job.edited'],
     replies: { 200: protocol.job },
     async run({ desk, caller, by, params: { id }, body }) {
-      return reply(200, renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }, by))));
+      return reply(
+        200,
+        renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }, by))),
+      );
     },
   }),
 ];
 
-async function find({ desk, caller, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<JobRow> {
+async function find({
+  desk,
+  caller,
+  params: { id },
+}: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<JobRow> {
   const job = await views.get(desk.context.db, visibleUser(caller), id);
   if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
   return job;
 }
 
-async function cancelOne({ desk, caller, by, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>, reason: string | null) {
+async function cancelOne(
+  { desk, caller, by, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>,
+  reason: string | null,
+) {
   const [job] = await cancel(desk.context, [{ jobId: id, userId: visibleUser(caller), reason }], by);
   return reply(200, renderJob(orThrow(job)));
 }

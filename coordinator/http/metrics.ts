@@ -5,13 +5,19 @@ export const metricsEndpoints = [
   endpoint({
     method: 'get',
     path: '/metrics',
-    summary: 'Read the figures of this coordinator in the text format of Prometheus; scrape it with a key of role viewer',
+    summary:
+      'Read the figures of this coordinator in the text format of Prometheus; scrape it with a key of role viewer',
     roles: OPERATORS,
     replies: { 200: z.string() },
     produces: 'text/plain',
     async run({ desk }) {
       const text = await desk.metrics.text();
-      return { status: 200, body: null, headers: { 'Cache-Control': 'no-store' }, send: (response) => void response.end(text) };
+      return {
+        status: 200,
+        body: null,
+        headers: { 'Cache-Control': 'no-store' },
+        send: (response) => void response.end(text),
+      };
     },
   }),
 ];

@@ -5,19 +5,31 @@ interface Tag {
   description: string;
 }
 
-const WORK: Tag = { name: 'Work', description: 'All that a runner says: it claims jobs, keeps their leases, and reports what became of them.' };
-const SERVICE: Tag = { name: 'Service', description: 'Whether the coordinator lives and works, its figures, and what it can do.' };
+const WORK: Tag = {
+  name: 'Work',
+  description: 'All that a runner says: it claims jobs, keeps their leases, and reports what became of them.',
+};
+const SERVICE: Tag = {
+  name: 'Service',
+  description: 'Whether the coordinator lives and works, its figures, and what it can do.',
+};
 
 /** What operations are about, by how their paths begin; in the order in which they are shown. */
 const ABOUT: Record<string, Tag> = {
   jobs: { name: 'Jobs', description: 'Create jobs, one or a thousand; read, steer, cancel and retry them.' },
   'bulk-operations': { name: 'Jobs', description: '' },
-  workflows: { name: 'Workflows', description: 'Jobs that wait for one another, and are given what the former ones made.' },
+  workflows: {
+    name: 'Workflows',
+    description: 'Jobs that wait for one another, and are given what the former ones made.',
+  },
   batches: { name: 'Batches', description: 'Many jobs as one, with jobs that follow when all have ended.' },
   schedules: { name: 'Schedules', description: 'Jobs by the clock.' },
   queues: { name: 'Queues', description: 'How much waits where, and at which pace it may go.' },
   'rate-limits': { name: 'Queues', description: '' },
-  'dead-letters': { name: 'Dead letters', description: 'Jobs that were given up: why, how many alike, and again from the start.' },
+  'dead-letters': {
+    name: 'Dead letters',
+    description: 'Jobs that were given up: why, how many alike, and again from the start.',
+  },
   runners: { name: 'Runners', description: 'Who does the work.' },
   events: { name: 'Events', description: 'What happens, as it happens.' },
   stats: { name: 'Figures', description: 'How much, how fast and how well.' },
@@ -39,6 +51,8 @@ export function tagOf({ path, roles }: AnyEndpoint): string {
 export function tagsOf(endpoints: readonly AnyEndpoint[]): Tag[] {
   const used = new Set(endpoints.map(tagOf));
   const { jobs, ...others } = ABOUT;
-  const ordered = [jobs, WORK, ...Object.values(others), SERVICE].filter((tag) => tag !== undefined && tag.description !== '' && used.has(tag.name));
+  const ordered = [jobs, WORK, ...Object.values(others), SERVICE].filter(
+    (tag) => tag !== undefined && tag.description !== '' && used.has(tag.name),
+  );
   return ordered.filter((tag) => tag !== undefined);
 }

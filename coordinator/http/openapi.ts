@@ -7,7 +7,8 @@ import { referenceEndpoints } from './reference';
 
 type Document = Record<string, unknown>;
 
-const REQUEST_ID = "The caller's X-Request-Id if it sent a sane one, else a new one; the coordinator's log lines of the call carry it.";
+const REQUEST_ID =
+  "The caller's X-Request-Id if it sent a sane one, else a new one; the coordinator's log lines of the call carry it.";
 const RETRY_AFTER = 'Seconds to wait before the same call may succeed; stands on every 429 and 503.';
 
 /** Shapes that stand once, under `components`, and are referred to wherever they occur. */
@@ -33,7 +34,9 @@ const ANSWERED = {
   ItemError: protocol.itemError,
   Problem: protocol.problem,
 };
-const names = new Map<z.core.$ZodType, string>(Object.entries({ ...SENT, ...ANSWERED }).map(([name, schema]) => [schema, name]));
+const names = new Map<z.core.$ZodType, string>(
+  Object.entries({ ...SENT, ...ANSWERED }).map(([name, schema]) => [schema, name]),
+);
 // Items that are read one by one, so that one bad item does not take the others with it: to the caller they have a shape.
 names.set(protocol.createJobs.shape.jobs.element, 'BulkJob');
 names.set(protocol.heartbeats.shape.jobs.element, 'Heartbeat');
@@ -66,7 +69,12 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Baton', version: '1', description: 'Hands work to runners on any host, over plain HTTP, and never drops it.', license: { name: 'MIT', identifier: 'MIT' } },
+    info: {
+      title: 'Baton',
+      version: '1',
+      description: 'Hands work to runners on any host, over plain HTTP, and never drops it.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
     servers: [{ url: '/' }],
     security: [{ apiKey: [] }],
     tags: tagsOf(endpoints),
@@ -80,7 +88,9 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
       },
       responses: {
         Problem: {
-          description: Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`).join(', '),
+          description: Object.entries(ERRORS)
+            .map(([code, { status }]) => `${status} ${code}`)
+            .join(', '),
           headers: { ...EVERYWHERE, 'Retry-After': { $ref: '#/components/headers/RetryAfter' } },
           content: { 'application/problem+json': { schema: reference('Problem') } },
         },
@@ -99,20 +109,33 @@ function operation(one: AnyEndpoint): Document {
     tags: [tagOf(one)],
     ...(one.roles === 'public' ? { security: [] } : { description: `Roles: ${one.roles.join(', ')}.` }),
     parameters: [...parameters(one.params, 'path'), ...parameters(one.query, 'query'), ...headers(one.headers)],
-    ...(one.body === undefined ? {} : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
+    ...(one.body === undefined
+      ? {}
+      : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
     responses: {
-      ...Object.fromEntries(Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one)])),
+      ...Object.fromEntries(
+        Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one)]),
+      ),
       '4XX': { $ref: '#/components/responses/Problem' },
       '5XX': { $ref: '#/components/responses/Problem' },
     },
   };
 }
 
-function answer(status: number, schema: z.ZodType, { produces = 'application/json', replyHeaders = {} }: AnyEndpoint): Document {
+function answer(
+  status: number,
+  schema: z.ZodType,
+  { produces = 'application/json', replyHeaders = {} }: AnyEndpoint,
+): Document {
   const headers: Document = { ...EVERYWHERE };
-  for (const [name, description] of Object.entries(replyHeaders)) headers[name] = { description, schema: { type: 'string' } };
+  for (const [name, description] of Object.entries(replyHeaders))
+    headers[name] = { description, schema: { type: 'string' } };
   if (status === 204) return { description: 'Done; there is no body.', headers };
-  return { description: status < 300 ? 'Done.' : 'Not now.', headers, content: { [produces]: { schema: schemaOf(schema, 'output') } } };
+  return {
+    description: status < 300 ? 'Done.' : 'Not now.',
+    headers,
+    content: { [produces]: { schema: schemaOf(schema, 'output') } },
+  };
 }
 
 function json(schema: Document): Document {
@@ -121,12 +144,26 @@ function json(schema: Document): Document {
 
 function parameters(schema: AnyEndpoint['params'], where: 'path' | 'query'): Document[] {
   if (schema === undefined) return [];
-  const { properties = {}, required = [] } = schemaOf(schema, 'input') as { properties?: Record<string, Document>; required?: string[] };
-  return Object.entries(properties).map(([name, property]) => ({ name, in: where, required: required.includes(name), schema: property }));
+  const { properties = {}, required = [] } = schemaOf(schema, 'input') as {
+    properties?: Record<string, Document>;
+    required?: string[];
+  };
+  return Object.entries(properties).map(([name, property]) => ({
+    name,
+    in: where,
+    required: required.includes(name),
+    schema: property,
+  }));
 }
 
 function headers(declared: Record<string, string> = {}): Document[] {
-  return Object.entries(declared).map(([name, description]) => ({ name, in: 'header', required: false, description, schema: { type: 'string' } }));
+  return Object.entries(declared).map(([name, description]) => ({
+    name,
+    in: 'header',
+    required: false,
+    description,
+    schema: { type: 'string' },
+  }));
 }
 
 function schemasOf(schemas: Record<string, z.ZodType>, io: 'input' | 'output'): Document {
@@ -170,6 +207,9 @@ function simplify(schema: Document, io: 'input' | 'output'): void {
 }
 
 function operationId({ method, path }: AnyEndpoint): string {
-  const words = path.split('/').filter((part) => part !== '').map((part) => (part.startsWith(':') ? `by-${part.slice(1)}` : part));
+  const words = path
+    .split('/')
+    .filter((part) => part !== '')
+    .map((part) => (part.startsWith(':') ? `by-${part.slice(1)}` : part));
   return [method, ...words].join('-').replace(/[^\w-]/g, '-');
 }

@@ -15,9 +15,13 @@ export function readCursor(cursor: string | undefined, isKey: (key: string) => b
   if (cursor === undefined) return null;
   const key = Buffer.from(cursor, 'base64url').toString();
   if (isKey(key)) return key;
-  throw new BatonError('validation_failed', "The query field cursor: must be the nextCursor of this list's former answer.", {
-    errors: [{ path: 'cursor', message: "must be the nextCursor of this list's former answer" }],
-  });
+  throw new BatonError(
+    'validation_failed',
+    "The query field cursor: must be the nextCursor of this list's former answer.",
+    {
+      errors: [{ path: 'cursor', message: "must be the nextCursor of this list's former answer" }],
+    },
+  );
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -59,7 +59,11 @@ export class ParkedClaims {
       lookAgainFor: (one) => this.lookAgainFor(one),
     });
     this.pace = new Pace(context, LOOK_EVERY_MS, () => this.dispatch());
-    this.offers = new ClaimOffers(context, { classes: this.classes, isSighted: () => this.isSighted, onSettled: (...settled) => this.settle(...settled) });
+    this.offers = new ClaimOffers(context, {
+      classes: this.classes,
+      isSighted: () => this.isSighted,
+      onSettled: (...settled) => this.settle(...settled),
+    });
     context.handOff.serve(this.offers);
     context.hints.on('ready', (hints) => {
       this.context.ready.hint(hints);
@@ -190,9 +194,19 @@ export class ParkedClaims {
     this.underWay.add(work);
   }
 
-  private async claimFor(lanes: Lane[], labels: Labels, batch: { parked: ParkedClaim; slot: Slot }[], taken: Set<ParkedClaim>): Promise<void> {
+  private async claimFor(
+    lanes: Lane[],
+    labels: Labels,
+    batch: { parked: ParkedClaim; slot: Slot }[],
+    taken: Set<ParkedClaim>,
+  ): Promise<void> {
     try {
-      const rows = await claimJobs(this.context, lanes, labels, batch.map(({ slot }) => slot));
+      const rows = await claimJobs(
+        this.context,
+        lanes,
+        labels,
+        batch.map(({ slot }) => slot),
+      );
       const given = new Map<ParkedClaim, ClaimedRow[]>();
       for (const row of rows) {
         const parked = batch[row.slot]?.parked;
@@ -214,7 +228,11 @@ export class ParkedClaims {
   }
 
   /** Claims that were put aside for a create. One that got nothing was not looked up meanwhile, or got what nobody heard of. */
-  private settle(groups: ClaimClass<ParkedClaim>[], taken: Set<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
+  private settle(
+    groups: ClaimClass<ParkedClaim>[],
+    taken: Set<ParkedClaim>,
+    given: Map<ParkedClaim, ClaimedRow[]>,
+  ): void {
     for (const parked of taken) if (!given.has(parked) && !parked.isOver) this.lookAgainFor(parked);
     this.answers.give(taken, given);
     for (const group of groups) this.dispatchTo(group);
@@ -283,6 +301,11 @@ export class ParkedClaims {
     if (asked.length === 0) return;
     const taken = new Set(asked);
     for (const parked of taken) parked.isTaken = true;
-    await this.claimFor([], {}, asked.map((parked) => ({ parked, slot: slotOf(parked.claim) })), taken);
+    await this.claimFor(
+      [],
+      {},
+      asked.map((parked) => ({ parked, slot: slotOf(parked.claim) })),
+      taken,
+    );
   }
 }

@@ -9,7 +9,8 @@ import { isUnavailable, translated } from '../store/db';
 export function sendProblem(response: ServerResponse, error: unknown, requestId: string, log: Logger): void {
   const known = toBatonError(error);
   if (known.code === 'internal') log.error('a request failed', { requestId, ...describeError(error) });
-  if (known.code === 'unavailable') log.warn('a request met a database that is away', { requestId, ...describeError(known.cause ?? known) });
+  if (known.code === 'unavailable')
+    log.warn('a request met a database that is away', { requestId, ...describeError(known.cause ?? known) });
   if (response.headersSent || response.destroyed) return;
   const { status, title } = ERRORS[known.code];
   if (known.retryAfterMs !== undefined || status === 429 || status === 503) {
@@ -42,17 +43,26 @@ function toBatonError(error: unknown): BatonError {
   const known = translated(error);
   if (known instanceof BatonError) return known;
   if (isUnavailable(error)) return new BatonError('unavailable', 'Not available at the moment.', { cause: error });
-  return bodyFault(error) ?? new BatonError('internal', 'Something went wrong on our side; the request id names it in our log.', { cause: error });
+  return (
+    bodyFault(error) ??
+    new BatonError('internal', 'Something went wrong on our side; the request id names it in our log.', {
+      cause: error,
+    })
+  );
 }
 
 /** What the body reader and the router throw. */
 function bodyFault(error: unknown): BatonError | null {
   if (typeof error !== 'object' || error === null) return null;
   const type = 'type' in error ? error.type : undefined;
-  if (type === 'entity.too.large') return new BatonError('payload_too_large', 'The request takes more than 16 MiB. Split it into several.');
+  if (type === 'entity.too.large')
+    return new BatonError('payload_too_large', 'The request takes more than 16 MiB. Split it into several.');
   if (type === 'entity.parse.failed') return new BatonError('validation_failed', 'The body is not well-formed JSON.');
   if (type === 'encoding.unsupported' || type === 'charset.unsupported') {
-    return new BatonError('unsupported_media_type', 'The body must be UTF-8 JSON, plain or compressed with gzip, deflate or br.');
+    return new BatonError(
+      'unsupported_media_type',
+      'The body must be UTF-8 JSON, plain or compressed with gzip, deflate or br.',
+    );
   }
   const status = 'status' in error ? error.status : undefined;
   if (typeof status === 'number' && status >= 400 && status < 500) {
@@ -64,13 +74,18 @@ function bodyFault(error: unknown): BatonError | null {
 function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: path === '' ? key : `${path}.${key}`, message: 'is not a field of this call' }));
+    return issue.keys.map((key) => ({
+      path: path === '' ? key : `${path}.${key}`,
+      message: 'is not a field of this call',
+    }));
   }
   if (issue.code === 'invalid_union') {
     const branches = issue.errors.map((branch) => branch[0]).filter((one) => one !== undefined);
     const nested = branches.find((one) => one.path.length > 0);
     if (nested !== undefined) return toFieldErrors({ ...nested, path: [...issue.path, ...nested.path] });
-    return [{ path, message: [...new Set(branches.map((one) => lower(one.message)))].join(', or ') || lower(issue.message) }];
+    return [
+      { path, message: [...new Set(branches.map((one) => lower(one.message)))].join(', or ') || lower(issue.message) },
+    ];
   }
   return [{ path, message: lower(issue.message) }];
 }

@@ -84,7 +84,15 @@ export const queueEndpoints = [
     replies: { 200: protocol.bulkCount },
     async run({ desk, caller, by, params: { name } }) {
       const filter = { queue: [name], status: ['pending' as const, 'blocked' as const] };
-      return reply(200, { count: await applyNow(desk.context, { verb: 'cancel', filter, userId: visibleUser(caller), parameters: { reason: 'purged' }, by }) });
+      return reply(200, {
+        count: await applyNow(desk.context, {
+          verb: 'cancel',
+          filter,
+          userId: visibleUser(caller),
+          parameters: { reason: 'purged' },
+          by,
+        }),
+      });
     },
   }),
   endpoint({
@@ -113,6 +121,10 @@ async function read(desk: Desk, only: string | null): Promise<protocol.Queue[]> 
 
 async function readOne(desk: Desk, name: string): Promise<protocol.Queue> {
   const [queue] = await read(desk, name);
-  if (queue === undefined) throw new BatonError('not_found', `There is no queue ${name}: no job was created in it, and nothing is set for it.`);
+  if (queue === undefined)
+    throw new BatonError(
+      'not_found',
+      `There is no queue ${name}: no job was created in it, and nothing is set for it.`,
+    );
   return queue;
 }

@@ -18,11 +18,24 @@ export const rateLimitEndpoints = [
       if (asked === null) return reply(200, {});
       const rates = await readRates(desk.context, asked);
       // Another user is one that nobody has heard of.
-      return reply(200, Object.fromEntries(rates.map((rate) => [rate.queue, render(own === null || own === asked ? rate : { ...rate, count: 0, resetAt: null })])));
+      return reply(
+        200,
+        Object.fromEntries(
+          rates.map((rate) => [
+            rate.queue,
+            render(own === null || own === asked ? rate : { ...rate, count: 0, resetAt: null }),
+          ]),
+        ),
+      );
     },
   }),
 ];
 
 function render({ max, count, resetAt }: UserRate): protocol.RateLimits[string] {
-  return { limit: max, count, remaining: Math.max(0, max - count), resetAt: resetAt === null ? null : resetAt.toISOString() };
+  return {
+    limit: max,
+    count,
+    remaining: Math.max(0, max - count),
+    resetAt: resetAt === null ? null : resetAt.toISOString(),
+  };
 }

@@ -9,7 +9,12 @@ const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 const PLAIN_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i;
 const BYTE_ORDER_MARK = 0xfeff;
 
-const readWithExpress = express.json({ limit: MOST_BODY_BYTES, strict: false, type: () => true, verify: (_request, _response, body) => requireUtf8(body) });
+const readWithExpress = express.json({
+  limit: MOST_BODY_BYTES,
+  strict: false,
+  type: () => true,
+  verify: (_request, _response, body) => requireUtf8(body),
+});
 
 /**
  * The request's JSON. A call whose body may be left out takes an empty one for `{}`.
@@ -24,11 +29,19 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   if (headers['transfer-encoding'] === undefined && !(length > 0)) return {};
   const type = headers['content-type'] ?? '';
   if (type !== 'application/json' && !JSON_TYPE.test(type)) {
-    throw new BatonError('unsupported_media_type', `The body must be JSON, sent with Content-Type: application/json${type === '' ? '' : `, not ${JSON.stringify(type.slice(0, 100))}`}.`);
+    throw new BatonError(
+      'unsupported_media_type',
+      `The body must be JSON, sent with Content-Type: application/json${type === '' ? '' : `, not ${JSON.stringify(type.slice(0, 100))}`}.`,
+    );
   }
-  if (headers['content-encoding'] === undefined && PLAIN_TYPE.test(type)) return parsed((await arrived(request, length)) ?? (await collected(request, length)));
+  if (headers['content-encoding'] === undefined && PLAIN_TYPE.test(type))
+    return parsed((await arrived(request, length)) ?? (await collected(request, length)));
   await new Promise<void>((resolve, reject) => {
-    void readWithExpress(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error instanceof Error ? error : new Error('the body could not be read'))));
+    void readWithExpress(request, response, (error?: unknown) =>
+      error === undefined
+        ? resolve()
+        : reject(error instanceof Error ? error : new Error('the body could not be read')),
+    );
   });
   return 'body' in request ? request.body : undefined;
 }

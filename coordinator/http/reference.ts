@@ -25,7 +25,13 @@ export function referenceEndpoints(document: () => object): AnyEndpoint[] {
       replies: { 200: z.string() },
       produces: 'text/html',
       async run({ desk, header }) {
-        page ??= renderPage({ document: document() as ApiDocument, errors: ERRORS, version: desk.service.version, style: style.named, script: script.named });
+        page ??= renderPage({
+          document: document() as ApiDocument,
+          errors: ERRORS,
+          version: desk.service.version,
+          style: style.named,
+          script: script.named,
+        });
         return Promise.resolve(sent(page, 'no-cache', header('accept-encoding')));
       },
     }),
@@ -36,16 +42,34 @@ export function referenceEndpoints(document: () => object): AnyEndpoint[] {
 
 function file(path: string, produces: string, text: string): { named: string; endpoint: AnyEndpoint } {
   const named = `${path}?v=${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;
-  const run = async ({ header }: { header(name: string): string | undefined }): Promise<Reply> => Promise.resolve(sent(text, FOR_GOOD, header('accept-encoding')));
-  return { named, endpoint: endpoint({ method: 'get', path, summary: `Read what the reference ${produces === 'text/css' ? 'looks like' : 'does in a browser'}`, roles: 'public', replies: { 200: z.string() }, produces, run }) };
+  const run = async ({ header }: { header(name: string): string | undefined }): Promise<Reply> =>
+    Promise.resolve(sent(text, FOR_GOOD, header('accept-encoding')));
+  return {
+    named,
+    endpoint: endpoint({
+      method: 'get',
+      path,
+      summary: `Read what the reference ${produces === 'text/css' ? 'looks like' : 'does in a browser'}`,
+      roles: 'public',
+      replies: { 200: z.string() },
+      produces,
+      run,
+    }),
+  };
 }
 
 const packed = new Map<string, Buffer>();
 
 function sent(text: string, cacheControl: string, accepted = ''): Reply {
   const headers: Record<string, string> = { 'Cache-Control': cacheControl, Vary: 'Accept-Encoding' };
-  if (!/\bgzip\b/.test(accepted)) return { status: 200, body: null, headers, send: (response) => void response.end(text) };
+  if (!/\bgzip\b/.test(accepted))
+    return { status: 200, body: null, headers, send: (response) => void response.end(text) };
   const body = packed.get(text) ?? gzipSync(text);
   packed.set(text, body);
-  return { status: 200, body: null, headers: { ...headers, 'Content-Encoding': 'gzip' }, send: (response) => void response.end(body) };
+  return {
+    status: 200,
+    body: null,
+    headers: { ...headers, 'Content-Encoding': 'gzip' },
+    send: (response) => void response.end(body),
+  };
 }

@@ -1,4 +1,12 @@
-import { type ApiKey, type BulkOperation as BulkOperationView, type Attempt, DEFAULT_RETRY, type Job, type Queue, type RunnerView } from '@baton/runner-sdk/protocol';
+import {
+  type ApiKey,
+  type BulkOperation as BulkOperationView,
+  type Attempt,
+  DEFAULT_RETRY,
+  type Job,
+  type Queue,
+  type RunnerView,
+} from '@baton/runner-sdk/protocol';
 import type { Estimate } from '../domain/jobs/estimate';
 import type { ApiKeyRow } from '../store/api-keys';
 import type { BulkOperationRow } from '../store/bulk';
@@ -95,7 +103,12 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     paused:
       row === undefined || row.pausedAt === null
         ? null
-        : { by: row.pausedBy ?? '', reason: row.pausedReason, at: row.pausedAt.toISOString(), untilAt: time(row.pausedUntil) },
+        : {
+            by: row.pausedBy ?? '',
+            reason: row.pausedReason,
+            at: row.pausedAt.toISOString(),
+            untilAt: time(row.pausedUntil),
+          },
     concurrency: row?.concurrency ?? null,
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),

@@ -20,7 +20,10 @@ export const runnerEndpoints = [
       await desk.context.roster.writeSeen();
       const after = readCursor(cursor, protocol.isStorableText);
       const rows = await views.page(desk.context.db, after, limit + 1);
-      return reply(200, toPage(rows, limit, renderRunner, (row) => row.id));
+      return reply(
+        200,
+        toPage(rows, limit, renderRunner, (row) => row.id),
+      );
     },
   }),
   endpoint({
@@ -31,7 +34,8 @@ export const runnerEndpoints = [
     params,
     audit: ['runner.drained'],
     replies: { 200: protocol.runner },
-    run: async ({ desk, by, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, by, id, true))),
+    run: async ({ desk, by, params: { id } }) =>
+      reply(200, renderRunner(await setDraining(desk.context, by, id, true))),
   }),
   endpoint({
     method: 'post',
@@ -41,6 +45,7 @@ export const runnerEndpoints = [
     params,
     audit: ['runner.resumed'],
     replies: { 200: protocol.runner },
-    run: async ({ desk, by, params: { id } }) => reply(200, renderRunner(await setDraining(desk.context, by, id, false))),
+    run: async ({ desk, by, params: { id } }) =>
+      reply(200, renderRunner(await setDraining(desk.context, by, id, false))),
   }),
 ];

@@ -73,7 +73,12 @@ export function createHttpServer(desk: Desk): Server {
   const app = express();
   const door = doorOf(desk, app);
   route(app, door);
-  const fixed = new Map(ENDPOINTS.filter(({ path }) => !path.includes(':')).map((endpoint) => [`${endpoint.method.toUpperCase()} ${endpoint.path}`, endpoint]));
+  const fixed = new Map(
+    ENDPOINTS.filter(({ path }) => !path.includes(':')).map((endpoint) => [
+      `${endpoint.method.toUpperCase()} ${endpoint.path}`,
+      endpoint,
+    ]),
+  );
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     const endpoint = fixed.get(`${request.method} ${request.url}`);
     if (endpoint === undefined) return void app(request, response);
@@ -84,7 +89,10 @@ export function createHttpServer(desk: Desk): Server {
       refuse(door, response, heading, error);
     }
   };
-  const server = desk.access.tls === null ? createServer(TIMES, listener) : createTlsServer({ ...TIMES, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
+  const server =
+    desk.access.tls === null
+      ? createServer(TIMES, listener)
+      : createTlsServer({ ...TIMES, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
   server.maxRequestsPerSocket = MOST_REQUESTS_PER_SOCKET;
   server.on('clientError', (_error, socket) => socket.destroy());
   capSockets(server, desk.access);
@@ -103,11 +111,16 @@ function route(app: express.Express, door: Door): void {
     if (!headingOf(door, request, response).begin()) next();
   });
   for (const endpoint of [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)]) {
-    app[endpoint.method](endpoint.path, (request, response) => void serve(endpoint, door, request, response, headingOf(door, request, response), request));
+    app[endpoint.method](
+      endpoint.path,
+      (request, response) => void serve(endpoint, door, request, response, headingOf(door, request, response), request),
+    );
   }
   app.use((request, response) => refuse(door, response, headingOf(door, request, response), noRoute(request)));
   // Express tells an error handler by its four parameters.
-  app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) => refuse(door, response, headingOf(door, request, response), error));
+  app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) =>
+    refuse(door, response, headingOf(door, request, response), error),
+  );
 }
 
 function headingOf(door: Door, request: Request, response: Response): Heading {
@@ -116,5 +129,8 @@ function headingOf(door: Door, request: Request, response: Response): Heading {
 }
 
 function noRoute(request: Request): BatonError {
-  return new BatonError('not_found', `There is no ${request.method} ${request.path.slice(0, 200)}. GET /docs shows what there is, and /openapi.json lists it.`);
+  return new BatonError(
+    'not_found',
+    `There is no ${request.method} ${request.path.slice(0, 200)}. GET /docs shows what there is, and /openapi.json lists it.`,
+  );
 }

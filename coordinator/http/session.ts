@@ -18,7 +18,8 @@ export const sessionEndpoints = [
     async run({ desk, by, body, header, isSecure }) {
       // Another site must not sign somebody in under a key of its own.
       const site = header('sec-fetch-site');
-      if (site !== undefined && site !== 'same-origin' && site !== 'none') throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
+      if (site !== undefined && site !== 'same-origin' && site !== 'none')
+        throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
       const { caller } = await desk.doorman.admitKey(body.apiKey, by.address);
       const { token, expiresAt } = await openSession(desk.context, actorOf(caller, by));
       const cookie = sessionCookie(token, { isSecure, maxAgeMs: expiresAt.getTime() - Date.now() });

@@ -1,4 +1,13 @@
-import { context, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, type Tracer, trace, createTraceState } from '@opentelemetry/api';
+import {
+  context,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+  createTraceState,
+} from '@opentelemetry/api';
 import type { ServerResponse } from 'node:http';
 import type { Request } from 'express';
 import type { CreateItem } from '../domain/jobs/create';
@@ -21,13 +30,25 @@ export class Tracing {
   }
 
   /** Answers a call within a server's span, which goes on with the caller's trace. */
-  serve(endpoint: { method: string; path: string }, request: Request, response: ServerResponse, requestId: string, answer: () => Promise<void>): Promise<void> {
+  serve(
+    endpoint: { method: string; path: string },
+    request: Request,
+    response: ServerResponse,
+    requestId: string,
+    answer: () => Promise<void>,
+  ): Promise<void> {
     if (UNTRACED.has(endpoint.path)) return answer();
     const method = endpoint.method.toUpperCase();
     const route = endpoint.path.replace(/:(\w+)/g, '{$1}');
     const options = {
       kind: SpanKind.SERVER,
-      attributes: { 'http.request.method': method, 'http.route': route, 'url.path': request.path, 'url.scheme': request.protocol, 'baton.request_id': requestId },
+      attributes: {
+        'http.request.method': method,
+        'http.route': route,
+        'url.path': request.path,
+        'url.scheme': request.protocol,
+        'baton.request_id': requestId,
+      },
     };
     const parent = contextOf(readTrace(request.get('traceparent'), request.get('tracestate')));
     const span = this.tracer.startSpan(`${method} ${route}`, options, parent);
@@ -41,7 +62,11 @@ export class Tracing {
     if (first === undefined || items.every((item) => item.trace !== undefined)) return make(items);
     const span = this.tracer.startSpan(`create ${first.job.type}`, {
       kind: SpanKind.PRODUCER,
-      attributes: { ...attributesOf('create', items.length), 'messaging.destination.name': first.job.queue, 'baton.job.type': first.job.type },
+      attributes: {
+        ...attributesOf('create', items.length),
+        'messaging.destination.name': first.job.queue,
+        'baton.job.type': first.job.type,
+      },
     });
     const { traceId, spanId, traceFlags } = span.spanContext();
     const own = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
@@ -86,9 +111,20 @@ function contextOf(stored: string | null | undefined) {
   const [, traceId, spanId, flags, state] = /^00-(\w{32})-(\w{16})-(\w{2})(?: (.*))?$/.exec(stored ?? '') ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return ROOT_CONTEXT;
   const traceState = state === undefined ? undefined : createTraceState(state);
-  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true, ...(traceState === undefined ? {} : { traceState }) });
+  return trace.setSpanContext(ROOT_CONTEXT, {
+    traceId,
+    spanId,
+    traceFlags: Number.parseInt(flags, 16),
+    isRemote: true,
+    ...(traceState === undefined ? {} : { traceState }),
+  });
 }
 
 function attributesOf(operation: 'create' | 'receive' | 'settle', count: number) {
-  return { 'messaging.system': 'baton', 'messaging.operation.name': operation, 'messaging.operation.type': operation, 'messaging.batch.message_count': count };
+  return {
+    'messaging.system': 'baton',
+    'messaging.operation.name': operation,
+    'messaging.operation.type': operation,
+    'messaging.batch.message_count': count,
+  };
 }

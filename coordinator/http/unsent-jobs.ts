@@ -13,7 +13,12 @@ export class UnsentJobs {
     if (jobs.length === 0) return;
     const items = jobs.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, delayMs: 0 }));
     const work = release(this.context, items)
-      .catch((error: unknown) => this.context.log.warn('jobs claimed for a runner that has gone wait for their lease to end', describeError(error)))
+      .catch((error: unknown) =>
+        this.context.log.warn(
+          'jobs claimed for a runner that has gone wait for their lease to end',
+          describeError(error),
+        ),
+      )
       .finally(() => this.underWay.delete(work));
     this.underWay.add(work);
   }

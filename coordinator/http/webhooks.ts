@@ -34,7 +34,10 @@ export const webhookEndpoints = [
     replies: { 200: protocol.webhookList },
     async run({ desk, caller, query: { limit, cursor } }) {
       const rows = await store.page(desk.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
-      return reply(200, toPage(rows, limit, renderWebhook, (row) => row.id));
+      return reply(
+        200,
+        toPage(rows, limit, renderWebhook, (row) => row.id),
+      );
     },
   }),
   endpoint({
@@ -44,7 +47,8 @@ export const webhookEndpoints = [
     roles: CLIENTS,
     params,
     replies: { 200: protocol.webhook },
-    run: async ({ desk, caller, params: { id } }) => reply(200, renderWebhook(await findWebhook(desk.context, caller, id))),
+    run: async ({ desk, caller, params: { id } }) =>
+      reply(200, renderWebhook(await findWebhook(desk.context, caller, id))),
   }),
   endpoint({
     method: 'patch',
@@ -55,7 +59,8 @@ export const webhookEndpoints = [
     body: protocol.editWebhook,
     audit: ['webhook.edited'],
     replies: { 200: protocol.webhook },
-    run: async ({ desk, caller, by, params: { id }, body }) => reply(200, renderWebhook(await editWebhook(desk.context, caller, by, id, body))),
+    run: async ({ desk, caller, by, params: { id }, body }) =>
+      reply(200, renderWebhook(await editWebhook(desk.context, caller, by, id, body))),
   }),
   endpoint({
     method: 'delete',
@@ -108,8 +113,17 @@ export const webhookEndpoints = [
     replies: { 200: protocol.deliveryList },
     async run({ desk, caller, params: { id }, query: { limit, cursor, status } }) {
       const { id: webhookId } = await findWebhook(desk.context, caller, id);
-      const rows = await deliveries.page(desk.context.db, { webhookId }, status ?? null, readCursor(cursor, isUuid), limit + 1);
-      return reply(200, toPage(rows, limit, renderDelivery, (row) => row.id));
+      const rows = await deliveries.page(
+        desk.context.db,
+        { webhookId },
+        status ?? null,
+        readCursor(cursor, isUuid),
+        limit + 1,
+      );
+      return reply(
+        200,
+        toPage(rows, limit, renderDelivery, (row) => row.id),
+      );
     },
   }),
   endpoint({

@@ -8,5 +8,10 @@ const INTERVAL_MS = 30_000;
 export const ALERTS_EVERY_MS = 5000;
 
 export function alertsLoop(context: Context): Loop {
-  return new Loop({ name: 'alerts', intervalMs: INTERVAL_MS, log: context.log, round: () => evaluate(context, ALERTS_EVERY_MS) });
+  return new Loop({
+    name: 'alerts',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    round: () => evaluate(context, ALERTS_EVERY_MS),
+  });
 }

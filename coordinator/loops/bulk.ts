@@ -7,5 +7,10 @@ const INTERVAL_MS = 30_000;
 
 /** Works on bulk operations that were asked for in the background. */
 export function bulkLoop(context: Context): Loop {
-  return new Loop({ name: 'work on bulk operations', intervalMs: INTERVAL_MS, log: context.log, round: () => workOnNext(context) });
+  return new Loop({
+    name: 'work on bulk operations',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    round: () => workOnNext(context),
+  });
 }

@@ -12,7 +12,12 @@ const PRUNE_BATCH = 5000;
 
 /** Serves those who listen to events. */
 export function eventsLoop(context: Context): Loop {
-  const loop = new Loop({ name: 'serving of events', intervalMs: INTERVAL_MS, log: context.log, round: () => context.stream.round() });
+  const loop = new Loop({
+    name: 'serving of events',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    round: () => context.stream.round(),
+  });
   context.events.on(() => {
     if (context.stream.listeners > 0) loop.wake(TOLD_MS);
   });
@@ -25,6 +30,7 @@ export function eventPruneLoop(context: Context): Loop {
     name: 'deleting of old events',
     intervalMs: PRUNE_INTERVAL_MS,
     log: context.log,
-    round: async () => (await prune(context.db, { keepMs: EVENT_KEEP_MS, mostMs: EVENT_MOST_KEPT_MS }, PRUNE_BATCH)) === PRUNE_BATCH,
+    round: async () =>
+      (await prune(context.db, { keepMs: EVENT_KEEP_MS, mostMs: EVENT_MOST_KEPT_MS }, PRUNE_BATCH)) === PRUNE_BATCH,
   });
 }

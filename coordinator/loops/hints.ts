@@ -30,7 +30,9 @@ export function hintsLoop(context: Context): Loop {
 /** Hears what the other coordinators hint. */
 export function hearHints(context: Context, url: string): Listener {
   context.hints.on('queues', () => {
-    context.queues.read().catch((error: unknown) => context.log.warn('could not read what is set for queues', describeError(error)));
+    context.queues
+      .read()
+      .catch((error: unknown) => context.log.warn('could not read what is set for queues', describeError(error)));
   });
   return listen(url, {
     message: (payload) => context.hints.hear(payload),

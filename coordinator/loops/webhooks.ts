@@ -34,10 +34,20 @@ export function outboxLoop(context: Context, deliveries: Loop): Loop {
 
 /** Sends deliveries that are due. */
 export function deliveryLoop(context: Context, deliverer: Deliverer): Loop {
-  return new Loop({ name: 'sending of deliveries', intervalMs: INTERVAL_MS, log: context.log, round: () => deliverer.round() });
+  return new Loop({
+    name: 'sending of deliveries',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    round: () => deliverer.round(),
+  });
 }
 
 /** Ends, deletes and disables what would otherwise grow for ever. */
 export function webhookTidyLoop(context: Context): Loop {
-  return new Loop({ name: 'tidying of webhooks', intervalMs: TIDY_INTERVAL_MS, log: context.log, round: () => tidy(context) });
+  return new Loop({
+    name: 'tidying of webhooks',
+    intervalMs: TIDY_INTERVAL_MS,
+    log: context.log,
+    round: () => tidy(context),
+  });
 }

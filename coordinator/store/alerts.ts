@@ -65,13 +65,17 @@ export async function get(db: Executor, id: string): Promise<AlertRow | null> {
 }
 
 export async function lock(transaction: Executor, id: string): Promise<AlertRow | null> {
-  const [row] = await transaction.query<AlertRow>(sql`SELECT ${COLUMNS} FROM alerts a WHERE a.id = ${id}::uuid FOR UPDATE`);
+  const [row] = await transaction.query<AlertRow>(
+    sql`SELECT ${COLUMNS} FROM alerts a WHERE a.id = ${id}::uuid FOR UPDATE`,
+  );
   return row ?? null;
 }
 
 /** Oldest first; `after` is the id of the last row of the former page. */
 export function page(db: Executor, after: string | null, limit: number): Promise<AlertRow[]> {
-  return db.query(sql`SELECT ${COLUMNS} FROM alerts a WHERE ${after}::uuid IS NULL OR a.id > ${after}::uuid ORDER BY a.id LIMIT ${limit}`);
+  return db.query(
+    sql`SELECT ${COLUMNS} FROM alerts a WHERE ${after}::uuid IS NULL OR a.id > ${after}::uuid ORDER BY a.id LIMIT ${limit}`,
+  );
 }
 
 export async function remove(transaction: Executor, id: string): Promise<void> {
@@ -96,7 +100,12 @@ function isDue(everyMs: number): Sql {
 }
 
 /** From the state in which it was locked. */
-export async function move(transaction: Executor, alert: AlertRow, state: AlertState, value: number | null): Promise<void> {
+export async function move(
+  transaction: Executor,
+  alert: AlertRow,
+  state: AlertState,
+  value: number | null,
+): Promise<void> {
   await transaction.query(sql`
     UPDATE alerts a SET state = ${state}::alert_state, since = CASE WHEN a.state = ${state}::alert_state THEN a.since ELSE now() END,
       value = ${value}::float8, evaluated_at = now()
@@ -104,7 +113,10 @@ export async function move(transaction: Executor, alert: AlertRow, state: AlertS
 }
 
 /** What a rule looks at, now; null: there is nothing to measure. */
-export async function measure(db: Executor, alert: Pick<AlertSettings, 'measure' | 'windowMs' | 'queue' | 'type'>): Promise<number | null> {
+export async function measure(
+  db: Executor,
+  alert: Pick<AlertSettings, 'measure' | 'windowMs' | 'queue' | 'type'>,
+): Promise<number | null> {
   const [row] = await db.query<{ value: number | null }>(MEASURES[alert.measure](alert));
   return row?.value ?? null;
 }
@@ -124,7 +136,8 @@ const MEASURES: Record<AlertMeasure, (scope: Scope) => Sql> = {
       WHERE j.queue = q.name AND j.status = 'failed' AND j.finished_at > now() - ${scope.windowMs}::float8 * interval '1 ms'
         AND (${scope.type}::text IS NULL OR j.type = ${scope.type}::text)) e`,
   depth: (scope) => sql`SELECT count(*)::float8 AS value FROM (${dueOf(scope)}) d`,
-  oldestAgeMs: (scope) => sql`SELECT extract(epoch FROM now() - min(d.run_at))::float8 * 1000 AS value FROM (${dueOf(scope)}) d`,
+  oldestAgeMs: (scope) =>
+    sql`SELECT extract(epoch FROM now() - min(d.run_at))::float8 * 1000 AS value FROM (${dueOf(scope)}) d`,
   runnersLost: (scope) => sql`
     SELECT count(*)::float8 AS value FROM runners r
     WHERE r.last_seen_at < now() - interval '1 minute' AND r.last_seen_at >= now() - interval '1 minute' - ${scope.windowMs}::float8 * interval '1 ms'

@@ -33,7 +33,10 @@ export async function insert(db: Executor, key: InsertApiKey): Promise<ApiKeyRow
 }
 
 /** The key, locked, and what a successor needs to know of it. */
-export async function lock(transaction: Executor, id: string): Promise<(ApiKeyRow & { isUsable: boolean; successorExpiresAt: Date | null }) | null> {
+export async function lock(
+  transaction: Executor,
+  id: string,
+): Promise<(ApiKeyRow & { isUsable: boolean; successorExpiresAt: Date | null }) | null> {
   const [row] = await transaction.query<ApiKeyRow & { isUsable: boolean; successorExpiresAt: Date | null }>(sql`
     SELECT ${KEY_COLUMNS}, (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())) AS "isUsable",
       now() + (k.expires_at - k.created_at) AS "successorExpiresAt"
@@ -72,11 +75,17 @@ export function get(db: Db, id: string): Promise<ApiKeyRow | null> {
 }
 
 export function page(db: Db, after: string | null, limit: number): Promise<ApiKeyRow[]> {
-  return db.prisma.apiKey.findMany({ orderBy: { id: 'asc' }, take: limit, ...(after === null ? {} : { where: { id: { gt: after } } }) });
+  return db.prisma.apiKey.findMany({
+    orderBy: { id: 'asc' },
+    take: limit,
+    ...(after === null ? {} : { where: { id: { gt: after } } }),
+  });
 }
 
 /** The row stays, so that what the key did can still be told. */
 export async function revoke(db: Executor, id: string): Promise<boolean> {
-  const rows = await db.query(sql`UPDATE api_keys SET revoked_at = COALESCE(revoked_at, now()) WHERE id = ${id} RETURNING id`);
+  const rows = await db.query(
+    sql`UPDATE api_keys SET revoked_at = COALESCE(revoked_at, now()) WHERE id = ${id} RETURNING id`,
+  );
   return rows.length > 0;
 }

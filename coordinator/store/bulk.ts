@@ -61,7 +61,12 @@ export async function lockNext(transaction: Executor): Promise<BulkOperationRow 
 }
 
 /** A batch was done; without a cursor it was the last. */
-export async function advance(transaction: Executor, id: string, changed: number, cursor: string | null): Promise<void> {
+export async function advance(
+  transaction: Executor,
+  id: string,
+  changed: number,
+  cursor: string | null,
+): Promise<void> {
   await transaction.query(sql`
     UPDATE bulk_operations SET changed = changed + ${changed}, cursor = COALESCE(${cursor}::uuid, cursor),
       finished_at = CASE WHEN ${cursor}::uuid IS NULL THEN now() END

@@ -55,7 +55,12 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
   const hotSize = Math.max(LEAST_HOT, Math.min(6, Math.floor(options.poolSize / 3)));
   const vitalPool = openPool(url, vitalSize, options.onError, PLANNED_ONCE);
   const hotPool = openPool(url, hotSize, options.onError, PLANNED_ONCE);
-  const generalPool = openPool(url, Math.max(LEAST_GENERAL, options.poolSize - vitalSize - hotSize), options.onError, PLANNED_EACH);
+  const generalPool = openPool(
+    url,
+    Math.max(LEAST_GENERAL, options.poolSize - vitalSize - hotSize),
+    options.onError,
+    PLANNED_EACH,
+  );
   const gate = new Gate(hotSize - 1, CONNECT_TIMEOUT_MS);
   const prisma = new PrismaClient({ adapter: new PrismaPg(generalPool) });
   return {
@@ -65,12 +70,15 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     keyed: gated(connections(hotPool), gate),
     gate,
     prisma,
-    usage: () => Object.entries({ vital: vitalPool, hot: hotPool, general: generalPool }).map(([pool, { totalCount, idleCount, waitingCount }]) => ({
-      pool,
-      busy: totalCount - idleCount,
-      idle: idleCount,
-      waiting: waitingCount,
-    })),
+    usage: () =>
+      Object.entries({ vital: vitalPool, hot: hotPool, general: generalPool }).map(
+        ([pool, { totalCount, idleCount, waitingCount }]) => ({
+          pool,
+          busy: totalCount - idleCount,
+          idle: idleCount,
+          waiting: waitingCount,
+        }),
+      ),
     async close() {
       await prisma.$disconnect();
       await Promise.all([generalPool, hotPool, vitalPool].map(end));
@@ -196,7 +204,8 @@ const RETRYABLE_STATES = new Set(['40P01', '40001']);
 
 /** SQLSTATEs, and classes of them, after which the same statement may succeed on a healthy server. */
 const UNAVAILABLE_STATES = /^(08...|25006|25P03|40P01|40001|53...|55P03|57014|57P0.|58...)$/;
-const UNAVAILABLE_MESSAGES = /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
+const UNAVAILABLE_MESSAGES =
+  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
 const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET)/;
 
 export function isUnavailable(error: unknown): boolean {
@@ -210,14 +219,25 @@ export function isUnavailable(error: unknown): boolean {
 /** Errors of a database that is away become `unavailable`; all others stay as they are. */
 export function translated(error: unknown): unknown {
   if (error instanceof BatonError || !isUnavailable(error)) return error;
-  return new BatonError('unavailable', 'The database cannot be reached at the moment.', { retryAfterMs: 1000, cause: error });
+  return new BatonError('unavailable', 'The database cannot be reached at the moment.', {
+    retryAfterMs: 1000,
+    cause: error,
+  });
 }
 
 /** Whether the statement failed because a unique index (of this name) already holds the value. */
 export function isUniqueViolation(error: unknown, constraint: string): boolean {
-  return stateOf(error) === '23505' && typeof error === 'object' && error !== null && 'constraint' in error && error.constraint === constraint;
+  return (
+    stateOf(error) === '23505' &&
+    typeof error === 'object' &&
+    error !== null &&
+    'constraint' in error &&
+    error.constraint === constraint
+  );
 }
 
 function stateOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
 }

@@ -107,7 +107,10 @@ class Server {
       throw new Error(`it now listens on port ${postmaster.port} instead of ${this.port}`);
     }
     this.port = postmaster.port;
-    this.held = await hold((database) => this.url(database), () => this.revive());
+    this.held = await hold(
+      (database) => this.url(database),
+      () => this.revive(),
+    );
     return running !== undefined;
   }
 

@@ -36,7 +36,15 @@ export interface Callback {
  * @param name of the event; like `details`, an expression over a row `e` of `from`
  * @param callback where to tell that the job has finished, for statements that finish jobs
  */
-export function recorded(from: Sql, name: Sql, { details = sql`NULL::json`, status = sql`e.status`, callback = sql`NULL::json` }: { details?: Sql; status?: Sql; callback?: Sql } = {}): Sql {
+export function recorded(
+  from: Sql,
+  name: Sql,
+  {
+    details = sql`NULL::json`,
+    status = sql`e.status`,
+    callback = sql`NULL::json`,
+  }: { details?: Sql; status?: Sql; callback?: Sql } = {},
+): Sql {
   return sql`recorded AS (
     INSERT INTO events (xact, at, name, job_id, type, queue, user_id, status, attempt, runner_id, details, callback)
     SELECT pg_current_xact_id()::text::bigint, now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}, ${callback}
@@ -50,7 +58,10 @@ export function recorded(from: Sql, name: Sql, { details = sql`NULL::json`, stat
 }
 
 /** Writes down what happened to something else than a job. `userId`: whose affair it is; null: the operators'. */
-export async function tell(db: Executor, event: { name: string; userId: string | null; details: Record<string, unknown> }): Promise<void> {
+export async function tell(
+  db: Executor,
+  event: { name: string; userId: string | null; details: Record<string, unknown> },
+): Promise<void> {
   await db.query(sql`
     INSERT INTO events (xact, at, name, user_id, details)
     VALUES (pg_current_xact_id()::text::bigint, now(), ${event.name}, ${event.userId}, ${JSON.stringify(event.details)}::json)`);
@@ -70,12 +81,18 @@ export async function watch(db: Executor, scopes: string[], forMs: number): Prom
 
 /** All transactions before this one have ended. */
 export async function horizon(db: Executor): Promise<number> {
-  const [row] = await db.query<{ xact: number }>(sql`SELECT pg_snapshot_xmin(pg_current_snapshot())::text::float8 AS xact`);
+  const [row] = await db.query<{ xact: number }>(
+    sql`SELECT pg_snapshot_xmin(pg_current_snapshot())::text::float8 AS xact`,
+  );
   return row?.xact ?? 0;
 }
 
 /** The next events after a place, and the place up to which there are no others. */
-export async function read(db: Executor, after: Position, limit: number): Promise<{ events: EventRow[]; upTo: Position }> {
+export async function read(
+  db: Executor,
+  after: Position,
+  limit: number,
+): Promise<{ events: EventRow[]; upTo: Position }> {
   const rows = await db.query<EventRow & { horizon: number }>(sql`
     SELECT h.xact AS horizon, e.xact::float8 AS xact, e.id::float8 AS id, e.at, e.name, e.job_id AS "jobId", e.type, e.queue, e.user_id AS "userId",
       e.status, e.attempt, e.runner_id AS "runnerId", e.details, e.callback
@@ -94,7 +111,11 @@ export async function read(db: Executor, after: Position, limit: number): Promis
  * Deletes the oldest events, if they are so old, and watches that are over. Those that have not become deliveries yet are
  * kept for up to `mostMs`. Returns how many events.
  */
-export async function prune(db: Executor, { keepMs, mostMs }: { keepMs: number; mostMs: number }, limit: number): Promise<number> {
+export async function prune(
+  db: Executor,
+  { keepMs, mostMs }: { keepMs: number; mostMs: number },
+  limit: number,
+): Promise<number> {
   await db.query(sql`DELETE FROM event_watches w WHERE w.until_at <= now() AND w.scope = ANY (ARRAY(
     SELECT o.scope FROM event_watches o WHERE o.until_at <= now() ORDER BY o.scope FOR UPDATE SKIP LOCKED))`);
   const gone = await db.query(sql`

@@ -31,7 +31,11 @@ export class Gate {
       };
       const timer = setTimeout(() => {
         this.waiting.splice(this.waiting.indexOf(enter), 1);
-        reject(new BatonError('unavailable', 'Too many creates of lists or with keys are under way.', { retryAfterMs: 1000 }));
+        reject(
+          new BatonError('unavailable', 'Too many creates of lists or with keys are under way.', {
+            retryAfterMs: 1000,
+          }),
+        );
       }, this.patienceMs);
       this.waiting.push(enter);
     });

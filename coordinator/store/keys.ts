@@ -29,7 +29,10 @@ export async function insertIdempotent(
 }
 
 /** What a key was used for: by a call, its jobs in their order; by a single job (null), that one. */
-export async function findCall(db: Executor, { scope, key }: CallKey): Promise<{ requestHash: string; jobIds: string[] | null } | undefined> {
+export async function findCall(
+  db: Executor,
+  { scope, key }: CallKey,
+): Promise<{ requestHash: string; jobIds: string[] | null } | undefined> {
   const [found] = await db.query<{ requestHash: string; jobIds: string[] | null }>(sql`
     SELECT k.request_hash AS "requestHash", k.job_ids::text[] AS "jobIds" FROM idempotency_keys k WHERE k.scope = ${scope} AND k.key = ${key}`);
   return found;
@@ -47,7 +50,12 @@ export async function takeCall(transaction: Executor, { scope, key, requestHash 
 }
 
 /** @returns false when the job that the key is to go with was deleted just now */
-export async function nameCall(transaction: Executor, { scope, key }: CallKey, jobId: string, jobIds: string[]): Promise<boolean> {
+export async function nameCall(
+  transaction: Executor,
+  { scope, key }: CallKey,
+  jobId: string,
+  jobIds: string[],
+): Promise<boolean> {
   const rows = await transaction.query(sql`
     UPDATE idempotency_keys k SET job_id = held.id, job_ids = ${uuidList(jobIds)}::uuid[]
     FROM (SELECT j.id FROM jobs j WHERE j.id = ${jobId}::uuid FOR KEY SHARE) held

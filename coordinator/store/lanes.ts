@@ -20,11 +20,15 @@ export async function ensure(db: Executor, lanes: Omit<LaneRow, 'id'>[]): Promis
     FROM json_to_recordset(${JSON.stringify(lanes)}::json) AS l (queue text, type text, priority int, requires json, prefers json, key text)
     WHERE NOT EXISTS (SELECT FROM lanes k WHERE k.key = l.key)
     ORDER BY l.key ON CONFLICT DO NOTHING`);
-  return db.query(sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE key = ANY (${keys}::text[])`);
+  return db.query(
+    sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE key = ANY (${keys}::text[])`,
+  );
 }
 
 export function listByIds(db: Executor, ids: number[]): Promise<LaneRow[]> {
-  return db.query(sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE id = ANY (${ids}::int[])`);
+  return db.query(
+    sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE id = ANY (${ids}::int[])`,
+  );
 }
 
 export interface LaneHead {

@@ -31,7 +31,11 @@ export interface LostJob extends HeldJob {
  * the index of running jobs whole, because the column that a heartbeat writes is in no index. Only leases of at most
  * `mostLeaseMs` are looked at.
  */
-export function lockLost(transaction: Executor, limit: number, mostLeaseMs = Number.MAX_SAFE_INTEGER): Promise<LostJob[]> {
+export function lockLost(
+  transaction: Executor,
+  limit: number,
+  mostLeaseMs = Number.MAX_SAFE_INTEGER,
+): Promise<LostJob[]> {
   return transaction.query(sql`
     SELECT ${HELD_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
     FROM jobs j
@@ -57,13 +61,17 @@ export function lockExpired(transaction: Executor, limit: number): Promise<{ id:
 }
 
 /** All that is known about a token that moved nothing: where its job stands now, and what its own attempt came to. */
-export interface TokenTrace
-  extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'result' | 'error' | 'runAt'> {
+export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'result' | 'error' | 'runAt'> {
   leaseToken: string | null;
   /** The token that was asked about. */
   askedToken: string;
   /** The attempt the token was given for, if it is not the job's latest word. */
-  past: { attempt: number; outcome: string; error: unknown; reply: { status: string; runAt: string | null } | null } | null;
+  past: {
+    attempt: number;
+    outcome: string;
+    error: unknown;
+    reply: { status: string; runAt: string | null } | null;
+  } | null;
 }
 
 export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: string }[]): Promise<TokenTrace[]> {
@@ -78,7 +86,10 @@ export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: s
 }
 
 /** Keeps what a runner reported too late, once. */
-export function keepLate(db: Executor, late: { jobId: string; leaseToken: string; outcome: string; result: unknown; error: unknown }[]): Promise<unknown[]> {
+export function keepLate(
+  db: Executor,
+  late: { jobId: string; leaseToken: string; outcome: string; result: unknown; error: unknown }[],
+): Promise<unknown[]> {
   return db.query(sql`
     UPDATE attempts a SET late_result =
       json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
@@ -89,7 +100,11 @@ export function keepLate(db: Executor, late: { jobId: string; leaseToken: string
 }
 
 /** Jobs that are not in one of these queues, or not of one of these types; an empty list means all. Neither ever changes. */
-export function outside(db: Executor, jobIds: string[], { queues, types }: { queues: string[]; types: string[] }): Promise<{ id: string }[]> {
+export function outside(
+  db: Executor,
+  jobIds: string[],
+  { queues, types }: { queues: string[]; types: string[] },
+): Promise<{ id: string }[]> {
   return db.query(sql`
     SELECT j.id FROM jobs j
     WHERE j.id = ANY (${jobIds}::uuid[]) AND (

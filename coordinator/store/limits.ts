@@ -43,6 +43,8 @@ export function userRates(db: Executor, wanted: UserQueue[]): Promise<UserRate[]
 
 /** Queues that limit how many jobs one user creates. */
 export async function limitedQueues(db: Executor): Promise<string[]> {
-  const rows = await db.query<{ name: string }>(sql`SELECT q.name FROM queues q WHERE q.user_rate_max IS NOT NULL ORDER BY q.name`);
+  const rows = await db.query<{ name: string }>(
+    sql`SELECT q.name FROM queues q WHERE q.user_rate_max IS NOT NULL ORDER BY q.name`,
+  );
   return rows.map((row) => row.name);
 }

@@ -31,8 +31,13 @@ export function listen(
   let wake: () => void = () => undefined;
 
   const running = (async () => {
-    for (let failures = 0; !isStopped; ) {
-      const current = new Client({ connectionString: url, application_name: 'baton-listen', connectionTimeoutMillis: 5000, keepAlive: true });
+    for (let failures = 0; !isStopped;) {
+      const current = new Client({
+        connectionString: url,
+        application_name: 'baton-listen',
+        connectionTimeoutMillis: 5000,
+        keepAlive: true,
+      });
       client = current;
       let isBroken = false;
       let isListening = false;
@@ -52,7 +57,11 @@ export function listen(
         failures = 0;
         isListening = true;
         on.connect();
-        await keepAlive(current, () => isStopped || isBroken, (resume) => (wake = resume));
+        await keepAlive(
+          current,
+          () => isStopped || isBroken,
+          (resume) => (wake = resume),
+        );
       } catch (error) {
         on.error(error);
         failures += 1;

@@ -13,7 +13,10 @@ export interface InsertLogLine {
 }
 
 /** Lines of jobs that are gone are dropped. Returns how many lines each job has logged by now. */
-export function append(db: Executor, lines: InsertLogLine[]): Promise<{ jobId: string; lines: number; dropped: number }[]> {
+export function append(
+  db: Executor,
+  lines: InsertLogLine[],
+): Promise<{ jobId: string; lines: number; dropped: number }[]> {
   return db.query(sql`
     WITH line AS MATERIALIZED (
       SELECT nextval('job_logs_seq_seq') AS seq, sent.* FROM (

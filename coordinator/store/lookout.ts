@@ -15,7 +15,13 @@ export interface Sighted {
   hasDeliveries: boolean;
 }
 
-const NOTHING: Sighted = { hasBulk: false, hasDueAlerts: false, hasNews: false, isAwaited: false, hasDeliveries: false };
+const NOTHING: Sighted = {
+  hasBulk: false,
+  hasDueAlerts: false,
+  hasNews: false,
+  isAwaited: false,
+  hasDeliveries: false,
+};
 
 /** Asks for all of it in one statement, which is a few index probes. */
 export async function look(db: Executor, alertsEveryMs: number): Promise<Sighted> {

@@ -68,7 +68,9 @@ export async function pendingMigrations(database: string | Queryable, directory?
 
 async function pendingOf(database: Queryable, directory?: string): Promise<string[]> {
   const applied = await readApplied(database);
-  const done = new Set(applied.filter(({ finished_at }) => finished_at !== null).map(({ migration_name }) => migration_name));
+  const done = new Set(
+    applied.filter(({ finished_at }) => finished_at !== null).map(({ migration_name }) => migration_name),
+  );
   return readMigrations(directory).flatMap(({ name }) => (done.has(name) ? [] : [name]));
 }
 
@@ -100,7 +102,10 @@ function judge(migrations: Migration[], applied: AppliedMigration[], { log }: Mi
   for (const { migration_name: name, checksum, finished_at } of applied) {
     const migration = known.get(name);
     if (finished_at === null) throw new MigrationError(failedBefore(name));
-    if (migration === undefined) log.info(`The database has migration ${name}, which a newer version of Baton applied; this version can work with it.`);
+    if (migration === undefined)
+      log.info(
+        `The database has migration ${name}, which a newer version of Baton applied; this version can work with it.`,
+      );
     else if (migration.checksum !== checksum) throw new MigrationError(changedSince(migration, checksum));
   }
   const done = new Set(applied.map(({ migration_name }) => migration_name));
@@ -113,7 +118,9 @@ async function takeLock(client: Client): Promise<void> {
     await client.query(`SELECT pg_advisory_lock(${PRISMA_LOCK})`);
   } catch (error) {
     if (!isLockTimeout(error)) throw error;
-    throw new MigrationError(`Another process has been migrating this database for more than ${LOCK_WAIT}. Wait until it is done, then start again.`);
+    throw new MigrationError(
+      `Another process has been migrating this database for more than ${LOCK_WAIT}. Wait until it is done, then start again.`,
+    );
   }
 }
 

@@ -93,7 +93,13 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
       cost_per_gb_second = CASE WHEN ${cost === undefined}::boolean THEN q.cost_per_gb_second ELSE EXCLUDED.cost_per_gb_second END`);
 }
 
-export async function pause(db: Executor, name: string, by: string, reason: string | null, untilAt: string | null): Promise<void> {
+export async function pause(
+  db: Executor,
+  name: string,
+  by: string,
+  reason: string | null,
+  untilAt: string | null,
+): Promise<void> {
   await db.query(sql`
     INSERT INTO queues AS q (name, paused_by, paused_reason, paused_at, paused_until)
     VALUES (${name}, ${by}, ${reason}, now(), ${untilAt}::timestamptz)
@@ -113,5 +119,7 @@ export function resume(db: Executor, name: string): Promise<{ name: string }[]> 
  * A statement of its own: what is counted afterwards must be seen after the lock was had.
  */
 export async function lockLimits(transaction: Executor, names: string[]): Promise<void> {
-  await transaction.query(sql`SELECT q.name FROM queues q WHERE q.name = ANY (${names}::text[]) ORDER BY q.name FOR UPDATE`);
+  await transaction.query(
+    sql`SELECT q.name FROM queues q WHERE q.name = ANY (${names}::text[]) ORDER BY q.name FOR UPDATE`,
+  );
 }

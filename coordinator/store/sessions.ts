@@ -1,7 +1,10 @@
 import { type Executor, sql } from './db';
 import type { ApiKeyRow } from './api-keys';
 
-export async function insert(db: Executor, session: { tokenHash: string; keyId: string; lifeMs: number }): Promise<Date> {
+export async function insert(
+  db: Executor,
+  session: { tokenHash: string; keyId: string; lifeMs: number },
+): Promise<Date> {
   const [row] = await db.query<{ expiresAt: Date }>(sql`
     WITH over AS (DELETE FROM sessions s WHERE s.expires_at <= now())
     INSERT INTO sessions (token_hash, key_id, created_at, expires_at)

@@ -13,7 +13,10 @@ export interface SecretRow {
 const MOST_OLD = 2;
 
 /** Makes it the owner's current secret, if it has none. */
-export async function insertFirst(db: Executor, secrets: (SecretOwner & { id: string; secret: string })[]): Promise<void> {
+export async function insertFirst(
+  db: Executor,
+  secrets: (SecretOwner & { id: string; secret: string })[],
+): Promise<void> {
   await db.query(sql`
     INSERT INTO signing_secrets (id, webhook_id, callback_of, secret, created_at)
     SELECT s.id, s."webhookId", s."callbackOf", s.secret, now()
@@ -45,5 +48,7 @@ export async function retire(transaction: Executor, owner: SecretOwner, graceMs:
 }
 
 function columnsOf(owner: SecretOwner): { webhookId: string | null; callbackOf: string | null } {
-  return 'webhookId' in owner ? { webhookId: owner.webhookId, callbackOf: null } : { webhookId: null, callbackOf: owner.callbackOf };
+  return 'webhookId' in owner
+    ? { webhookId: owner.webhookId, callbackOf: null }
+    : { webhookId: null, callbackOf: owner.callbackOf };
 }

@@ -26,7 +26,19 @@ let lastTime = new Date(NaN);
 /** As `2026-01-31 12:00:00.123456+00`, whose microseconds a date does not hold; anything else is left to the driver. */
 export function readTime(text: string): Date {
   if (text === lastText) return lastTime;
-  const time = isUsual(text) ? new Date(Date.UTC(number(text, 0, 4), number(text, 5, 7) - 1, number(text, 8, 10), number(text, 11, 13), number(text, 14, 16), number(text, 17, 19), milliseconds(text))) : readAnyTime(text);
+  const time = isUsual(text)
+    ? new Date(
+        Date.UTC(
+          number(text, 0, 4),
+          number(text, 5, 7) - 1,
+          number(text, 8, 10),
+          number(text, 11, 13),
+          number(text, 14, 16),
+          number(text, 17, 19),
+          milliseconds(text),
+        ),
+      )
+    : readAnyTime(text);
   lastText = text;
   lastTime = time;
   return time;
@@ -35,7 +47,9 @@ export function readTime(text: string): Date {
 /** The same text as ISO-8601 with milliseconds in UTC, as the contract writes times. */
 export function isoTime(text: string): string {
   // From three digits of a fraction on, it stands there but for two letters.
-  return isUsual(text) && text.length >= 26 ? `${text.slice(0, 10)}T${text.slice(11, 23)}Z` : readTime(text).toISOString();
+  return isUsual(text) && text.length >= 26
+    ? `${text.slice(0, 10)}T${text.slice(11, 23)}Z`
+    : readTime(text).toISOString();
 }
 
 /** A list of UUIDs as PostgreSQL reads it. The driver looks for quotes in each element, and there are none. */
@@ -46,7 +60,14 @@ export function uuidList(ids: readonly string[]): string {
 /** A year of four digits, from 1000 on because the first hundred mean others to `Date.UTC`, and no offset. */
 function isUsual(text: string): boolean {
   const { length } = text;
-  return length >= 22 && length <= 29 && text.charCodeAt(4) === HYPHEN && text.charCodeAt(0) !== ZERO && text.endsWith('+00') && text.charCodeAt(10) === SPACE;
+  return (
+    length >= 22 &&
+    length <= 29 &&
+    text.charCodeAt(4) === HYPHEN &&
+    text.charCodeAt(0) !== ZERO &&
+    text.endsWith('+00') &&
+    text.charCodeAt(10) === SPACE
+  );
 }
 
 const HYPHEN = 45;

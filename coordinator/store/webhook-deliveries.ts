@@ -62,7 +62,10 @@ export function waitingEndpoints(db: Executor, after: string, limit: number): Pr
     WHERE e.endpoint IS NOT NULL ORDER BY e.nth`);
 }
 
-export interface ClaimedDelivery extends Pick<DeliveryRow, 'id' | 'webhookId' | 'endpoint' | 'userId' | 'name' | 'at' | 'failures' | 'url'> {
+export interface ClaimedDelivery extends Pick<
+  DeliveryRow,
+  'id' | 'webhookId' | 'endpoint' | 'userId' | 'name' | 'at' | 'failures' | 'url'
+> {
   data: unknown;
   leaseToken: string;
   /** The database's clock, in seconds since 1970. */
@@ -72,7 +75,11 @@ export interface ClaimedDelivery extends Pick<DeliveryRow, 'id' | 'webhookId' | 
 }
 
 /** Takes up to `room` due deliveries of each endpoint. Those whose taker is not heard of again are due again after `leaseMs`. */
-export function claim(db: Executor, rooms: { endpoint: string; room: number }[], leaseMs: number): Promise<ClaimedDelivery[]> {
+export function claim(
+  db: Executor,
+  rooms: { endpoint: string; room: number }[],
+  leaseMs: number,
+): Promise<ClaimedDelivery[]> {
   return db.query(sql`
     WITH picked AS MATERIALIZED (
       SELECT head.id FROM unnest(${rooms.map(({ endpoint }) => endpoint)}::text[], ${rooms.map(({ room }) => room)}::int[]) AS r (endpoint, room)
@@ -110,7 +117,11 @@ export interface DeliveryReport {
  * pending -> delivered, failed, or pending again. Its webhook notes since when it fails. Returns whether it has
  * failed for `longMs` now.
  */
-export async function report(db: Executor, longMs: number, { id, leaseToken, status, delayMs, responseStatus, error, durationMs }: DeliveryReport): Promise<boolean> {
+export async function report(
+  db: Executor,
+  longMs: number,
+  { id, leaseToken, status, delayMs, responseStatus, error, durationMs }: DeliveryReport,
+): Promise<boolean> {
   const [row] = await db.query<{ isLong: boolean }>(sql`
     WITH moved AS (
       UPDATE webhook_deliveries d SET
@@ -168,8 +179,17 @@ export async function removeOld(db: Executor, keepMs: number, limit: number): Pr
 }
 
 /** Of a webhook, or the callbacks of a job. Newest first; `before` is the id of the last row of the former page. */
-export function page(db: Executor, of: { webhookId: string } | { jobId: string }, status: string[] | null, before: string | null, limit: number): Promise<DeliveryRow[]> {
-  const whose: Sql = 'webhookId' in of ? sql`d.webhook_id = ${of.webhookId}::uuid` : sql`d.job_id = ${of.jobId}::uuid AND d.webhook_id IS NULL`;
+export function page(
+  db: Executor,
+  of: { webhookId: string } | { jobId: string },
+  status: string[] | null,
+  before: string | null,
+  limit: number,
+): Promise<DeliveryRow[]> {
+  const whose: Sql =
+    'webhookId' in of
+      ? sql`d.webhook_id = ${of.webhookId}::uuid`
+      : sql`d.job_id = ${of.jobId}::uuid AND d.webhook_id IS NULL`;
   return db.query(sql`
     SELECT ${COLUMNS} FROM webhook_deliveries d LEFT JOIN webhooks w ON w.id = d.webhook_id
     WHERE ${whose} AND (${before}::uuid IS NULL OR d.id < ${before}::uuid) AND (${status}::text[] IS NULL OR d.status::text = ANY (${status}::text[]))

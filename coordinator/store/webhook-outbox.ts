@@ -12,7 +12,9 @@ export const IS_AWAITED = sql`EXISTS (SELECT FROM webhooks w WHERE w.disabled_at
 
 /** Whether there are events that have not become deliveries yet, and whether any webhook waits for such. */
 export async function look(db: Executor): Promise<{ hasNews: boolean; isAwaited: boolean }> {
-  const [row] = await db.query<{ hasNews: boolean; isAwaited: boolean }>(sql`SELECT ${IS_AWAITED} AS "isAwaited", ${HAS_NEWS} AS "hasNews"`);
+  const [row] = await db.query<{ hasNews: boolean; isAwaited: boolean }>(
+    sql`SELECT ${IS_AWAITED} AS "isAwaited", ${HAS_NEWS} AS "hasNews"`,
+  );
   return row ?? { hasNews: false, isAwaited: false };
 }
 
@@ -24,5 +26,7 @@ export async function lock(transaction: Executor): Promise<Position | null> {
 }
 
 export async function advance(transaction: Executor, to: Position): Promise<void> {
-  await transaction.query(sql`UPDATE webhook_outbox b SET xact = ${to.xact}::bigint, event_id = ${to.id}::bigint WHERE b.id = 1`);
+  await transaction.query(
+    sql`UPDATE webhook_outbox b SET xact = ${to.xact}::bigint, event_id = ${to.id}::bigint WHERE b.id = 1`,
+  );
 }

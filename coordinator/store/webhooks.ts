@@ -55,7 +55,9 @@ export function page(db: Executor, userId: string | null, after: string | null, 
 
 /** How many one owner has; null: the installation. */
 export async function count(db: Executor, userId: string | null): Promise<number> {
-  const [row] = await db.query<{ count: number }>(sql`SELECT count(*)::int AS count FROM webhooks w WHERE w.user_id IS NOT DISTINCT FROM ${userId}::text`);
+  const [row] = await db.query<{ count: number }>(
+    sql`SELECT count(*)::int AS count FROM webhooks w WHERE w.user_id IS NOT DISTINCT FROM ${userId}::text`,
+  );
   return row?.count ?? 0;
 }
 
@@ -83,7 +85,12 @@ export async function remove(db: Executor, id: string): Promise<void> {
 }
 
 /** Null when it is disabled already, or gone, or (with `failingForMs`) has not failed for so long. */
-export async function disable(db: Executor, id: string, reason: string, failingForMs: number | null): Promise<WebhookRow | null> {
+export async function disable(
+  db: Executor,
+  id: string,
+  reason: string,
+  failingForMs: number | null,
+): Promise<WebhookRow | null> {
   const [row] = await db.query<WebhookRow>(sql`
     UPDATE webhooks w SET disabled_at = now(), disabled_reason = ${reason}, updated_at = now()
     WHERE w.id = ${id}::uuid AND w.disabled_at IS NULL
@@ -94,7 +101,9 @@ export async function disable(db: Executor, id: string, reason: string, failingF
 
 /** Kept from being deleted until the transaction ends. */
 export function enabled(transaction: Executor): Promise<WebhookRow[]> {
-  return transaction.query(sql`SELECT ${COLUMNS} FROM webhooks w WHERE w.disabled_at IS NULL ORDER BY w.id FOR KEY SHARE`);
+  return transaction.query(
+    sql`SELECT ${COLUMNS} FROM webhooks w WHERE w.disabled_at IS NULL ORDER BY w.id FOR KEY SHARE`,
+  );
 }
 
 /** Enabled ones for which more than so many deliveries wait. */

@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { durationMs, id, listOf, name, page, text, timestamp } from './primitives';
 
 /** What a rule looks at; `failureRate` is 0 to 1, those that end in `Ms` are milliseconds, the others counts. */
-export const alertMeasure = z.enum(['failureRate', 'depth', 'oldestAgeMs', 'deadLetters', 'runnersLost', 'monitorLagMs']);
+export const alertMeasure = z.enum([
+  'failureRate',
+  'depth',
+  'oldestAgeMs',
+  'deadLetters',
+  'runnersLost',
+  'monitorLagMs',
+]);
 export type AlertMeasure = z.infer<typeof alertMeasure>;
 /** `pending`: above the threshold, but not yet for `forMs`. */
 export const alertState = z.enum(['ok', 'pending', 'firing']);
@@ -40,7 +47,10 @@ export type NewAlert = z.infer<typeof createAlert>;
 export type CreateAlert = z.input<typeof createAlert>;
 
 /** What is left out stays as it is. */
-export const editAlert = z.strictObject(fields).partial().refine((edit) => Object.keys(edit).length > 0, 'must change at least one field');
+export const editAlert = z
+  .strictObject(fields)
+  .partial()
+  .refine((edit) => Object.keys(edit).length > 0, 'must change at least one field');
 export type EditAlert = z.infer<typeof editAlert>;
 
 export const alert = z.object({

@@ -20,7 +20,11 @@ export const createApiKey = z
       context.addIssue({ code: 'custom', path: ['userId'], message: 'must be given for role user, and for no other' });
     }
     if (key.role !== 'runner' && (key.queues !== undefined || key.types !== undefined)) {
-      context.addIssue({ code: 'custom', path: ['queues'], message: 'queues and types limit keys of role runner only' });
+      context.addIssue({
+        code: 'custom',
+        path: ['queues'],
+        message: 'queues and types limit keys of role runner only',
+      });
     }
   });
 export type CreateApiKey = z.input<typeof createApiKey>;

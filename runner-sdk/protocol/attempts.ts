@@ -89,7 +89,9 @@ export const heartbeats = z.object({ runnerId, jobs: z.array(z.unknown()).max(10
 export const beat = z.object({ jobId: id, leaseToken, ...sign });
 export type HeartbeatsInput = { runnerId: string; jobs: z.input<typeof beat>[] };
 export const heartbeatsReply = z.object({
-  jobs: z.array(z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: z.unknown(), ...itemError.shape })])),
+  jobs: z.array(
+    z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: z.unknown(), ...itemError.shape })]),
+  ),
   directives,
 });
 export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;
@@ -104,7 +106,9 @@ export const reportedError = z
     stack: cleanedText(16_000).optional(),
     retryable: z.boolean().catch(true).default(true),
     /** When to try again, instead of the job's own backoff. */
-    retryAfterMs: durationMs(0, 30 * 86_400_000).optional().catch(undefined),
+    retryAfterMs: durationMs(0, 30 * 86_400_000)
+      .optional()
+      .catch(undefined),
   })
   .catch(({ value }) => ({ message: cleanText(value, MOST_MESSAGE), retryable: true }));
 export type ReportedError = z.infer<typeof reportedError>;
@@ -141,17 +145,19 @@ export const completion = z.object({ jobId: id, ...report }).superRefine(checkRe
 export type CompletionsInput = { completions: z.input<typeof completion>[]; claim?: ClaimInput };
 export const completionsReply = z.object({
   results: z.array(
-    z.union([
-      z.object({ jobId: id, ...completeReply.shape }),
-      z.object({ jobId: z.unknown(), ...itemError.shape }),
-    ]),
+    z.union([z.object({ jobId: id, ...completeReply.shape }), z.object({ jobId: z.unknown(), ...itemError.shape })]),
   ),
   jobs: z.array(claimedJob).optional(),
   directives,
 });
 export type CompletionsReply = z.infer<typeof completionsReply>;
 
-export const release = z.object({ leaseToken, delayMs: durationMs(0, 30 * 86_400_000).default(0), checkpoint: payload.optional(), logs: sentLogLines.optional() });
+export const release = z.object({
+  leaseToken,
+  delayMs: durationMs(0, 30 * 86_400_000).default(0),
+  checkpoint: payload.optional(),
+  logs: sentLogLines.optional(),
+});
 export type Release = z.infer<typeof release>;
 export const releaseReply = z.object({ status: jobStatus, attempt: z.int(), runAt: timestamp });
 export type ReleaseReply = z.infer<typeof releaseReply>;
@@ -160,7 +166,10 @@ export type ReleaseReply = z.infer<typeof releaseReply>;
 export const lateResult = z.object({ outcome: attemptOutcome, result: z.unknown(), error: z.unknown(), at: timestamp });
 
 /** A result passes the payload gate. Beside a failure nobody reads it, and it must not keep the failure from being told. */
-function checkResult({ outcome, result }: { outcome: string; result?: Json | undefined }, context: z.RefinementCtx): void {
+function checkResult(
+  { outcome, result }: { outcome: string; result?: Json | undefined },
+  context: z.RefinementCtx,
+): void {
   const fault = outcome === 'completed' && result !== undefined ? payloadFault(result) : null;
   if (fault !== null) context.addIssue({ code: 'custom', path: ['result', ...fault.path], message: fault.message });
 }

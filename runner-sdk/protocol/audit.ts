@@ -44,7 +44,13 @@ export const auditEntry = z.object({
   action: auditAction,
   /** The id or name of the one thing it was done to; null: to several, which `details` tells. */
   target: z.string().nullable(),
-  by: z.object({ keyId: z.string(), name: z.string(), role: z.string(), userId: z.string().nullable(), address: z.string() }),
+  by: z.object({
+    keyId: z.string(),
+    name: z.string(),
+    role: z.string(),
+    userId: z.string().nullable(),
+    address: z.string(),
+  }),
   requestId: z.string(),
   details: z.record(z.string(), z.unknown()),
 });

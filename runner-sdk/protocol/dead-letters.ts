@@ -32,6 +32,9 @@ export const retryDeadLetter = z.strictObject({ arguments: jobArguments.optional
 
 export const retryDeadLetters = bulkRetry
   .extend({ filter: jobFilter.omit({ status: true }).optional(), fingerprint: text(64).optional() })
-  .refine((sent) => (sent.filter === undefined) !== (sent.fingerprint === undefined), 'must name either a filter or a fingerprint');
+  .refine(
+    (sent) => (sent.filter === undefined) !== (sent.fingerprint === undefined),
+    'must name either a filter or a fingerprint',
+  );
 
 export const cleanupDeadLetters = z.strictObject({ olderThanMs: durationMs() });

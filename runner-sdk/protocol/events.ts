@@ -51,4 +51,10 @@ export type JobEvent = z.infer<typeof jobEvent>;
 /** For clients that cannot send headers, `lastEventId` stands for `Last-Event-ID`. */
 const resumed = { lastEventId: text(100).optional() };
 export const jobEventsQuery = z.strictObject(resumed);
-export const eventsQuery = z.strictObject({ queue: name.optional(), type: name.optional(), userId: text(200).optional(), jobId: id.optional(), ...resumed });
+export const eventsQuery = z.strictObject({
+  queue: name.optional(),
+  type: name.optional(),
+  userId: text(200).optional(),
+  jobId: id.optional(),
+  ...resumed,
+});

@@ -28,29 +28,39 @@ const backoffLimits = {
  * exponential: baseMs × factor^(n-1); linear: baseMs × n; fixed: baseMs. Each is stretched by a random share of up to
  * `jitter`, and never longer than `maxMs`.
  */
-export const retryPolicy = z.discriminatedUnion('strategy', [
-  z.strictObject({
-    strategy: z.literal('exponential'),
-    baseMs: backoffLimits.baseMs.default(4000),
-    factor: z.number().min(1).max(100).default(2),
-    maxMs: backoffLimits.maxMs.default(HOUR_MS),
-    jitter: backoffLimits.jitter.default(1),
-  }),
-  z.strictObject({
-    strategy: z.literal('linear'),
-    baseMs: backoffLimits.baseMs.default(4000),
-    maxMs: backoffLimits.maxMs.default(HOUR_MS),
-    jitter: backoffLimits.jitter.default(1),
-  }),
-  z.strictObject({
-    strategy: z.literal('fixed'),
-    baseMs: backoffLimits.baseMs.default(4000),
-    maxMs: backoffLimits.maxMs.default(HOUR_MS),
-    jitter: backoffLimits.jitter.default(1),
-  }),
-], 'must be an object whose strategy is exponential, linear or fixed');
+export const retryPolicy = z.discriminatedUnion(
+  'strategy',
+  [
+    z.strictObject({
+      strategy: z.literal('exponential'),
+      baseMs: backoffLimits.baseMs.default(4000),
+      factor: z.number().min(1).max(100).default(2),
+      maxMs: backoffLimits.maxMs.default(HOUR_MS),
+      jitter: backoffLimits.jitter.default(1),
+    }),
+    z.strictObject({
+      strategy: z.literal('linear'),
+      baseMs: backoffLimits.baseMs.default(4000),
+      maxMs: backoffLimits.maxMs.default(HOUR_MS),
+      jitter: backoffLimits.jitter.default(1),
+    }),
+    z.strictObject({
+      strategy: z.literal('fixed'),
+      baseMs: backoffLimits.baseMs.default(4000),
+      maxMs: backoffLimits.maxMs.default(HOUR_MS),
+      jitter: backoffLimits.jitter.default(1),
+    }),
+  ],
+  'must be an object whose strategy is exponential, linear or fixed',
+);
 export type RetryPolicy = z.infer<typeof retryPolicy>;
-export const DEFAULT_RETRY: RetryPolicy = { strategy: 'exponential', baseMs: 4000, factor: 2, maxMs: HOUR_MS, jitter: 1 };
+export const DEFAULT_RETRY: RetryPolicy = {
+  strategy: 'exponential',
+  baseMs: 4000,
+  factor: 2,
+  maxMs: HOUR_MS,
+  jitter: 1,
+};
 export const DEFAULT_MAX_ATTEMPTS = 11;
 
 const tags = z.array(text(100)).max(50);
@@ -62,7 +72,10 @@ export const timeoutMs = durationMs(1, 604_800_000);
 export const jobArguments = payload.refine((value) => value !== null, 'must not be null; leave it out, which means {}');
 
 /** An address on the web, without credentials. Which hosts, ports and schemes are allowed is the coordinator's to say. */
-export const callbackUrl = text(2000).refine(isWebAddress, 'must be an http or https URL such as https://app.example.com/hooks, without user name and password');
+export const callbackUrl = text(2000).refine(
+  isWebAddress,
+  'must be an http or https URL such as https://app.example.com/hooks, without user name and password',
+);
 
 function isWebAddress(address: string): boolean {
   if (!/^https?:\/\/[^/\\\s]/i.test(address) || !URL.canParse(address)) return false;
@@ -115,7 +128,11 @@ export type NewJob = z.infer<typeof createJob>;
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
 
 /** What stands in headers where one job is created. */
-const bulkFields = { idempotencyKey: idempotencyKey.optional(), traceparent: traceparent.optional(), tracestate: tracestate.optional() };
+const bulkFields = {
+  idempotencyKey: idempotencyKey.optional(),
+  traceparent: traceparent.optional(),
+  tracestate: tracestate.optional(),
+};
 export const bulkJob = z.strictObject({ ...jobFields, ...bulkFields }).superRefine(checkTogether);
 export const createJobs = z.strictObject({
   jobs: z.array(z.unknown()).min(1).max(1000),
@@ -124,13 +141,18 @@ export const createJobs = z.strictObject({
 });
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
-function checkTogether(job: { runAt?: string; delayMs?: number; uniqueKey?: string; uniqueForMs?: number; onConflict: string }, context: z.RefinementCtx) {
+function checkTogether(
+  job: { runAt?: string; delayMs?: number; uniqueKey?: string; uniqueForMs?: number; onConflict: string },
+  context: z.RefinementCtx,
+) {
   if (job.runAt !== undefined && job.delayMs !== undefined) {
     context.addIssue({ code: 'custom', path: ['delayMs'], message: 'cannot stand beside runAt; send one of the two' });
   }
   if (job.uniqueKey === undefined) {
-    if (job.uniqueForMs !== undefined) context.addIssue({ code: 'custom', path: ['uniqueForMs'], message: 'needs a uniqueKey' });
-    if (job.onConflict === 'replace') context.addIssue({ code: 'custom', path: ['onConflict'], message: 'needs a uniqueKey' });
+    if (job.uniqueForMs !== undefined)
+      context.addIssue({ code: 'custom', path: ['uniqueForMs'], message: 'needs a uniqueKey' });
+    if (job.onConflict === 'replace')
+      context.addIssue({ code: 'custom', path: ['onConflict'], message: 'needs a uniqueKey' });
   }
 }
 

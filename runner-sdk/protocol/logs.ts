@@ -22,7 +22,10 @@ export type LogLine = z.infer<typeof sentLogLine>;
  * Log lines never fail the call that brings them: of a list that is too long the first and the last are kept, with a line
  * in between that says how many were dropped, and what is no line becomes the text of one.
  */
-export const sentLogLines = z.array(sentLogLine.catch(({ value }) => lineOf(value))).max(LOG_LIMITS.lines).catch(({ value }) => linesOf(value));
+export const sentLogLines = z
+  .array(sentLogLine.catch(({ value }) => lineOf(value)))
+  .max(LOG_LIMITS.lines)
+  .catch(({ value }) => linesOf(value));
 
 function lineOf(value: unknown): LogLine {
   return { level: 'info', message: cleanText(value, LOG_LIMITS.messageCharacters), ageMs: 0 };
@@ -32,7 +35,12 @@ function linesOf(value: unknown): LogLine[] {
   if (!Array.isArray(value)) return [lineOf(value)];
   const half = LOG_LIMITS.lines / 2;
   const dropped = value.length - LOG_LIMITS.lines + 1;
-  const mark = { level: 'warn' as const, message: `${dropped} lines were dropped here: a call brings ${LOG_LIMITS.lines} at most`, fields: { dropped }, ageMs: 0 };
+  const mark = {
+    level: 'warn' as const,
+    message: `${dropped} lines were dropped here: a call brings ${LOG_LIMITS.lines} at most`,
+    fields: { dropped },
+    ageMs: 0,
+  };
   const read = (lines: unknown[]): LogLine[] => lines.map((line) => sentLogLine.safeParse(line).data ?? lineOf(line));
   return [...read(value.slice(0, half)), mark, ...read(value.slice(half + dropped))];
 }

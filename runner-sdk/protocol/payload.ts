@@ -28,8 +28,10 @@ export function payloadFault(value: unknown): { path: (string | number)[]; messa
     }
     const isList = Array.isArray(next.value);
     for (const [key, child] of Object.entries(next.value)) {
-      if (!isList && FORBIDDEN_KEYS.has(key)) return { path: [...next.path, key], message: `must not have a key named ${key}` };
-      if (!isList && !isStorableText(key)) return { path: next.path, message: 'has a key with NUL or a lone surrogate' };
+      if (!isList && FORBIDDEN_KEYS.has(key))
+        return { path: [...next.path, key], message: `must not have a key named ${key}` };
+      if (!isList && !isStorableText(key))
+        return { path: next.path, message: 'has a key with NUL or a lone surrogate' };
       open.push({ value: child, path: [...next.path, isList ? Number(key) : key], depth: next.depth + 1 });
     }
   }
@@ -72,6 +74,8 @@ export function cleanedPayload(mostCharacters: number) {
     const fault = payloadFault(value);
     if (fault !== null) return { dropped: `${fault.path.join('.').slice(0, 200) || 'value'} ${fault.message}` };
     const characters = value === undefined ? 0 : JSON.stringify(value).length;
-    return characters <= mostCharacters ? (value as Json) : { dropped: `takes ${characters} characters as JSON; at most ${mostCharacters} are kept` };
+    return characters <= mostCharacters
+      ? (value as Json)
+      : { dropped: `takes ${characters} characters as JSON; at most ${mostCharacters} are kept` };
   });
 }

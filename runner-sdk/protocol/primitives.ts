@@ -10,11 +10,7 @@ export function isStorableText(text: string): boolean {
 
 /** Text that is stored as it was sent: 1 to `max` characters. */
 export function text(max: number) {
-  return z
-    .string()
-    .min(1)
-    .max(max)
-    .refine(isStorableText, 'must not contain NUL or lone surrogates');
+  return z.string().min(1).max(max).refine(isStorableText, 'must not contain NUL or lone surrogates');
 }
 
 /** A name that also stands in URLs, logs and metrics: letters, digits and `_ . : / -`, at most 200 characters. */
@@ -22,7 +18,10 @@ export const name = z
   .string()
   .min(1)
   .max(200)
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$/, 'must start with a letter, a digit or _ and contain only letters, digits and _ . : / -');
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$/,
+    'must start with a letter, a digit or _ and contain only letters, digits and _ . : / -',
+  );
 
 /**
  * Text of a failing path (error texts, log lines, progress): never refused, because a failure that cannot be reported
@@ -80,7 +79,9 @@ function isStorableTime(time: string): boolean {
 export const id = z.uuid('must be a UUID').toLowerCase();
 
 /** Labels a runner has: name to text, number or boolean. */
-export const labels = z.record(name, z.union([text(200), z.number(), z.boolean()])).refine((all) => Object.keys(all).length <= 50, 'at most 50 labels');
+export const labels = z
+  .record(name, z.union([text(200), z.number(), z.boolean()]))
+  .refine((all) => Object.keys(all).length <= 50, 'at most 50 labels');
 export type Labels = z.infer<typeof labels>;
 
 /** One value or a list of them: a repeatable query parameter. */

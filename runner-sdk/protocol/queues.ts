@@ -33,7 +33,10 @@ export const setQueue = z
     /** `null`: attempts have no price. */
     cost: queueCost.nullable().optional(),
   })
-  .refine((settings) => Object.keys(settings).length > 0, 'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention, cost');
+  .refine(
+    (settings) => Object.keys(settings).length > 0,
+    'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention, cost',
+  );
 export type SetQueue = z.input<typeof setQueue>;
 
 export const pauseQueue = z.strictObject({
@@ -42,7 +45,12 @@ export const pauseQueue = z.strictObject({
   untilAt: timestamp.optional(),
 });
 
-export const pause = z.object({ by: z.string(), reason: z.string().nullable(), at: timestamp, untilAt: timestamp.nullable() });
+export const pause = z.object({
+  by: z.string(),
+  reason: z.string().nullable(),
+  at: timestamp,
+  untilAt: timestamp.nullable(),
+});
 
 export const queue = z.object({
   name: z.string(),

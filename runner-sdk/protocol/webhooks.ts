@@ -41,7 +41,10 @@ export const editWebhook = z
     /** One that is enabled again is told of what happens from then on. */
     enabled: z.boolean().optional(),
   })
-  .refine((edit) => Object.keys(edit).length > 0, 'must change at least one of url, events, filter, description, enabled');
+  .refine(
+    (edit) => Object.keys(edit).length > 0,
+    'must change at least one of url, events, filter, description, enabled',
+  );
 export type EditWebhook = z.input<typeof editWebhook>;
 
 export const webhook = z.object({
@@ -50,7 +53,11 @@ export const webhook = z.object({
   userId: z.string().nullable(),
   url: z.string(),
   events: z.array(webhookEventName),
-  filter: z.object({ queue: z.array(z.string()).optional(), type: z.array(z.string()).optional(), userId: z.array(z.string()).optional() }),
+  filter: z.object({
+    queue: z.array(z.string()).optional(),
+    type: z.array(z.string()).optional(),
+    userId: z.array(z.string()).optional(),
+  }),
   description: z.string().nullable(),
   enabled: z.boolean(),
   disabledAt: timestamp.nullable(),

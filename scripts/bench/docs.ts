@@ -18,7 +18,9 @@ before you decide anything by it.
 - ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}. Load, database and coordinator share these cores.
 - Average load of the machine when the run began: ${settings['load at the start'] ?? 'not known'}${settings['load at the end'] === undefined ? '' : `, when it ended: ${settings['load at the end']}`}. Over 0.5 at the start,
   something else was running, and all figures are lower and less steady than they could be.
-- ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.
+- ${Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ')}.
 
 | line | figure | Baton | unit | others | ratio | aim | |
 | --- | --- | ---: | --- | --- | ---: | --- | --- |
@@ -29,7 +31,10 @@ row, so where less is better the ratio is turned round. Aims are what the projec
 
 ## What is the same for all
 - One PostgreSQL server, the one that comes with Baton, and a fresh database for every run of every system (a quick run keeps Baton's):
-  ${Object.entries(settings).filter(([name]) => !name.startsWith('load ')).map(([name, value]) => `\`${name} = ${value}\``).join(', ')}.
+  ${Object.entries(settings)
+    .filter(([name]) => !name.startsWith('load '))
+    .map(([name, value]) => `\`${name} = ${value}\``)
+    .join(', ')}.
   Every acknowledged write is on disk.
 - Redis, for BullMQ, is made as durable: \`redis-server ${REDIS_SETTINGS.map((part) => (part === '' ? '""' : part)).join(' ')}\`.
 - Handlers do nothing; arguments are \`{"n": <number>}\`. What is measured is the system, not work.
@@ -42,7 +47,9 @@ row, so where less is better the ratio is turned round. Aims are what the projec
   no HTTP request and keep less: graphile-worker deletes a job when it is done, and none of them keeps each attempt.
 
 ## What each line means
-${linesFor(SIZES[scale as Scale]).map(({ name, what }) => `- **${name}**: ${what}`).join('\n')}
+${linesFor(SIZES[scale as Scale])
+  .map(({ name, what }) => `- **${name}**: ${what}`)
+  .join('\n')}
 
 What they do not mean:
 - *create-1* and *create-http* are rates with 64 calls in flight. One call alone waits for one commit, here as anywhere.

@@ -12,7 +12,15 @@ export function describeSpent({ coordinator, postgres, load }: Spent): string {
 export function describeStatements(statements: Statement[]): string {
   const rows = statements.slice(0, ROWS).map(({ query, calls, rows, totalMs, planMs, buffers, walBytes }) => {
     const perCall = totalMs / calls;
-    const figures = [totalMs.toFixed(0), calls.toFixed(0), perCall.toFixed(2), planMs.toFixed(0), rows.toFixed(0), ratio(buffers, rows), ratio(walBytes, rows)];
+    const figures = [
+      totalMs.toFixed(0),
+      calls.toFixed(0),
+      perCall.toFixed(2),
+      planMs.toFixed(0),
+      rows.toFixed(0),
+      ratio(buffers, rows),
+      ratio(walBytes, rows),
+    ];
     return `  ${figures.map((figure, index) => figure.padStart([8, 7, 8, 8, 8, 9, 8][index] ?? 8)).join(' ')}  ${query.replace(/\s+/g, ' ').slice(0, 100)}`;
   });
   return ['   total ms   calls  ms/call  plan ms     rows buf/row  wal B/row  statement', ...rows].join('\n');

@@ -19,7 +19,14 @@ export function describeMachine(): Results['machine'] {
 export function describeVersions(postgres: string, hasPeers: boolean): Record<string, string> {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   const own = { baton: version, node: process.versions.node, postgresql: postgres };
-  return hasPeers ? { ...own, ...peerVersions(), 'node of the peers': words(peerNode(), ['--version']).replace(/^v/, ''), redis: words('redis-server', ['--version']) } : own;
+  return hasPeers
+    ? {
+        ...own,
+        ...peerVersions(),
+        'node of the peers': words(peerNode(), ['--version']).replace(/^v/, ''),
+        redis: words('redis-server', ['--version']),
+      }
+    : own;
 }
 
 /** Average of the last minute: at the start it is what else the machine does. */

@@ -60,6 +60,7 @@ export function readOptions(args: string[]): Options {
 function readRounds(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const rounds = Number(text);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new Error(`--rounds must be a whole number from 1 to 100, not ${text}`);
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
+    throw new Error(`--rounds must be a whole number from 1 to 100, not ${text}`);
   return rounds;
 }

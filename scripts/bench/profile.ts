@@ -35,9 +35,15 @@ function table(files: string[]): string {
   const homes = new Map<string, number>();
   for (const [name, time] of times) homes.set(homeOf(name), (homes.get(homeOf(name)) ?? 0) + time);
   const dearest = (all: Map<string, number>) => [...all].sort((one, other) => other[1] - one[1]).slice(0, ROWS);
-  const line = (time: number, name: string) => `  ${(time / 1000).toFixed(0).padStart(7)} ms ${((time / busy) * 100).toFixed(1).padStart(5)} %  ${name}`;
+  const line = (time: number, name: string) =>
+    `  ${(time / 1000).toFixed(0).padStart(7)} ms ${((time / busy) * 100).toFixed(1).padStart(5)} %  ${name}`;
   const lines = (all: Map<string, number>) => dearest(all).map(([name, time]) => line(time, name));
-  return [`  busy ${(busy / 1000).toFixed(0)} ms, idle ${(idle / 1000).toFixed(0)} ms; by function`, ...lines(times), '  by package', ...lines(homes)].join('\n');
+  return [
+    `  busy ${(busy / 1000).toFixed(0)} ms, idle ${(idle / 1000).toFixed(0)} ms; by function`,
+    ...lines(times),
+    '  by package',
+    ...lines(homes),
+  ].join('\n');
 }
 
 /** The packages, or the folders of Baton's own, that a function belongs to. */

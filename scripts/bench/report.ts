@@ -4,7 +4,12 @@ import type { LineResult, Results } from './result';
 export function renderTable(lines: LineResult[]): string {
   const rows = [['line', 'measure', 'baton', 'unit', 'peers', 'ratio', 'aim', ''], ...lines.map(cells)];
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const text = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  const text = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
   return [text[0], widths.map((width) => '-'.repeat(width)).join('  '), ...text.slice(1)].join('\n');
 }
 
@@ -12,7 +17,16 @@ export function cells(result: LineResult): string[] {
   const { line, measure, value, unit, peers, ratio, isMet, note } = result;
   if (value === null) return [line, '', '', '', note ?? '', '', '', 'skipped'];
   const verdict = isMet === null ? '' : isMet ? 'met' : 'MISSED';
-  return [line, measure, formatted(value), unit, formatPeers(peers), ratio === null ? '' : ratio.toFixed(2), aimOf(result), verdict];
+  return [
+    line,
+    measure,
+    formatted(value),
+    unit,
+    formatPeers(peers),
+    ratio === null ? '' : ratio.toFixed(2),
+    aimOf(result),
+    verdict,
+  ];
 }
 
 export function aimOf({ aim }: LineResult): string {
@@ -21,7 +35,9 @@ export function aimOf({ aim }: LineResult): string {
 }
 
 export function formatPeers(peers: Record<string, number>): string {
-  return Object.entries(peers).map(([name, value]) => `${name} ${formatted(value)}`).join(', ');
+  return Object.entries(peers)
+    .map(([name, value]) => `${name} ${formatted(value)}`)
+    .join(', ');
 }
 
 export function formatted(value: number): string {

@@ -51,8 +51,16 @@ export function judge(line: string, measure: Measure, ours: Sample[], peers: Rec
     const values = samples.flatMap((sample) => sample[measure.name] ?? []);
     if (values.length > 0) peerValues[name] = rounded(median(values));
   }
-  const reference = measure.against === undefined ? best(Object.values(peerValues), measure.better) : median(ours.flatMap((sample) => sample[measure.against ?? ''] ?? []));
-  const ratio = reference === undefined || Number.isNaN(reference) ? null : measure.better === 'more' ? value / reference : reference / value;
+  const reference =
+    measure.against === undefined
+      ? best(Object.values(peerValues), measure.better)
+      : median(ours.flatMap((sample) => sample[measure.against ?? ''] ?? []));
+  const ratio =
+    reference === undefined || Number.isNaN(reference)
+      ? null
+      : measure.better === 'more'
+        ? value / reference
+        : reference / value;
   return {
     line,
     measure: measure.name,

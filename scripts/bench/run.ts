@@ -29,7 +29,8 @@ async function main(options: Options): Promise<void> {
     await bench.close();
   };
   // PostgreSQL has a session of its own and would be left behind.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void close().finally(() => process.exit(1)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void close().finally(() => process.exit(1)));
   try {
     const { version, settings } = await bench.postgres.describe();
     const results: Results = {
@@ -82,17 +83,21 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
 
 function tellMore(bench: Bench): void {
   if (bench.profileDir !== undefined) console.log(describeProfiles(bench.profileDir));
-  for (const { spent, statements } of bench.costs.splice(0)) console.log(`${describeSpent(spent)}\n${describeStatements(statements)}`);
+  for (const { spent, statements } of bench.costs.splice(0))
+    console.log(`${describeSpent(spent)}\n${describeStatements(statements)}`);
 }
 
 function say(line: string, round: number, who: string, sample: Sample): void {
-  const figures = Object.entries(sample).map(([name, value]) => `${name === '' ? '' : `${name} `}${Number(value.toPrecision(4))}`);
+  const figures = Object.entries(sample).map(
+    ([name, value]) => `${name === '' ? '' : `${name} `}${Number(value.toPrecision(4))}`,
+  );
   console.log(`${line} ${round}: ${who} ${figures.join(', ')}`);
 }
 
 function choose(lines: Line[], only: string[]): Line[] {
   const unknown = only.find((name) => !lines.some((line) => line.name === name));
-  if (unknown !== undefined) throw new Error(`there is no line ${unknown}; there are ${lines.map((line) => line.name).join(', ')}`);
+  if (unknown !== undefined)
+    throw new Error(`there is no line ${unknown}; there are ${lines.map((line) => line.name).join(', ')}`);
   return only.length === 0 ? lines : lines.filter((line) => only.includes(line.name));
 }
 

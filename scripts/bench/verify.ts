@@ -18,7 +18,12 @@ export class Tally {
   }
 
   sum(): Sightings {
-    return { total: this.total, missing: this.seen.filter((times) => times === 0).length, repeated: this.seen.filter((times) => times > 1).length, strays: this.strays };
+    return {
+      total: this.total,
+      missing: this.seen.filter((times) => times === 0).length,
+      repeated: this.seen.filter((times) => times > 1).length,
+      strays: this.strays,
+    };
   }
 }
 
@@ -36,7 +41,9 @@ export class NotOnceError extends Error {}
 /** Every one of the numbered jobs was handled once. @throws {NotOnceError} */
 export function requireOnce(who: string, total: number, { missing, repeated, strays, ...seen }: Sightings): void {
   if (seen.total === total && missing === 0 && repeated === 0 && strays === 0) return;
-  throw new NotOnceError(`${who}: of ${total} jobs ${missing} were not handled, ${repeated} more than once, ${strays} were never created (${seen.total} were counted)`);
+  throw new NotOnceError(
+    `${who}: of ${total} jobs ${missing} were not handled, ${repeated} more than once, ${strays} were never created (${seen.total} were counted)`,
+  );
 }
 
 interface StoredJobs {
@@ -51,12 +58,17 @@ interface StoredJobs {
  * The database holds exactly the jobs numbered 0 to total - 1 of this type, all of them in `status` and claimed as often
  * as that takes. @throws {NotOnceError}
  */
-export async function requireStored(databaseUrl: string, { type, total, status }: { type: string; total: number; status: 'pending' | 'running' | 'completed' }): Promise<void> {
+export async function requireStored(
+  databaseUrl: string,
+  { type, total, status }: { type: string; total: number; status: 'pending' | 'running' | 'completed' },
+): Promise<void> {
   const attempt = status === 'pending' ? 0 : 1;
   const found = await readStored(databaseUrl, type, status, attempt);
   const { stored, distinct, inStatus, firstTry } = found;
   if (stored === total && distinct === total && inStatus === total && firstTry === total) return;
-  throw new NotOnceError(`baton: of ${total} jobs ${stored} are stored (${distinct} different), ${inStatus} are ${status}, ${firstTry} were claimed ${attempt} times`);
+  throw new NotOnceError(
+    `baton: of ${total} jobs ${stored} are stored (${distinct} different), ${inStatus} are ${status}, ${firstTry} were claimed ${attempt} times`,
+  );
 }
 
 async function readStored(databaseUrl: string, type: string, status: string, attempt: number): Promise<StoredJobs> {

@@ -29,7 +29,10 @@ export async function submitQuotes(client: Client, again: boolean): Promise<Demo
     offsets.map((offset) => {
       const args = { file: 'data.json', offset, count: Math.min(BATCH, QUOTES - offset), paceMs: PACE_MS };
       const print = createHash('sha256').update(JSON.stringify(args)).digest('hex').slice(0, 12);
-      return client.create(batchQuoteProcess, args, { tags: ['npm-start'], idempotencyKey: `npm-start-${again ? randomUUID() : print}` });
+      return client.create(batchQuoteProcess, args, {
+        tags: ['npm-start'],
+        idempotencyKey: `npm-start-${again ? randomUUID() : print}`,
+      });
     }),
   );
   return { jobs, wasDone: jobs.every(isFinished) };
@@ -57,7 +60,8 @@ export async function followJobs(client: Client, demo: Demo, screen: Screen, sig
 /** What came out of it, in a few lines. */
 export function summary(jobs: Job[], screen: Screen): string[] {
   const results = jobs.filter((job) => job.status === 'completed').map((job) => job.result as BatchResult);
-  const sum = (read: (result: BatchResult) => number): number => results.reduce((total, result) => total + read(result), 0);
+  const sum = (read: (result: BatchResult) => number): number =>
+    results.reduce((total, result) => total + read(result), 0);
   const failed = jobs.length - results.length;
   const counts = [
     `${screen.bold(String(sum((result) => result.processed)))} quotes, ${sum((result) => result.words)} words`,
@@ -83,12 +87,18 @@ function state(job: Job, screen: Screen): string {
   switch (job.status) {
     case 'completed': {
       const { metrics } = job;
-      return screen.green('completed') + (metrics?.durationMs ? screen.dim(` in ${(metrics.durationMs / 1000).toFixed(1)} s`) : '');
+      return (
+        screen.green('completed') +
+        (metrics?.durationMs ? screen.dim(` in ${(metrics.durationMs / 1000).toFixed(1)} s`) : '')
+      );
     }
     case 'failed':
       return screen.red(`failed: ${job.error?.message ?? 'no reason given'}`);
     case 'running':
-      return [`running${job.attempt > 1 ? `, attempt ${job.attempt}` : ''}`, screen.dim(job.progress?.message ?? '')].join('  ');
+      return [
+        `running${job.attempt > 1 ? `, attempt ${job.attempt}` : ''}`,
+        screen.dim(job.progress?.message ?? ''),
+      ].join('  ');
     default:
       return screen.dim(job.failures > 0 ? `waits for try ${job.failures + 1}` : job.status);
   }

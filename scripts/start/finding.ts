@@ -10,7 +10,9 @@ interface Line {
 /** The oddest quote in the runner's output, in words: the one said to be older than sound in films, if any. */
 export function finding(files: string[]): string | undefined {
   const lines = files.filter((file) => existsSync(file)).flatMap(readLines);
-  const odd = ['year_before_sound_film', 'year_differs'].map((fault) => lines.find(({ faults }) => faults.includes(fault))).find((line) => line !== undefined);
+  const odd = ['year_before_sound_film', 'year_differs']
+    .map((fault) => lines.find(({ faults }) => faults.includes(fault)))
+    .find((line) => line !== undefined);
   return odd === undefined ? undefined : `“${odd.normalised}” ${odd.movie ?? 'a film'}, said to be of ${odd.year}`;
 }
 

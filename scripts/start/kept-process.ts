@@ -39,7 +39,10 @@ export class KeptProcess {
   fault(): string | undefined {
     if (isRunning(this.child)) return undefined;
     this.log.read();
-    return this.lastWords.join('\n') || `The ${this.options.name} ended without a word. ${this.options.logFile} may say more.`;
+    return (
+      this.lastWords.join('\n') ||
+      `The ${this.options.name} ended without a word. ${this.options.logFile} may say more.`
+    );
   }
 
   /** From now on, when it ends it is started again. */
@@ -107,7 +110,8 @@ export class KeptProcess {
       return;
     }
     this.messages.add(String(entry.message));
-    if (entry.level === 'warn' || entry.level === 'error') this.options.notice(`${this.options.name}: ${String(entry.message)}`);
+    if (entry.level === 'warn' || entry.level === 'error')
+      this.options.notice(`${this.options.name}: ${String(entry.message)}`);
   }
 }
 

@@ -41,12 +41,12 @@ export function quoted(path: string): string {
 }
 
 async function isGood(client: Client, id: string): Promise<boolean> {
-  for (let cursor: string | undefined; ; ) {
+  for (let cursor: string | undefined; ;) {
     const page = await client.apiKeys.list({ limit: 500, ...(cursor === undefined ? {} : { cursor }) });
     const found = page.items.find((key) => key.id === id);
-    if (found !== undefined) return found.revokedAt === null && (found.expiresAt === null || Date.parse(found.expiresAt) > Date.now());
+    if (found !== undefined)
+      return found.revokedAt === null && (found.expiresAt === null || Date.parse(found.expiresAt) > Date.now());
     if (page.nextCursor === null) return false;
     cursor = page.nextCursor;
   }
 }
-

@@ -18,13 +18,20 @@ export function urlOf({ host, port }: Address): string {
 /** @throws {StartError} that says who has it, and what to do. */
 export async function assertPortIsFree(address: Address): Promise<void> {
   const { host, port } = address;
-  if (port === 0) throw new StartError('PORT is 0, but npm start must know where the coordinator is; set PORT to a free one.');
+  if (port === 0)
+    throw new StartError('PORT is 0, but npm start must know where the coordinator is; set PORT to a free one.');
   const fault = await tryToListen(address);
   if (fault === undefined) return;
   if (await isBaton(urlOf(address))) {
-    throw new StartError(`Baton runs already at ${urlOf(address)}. Stop it first, or set PORT to another port and BATON_DATA_DIR to another folder.`);
+    throw new StartError(
+      `Baton runs already at ${urlOf(address)}. Stop it first, or set PORT to another port and BATON_DATA_DIR to another folder.`,
+    );
   }
-  throw new StartError(fault.code === 'EADDRINUSE' ? `PORT ${port} is in use by another program; end that, or set PORT to a free one.` : `PORT ${port} of HOST ${host} cannot be used: ${fault.message}.`);
+  throw new StartError(
+    fault.code === 'EADDRINUSE'
+      ? `PORT ${port} is in use by another program; end that, or set PORT to a free one.`
+      : `PORT ${port} of HOST ${host} cannot be used: ${fault.message}.`,
+  );
 }
 
 async function tryToListen(address: Address): Promise<NodeJS.ErrnoException | undefined> {

@@ -10,7 +10,13 @@ export function watchSources(
   told: { compiled: (changed: string[]) => void; fault: (line: string) => void },
   signal: AbortSignal,
 ): ChildProcess {
-  const args = [join('node_modules', 'typescript', 'bin', 'tsc'), '-b', '--watch', '--preserveWatchOutput', ...projects];
+  const args = [
+    join('node_modules', 'typescript', 'bin', 'tsc'),
+    '-b',
+    '--watch',
+    '--preserveWatchOutput',
+    ...projects,
+  ];
   const compiler = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], signal });
   // The signal ends it on purpose.
   compiler.on('error', () => undefined);
@@ -28,6 +34,9 @@ export function watchSources(
 
 function stamps(root: string, projects: string[]): Map<string, number> {
   return new Map(
-    projects.map((project) => [project, statSync(join(root, project, 'dist', 'tsconfig.tsbuildinfo'), { throwIfNoEntry: false })?.mtimeMs ?? 0]),
+    projects.map((project) => [
+      project,
+      statSync(join(root, project, 'dist', 'tsconfig.tsbuildinfo'), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+    ]),
   );
 }

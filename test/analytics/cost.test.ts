@@ -20,13 +20,18 @@ const MEMORY = 2_500_000_000;
 
 async function setPrices(queue: string, cost: object | null): Promise<Queue> {
   const set = expectStatus(await one().api.call<Queue>('put', `/queues/${queue}`, { json: { cost } }), 200);
-  await eventually(() => cluster.coordinators.every(({ app }) => app.context.queues.get(queue)?.costBase === (set.cost?.base ?? null)));
+  await eventually(() =>
+    cluster.coordinators.every(({ app }) => app.context.queues.get(queue)?.costBase === (set.cost?.base ?? null)),
+  );
   return set;
 }
 
 /** Makes the current attempt as old as a whole job. */
 async function age(jobId: string, ms: number): Promise<void> {
-  await cluster.sql.query("UPDATE jobs SET started_at = started_at - $2::float8 * interval '1 ms' WHERE id = $1", [jobId, ms]);
+  await cluster.sql.query("UPDATE jobs SET started_at = started_at - $2::float8 * interval '1 ms' WHERE id = $1", [
+    jobId,
+    ms,
+  ]);
 }
 
 function expected({ startedAt, finishedAt }: Attempt, memoryPeakBytes = 0): number {
@@ -43,7 +48,13 @@ test('an attempt costs what its queue asks, however it ends, on job, attempt and
   const metrics = { durationMs: 1, cpuMs: 2, memoryPeakBytes: MEMORY, cost: 99 };
   const next = async () => {
     await cluster.sql.makeDue(id);
-    await eventually(() => one().app.loops.due.runOnce().then(() => cluster.sql.count('jobs WHERE id = $1 AND position IS NOT NULL', [id])), (placed) => placed === 1);
+    await eventually(
+      () =>
+        one()
+          .app.loops.due.runOnce()
+          .then(() => cluster.sql.count('jobs WHERE id = $1 AND position IS NOT NULL', [id])),
+      (placed) => placed === 1,
+    );
     const claimed = await api.claimOne({ runnerId: 'r', types: [type] });
     await age(id, 2000);
     return claimed;
@@ -69,7 +80,10 @@ test('an attempt costs what its queue asks, however it ends, on job, attempt and
   expect(attempts[0]?.metrics).toMatchObject({ durationMs: 1, cpuMs: 2, memoryPeakBytes: MEMORY });
   expect((await api.job(id)).metrics).toEqual(attempts[4]?.metrics);
   const { items } = expectStatus(await api.get<Analytics>(`/analytics?key=${queue}`), 200);
-  expect(items[0]?.cost).toBeCloseTo(attempts.reduce((sum, { metrics: one_ }) => sum + (one_?.cost ?? 0), 0), 6);
+  expect(items[0]?.cost).toBeCloseTo(
+    attempts.reduce((sum, { metrics: one_ }) => sum + (one_?.cost ?? 0), 0),
+    6,
+  );
   expect([items[0]?.cpuMs, items[0]?.memoryPeakBytes]).toEqual([4, MEMORY]);
 });
 
@@ -79,7 +93,10 @@ test('a new price changes nothing that ended before, and without prices a runner
   const { api } = one();
   const run = async () => {
     const { id } = await api.create({ type, queue });
-    await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }), { outcome: 'completed', metrics: { durationMs: 1, cost: 0.25 } });
+    await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }), {
+      outcome: 'completed',
+      metrics: { durationMs: 1, cost: 0.25 },
+    });
     return id;
   };
   const own = await run();
@@ -89,7 +106,9 @@ test('a new price changes nothing that ended before, and without prices a runner
   expect((await api.job(priced)).metrics?.cost).toBe(2);
   await setPrices(queue, { base: 3 });
   await setPrices(queue, null);
-  expect((await Promise.all([own, priced, await run()].map((id) => api.job(id)))).map(({ metrics }) => metrics?.cost)).toEqual([0.25, 2, 0.25]);
+  expect(
+    (await Promise.all([own, priced, await run()].map((id) => api.job(id)))).map(({ metrics }) => metrics?.cost),
+  ).toEqual([0.25, 2, 0.25]);
 });
 
 test('a job cancelled before it ran costs nothing, in a queue with prices too', async () => {

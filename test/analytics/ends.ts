@@ -42,7 +42,10 @@ export async function expectedRollups(sql: TestSql): Promise<Map<string, number[
       for (const place of placesOf(end)) {
         const name = [grain, place[0], place[1], at, place[2]].join('|');
         const row = expected.get(name) ?? COUNTS.map(() => 0);
-        expected.set(name, row.map((count, index) => count + (COUNTS[index]?.(end) ?? 0)));
+        expected.set(
+          name,
+          row.map((count, index) => count + (COUNTS[index]?.(end) ?? 0)),
+        );
       }
     }
   }
@@ -59,7 +62,15 @@ export async function heldRollups(sql: TestSql): Promise<Map<string, number[]>> 
   return new Map(held.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-const COLUMNS = ['jobs_completed', 'jobs_failed', 'jobs_cancelled', 'attempts_failed', 'attempts_timed_out', 'attempts_released', 'attempts_cancelled'];
+const COLUMNS = [
+  'jobs_completed',
+  'jobs_failed',
+  'jobs_cancelled',
+  'attempts_failed',
+  'attempts_timed_out',
+  'attempts_released',
+  'attempts_cancelled',
+];
 const COUNTS: ((end: End) => number)[] = [
   ({ ending }) => Number(ending === 'completed'),
   ({ ending }) => Number(ending === 'failed'),
@@ -72,20 +83,35 @@ const COUNTS: ((end: End) => number)[] = [
 ];
 
 function placesOf({ queue, type, user_id: user, runner_id: runner }: End): [string, string, string][] {
-  const all: [string, string, string | null][] = [['all', '', ''], ['queue', '', queue], ['type', '', type], ['user', '', user], ['runner', '', runner]];
+  const all: [string, string, string | null][] = [
+    ['all', '', ''],
+    ['queue', '', queue],
+    ['type', '', type],
+    ['user', '', user],
+    ['runner', '', runner],
+  ];
   if (user !== null) all.push(['queue', user, queue], ['type', user, type], ['runner', user, runner]);
-  return all.flatMap(([dimension, owner, key]): [string, string, string][] => (key === null ? [] : [[dimension, owner, key]]));
+  return all.flatMap(([dimension, owner, key]): [string, string, string][] =>
+    key === null ? [] : [[dimension, owner, key]],
+  );
 }
 
 /** Ends by the kinds that `GET /analytics` tells of, of one dimension. */
-export async function expectedItems(sql: TestSql, by: 'queue' | 'type' | 'user' | 'runner', owner: string | null = null): Promise<Map<string, number[]>> {
+export async function expectedItems(
+  sql: TestSql,
+  by: 'queue' | 'type' | 'user' | 'runner',
+  owner: string | null = null,
+): Promise<Map<string, number[]>> {
   const column = by === 'user' || by === 'runner' ? (`${by}_id` as const) : by;
   const items = new Map<string, number[]>();
   for (const end of await sql.query<End>('SELECT * FROM ends')) {
     const key = end[column];
     if (key === null || (owner !== null && end.user_id !== owner)) continue;
     const row = items.get(key) ?? COUNTS.map(() => 0);
-    items.set(key, row.map((count, index) => count + (COUNTS[index]?.(end) ?? 0)));
+    items.set(
+      key,
+      row.map((count, index) => count + (COUNTS[index]?.(end) ?? 0)),
+    );
   }
   return new Map([...items].sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -29,8 +29,13 @@ test('rollups and the rows not counted yet tell what happened', async () => {
   for (let step = 0; step < STEPS; step += 1) {
     // Nothing is under way: all that ended is settled.
     const settledUntil = (await look(oneOf(0).app.context.db)).at;
-    const counting = Promise.all([0, 1, 0].map(async (index) => rollUp(oneOf(index).app.context, settledUntil).catch(() => false)));
-    await Promise.all([...Array.from({ length: CALLS }, () => play.call()), pick(4) === 0 ? killOneThatCounts() : undefined]);
+    const counting = Promise.all(
+      [0, 1, 0].map(async (index) => rollUp(oneOf(index).app.context, settledUntil).catch(() => false)),
+    );
+    await Promise.all([
+      ...Array.from({ length: CALLS }, () => play.call()),
+      pick(4) === 0 ? killOneThatCounts() : undefined,
+    ]);
     await counting;
     if (step % 8 === 7) await compareAnswers();
   }
@@ -42,7 +47,9 @@ test('rollups and the rows not counted yet tell what happened', async () => {
   expect(expected.size).toBeGreaterThan(50);
   expect(Object.fromEntries(await heldRollups(cluster.sql))).toEqual(Object.fromEntries(expected));
   await compareAnswers();
-  expect(play.happened()).toEqual(expect.arrayContaining(['cancel', 'complete', 'delete', 'fail', 'give up', 'lose', 'release', 'retry']));
+  expect(play.happened()).toEqual(
+    expect.arrayContaining(['cancel', 'complete', 'delete', 'fail', 'give up', 'lose', 'release', 'retry']),
+  );
 }, 120_000);
 
 /** The sums add up to the witness's, whichever way they are read. */
@@ -53,19 +60,37 @@ async function compareAnswers(): Promise<void> {
       const told = answer.items.map(({ key, ...figures }): [string, number[]] => [key, countsOf(figures)]);
       expect(Object.fromEntries(told)).toEqual(Object.fromEntries(await expectedItems(cluster.sql, by)));
       if (by !== 'queue') continue;
-      const whole = answer.series.map(countsOf).reduce((sum, step) => sum.map((count, index) => count + (step[index] ?? 0)));
-      expect(whole).toEqual([...(await expectedItems(cluster.sql, 'queue')).values()].reduce((sum, one) => sum.map((count, index) => count + (one[index] ?? 0)), whole.map(() => 0)));
+      const whole = answer.series
+        .map(countsOf)
+        .reduce((sum, step) => sum.map((count, index) => count + (step[index] ?? 0)));
+      expect(whole).toEqual(
+        [...(await expectedItems(cluster.sql, 'queue')).values()].reduce(
+          (sum, one) => sum.map((count, index) => count + (one[index] ?? 0)),
+          whole.map(() => 0),
+        ),
+      );
     }
   }
 }
 
 function countsOf({ jobs, attempts }: Pick<Analytics['items'][number], 'jobs' | 'attempts'>): number[] {
   const ended = attempts.completed + attempts.failed + attempts.timedOut + attempts.released + attempts.cancelled;
-  return [jobs.completed, jobs.failed, jobs.cancelled, attempts.failed, attempts.timedOut, attempts.released, attempts.cancelled, ended];
+  return [
+    jobs.completed,
+    jobs.failed,
+    jobs.cancelled,
+    attempts.failed,
+    attempts.timedOut,
+    attempts.released,
+    attempts.cancelled,
+    ended,
+  ];
 }
 
 async function killOneThatCounts(): Promise<void> {
-  await cluster.sql.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%rollup%' AND query NOT LIKE '%pg_terminate%' AND query NOT LIKE '%jobs j SET%' AND query NOT LIKE '%DELETE FROM jobs%'");
+  await cluster.sql.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%rollup%' AND query NOT LIKE '%pg_terminate%' AND query NOT LIKE '%jobs j SET%' AND query NOT LIKE '%DELETE FROM jobs%'",
+  );
 }
 
 function oneOf(index: number) {
@@ -88,26 +113,63 @@ class Play {
   async call(): Promise<void> {
     const { pick } = this;
     const { api, runMonitor } = oneOf(pick(2));
-    const verb = ['create', 'create', 'claim', 'claim', 'complete', 'complete', 'fail', 'give up', 'release', 'lose', 'cancel', 'cancel', 'retry', 'retry', 'delete', 'delete'][pick(16)] ?? 'create';
+    const verb =
+      [
+        'create',
+        'create',
+        'claim',
+        'claim',
+        'complete',
+        'complete',
+        'fail',
+        'give up',
+        'release',
+        'lose',
+        'cancel',
+        'cancel',
+        'retry',
+        'retry',
+        'delete',
+        'delete',
+      ][pick(16)] ?? 'create';
     const job = this.claimed[pick(this.claimed.length || 1)];
     const id = this.ids[pick(this.ids.length || 1)] ?? '';
     if (verb === 'create') return this.create();
-    if (verb === 'claim') return void this.claimed.push(...(await api.claim({ runnerId: `runner-${pick(3)}`, types: TYPES, max: 4 })));
+    if (verb === 'claim')
+      return void this.claimed.push(...(await api.claim({ runnerId: `runner-${pick(3)}`, types: TYPES, max: 4 })));
     let status = 0;
     if (verb === 'cancel' || verb === 'retry') ({ status } = await api.post(`/jobs/${id}/${verb}`, {}));
     else if (verb === 'delete') ({ status } = await api.delete(`/jobs/${id}?purge=true`));
     else if (job === undefined) return;
-    else if (verb === 'complete') ({ status } = await api.complete(job, { outcome: 'completed', metrics: { durationMs: 1, cpuMs: 2, memoryPeakBytes: 3, cost: 4 } }));
-    else if (verb === 'release') ({ status } = await api.post(`/jobs/${job.id}/release`, { leaseToken: job.leaseToken }));
-    else if (verb === 'lose') status = await cluster.sql.expireLease(job.id).then(runMonitor).then(() => 200);
-    else ({ status } = await api.complete(job, { outcome: 'failed', error: { message: 'by lot', retryable: verb === 'fail' } }));
+    else if (verb === 'complete')
+      ({ status } = await api.complete(job, {
+        outcome: 'completed',
+        metrics: { durationMs: 1, cpuMs: 2, memoryPeakBytes: 3, cost: 4 },
+      }));
+    else if (verb === 'release')
+      ({ status } = await api.post(`/jobs/${job.id}/release`, { leaseToken: job.leaseToken }));
+    else if (verb === 'lose')
+      status = await cluster.sql
+        .expireLease(job.id)
+        .then(runMonitor)
+        .then(() => 200);
+    else
+      ({ status } = await api.complete(job, {
+        outcome: 'failed',
+        error: { message: 'by lot', retryable: verb === 'fail' },
+      }));
     if (status === 200 || status === 204) this.deeds.add(verb);
   }
 
   private async create(): Promise<void> {
     const { pick } = this;
     const { api } = oneOf(pick(2));
-    const jobs = Array.from({ length: 1 + pick(4) }, () => ({ type: TYPES[pick(3)], queue: QUEUES[pick(2)], userId: USERS[pick(3)], retry: { strategy: 'fixed', baseMs: 0 } }));
+    const jobs = Array.from({ length: 1 + pick(4) }, () => ({
+      type: TYPES[pick(3)],
+      queue: QUEUES[pick(2)],
+      userId: USERS[pick(3)],
+      retry: { strategy: 'fixed', baseMs: 0 },
+    }));
     const made = expectStatus(await api.post<{ jobs: { id: string }[] }>('/jobs/bulk', { jobs }), 201);
     this.ids.push(...made.jobs.map(({ id }) => id));
   }

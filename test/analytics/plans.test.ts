@@ -31,15 +31,23 @@ beforeAll(async () => {
   await sql.query(
     `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, status, run_at, started_at, finished_at, user_id)
      SELECT gen_random_uuid(), j.type, j.queue, 0, j.lane_id, '{}', 1, 1000, now(), now(), (ARRAY['completed', 'cancelled', 'failed'])[1 + n % 3]::job_status, p.at, p.at, p.at, 'u' || n % 100
-     FROM jobs j, (SELECT n, now() - interval '2 hours' - n * interval '1 second' AS at FROM generate_series(1, $2::int) n) p WHERE j.id = $1`, [job.id, MANY]);
-  await sql.query("INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome) SELECT id, 1, 'r', gen_random_uuid(), finished_at, finished_at, 'failed' FROM jobs WHERE status = 'failed'");
+     FROM jobs j, (SELECT n, now() - interval '2 hours' - n * interval '1 second' AS at FROM generate_series(1, $2::int) n) p WHERE j.id = $1`,
+    [job.id, MANY],
+  );
+  await sql.query(
+    "INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome) SELECT id, 1, 'r', gen_random_uuid(), finished_at, finished_at, 'failed' FROM jobs WHERE status = 'failed'",
+  );
   await sql.query(
     `INSERT INTO rollups (grain, dimension, owner, at, key, jobs_completed, jobs_failed, jobs_cancelled, attempts_failed, attempts_timed_out, attempts_released, attempts_cancelled, retries, run_ms, cpu_ms, cost)
      SELECT g.grain, d.dimension, CASE WHEN n % 2 = 0 AND d.dimension NOT IN ('all', 'user') THEN 'u' || n % 100 ELSE '' END, date_trunc(g.grain::text, now(), 'UTC') - (n % 200) * ('1 ' || g.grain)::interval, 'k' || n / 200, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
      FROM unnest(enum_range(NULL::rollup_grain)) g (grain), unnest(enum_range(NULL::rollup_dimension)) d (dimension), generate_series(0, 1999) n
      -- Of all together there is one row at a time.
-     WHERE d.dimension <> 'all' OR n < 200 ON CONFLICT DO NOTHING`);
-  for (let n = 0; n < FEW; n += 1) ids.push((await jobIn(n % 2 === 0 ? 'completed' : 'failed', coordinator, { queue: 'q', type: 't', userId: 'ann' })).job.id);
+     WHERE d.dimension <> 'all' OR n < 200 ON CONFLICT DO NOTHING`,
+  );
+  for (let n = 0; n < FEW; n += 1)
+    ids.push(
+      (await jobIn(n % 2 === 0 ? 'completed' : 'failed', coordinator, { queue: 'q', type: 't', userId: 'ann' })).job.id,
+    );
   cancelled = (await jobIn('cancelled', coordinator, { queue: 'q' })).job.id;
 });
 afterAll(async () => {
@@ -50,7 +58,12 @@ afterAll(async () => {
 /** A range that begins at this hour of yesterday: its hours until midnight are read one by one, its whole days as such. */
 const sinceYesterdayAt = (hour: number): number => (Date.now() % (24 * HOUR_MS)) + (24 - hour) * HOUR_MS;
 
-const asked = (by: figures.Dimension, grain: figures.Grain, rangeMs: number, key: string | null = null): figures.Asked => ({ by, grain, rangeMs, key, limit: 100 });
+const asked = (
+  by: figures.Dimension,
+  grain: figures.Grain,
+  rangeMs: number,
+  key: string | null = null,
+): figures.Asked => ({ by, grain, rangeMs, key, limit: 100 });
 
 /** Each with the most rows of jobs, attempts and rollups that it may touch, of which there are 70,000. */
 const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
@@ -60,10 +73,26 @@ const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
   ...[0, 1, 23].flatMap((hour): [string, number, (db: Executor) => Promise<unknown>][] => {
     const rangeMs = sinceYesterdayAt(hour);
     return [
-      [`by type since ${hour}:00 of yesterday`, 1500, (db) => figures.figures(db, null, asked('type', 'hour', rangeMs))],
-      [`of one type since ${hour}:00 of yesterday`, 1500, (db) => figures.figures(db, null, asked('type', 'hour', rangeMs, 'k1'))],
-      [`of a user by runner since ${hour}:00 of yesterday`, 1500, (db) => figures.figures(db, 'u4', asked('runner', 'hour', rangeMs))],
-      [`a user among users since ${hour}:00 of yesterday`, 2200, (db) => figures.figures(db, 'k4', asked('user', 'hour', rangeMs))],
+      [
+        `by type since ${hour}:00 of yesterday`,
+        1500,
+        (db) => figures.figures(db, null, asked('type', 'hour', rangeMs)),
+      ],
+      [
+        `of one type since ${hour}:00 of yesterday`,
+        1500,
+        (db) => figures.figures(db, null, asked('type', 'hour', rangeMs, 'k1')),
+      ],
+      [
+        `of a user by runner since ${hour}:00 of yesterday`,
+        1500,
+        (db) => figures.figures(db, 'u4', asked('runner', 'hour', rangeMs)),
+      ],
+      [
+        `a user among users since ${hour}:00 of yesterday`,
+        2200,
+        (db) => figures.figures(db, 'k4', asked('user', 'hour', rangeMs)),
+      ],
     ];
   }),
   ['a window of a queue', 150, (db) => figures.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 })],
@@ -80,7 +109,8 @@ async function look(when: string): Promise<string[]> {
     // A reader that is given no rows complains.
     for (const planned of ['generic', 'custom'] as const) {
       const cost = await explainer.cost((db) => run(db).catch(() => null), planned, TABLES);
-      if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${when}, ${planned} plan: ${JSON.stringify(cost)}`);
+      if (cost.seqScans > 0 || cost.rows > most)
+        walked.push(`${name}, ${when}, ${planned} plan: ${JSON.stringify(cost)}`);
     }
   }
   return walked;
@@ -98,12 +128,20 @@ test('what one statement cancelled while it ran is counted job by job, not each 
   const { sql } = coordinator;
   await sql.query(
     `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, status, run_at, started_at, finished_at)
-     SELECT uuidv7(), j.type, j.queue, 0, j.lane_id, '{}', 1, 1000, now(), now(), 'cancelled', now(), now(), now() FROM jobs j, generate_series(1, $2::int) n WHERE j.id = $1`, [ids[0], many]);
-  await sql.query("INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome) SELECT id, 1, 'r', gen_random_uuid(), started_at, finished_at, 'cancelled' FROM jobs WHERE status = 'cancelled' AND started_at = created_at");
+     SELECT uuidv7(), j.type, j.queue, 0, j.lane_id, '{}', 1, 1000, now(), now(), 'cancelled', now(), now(), now() FROM jobs j, generate_series(1, $2::int) n WHERE j.id = $1`,
+    [ids[0], many],
+  );
+  await sql.query(
+    "INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome) SELECT id, 1, 'r', gen_random_uuid(), started_at, finished_at, 'cancelled' FROM jobs WHERE status = 'cancelled' AND started_at = created_at",
+  );
   for (const isCounted of [false, true]) {
     if (isCounted) await sql.query('ANALYZE');
     for (const planned of ['generic', 'custom'] as const) {
-      const { rows } = await explainer.cost((db) => figures.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 }).catch(() => null), planned, TABLES);
+      const { rows } = await explainer.cost(
+        (db) => figures.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 }).catch(() => null),
+        planned,
+        TABLES,
+      );
       expect([isCounted, planned, rows < many * 12]).toEqual([isCounted, planned, true]);
     }
   }

@@ -26,14 +26,21 @@ const context = () => coordinator.app.context;
 const now = async () => (await store.look(context().db)).at;
 /** What the rollups hold; with those written down by who removed them. */
 async function counted(): Promise<[string | number, number]> {
-  const { sum } = await coordinator.sql.one<{ sum: string | null }>("SELECT sum(jobs_completed + jobs_failed + jobs_cancelled) AS sum FROM rollups WHERE grain = 'day' AND dimension = 'all'");
+  const { sum } = await coordinator.sql.one<{ sum: string | null }>(
+    "SELECT sum(jobs_completed + jobs_failed + jobs_cancelled) AS sum FROM rollups WHERE grain = 'day' AND dimension = 'all'",
+  );
   return [Number(sum ?? 0), await coordinator.sql.count('rollup_strays')];
 }
 async function countAll(): Promise<void> {
   const at = await now();
   while (await rollUp(context(), at));
 }
-const report = (claimed: { id: string; leaseToken: string } | undefined) => ({ jobId: claimed?.id ?? '', leaseToken: claimed?.leaseToken ?? '', result: null, metrics: null });
+const report = (claimed: { id: string; leaseToken: string } | undefined) => ({
+  jobId: claimed?.id ?? '',
+  leaseToken: claimed?.leaseToken ?? '',
+  result: null,
+  metrics: null,
+});
 
 test('nothing is settled that a transaction under way may still end', async () => {
   const { claimed } = await jobIn('running', coordinator);
@@ -62,7 +69,10 @@ test('nothing is settled that a transaction may end that has not written yet', a
   const settled = new Settled();
   await settled.look(context().db);
   const until = await settled.look(context().db);
-  const [{ isBefore } = { isBefore: false }] = await coordinator.sql.query<{ isBefore: boolean }>('SELECT $1::timestamptz < $2::timestamptz - interval \'59 seconds\' AS "isBefore"', [until, began[0]?.at]);
+  const [{ isBefore } = { isBefore: false }] = await coordinator.sql.query<{ isBefore: boolean }>(
+    'SELECT $1::timestamptz < $2::timestamptz - interval \'59 seconds\' AS "isBefore"',
+    [until, began[0]?.at],
+  );
   expect(isBefore).toBe(true);
   await rollUp(context(), until ?? '');
   await jobs.complete(session, [report(claimed)], false);
@@ -82,7 +92,8 @@ test('a time that was settled stays so until a later one is, and a database that
     { at: '2026-01-01 00:01:00+00', oldest: 4, next: 5 },
   ];
   let next = 0;
-  const answer = (statement: { text: string; values: unknown[] }) => Promise.resolve([statement.values.length === 0 ? looks[next++] : { at: statement.values[0] }]);
+  const answer = (statement: { text: string; values: unknown[] }) =>
+    Promise.resolve([statement.values.length === 0 ? looks[next++] : { at: statement.values[0] }]);
   const settled = new Settled(0);
   const seen: (string | null)[] = [];
   for (const _look of looks) seen.push(await settled.look({ query: answer } as unknown as Db));
@@ -132,7 +143,9 @@ test('a count waits for who is deleting, and counts once what was deleted', asyn
   await counting;
   await countAll();
   expect(await counted()).toEqual([1, 0]);
-  const row = await coordinator.sql.one<{ jobs_failed: string; attempts_failed: string }>("SELECT jobs_failed, attempts_failed FROM rollups WHERE grain = 'hour' AND dimension = 'all'");
+  const row = await coordinator.sql.one<{ jobs_failed: string; attempts_failed: string }>(
+    "SELECT jobs_failed, attempts_failed FROM rollups WHERE grain = 'hour' AND dimension = 'all'",
+  );
   expect(row).toEqual({ jobs_failed: '1', attempts_failed: '1' });
 });
 
@@ -180,22 +193,28 @@ test('a job that ends again is counted again', async () => {
 test('a job whose attempt was cancelled, and that is cancelled again before it runs, ended twice', async () => {
   const { job } = await jobIn('running', coordinator);
   const { api } = coordinator;
-  for (const verb of ['cancel', 'retry', 'cancel']) expect((await api.post(`/jobs/${job.id}/${verb}`)).status).toBe(200);
+  for (const verb of ['cancel', 'retry', 'cancel'])
+    expect((await api.post(`/jobs/${job.id}/${verb}`)).status).toBe(200);
   await countAll();
   expect(await counted()).toEqual([2, 0]);
   for (const verb of ['retry', 'cancel', 'retry']) expect((await api.post(`/jobs/${job.id}/${verb}`)).status).toBe(200);
   await countAll();
   expect(await counted()).toEqual([3, 0]);
-  const { attempts } = await coordinator.sql.one<{ attempts: string }>("SELECT attempts_cancelled AS attempts FROM rollups WHERE grain = 'day' AND dimension = 'all'");
+  const { attempts } = await coordinator.sql.one<{ attempts: string }>(
+    "SELECT attempts_cancelled AS attempts FROM rollups WHERE grain = 'day' AND dimension = 'all'",
+  );
   expect(attempts).toBe('1');
 });
 
 test('a count that was away for days goes through all of them, minute by minute', async () => {
   const { sql } = coordinator;
   const { job } = await jobIn('completed', coordinator);
-  await sql.query(`INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, status, run_at, started_at, finished_at)
+  await sql.query(
+    `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, status, run_at, started_at, finished_at)
     SELECT gen_random_uuid(), j.type, j.queue, 0, j.lane_id, '{}', 1, 1000, now(), now(), 'completed', p.at, p.at, p.at
-    FROM jobs j, (SELECT now() - n * interval '37 minutes' AS at FROM generate_series(1, 200) n) p WHERE j.id = $1`, [job.id]);
+    FROM jobs j, (SELECT now() - n * interval '37 minutes' AS at FROM generate_series(1, 200) n) p WHERE j.id = $1`,
+    [job.id],
+  );
   await countAll();
   expect(await counted()).toEqual([201, 0]);
   expect(await sql.count("rollups WHERE grain = 'minute' AND dimension = 'all'")).toBe(201);
@@ -207,5 +226,9 @@ test('old figures are deleted, by the minute sooner than by the day', async () =
     SELECT g.grain, 'all', '', now() - a.age, '', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM unnest(enum_range(NULL::rollup_grain)) g (grain),
       unnest(ARRAY['2 hours', '7 days', '60 days', '91 days']::interval[]) a (age)`);
   await app.loops.rollups.runOnce();
-  expect(await sql.query("SELECT grain, count(*)::int AS count FROM rollups GROUP BY 1 ORDER BY 1")).toEqual([{ grain: 'minute', count: 1 }, { grain: 'hour', count: 2 }, { grain: 'day', count: 3 }]);
+  expect(await sql.query('SELECT grain, count(*)::int AS count FROM rollups GROUP BY 1 ORDER BY 1')).toEqual([
+    { grain: 'minute', count: 1 },
+    { grain: 'hour', count: 2 },
+    { grain: 'day', count: 3 },
+  ]);
 });

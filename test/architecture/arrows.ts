@@ -16,7 +16,11 @@ interface Floor {
 export const FLOORS: readonly Floor[] = [
   { name: 'main', height: 7, holds: /^coordinator\/main\.ts$/ },
   { name: 'app', height: 6, holds: /^coordinator\/(app|admin-key|tracing)\.ts$/ },
-  { name: 'settings', height: 5, holds: /^coordinator\/(config|config-access|config-tracing|config-webhooks|version)\.ts$/ },
+  {
+    name: 'settings',
+    height: 5,
+    holds: /^coordinator\/(config|config-access|config-tracing|config-webhooks|version)\.ts$/,
+  },
   { name: 'http', height: 4, holds: /^coordinator\/http\// },
   { name: 'loops', height: 4, holds: /^coordinator\/loops\// },
   { name: 'domain', height: 3, holds: /^coordinator\/(domain\/|context\.ts$)/ },
@@ -27,16 +31,20 @@ export const FLOORS: readonly Floor[] = [
 
 /** In the coordinator every file stands on a floor, and every import points down. */
 export function importsPointDown(sources: Source[]): Breach[] {
-  return sources.filter(({ path }) => path.startsWith('coordinator/')).flatMap((source) => {
-    const from = floorOf(source.path);
-    if (from === undefined) return [at(source, 1, 'stands on no floor: give it one in test/architecture/arrows.ts')];
-    return source.imports.flatMap(({ target, specifier, line }) => {
-      if (target === null || !target.startsWith('coordinator/')) return [];
-      const to = floorOf(`${target}.ts`);
-      if (to === undefined) return [at(source, line, `imports ${specifier}, which stands on no floor`)];
-      return to.name === from.name || to.height < from.height ? [] : [at(source, line, `${from.name} imports ${to.name} (${specifier})`)];
+  return sources
+    .filter(({ path }) => path.startsWith('coordinator/'))
+    .flatMap((source) => {
+      const from = floorOf(source.path);
+      if (from === undefined) return [at(source, 1, 'stands on no floor: give it one in test/architecture/arrows.ts')];
+      return source.imports.flatMap(({ target, specifier, line }) => {
+        if (target === null || !target.startsWith('coordinator/')) return [];
+        const to = floorOf(`${target}.ts`);
+        if (to === undefined) return [at(source, line, `imports ${specifier}, which stands on no floor`)];
+        return to.name === from.name || to.height < from.height
+          ? []
+          : [at(source, line, `${from.name} imports ${to.name} (${specifier})`)];
+      });
     });
-  });
 }
 
 /** No file imports itself, by whatever detour; types count too, because a reader follows them as well. */
@@ -50,7 +58,10 @@ export function importsFormNoCycle(sources: Source[]): Breach[] {
       const next = byPath.get(`${one.target}.ts`) ?? byPath.get(`${one.target}/index.ts`);
       if (next === undefined) continue;
       const from = [...trail, source.path].indexOf(next.path);
-      if (from >= 0) breaches.push(at(source, one.line, `closes a circle: ${[...trail.slice(from), source.path, next.path].join(' > ')}`));
+      if (from >= 0)
+        breaches.push(
+          at(source, one.line, `closes a circle: ${[...trail.slice(from), source.path, next.path].join(' > ')}`),
+        );
       else visit(next, [...trail, source.path]);
     }
     isDone.add(source.path);
@@ -71,7 +82,9 @@ export function packagesKeepApart(sources: Source[]): Breach[] {
     const own = packageOf(source.path);
     const allowed = TAKEN_FROM_OTHERS[source.path.slice(0, source.path.indexOf('/') + 1)];
     if (own === undefined || allowed === undefined) return [];
-    return source.imports.filter((one) => leavesPackage(one, own, allowed)).map(({ specifier, line }) => at(source, line, `${own} imports ${specifier}`));
+    return source.imports
+      .filter((one) => leavesPackage(one, own, allowed))
+      .map(({ specifier, line }) => at(source, line, `${own} imports ${specifier}`));
   });
 }
 
@@ -83,14 +96,20 @@ export function importsAreDeclared(sources: Source[], declared: Map<string, stri
     const names = declared.get(packageOf(source.path) ?? '');
     if (names === undefined) return [];
     return source.imports
-      .filter(({ specifier, target }) => target === null && !specifier.startsWith('node:') && !names.includes(packageName(specifier)))
+      .filter(
+        ({ specifier, target }) =>
+          target === null && !specifier.startsWith('node:') && !names.includes(packageName(specifier)),
+      )
       .map(({ specifier, line }) => at(source, line, `imports ${specifier}, which its package.json does not list`));
   });
 }
 
 /** `@scope/name/path` and `name/path` without the path. */
 export function packageName(specifier: string): string {
-  return specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 }
 
 function floorOf(path: string): Floor | undefined {

@@ -20,7 +20,9 @@ export interface Import {
 
 /** Every TypeScript file below these folders, and those beside them; what is generated or compiled is left out. */
 export function readSources(root: string, folders: string[]): Source[] {
-  return folders.flatMap((folder) => listFiles(root, folder)).map((path) => parseSource(path, readFileSync(join(root, path), 'utf8')));
+  return folders
+    .flatMap((folder) => listFiles(root, folder))
+    .map((path) => parseSource(path, readFileSync(join(root, path), 'utf8')));
 }
 
 export function parseSource(path: string, text: string): Source {
@@ -55,7 +57,11 @@ function findImports(path: string, tree: ts.SourceFile): Import[] {
     const name = specifierOf(node);
     if (name === undefined || !ts.isStringLiteralLike(name)) return;
     const target = name.text.startsWith('.') ? posix.join(posix.dirname(path), name.text.replace(/\.js$/, '')) : null;
-    found.push({ specifier: name.text, target, line: tree.getLineAndCharacterOfPosition(name.getStart(tree)).line + 1 });
+    found.push({
+      specifier: name.text,
+      target,
+      line: tree.getLineAndCharacterOfPosition(name.getStart(tree)).line + 1,
+    });
   });
   return found;
 }

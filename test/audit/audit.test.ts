@@ -14,12 +14,16 @@ async function audit(query = ''): Promise<AuditEntry[]> {
   return expectStatus(await coordinator.api.get<{ items: AuditEntry[] }>(`/audit${query}`), 200).items;
 }
 
-const told = async (target: string) => (await audit(`?target=${encodeURIComponent(target)}`)).map(({ action, details }) => ({ action, details }));
+const told = async (target: string) =>
+  (await audit(`?target=${encodeURIComponent(target)}`)).map(({ action, details }) => ({ action, details }));
 const put = (path: string, json: unknown) => coordinator.api.call('put', path, { json });
 
 describe('the audit', () => {
   test('tells who cancelled, retried, edited and deleted which job', async () => {
-    const made = expectStatus(await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'operator', role: 'producer' }), 201);
+    const made = expectStatus(
+      await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'operator', role: 'producer' }),
+      201,
+    );
     const operator = coordinator.api.as(made.key);
     const { job } = await jobIn('pending', coordinator);
     expectStatus(await operator.patch(`/jobs/${job.id}`, { priority: 5 }), 200);
@@ -37,7 +41,13 @@ describe('the audit', () => {
       { action: 'job.edited', details: { priority: 5 } },
     ]);
     const [, cancelled] = await audit(`?target=${job.id}`);
-    expect(cancelled?.by).toEqual({ keyId: made.id, name: 'operator', role: 'producer', userId: null, address: expect.stringContaining('127.0.0.1') as string });
+    expect(cancelled?.by).toEqual({
+      keyId: made.id,
+      name: 'operator',
+      role: 'producer',
+      userId: null,
+      address: expect.stringContaining('127.0.0.1') as string,
+    });
     expect((await audit(`?keyId=${made.id}`)).length).toBe(5);
   });
 
@@ -47,9 +57,20 @@ describe('the audit', () => {
     expectStatus(await coordinator.api.post('/jobs/cancel', { filter: { type: [type] } }), 200);
     const [now] = await audit('?action=jobs.cancelled');
     expect([...(now?.details['jobs'] as string[])].sort()).toEqual(ids.sort());
-    const { id } = expectStatus(await coordinator.api.post<{ id: string }>('/jobs/retry', { filter: { type: [type], arguments: { secret: 'hush' } }, background: true }), 202);
-    expect(await told(id)).toEqual([{ action: 'bulk.requested', details: { verb: 'retry', filter: { type: [type] }, matched: 0 } }]);
-    const later = expectStatus(await coordinator.api.post<{ id: string }>('/jobs/retry', { filter: { type: [type] }, background: true }), 202);
+    const { id } = expectStatus(
+      await coordinator.api.post<{ id: string }>('/jobs/retry', {
+        filter: { type: [type], arguments: { secret: 'hush' } },
+        background: true,
+      }),
+      202,
+    );
+    expect(await told(id)).toEqual([
+      { action: 'bulk.requested', details: { verb: 'retry', filter: { type: [type] }, matched: 0 } },
+    ]);
+    const later = expectStatus(
+      await coordinator.api.post<{ id: string }>('/jobs/retry', { filter: { type: [type] }, background: true }),
+      202,
+    );
     await eventually(async () => (await audit('?action=jobs.retried')).length === 1);
     const [retried] = await audit('?action=jobs.retried');
     expect(retried?.by.keyId).toBe('configured');
@@ -67,11 +88,19 @@ describe('the audit', () => {
     expectStatus(await coordinator.api.post(`/runners/${runnerId}/drain`), 200);
     expectStatus(await coordinator.api.post(`/runners/${runnerId}/resume`), 200);
     expect((await told(runnerId)).map(({ action }) => action)).toEqual(['runner.resumed', 'runner.drained']);
-    const key = expectStatus(await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'seen', role: 'viewer' }), 201);
+    const key = expectStatus(
+      await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'seen', role: 'viewer' }),
+      201,
+    );
     expectStatus(await coordinator.api.as(null).post('/session', { apiKey: key.key }), 201);
     expectStatus(await coordinator.api.post(`/api-keys/${key.id}/rotate`, {}), 201);
     expectStatus(await coordinator.api.delete(`/api-keys/${key.id}`), 200);
-    expect((await told(key.id)).map(({ action }) => action)).toEqual(['key.revoked', 'key.rotated', 'session.opened', 'key.created']);
+    expect((await told(key.id)).map(({ action }) => action)).toEqual([
+      'key.revoked',
+      'key.rotated',
+      'session.opened',
+      'key.created',
+    ]);
     expect(JSON.stringify(await audit('?limit=500'))).not.toContain(key.key.split('_')[2]);
   });
 
@@ -87,11 +116,18 @@ describe('the audit', () => {
     const { context } = coordinator.app;
     const { job } = await jobIn('pending', coordinator);
     const by = { keyId: 'k', keyName: 'k', role: 'admin' as const, userId: null, address: '', requestId: '' };
-    const act = recorded(context, by, () => Promise.resolve(null), () => {
-      throw new Error('the entry cannot be made');
-    });
+    const act = recorded(
+      context,
+      by,
+      () => Promise.resolve(null),
+      () => {
+        throw new Error('the entry cannot be made');
+      },
+    );
     await expect(act).rejects.toThrow('cannot be made');
-    await coordinator.sql.query("ALTER TABLE audit_log ADD CONSTRAINT no_cancel CHECK (action <> 'job.cancelled') NOT VALID");
+    await coordinator.sql.query(
+      "ALTER TABLE audit_log ADD CONSTRAINT no_cancel CHECK (action <> 'job.cancelled') NOT VALID",
+    );
     expect((await coordinator.api.post(`/jobs/${job.id}/cancel`, {})).status).toBe(500);
     expect((await coordinator.api.job(job.id)).status).toBe('pending');
     await coordinator.sql.query('ALTER TABLE audit_log DROP CONSTRAINT no_cancel');
@@ -101,7 +137,10 @@ describe('the audit', () => {
     const seen: string[] = [];
     let cursor: string | null = '';
     while (cursor !== null) {
-      const answer: { items: AuditEntry[]; nextCursor: string | null } = expectStatus(await coordinator.api.get(`/audit?limit=3${cursor === '' ? '' : `&cursor=${cursor}`}`), 200);
+      const answer: { items: AuditEntry[]; nextCursor: string | null } = expectStatus(
+        await coordinator.api.get(`/audit?limit=3${cursor === '' ? '' : `&cursor=${cursor}`}`),
+        200,
+      );
       seen.push(...answer.items.map(({ id }) => id));
       cursor = answer.nextCursor;
     }

@@ -5,7 +5,12 @@ import { uniqueType } from '../support/factory';
 import { Receiver, status } from '../support/receiver';
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
-beforeAll(async () => (coordinator = await startCoordinator({ webhooks: { reach: { ...readAllowed(['127.0.0.1']), isHttpAllowed: false, ports: [443] } } })));
+beforeAll(
+  async () =>
+    (coordinator = await startCoordinator({
+      webhooks: { reach: { ...readAllowed(['127.0.0.1']), isHttpAllowed: false, ports: [443] } },
+    })),
+);
 afterAll(() => coordinator.stop());
 
 test('what is secret stands in no log line, error, figure or audit entry', async () => {
@@ -17,7 +22,13 @@ test('what is secret stands in no log line, error, figure or audit entry', async
     return canary;
   };
   const replies: unknown[] = [];
-  const call = async (method: string, path: string, json?: unknown, headers: Record<string, string> = {}, as = api): Promise<unknown> => {
+  const call = async (
+    method: string,
+    path: string,
+    json?: unknown,
+    headers: Record<string, string> = {},
+    as = api,
+  ): Promise<unknown> => {
     const { body, headers: told } = await as.call(method, path, { headers, ...(json === undefined ? {} : { json }) });
     replies.push(told);
     return body;
@@ -26,15 +37,33 @@ test('what is secret stands in no log line, error, figure or audit entry', async
   const type = uniqueType();
 
   // Carried by jobs, as their owners may read them.
-  await call('post', '/jobs', { type, arguments: { password: plant() }, metadata: { token: plant() } }, { cookie: `other=${plant()}`, 'x-secret': plant() });
+  await call(
+    'post',
+    '/jobs',
+    { type, arguments: { password: plant() }, metadata: { token: plant() } },
+    { cookie: `other=${plant()}`, 'x-secret': plant() },
+  );
   const job = await api.claimOne({ runnerId: 'r', types: [type] });
   planted.push(job.leaseToken);
-  await call('post', `/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken, checkpoint: { at: plant() }, progress: { percent: 1, message: plant() }, logs: [{ level: 'error', message: plant() }] });
-  await call('post', `/jobs/${job.id}/complete`, { leaseToken: job.leaseToken, outcome: 'failed', error: { message: plant(), stack: plant() } });
+  await call('post', `/jobs/${job.id}/heartbeat`, {
+    leaseToken: job.leaseToken,
+    checkpoint: { at: plant() },
+    progress: { percent: 1, message: plant() },
+    logs: [{ level: 'error', message: plant() }],
+  });
+  await call('post', `/jobs/${job.id}/complete`, {
+    leaseToken: job.leaseToken,
+    outcome: 'failed',
+    error: { message: plant(), stack: plant() },
+  });
   await call('post', '/jobs', { type, arguments: {}, maxAttempts: 1 });
   const second = await api.claimOne({ runnerId: 'r', types: [type] });
   planted.push(second.leaseToken);
-  await call('post', `/jobs/${second.id}/complete`, { leaseToken: second.leaseToken, outcome: 'completed', result: { answer: plant() } });
+  await call('post', `/jobs/${second.id}/complete`, {
+    leaseToken: second.leaseToken,
+    outcome: 'completed',
+    result: { answer: plant() },
+  });
 
   // Brought by callers who are refused.
   await told('get', '/jobs', undefined, {}, api.as(plant()));
@@ -49,13 +78,17 @@ test('what is secret stands in no log line, error, figure or audit entry', async
   await told('post', '/jobs', { type: 'broken', arguments: { password: plant() } });
 
   // What signs, and what receivers answer.
-  const receiver = await Receiver.open((response, nth) => (nth === 1 ? response.writeHead(500, { 'x-secret': plant() }).end(plant()) : status(204)(response, nth)));
+  const receiver = await Receiver.open((response, nth) =>
+    nth === 1 ? response.writeHead(500, { 'x-secret': plant() }).end(plant()) : status(204)(response, nth),
+  );
   const plantedSecret = (made: unknown) => {
     const { id, secret } = made as { id: string; secret: string };
     planted.push(secret.slice('whsec_'.length));
     return id;
   };
-  const hookId = plantedSecret(await call('post', '/webhooks', { url: receiver.url(`/${plant()}`), events: ['job.created', 'webhook.disabled'] }));
+  const hookId = plantedSecret(
+    await call('post', '/webhooks', { url: receiver.url(`/${plant()}`), events: ['job.created', 'webhook.disabled'] }),
+  );
   plantedSecret(await call('post', `/webhooks/${hookId}/rotate`, {}));
   plantedSecret(await call('get', '/callback-secret'));
   plantedSecret(await call('post', '/callback-secret/rotate', {}));
@@ -74,11 +107,28 @@ test('what is secret stands in no log line, error, figure or audit entry', async
   const { key } = (await call('post', '/api-keys', { name: 'n', role: 'viewer' })) as { key: string };
   planted.push(key, coordinator.adminKey);
   await call('post', '/session', { apiKey: key }, {}, api.as(null));
-  for (const path of ['/health', '/readyz', '/healthz', '/audit?limit=500', '/api-keys', '/queues', '/runners', '/metrics', '/openapi.json']) await told('get', path);
+  for (const path of [
+    '/health',
+    '/readyz',
+    '/healthz',
+    '/audit?limit=500',
+    '/api-keys',
+    '/queues',
+    '/runners',
+    '/metrics',
+    '/openapi.json',
+  ])
+    await told('get', path);
   await coordinator.runMonitor();
 
   expect(planted.length).toBeGreaterThan(15);
-  const seen = [JSON.stringify(coordinator.logged, (_name, value: unknown) => (value instanceof Error ? { ...value, message: value.message, stack: value.stack } : value)), JSON.stringify(replies)];
+  const seen = [
+    JSON.stringify(coordinator.logged, (_name, value: unknown) =>
+      value instanceof Error ? { ...value, message: value.message, stack: value.stack } : value,
+    ),
+    JSON.stringify(replies),
+  ];
   expect(coordinator.logged.some(({ level }) => level === 'error')).toBe(true);
-  for (const canary of planted) expect([canary, seen.map((text) => text.includes(canary))]).toEqual([canary, [false, false]]);
+  for (const canary of planted)
+    expect([canary, seen.map((text) => text.includes(canary))]).toEqual([canary, [false, false]]);
 });

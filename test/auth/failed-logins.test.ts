@@ -10,7 +10,8 @@ let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator({ access: { trustProxy: 1 } })));
 afterAll(() => coordinator.stop());
 
-const from = async (address: string, key: string) => coordinator.api.as(key).call('get', '/session', { headers: { 'x-forwarded-for': address } });
+const from = async (address: string, key: string) =>
+  coordinator.api.as(key).call('get', '/session', { headers: { 'x-forwarded-for': address } });
 
 describe('bad credentials', () => {
   test('are held off after twenty a minute from one address, and good keys get in beside them', async () => {
@@ -22,7 +23,13 @@ describe('bad credentials', () => {
     expect(Number(held.headers['retry-after'])).toBeGreaterThan(1);
     expect((await from('10.0.0.2', makeKey().key)).status).toBe(401);
     // Seen here for the first time, from the address that is held off.
-    expect(await eventually(async () => (await from('10.0.0.1', good)).status, (status) => status === 200, 2000)).toBe(200);
+    expect(
+      await eventually(
+        async () => (await from('10.0.0.1', good)).status,
+        (status) => status === 200,
+        2000,
+      ),
+    ).toBe(200);
     await Promise.all(Array.from({ length: 300 }, () => from('10.0.0.1', makeKey().key)));
     expect((await from('10.0.0.1', good)).status).toBe(200);
   });
@@ -40,14 +47,22 @@ describe('bad credentials', () => {
   test('through POST /session count too', async () => {
     const statuses = [];
     for (let index = 0; index < 22; index += 1) {
-      statuses.push((await coordinator.api.as(null).post('/session', { apiKey: makeKey().key }, { headers: { 'x-forwarded-for': '10.3.0.1' } })).status);
+      statuses.push(
+        (
+          await coordinator.api
+            .as(null)
+            .post('/session', { apiKey: makeKey().key }, { headers: { 'x-forwarded-for': '10.3.0.1' } })
+        ).status,
+      );
     }
     expect(statuses.slice(19)).toEqual([401, 429, 429]);
   });
 
   test('are told to the audit once a minute and source, without the key', async () => {
     const entries = await eventually(
-      async () => expectStatus(await coordinator.api.get<{ items: { target: string }[] }>('/audit?action=login.failed'), 200).items,
+      async () =>
+        expectStatus(await coordinator.api.get<{ items: { target: string }[] }>('/audit?action=login.failed'), 200)
+          .items,
       (items) => items.some(({ target }) => target === '10.3.0.1'),
     );
     expect(entries.filter(({ target }) => target === '10.0.0.1')).toHaveLength(1);
@@ -58,13 +73,15 @@ test('a good key never waits for the limiter, whatever comes from its address an
   const { id, key } = makeKey();
   let asked = 0;
   const row = { id, name: 'good', role: 'viewer', userId: null, queues: [], types: [] };
-  const query = <Row>({ values }: { values: unknown[] }) => Promise.resolve(((asked += 1), values.includes(hashOf(key)) ? [row] : []) as Row[]);
+  const query = <Row>({ values }: { values: unknown[] }) =>
+    Promise.resolve(((asked += 1), values.includes(hashOf(key)) ? [row] : []) as Row[]);
   // Nothing is remembered, so that every call of the good key is a new look.
   const doorman = new Doorman(new KeyRing({ query }, 0), null, new FailedLogins(20), () => undefined);
   expect((await doorman.admit(key, '10.0.0.9')).caller.keyId).toBe(id);
   let refused = 0;
   for (let round = 0; round < 200; round += 1) {
-    for (let index = 0; index < 20; index += 1) await doorman.admit(index % 2 === 0 ? makeKey().key : forgedFor(id), '10.0.0.9').catch(() => (refused += 1));
+    for (let index = 0; index < 20; index += 1)
+      await doorman.admit(index % 2 === 0 ? makeKey().key : forgedFor(id), '10.0.0.9').catch(() => (refused += 1));
     expect((await doorman.admit(key, '10.0.0.9')).caller.keyId).toBe(id);
   }
   expect(refused).toBe(4000);

@@ -13,7 +13,15 @@ const create = (wanted: object) => coordinator.api.post<ApiKey & { key: string }
 
 test('a key is shown once and kept as a hash', async () => {
   const { body } = await create({ name: 'mine', role: 'viewer' });
-  expect(body).toMatchObject({ name: 'mine', role: 'viewer', userId: null, queues: [], types: [], revokedAt: null, key: expect.stringMatching(/^baton_\w{12}_\w{34}$/) });
+  expect(body).toMatchObject({
+    name: 'mine',
+    role: 'viewer',
+    userId: null,
+    queues: [],
+    types: [],
+    revokedAt: null,
+    key: expect.stringMatching(/^baton_\w{12}_\w{34}$/),
+  });
   const rows = JSON.stringify(await coordinator.sql.query('SELECT * FROM api_keys'));
   const list = JSON.stringify((await coordinator.api.get('/api-keys')).body);
   const secret = body.key.split('_')[2] ?? body.key;
@@ -41,7 +49,11 @@ test('a revoked key stops working, and stays in the list', async () => {
   expect((await api.get('/jobs')).status).toBe(200);
   expect((await coordinator.api.delete<ApiKey>(`/api-keys/${body.id}`)).body.revokedAt).not.toBeNull();
   await eventually(async () => (await api.get('/jobs')).status === 401, Boolean, 5000);
-  expect(expectStatus(await coordinator.api.get<{ items: ApiKey[] }>('/api-keys'), 200).items.find(({ id }) => id === body.id)?.revokedAt).not.toBeNull();
+  expect(
+    expectStatus(await coordinator.api.get<{ items: ApiKey[] }>('/api-keys'), 200).items.find(
+      ({ id }) => id === body.id,
+    )?.revokedAt,
+  ).not.toBeNull();
   expect(await coordinator.api.refusal('delete', '/api-keys/none')).toEqual([404, 'not_found']);
 });
 
@@ -71,28 +83,41 @@ test('coordinators that start at the same moment all make the configured admin k
   const { db } = coordinator.app.context;
   for (let round = 0; round < 10; round += 1) {
     await coordinator.sql.query("DELETE FROM api_keys WHERE id = 'embedded'");
-    await Promise.all(Array.from({ length: 8 }, () => installAdminKey(db, 'embedded', `the-same-key-in-round-${round}`)));
+    await Promise.all(
+      Array.from({ length: 8 }, () => installAdminKey(db, 'embedded', `the-same-key-in-round-${round}`)),
+    );
   }
 });
 
 test('an admin key may be configured that is usable already, but not one of another role', async () => {
   const { db } = coordinator.app.context;
-  const [admin, viewer] = [await create({ name: 'known', role: 'admin' }), await create({ name: 'seer', role: 'viewer' })];
+  const [admin, viewer] = [
+    await create({ name: 'known', role: 'admin' }),
+    await create({ name: 'seer', role: 'viewer' }),
+  ];
   await installAdminKey(db, 'embedded', admin.body.key);
   expect((await new KeyRing(db).callerOf(admin.body.key)).role).toBe('admin');
   await expect(installAdminKey(db, 'embedded', viewer.body.key)).rejects.toMatchObject({ code: 'state_conflict' });
 });
 
 test.each<[object]>([
-  [{ name: 'a' }], [{ role: 'viewer' }], [{ name: '', role: 'viewer' }], [{ name: 'a', role: 'root' }], [{ name: 'a', role: 'user' }],
-  [{ name: 'a', role: 'viewer', userId: 'ann' }], [{ name: 'a', role: 'admin', types: ['x'] }], [{ name: 'a', role: 'runner', types: ['a b'] }],
-  [{ name: 'a', role: 'viewer', id: 'mine' }], [{ name: 'a\u0000', role: 'viewer' }],
+  [{ name: 'a' }],
+  [{ role: 'viewer' }],
+  [{ name: '', role: 'viewer' }],
+  [{ name: 'a', role: 'root' }],
+  [{ name: 'a', role: 'user' }],
+  [{ name: 'a', role: 'viewer', userId: 'ann' }],
+  [{ name: 'a', role: 'admin', types: ['x'] }],
+  [{ name: 'a', role: 'runner', types: ['a b'] }],
+  [{ name: 'a', role: 'viewer', id: 'mine' }],
+  [{ name: 'a\u0000', role: 'viewer' }],
 ])('refuses %j', async (wanted) => {
   expect(await coordinator.api.refusal('post', '/api-keys', wanted)).toEqual([400, 'validation_failed']);
 });
 
 describe('a runner’s key', () => {
-  const limited = async (more: Partial<CreateApiKey>) => coordinator.api.as(await coordinator.api.makeKey({ name: 'limited', role: 'runner', ...more }));
+  const limited = async (more: Partial<CreateApiKey>) =>
+    coordinator.api.as(await coordinator.api.makeKey({ name: 'limited', role: 'runner', ...more }));
 
   test('of certain types and queues claims only those', async () => {
     const type = uniqueType();
@@ -108,14 +133,24 @@ describe('a runner’s key', () => {
   test('creates, reads and steers nothing', async () => {
     const runner = await limited({});
     const { id } = await coordinator.api.create({ type: uniqueType() });
-    for (const [method, path] of [['post', '/jobs'], ['get', `/jobs/${id}`], ['post', `/jobs/${id}/cancel`], ['get', '/runners'], ['get', '/api-keys']] as const) {
+    for (const [method, path] of [
+      ['post', '/jobs'],
+      ['get', `/jobs/${id}`],
+      ['post', `/jobs/${id}/cancel`],
+      ['get', '/runners'],
+      ['get', '/api-keys'],
+    ] as const) {
       expect(await runner.refusal(method, path, method === 'post' ? {} : undefined)).toEqual([403, 'forbidden']);
     }
   });
 
   test('that repeats a claim gets back only what it may claim', async () => {
     const [type, other] = [uniqueType(), uniqueType()];
-    const [own] = [await coordinator.api.create({ type, queue: 'a' }), await coordinator.api.create({ type, queue: 'b' }), await coordinator.api.create({ type: other, queue: 'a' })];
+    const [own] = [
+      await coordinator.api.create({ type, queue: 'a' }),
+      await coordinator.api.create({ type, queue: 'b' }),
+      await coordinator.api.create({ type: other, queue: 'a' }),
+    ];
     const wide = await limited({});
     const claim = { runnerId: 'changing', claimId: uniqueType('claim'), types: [type, other], max: 9 };
     expect(await wide.claim(claim)).toHaveLength(3);

@@ -32,21 +32,35 @@ test('there is no row without a route', () => {
 
 test('what needs no key is this, and nothing else', () => {
   const all = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)];
-  expect(all.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual(['POST /session', 'GET /healthz', 'GET /readyz', 'GET /openapi.json', 'GET /docs', 'GET /docs/reference.css', 'GET /docs/reference.js']);
+  expect(all.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual([
+    'POST /session',
+    'GET /healthz',
+    'GET /readyz',
+    'GET /openapi.json',
+    'GET /docs',
+    'GET /docs/reference.css',
+    'GET /docs/reference.js',
+  ]);
 });
 
 describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, endpoint) => {
   const { places } = ROWS[name] ?? { places: [] };
   const allowed: readonly Role[] = endpoint.roles === 'public' ? ROLES : endpoint.roles;
 
-  test.each(places.map((place, index) => [describePlace(place, index), place] as const))('%s', async (_place, place) => {
-    for (const role of allowed) await expectAllowed(endpoint, place, role);
-    const refused: [Caller, Expected][] = [
-      ...ROLES.filter((role) => !allowed.includes(role)).map((role): [Caller, Expected] => [role, [403, '"forbidden"']]),
-      ...STRANGERS.map((stranger): [Caller, Expected] => [stranger, [401, '"unauthenticated"']]),
-    ];
-    if (endpoint.roles !== 'public' && place.isCredential !== true) await expectRefused(endpoint, place, refused);
-  });
+  test.each(places.map((place, index) => [describePlace(place, index), place] as const))(
+    '%s',
+    async (_place, place) => {
+      for (const role of allowed) await expectAllowed(endpoint, place, role);
+      const refused: [Caller, Expected][] = [
+        ...ROLES.filter((role) => !allowed.includes(role)).map((role): [Caller, Expected] => [
+          role,
+          [403, '"forbidden"'],
+        ]),
+        ...STRANGERS.map((stranger): [Caller, Expected] => [stranger, [401, '"unauthenticated"']]),
+      ];
+      if (endpoint.roles !== 'public' && place.isCredential !== true) await expectRefused(endpoint, place, refused);
+    },
+  );
 
   if (endpoint.method !== 'get') {
     test('is told to the audit in its own transaction, as it declares', async () => {
@@ -68,12 +82,21 @@ describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, 
   }
 });
 
-test.each(['Basic abc', 'Bearer', 'Bearer  ', 'bearer a b', 'Token abc'])('%s is no credential', async (authorization) => {
-  expect((await stage.api('nobody').call('get', '/jobs', { headers: { authorization } })).status).toBe(401);
-});
+test.each(['Basic abc', 'Bearer', 'Bearer  ', 'bearer a b', 'Token abc'])(
+  '%s is no credential',
+  async (authorization) => {
+    expect((await stage.api('nobody').call('get', '/jobs', { headers: { authorization } })).status).toBe(401);
+  },
+);
 
 test('the scheme may be written in any case', async () => {
-  expect((await stage.api('nobody').call('get', '/jobs', { headers: { authorization: `bearer ${stage.coordinator.adminKey}` } })).status).toBe(200);
+  expect(
+    (
+      await stage
+        .api('nobody')
+        .call('get', '/jobs', { headers: { authorization: `bearer ${stage.coordinator.adminKey}` } })
+    ).status,
+  ).toBe(200);
 });
 
 interface Told {
@@ -87,7 +110,13 @@ async function expectAllowed(endpoint: AnyEndpoint, place: Place, role: Role): P
   const missing = typeof place.missing === 'function' ? place.missing(role) : (place.missing ?? NOT_FOUND);
   const own = await make(place, 'ann');
   expectTold(`${role}, own`, await call(endpoint, place, role, own), expected(place.ok, role));
-  const strange: [string, Thing, Expected][] = place.at.length === 0 ? [] : [['missing', replaced(place, own, () => randomUUID()), missing], ['malformed', replaced(place, own, () => NO_ID), place.malformed ?? REFUSED]];
+  const strange: [string, Thing, Expected][] =
+    place.at.length === 0
+      ? []
+      : [
+          ['missing', replaced(place, own, () => randomUUID()), missing],
+          ['malformed', replaced(place, own, () => NO_ID), place.malformed ?? REFUSED],
+        ];
   const answers = new Map<string, string>();
   for (const [kind, thing, wanted] of strange) {
     const before = await stage.print();
@@ -112,13 +141,18 @@ async function expectAllowed(endpoint: AnyEndpoint, place: Place, role: Role): P
 /** Refused before anything is read, and so alike for everything. */
 async function expectRefused(endpoint: AnyEndpoint, place: Place, callers: [Caller, Expected][]): Promise<void> {
   const own = await make(place, 'ann');
-  const things = [own, ...(place.at.length === 0 ? [] : [replaced(place, own, () => randomUUID()), replaced(place, own, () => NO_ID)]), ...(place.isOwned === false ? [] : [await make(place, 'ben')])];
+  const things = [
+    own,
+    ...(place.at.length === 0 ? [] : [replaced(place, own, () => randomUUID()), replaced(place, own, () => NO_ID)]),
+    ...(place.isOwned === false ? [] : [await make(place, 'ben')]),
+  ];
   const before = await stage.print();
   for (const [caller, wanted] of callers) {
     const answers = await Promise.all(things.map((thing) => call(endpoint, place, caller, thing)));
     for (const told of answers) expectTold(caller, told, wanted);
     expect(new Set(answers.map(({ text }) => without(text, {}))).size).toBe(1);
-    if (wanted[0] === 401) expect(answers.map(({ headers }) => headers['www-authenticate'])).toEqual(answers.map(() => 'Bearer'));
+    if (wanted[0] === 401)
+      expect(answers.map(({ headers }) => headers['www-authenticate'])).toEqual(answers.map(() => 'Bearer'));
   }
   expect(await stage.print()).toEqual(before);
 }
@@ -134,13 +168,21 @@ function expected(ok: Place['ok'], role: Role): Expected {
 
 const make = (place: Place, owner: Owner): Promise<Thing> => place.make?.(stage, owner) ?? Promise.resolve({});
 
-async function call(endpoint: AnyEndpoint, place: Place, caller: Caller, thing: Thing, requestId: string = randomUUID()): Promise<Told> {
+async function call(
+  endpoint: AnyEndpoint,
+  place: Place,
+  caller: Caller,
+  thing: Thing,
+  requestId: string = randomUUID(),
+): Promise<Told> {
   const { query, headers, ...sent } = place.send?.(thing) ?? {};
   const path = endpoint.path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(thing[name] ?? ''));
-  const answer = await stage.api(caller).call(endpoint.method, `${path}${query === undefined ? '' : `?${new URLSearchParams(query).toString()}`}`, {
-    ...sent,
-    headers: { ...headers, 'x-request-id': requestId },
-  });
+  const answer = await stage
+    .api(caller)
+    .call(endpoint.method, `${path}${query === undefined ? '' : `?${new URLSearchParams(query).toString()}`}`, {
+      ...sent,
+      headers: { ...headers, 'x-request-id': requestId },
+    });
   const text = typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body ?? '');
   return { status: answer.status, text: text === '""' ? '' : text, headers: answer.headers };
 }
@@ -170,9 +212,11 @@ function whatIsMissing(name: string, endpoint: AnyEndpoint): string | null {
   }
   const known = [...row.places.flatMap((place) => place.at), ...Object.keys(row.harmless ?? {})];
   const open = fields.filter((field) => !known.includes(field));
-  if (open.length > 0) return `${name} takes ${open.join(', ')}, of which its row in test/auth/matrix/ says nothing. Add a place whose \`at\` names the field, or say under \`harmless\` why it names nobody's thing.`;
+  if (open.length > 0)
+    return `${name} takes ${open.join(', ')}, of which its row in test/auth/matrix/ says nothing. Add a place whose \`at\` names the field, or say under \`harmless\` why it names nobody's thing.`;
   const gone = known.filter((field) => !fields.includes(field));
   if (gone.length > 0) return `the row of ${name} names ${gone.join(', ')}, which the route does not take.`;
-  if (endpoint.method !== 'get' && endpoint.audit === undefined) return `${name} changes something, and its endpoint() does not say what the audit tells of it: add audit: ['thing.done'], or audit: { none: 'why not' }.`;
+  if (endpoint.method !== 'get' && endpoint.audit === undefined)
+    return `${name} changes something, and its endpoint() does not say what the audit tells of it: add audit: ['thing.done'], or audit: { none: 'why not' }.`;
   return null;
 }

@@ -9,17 +9,29 @@ let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));
 afterAll(() => coordinator.stop());
 
-const make = async (more: object = {}) => expectStatus(await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'key', role: 'runner', ...more }), 201);
-const rotate = async (id: string, more: object = {}) => expectStatus(await coordinator.api.post<CreatedApiKey>(`/api-keys/${id}/rotate`, more), 201);
+const make = async (more: object = {}) =>
+  expectStatus(await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'key', role: 'runner', ...more }), 201);
+const rotate = async (id: string, more: object = {}) =>
+  expectStatus(await coordinator.api.post<CreatedApiKey>(`/api-keys/${id}/rotate`, more), 201);
 const who = async (key: string) => (await coordinator.api.as(key).get('/session')).status;
 
 describe('rotation', () => {
   test('makes a successor with the same rights; both work until the grace is over', async () => {
     const old = await make({ queues: ['a'], types: ['x'] });
     const successor = await rotate(old.id, { graceMs: 60_000 });
-    expect(successor).toMatchObject({ name: 'key', role: 'runner', queues: ['a'], types: ['x'], expiresAt: null, rotatedFrom: old.id });
+    expect(successor).toMatchObject({
+      name: 'key',
+      role: 'runner',
+      queues: ['a'],
+      types: ['x'],
+      expiresAt: null,
+      rotatedFrom: old.id,
+    });
     expect(await Promise.all([who(old.key), who(successor.key)])).toEqual([200, 200]);
-    const rest = await coordinator.sql.one<{ left: number }>('SELECT extract(epoch FROM expires_at - created_at)::int AS left FROM api_keys WHERE id = $1', [old.id]);
+    const rest = await coordinator.sql.one<{ left: number }>(
+      'SELECT extract(epoch FROM expires_at - created_at)::int AS left FROM api_keys WHERE id = $1',
+      [old.id],
+    );
     expect(rest.left).toBeGreaterThanOrEqual(60);
     await coordinator.sql.query('UPDATE api_keys SET expires_at = now() WHERE id = $1', [old.id]);
     await eventually(async () => (await who(old.key)) === 401, Boolean, 5000);
@@ -61,9 +73,17 @@ test('a runner’s key touches only jobs of its queues and types, whatever token
     expect([refused.status, { ...refused.body, requestId: '' }]).toEqual([404, { ...absent.body, requestId: '' }]);
   }
   const items = [foreign.id, own.id].map((jobId) => ({ jobId, ...of(jobId) }));
-  const beats = expectStatus(await limited.post<{ jobs: { code?: string }[] }>('/jobs/heartbeat', { runnerId: 'r', jobs: items }), 200).jobs;
+  const beats = expectStatus(
+    await limited.post<{ jobs: { code?: string }[] }>('/jobs/heartbeat', { runnerId: 'r', jobs: items }),
+    200,
+  ).jobs;
   expect(beats.map(({ code }) => code)).toEqual(['not_found', undefined]);
-  const done = expectStatus(await limited.post<{ results: { code?: string; status?: string }[] }>('/jobs/complete', { completions: items.map((item) => ({ ...item, outcome: 'completed' })) }), 200).results;
+  const done = expectStatus(
+    await limited.post<{ results: { code?: string; status?: string }[] }>('/jobs/complete', {
+      completions: items.map((item) => ({ ...item, outcome: 'completed' })),
+    }),
+    200,
+  ).results;
   expect(done.map(({ code, status }) => code ?? status)).toEqual(['not_found', 'completed']);
   expect((await coordinator.api.job(foreign.id)).status).toBe('running');
 });

@@ -1,7 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Problem, Session } from '@baton/runner-sdk/protocol';
-import { exportJWK, exportSPKI, generateKeyPair, type GenerateKeyPairResult, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
+import {
+  exportJWK,
+  exportSPKI,
+  generateKeyPair,
+  type GenerateKeyPairResult,
+  type JWK,
+  type JWTHeaderParameters,
+  SignJWT,
+} from 'jose';
 import type { TokenSettings } from '../../coordinator/domain/auth/tokens';
 import { expectStatus } from '../support/api';
 import { startCoordinator, type TestCoordinator } from '../support/coordinator';
@@ -22,7 +30,16 @@ interface Wanted {
   header?: { alg: string; kid?: string };
 }
 
-function token({ claims = { baton_role: 'producer' }, sub = 'ann', issuer = COMMON.issuer, audience = COMMON.audience, expires = '5m', notBefore, key, header = { alg: 'HS256' } }: Wanted = {}): Promise<string> {
+function token({
+  claims = { baton_role: 'producer' },
+  sub = 'ann',
+  issuer = COMMON.issuer,
+  audience = COMMON.audience,
+  expires = '5m',
+  notBefore,
+  key,
+  header = { alg: 'HS256' },
+}: Wanted = {}): Promise<string> {
   const jwt = new SignJWT(claims).setProtectedHeader(header).setIssuer(issuer).setAudience(audience);
   if (sub !== null) jwt.setSubject(sub);
   if (expires !== null) jwt.setExpirationTime(expires);
@@ -34,7 +51,9 @@ const started: { stop(): Promise<void> }[] = [];
 afterAll(() => Promise.all(started.map((one) => one.stop())));
 
 async function startWith(source: TokenSettings['source']): Promise<TestCoordinator> {
-  const coordinator = await startCoordinator({ access: { tokens: { ...COMMON, source }, failedLoginsPerMinute: 1000 } });
+  const coordinator = await startCoordinator({
+    access: { tokens: { ...COMMON, source }, failedLoginsPerMinute: 1000 },
+  });
   started.push(coordinator);
   return coordinator;
 }
@@ -45,15 +64,25 @@ describe('tokens signed with a secret', () => {
   const who = async (bearer: string) => coordinator.api.as(bearer).get<Session & Problem>('/session');
 
   test('speak for their user in their role', async () => {
-    expect(expectStatus(await who(await token({ claims: { baton_role: 'user' } })), 200)).toEqual({ keyId: 'jwt:ann', name: 'ann', role: 'user', userId: 'ann', expiresAt: null });
+    expect(expectStatus(await who(await token({ claims: { baton_role: 'user' } })), 200)).toEqual({
+      keyId: 'jwt:ann',
+      name: 'ann',
+      role: 'user',
+      userId: 'ann',
+      expiresAt: null,
+    });
     expect(expectStatus(await who(await token()), 200)).toMatchObject({ role: 'producer', userId: null });
-    const [ann, bob] = await Promise.all(['ann', 'bob'].map(async (sub) => coordinator.api.as(await token({ sub, claims: { baton_role: 'user' } }))));
+    const [ann, bob] = await Promise.all(
+      ['ann', 'bob'].map(async (sub) => coordinator.api.as(await token({ sub, claims: { baton_role: 'user' } }))),
+    );
     const job = await ann?.create({ type: uniqueType() });
     expect((await bob?.get(`/jobs/${job?.id}`))?.status).toBe(404);
   });
 
   test('limit a runner to queues and types', async () => {
-    const runner = coordinator.api.as(await token({ claims: { baton_role: 'runner', baton_types: ['x'], baton_queues: ['q'] } }));
+    const runner = coordinator.api.as(
+      await token({ claims: { baton_role: 'runner', baton_types: ['x'], baton_queues: ['q'] } }),
+    );
     expect(await runner.refusal('post', '/jobs/claim', { runnerId: 'r', types: ['y'] })).toEqual([403, 'forbidden']);
     expect(await runner.claim({ runnerId: 'r', types: ['x'] })).toEqual([]);
   });
@@ -89,7 +118,10 @@ describe('tokens signed with a secret', () => {
       [await token({ claims: { baton_role: 'runner', baton_queues: ['a b'] } }), /claim baton_queues/],
       [await token({ sub: 'x'.repeat(201) }), /claim sub/],
       [await token({ notBefore: '30s' }), /claim nbf/],
-      [`${(await token()).split('.')[0]}.${Buffer.from('{"baton_role":"admin"}').toString('base64url')}.${(await token()).split('.')[2]}`, /not valid/],
+      [
+        `${(await token()).split('.')[0]}.${Buffer.from('{"baton_role":"admin"}').toString('base64url')}.${(await token()).split('.')[2]}`,
+        /not valid/,
+      ],
       ['a.b.c', /not valid/],
     ];
     for (const [bearer, message] of faults) {
@@ -102,14 +134,23 @@ describe('tokens signed with a secret', () => {
     const fits = await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(4000) } });
     expect((await who(fits)).status).toBe(200);
     // Node refuses headers over 16 KiB itself, and hangs up.
-    for (const size of [6500, 9000]) expect((await who(await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(size) } }))).status).toBe(401);
-    const tooLong = who(await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(100_000) } })).then(({ status }) => status, () => 431);
+    for (const size of [6500, 9000])
+      expect((await who(await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(size) } }))).status).toBe(401);
+    const tooLong = who(await token({ claims: { baton_role: 'viewer', more: 'x'.repeat(100_000) } })).then(
+      ({ status }) => status,
+      () => 431,
+    );
     expect(await tooLong).toBe(431);
-    await eventually(async () => (await coordinator.api.get('/session').catch(() => ({ status: 0 }))).status, (status) => status === 200);
+    await eventually(
+      async () => (await coordinator.api.get('/session').catch(() => ({ status: 0 }))).status,
+      (status) => status === 200,
+    );
   });
 
   test('do not open sessions, and keys still work', async () => {
-    expect((await coordinator.api.as(null).post('/session', { apiKey: (await token()).slice(0, 200) })).status).toBe(401);
+    expect((await coordinator.api.as(null).post('/session', { apiKey: (await token()).slice(0, 200) })).status).toBe(
+      401,
+    );
     expect((await coordinator.api.get('/session')).status).toBe(200);
   });
 });
@@ -149,17 +190,28 @@ describe('tokens of an issuer with public keys', () => {
     keys = [{ ...(await exportJWK(next.publicKey)), kid: 'two', alg: 'ES256', use: 'sig' }];
     const renewed = await signed({ key: next.privateKey, header: { alg: 'ES256', kid: 'two' } });
     // An unknown key is asked for again, though not more often than every five seconds.
-    await eventually(() => status(renewed), (answered) => answered === 200, 15_000);
+    await eventually(
+      () => status(renewed),
+      (answered) => answered === 200,
+      15_000,
+    );
     expect(await status(await signed({ sub: 'late' }))).toBe(401);
     keys = [...keys, ...before];
-    await eventually(async () => status(await signed({ sub: 'both' })), (answered) => answered === 200, 15_000);
+    await eventually(
+      async () => status(await signed({ sub: 'both' })),
+      (answered) => answered === 200,
+      15_000,
+    );
   }, 40_000);
 
   test('still speak when the issuer is away, as long as its keys are known; unknown ones are not let in', async () => {
     expect(await status(await signed({ sub: 'here' }))).toBe(200);
     isAway = true;
     expect(await status(await signed({ sub: 'while away' }))).toBe(200);
-    const answers = await eventually(async () => status(await signed({ header: { alg: 'ES256', kid: 'never seen' } })), (answered) => answered === 503 || answered === 401);
+    const answers = await eventually(
+      async () => status(await signed({ header: { alg: 'ES256', kid: 'never seen' } })),
+      (answered) => answered === 503 || answered === 401,
+    );
     expect([401, 503]).toContain(answers);
     isAway = false;
   });
@@ -167,9 +219,20 @@ describe('tokens of an issuer with public keys', () => {
   test('with another algorithm than their key has are refused, embedded keys and addresses of keys included', async () => {
     const evil = await generateKeyPair('ES256');
     const jwk = await exportJWK(evil.publicKey);
-    const headers: JWTHeaderParameters[] = [{ alg: 'ES256', jwk }, { alg: 'ES256', kid: 'one', jwk }, { alg: 'ES256', jku: 'http://127.0.0.1:1/keys', kid: 'evil' }, { alg: 'ES256', kid: 'one', crit: ['b64'], b64: true }];
+    const headers: JWTHeaderParameters[] = [
+      { alg: 'ES256', jwk },
+      { alg: 'ES256', kid: 'one', jwk },
+      { alg: 'ES256', jku: 'http://127.0.0.1:1/keys', kid: 'evil' },
+      { alg: 'ES256', kid: 'one', crit: ['b64'], b64: true },
+    ];
     for (const header of headers) {
-      const forged = await new SignJWT({ baton_role: 'admin' }).setProtectedHeader(header).setSubject('eve').setIssuer(COMMON.issuer).setAudience(COMMON.audience).setExpirationTime('5m').sign(evil.privateKey);
+      const forged = await new SignJWT({ baton_role: 'admin' })
+        .setProtectedHeader(header)
+        .setSubject('eve')
+        .setIssuer(COMMON.issuer)
+        .setAudience(COMMON.audience)
+        .setExpirationTime('5m')
+        .sign(evil.privateKey);
       expect([header, await status(forged)]).toEqual([header, 401]);
     }
   });
@@ -177,7 +240,14 @@ describe('tokens of an issuer with public keys', () => {
   test('are refused when another key signed them, or a public key was taken for a secret', async () => {
     const other = await generateKeyPair('ES256');
     expect(await status(await signed({ key: other.privateKey }))).toBe(401);
-    expect(await status(await token({ key: new TextEncoder().encode(await exportSPKI(pair.publicKey)), header: { alg: 'HS256', kid: 'one' } }))).toBe(401);
+    expect(
+      await status(
+        await token({
+          key: new TextEncoder().encode(await exportSPKI(pair.publicKey)),
+          header: { alg: 'HS256', kid: 'one' },
+        }),
+      ),
+    ).toBe(401);
     expect(await status(await signed({ header: { alg: 'ES256', kid: 'unknown' } }))).toBe(401);
   });
 });
@@ -185,7 +255,9 @@ describe('tokens of an issuer with public keys', () => {
 test('an issuer that cannot be reached makes tokens unavailable, and leaves keys alone', async () => {
   const coordinator = await startWith({ jwksUrl: 'http://127.0.0.1:1/keys' });
   const { privateKey } = await generateKeyPair('ES256');
-  const answer = await coordinator.api.as(await token({ key: privateKey, header: { alg: 'ES256', kid: 'one' } })).get<Problem>('/session');
+  const answer = await coordinator.api
+    .as(await token({ key: privateKey, header: { alg: 'ES256', kid: 'one' } }))
+    .get<Problem>('/session');
   expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
   expect((await coordinator.api.get('/session')).status).toBe(200);
 });

@@ -58,7 +58,10 @@ describe('what the database holds', () => {
 
   it.each([
     ['a job is gone', `DELETE FROM jobs WHERE arguments ->> 'n' = '3'`],
-    ['a job stands there twice in the place of another', `UPDATE jobs SET arguments = '{"n": 4}' WHERE arguments ->> 'n' = '3'`],
+    [
+      'a job stands there twice in the place of another',
+      `UPDATE jobs SET arguments = '{"n": 4}' WHERE arguments ->> 'n' = '3'`,
+    ],
     ['a job has not finished', `UPDATE jobs SET status = 'pending', finished_at = NULL WHERE arguments ->> 'n' = '3'`],
     ['a job needed a second attempt', `UPDATE jobs SET attempt = 2 WHERE arguments ->> 'n' = '3'`],
   ])('fails when %s', async (_, harm) => {

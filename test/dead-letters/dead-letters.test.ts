@@ -41,7 +41,10 @@ describe('dead letters', () => {
     const failed = await fail(type, 'no');
     await jobIn('completed', coordinator, { type });
     await jobIn('cancelled', coordinator, { type });
-    const { items } = expectStatus(await coordinator.api.get<{ items: DeadLetter[] }>(`/dead-letters?type=${type}`), 200);
+    const { items } = expectStatus(
+      await coordinator.api.get<{ items: DeadLetter[] }>(`/dead-letters?type=${type}`),
+      200,
+    );
     expect(items.map(({ id, status }) => [id, status])).toEqual([[failed.id, 'failed']]);
     expect(items[0]?.fingerprint).toMatch(/^[0-9a-f]{16}$/);
   });
@@ -51,7 +54,10 @@ describe('dead letters', () => {
     await fail(type, 'cannot read row 1');
     await fail(type, 'disk full', 'ENOSPC');
     const latest = await fail(type, 'cannot read row 22');
-    const { items } = expectStatus(await coordinator.api.get<{ items: DeadLetterGroup[] }>(`/dead-letters/groups?type=${type}`), 200);
+    const { items } = expectStatus(
+      await coordinator.api.get<{ items: DeadLetterGroup[] }>(`/dead-letters/groups?type=${type}`),
+      200,
+    );
     expect(items.map(({ count, pattern, code }) => ({ count, pattern, code }))).toEqual([
       { count: 2, pattern: 'cannot read row #', code: null },
       { count: 1, pattern: 'disk full', code: 'ENOSPC' },
@@ -62,7 +68,10 @@ describe('dead letters', () => {
   it('are retried, with edited arguments too, and are dead letters no more', async () => {
     const type = uniqueType();
     const { id } = await fail(type, 'bad input');
-    const retried = expectStatus(await coordinator.api.post<Job>(`/dead-letters/${id}/retry`, { arguments: { fixed: true } }), 200);
+    const retried = expectStatus(
+      await coordinator.api.post<Job>(`/dead-letters/${id}/retry`, { arguments: { fixed: true } }),
+      200,
+    );
     expect(retried).toMatchObject({ status: 'pending', arguments: { fixed: true }, failures: 0, error: null });
     expect(await coordinator.api.refusal('get', `/dead-letters/${id}`)).toEqual([404, 'not_found']);
     expect(await coordinator.api.refusal('post', `/dead-letters/${id}/retry`, {})).toEqual([404, 'not_found']);
@@ -71,8 +80,13 @@ describe('dead letters', () => {
 
   it('refuse edited arguments that no create would take', async () => {
     const { id } = await fail(uniqueType(), 'bad');
-    expect(await coordinator.api.refusal('post', `/dead-letters/${id}/retry`, { arguments: { text: 'x'.repeat(300_000) } })).toEqual([413, 'payload_too_large']);
-    expect(await coordinator.api.refusal('post', `/dead-letters/${id}/retry`, { arguments: '\u0000' })).toEqual([400, 'validation_failed']);
+    expect(
+      await coordinator.api.refusal('post', `/dead-letters/${id}/retry`, { arguments: { text: 'x'.repeat(300_000) } }),
+    ).toEqual([413, 'payload_too_large']);
+    expect(await coordinator.api.refusal('post', `/dead-letters/${id}/retry`, { arguments: '\u0000' })).toEqual([
+      400,
+      'validation_failed',
+    ]);
   });
 
   it('are retried by group and by filter, in the background too', async () => {
@@ -80,15 +94,26 @@ describe('dead letters', () => {
     await fail(type, 'row 1 is bad');
     await fail(type, 'row 2 is bad');
     const other = await fail(type, 'disk full');
-    const { items } = expectStatus(await coordinator.api.get<{ items: DeadLetterGroup[] }>(`/dead-letters/groups?type=${type}`), 200);
+    const { items } = expectStatus(
+      await coordinator.api.get<{ items: DeadLetterGroup[] }>(`/dead-letters/groups?type=${type}`),
+      200,
+    );
     const fingerprint = items[0]?.fingerprint;
-    expect((await coordinator.api.post('/dead-letters/retry', { fingerprint, dryRun: true })).body).toEqual({ count: 2 });
+    expect((await coordinator.api.post('/dead-letters/retry', { fingerprint, dryRun: true })).body).toEqual({
+      count: 2,
+    });
     expect((await coordinator.api.post('/dead-letters/retry', { fingerprint })).body).toEqual({ count: 2 });
     expect((await coordinator.api.job(other.id)).status).toBe('failed');
-    const operation = expectStatus(await coordinator.api.post<BulkOperation>('/dead-letters/retry', { filter: { type: [type] }, background: true }), 202);
+    const operation = expectStatus(
+      await coordinator.api.post<BulkOperation>('/dead-letters/retry', { filter: { type: [type] }, background: true }),
+      202,
+    );
     expect(operation.matched).toBe(1);
     expect(await coordinator.api.refusal('post', '/dead-letters/retry', {})).toEqual([400, 'validation_failed']);
-    expect(await coordinator.api.refusal('post', '/dead-letters/retry', { fingerprint, filter: {} })).toEqual([400, 'validation_failed']);
+    expect(await coordinator.api.refusal('post', '/dead-letters/retry', { fingerprint, filter: {} })).toEqual([
+      400,
+      'validation_failed',
+    ]);
   });
 
   it('are deleted by admins, one or by age', async () => {
@@ -97,8 +122,12 @@ describe('dead letters', () => {
     expect((await coordinator.api.delete(`/dead-letters/${one.id}`)).status).toBe(204);
     await coordinator.sql.query("UPDATE jobs SET finished_at = now() - interval '2 hours' WHERE id = $1", [old.id]);
     const completed = await jobIn('completed', coordinator, { type });
-    await coordinator.sql.query("UPDATE jobs SET finished_at = now() - interval '2 hours' WHERE id = $1", [completed.job.id]);
-    expect((await coordinator.api.post('/dead-letters/cleanup', { olderThanMs: 3_600_000 })).body).toEqual({ count: 1 });
+    await coordinator.sql.query("UPDATE jobs SET finished_at = now() - interval '2 hours' WHERE id = $1", [
+      completed.job.id,
+    ]);
+    expect((await coordinator.api.post('/dead-letters/cleanup', { olderThanMs: 3_600_000 })).body).toEqual({
+      count: 1,
+    });
     expect((await coordinator.api.job(young.id)).status).toBe('failed');
     expect((await coordinator.api.job(completed.job.id)).status).toBe('completed');
     expect(await coordinator.api.refusal('get', `/jobs/${old.id}`)).toEqual([404, 'not_found']);
@@ -109,8 +138,12 @@ describe('dead letters', () => {
     const mine = await fail(type, 'mine', undefined, 'ann');
     const theirs = await fail(type, 'theirs', undefined, 'bob');
     const ann = coordinator.api.as(await coordinator.api.makeKey({ name: 'ann', role: 'user', userId: 'ann' }));
-    expect(expectStatus(await ann.get<{ items: Job[] }>(`/dead-letters?type=${type}`), 200).items.map(({ id }) => id)).toEqual([mine.id]);
-    expect(expectStatus(await ann.get<{ items: DeadLetterGroup[] }>(`/dead-letters/groups?type=${type}`), 200).items).toHaveLength(1);
+    expect(
+      expectStatus(await ann.get<{ items: Job[] }>(`/dead-letters?type=${type}`), 200).items.map(({ id }) => id),
+    ).toEqual([mine.id]);
+    expect(
+      expectStatus(await ann.get<{ items: DeadLetterGroup[] }>(`/dead-letters/groups?type=${type}`), 200).items,
+    ).toHaveLength(1);
     expect(await ann.refusal('get', `/dead-letters/${theirs.id}`)).toEqual([404, 'not_found']);
     expect(await ann.refusal('post', `/dead-letters/${theirs.id}/retry`, {})).toEqual([404, 'not_found']);
     expect((await ann.post('/dead-letters/retry', { filter: { type: [type] } })).body).toEqual({ count: 1 });
@@ -123,6 +156,12 @@ async function fail(type: string, message: string, code?: string, userId?: strin
   const { api } = coordinator;
   await api.create({ type, ...(userId === undefined ? {} : { userId }) });
   const claimed = await api.claimOne({ runnerId: 'r', types: [type] });
-  expectStatus(await api.complete(claimed, { outcome: 'failed', error: { message, retryable: false, ...(code === undefined ? {} : { code }) } }), 200);
+  expectStatus(
+    await api.complete(claimed, {
+      outcome: 'failed',
+      error: { message, retryable: false, ...(code === undefined ? {} : { code }) },
+    }),
+    200,
+  );
   return api.job(claimed.id);
 }

@@ -22,7 +22,13 @@ export interface Block {
 
 /** The documents in the project's folder, below `docs/`, and beside the packages. */
 export function readPages(root: string): Page[] {
-  const paths = [...markdownIn(root, '.'), ...markdownIn(root, 'docs'), ...markdownIn(root, 'docs/decisions'), 'runner-sdk/README.md', 'runners/quotes/README.md'];
+  const paths = [
+    ...markdownIn(root, '.'),
+    ...markdownIn(root, 'docs'),
+    ...markdownIn(root, 'docs/decisions'),
+    'runner-sdk/README.md',
+    'runners/quotes/README.md',
+  ];
   return paths.map((path) => readPage(path, readFileSync(join(root, path), 'utf8')));
 }
 
@@ -33,7 +39,9 @@ export function readPage(path: string, text: string): Page {
 /** Links that lead to no file, or to no heading in it. */
 export function brokenLinks(root: string, page: Page): string[] {
   const prose = withoutBlocks(page.text).replace(/`[^`\n]*`/g, '');
-  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link).filter((link) => !/^[a-z]+:/.test(link) && !leadsSomewhere(root, page, link));
+  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, link = '']) => link)
+    .filter((link) => !/^[a-z]+:/.test(link) && !leadsSomewhere(root, page, link));
 }
 
 /** What stands between backticks in the prose. */
@@ -42,7 +50,9 @@ export function quotedIn(page: Page): string[] {
 }
 
 function markdownIn(root: string, folder: string): string[] {
-  return readdirSync(join(root, folder)).filter((name) => name.endsWith('.md')).map((name) => posix.join(folder, name));
+  return readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => posix.join(folder, name));
 }
 
 function leadsSomewhere(root: string, page: Page, link: string): boolean {
@@ -55,7 +65,12 @@ function leadsSomewhere(root: string, page: Page, link: string): boolean {
 /** As GitHub makes them of headings. */
 function anchorsOf(text: string): string[] {
   const headings = withoutBlocks(text).matchAll(/^#+ +(.+)$/gm);
-  return [...headings].map(([, heading = '']) => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'));
+  return [...headings].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 }
 
 function withoutBlocks(text: string): string {
@@ -68,7 +83,8 @@ function findBlocks(page: string, text: string): Block[] {
   let open: Block | undefined;
   text.split('\n').forEach((line, index) => {
     const fence = /^```(\S*) ?(.*)$/.exec(line);
-    if (open === undefined && fence !== null) open = { page, heading, language: fence[1] ?? '', note: fence[2] ?? '', code: '', line: index + 1 };
+    if (open === undefined && fence !== null)
+      open = { page, heading, language: fence[1] ?? '', note: fence[2] ?? '', code: '', line: index + 1 };
     else if (open !== undefined && fence !== null) {
       blocks.push(open);
       open = undefined;

@@ -26,7 +26,11 @@ beforeAll(async () => {
   coordinator = await startCoordinator();
   mkdirSync(join(folder, '.baton'));
   writeFileSync(join(folder, '.baton', 'admin-key'), `${coordinator.adminKey}\n`);
-  env = { COORDINATOR_URL: coordinator.url, KEY: coordinator.adminKey, RUNNER_KEY: await coordinator.api.makeKey({ name: 'a runner', role: 'runner' }) };
+  env = {
+    COORDINATOR_URL: coordinator.url,
+    KEY: coordinator.adminKey,
+    RUNNER_KEY: await coordinator.api.makeKey({ name: 'a runner', role: 'runner' }),
+  };
 });
 
 afterEach(async () => {
@@ -43,7 +47,10 @@ inShell('a first job is created, and awaited', async () => {
   const script = blocksUnder('A first job', 'sh').join('\necho\n').replace('http://127.0.0.1:3001', coordinator.url);
   const { status, stdout, stderr } = await runShell(script, {}, folder);
   expect([status, stderr]).toEqual([0, '']);
-  const [created, awaited] = stdout.trim().split('\n').map((line) => jobShape.parse(JSON.parse(line)));
+  const [created, awaited] = stdout
+    .trim()
+    .split('\n')
+    .map((line) => jobShape.parse(JSON.parse(line)));
   expect(created).toMatchObject({ type: 'BATCH_QUOTE_PROCESS', status: 'pending', priority: 10 });
   expect(awaited).toMatchObject({ id: created?.id, status: 'completed', result: { processed: 1 } });
 });
@@ -68,7 +75,9 @@ inShell('the runner in curl does its jobs one after the other, with the key made
   const runner = start('bash', ['-c', loop]);
   const texts = ['abc', '', 'a "quoted" text\nof two lines'];
   const jobs = await Promise.all(texts.map((text) => coordinator.api.create({ type: 'SHA256', arguments: { text } })));
-  const done = await Promise.all(jobs.map(({ id }) => eventually(() => coordinator.api.job(id), isFinished, DEADLINE_MS)));
+  const done = await Promise.all(
+    jobs.map(({ id }) => eventually(() => coordinator.api.job(id), isFinished, DEADLINE_MS)),
+  );
   expect(done.map(({ status, attempt }) => [status, attempt])).toEqual(texts.map(() => ['completed', 1]));
   expect(done[0]?.result).toEqual({ sha256: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' });
   expect(done[0]?.runnerId).toMatch(new RegExp(`^${hostname()}-\\d+$`));
@@ -80,13 +89,18 @@ function start(program: string, args: string[], code?: string): Background {
   if (code !== undefined) writeFileSync(join(folder, program), code);
   const tsx = join(ROOT, 'node_modules', 'tsx', 'dist', 'cli.mjs');
   const output = { QUOTES_OUTPUT_DIR: join(folder, 'quotes') };
-  const one = code === undefined ? new Background(program, args, { ...env, ...output }, folder) : new Background(process.execPath, [tsx, program], env, folder);
+  const one =
+    code === undefined
+      ? new Background(program, args, { ...env, ...output }, folder)
+      : new Background(process.execPath, [tsx, program], env, folder);
   running.push(one);
   return one;
 }
 
 function blocksUnder(heading: string, language: string): string[] {
-  const found = readme.blocks.filter((block) => block.heading === heading && block.language === language).map(({ code }) => code);
+  const found = readme.blocks
+    .filter((block) => block.heading === heading && block.language === language)
+    .map(({ code }) => code);
   if (found.length === 0) throw new Error(`the README has no ${language} under "${heading}"`);
   return found;
 }

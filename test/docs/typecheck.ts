@@ -14,7 +14,9 @@ export function typeFaults(root: string, pieces: Map<string, string>): string[] 
   host.readFile = (path) => files.get(path)?.code ?? readFile(path);
   host.getSourceFile = (path, languageOrOptions, ...rest) => {
     const piece = files.get(path);
-    return piece === undefined ? getSourceFile(path, languageOrOptions, ...rest) : ts.createSourceFile(path, piece.code, languageOrOptions, true);
+    return piece === undefined
+      ? getSourceFile(path, languageOrOptions, ...rest)
+      : ts.createSourceFile(path, piece.code, languageOrOptions, true);
   };
   const program = ts.createProgram([...files.keys()], options, host);
   return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
@@ -24,7 +26,9 @@ export function typeFaults(root: string, pieces: Map<string, string>): string[] 
 }
 
 function readOptions(root: string): ts.CompilerOptions {
-  const { config } = ts.readConfigFile(join(root, 'tsconfig.base.json'), (path) => ts.sys.readFile(path)) as { config: { compilerOptions: object } };
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.base.json'), (path) => ts.sys.readFile(path)) as {
+    config: { compilerOptions: object };
+  };
   const paths = {
     '@baton/runner-sdk': ['./runner-sdk/index.ts'],
     '@baton/runner-sdk/testing': ['./runner-sdk/testing.ts'],

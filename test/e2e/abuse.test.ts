@@ -44,32 +44,51 @@ afterAll(async () => {
 });
 
 const descriptors = () => readdirSync(`/proc/${coordinator.pid}/fd`).length;
-const memoryMb = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${coordinator.pid}/status`, 'utf8'))?.[1]) / 1024;
-const makeKey = async (role: 'runner' | 'admin') => expectStatus(await admin.post<CreatedApiKey>('/api-keys', { name: 'key', role }), 201).key;
+const memoryMb = () =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${coordinator.pid}/status`, 'utf8'))?.[1]) / 1024;
+const makeKey = async (role: 'runner' | 'admin') =>
+  expectStatus(await admin.post<CreatedApiKey>('/api-keys', { name: 'key', role }), 201).key;
 
 test('neither slow, silent nor endlessly returning connections keep a good caller from its work, and all of them end', async () => {
-  const [good, greedy, slow] = [admin.as(await makeKey('admin')), admin.as(await makeKey('runner')), await makeKey('admin')];
+  const [good, greedy, slow] = [
+    admin.as(await makeKey('admin')),
+    admin.as(await makeKey('runner')),
+    await makeKey('admin'),
+  ];
   await goodRound(good, 'before');
   const before = { descriptors: descriptors(), memoryMb: memoryMb() };
   const abuse = new AbortController();
   setMaxListeners(POLLS + 1, abuse.signal);
 
-  const [silent, headers, bodies] = await Promise.all([SILENT, DRIBBLING_HEADERS, DRIBBLING_BODIES].map((count) => opened(count)));
+  const [silent, headers, bodies] = await Promise.all(
+    [SILENT, DRIBBLING_HEADERS, DRIBBLING_BODIES].map((count) => opened(count)),
+  );
   for (const socket of headers ?? []) socket.say('POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n');
-  for (const socket of bodies ?? []) socket.say(`POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${slow}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{`);
+  for (const socket of bodies ?? [])
+    socket.say(
+      `POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${slow}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{`,
+    );
   const drip = setInterval(() => {
     for (const socket of headers ?? []) socket.say('X-A: b\r\n');
     for (const socket of bodies ?? []) socket.say(' ');
   }, 1000);
   const polls = Array.from({ length: POLLS }, async (_, index) => {
-    const answer = await greedy.call('post', '/jobs/claim', { json: { runnerId: `greedy-${index}`, types: ['never'], waitMs: 50_000 }, signal: abuse.signal }).catch(() => null);
+    const answer = await greedy
+      .call('post', '/jobs/claim', {
+        json: { runnerId: `greedy-${index}`, types: ['never'], waitMs: 50_000 },
+        signal: abuse.signal,
+      })
+      .catch(() => null);
     return answer?.status ?? 0;
   });
   const storm = stormed();
 
   const working = work(good, () => abuse.signal.aborted);
   await storm;
-  await eventually(() => admin.get('/healthz').then(({ status }) => status), (status) => status === 200);
+  await eventually(
+    () => admin.get('/healthz').then(({ status }) => status),
+    (status) => status === 200,
+  );
   const during = { descriptors: descriptors(), memoryMb: memoryMb() };
   const closed = Promise.all([...(silent ?? []), ...(headers ?? []), ...(bodies ?? [])].map((socket) => socket.closed));
   await within(closed, REAPED_WITHIN_MS, 'slow connections are closed');
@@ -87,7 +106,9 @@ test('neither slow, silent nor endlessly returning connections keep a good calle
   agent = new Agent({ connections: null });
   await eventually(descriptors, (count) => count <= before.descriptors + 10, 20_000);
   const sorted = [...tookMs].sort((a, b) => a - b);
-  process.stdout.write(`a good caller's calls under abuse: ${tookMs.length}, p50 ${at(sorted, 0.5)} ms, p99 ${at(sorted, 0.99)} ms; memory ${Math.round(before.memoryMb)} > ${Math.round(during.memoryMb)} MB, descriptors ${before.descriptors} > ${during.descriptors} > ${descriptors()}\n`);
+  process.stdout.write(
+    `a good caller's calls under abuse: ${tookMs.length}, p50 ${at(sorted, 0.5)} ms, p99 ${at(sorted, 0.99)} ms; memory ${Math.round(before.memoryMb)} > ${Math.round(during.memoryMb)} MB, descriptors ${before.descriptors} > ${during.descriptors} > ${descriptors()}\n`,
+  );
 }, 120_000);
 
 async function opened(count: number): Promise<RawSocket[]> {
@@ -102,7 +123,9 @@ async function stormed(): Promise<void> {
   for (let round = 0; performance.now() < until; round += 1) {
     const sockets = await Promise.all(Array.from({ length: STORM_PER_TICK }, () => RawSocket.open(coordinator.url)));
     for (const [index, socket] of sockets.entries()) {
-      socket.say(`GET /jobs?limit=5 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${index % 2 === 0 ? ADMIN_KEY : 'wrong'}\r\n\r\n`);
+      socket.say(
+        `GET /jobs?limit=5 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${index % 2 === 0 ? ADMIN_KEY : 'wrong'}\r\n\r\n`,
+      );
       if (index % 3 === 0) socket.end();
     }
     await pause(TICK_MS);

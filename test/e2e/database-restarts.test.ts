@@ -22,10 +22,18 @@ let serverPid: () => number;
 beforeEach(async () => {
   stage = Stage.bare('database restarts');
   const dataDir = join(stage.folder, 'data');
-  const log = { info: (text: string) => stage.note('database', text), warn: (text: string) => stage.note('database', text) };
+  const log = {
+    info: (text: string) => stage.note('database', text),
+    warn: (text: string) => stage.note('database', text),
+  };
   // Whoever holds the database starts it again when it dies, as the coordinator of a laptop does.
   // What a killed process wrote is safe with the system, so syncing to the disk would only cost time.
-  const database = await startEmbedded({ dataDir, log, systemDir: join(stage.folder, 'system'), settings: { fsync: 'off' } });
+  const database = await startEmbedded({
+    dataDir,
+    log,
+    systemDir: join(stage.folder, 'system'),
+    settings: { fsync: 'off' },
+  });
   stage.onClose(() => database.stop());
   await migrate(database.url, { log });
   await stage.watch(database.url);
@@ -42,7 +50,11 @@ it('loses no acknowledged job, ends no coordinator and heals by itself when the 
   const load = stage.load(urls);
   let isOver = false;
   const isEnough = () => isOver && load.acknowledged >= JOBS;
-  const serving = load.serve(CUSTOMERS, () => ({ ms: [random.between(5, 150)], options: { retry: AT_ONCE } }), isEnough);
+  const serving = load.serve(
+    CUSTOMERS,
+    () => ({ ms: [random.between(5, 150)], options: { retry: AT_ONCE } }),
+    isEnough,
+  );
 
   for (const fault of FAULTS) {
     const before = load.acknowledged;
@@ -50,14 +62,18 @@ it('loses no acknowledged job, ends no coordinator and heals by itself when the 
     const watches = coordinators.map(watch);
     for (const { stop } of watches) stage.onClose(stop);
     await until('the coordinators are ready', () => watches.every(({ readiness }) => readiness.at(-1) === 200));
-    const wereMissed = (since: number[]) => watches.every(({ readiness }, nth) => readiness.length >= (since[nth] ?? 0) + LOOKS);
+    const wereMissed = (since: number[]) =>
+      watches.every(({ readiness }, nth) => readiness.length >= (since[nth] ?? 0) + LOOKS);
     const wereHeard = () => watches.every(({ readiness }) => readiness.includes(503));
     do {
       const since = watches.map(({ readiness }) => readiness.length);
       await strike(fault);
       stage.bite(fault);
       if (fault === 'cutConnections') break;
-      await until('the coordinators hear of it, or missed it', () => wereHeard() || (wereMissed(since) && watches.every(({ readiness }) => readiness.at(-1) === 200)));
+      await until(
+        'the coordinators hear of it, or missed it',
+        () => wereHeard() || (wereMissed(since) && watches.every(({ readiness }) => readiness.at(-1) === 200)),
+      );
     } while (!wereHeard());
     await until('the coordinators are ready again', () => watches.every(({ readiness }) => readiness.at(-1) === 200));
     for (const { stop, liveness, readiness } of watches) {
@@ -73,7 +89,14 @@ it('loses no acknowledged job, ends no coordinator and heals by itself when the 
   await stage.settled();
   stage.bite('refusedForTheDatabase', stage.heard('a request met a database that is away'));
   expect(stage.heard('a request failed')).toBe(0);
-  await stage.judge({ completed: JOBS, cutConnections: 1, killedBackend: 1, killedServer: 2, fastRestart: 1, refusedForTheDatabase: 5 });
+  await stage.judge({
+    completed: JOBS,
+    cutConnections: 1,
+    killedBackend: 1,
+    killedServer: 2,
+    fastRestart: 1,
+    refusedForTheDatabase: 5,
+  });
 });
 
 async function strike(fault: (typeof FAULTS)[number]): Promise<void> {
@@ -82,7 +105,9 @@ async function strike(fault: (typeof FAULTS)[number]): Promise<void> {
       expect(await stage.witness.cutAll()).toBeGreaterThan(4);
       return;
     case 'killedBackend': {
-      const [backend] = await stage.witness.query<{ pid: number }>("SELECT pid FROM pg_stat_activity WHERE application_name = 'baton' LIMIT 1");
+      const [backend] = await stage.witness.query<{ pid: number }>(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'baton' LIMIT 1",
+      );
       process.kill(backend?.pid ?? Number.NaN, 'SIGKILL');
       return;
     }

@@ -23,10 +23,16 @@ it('loses nothing and lets no lease run out when coordinators and runners are re
   const runners = await Promise.all(['anna', 'bert', 'cleo'].map((name) => startRunner(urls, name)));
   const load = stage.load(urls);
   // These outlast any grace: they are given back, and run elsewhere.
-  const long = await Promise.all(Array.from({ length: LONG }, () => load.mustCreate({ ms: [60_000, 10], options: { retry: AT_ONCE } })));
+  const long = await Promise.all(
+    Array.from({ length: LONG }, () => load.mustCreate({ ms: [60_000, 10], options: { retry: AT_ONCE } })),
+  );
   await Promise.all(long.map((id) => stage.started(id)));
   const isEnough = () => load.acknowledged >= JOBS && stage.faults['replaced'] === coordinators.length + runners.length;
-  const serving = load.serve(CUSTOMERS, () => ({ ms: [random.between(5, 120)], options: { retry: AT_ONCE } }), isEnough);
+  const serving = load.serve(
+    CUSTOMERS,
+    () => ({ ms: [random.between(5, 120)], options: { retry: AT_ONCE } }),
+    isEnough,
+  );
 
   for (const [index, coordinator] of coordinators.entries()) {
     await underLoad(load);

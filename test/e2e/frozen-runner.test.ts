@@ -37,7 +37,9 @@ it('refuses what a runner reports that was stopped for longer than its lease', a
     if (otherIs === 'done') await stage.finished([waiting, spinning]);
 
     frozen.signal('SIGCONT');
-    await until('the handler that waits is told to stop', () => stage.ledger().some((line) => line.event === 'abort' && line.jobId === waiting));
+    await until('the handler that waits is told to stop', () =>
+      stage.ledger().some((line) => line.event === 'abort' && line.jobId === waiting),
+    );
     await stage.lateReport(spinning);
     if (otherIs === 'at work') expect(await stage.witness.counts()).toMatchObject({ running: 2 });
     await stage.finished([waiting, spinning]);
@@ -49,7 +51,13 @@ it('refuses what a runner reports that was stopped for longer than its lease', a
     expect(await reportsOf(frozen, proxy, waiting)).toEqual([]);
   }
   const rounds = ROUNDS.length;
-  await stage.judge({ stops: rounds, timedOut: 2 * rounds, lateReports: rounds, aborted: rounds, startedAgain: 2 * rounds });
+  await stage.judge({
+    stops: rounds,
+    timedOut: 2 * rounds,
+    lateReports: rounds,
+    aborted: rounds,
+    startedAgain: 2 * rounds,
+  });
 });
 
 it('answers 409 to a late heartbeat, completion and release while another has the job, and keeps the late result', async () => {
@@ -71,13 +79,21 @@ it('answers 409 to a late heartbeat, completion and release while another has th
 
   const refused = { status: 409, body: { code: 'lease_lost' } };
   expect(await call(`/jobs/${id}/heartbeat`, { leaseToken, progress: { percent: 99 } })).toMatchObject(refused);
-  expect(await call(`/jobs/${id}/complete`, { leaseToken, outcome: 'completed', result: 'too late' })).toMatchObject(refused);
-  expect(await call(`/jobs/${id}/complete`, { leaseToken, outcome: 'failed', error: { message: 'later still' } })).toMatchObject(refused);
+  expect(await call(`/jobs/${id}/complete`, { leaseToken, outcome: 'completed', result: 'too late' })).toMatchObject(
+    refused,
+  );
+  expect(
+    await call(`/jobs/${id}/complete`, { leaseToken, outcome: 'failed', error: { message: 'later still' } }),
+  ).toMatchObject(refused);
   expect(await call(`/jobs/${id}/release`, { leaseToken })).toMatchObject(refused);
   expect(await stage.witness.counts()).toEqual({ running: 1 });
   await stage.finished([id]);
   const [first] = (await stage.client([coordinator.url]).attempts(id)).filter((attempt) => attempt.attempt === 1);
-  expect(first).toMatchObject({ outcome: 'timed_out', runnerId: 'curl', lateResult: { outcome: 'completed', result: 'too late' } });
+  expect(first).toMatchObject({
+    outcome: 'timed_out',
+    runnerId: 'curl',
+    lateResult: { outcome: 'completed', result: 'too late' },
+  });
   await stage.judge({ timedOut: 1, lateReports: 1, completed: 1 });
 });
 

@@ -29,10 +29,20 @@ it('tells of the end of every job, by webhook and by callback, though coordinato
   const coordinators = await Promise.all(['left', 'right'].map((name) => stage.coordinator({ name, env })));
   const urls = coordinators.map(({ url }) => url);
   await stage.runner({ name: 'anna', urls });
-  const secrets = { webhook: await call<{ secret: string }>('POST', '/webhooks', { url: receiver.url('/webhook'), events: ['job.completed'] }), callback: await call<{ secret: string }>('GET', '/callback-secret') };
+  const secrets = {
+    webhook: await call<{ secret: string }>('POST', '/webhooks', {
+      url: receiver.url('/webhook'),
+      events: ['job.completed'],
+    }),
+    callback: await call<{ secret: string }>('GET', '/callback-secret'),
+  };
   const load = stage.load(urls);
   const isEnough = () => load.acknowledged >= JOBS && stage.faults['kills'] === KILLS;
-  const serving = load.serve(CUSTOMERS, () => ({ ms: [random.between(5, 40)], options: { retry: AT_ONCE, callbackUrl: receiver.url('/callback') } }), isEnough);
+  const serving = load.serve(
+    CUSTOMERS,
+    () => ({ ms: [random.between(5, 40)], options: { retry: AT_ONCE, callbackUrl: receiver.url('/callback') } }),
+    isEnough,
+  );
 
   for (let kills = 0; kills < KILLS; kills += 1) {
     const before = receiver.received.length;
@@ -41,29 +51,52 @@ it('tells of the end of every job, by webhook and by callback, though coordinato
     await victim.kill();
     stage.bite('kills');
     // Its leases run out, though no time passed.
-    await stage.witness.query("UPDATE webhook_deliveries SET next_at = now() WHERE status = 'pending' AND lease_token IS NOT NULL");
+    await stage.witness.query(
+      "UPDATE webhook_deliveries SET next_at = now() WHERE status = 'pending' AND lease_token IS NOT NULL",
+    );
     coordinators[kills % 2] = await stage.restartCoordinator(victim);
   }
   await serving;
   await stage.settled();
-  const waiting = async () => (await stage.witness.query<{ count: number }>("SELECT count(*)::int AS count FROM webhook_deliveries WHERE status = 'pending'"))[0]?.count;
-  const completed = new Set((await stage.witness.jobs()).filter(({ status }) => status === 'completed').map(({ id }) => id));
-  await until('every end is told', async () => toldBy('/webhook').size >= completed.size && toldBy('/callback').size >= completed.size && (await waiting()) === 0);
+  const waiting = async () =>
+    (
+      await stage.witness.query<{ count: number }>(
+        "SELECT count(*)::int AS count FROM webhook_deliveries WHERE status = 'pending'",
+      )
+    )[0]?.count;
+  const completed = new Set(
+    (await stage.witness.jobs()).filter(({ status }) => status === 'completed').map(({ id }) => id),
+  );
+  await until(
+    'every end is told',
+    async () =>
+      toldBy('/webhook').size >= completed.size &&
+      toldBy('/callback').size >= completed.size &&
+      (await waiting()) === 0,
+  );
 
   for (const path of ['/webhook', '/callback'] as const) {
     const told = toldBy(path);
     expect([...told.keys()].sort()).toEqual([...completed].sort());
     // However often it was sent, a receiver that remembers ids takes it once.
-    for (const [jobId, all] of told) expect([jobId, new Set(all.map(({ headers }) => headers['webhook-id'])).size]).toEqual([jobId, 1]);
-    for (const received of [...told.values()].flat()) verify(received, secrets[path === '/webhook' ? 'webhook' : 'callback'].secret);
+    for (const [jobId, all] of told)
+      expect([jobId, new Set(all.map(({ headers }) => headers['webhook-id'])).size]).toEqual([jobId, 1]);
+    for (const received of [...told.values()].flat())
+      verify(received, secrets[path === '/webhook' ? 'webhook' : 'callback'].secret);
   }
-  const [again] = await stage.witness.query<{ count: number }>('SELECT count(*)::int AS count FROM webhook_deliveries WHERE attempts > 1');
+  const [again] = await stage.witness.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM webhook_deliveries WHERE attempts > 1',
+  );
   stage.bite('cutOff', again?.count ?? 0);
   await stage.judge({ kills: KILLS, cutOff: 1, completed: JOBS });
 
   async function call<Body>(method: string, path: string, json?: object): Promise<Body> {
     const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
-    const answer = await fetch(`${urls[0]}${path}`, { method, headers, ...(json === undefined ? {} : { body: JSON.stringify(json) }) });
+    const answer = await fetch(`${urls[0]}${path}`, {
+      method,
+      headers,
+      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+    });
     return (await answer.json()) as Body;
   }
 });

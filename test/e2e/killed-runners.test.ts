@@ -38,7 +38,13 @@ it('finishes every job once though runners are killed at random', async () => {
 
   await serving;
   await stage.settled();
-  await stage.judge({ kills: KILLS.least, completed: JOBS, cutOff: KILLS.least, timedOut: KILLS.least, startedAgain: KILLS.least });
+  await stage.judge({
+    kills: KILLS.least,
+    completed: JOBS,
+    cutOff: KILLS.least,
+    timedOut: KILLS.least,
+    startedAgain: KILLS.least,
+  });
 });
 
 function startRunner(coordinator: Coordinator, name: string): Promise<RunnerProcess> {

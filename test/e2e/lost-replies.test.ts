@@ -21,7 +21,11 @@ it('does nothing twice, burns no attempt and waits for no lease when replies are
   const load = stage.load(urls);
   // The leases are longer than the test: a job that nobody knows he holds would never finish.
   await Promise.all(['anna', 'bert'].map((name) => stage.runner({ name, urls, leaseMs: 60_000 })));
-  await load.serve(CUSTOMERS, () => ({ ms: [random.between(5, 60)], options: { retry: AT_ONCE } }), () => load.acknowledged >= JOBS);
+  await load.serve(
+    CUSTOMERS,
+    () => ({ ms: [random.between(5, 60)], options: { retry: AT_ONCE } }),
+    () => load.acknowledged >= JOBS,
+  );
   await stage.settled();
 
   const { coverage } = await stage.judge({ completed: JOBS, lostCreates: 20, lostGrants: 20, lostReports: 20 });
@@ -37,13 +41,19 @@ it('gives many creates with one idempotency key the same job, whichever coordina
   const keys = Array.from({ length: 40 }, (_, index) => `order-${index}`);
   const answers: string[][] = [];
   for (const key of keys) {
-    answers.push(await Promise.all(clients.map(async (client) => (await client.create('TWIN', { key }, { idempotencyKey: key })).id)));
+    answers.push(
+      await Promise.all(
+        clients.map(async (client) => (await client.create('TWIN', { key }, { idempotencyKey: key })).id),
+      ),
+    );
   }
   for (const ids of answers) expect(new Set(ids).size).toBe(1);
   expect(new Set(answers.flat()).size).toBe(keys.length);
   expect(await stage.witness.counts()).toEqual({ pending: keys.length });
   expect(stage.faults['lostCreates']).toBeGreaterThan(0);
-  await expect(clients[0]?.create('TWIN', { key: 'another' }, { idempotencyKey: keys[0] ?? '' })).rejects.toMatchObject({ code: 'idempotency_conflict' });
+  await expect(clients[0]?.create('TWIN', { key: 'another' }, { idempotencyKey: keys[0] ?? '' })).rejects.toMatchObject(
+    { code: 'idempotency_conflict' },
+  );
   stage.pass();
 });
 

@@ -30,9 +30,18 @@ it('gives up a job that ends every process it runs in, and finishes all others',
   const load = stage.load([coordinator.url]);
   const poison: string[] = [];
   for (let n = 0; n < POISON; n += 1) {
-    poison.push(await load.mustCreate({ does: ['exit'], ms: [20], options: { maxAttempts: MOST_ATTEMPTS, retry: AT_ONCE, priority: 'high' } }));
+    poison.push(
+      await load.mustCreate({
+        does: ['exit'],
+        ms: [20],
+        options: { maxAttempts: MOST_ATTEMPTS, retry: AT_ONCE, priority: 'high' },
+      }),
+    );
   }
-  await load.createMany(Array.from({ length: GOOD }, () => ({ ms: [random.between(10, 150)], options: { retry: AT_ONCE } })), 4);
+  await load.createMany(
+    Array.from({ length: GOOD }, () => ({ ms: [random.between(10, 150)], options: { retry: AT_ONCE } })),
+    4,
+  );
   await stage.settled();
   isOver = true;
 
@@ -43,6 +52,11 @@ it('gives up a job that ends every process it runs in, and finishes all others',
     const starts = stage.ledger().filter((line) => line.event === 'start' && line.jobId === id);
     expect([MOST_ATTEMPTS - 1, MOST_ATTEMPTS]).toContain(starts.length);
     const job = await stage.client([coordinator.url]).get(id);
-    expect(job).toMatchObject({ status: 'failed', failures: MOST_ATTEMPTS, attempt: MOST_ATTEMPTS, error: { code: 'timed_out' } });
+    expect(job).toMatchObject({
+      status: 'failed',
+      failures: MOST_ATTEMPTS,
+      attempt: MOST_ATTEMPTS,
+      error: { code: 'timed_out' },
+    });
   }
 });

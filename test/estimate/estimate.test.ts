@@ -5,7 +5,10 @@ import { uniqueType } from '../support/factory';
 const at = (seconds: number) => new Date(1_800_000_000_000 + seconds * 1000);
 
 describe('a running job', () => {
-  const job = (percent: number | null, told = 30) => ({ startedAt: at(0), progress: percent === null ? null : { percent, message: null, at: at(told).toISOString() } });
+  const job = (percent: number | null, told = 30) => ({
+    startedAt: at(0),
+    progress: percent === null ? null : { percent, message: null, at: at(told).toISOString() },
+  });
 
   it('goes by its own pace', () => {
     expect(estimateRunning(job(25), { now: at(40), meanRunMs: 5000 })).toEqual({ startAt: at(0), finishAt: at(120) });
@@ -27,11 +30,17 @@ describe('a waiting job', () => {
 
   it('starts when it is due, if none is before it', () => {
     expect(estimateWaiting({ runAt: at(500) }, past, 0)).toEqual({ startAt: at(500), finishAt: at(504) });
-    expect(estimateWaiting({ runAt: at(50) }, { ...past, meanRunMs: null, outPerMinute: 0 }, 0)).toEqual({ startAt: at(100), finishAt: null });
+    expect(estimateWaiting({ runAt: at(50) }, { ...past, meanRunMs: null, outPerMinute: 0 }, 0)).toEqual({
+      startAt: at(100),
+      finishAt: null,
+    });
   });
 
   it('behind others of which none was ever done, nobody knows', () => {
-    expect(estimateWaiting({ runAt: at(50) }, { ...past, outPerMinute: 0 }, 3)).toEqual({ startAt: null, finishAt: null });
+    expect(estimateWaiting({ runAt: at(50) }, { ...past, outPerMinute: 0 }, 3)).toEqual({
+      startAt: null,
+      finishAt: null,
+    });
   });
 });
 

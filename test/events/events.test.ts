@@ -19,7 +19,10 @@ afterEach(() => {
 });
 afterAll(() => cluster.stop());
 
-async function listen(path: string, { at = one, key = cluster.adminKey, lastEventId }: { at?: TestCoordinator; key?: string; lastEventId?: string } = {}): Promise<TestEventSource> {
+async function listen(
+  path: string,
+  { at = one, key = cluster.adminKey, lastEventId }: { at?: TestCoordinator; key?: string; lastEventId?: string } = {},
+): Promise<TestEventSource> {
   const source = await TestEventSource.open(`${at.url}${path}`, key, lastEventId);
   opened.push(source);
   return source;
@@ -30,15 +33,33 @@ it('tells the life of a job in order, whichever coordinator it is lived on', asy
   const source = await listen(`/events?type=${type}`, { at: two });
   const job = await one.api.create({ type, retry: { strategy: 'fixed', baseMs: 0 } });
   const first = await two.api.claimOne({ runnerId: 'r1', types: [type] });
-  await two.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: first.leaseToken, progress: { percent: 40, message: 'half' }, logs: [{ level: 'info', message: 'working' }] });
+  await two.api.post(`/jobs/${job.id}/heartbeat`, {
+    leaseToken: first.leaseToken,
+    progress: { percent: 40, message: 'half' },
+    logs: [{ level: 'info', message: 'working' }],
+  });
   await one.api.complete(first, { outcome: 'failed', error: { message: 'once', code: 'E1' } });
   const second = await one.api.claimOne({ runnerId: 'r2', types: [type], waitMs: 5000 });
   await two.api.post(`/jobs/${job.id}/release`, { leaseToken: second.leaseToken });
   await one.api.complete(await two.api.claimOne({ runnerId: 'r1', types: [type], waitMs: 5000 }));
   await eventually(() => source.namesOf(job.id).includes('job.completed'));
-  expect(source.namesOf(job.id)).toEqual(['job.created', 'job.claimed', 'job.progress', 'job.log', 'job.retrying', 'job.claimed', 'job.released', 'job.claimed', 'job.completed']);
+  expect(source.namesOf(job.id)).toEqual([
+    'job.created',
+    'job.claimed',
+    'job.progress',
+    'job.log',
+    'job.retrying',
+    'job.claimed',
+    'job.released',
+    'job.claimed',
+    'job.completed',
+  ]);
   const byName = new Map(source.events.map((event) => [event.name, event]));
-  expect(byName.get('job.progress')).toMatchObject({ status: 'running', runnerId: 'r1', details: { percent: 40, message: 'half' } });
+  expect(byName.get('job.progress')).toMatchObject({
+    status: 'running',
+    runnerId: 'r1',
+    details: { percent: 40, message: 'half' },
+  });
   expect(byName.get('job.log')?.details).toMatchObject({ level: 'info', message: 'working' });
   expect(byName.get('job.retrying')).toMatchObject({ status: 'pending', details: { code: 'E1', outcome: 'failed' } });
   expect(byName.get('job.completed')).toMatchObject({ status: 'completed', type, queue: 'default', attempt: 3 });
@@ -51,7 +72,13 @@ it('tells failure, cancellation and retry by hand', async () => {
   await one.api.post(`/jobs/${failed.id}/retry`);
   await two.api.post(`/jobs/${failed.id}/cancel`, { reason: 'enough' });
   await eventually(() => source.namesOf(failed.id).includes('job.cancelled'));
-  expect(source.namesOf(failed.id)).toEqual(['job.created', 'job.claimed', 'job.failed', 'job.requeued', 'job.cancelled']);
+  expect(source.namesOf(failed.id)).toEqual([
+    'job.created',
+    'job.claimed',
+    'job.failed',
+    'job.requeued',
+    'job.cancelled',
+  ]);
   expect(source.events.at(-1)?.details).toEqual({ reason: 'enough' });
 });
 
@@ -61,7 +88,9 @@ it('goes on after Last-Event-ID, on another coordinator, and misses and repeats 
   const before = await one.api.create({ type });
   await eventually(() => source.namesOf(before.id).length === 1);
   source.close();
-  const between = await Promise.all(Array.from({ length: 30 }, (_, index) => (index % 2 === 0 ? one : two).api.create({ type })));
+  const between = await Promise.all(
+    Array.from({ length: 30 }, (_, index) => (index % 2 === 0 ? one : two).api.create({ type })),
+  );
   const resumed = await listen(`/events?type=${type}`, { at: two, lastEventId: source.lastId });
   const after = await two.api.create({ type });
   await eventually(() => resumed.namesOf(after.id).length > 0);
@@ -140,7 +169,9 @@ it('tells of one job alone', async () => {
 
 it('serves a thousand listeners, and lets go of one that does not read', async () => {
   const type = uniqueType();
-  const sources = await Promise.all(Array.from({ length: 1000 }, (_, index) => listen(`/events?type=${type}`, { at: index % 2 === 0 ? one : two })));
+  const sources = await Promise.all(
+    Array.from({ length: 1000 }, (_, index) => listen(`/events?type=${type}`, { at: index % 2 === 0 ? one : two })),
+  );
   const lazy = await listen(`/events?type=${type}`);
   lazy.pause();
   const { id } = await one.api.create({ type });
@@ -171,12 +202,20 @@ it('ends a stream whose key was revoked, and sends heartbeats to the others', as
 
 it('tells of other things than jobs to those who hear all, and to whom they concern', async () => {
   const ann = await one.api.makeKey({ name: 'ann', role: 'user', userId: 'ann' });
-  const [all, own, ofType] = await Promise.all([listen('/events'), listen('/events', { key: ann }), listen(`/events?type=${uniqueType()}`)]);
+  const [all, own, ofType] = await Promise.all([
+    listen('/events'),
+    listen('/events', { key: ann }),
+    listen(`/events?type=${uniqueType()}`),
+  ]);
   await tell(two.app.context.db, { name: 'alert.firing', userId: null, details: { rule: 'depth' } });
   await tell(two.app.context.db, { name: 'webhook.disabled', userId: 'ann', details: { reason: 'gone' } });
-  const noticed = (source: TestEventSource) => source.frames.filter(({ event }) => /^(alert|webhook)\./.test(event)).map(({ data }) => [data.name, data.details]);
+  const noticed = (source: TestEventSource) =>
+    source.frames.filter(({ event }) => /^(alert|webhook)\./.test(event)).map(({ data }) => [data.name, data.details]);
   await eventually(() => noticed(all).length === 2 && noticed(own).length === 1);
-  expect(noticed(all)).toEqual([['alert.firing', { rule: 'depth' }], ['webhook.disabled', { reason: 'gone' }]]);
+  expect(noticed(all)).toEqual([
+    ['alert.firing', { rule: 'depth' }],
+    ['webhook.disabled', { reason: 'gone' }],
+  ]);
   expect(noticed(own)).toEqual([['webhook.disabled', { reason: 'gone' }]]);
   expect([noticed(ofType), notice.safeParse(all.frames.at(-1)?.data).success]).toEqual([[], true]);
 });

@@ -12,15 +12,23 @@ beforeAll(async () => {
 });
 afterAll(() => stage.close());
 
-const bulk = async (verb: string, body: object, on = stage.one.api) => expectStatus(await on.post<{ count: number }>(`/jobs/${verb}`, body), 200).count;
-const begin = async (verb: string, body: object, on = stage.one.api) => expectStatus(await on.post<BulkOperation>(`/jobs/${verb}`, { ...body, background: true }), 202);
-const watch = async (id: string, on = stage.two.api) => expectStatus(await on.get<BulkOperation>(`/bulk-operations/${id}`), 200);
-const count = (type: string, status: string) => stage.sql.count('jobs WHERE type = $1 AND status = $2::job_status', [type, status]);
+const bulk = async (verb: string, body: object, on = stage.one.api) =>
+  expectStatus(await on.post<{ count: number }>(`/jobs/${verb}`, body), 200).count;
+const begin = async (verb: string, body: object, on = stage.one.api) =>
+  expectStatus(await on.post<BulkOperation>(`/jobs/${verb}`, { ...body, background: true }), 202);
+const watch = async (id: string, on = stage.two.api) =>
+  expectStatus(await on.get<BulkOperation>(`/bulk-operations/${id}`), 200);
+const count = (type: string, status: string) =>
+  stage.sql.count('jobs WHERE type = $1 AND status = $2::job_status', [type, status]);
 const round = (at: 0 | 1) => stage.both[at].app.loops.bulk.runOnce();
 
 test('cancel by filter: only what matches, counted first by a dry run, and nothing twice', async () => {
   const [type, queue] = [uniqueType(), await stage.queue()];
-  await stage.create(queue, 12, (n) => ({ type, tags: n < 5 ? ['old'] : [], arguments: { n, kind: n % 2 === 0 ? 'even' : 'odd' } }));
+  await stage.create(queue, 12, (n) => ({
+    type,
+    tags: n < 5 ? ['old'] : [],
+    arguments: { n, kind: n % 2 === 0 ? 'even' : 'odd' },
+  }));
   const filter = { type, tag: 'old', arguments: { kind: 'even' } };
   expect(await bulk('cancel', { filter, dryRun: true })).toBe(3);
   expect(await count(type, 'cancelled')).toBe(0);
@@ -77,11 +85,18 @@ test('in the background: in bounded batches, watched while it goes on, by either
   expect(await watch(operation.id)).toMatchObject({ status: 'running', changed: 500 });
   expect(await count(type, 'cancelled')).toBe(500);
   await Promise.all([round(0), round(1)]);
-  await eventually(async () => {
-    await Promise.all([round(0), round(1)]);
-    return watch(operation.id);
-  }, ({ status }) => status === 'finished');
-  expect(await watch(operation.id, stage.one.api)).toMatchObject({ matched: 1200, changed: 1200, finishedAt: expect.any(String) });
+  await eventually(
+    async () => {
+      await Promise.all([round(0), round(1)]);
+      return watch(operation.id);
+    },
+    ({ status }) => status === 'finished',
+  );
+  expect(await watch(operation.id, stage.one.api)).toMatchObject({
+    matched: 1200,
+    changed: 1200,
+    finishedAt: expect.any(String),
+  });
   expect(await count(type, 'cancelled')).toBe(1200);
 });
 

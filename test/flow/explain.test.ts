@@ -10,11 +10,16 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 /** A claim that gives nothing makes its runner known. */
-async function runner(queue: string, more: { types?: string[]; runnerId?: string; labels?: Record<string, string | number>; queues?: string[] } = {}): Promise<void> {
+async function runner(
+  queue: string,
+  more: { types?: string[]; runnerId?: string; labels?: Record<string, string | number>; queues?: string[] } = {},
+): Promise<void> {
   await stage.one.api.claim({ runnerId: 'live', types: ['work'], queues: [queue], ...more });
 }
-const one = async (queue: string, more: object = {}): Promise<Job> => (await stage.create(queue, 1, more))[0] ?? missing();
-const claimOne = async (queue: string, types?: string[]): Promise<ClaimedJob> => (await stage.claim(queue, 1, types === undefined ? {} : { types }))[0] ?? missing();
+const one = async (queue: string, more: object = {}): Promise<Job> =>
+  (await stage.create(queue, 1, more))[0] ?? missing();
+const claimOne = async (queue: string, types?: string[]): Promise<ClaimedJob> =>
+  (await stage.claim(queue, 1, types === undefined ? {} : { types }))[0] ?? missing();
 const codes = async (job: { id: string }) => (await stage.explain(job.id)).reasons.map(({ code }) => code);
 const first = async (job: { id: string }) => (await stage.explain(job.id)).reasons[0];
 
@@ -22,7 +27,10 @@ test('finished and running', async () => {
   const queue = await stage.queue();
   const job = await one(queue);
   const claimed = await claimOne(queue);
-  expect(await stage.explain(job.id)).toMatchObject({ status: 'running', reasons: [{ code: 'running', details: { runnerId: 'runner', attempt: 1 } }] });
+  expect(await stage.explain(job.id)).toMatchObject({
+    status: 'running',
+    reasons: [{ code: 'running', details: { runnerId: 'runner', attempt: 1 } }],
+  });
   await stage.one.api.complete(claimed);
   expect(await stage.explain(job.id)).toMatchObject({ status: 'completed', reasons: [{ code: 'finished' }] });
 });
@@ -42,36 +50,56 @@ test('held_by_concurrency_key names who holds it', async () => {
   await stage.create(queue, 1, { concurrencyKey: 'k' });
   const holder = await claimOne(queue);
   const job = await one(queue, { concurrencyKey: 'k' });
-  expect(await first(job)).toMatchObject({ code: 'held_by_concurrency_key', details: { concurrencyKey: 'k', limit: 1, running: 1, jobIds: [holder.id] } });
+  expect(await first(job)).toMatchObject({
+    code: 'held_by_concurrency_key',
+    details: { concurrencyKey: 'k', limit: 1, running: 1, jobIds: [holder.id] },
+  });
 });
 
 test('held_by_order names the one before', async () => {
   const queue = await stage.queue();
   const before = await one(queue, { orderKey: 'o' });
-  expect(await first(await one(queue, { orderKey: 'o' }))).toMatchObject({ code: 'held_by_order', details: { orderKey: 'o', jobId: before.id, jobStatus: 'pending' } });
+  expect(await first(await one(queue, { orderKey: 'o' }))).toMatchObject({
+    code: 'held_by_order',
+    details: { orderKey: 'o', jobId: before.id, jobStatus: 'pending' },
+  });
 });
 
 test('queue_paused names by whom, why and until when', async () => {
   const queue = await stage.queue();
   const job = await one(queue);
   const untilAt = new Date(Date.now() + 3_600_000).toISOString();
-  const { body } = await stage.two.api.post<{ paused: { by: string } }>(`/queues/${queue}/pause`, { reason: 'why not', untilAt });
-  expect(await first(job)).toMatchObject({ code: 'queue_paused', details: { by: body.paused.by, reason: 'why not', untilAt } });
+  const { body } = await stage.two.api.post<{ paused: { by: string } }>(`/queues/${queue}/pause`, {
+    reason: 'why not',
+    untilAt,
+  });
+  expect(await first(job)).toMatchObject({
+    code: 'queue_paused',
+    details: { by: body.paused.by, reason: 'why not', untilAt },
+  });
 });
 
 test('queue_concurrency names who holds it', async () => {
   const queue = await stage.queue({ concurrency: 2 });
   await stage.create(queue, 3);
   const holders = await stage.claim(queue, 3);
-  const job = (await stage.sql.one<{ id: string }>("SELECT id FROM jobs WHERE queue = $1 AND status = 'pending'", [queue]));
-  expect(await first(job)).toMatchObject({ code: 'queue_concurrency', details: { limit: 2, running: 2, jobIds: holders.map(({ id }) => id).sort() } });
+  const job = await stage.sql.one<{ id: string }>("SELECT id FROM jobs WHERE queue = $1 AND status = 'pending'", [
+    queue,
+  ]);
+  expect(await first(job)).toMatchObject({
+    code: 'queue_concurrency',
+    details: { limit: 2, running: 2, jobIds: holders.map(({ id }) => id).sort() },
+  });
 });
 
 test('queue_rate_limit tells until when', async () => {
   const queue = await stage.queue({ rateLimit: { max: 1, perMs: 3_600_000 } });
   await stage.create(queue, 2);
   const claimed = await claimOne(queue);
-  const job = (await stage.sql.one<{ id: string }>("SELECT id FROM jobs WHERE queue = $1 AND id <> $2", [queue, claimed.id]));
+  const job = await stage.sql.one<{ id: string }>('SELECT id FROM jobs WHERE queue = $1 AND id <> $2', [
+    queue,
+    claimed.id,
+  ]);
   const reason = await first(job);
   expect(reason).toMatchObject({ code: 'queue_rate_limit', details: { max: 1, perMs: 3_600_000 } });
   expect(reason?.details['nextInMs']).toBeGreaterThan(3_500_000);
@@ -91,7 +119,10 @@ test('no_runner_for_type', async () => {
 test('no_runner_for_queue names the closest', async () => {
   const [queue, other, type] = [await stage.queue(), await stage.queue(), uniqueType()];
   await runner(other, { types: [type], runnerId: `of-${other}` });
-  expect(await first(await one(queue, { type }))).toMatchObject({ code: 'no_runner_for_queue', details: { queue, closest: [`of-${other}`], queuesTaken: [other] } });
+  expect(await first(await one(queue, { type }))).toMatchObject({
+    code: 'no_runner_for_queue',
+    details: { queue, closest: [`of-${other}`], queuesTaken: [other] },
+  });
 });
 
 test('no_runner_for_labels names the closest, and what they miss', async () => {
@@ -101,7 +132,13 @@ test('no_runner_for_labels names the closest, and what they miss', async () => {
   const requires = { memory: '>=40', region: 'eu' };
   expect(await first(await one(queue, { type, requires }))).toMatchObject({
     code: 'no_runner_for_labels',
-    details: { requires, closest: [{ runnerId: `near-${type}`, missing: { memory: '>=40' } }, { runnerId: `far-${type}`, missing: requires }] },
+    details: {
+      requires,
+      closest: [
+        { runnerId: `near-${type}`, missing: { memory: '>=40' } },
+        { runnerId: `far-${type}`, missing: requires },
+      ],
+    },
   });
 });
 
@@ -110,7 +147,9 @@ test('a runner that was not heard for a minute is not alive', async () => {
   await runner(queue, { types: [type], runnerId: `gone-${type}` });
   const job = await one(queue, { type });
   expect(await codes(job)).toEqual(['in_line']);
-  await stage.sql.query("UPDATE runners SET last_seen_at = now() - interval '2 minutes' WHERE id = $1", [`gone-${type}`]);
+  await stage.sql.query("UPDATE runners SET last_seen_at = now() - interval '2 minutes' WHERE id = $1", [
+    `gone-${type}`,
+  ]);
   expect(await codes(job)).toEqual(['no_runner_for_type']);
 });
 
@@ -126,7 +165,10 @@ test('runners_draining', async () => {
 test('prefers_other_runners', async () => {
   const [queue, type] = [await stage.queue(), uniqueType()];
   await runner(queue, { types: [type] });
-  expect(await first(await one(queue, { type, prefers: { gpu: true } }))).toMatchObject({ code: 'prefers_other_runners', details: { prefers: { gpu: true } } });
+  expect(await first(await one(queue, { type, prefers: { gpu: true } }))).toMatchObject({
+    code: 'prefers_other_runners',
+    details: { prefers: { gpu: true } },
+  });
 });
 
 test('in_line counts those before it, whatever their priority', async () => {

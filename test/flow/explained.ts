@@ -43,14 +43,20 @@ export class Explainer {
    * `generic`: one plan for all values, as hot statements have it; `kept`: the one that was made when this was asked
    * first, as hot statements have it too; else one that was made for these values.
    */
-  async cost(run: (db: Executor) => Promise<unknown>, planned: Planned = 'custom', tables: readonly string[] = ['jobs']): Promise<Cost> {
+  async cost(
+    run: (db: Executor) => Promise<unknown>,
+    planned: Planned = 'custom',
+    tables: readonly string[] = ['jobs'],
+  ): Promise<Cost> {
     let plan: Node | undefined;
     const db: Executor = {
       query: async (statement) => {
         await this.client.query(`SET plan_cache_mode = force_${planned === 'custom' ? 'custom' : 'generic'}_plan`);
         const name = await this.prepare(statement.text, planned);
         const values = statement.values.length === 0 ? '' : `(${statement.values.map(literal).join(', ')})`;
-        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE ${name}${values}`);
+        const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(
+          `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE ${name}${values}`,
+        );
         if (planned !== 'kept') await this.client.query(`DEALLOCATE ${name}`);
         plan = rows[0]?.['QUERY PLAN'][0].Plan;
         return [];
@@ -63,11 +69,22 @@ export class Explainer {
       await this.client.query('ROLLBACK');
     }
     if (plan === undefined) throw new Error('nothing was explained');
-    const scans = flat(plan).filter((node) => tables.includes(node['Relation Name'] ?? '') && node['Node Type'].includes('Scan'));
+    const scans = flat(plan).filter(
+      (node) => tables.includes(node['Relation Name'] ?? '') && node['Node Type'].includes('Scan'),
+    );
     const loops = (node: Node, rows: number | undefined): number => (rows ?? 0) * (node['Actual Loops'] ?? 1);
     return {
       seqScans: scans.filter((node) => node['Node Type'] === 'Seq Scan').length,
-      rows: Math.round(scans.reduce((sum, node) => sum + loops(node, node['Actual Rows']) + loops(node, node['Rows Removed by Filter']) + loops(node, node['Rows Removed by Index Recheck']), 0)),
+      rows: Math.round(
+        scans.reduce(
+          (sum, node) =>
+            sum +
+            loops(node, node['Actual Rows']) +
+            loops(node, node['Rows Removed by Filter']) +
+            loops(node, node['Rows Removed by Index Recheck']),
+          0,
+        ),
+      ),
       buffers: (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0),
       indexes: [...new Set(flat(plan).flatMap((node) => node['Index Name'] ?? []))].sort(),
     };
@@ -89,7 +106,10 @@ export class Explainer {
 /** A value as SQL text, for a statement whose parameters know their types. */
 function literal(value: unknown): string {
   if (value === null || value === undefined) return 'NULL';
-  if (Array.isArray(value)) return escapeLiteral(`{${value.map((one) => (one === null || one === undefined ? 'NULL' : JSON.stringify(plain(one)))).join(',')}}`);
+  if (Array.isArray(value))
+    return escapeLiteral(
+      `{${value.map((one) => (one === null || one === undefined ? 'NULL' : JSON.stringify(plain(one)))).join(',')}}`,
+    );
   return escapeLiteral(plain(value));
 }
 

@@ -28,10 +28,19 @@ test('a newcomer’s delayed and retried jobs are not behind the backlog either'
   await stage.create(queue, 500, { userId: 'A' });
   await stage.create(queue, 1, { userId: 'B', delayMs: 50 });
   await stage.create(queue, 1, { userId: 'C', retry: { strategy: 'fixed', baseMs: 20 } });
-  const first = await eventually(() => stage.claim(queue, 3), (jobs) => jobs.length === 3);
+  const first = await eventually(
+    () => stage.claim(queue, 3),
+    (jobs) => jobs.length === 3,
+  );
   const failing = first.find(({ userId }) => userId === 'C');
-  expectStatus(await stage.one.api.complete(failing ?? missing(), { outcome: 'failed', error: { message: 'once' } }), 200);
-  await eventually(() => stage.sql.count("jobs WHERE queue = $1 AND position IS NULL AND status = 'pending'", [queue]), (left) => left === 0);
+  expectStatus(
+    await stage.one.api.complete(failing ?? missing(), { outcome: 'failed', error: { message: 'once' } }),
+    200,
+  );
+  await eventually(
+    () => stage.sql.count("jobs WHERE queue = $1 AND position IS NULL AND status = 'pending'", [queue]),
+    (left) => left === 0,
+  );
   const seen = whose([...first, ...(await stage.claim(queue, 5))]);
   expect(seen).toContain('B');
   expect([...seen].filter((user) => user === 'C')).toHaveLength(2);
@@ -105,10 +114,13 @@ const TOLD_WITHIN_MS = 30_000;
 /** Index entries and rows read of `jobs` so far, by everybody; and jobs that were created and claimed. */
 async function reads(): Promise<{ reads: number; claims: number; creates: number }> {
   await stage.sql.query('SELECT pg_stat_force_next_flush()');
-  return stage.sql.one(`
+  return stage.sql.one(
+    `
     SELECT (t.seq_tup_read + t.idx_tup_fetch + (SELECT sum(i.idx_tup_read) FROM pg_stat_user_indexes i WHERE i.relname = 'jobs'))::float8 AS reads,
       t.n_tup_upd::float8 AS claims, t.n_tup_ins::float8 AS creates
-    FROM pg_stat_user_tables t WHERE t.relname = 'jobs' AND $1::text <> ''`, [randomUUID()]);
+    FROM pg_stat_user_tables t WHERE t.relname = 'jobs' AND $1::text <> ''`,
+    [randomUUID()],
+  );
 }
 
 function missing(): never {

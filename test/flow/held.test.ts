@@ -37,7 +37,10 @@ test('a job that is held while the one before it completes goes on', async () =>
   await stage.create(queue, 1, KEY);
   const [first] = await stage.claim(queue);
   if (first === undefined) throw new Error('nothing claimed');
-  const { body } = await whileHolding(() => stage.two.api.post<{ id: string }>('/jobs', { type: 'work', queue, ...KEY }), () => stage.one.api.complete(first));
+  const { body } = await whileHolding(
+    () => stage.two.api.post<{ id: string }>('/jobs', { type: 'work', queue, ...KEY }),
+    () => stage.one.api.complete(first),
+  );
   expect((await stage.claim(queue, 1, { waitMs: 3000 })).map(({ id }) => id)).toEqual([body.id]);
 });
 
@@ -47,7 +50,10 @@ test('a job that a claim holds back while the one before it completes goes on', 
   await stage.set(queue, { concurrencyPerKey: 1 });
   const [first] = await stage.claim(queue);
   if (first === undefined) throw new Error('nothing claimed');
-  const second = await whileHolding(() => stage.claim(queue, 1, { waitMs: 3000 }, stage.two), () => stage.one.api.complete(first));
+  const second = await whileHolding(
+    () => stage.claim(queue, 1, { waitMs: 3000 }, stage.two),
+    () => stage.one.api.complete(first),
+  );
   expect(numbers(second)).toEqual([1]);
 });
 
@@ -79,7 +85,10 @@ test('jobs for later hold nobody, nor do those that are put off while they are h
   const [running] = await stage.claim(queue);
   const [putOff] = await stage.create(queue, 1, { ...KEY, priority: 10 });
   if (running === undefined || putOff === undefined) throw new Error('nothing claimed');
-  expectStatus(await stage.one.api.patch(`/jobs/${putOff.id}`, { runAt: new Date(Date.now() + 3_600_000).toISOString() }), 200);
+  expectStatus(
+    await stage.one.api.patch(`/jobs/${putOff.id}`, { runAt: new Date(Date.now() + 3_600_000).toISOString() }),
+    200,
+  );
   await stage.create(queue, 20, { ...KEY, priority: 10, delayMs: 3_600_000 });
   await stage.create(queue, 1, { ...KEY, arguments: { n: 5 } });
   expectStatus(await stage.one.api.complete(running), 200);
@@ -87,13 +96,18 @@ test('jobs for later hold nobody, nor do those that are put off while they are h
   expect(await stage.held(queue)).toBe(0);
 });
 
-test.each([['raised', 3, 2], ['taken away', null, 2499]])('a limit that is %s lets held jobs go on at once', async (_what, concurrencyPerKey, more) => {
+test.each([
+  ['raised', 3, 2],
+  ['taken away', null, 2499],
+])('a limit that is %s lets held jobs go on at once', async (_what, concurrencyPerKey, more) => {
   const queue = await stage.queue({ concurrencyPerKey: 1 });
   await stage.create(queue, 2500, KEY);
   expect(await stage.claim(queue)).toHaveLength(1);
   expect(await stage.held(queue)).toBe(2499);
   await stage.set(queue, { concurrencyPerKey }, stage.two);
-  expect(await stage.sql.count('jobs WHERE queue = $1 AND position IS NOT NULL AND status = $2', [queue, 'pending'])).toBe(more);
+  expect(
+    await stage.sql.count('jobs WHERE queue = $1 AND position IS NOT NULL AND status = $2', [queue, 'pending']),
+  ).toBe(more);
 });
 
 test('a job held by key, in an order, keeps its place in it', async () => {
@@ -111,7 +125,10 @@ test('a job held by key, in an order, keeps its place in it', async () => {
   expectStatus(await stage.one.api.post(`/jobs/${first.id}/retry`), 200);
   expectStatus(await stage.one.api.complete(holder), 200);
   expect(numbers(await stage.claim(queue, 2))).toHaveLength(1);
-  await eventually(() => stage.sql.count("jobs WHERE queue = $1 AND status = 'running'", [queue]), (running) => running === 1);
+  await eventually(
+    () => stage.sql.count("jobs WHERE queue = $1 AND status = 'running'", [queue]),
+    (running) => running === 1,
+  );
 });
 
 test('what a crash left behind is derived from the rows', async () => {
@@ -120,10 +137,16 @@ test('what a crash left behind is derived from the rows', async () => {
   await stage.create(queue, 2, { orderKey: 'x' });
   const claimed = await stage.claim(queue, 5);
   expect(numbers(claimed).sort()).toEqual([0, 0]);
-  await stage.sql.query("UPDATE jobs SET status = 'completed', finished_at = now(), lease_expires_at = NULL, deadline_at = NULL WHERE id = ANY ($1)", [claimed.map(({ id }) => id)]);
+  await stage.sql.query(
+    "UPDATE jobs SET status = 'completed', finished_at = now(), lease_expires_at = NULL, deadline_at = NULL WHERE id = ANY ($1)",
+    [claimed.map(({ id }) => id)],
+  );
   expect(await stage.claim(queue, 5)).toEqual([]);
-  await eventually(async () => {
-    await stage.two.app.loops.due.runOnce();
-    return numbers(await stage.claim(queue, 5)).sort();
-  }, (found) => found.length === 2);
+  await eventually(
+    async () => {
+      await stage.two.app.loops.due.runOnce();
+      return numbers(await stage.claim(queue, 5)).sort();
+    },
+    (found) => found.length === 2,
+  );
 });

@@ -44,15 +44,23 @@ test('what is preferred is met first; after five seconds others get the job', as
   const jobs = await stage.create(queue, 3, { prefers: { gpu: true } });
   expect(await stage.claim(queue, 1)).toEqual([]);
   expect(await stage.claim(queue, 1, { labels: { gpu: true } }, stage.two)).toHaveLength(1);
-  await stage.sql.query("UPDATE jobs SET run_at = run_at - interval '6 s', position = position - interval '6 s' WHERE id = $1", [jobs[1]?.id]);
-  const late = await eventually(() => stage.claim(queue, 5), (claimed) => claimed.length > 0);
+  await stage.sql.query(
+    "UPDATE jobs SET run_at = run_at - interval '6 s', position = position - interval '6 s' WHERE id = $1",
+    [jobs[1]?.id],
+  );
+  const late = await eventually(
+    () => stage.claim(queue, 5),
+    (claimed) => claimed.length > 0,
+  );
   expect(late.map(({ id }) => id)).toEqual([jobs[1]?.id]);
 });
 
 test('preferring does not put a job before others for the runner that is preferred', async () => {
   const queue = await stage.queue();
   await stage.create(queue, 2, (n) => (n === 1 ? { prefers: { gpu: true } } : {}));
-  expect((await stage.claim(queue, 2, { labels: { gpu: true } })).map((job) => (job.arguments as { n: number }).n).sort()).toEqual([0, 1]);
+  expect(
+    (await stage.claim(queue, 2, { labels: { gpu: true } })).map((job) => (job.arguments as { n: number }).n).sort(),
+  ).toEqual([0, 1]);
 });
 
 test('labels may change with every claim', async () => {
@@ -66,7 +74,9 @@ test('labels may change with every claim', async () => {
 
 test('as many and as long labels as may be sent are met, whether they are required or preferred, on any coordinator', async () => {
   const queue = await stage.queue();
-  const labels = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`${n}${randomBytes(90).toString('hex')}`, randomBytes(100).toString('hex')]));
+  const labels = Object.fromEntries(
+    Array.from({ length: 50 }, (_, n) => [`${n}${randomBytes(90).toString('hex')}`, randomBytes(100).toString('hex')]),
+  );
   await stage.create(queue, 2, (n) => (n === 0 ? { requires: labels } : { requires: labels, prefers: labels }));
   await stage.create(queue, 1, { requires: labels }, stage.two);
   // An empty answer is given after a look at the table, so both know of both lanes from here on.

@@ -1,5 +1,8 @@
 /** Numbers drawn by lot, the same ones again for the same seed; the seed is printed. */
-export function drawLots(what: string, seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000)): (below: number) => number {
+export function drawLots(
+  what: string,
+  seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000),
+): (below: number) => number {
   process.stdout.write(`seed of ${what}: ${seed} (TEST_SEED)\n`);
   let state = seed + 0x9e3779b9;
   return (below) => {

@@ -11,7 +11,8 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 const ORDER = { orderKey: 'o' };
-const fail = (job: ClaimedJob, retryable = false) => stage.one.api.complete(job, { outcome: 'failed', error: { message: 'by the test', retryable } });
+const fail = (job: ClaimedJob, retryable = false) =>
+  stage.one.api.complete(job, { outcome: 'failed', error: { message: 'by the test', retryable } });
 const held = async (id: string | undefined) => (await stage.explain(id ?? '')).reasons[0];
 
 async function only(queue: string, n: number): Promise<ClaimedJob> {
@@ -24,7 +25,13 @@ test('one after the other, over two coordinators, whatever becomes of each', asy
   const queue = await stage.queue();
   const orders = ['x', 'y', 'z'];
   const random = drawLots('orders');
-  await stage.create(queue, 45, (n) => ({ orderKey: orders[n % 3] ?? '', orderOnFailure: 'skip', maxAttempts: 3, retry: { strategy: 'fixed', baseMs: 0 }, arguments: { n, orderKey: orders[n % 3] ?? '' } }));
+  await stage.create(queue, 45, (n) => ({
+    orderKey: orders[n % 3] ?? '',
+    orderOnFailure: 'skip',
+    maxAttempts: 3,
+    retry: { strategy: 'fixed', baseMs: 0 },
+    arguments: { n, orderKey: orders[n % 3] ?? '' },
+  }));
   const last = new Map<string, number>();
   const running = new Set<string>();
   let done = 0;
@@ -46,7 +53,7 @@ test('one after the other, over two coordinators, whatever becomes of each', asy
       else if (chance < 6) await api.post(`/jobs/${job.id}/cancel`, {});
       else if (chance < 7) await stage.sql.expireLease(job.id).then(runMonitor);
       else await api.complete(job);
-      done = await stage.sql.count("jobs WHERE queue = $1 AND finished_at IS NOT NULL", [queue]);
+      done = await stage.sql.count('jobs WHERE queue = $1 AND finished_at IS NOT NULL', [queue]);
     }
   };
   await Promise.all([0, 1, 2, 3].map(runner));
@@ -55,10 +62,15 @@ test('one after the other, over two coordinators, whatever becomes of each', asy
 
 test('of concurrent creates on both coordinators one is let go, and all run in the order of their creation', async () => {
   const queue = await stage.queue();
-  const made = await Promise.all(Array.from({ length: 12 }, (_, n) => stage.create(queue, 1, { ...ORDER, arguments: { n } }, stage.both[n % 2])));
+  const made = await Promise.all(
+    Array.from({ length: 12 }, (_, n) => stage.create(queue, 1, { ...ORDER, arguments: { n } }, stage.both[n % 2])),
+  );
   expect(made).toHaveLength(12);
   expect(await stage.held(queue)).toBe(11);
-  const rows = await stage.sql.query<{ n: number }>("SELECT (arguments ->> 'n')::int AS n FROM jobs WHERE queue = $1 ORDER BY order_seq", [queue]);
+  const rows = await stage.sql.query<{ n: number }>(
+    "SELECT (arguments ->> 'n')::int AS n FROM jobs WHERE queue = $1 ORDER BY order_seq",
+    [queue],
+  );
   expect(await stage.drain(queue, { waitMs: 300 })).toEqual(rows.map(({ n }) => n));
 });
 
@@ -68,7 +80,10 @@ describe('a failed job', () => {
     const jobs = await stage.create(queue, 3, ORDER);
     await fail(await only(queue, 0));
     expect(await stage.claim(queue, 10)).toEqual([]);
-    expect(await held(jobs[2]?.id)).toMatchObject({ code: 'held_by_order', details: { orderKey: 'o', jobId: jobs[0]?.id, jobStatus: 'failed' } });
+    expect(await held(jobs[2]?.id)).toMatchObject({
+      code: 'held_by_order',
+      details: { orderKey: 'o', jobId: jobs[0]?.id, jobStatus: 'failed' },
+    });
     const [late] = await stage.create(queue, 1, { ...ORDER, arguments: { n: 9 } });
     expect((await held(late?.id))?.code).toBe('held_by_order');
     expectStatus(await stage.two.api.post(`/jobs/${jobs[0]?.id}/retry`), 200);
@@ -100,7 +115,10 @@ describe('a failed job', () => {
     const jobs = await stage.create(queue, 2, { ...ORDER, retry: { strategy: 'fixed', baseMs: 3_600_000 } });
     await fail(await only(queue, 0), true);
     expect(await stage.claim(queue, 10)).toEqual([]);
-    expect(await held(jobs[1]?.id)).toMatchObject({ code: 'held_by_order', details: { jobId: jobs[0]?.id, jobStatus: 'pending' } });
+    expect(await held(jobs[1]?.id)).toMatchObject({
+      code: 'held_by_order',
+      details: { jobId: jobs[0]?.id, jobStatus: 'pending' },
+    });
     expectStatus(await stage.one.api.post(`/jobs/${jobs[0]?.id}/run-now`), 200);
     expect(await stage.drain(queue, { waitMs: 300 })).toEqual([0, 1]);
   });
@@ -109,7 +127,10 @@ describe('a failed job', () => {
 describe('the first of an order', () => {
   test.each<[string, (queue: string, jobs: Job[]) => Promise<unknown>]>([
     ['is cancelled while it waits', async (_queue, [first]) => stage.two.api.post(`/jobs/${first?.id}/cancel`, {})],
-    ['is cancelled while it runs', async (queue) => stage.two.api.post(`/jobs/${(await only(queue, 0)).id}/cancel`, {})],
+    [
+      'is cancelled while it runs',
+      async (queue) => stage.two.api.post(`/jobs/${(await only(queue, 0)).id}/cancel`, {}),
+    ],
     ['expires', async (_queue, [first]) => stage.sql.expireJob(first?.id ?? '').then(() => stage.two.runMonitor())],
   ])('%s: the next goes on, and no other', async (_name, end) => {
     const queue = await stage.queue();
@@ -122,7 +143,12 @@ describe('the first of an order', () => {
     const [first] = await stage.create(queue, 2, (n) => (n === 0 ? { ...ORDER, delayMs: 3_600_000 } : ORDER));
     expect(await stage.claim(queue, 10)).toEqual([]);
     await stage.sql.makeDue(first?.id ?? '');
-    expect(await eventually(() => stage.drain(queue, { waitMs: 300 }), (order) => order.length > 0)).toEqual([0, 1]);
+    expect(
+      await eventually(
+        () => stage.drain(queue, { waitMs: 300 }),
+        (order) => order.length > 0,
+      ),
+    ).toEqual([0, 1]);
   });
 });
 
@@ -140,7 +166,7 @@ test('order and concurrency keys together', async () => {
   const queue = await stage.queue({ concurrencyPerKey: 1 });
   await stage.create(queue, 12, (n) => ({ orderKey: `o${n % 2}`, concurrencyKey: `k${n % 3}` }));
   const order: number[] = [];
-  for (let empty = 0; empty < 2; ) {
+  for (let empty = 0; empty < 2;) {
     const jobs = await stage.claim(queue, 10, { waitMs: 300 });
     empty = jobs.length === 0 ? empty + 1 : 0;
     expect(jobs.length).toBeLessThanOrEqual(2);
@@ -148,7 +174,8 @@ test('order and concurrency keys together', async () => {
     for (const job of jobs) expectStatus(await stage.one.api.complete(job), 200);
   }
   expect(order).toHaveLength(12);
-  for (const rest of [0, 1]) expect(order.filter((n) => n % 2 === rest)).toEqual([0, 1, 2, 3, 4, 5].map((n) => n * 2 + rest));
+  for (const rest of [0, 1])
+    expect(order.filter((n) => n % 2 === rest)).toEqual([0, 1, 2, 3, 4, 5].map((n) => n * 2 + rest));
   expect(await stage.held(queue)).toBe(0);
 });
 

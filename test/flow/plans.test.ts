@@ -19,7 +19,11 @@ beforeAll(async () => {
   await stage.sql.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
   explainer = await Explainer.connect(stage.sql.url);
   await stage.set(LIMITED, { concurrency: 1000, concurrencyPerKey: 2, rateLimit: { max: 1000, perMs: 1000 } });
-  for (const queue of [QUEUE, LIMITED]) await stage.create(queue, 60, (n) => ({ userId: `u${n % 7}`, ...(n % 3 === 0 ? { concurrencyKey: `k${n % 4}` } : {}) }));
+  for (const queue of [QUEUE, LIMITED])
+    await stage.create(queue, 60, (n) => ({
+      userId: `u${n % 7}`,
+      ...(n % 3 === 0 ? { concurrencyKey: `k${n % 4}` } : {}),
+    }));
   // Seven still to come, three to be placed, two orders of which one each is held.
   await stage.create(QUEUE, 10, (n) => (n < 7 ? { delayMs: 3_600_000 } : { delayMs: 1, userId: 'late' }));
   await stage.create(QUEUE, 4, (n) => ({ orderKey: `o${n % 2}` }));
@@ -35,7 +39,9 @@ let running: { id: string; leaseToken: string }[] = [];
 
 /** Copies of one job that differ from it in what is given. */
 async function pad(columns: Record<string, string>, count = MANY): Promise<void> {
-  const names = Object.keys(columns).map((name) => `"${name}"`).join(', ');
+  const names = Object.keys(columns)
+    .map((name) => `"${name}"`)
+    .join(', ');
   await stage.sql.query(`
     INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, tags, ${names})
     SELECT gen_random_uuid(), j.type, j.queue, j.priority, j.lane_id, '{}', 1, 1000, now(), now(), '{}', ${Object.values(columns).join(', ')}
@@ -43,22 +49,98 @@ async function pad(columns: Record<string, string>, count = MANY): Promise<void>
 }
 
 const PADDINGS: [string, () => Promise<void>][] = [
-  ['finished jobs and no statistics', () => pad({ status: "'completed'", run_at: "now() - interval '1 day'", finished_at: "now() - interval '2 hours'", user_id: "'u' || n % 7" })],
+  [
+    'finished jobs and no statistics',
+    () =>
+      pad({
+        status: "'completed'",
+        run_at: "now() - interval '1 day'",
+        finished_at: "now() - interval '2 hours'",
+        user_id: "'u' || n % 7",
+      }),
+  ],
   ['95 % finished jobs', async () => void (await stage.sql.query('ANALYZE jobs'))],
   ['far-future jobs', () => pad({ status: "'pending'", run_at: "now() + interval '1 day'", user_id: "'u' || n % 7" })],
   ['far-future jobs, counted', async () => void (await stage.sql.query('ANALYZE jobs'))],
-  ['held jobs', () => pad({ status: "'pending'", run_at: "now() - interval '1 h'", hold: "'key'::job_hold", concurrency_key: "'k' || n % 4" })],
-  ['held jobs of orders', () => pad({ status: "'pending'", run_at: "now() - interval '1 h'", hold: "'order'::job_hold", order_key: "'o' || n % 2", order_seq: '1000000 + n' })],
+  [
+    'held jobs',
+    () =>
+      pad({
+        status: "'pending'",
+        run_at: "now() - interval '1 h'",
+        hold: "'key'::job_hold",
+        concurrency_key: "'k' || n % 4",
+      }),
+  ],
+  [
+    'held jobs of orders',
+    () =>
+      pad({
+        status: "'pending'",
+        run_at: "now() - interval '1 h'",
+        hold: "'order'::job_hold",
+        order_key: "'o' || n % 2",
+        order_seq: '1000000 + n',
+      }),
+  ],
   ['held jobs, counted', async () => void (await stage.sql.query('ANALYZE jobs'))],
-  ['many running jobs where few were counted', () => pad({ status: "'running'", run_at: 'now()', started_at: 'now()', runner_id: "'many'", lease_token: 'gen_random_uuid()', lease_ms: '1000', lease_expires_at: "now() + interval '1 day'", deadline_at: "now() + interval '1 day'" }, 5000)],
+  [
+    'many running jobs where few were counted',
+    () =>
+      pad(
+        {
+          status: "'running'",
+          run_at: 'now()',
+          started_at: 'now()',
+          runner_id: "'many'",
+          lease_token: 'gen_random_uuid()',
+          lease_ms: '1000',
+          lease_expires_at: "now() + interval '1 day'",
+          deadline_at: "now() + interval '1 day'",
+        },
+        5000,
+      ),
+  ],
   ['no running jobs any more', async () => void (await stage.sql.query("DELETE FROM jobs WHERE runner_id = 'many'"))],
-  ['a backlog in turn, of one user', () => pad({ status: "'pending'", run_at: "now() - interval '1 h'", position: "now() - interval '1 h' + n * interval '1 us'", user_id: "'u1'" })],
+  [
+    'a backlog in turn, of one user',
+    () =>
+      pad({
+        status: "'pending'",
+        run_at: "now() - interval '1 h'",
+        position: "now() - interval '1 h' + n * interval '1 us'",
+        user_id: "'u1'",
+      }),
+  ],
   ['a backlog in turn, counted', async () => void (await stage.sql.query('ANALYZE jobs'))],
 ];
 
 const starts = async (queue: string): Promise<store.LaneStart[]> =>
-  (await stage.sql.query<{ id: number; queue: string; priority: number }>('SELECT id, queue, priority FROM lanes WHERE queue = $1', [queue])).map((lane) => ({ laneId: lane.id, queue: lane.queue, priority: lane.priority, fromPosition: null, fromId: null, dueForMs: 0 }));
-const insertion = (laneId: number, more: Partial<store.InsertJob>): store.InsertJob => ({ id: randomUUID(), type: 'work', queue: QUEUE, priority: 0, laneId, arguments: {}, timeoutMs: 1000, maxAttempts: 1, tags: [], ...more });
+  (
+    await stage.sql.query<{ id: number; queue: string; priority: number }>(
+      'SELECT id, queue, priority FROM lanes WHERE queue = $1',
+      [queue],
+    )
+  ).map((lane) => ({
+    laneId: lane.id,
+    queue: lane.queue,
+    priority: lane.priority,
+    fromPosition: null,
+    fromId: null,
+    dueForMs: 0,
+  }));
+const insertion = (laneId: number, more: Partial<store.InsertJob>): store.InsertJob => ({
+  id: randomUUID(),
+  type: 'work',
+  queue: QUEUE,
+  priority: 0,
+  laneId,
+  arguments: {},
+  timeoutMs: 1000,
+  maxAttempts: 1,
+  tags: [],
+  ...more,
+});
 const OFFERED = randomUUID();
 const slots = Array.from({ length: 5 }, () => ({ runnerId: 'r', claimId: 'c', leaseMs: 30_000 }));
 const laneOf = async (queue: string) => (await starts(queue))[0]?.laneId ?? 0;
@@ -67,20 +149,76 @@ const tokens = () => running.slice(0, 5).map(({ id: jobId, leaseToken }) => ({ j
 /** Each with the most rows of `jobs` that it may touch: a small number for each job that it is about. */
 const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>[0]>[0]) => Promise<unknown>][] = [
   ['insert of a job of nobody', 5, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), {})], [])],
-  ['insert of a user’s job', 20, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { userId: 'u1' })], [])],
-  ['insert with a key', 120, async (db) => store.insert(db, [insertion(await laneOf(LIMITED), { queue: LIMITED, concurrencyKey: 'k1' })], [])],
-  ['insert with an order', 20, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { orderKey: 'o1' })], [])],
-  ['insert for a waiting claim', 10, async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { id: OFFERED })], [], [{ jobId: OFFERED, runnerId: 'r', claimId: 'waits', leaseMs: 30_000 }])],
+  [
+    'insert of a user’s job',
+    20,
+    async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { userId: 'u1' })], []),
+  ],
+  [
+    'insert with a key',
+    120,
+    async (db) => store.insert(db, [insertion(await laneOf(LIMITED), { queue: LIMITED, concurrencyKey: 'k1' })], []),
+  ],
+  [
+    'insert with an order',
+    20,
+    async (db) => store.insert(db, [insertion(await laneOf(QUEUE), { orderKey: 'o1' })], []),
+  ],
+  [
+    'insert for a waiting claim',
+    10,
+    async (db) =>
+      store.insert(
+        db,
+        [insertion(await laneOf(QUEUE), { id: OFFERED })],
+        [],
+        [{ jobId: OFFERED, runnerId: 'r', claimId: 'waits', leaseMs: 30_000 }],
+      ),
+  ],
   ['claim', 80, async (db) => store.claim(db, await starts(QUEUE), slots, false)],
   ['claim under limits', 150, async (db) => store.claim(db, await starts(LIMITED), slots, true)],
   ['placing of due jobs', 60, (db) => store.placeDue(db, [], 100)],
   ['heads', 20, (db) => lanes.heads(db)],
-  ['complete', 60, (db) => store.complete(db, tokens().map((token) => ({ ...token, result: null, metrics: null })), false)],
+  [
+    'complete',
+    60,
+    (db) =>
+      store.complete(
+        db,
+        tokens().map((token) => ({ ...token, result: null, metrics: null })),
+        false,
+      ),
+  ],
   ['extend', 60, (db) => store.extend(db, tokens())],
-  ['fail', 60, (db) => store.fail(db, tokens().map((token) => ({ ...token, outcome: 'failed', to: 'pending', delayMs: 0, error: {}, fingerprint: null, metrics: null })), false)],
+  [
+    'fail',
+    60,
+    (db) =>
+      store.fail(
+        db,
+        tokens().map((token) => ({
+          ...token,
+          outcome: 'failed',
+          to: 'pending',
+          delayMs: 0,
+          error: {},
+          fingerprint: null,
+          metrics: null,
+        })),
+        false,
+      ),
+  ],
   ['finding of lost leases', 60, (db) => leases.lockLost(db, 500)],
   ['letting go of held keys', 200, (db) => store.unholdKeys(db, [{ queue: LIMITED, key: 'k1' }], 1000)],
-  ['letting go of held orders', 60, (db) => store.unholdOrders(db, [{ queue: QUEUE, key: 'o0' }, { queue: QUEUE, key: 'o1' }])],
+  [
+    'letting go of held orders',
+    60,
+    (db) =>
+      store.unholdOrders(db, [
+        { queue: QUEUE, key: 'o0' },
+        { queue: QUEUE, key: 'o1' },
+      ]),
+  ],
   ['looking for held keys', 40, (db) => store.heldKeys(db, 'key', { queue: '', key: '' }, 1000)],
   ['looking for held orders', 40, (db) => store.heldKeys(db, 'order', { queue: QUEUE, key: 'o0' }, 1000)],
   ['the first of an order', 20, (db) => explain.firstInOrder(db, null, QUEUE, 'o1')],
@@ -103,7 +241,8 @@ test('nothing walks', async () => {
       if (name === 'finding of lost leases' && padding.startsWith('many running')) continue;
       for (const planned of PLANNED) {
         const cost = await explainer.cost(run, planned);
-        if (cost.seqScans > 0 || cost.rows > most) walked.push(`${name}, ${padding}, ${planned} plan: ${JSON.stringify(cost)}`);
+        if (cost.seqScans > 0 || cost.rows > most)
+          walked.push(`${name}, ${padding}, ${planned} plan: ${JSON.stringify(cost)}`);
       }
     }
   };
@@ -117,6 +256,8 @@ test('nothing walks', async () => {
 
 test('how many are before the first in line is told without walking over those behind it', async () => {
   const first = await stage.sql.one<{ id: string; queue: string; type: string; priority: number; position: Date }>(
-    "SELECT id, queue, type, priority, position FROM jobs WHERE queue = $1 AND status = 'pending' AND position IS NOT NULL ORDER BY position, id LIMIT 1", [QUEUE]);
+    "SELECT id, queue, type, priority, position FROM jobs WHERE queue = $1 AND status = 'pending' AND position IS NOT NULL ORDER BY position, id LIMIT 1",
+    [QUEUE],
+  );
   expect((await explainer.cost((db) => explain.countAhead(db, first))).rows).toBeLessThan(20);
 });

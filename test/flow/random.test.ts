@@ -27,11 +27,46 @@ afterAll(() => stage.close());
 
 const [CONCURRENCY, PER_KEY] = [4, 2];
 const key = fc.option(fc.constantFrom('a', 'b'), { nil: undefined });
-const VERBS = ['claim', 'claim', 'claim', 'claim', 'complete', 'complete', 'fail', 'fail for good', 'release', 'cancel', 'retry', 'run-now', 'lose', 'prioritise', 'pause', 'resume', 'edit', 'purge one', 'due'] as const;
+const VERBS = [
+  'claim',
+  'claim',
+  'claim',
+  'claim',
+  'complete',
+  'complete',
+  'fail',
+  'fail for good',
+  'release',
+  'cancel',
+  'retry',
+  'run-now',
+  'lose',
+  'prioritise',
+  'pause',
+  'resume',
+  'edit',
+  'purge one',
+  'due',
+] as const;
 
 const step = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ verb: fc.constant('create' as const), on: fc.nat({ max: 1 }), at: fc.nat({ max: 99 }), orderKey: key, concurrencyKey: key, isLater: fc.nat({ max: 4 }), count: fc.integer({ min: 1, max: 4 }), skip: fc.boolean() }) },
-  { weight: 7, arbitrary: fc.record({ verb: fc.constantFrom(...VERBS), on: fc.nat({ max: 1 }), at: fc.nat({ max: 99 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      verb: fc.constant('create' as const),
+      on: fc.nat({ max: 1 }),
+      at: fc.nat({ max: 99 }),
+      orderKey: key,
+      concurrencyKey: key,
+      isLater: fc.nat({ max: 4 }),
+      count: fc.integer({ min: 1, max: 4 }),
+      skip: fc.boolean(),
+    }),
+  },
+  {
+    weight: 7,
+    arbitrary: fc.record({ verb: fc.constantFrom(...VERBS), on: fc.nat({ max: 1 }), at: fc.nat({ max: 99 }) }),
+  },
 );
 type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
@@ -46,24 +81,46 @@ class Play {
     const id = this.ids[one.at % (this.ids.length || 1)] ?? '';
     const job = this.claimed[one.at % (this.claimed.length || 1)];
     if (one.verb === 'create') return this.create(one);
-    if (one.verb === 'claim') return void this.claimed.push(...(await stage.claim(this.queue, 3, { runnerId: `runner-${one.on}` }, on)));
-    if (one.verb === 'pause' || one.verb === 'resume') return void expectStatus(await on.api.post(`/queues/${this.queue}/${one.verb}`, {}), 200);
-    if (one.verb === 'prioritise') return void expectStatus(await on.api.post('/jobs/prioritise', { filter: { queue: this.queue }, priority: one.at % 3 }), 200);
+    if (one.verb === 'claim')
+      return void this.claimed.push(...(await stage.claim(this.queue, 3, { runnerId: `runner-${one.on}` }, on)));
+    if (one.verb === 'pause' || one.verb === 'resume')
+      return void expectStatus(await on.api.post(`/queues/${this.queue}/${one.verb}`, {}), 200);
+    if (one.verb === 'prioritise')
+      return void expectStatus(
+        await on.api.post('/jobs/prioritise', { filter: { queue: this.queue }, priority: one.at % 3 }),
+        200,
+      );
     if (one.verb === 'due') return void (await on.app.loops.due.runOnce());
-    if (job !== undefined && ['complete', 'fail', 'fail for good', 'release', 'lose'].includes(one.verb)) return this.end(one.verb, job, on);
+    if (job !== undefined && ['complete', 'fail', 'fail for good', 'release', 'lose'].includes(one.verb))
+      return this.end(one.verb, job, on);
     if (id === '') return;
-    if (one.verb === 'edit') await on.api.patch(`/jobs/${id}`, { runAt: new Date(Date.now() + (one.at % 2) * 3_600_000).toISOString() });
+    if (one.verb === 'edit')
+      await on.api.patch(`/jobs/${id}`, { runAt: new Date(Date.now() + (one.at % 2) * 3_600_000).toISOString() });
     else if (one.verb === 'purge one') await on.api.delete(`/jobs/${id}?purge=true`);
-    else if (one.verb === 'cancel' || one.verb === 'retry' || one.verb === 'run-now') await on.api.post(`/jobs/${id}/${one.verb}`, {});
+    else if (one.verb === 'cancel' || one.verb === 'retry' || one.verb === 'run-now')
+      await on.api.post(`/jobs/${id}/${one.verb}`, {});
   }
 
-  private async create({ orderKey, concurrencyKey, isLater, count, skip, on }: Extract<Step, { verb: 'create' }>): Promise<void> {
-    const jobs = await stage.create(this.queue, count, {
-      ...(orderKey === undefined ? {} : { orderKey, orderOnFailure: skip ? 'skip' : 'block' }),
-      ...(concurrencyKey === undefined ? {} : { concurrencyKey }),
-      ...(isLater === 0 ? { delayMs: 3_600_000 } : {}),
-      maxAttempts: 3, retry: { strategy: 'fixed', baseMs: 0 },
-    }, stage.both[on]);
+  private async create({
+    orderKey,
+    concurrencyKey,
+    isLater,
+    count,
+    skip,
+    on,
+  }: Extract<Step, { verb: 'create' }>): Promise<void> {
+    const jobs = await stage.create(
+      this.queue,
+      count,
+      {
+        ...(orderKey === undefined ? {} : { orderKey, orderOnFailure: skip ? 'skip' : 'block' }),
+        ...(concurrencyKey === undefined ? {} : { concurrencyKey }),
+        ...(isLater === 0 ? { delayMs: 3_600_000 } : {}),
+        maxAttempts: 3,
+        retry: { strategy: 'fixed', baseMs: 0 },
+      },
+      stage.both[on],
+    );
     this.ids.push(...jobs.map(({ id }) => id));
   }
 
@@ -77,11 +134,13 @@ class Play {
   /** Everything ends; only then is it seen that nothing stays held. Failed jobs that block are deleted. */
   async drain(): Promise<void> {
     expectStatus(await stage.one.api.post(`/queues/${this.queue}/resume`), 200);
-    await stage.sql.query("UPDATE jobs SET lease_expires_at = now() WHERE queue = $1 AND status = 'running'", [this.queue]);
+    await stage.sql.query("UPDATE jobs SET lease_expires_at = now() WHERE queue = $1 AND status = 'running'", [
+      this.queue,
+    ]);
     await stage.sql.query("UPDATE jobs SET run_at = now() WHERE queue = $1 AND status = 'pending'", [this.queue]);
     await stage.one.runMonitor();
     await stage.one.app.loops.due.runOnce();
-    for (let empty = 0; empty < 3; ) {
+    for (let empty = 0; empty < 3;) {
       const jobs = await stage.claim(this.queue, 10, { waitMs: 100 }, stage.both[empty % 2]);
       empty = jobs.length === 0 ? empty + 1 : 0;
       await Promise.all(jobs.map((job) => stage.one.api.complete(job)));
@@ -90,7 +149,12 @@ class Play {
   }
 
   async judge(): Promise<void> {
-    expect(await stage.sql.query("SELECT id, status, hold, position, run_at, order_key, concurrency_key FROM jobs WHERE queue = $1 AND status IN ('pending', 'blocked', 'running')", [this.queue])).toEqual([]);
+    expect(
+      await stage.sql.query(
+        "SELECT id, status, hold, position, run_at, order_key, concurrency_key FROM jobs WHERE queue = $1 AND status IN ('pending', 'blocked', 'running')",
+        [this.queue],
+      ),
+    ).toEqual([]);
     const most = await witness.most(this.queue);
     expect(most.queue ?? 0).toBeLessThanOrEqual(CONCURRENCY);
     expect(most.key ?? 0).toBeLessThanOrEqual(PER_KEY);
@@ -105,7 +169,8 @@ test('every job ends, limits are never exceeded, orders never broken', async () 
     fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 60 }), async (steps) => {
       const play = new Play(await stage.queue({ concurrency: CONCURRENCY, concurrencyPerKey: PER_KEY }));
       // Four at a time, so that verbs meet.
-      for (let at = 0; at < steps.length; at += 4) await Promise.all(steps.slice(at, at + 4).map((one) => play.do(one)));
+      for (let at = 0; at < steps.length; at += 4)
+        await Promise.all(steps.slice(at, at + 4).map((one) => play.do(one)));
       await play.drain();
       await play.judge();
     }),

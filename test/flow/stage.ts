@@ -48,16 +48,40 @@ export class Stage {
   }
 
   /** Creates them in as few calls as it takes; `n` in the arguments counts them. */
-  async create(queue: string, count: number, more: Partial<CreateJob> | ((n: number) => Partial<CreateJob>) = {}, on = this.one): Promise<Job[]> {
-    const jobs = Array.from({ length: count }, (_, n) => ({ type: 'work', queue, arguments: { n }, ...(typeof more === 'function' ? more(n) : more) }));
+  async create(
+    queue: string,
+    count: number,
+    more: Partial<CreateJob> | ((n: number) => Partial<CreateJob>) = {},
+    on = this.one,
+  ): Promise<Job[]> {
+    const jobs = Array.from({ length: count }, (_, n) => ({
+      type: 'work',
+      queue,
+      arguments: { n },
+      ...(typeof more === 'function' ? more(n) : more),
+    }));
     const made: Job[] = [];
     for (let at = 0; at < count; at += 1000) {
-      made.push(...expectStatus(await on.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: jobs.slice(at, at + 1000) }), 201).jobs);
+      made.push(
+        ...expectStatus(await on.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: jobs.slice(at, at + 1000) }), 201)
+          .jobs,
+      );
     }
     return made;
   }
 
-  claim(queue: string, max = 1, more: { types?: string[]; waitMs?: number; labels?: Record<string, string | number | boolean>; runnerId?: string; leaseMs?: number } = {}, on = this.one): Promise<ClaimedJob[]> {
+  claim(
+    queue: string,
+    max = 1,
+    more: {
+      types?: string[];
+      waitMs?: number;
+      labels?: Record<string, string | number | boolean>;
+      runnerId?: string;
+      leaseMs?: number;
+    } = {},
+    on = this.one,
+  ): Promise<ClaimedJob[]> {
     return on.api.claim({ runnerId: 'runner', types: ['work'], queues: [queue], max, ...more });
   }
 

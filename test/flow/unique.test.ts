@@ -19,14 +19,22 @@ test('keep: the first stays as it is', async () => {
   const unique = { type: uniqueType(), uniqueKey: 'u' };
   const first = await post({ ...unique, arguments: { v: 1 }, delayMs: LATER });
   const second = await post({ ...unique, arguments: { v: 2 } }, stage.two);
-  expect(second).toMatchObject({ status: 200, isDeduplicated: true, job: { id: first.job.id, arguments: { v: 1 }, runAt: first.job.runAt } });
+  expect(second).toMatchObject({
+    status: 200,
+    isDeduplicated: true,
+    job: { id: first.job.id, arguments: { v: 1 }, runAt: first.job.runAt },
+  });
 });
 
 test('replace: a waiting job takes over arguments, metadata and runAt, however often', async () => {
   const unique = { type: uniqueType(), uniqueKey: 'u', onConflict: 'replace' };
   const first = await post({ ...unique, arguments: { v: 1 }, metadata: { m: 1 }, delayMs: LATER });
   const second = await post({ ...unique, arguments: { v: 2 }, delayMs: 2 * LATER }, stage.two);
-  expect(second).toMatchObject({ status: 200, isDeduplicated: true, job: { id: first.job.id, arguments: { v: 2 }, metadata: { m: 1 } } });
+  expect(second).toMatchObject({
+    status: 200,
+    isDeduplicated: true,
+    job: { id: first.job.id, arguments: { v: 2 }, metadata: { m: 1 } },
+  });
   expect(Date.parse(second.job.runAt)).toBeGreaterThan(Date.parse(first.job.runAt));
   await post({ ...unique, arguments: { v: 3 }, metadata: { m: 3 } });
   const claimed = await stage.one.api.claim({ runnerId: 'r', types: [unique.type], max: 5, waitMs: 5000 });
@@ -46,7 +54,11 @@ test('replace while it runs changes nothing', async () => {
   const first = await post({ ...unique, arguments: { v: 1 } });
   await stage.one.api.claimOne({ runnerId: 'r', types: [unique.type] });
   const second = await post({ ...unique, arguments: { v: 2 } });
-  expect(second).toMatchObject({ status: 200, isDeduplicated: true, job: { id: first.job.id, status: 'running', arguments: { v: 1 } } });
+  expect(second).toMatchObject({
+    status: 200,
+    isDeduplicated: true,
+    job: { id: first.job.id, status: 'running', arguments: { v: 1 } },
+  });
   expect((await stage.one.api.job(first.job.id)).arguments).toEqual({ v: 1 });
 });
 
@@ -55,7 +67,10 @@ test('replace against a claim that is under way: the claim wins, and nothing run
   const { job } = await post(unique);
   const session = await stage.sql.session();
   await session.begin();
-  await session.query({ text: "UPDATE jobs SET status = 'running', runner_id = 'r', lease_token = gen_random_uuid(), attempt = 1, lease_ms = 30000, started_at = now(), lease_expires_at = now() + interval '1 hour', deadline_at = now() + interval '1 hour' WHERE id = $1", values: [job.id] });
+  await session.query({
+    text: "UPDATE jobs SET status = 'running', runner_id = 'r', lease_token = gen_random_uuid(), attempt = 1, lease_ms = 30000, started_at = now(), lease_expires_at = now() + interval '1 hour', deadline_at = now() + interval '1 hour' WHERE id = $1",
+    values: [job.id],
+  });
   const replacing = post({ ...unique, arguments: { v: 2 } });
   await session.hasWaiter();
   await session.commit();
@@ -68,17 +83,23 @@ test('uniqueForMs throttles: the key is held though the job has finished, and no
   const unique = { type: uniqueType(), uniqueKey: 'u', uniqueForMs: LATER };
   const first = await post(unique);
   await stage.one.api.complete(await stage.one.api.claimOne({ runnerId: 'r', types: [unique.type] }));
-  expect(await post({ ...unique, onConflict: 'replace', arguments: { v: 2 } })).toMatchObject({ status: 200, isDeduplicated: true, job: { id: first.job.id, status: 'completed', arguments: {} } });
-  await stage.sql.query("UPDATE jobs SET unique_until = now() WHERE id = $1", [first.job.id]);
+  expect(await post({ ...unique, onConflict: 'replace', arguments: { v: 2 } })).toMatchObject({
+    status: 200,
+    isDeduplicated: true,
+    job: { id: first.job.id, status: 'completed', arguments: {} },
+  });
+  await stage.sql.query('UPDATE jobs SET unique_until = now() WHERE id = $1', [first.job.id]);
   const next = await post(unique);
   expect(next.status).toBe(201);
-  await stage.sql.query("UPDATE jobs SET unique_until = now() WHERE id = $1", [next.job.id]);
+  await stage.sql.query('UPDATE jobs SET unique_until = now() WHERE id = $1', [next.job.id]);
   expect((await post(unique)).job.id).toBe(next.job.id);
 });
 
 test('concurrent creates on both coordinators make one job, with the arguments of one of them', async () => {
   const unique = { type: uniqueType(), uniqueKey: 'u', onConflict: 'replace', delayMs: LATER };
-  const answers = await Promise.all(Array.from({ length: 16 }, (_, v) => post({ ...unique, arguments: { v } }, stage.both[v % 2])));
+  const answers = await Promise.all(
+    Array.from({ length: 16 }, (_, v) => post({ ...unique, arguments: { v } }, stage.both[v % 2])),
+  );
   expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
   expect(new Set(answers.map(({ job }) => job.id)).size).toBe(1);
   expect(await stage.sql.count('jobs WHERE type = $1', [unique.type])).toBe(1);
@@ -86,7 +107,11 @@ test('concurrent creates on both coordinators make one job, with the arguments o
 
 test('in one list: the last that replaces counts; users have keys of their own', async () => {
   const unique = { type: uniqueType(), uniqueKey: 'u', delayMs: LATER };
-  const jobs = [{ ...unique, arguments: { v: 1 } }, { ...unique, onConflict: 'replace', arguments: { v: 2 } }, { ...unique, userId: 'A', arguments: { v: 3 } }];
+  const jobs = [
+    { ...unique, arguments: { v: 1 } },
+    { ...unique, onConflict: 'replace', arguments: { v: 2 } },
+    { ...unique, userId: 'A', arguments: { v: 3 } },
+  ];
   const made = expectStatus(await stage.one.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs }), 201).jobs;
   expect(made[1]?.id).toBe(made[0]?.id);
   expect(made[2]?.id).not.toBe(made[0]?.id);
@@ -94,8 +119,14 @@ test('in one list: the last that replaces counts; users have keys of their own',
 });
 
 test('what only goes with a unique key is refused without one', async () => {
-  expect(await stage.one.api.refusal('post', '/jobs', { type: 't', onConflict: 'replace' })).toEqual([400, 'validation_failed']);
-  expect(await stage.one.api.refusal('post', '/jobs', { type: 't', uniqueForMs: 5 })).toEqual([400, 'validation_failed']);
+  expect(await stage.one.api.refusal('post', '/jobs', { type: 't', onConflict: 'replace' })).toEqual([
+    400,
+    'validation_failed',
+  ]);
+  expect(await stage.one.api.refusal('post', '/jobs', { type: 't', uniqueForMs: 5 })).toEqual([
+    400,
+    'validation_failed',
+  ]);
 });
 
 test('a held job that is replaced is due again, and runs once', async () => {

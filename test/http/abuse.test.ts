@@ -7,22 +7,32 @@ import { RawSocket } from '../support/raw-socket';
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => {
-  coordinator = await startCoordinator({ access: { parkedPollsPerKey: 20, requestsPerKey: 10, socketsPerAddress: 150, socketsPerKey: 30 } });
+  coordinator = await startCoordinator({
+    access: { parkedPollsPerKey: 20, requestsPerKey: 10, socketsPerAddress: 150, socketsPerKey: 30 },
+  });
 });
 afterAll(() => coordinator.stop());
 
 const parkedCount = () => coordinator.app.desk.claims.size;
-const openCount = () => new Promise<number>((resolve, reject) => coordinator.app.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))));
+const openCount = () =>
+  new Promise<number>((resolve, reject) =>
+    coordinator.app.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),
+  );
 
 describe('one key', () => {
   test('may park so many polls, and no more; other keys and calls are not slowed', async () => {
-    const [greedy, other] = await Promise.all(['greedy', 'other'].map(async (name) => coordinator.api.as(await coordinator.api.makeKey({ name, role: 'runner' }))));
+    const [greedy, other] = await Promise.all(
+      ['greedy', 'other'].map(async (name) =>
+        coordinator.api.as(await coordinator.api.makeKey({ name, role: 'runner' })),
+      ),
+    );
     if (greedy === undefined || other === undefined) throw new Error('two keys were wanted');
     const gone = new AbortController();
     setMaxListeners(30, gone.signal);
     const type = uniqueType();
     const poll = (runnerId: string) => ({ runnerId, types: [type], waitMs: 50_000 });
-    const park = (index: number) => greedy.post('/jobs/claim', poll(`r${index}`), { signal: gone.signal }).catch(() => undefined);
+    const park = (index: number) =>
+      greedy.post('/jobs/claim', poll(`r${index}`), { signal: gone.signal }).catch(() => undefined);
     const parked: ReturnType<typeof park>[] = [];
     // Ten at a time: until it is parked a poll is under way, and of those the key may have no more.
     for (const count of [10, 20]) {
@@ -56,12 +66,17 @@ describe('one key', () => {
     expect((await busy.get('/jobs')).status).toBe(429);
     expect((await coordinator.api.get('/jobs')).status).toBe(200);
     for (const socket of sockets) socket.end();
-    await eventually(async () => (await busy.get('/jobs')).status, (status) => status === 200);
+    await eventually(
+      async () => (await busy.get('/jobs')).status,
+      (status) => status === 200,
+    );
   });
 });
 
 test('one key may hold so many connections, idle ones too; those of other keys are not counted as its own', async () => {
-  const [held, next] = await Promise.all(['held', 'next'].map(async (name) => coordinator.api.makeKey({ name, role: 'viewer' })));
+  const [held, next] = await Promise.all(
+    ['held', 'next'].map(async (name) => coordinator.api.makeKey({ name, role: 'viewer' })),
+  );
   const ask = (key = '') => `GET /session HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\n\r\n`;
   const sockets = await Promise.all(Array.from({ length: 31 }, () => RawSocket.open(coordinator.url)));
   for (const socket of sockets) {
@@ -83,7 +98,10 @@ test('one key may hold so many connections, idle ones too; those of other keys a
   expect((await coordinator.api.as(held ?? null).get('/session')).status).toBe(200);
   for (const socket of sockets) socket.end();
   await Promise.all(sockets.map((socket) => socket.closed));
-  await eventually(async () => (await coordinator.api.as(held ?? null).get('/session')).status, (status) => status === 200);
+  await eventually(
+    async () => (await coordinator.api.as(held ?? null).get('/session')).status,
+    (status) => status === 200,
+  );
 });
 
 describe('connections', () => {
@@ -102,11 +120,20 @@ describe('connections', () => {
     const sockets = await Promise.all(Array.from({ length: 170 }, () => RawSocket.open(coordinator.url)));
     await eventually(openCount, (count) => count <= 150);
     for (const socket of sockets) socket.end();
-    await eventually(async () => (await coordinator.api.get('/healthz').catch(() => ({ status: 0 }))).status, (status) => status === 200);
+    await eventually(
+      async () => (await coordinator.api.get('/healthz').catch(() => ({ status: 0 }))).status,
+      (status) => status === 200,
+    );
   });
 
   test('that say what is no HTTP are closed', async () => {
-    for (const text of ['\u0000\u0001\u0002', 'GET / HTTP/9.9\r\n\r\n', 'GET /healthz HTTP/1.1\r\n\r\n', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 'POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n']) {
+    for (const text of [
+      '\u0000\u0001\u0002',
+      'GET / HTTP/9.9\r\n\r\n',
+      'GET /healthz HTTP/1.1\r\n\r\n',
+      `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+      'POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ]) {
       const socket = await RawSocket.open(coordinator.url);
       socket.say(text);
       await socket.closed;

@@ -3,7 +3,10 @@ import { coalesce } from '../../coordinator/http/coalesce';
 import { eventually } from '../support/eventually';
 
 /** Batches that are held until they are let go. */
-function rig(limits: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number }, fault?: (items: number[]) => Error | null) {
+function rig(
+  limits: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number },
+  fault?: (items: number[]) => Error | null,
+) {
   const batches: number[][] = [];
   const gates: (() => void)[] = [];
   const call = coalesce<number, string>(async (items) => {
@@ -45,7 +48,10 @@ test('of what comes in one turn as many full batches start as may', async () => 
   const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fillBeside: 3 });
   const answers = [call([1, 2, 3]), call([4, 5, 6]), call([7, 8, 9])];
   await turn();
-  expect(batches).toEqual([[1, 2, 3], [4, 5, 6]]);
+  expect(batches).toEqual([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
   for (let at = 0; at < 3; at += 1) await letGo();
   expect((await Promise.all(answers)).flat().length).toBe(9);
 });
@@ -99,7 +105,9 @@ test('beside a batch that takes long even a small one starts', async () => {
 });
 
 test('a batch that fails is tried again call by call, so that only the call at fault fails', async () => {
-  const { call, callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 }, (items) => (items.includes(3) ? new Error('three') : null));
+  const { call, callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 }, (items) =>
+    items.includes(3) ? new Error('three') : null,
+  );
   const first = (await callAlone([1])).answer;
   const answers = [call([2]), call([3]), call([4])].map((answer) => answer.catch((error: Error) => error.message));
   for (let at = 0; at < 5; at += 1) await letGo();
@@ -108,7 +116,10 @@ test('a batch that fails is tried again call by call, so that only the call at f
 });
 
 test('a database that is away is not asked again for each call', async () => {
-  const { call, callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 1 }, () => new BatonError('unavailable', 'away'));
+  const { call, callAlone, batches, letGo } = rig(
+    { maxBatch: 10, maxInFlight: 1 },
+    () => new BatonError('unavailable', 'away'),
+  );
   const first = (await callAlone([1])).answer;
   const answers = [first, call([2]), call([3])].map((answer) => answer.catch((error: BatonError) => error.code));
   for (let at = 0; at < 2; at += 1) await letGo();

@@ -13,15 +13,36 @@ function fault(env: Record<string, string>): string {
 
 test('an empty environment is the embedded database on the local port 3001', () => {
   expect(readConfig({})).toEqual({
-    port: 3001, host: '127.0.0.1', databaseUrl: undefined, dataDir: '.baton', adminKey: undefined, logLevel: 'info', maxPayloadBytes: 262_144, poolSize: 12, monitorIntervalMs: 1000, drainMs: 0, tracing: null,
-    maxLogLines: 10_000, keepMetricsMs: 90 * 86_400_000, keepMs: { completed: 86_400_000, failed: 90 * 86_400_000, cancelled: 86_400_000 },
-    webhooks: { reach: { hosts: [], networks: [], isHttpAllowed: false, ports: [443, 80, 8443, 8080] }, timeoutMs: 15_000, disableAfterMs: 5 * 86_400_000, keepMs: 7 * 86_400_000, mostPerOwner: 50 },
+    port: 3001,
+    host: '127.0.0.1',
+    databaseUrl: undefined,
+    dataDir: '.baton',
+    adminKey: undefined,
+    logLevel: 'info',
+    maxPayloadBytes: 262_144,
+    poolSize: 12,
+    monitorIntervalMs: 1000,
+    drainMs: 0,
+    tracing: null,
+    maxLogLines: 10_000,
+    keepMetricsMs: 90 * 86_400_000,
+    keepMs: { completed: 86_400_000, failed: 90 * 86_400_000, cancelled: 86_400_000 },
+    webhooks: {
+      reach: { hosts: [], networks: [], isHttpAllowed: false, ports: [443, 80, 8443, 8080] },
+      timeoutMs: 15_000,
+      disableAfterMs: 5 * 86_400_000,
+      keepMs: 7 * 86_400_000,
+      mostPerOwner: 50,
+    },
     access: { ...DEFAULT_ACCESS, tls: undefined, tlsFiles: null, allowedHosts: ['localhost', '127.0.0.1', '[::1]'] },
   });
 });
 
 test('with a database of its own it listens on every address', () => {
-  expect(readConfig({ DATABASE_URL: 'postgresql://u:p@db:5432/baton' })).toMatchObject({ host: '0.0.0.0', databaseUrl: 'postgresql://u:p@db:5432/baton' });
+  expect(readConfig({ DATABASE_URL: 'postgresql://u:p@db:5432/baton' })).toMatchObject({
+    host: '0.0.0.0',
+    databaseUrl: 'postgresql://u:p@db:5432/baton',
+  });
   expect(readConfig({ DATABASE_URL: 'postgres://db/baton', HOST: '10.0.0.1' }).host).toBe('10.0.0.1');
 });
 
@@ -34,11 +55,20 @@ test('other programs’ variables are none of its business', () => {
 });
 
 test.each<[string, string, RegExp]>([
-  ['PORT', 'abc', /0.*65535/], ['PORT', '-1', /0/], ['PORT', '65536', /65535/], ['PORT', '80.5', /whole|int/i],
-  ['BATON_POOL_SIZE', '4', /5/], ['BATON_POOL_SIZE', '201', /200/], ['BATON_POOL_SIZE', 'many', /5.*200/],
-  ['BATON_MONITOR_INTERVAL_MS', '49', /50/], ['BATON_MONITOR_INTERVAL_MS', '60001', /60000/],
-  ['BATON_MAX_PAYLOAD_BYTES', '1023', /1024/], ['BATON_MAX_PAYLOAD_BYTES', '1048577', /1048576/], ['BATON_MAX_PAYLOAD_BYTES', '1e400', /1048576/],
-  ['LOG_LEVEL', 'verbose', /error.*warn.*info.*debug/], ['LOG_LEVEL', 'INFO', /info/],
+  ['PORT', 'abc', /0.*65535/],
+  ['PORT', '-1', /0/],
+  ['PORT', '65536', /65535/],
+  ['PORT', '80.5', /whole|int/i],
+  ['BATON_POOL_SIZE', '4', /5/],
+  ['BATON_POOL_SIZE', '201', /200/],
+  ['BATON_POOL_SIZE', 'many', /5.*200/],
+  ['BATON_MONITOR_INTERVAL_MS', '49', /50/],
+  ['BATON_MONITOR_INTERVAL_MS', '60001', /60000/],
+  ['BATON_MAX_PAYLOAD_BYTES', '1023', /1024/],
+  ['BATON_MAX_PAYLOAD_BYTES', '1048577', /1048576/],
+  ['BATON_MAX_PAYLOAD_BYTES', '1e400', /1048576/],
+  ['LOG_LEVEL', 'verbose', /error.*warn.*info.*debug/],
+  ['LOG_LEVEL', 'INFO', /info/],
 ])('%s=%j stops the start with one line that names it, its fault and what is allowed', (name, value, allowed) => {
   const line = fault({ [name]: value });
   expect(line).toMatch(new RegExp(`^${name} `));
@@ -48,7 +78,11 @@ test.each<[string, string, RegExp]>([
 });
 
 test.each<[string, string]>([
-  ['DATABASE_URL', 'mysql://root:secret-word@db/baton'], ['DATABASE_URL', 'secret-word'], ['BATON_ADMIN_KEY', 'secret-word'], ['BATON_ADMIN_KEY', `secret-word ${'x'.repeat(30)}`], ['BATON_ADMIN_KEY', `secret-word${'x'.repeat(200)}`],
+  ['DATABASE_URL', 'mysql://root:secret-word@db/baton'],
+  ['DATABASE_URL', 'secret-word'],
+  ['BATON_ADMIN_KEY', 'secret-word'],
+  ['BATON_ADMIN_KEY', `secret-word ${'x'.repeat(30)}`],
+  ['BATON_ADMIN_KEY', `secret-word${'x'.repeat(200)}`],
 ])('%s is named, but its value is not shown', (name, value) => {
   const line = fault({ [name]: value });
   expect(line).toMatch(new RegExp(`^${name} .*(must|at most|200)`));
@@ -56,11 +90,14 @@ test.each<[string, string]>([
   expect(line).not.toContain('\n');
 });
 
-test.each([['BATON_POOLSIZE', 'BATON_POOL_SIZE'], ['BATON_ADMINKEY', 'BATON_ADMIN_KEY'], ['BATON_DATADIR', 'BATON_DATA_DIR'], ['BATON_MAX_PAYLOAD', 'BATON_MAX_PAYLOAD_BYTES']])(
-  'the unknown %s gets a suggestion', (name, meant) => {
-    expect(fault({ [name]: '1' })).toBe(`${name} is not a setting of Baton. Did you mean ${meant}?`);
-  },
-);
+test.each([
+  ['BATON_POOLSIZE', 'BATON_POOL_SIZE'],
+  ['BATON_ADMINKEY', 'BATON_ADMIN_KEY'],
+  ['BATON_DATADIR', 'BATON_DATA_DIR'],
+  ['BATON_MAX_PAYLOAD', 'BATON_MAX_PAYLOAD_BYTES'],
+])('the unknown %s gets a suggestion', (name, meant) => {
+  expect(fault({ [name]: '1' })).toBe(`${name} is not a setting of Baton. Did you mean ${meant}?`);
+});
 
 test('every setting has a description, and its default is shown', () => {
   const settings = describeSettings();

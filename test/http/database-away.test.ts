@@ -29,44 +29,82 @@ afterAll(async () => {
 const ready = async () => (await coordinator.api.get('/readyz')).status;
 
 test('ready while the database answers', async () => {
-  expect(await coordinator.api.as(null).get('/readyz')).toMatchObject({ status: 200, body: { status: 'ready', reasons: [] } });
+  expect(await coordinator.api.as(null).get('/readyz')).toMatchObject({
+    status: 200,
+    body: { status: 'ready', reasons: [] },
+  });
 });
 
-test.each<['cut' | 'goSilent']>([['cut'], ['goSilent']])('a database that is away (%s): 503 with Retry-After, alive all the while, and it heals by itself', async (how) => {
-  const type = uniqueType();
-  const { id } = await coordinator.api.create({ type });
-  const parked = coordinator.api.claim({ runnerId: 'r', types: [`${type}-later`], waitMs: 45_000 });
-  await eventually(() => coordinator.app.desk.claims.size === 1);
-  proxy[how]();
-  expect(await coordinator.api.call('get', '/readyz', { signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) })).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: { status: 'not_ready', reasons: ['the database cannot be reached'] } });
-  expect((await coordinator.api.get('/healthz')).status).toBe(200);
-  if (how === 'cut') {
-    // Prisma reports it in its own words.
-    await expect(coordinator.app.context.db.prisma.apiKey.findMany().catch((error: unknown) => isUnavailable(error))).resolves.toBe(true);
-    for (const [method, path, json] of [['post', '/jobs', { type }], ['get', `/jobs/${id}`], ['get', '/api-keys'], ['get', '/runners'], ['post', '/jobs/claim', { runnerId: 'x', types: [type] }]] as const) {
-      const answer = await coordinator.api.call<Problem>(method, path, json === undefined ? {} : { json });
-      expect([path, answer.status, answer.body.code, answer.headers['retry-after']]).toEqual([path, 503, 'unavailable', '1']);
+test.each<['cut' | 'goSilent']>([['cut'], ['goSilent']])(
+  'a database that is away (%s): 503 with Retry-After, alive all the while, and it heals by itself',
+  async (how) => {
+    const type = uniqueType();
+    const { id } = await coordinator.api.create({ type });
+    const parked = coordinator.api.claim({ runnerId: 'r', types: [`${type}-later`], waitMs: 45_000 });
+    await eventually(() => coordinator.app.desk.claims.size === 1);
+    proxy[how]();
+    expect(
+      await coordinator.api.call('get', '/readyz', { signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) }),
+    ).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '1' },
+      body: { status: 'not_ready', reasons: ['the database cannot be reached'] },
+    });
+    expect((await coordinator.api.get('/healthz')).status).toBe(200);
+    if (how === 'cut') {
+      // Prisma reports it in its own words.
+      await expect(
+        coordinator.app.context.db.prisma.apiKey.findMany().catch((error: unknown) => isUnavailable(error)),
+      ).resolves.toBe(true);
+      for (const [method, path, json] of [
+        ['post', '/jobs', { type }],
+        ['get', `/jobs/${id}`],
+        ['get', '/api-keys'],
+        ['get', '/runners'],
+        ['post', '/jobs/claim', { runnerId: 'x', types: [type] }],
+      ] as const) {
+        const answer = await coordinator.api.call<Problem>(method, path, json === undefined ? {} : { json });
+        expect([path, answer.status, answer.body.code, answer.headers['retry-after']]).toEqual([
+          path,
+          503,
+          'unavailable',
+          '1',
+        ]);
+      }
     }
-  }
-  proxy.heal();
-  await eventually(ready, (status) => status === 200, 20_000);
-  expect((await coordinator.api.job(id)).status).toBe('pending');
-  const later = await coordinator.api.create({ type: `${type}-later` });
-  expect((await parked).map((job) => job.id)).toEqual([later.id]);
-}, 60_000);
+    proxy.heal();
+    await eventually(ready, (status) => status === 200, 20_000);
+    expect((await coordinator.api.job(id)).status).toBe('pending');
+    const later = await coordinator.api.create({ type: `${type}-later` });
+    expect((await parked).map((job) => job.id)).toEqual([later.id]);
+  },
+  60_000,
+);
 
 test('connections that the server ends are made anew', async () => {
-  await coordinator.sql.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'baton%'");
+  await coordinator.sql.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'baton%'",
+  );
   await eventually(ready, (status) => status === 200);
   expect((await coordinator.api.create({ type: uniqueType() })).status).toBe('pending');
-  await eventually(() => coordinator.sql.count("pg_stat_activity WHERE datname = current_database() AND application_name = 'baton-listen'"), (count) => count === 1);
+  await eventually(
+    () =>
+      coordinator.sql.count(
+        "pg_stat_activity WHERE datname = current_database() AND application_name = 'baton-listen'",
+      ),
+    (count) => count === 1,
+  );
 });
 
 test('a coordinator that drains is not ready', async () => {
   coordinator.app.desk.service.isDraining = true;
   const answer = await coordinator.api.get('/readyz');
   coordinator.app.desk.service.isDraining = false;
-  expect(answer).toMatchObject({ status: 503, headers: { connection: 'close' }, body: { reasons: ['the coordinator is shutting down'] } });
+  expect(answer).toMatchObject({
+    status: 503,
+    headers: { connection: 'close' },
+    body: { reasons: ['the coordinator is shutting down'] },
+  });
 });
 
 test('/health counts jobs and runners, and tells of database and monitor', async () => {
@@ -74,7 +112,11 @@ test('/health counts jobs and runners, and tells of database and monitor', async
   const { status, body } = await coordinator.api.get('/health');
   expect(status).toBe(200);
   expect(body).toMatchObject({
-    status: 'ok', version: expect.any(String), database: { latencyMs: expect.any(Number), version: expect.stringMatching(/^\d+/) },
-    monitor: { lagMs: expect.any(Number) }, jobs: { pending: expect.any(Number), running: expect.any(Number) }, runners: { total: expect.any(Number) },
+    status: 'ok',
+    version: expect.any(String),
+    database: { latencyMs: expect.any(Number), version: expect.stringMatching(/^\d+/) },
+    monitor: { lagMs: expect.any(Number) },
+    jobs: { pending: expect.any(Number), running: expect.any(Number) },
+    runners: { total: expect.any(Number) },
   });
 });

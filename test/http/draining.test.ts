@@ -12,8 +12,14 @@ test('a coordinator that was told to stop goes on serving, and tells load balanc
   const parked = api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 50_000 });
   await eventually(() => coordinator.app.desk.claims.size === 1);
   const stopping = coordinator.stop();
-  const told = await eventually(() => api.get('/readyz'), ({ status }) => status === 503);
-  expect(told).toMatchObject({ headers: { connection: 'close' }, body: { reasons: ['the coordinator is shutting down'] } });
+  const told = await eventually(
+    () => api.get('/readyz'),
+    ({ status }) => status === 503,
+  );
+  expect(told).toMatchObject({
+    headers: { connection: 'close' },
+    body: { reasons: ['the coordinator is shutting down'] },
+  });
   const { id } = await api.create({ type });
   expect((await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }))).status).toBe(200);
   expect((await api.job(id)).status).toBe('completed');

@@ -24,7 +24,9 @@ beforeAll(async () => {
 });
 afterAll(() => stage.coordinator.stop());
 
-const writing = ENDPOINTS.filter(({ method }) => method !== 'get').map((endpoint) => [nameOf(endpoint), endpoint] as const);
+const writing = ENDPOINTS.filter(({ method }) => method !== 'get').map(
+  (endpoint) => [nameOf(endpoint), endpoint] as const,
+);
 const short = (document: string | Buffer) => document.toString('latin1').slice(0, 60);
 
 describe.each(writing)('%s', (name, endpoint) => {
@@ -32,21 +34,28 @@ describe.each(writing)('%s', (name, endpoint) => {
 
   test('takes or refuses each document as its body, and refuses what is no JSON', async () => {
     const [place] = places;
-    if (place === undefined) throw new Error(`${name} has no row in test/auth/matrix/; matrix.test.ts says what it has to hold`);
+    if (place === undefined)
+      throw new Error(`${name} has no row in test/auth/matrix/; matrix.test.ts says what it has to hold`);
     const thing = await make(place);
     const told = await sendAll(endpoint, thing, ALL);
     expect(told.filter(({ status }) => status >= 500)).toEqual([]);
     const broken = await sendAll(endpoint, thing, DOCUMENTS.BROKEN);
     // A route without a body does not read one; an empty one is none.
     const wanted = (document: string | Buffer) => (endpoint.body === undefined || document.length === 0 ? 499 : 400);
-    expect(broken.filter(({ status }, index) => (wanted(DOCUMENTS.BROKEN[index] ?? '') === 400 ? status !== 400 : status >= 500))).toEqual([]);
+    expect(
+      broken.filter(({ status }, index) =>
+        wanted(DOCUMENTS.BROKEN[index] ?? '') === 400 ? status !== 400 : status >= 500,
+      ),
+    ).toEqual([]);
   }, 60_000);
 
   test('takes or refuses each document in the place of each field', async () => {
     for (const place of places) {
       const thing = await make(place);
       const { json } = place.send?.(thing) ?? {};
-      const paths = [...new Map([...pathsOf(json), ...bodyFields(endpoint)].map((path) => [path.join('.'), path])).values()];
+      const paths = [
+        ...new Map([...pathsOf(json), ...bodyFields(endpoint)].map((path) => [path.join('.'), path])).values(),
+      ];
       // Each document stands in one field of the call, and each field has its share of them.
       const bodies = ALL.flatMap((document, index) => {
         const path = paths[index % paths.length];
@@ -62,13 +71,21 @@ test('nothing is left behind: no fault is logged, and every job can still be end
   const { coordinator, sql } = stage;
   expect(coordinator.logged.filter(({ level }) => level === 'error')).toEqual([]);
   const api = stage.api('admin');
-  await sql.query('UPDATE queues SET paused_at = NULL, paused_by = NULL, paused_reason = NULL, paused_until = NULL, concurrency = NULL, concurrency_per_key = NULL, rate_max = NULL, rate_per_ms = NULL');
+  await sql.query(
+    'UPDATE queues SET paused_at = NULL, paused_by = NULL, paused_reason = NULL, paused_until = NULL, concurrency = NULL, concurrency_per_key = NULL, rate_max = NULL, rate_per_ms = NULL',
+  );
   await coordinator.app.context.queues.read();
   await sql.query("UPDATE jobs SET lease_expires_at = now() - interval '1 ms' WHERE status = 'running'");
   await coordinator.runMonitor();
-  await sql.query("UPDATE jobs SET run_at = now(), hold = NULL, position = NULL, requires = NULL WHERE status = 'pending'");
+  await sql.query(
+    "UPDATE jobs SET run_at = now(), hold = NULL, position = NULL, requires = NULL WHERE status = 'pending'",
+  );
   await coordinator.app.loops.due.runOnce();
-  const types = (await sql.query<{ type: string }>("SELECT DISTINCT l.type FROM jobs j JOIN lanes l ON l.id = j.lane_id WHERE j.status = 'pending' AND l.requires IS NULL AND l.prefers IS NULL")).map(({ type }) => type);
+  const types = (
+    await sql.query<{ type: string }>(
+      "SELECT DISTINCT l.type FROM jobs j JOIN lanes l ON l.id = j.lane_id WHERE j.status = 'pending' AND l.requires IS NULL AND l.prefers IS NULL",
+    )
+  ).map(({ type }) => type);
   let ended = 0;
   for (let from = 0; from < types.length; from += 200) {
     for (;;) {
@@ -79,12 +96,16 @@ test('nothing is left behind: no fault is logged, and every job can still be end
     }
   }
   expect(ended).toBeGreaterThan(0);
-  const left = await sql.query("SELECT j.id, j.status, j.type, j.queue FROM jobs j JOIN lanes l ON l.id = j.lane_id WHERE j.status IN ('pending', 'running') AND l.requires IS NULL AND l.prefers IS NULL AND (j.expires_at IS NULL OR j.expires_at > now()) LIMIT 5");
+  const left = await sql.query(
+    "SELECT j.id, j.status, j.type, j.queue FROM jobs j JOIN lanes l ON l.id = j.lane_id WHERE j.status IN ('pending', 'running') AND l.requires IS NULL AND l.prefers IS NULL AND (j.expires_at IS NULL OR j.expires_at > now()) LIMIT 5",
+  );
   expect(left).toEqual([]);
 }, 120_000);
 
 test('memory and the event loop held', () => {
-  process.stdout.write(`the corpus: event loop delayed at most ${Math.round(loop.max / 1e6)} ms (p99 ${Math.round(loop.percentile(99) / 1e6)} ms), memory ${Math.round((process.memoryUsage().rss - biggest) / 1e6)} MB more, the tests' own included\n`);
+  process.stdout.write(
+    `the corpus: event loop delayed at most ${Math.round(loop.max / 1e6)} ms (p99 ${Math.round(loop.percentile(99) / 1e6)} ms), memory ${Math.round((process.memoryUsage().rss - biggest) / 1e6)} MB more, the tests' own included\n`,
+  );
   expect(process.memoryUsage().rss - biggest).toBeLessThan(MOST_GROWTH_BYTES);
   expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
 });
@@ -100,7 +121,10 @@ async function sendAll(endpoint: AnyEndpoint, thing: Thing, documents: readonly 
   const path = endpoint.path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(thing[name] ?? ''));
   const told: Told[] = [];
   for (let from = 0; from < documents.length; from += AT_ONCE) {
-    const answers = documents.slice(from, from + AT_ONCE).map(async (raw) => ({ document: short(raw), status: (await stage.api('admin').call(endpoint.method, path, { raw })).status }));
+    const answers = documents.slice(from, from + AT_ONCE).map(async (raw) => ({
+      document: short(raw),
+      status: (await stage.api('admin').call(endpoint.method, path, { raw })).status,
+    }));
     told.push(...(await Promise.all(answers)));
   }
   return told;

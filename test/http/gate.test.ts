@@ -18,7 +18,8 @@ beforeEach(async () => {
 });
 afterAll(() => coordinator.stop());
 
-const send = (method: string, path: string, raw: string | Buffer) => coordinator.api.call<Problem & Record<string, unknown>>(method, path, { raw });
+const send = (method: string, path: string, raw: string | Buffer) =>
+  coordinator.api.call<Problem & Record<string, unknown>>(method, path, { raw });
 const short = (text: string | Buffer) => text.toString('utf8').slice(0, 60);
 const canonical = (text: string): unknown => JSON.parse(JSON.stringify(JSON.parse(text)));
 const isObject = (text: string) => text.startsWith('{');
@@ -43,11 +44,13 @@ const PLACES: Record<string, Place> = {
     takes: isObject,
   },
   'arguments in an atomic list': {
-    write: (document) => send('post', '/jobs/bulk', `{"jobs":[{"type":"${type}-made"},{"type":"${type}-made","arguments":${document}}]}`),
+    write: (document) =>
+      send('post', '/jobs/bulk', `{"jobs":[{"type":"${type}-made"},{"type":"${type}-made","arguments":${document}}]}`),
     read: async ({ body }) => (await coordinator.api.job(String((body['jobs'] as Job[])[1]?.id))).arguments,
   },
   'a checkpoint of a heartbeat': {
-    write: (document) => send('post', `/jobs/${held.id}/heartbeat`, `{"leaseToken":"${held.leaseToken}","checkpoint":${document}}`),
+    write: (document) =>
+      send('post', `/jobs/${held.id}/heartbeat`, `{"leaseToken":"${held.leaseToken}","checkpoint":${document}}`),
     read: async () => (await heldJob()).checkpoint,
   },
 };
@@ -73,11 +76,20 @@ describe.each(Object.entries(PLACES))('%s', (_name, { write, read, takes = () =>
 });
 
 test('a result: what is bad is refused while the job runs on, what is fine is kept', async () => {
-  const complete = (job: ClaimedJob, document: string) => send('post', `/jobs/${job.id}/complete`, `{"leaseToken":"${job.leaseToken}","outcome":"completed","result":${document}}`);
-  for (const document of DOCUMENTS.BAD) expect([short(document), (await complete(held, document)).status]).toEqual([short(document), 400]);
+  const complete = (job: ClaimedJob, document: string) =>
+    send(
+      'post',
+      `/jobs/${job.id}/complete`,
+      `{"leaseToken":"${job.leaseToken}","outcome":"completed","result":${document}}`,
+    );
+  for (const document of DOCUMENTS.BAD)
+    expect([short(document), (await complete(held, document)).status]).toEqual([short(document), 400]);
   expect((await heldJob()).status).toBe('running');
   await coordinator.api.post('/jobs/bulk', { jobs: filler(DOCUMENTS.FINE.length).map(() => ({ type })) });
-  for (const job of [held, ...(await coordinator.api.claim({ runnerId: 'gate', types: [type], max: 500 }))].slice(0, DOCUMENTS.FINE.length)) {
+  for (const job of [held, ...(await coordinator.api.claim({ runnerId: 'gate', types: [type], max: 500 }))].slice(
+    0,
+    DOCUMENTS.FINE.length,
+  )) {
     const document = DOCUMENTS.FINE[Number(job === held ? 0 : 1 + (counter += 1))] ?? 'true';
     expect([short(document), (await complete(job, document)).status]).toEqual([short(document), 200]);
     expect([short(document), (await complete(job, document)).status]).toEqual([short(document), 200]);
@@ -90,15 +102,25 @@ test('log lines, progress and errors take everything, cleaned and marked, so tha
   const documents = [...DOCUMENTS.FINE, ...DOCUMENTS.BAD];
   for (const document of documents) {
     const body = `{"leaseToken":"${held.leaseToken}","progress":{"percent":${document},"message":${document}},"logs":[{"level":${document},"message":${document},"fields":${document},"ageMs":${document}}]}`;
-    expect([short(document), (await send('post', `/jobs/${held.id}/heartbeat`, body)).status]).toEqual([short(document), 200]);
+    expect([short(document), (await send('post', `/jobs/${held.id}/heartbeat`, body)).status]).toEqual([
+      short(document),
+      200,
+    ]);
   }
   expect(await coordinator.sql.count('job_logs WHERE job_id = $1', [held.id])).toBe(documents.length);
   expect((await coordinator.api.get(`/jobs/${held.id}/logs?limit=500`)).status).toBe(200);
   for (const document of documents) {
     const error = `{"message":${document},"code":${document},"stack":${document},"retryable":${document},"retryAfterMs":${document}}`;
-    const { status } = await send('post', `/jobs/${held.id}/complete`, `{"leaseToken":"${held.leaseToken}","outcome":"failed","error":${error},"metrics":{"durationMs":${document},"cost":${document}}}`);
+    const { status } = await send(
+      'post',
+      `/jobs/${held.id}/complete`,
+      `{"leaseToken":"${held.leaseToken}","outcome":"failed","error":${error},"metrics":{"durationMs":${document},"cost":${document}}}`,
+    );
     expect([short(document), status]).toEqual([short(document), 200]);
-    await coordinator.sql.query("UPDATE jobs SET failures = 0, status = 'pending', finished_at = NULL, run_at = now() WHERE id = $1", [held.id]);
+    await coordinator.sql.query(
+      "UPDATE jobs SET failures = 0, status = 'pending', finished_at = NULL, run_at = now() WHERE id = $1",
+      [held.id],
+    );
     held = await coordinator.api.claimOne({ runnerId: 'gate', types: [type] });
   }
   expect((await coordinator.api.attempts(held.id)).length).toBe(documents.length + 1);
@@ -108,10 +130,16 @@ test('a late result that is bad leaves the attempt readable', async () => {
   await coordinator.sql.expireLease(held.id);
   await coordinator.runMonitor();
   for (const document of [...DOCUMENTS.BAD, ...DOCUMENTS.FINE.slice(0, 5)]) {
-    const { status } = await send('post', `/jobs/${held.id}/complete`, `{"leaseToken":"${held.leaseToken}","outcome":"completed","result":${document}}`);
+    const { status } = await send(
+      'post',
+      `/jobs/${held.id}/complete`,
+      `{"leaseToken":"${held.leaseToken}","outcome":"completed","result":${document}}`,
+    );
     expect([400, 409]).toContain(status);
   }
-  expect(await coordinator.api.attempts(held.id)).toMatchObject([{ outcome: 'timed_out', lateResult: { result: true } }]);
+  expect(await coordinator.api.attempts(held.id)).toMatchObject([
+    { outcome: 'timed_out', lateResult: { result: true } },
+  ]);
 });
 
 test('the corpus is a hundred and fifty documents at least, and nobody became an admin by it', () => {

@@ -16,16 +16,19 @@ function waitedMs(ends: SharedEnds<string>, waiter: string): number {
   throw new Error('it waits for ever');
 }
 
-test.each([10_000, 12_345, 12_346.7, 35_001, 49_999])('a wait of %d ms ends in the last round before its end', (waitMs) => {
-  const ends = new SharedEnds<string>(PERIOD_MS);
-  for (let phase = 0; phase < PERIOD_MS; phase += 37) {
-    jest.advanceTimersByTime(37);
-    ends.add('one', waitMs);
-    const waited = waitedMs(ends, 'one');
-    expect(waited).toBeLessThanOrEqual(waitMs);
-    expect(waited).toBeGreaterThan(waitMs - PERIOD_MS - 100);
-  }
-});
+test.each([10_000, 12_345, 12_346.7, 35_001, 49_999])(
+  'a wait of %d ms ends in the last round before its end',
+  (waitMs) => {
+    const ends = new SharedEnds<string>(PERIOD_MS);
+    for (let phase = 0; phase < PERIOD_MS; phase += 37) {
+      jest.advanceTimersByTime(37);
+      ends.add('one', waitMs);
+      const waited = waitedMs(ends, 'one');
+      expect(waited).toBeLessThanOrEqual(waitMs);
+      expect(waited).toBeGreaterThan(waitMs - PERIOD_MS - 100);
+    }
+  },
+);
 
 test('what is taken out is not over any more', () => {
   const ends = new SharedEnds<string>(PERIOD_MS);

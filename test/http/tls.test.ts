@@ -15,7 +15,12 @@ test('with a certificate the coordinator speaks HTTPS, tells browsers to stay wi
   const agent = new Agent({ connect: { ca: cert } });
   const url = coordinator.url.replace('http:', 'https:');
   const headers = { 'content-type': 'application/json' };
-  const signedIn = await request(`${url}/session`, { method: 'POST', dispatcher: agent, headers, body: JSON.stringify({ apiKey: coordinator.adminKey }) });
+  const signedIn = await request(`${url}/session`, {
+    method: 'POST',
+    dispatcher: agent,
+    headers,
+    body: JSON.stringify({ apiKey: coordinator.adminKey }),
+  });
   await signedIn.body.dump();
   expect(signedIn.statusCode).toBe(201);
   expect(signedIn.headers['strict-transport-security']).toMatch(/^max-age=\d{7,}/);

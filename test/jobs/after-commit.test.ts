@@ -17,7 +17,8 @@ async function withoutPlacing<T>(work: () => Promise<T>): Promise<{ done: T; fai
   let failed = 0;
   for (const { pool, query } of pools) {
     pool.query = <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
-      if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text)) return query<Row>(statement);
+      if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text))
+        return query<Row>(statement);
       failed += 1;
       return Promise.reject(new Error('no placing now'));
     };
@@ -29,7 +30,8 @@ async function withoutPlacing<T>(work: () => Promise<T>): Promise<{ done: T; fai
   }
 }
 
-const warned = () => coordinator.logged.filter(({ message }) => message === 'what follows a transition is left to the loop').length;
+const warned = () =>
+  coordinator.logged.filter(({ message }) => message === 'what follows a transition is left to the loop').length;
 const stored = (type: string) => coordinator.sql.count('jobs WHERE type = $1', [type]);
 
 describe('when placing fails after the commit', () => {
@@ -37,7 +39,9 @@ describe('when placing fails after the commit', () => {
     const type = uniqueType();
     const first = await coordinator.api.create({ type, uniqueKey: 'u', delayMs: 3_600_000 });
     const before = warned();
-    const { done, failed } = await withoutPlacing(() => coordinator.api.post<Job>('/jobs', { type, uniqueKey: 'u', onConflict: 'replace', arguments: { newer: true } }));
+    const { done, failed } = await withoutPlacing(() =>
+      coordinator.api.post<Job>('/jobs', { type, uniqueKey: 'u', onConflict: 'replace', arguments: { newer: true } }),
+    );
     expect([done.status, done.body.id, failed > 0, warned() > before]).toEqual([200, first.id, true, true]);
     expect(await stored(type)).toBe(1);
     const claimed = await coordinator.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
@@ -49,7 +53,9 @@ describe('when placing fails after the commit', () => {
     expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { concurrencyPerKey: 1 } }), 200);
     await coordinator.api.create({ type, queue, concurrencyKey: 'k' });
     const [running] = await coordinator.api.claim({ runnerId: 'r', types: [type] });
-    const { done, failed } = await withoutPlacing(() => coordinator.api.post<Job>('/jobs', { type, queue, concurrencyKey: 'k' }));
+    const { done, failed } = await withoutPlacing(() =>
+      coordinator.api.post<Job>('/jobs', { type, queue, concurrencyKey: 'k' }),
+    );
     expect([done.status, failed > 0, await stored(type)]).toEqual([201, true, 2]);
     if (running === undefined) throw new Error('a running job was wanted');
     // Nor is a report, which lets the next of its key go.
@@ -81,6 +87,8 @@ describe('a listener that throws', () => {
     for (const job of jobs) expect((await coordinator.api.complete(job)).status).toBe(200);
     await eventually(() => heard.filter((name) => name === 'job.completed').length === 5);
     expect(thrown).toBeGreaterThan(10);
-    expect(coordinator.logged.filter(({ message }) => message === 'a listener of events failed').length).toBeGreaterThan(0);
+    expect(
+      coordinator.logged.filter(({ message }) => message === 'a listener of events failed').length,
+    ).toBeGreaterThan(0);
   });
 });

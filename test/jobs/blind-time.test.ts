@@ -65,7 +65,11 @@ describe('leases that ran out while the database was away', () => {
     await sql.query("UPDATE jobs SET lease_expires_at = now() - interval '1 ms' WHERE type = $1", [type]);
     proxy.heal();
     // The monitor is at work again once it has found the one that nobody speaks for.
-    await eventually(async () => (await api.attempts(dead.id).catch(() => [])).map(({ outcome }) => outcome).join(), (outcome) => outcome === 'timed_out', 30_000);
+    await eventually(
+      async () => (await api.attempts(dead.id).catch(() => [])).map(({ outcome }) => outcome).join(),
+      (outcome) => outcome === 'timed_out',
+      30_000,
+    );
     expect((await api.post(`/jobs/${alive.id}/heartbeat`, { leaseToken: alive.leaseToken })).status).toBe(200);
     expect((await api.complete(alive)).status).toBe(200);
   }, 60_000);

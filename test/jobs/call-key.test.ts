@@ -20,12 +20,17 @@ const send = (api: Api, key: string | null, jobs: (CreateJob & { idempotencyKey?
   api.post<Answer>('/jobs/bulk', { jobs, ...more }, key === null ? {} : { headers: { 'idempotency-key': key } });
 const stored = (type: string) => stage.sql.count('jobs WHERE type = $1', [type]);
 const kept = (key: string) => stage.sql.count('idempotency_keys WHERE key = $1', [key]);
-const list = (type: string, count = 3): CreateJob[] => Array.from({ length: count }, (_, n) => ({ type, arguments: { n }, tags: [`t${n}`] }));
+const list = (type: string, count = 3): CreateJob[] =>
+  Array.from({ length: count }, (_, n) => ({ type, arguments: { n }, tags: [`t${n}`] }));
 
 /** Ways to be stored: in one statement; with jobs that have a turn, a hold or a time; under locks of keys. */
 const KINDS: [string, (type: string) => CreateJob[]][] = [
   ['plain', (type) => list(type)],
-  ['of users, keys and times', (type) => list(type).map((job, n) => ({ ...job, userId: `u${n % 2}`, concurrencyKey: 'c', delayMs: n * 3_600_000 }))],
+  [
+    'of users, keys and times',
+    (type) =>
+      list(type).map((job, n) => ({ ...job, userId: `u${n % 2}`, concurrencyKey: 'c', delayMs: n * 3_600_000 })),
+  ],
   ['with unique keys', (type) => list(type).map((job, n) => ({ ...job, uniqueKey: `k${n}` }))],
   ['in order', (type) => list(type).map((job) => ({ ...job, orderKey: 'o' }))],
 ];
@@ -44,7 +49,9 @@ describe.each(KINDS)('jobs that are %s', (_kind, of) => {
 
   test('sent many times at once to both coordinators are stored once', async () => {
     const [type, key] = [uniqueType(), randomUUID()];
-    const answers = await Promise.all(Array.from({ length: 10 }, (_, nth) => send(nth % 2 === 0 ? first : second, key, of(type))));
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, nth) => send(nth % 2 === 0 ? first : second, key, of(type))),
+    );
     expect(answers.map(({ status }) => status).sort()).toEqual([...Array.from({ length: 9 }, () => 200), 201]);
     expect(new Set(answers.map(({ body }) => JSON.stringify(body.jobs.map(({ id }) => id)))).size).toBe(1);
     expect([await stored(type), await kept(key)]).toEqual([3, 1]);
@@ -53,7 +60,11 @@ describe.each(KINDS)('jobs that are %s', (_kind, of) => {
   test('sent otherwise under the same key are a conflict', async () => {
     const [type, key] = [uniqueType(), randomUUID()];
     await send(first, key, of(type));
-    for (const other of [of(type).slice(0, 2), of(type).toReversed(), of(type).map((job) => ({ ...job, priority: 1 }))]) {
+    for (const other of [
+      of(type).slice(0, 2),
+      of(type).toReversed(),
+      of(type).map((job) => ({ ...job, priority: 1 })),
+    ]) {
       expect(await send(second, key, other)).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
     }
     expect(await stored(type)).toBe(3);
@@ -94,10 +105,13 @@ test('what a unique key came down to is told again, and the key goes with a job 
   expect(made[0]?.id).toBe(holder.id);
   await first.complete(await first.claimOne({ runnerId: 'r', types: [type] }), { outcome: 'completed' });
   expect((await send(second, key, jobs)).body.jobs.map(({ id }) => id)).toEqual(made.map(({ id }) => id));
-  expect(await stage.sql.one<{ id: string }>('SELECT job_id AS id FROM idempotency_keys WHERE key = $1', [key])).toEqual({ id: made[1]?.id });
+  expect(
+    await stage.sql.one<{ id: string }>('SELECT job_id AS id FROM idempotency_keys WHERE key = $1', [key]),
+  ).toEqual({ id: made[1]?.id });
   const [only, onlyKey] = [[{ type: uniqueType(), uniqueKey: 'u' }], randomUUID()];
   const alone = await first.post<Job>('/jobs', only[0]);
-  for (const status of [201, 200]) expect(await send(first, onlyKey, only)).toMatchObject({ status, body: { jobs: [{ id: alone.body.id }] } });
+  for (const status of [201, 200])
+    expect(await send(first, onlyKey, only)).toMatchObject({ status, body: { jobs: [{ id: alone.body.id }] } });
 });
 
 test('a key of a call is none of a single job, and the other way round', async () => {
@@ -107,14 +121,22 @@ test('a key of a call is none of a single job, and the other way round', async (
   expect(await one(second, key)).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
   await one(first, other);
   expect(await send(second, other, [{ type }])).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
-  expect(await send(second, null, [{ type, idempotencyKey: key }])).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
+  expect(await send(second, null, [{ type, idempotencyKey: key }])).toMatchObject({
+    status: 409,
+    body: { code: 'idempotency_conflict' },
+  });
 });
 
 test('a key belongs to its user', async () => {
   const [type, key] = [uniqueType(), randomUUID()];
   const ann = first.as(await first.makeKey({ name: 'ann', role: 'user', userId: 'ann' }));
   const ben = second.as(await first.makeKey({ name: 'ben', role: 'user', userId: 'ben' }));
-  const answers = [await send(ann, key, list(type)), await send(ben, key, list(type)), await send(first, key, list(type)), await send(ann, key, list(type))];
+  const answers = [
+    await send(ann, key, list(type)),
+    await send(ben, key, list(type)),
+    await send(first, key, list(type)),
+    await send(ann, key, list(type)),
+  ];
   expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 200]);
   expect(answers[3]?.body.jobs.map(({ userId }) => userId)).toEqual(['ann', 'ann', 'ann']);
 });
@@ -122,9 +144,17 @@ test('a key belongs to its user', async () => {
 test('a call has a key, or its jobs have keys; calls that are judged job by job have none', async () => {
   const [type, key] = [uniqueType(), randomUUID()];
   const both = await send(first, key, [{ type }, { type, idempotencyKey: 'own' }]);
-  expect([both.status, both.body.code, both.body.errors]).toEqual([400, 'validation_failed', [{ path: 'jobs.1.idempotencyKey', message: 'must be left out when the call has the header Idempotency-Key' }]]);
+  expect([both.status, both.body.code, both.body.errors]).toEqual([
+    400,
+    'validation_failed',
+    [{ path: 'jobs.1.idempotencyKey', message: 'must be left out when the call has the header Idempotency-Key' }],
+  ]);
   const each = await send(first, key, [{ type }], { atomic: false });
-  expect([each.status, each.body.code, each.body.errors?.[0]?.path]).toEqual([400, 'validation_failed', 'header Idempotency-Key']);
+  expect([each.status, each.body.code, each.body.errors?.[0]?.path]).toEqual([
+    400,
+    'validation_failed',
+    'header Idempotency-Key',
+  ]);
   expect((await send(first, 'a b', [{ type }])).status).toBe(400);
   expect(await stored(type)).toBe(0);
 });

@@ -78,15 +78,21 @@ function aroundCommit(before: () => Promise<void>, after: () => void = () => und
   };
 }
 
-test.each([{}, { labels: { now: 'another' } }])('a claim that is sent again while it waits (%j) gets the job, not its former poll', async (changed) => {
-  const type = uniqueType();
-  const { former } = await parkFormer(type);
-  const latter = ask(type, { claimId: `c-${type}`, ...changed });
-  expect(await former).toEqual([]);
-  const jobs = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type }] }), 201).jobs;
-  expect((await latter).map(({ id }) => id)).toEqual([jobs[0]?.id]);
-  expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending'", [type])).toBe(1);
-});
+test.each([{}, { labels: { now: 'another' } }])(
+  'a claim that is sent again while it waits (%j) gets the job, not its former poll',
+  async (changed) => {
+    const type = uniqueType();
+    const { former } = await parkFormer(type);
+    const latter = ask(type, { claimId: `c-${type}`, ...changed });
+    expect(await former).toEqual([]);
+    const jobs = expectStatus(
+      await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type }] }),
+      201,
+    ).jobs;
+    expect((await latter).map(({ id }) => id)).toEqual([jobs[0]?.id]);
+    expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending'", [type])).toBe(1);
+  },
+);
 
 test('a claim that is sent again while its former poll is given a job gets that job', async () => {
   const type = uniqueType();
@@ -105,7 +111,10 @@ test('a claim that is sent again, and answered with the job before anybody hears
   const [type, claimId] = [uniqueType(), 'c-again'];
   const { claims } = coordinator.app.desk;
   const gone = new AbortController();
-  const former = coordinator.api.claim({ runnerId: 'again', types: [type], claimId, waitMs: 20_000 }, { signal: gone.signal });
+  const former = coordinator.api.claim(
+    { runnerId: 'again', types: [type], claimId, waitMs: 20_000 },
+    { signal: gone.signal },
+  );
   former.catch(() => undefined);
   await waiting(1);
   await lookUp();
@@ -191,35 +200,42 @@ test.each([
   ['looked for by then', false, true],
   ['being looked for', true, true],
   ['being looked for', true, false],
-])('a claim that is sent again, and was %s (%j), gets the job of its former poll, though nobody hears that it was stored: %j', async (_when, isLooking, isUnheard) => {
-  const type = uniqueType();
-  const { former } = await parkFormer(type);
-  let latter: Promise<ClaimedJob[]> | undefined;
-  const { told, tell } = latch();
-  aroundCommit(
-    async () => {
-      const found = new Promise<void>((resolve) => {
-        afterNext(CLAIM, () => (resolve(), isLooking ? told : undefined));
-      });
-      latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
-      await found;
-      if (!isLooking) await lookUp();
-    },
-    () => {
-      if (isUnheard) throw new BatonError('unavailable', 'the connection broke');
-    },
-  );
-  expect((await coordinator.api.post('/jobs', { type, uniqueKey: 'u' })).status).toBe(isUnheard ? 503 : 201);
-  expect(await former).toEqual([]);
-  tell();
-  expect(await latter).toMatchObject([{ type, attempt: 1 }]);
-});
+])(
+  'a claim that is sent again, and was %s (%j), gets the job of its former poll, though nobody hears that it was stored: %j',
+  async (_when, isLooking, isUnheard) => {
+    const type = uniqueType();
+    const { former } = await parkFormer(type);
+    let latter: Promise<ClaimedJob[]> | undefined;
+    const { told, tell } = latch();
+    aroundCommit(
+      async () => {
+        const found = new Promise<void>((resolve) => {
+          afterNext(CLAIM, () => (resolve(), isLooking ? told : undefined));
+        });
+        latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
+        await found;
+        if (!isLooking) await lookUp();
+      },
+      () => {
+        if (isUnheard) throw new BatonError('unavailable', 'the connection broke');
+      },
+    );
+    expect((await coordinator.api.post('/jobs', { type, uniqueKey: 'u' })).status).toBe(isUnheard ? 503 : 201);
+    expect(await former).toEqual([]);
+    tell();
+    expect(await latter).toMatchObject([{ type, attempt: 1 }]);
+  },
+);
 
 test('a claim that is sent again gets the job that its former poll was given by a statement of which nobody hears', async () => {
   const type = uniqueType();
   const session = await coordinator.sql.session();
-  await coordinator.sql.query("CREATE FUNCTION hold_claim() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(44); RETURN NEW; END'");
-  await coordinator.sql.query(`CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_claim()`);
+  await coordinator.sql.query(
+    "CREATE FUNCTION hold_claim() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(44); RETURN NEW; END'",
+  );
+  await coordinator.sql.query(
+    `CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_claim()`,
+  );
   await session.query({ text: 'SELECT pg_advisory_lock(44)' });
   await coordinator.api.create({ type });
   afterNext(CLAIM, () => Promise.reject(new BatonError('unavailable', 'the connection broke')));
@@ -261,31 +277,49 @@ test('a job for a client whose connection broke, which this process has not been
   const socket = await RawSocket.open(coordinator.url);
   const [connection] = await accepted;
   const body = JSON.stringify({ runnerId: 'breaks', types: [type], waitMs: 20_000 });
-  socket.say(`POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  socket.say(
+    `POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
   await waiting(1);
   await lookUp();
   afterNext(CREATE, () => void connection.destroy());
   const { id } = await coordinator.api.create({ type });
-  await eventually(() => coordinator.api.attempts(id), (attempts) => attempts[0]?.outcome === 'released');
+  await eventually(
+    () => coordinator.api.attempts(id),
+    (attempts) => attempts[0]?.outcome === 'released',
+  );
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
 });
 
 test('jobs that were claimed are given out though the look for more fails', async () => {
   const type = uniqueType();
-  const ids = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type, priority: 1 }] }), 201).jobs.map(({ id }) => id);
+  const ids = expectStatus(
+    await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type, priority: 1 }] }),
+    201,
+  ).jobs.map(({ id }) => id);
   const { db } = coordinator.app.context;
   const { hot } = db;
   let claims = 0;
   db.hot = {
     ...hot,
     query<Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> {
-      if (statement.text.includes(CLAIM) && (claims += 1) > 1) return Promise.reject(new BatonError('unavailable', 'no connection'));
+      if (statement.text.includes(CLAIM) && (claims += 1) > 1)
+        return Promise.reject(new BatonError('unavailable', 'no connection'));
       return hot.query<Row>(statement);
     },
   };
   // One claim of each runner that asks at once shares the statement, which so finds less than is asked for.
-  const answers = await Promise.allSettled(['a', 'b', 'c'].map((runnerId) => coordinator.app.desk.claims.take({ runnerId, types: [type], labels: {}, max: 1, waitMs: 1000, leaseMs: 30_000 }, new AbortController().signal)));
+  const answers = await Promise.allSettled(
+    ['a', 'b', 'c'].map((runnerId) =>
+      coordinator.app.desk.claims.take(
+        { runnerId, types: [type], labels: {}, max: 1, waitMs: 1000, leaseMs: 30_000 },
+        new AbortController().signal,
+      ),
+    ),
+  );
   db.hot = hot;
   expect(claims).toBeGreaterThan(1);
-  expect(answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value.map(({ id }) => id) : [])).sort()).toEqual(ids.sort());
+  expect(
+    answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value.map(({ id }) => id) : [])).sort(),
+  ).toEqual(ids.sort());
 });

@@ -75,7 +75,12 @@ test('a lane that was not looked at, because the look at another failed, is not 
   const type = uniqueType();
   const { context } = coordinator.app;
   const { hot } = context.db;
-  const [, locked] = expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type, priority: 1 }, { type, priority: 1 }, { type }] }), 201).jobs;
+  const [, locked] = expectStatus(
+    await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', {
+      jobs: [{ type, priority: 1 }, { type, priority: 1 }, { type }],
+    }),
+    201,
+  ).jobs;
   const session = await coordinator.sql.session();
   await session.begin();
   await session.query({ text: 'SELECT FROM jobs WHERE id = $1 FOR UPDATE', values: [locked?.id] });

@@ -12,12 +12,35 @@ const ids = (jobs: { id: string }[]) => jobs.map(({ id }) => id);
 
 test('a claimed job has all that its runner needs', async () => {
   const type = uniqueType();
-  const job = await coordinator.api.create({ type, queue: 'q', arguments: { a: 1 }, timeoutMs: 10_000, maxAttempts: 3, tags: ['t'], metadata: { m: 1 }, userId: 'ann' });
+  const job = await coordinator.api.create({
+    type,
+    queue: 'q',
+    arguments: { a: 1 },
+    timeoutMs: 10_000,
+    maxAttempts: 3,
+    tags: ['t'],
+    metadata: { m: 1 },
+    userId: 'ann',
+  });
   const [claimed] = await claim(type, { leaseMs: 5000 });
   expect(claimed).toEqual({
-    id: job.id, type, queue: 'q', arguments: { a: 1 }, attempt: 1, maxAttempts: 3, leaseToken: expect.stringMatching(/^[0-9a-f-]{36}$/),
-    leaseExpiresAt: expect.any(String), leaseMs: 5000, deadlineAt: expect.any(String), timeoutMs: 10_000, metadata: { m: 1 }, tags: ['t'],
-    userId: 'ann', dependencies: {}, checkpoint: null, traceparent: null,
+    id: job.id,
+    type,
+    queue: 'q',
+    arguments: { a: 1 },
+    attempt: 1,
+    maxAttempts: 3,
+    leaseToken: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    leaseExpiresAt: expect.any(String),
+    leaseMs: 5000,
+    deadlineAt: expect.any(String),
+    timeoutMs: 10_000,
+    metadata: { m: 1 },
+    tags: ['t'],
+    userId: 'ann',
+    dependencies: {},
+    checkpoint: null,
+    traceparent: null,
   });
   const { startedAt, leaseExpiresAt, deadlineAt, ...rest } = await coordinator.api.job(job.id);
   expect(rest).toMatchObject({ status: 'running', attempt: 1, runnerId: 'r' });
@@ -48,9 +71,20 @@ test('the order is priority, then runAt, then id, over all lanes, and a claim br
   const type = uniqueType();
   const wanted: string[] = [];
   const create = async (job: object) => (await coordinator.api.create({ type, ...job })).id;
-  const [low, a, b] = [await create({ priority: 'low' }), await create({ queue: 'a' }), await create({ queue: 'b', requires: { x: 1 } })];
-  const [c, high, later] = [await create({ queue: 'a' }), await create({ priority: 'high', queue: 'c' }), await create({ queue: 'b' })];
-  await coordinator.sql.query("UPDATE jobs SET run_at = now() - interval '1 hour', position = now() - interval '1 hour' WHERE id = $1", [later]);
+  const [low, a, b] = [
+    await create({ priority: 'low' }),
+    await create({ queue: 'a' }),
+    await create({ queue: 'b', requires: { x: 1 } }),
+  ];
+  const [c, high, later] = [
+    await create({ queue: 'a' }),
+    await create({ priority: 'high', queue: 'c' }),
+    await create({ queue: 'b' }),
+  ];
+  await coordinator.sql.query(
+    "UPDATE jobs SET run_at = now() - interval '1 hour', position = now() - interval '1 hour' WHERE id = $1",
+    [later],
+  );
   for (const _round of [1, 2, 3, 4]) wanted.push(...ids(await claim(type, { max: 2, labels: { x: 1 } })));
   expect(wanted.slice(0, 2)).toEqual(expect.arrayContaining([high, later]));
   expect(wanted.slice(2, 4)).toEqual(expect.arrayContaining([a, b]));
@@ -73,12 +107,16 @@ test('only the types and queues that were asked for', async () => {
   const b = await coordinator.api.create({ type, queue: 'b' });
   const c = await coordinator.api.create({ type: other, queue: 'b' });
   expect(ids(await claim(type, { queues: ['b'], max: 9 }))).toEqual([b.id]);
-  expect(ids(await coordinator.api.claim({ runnerId: 'r', types: [type, other, 'none'], max: 9 }))).toEqual(expect.arrayContaining([a.id, c.id]));
+  expect(ids(await coordinator.api.claim({ runnerId: 'r', types: [type, other, 'none'], max: 9 }))).toEqual(
+    expect.arrayContaining([a.id, c.id]),
+  );
 });
 
 test('a backlog that this runner cannot take hides nothing', async () => {
   const type = uniqueType();
-  await coordinator.api.post('/jobs/bulk', { jobs: Array.from({ length: 700 }, () => ({ type, priority: 50, requires: { gpu: true } })) });
+  await coordinator.api.post('/jobs/bulk', {
+    jobs: Array.from({ length: 700 }, () => ({ type, priority: 50, requires: { gpu: true } })),
+  });
   const plain = await coordinator.api.create({ type });
   expect(ids(await claim(type, { max: 10, labels: { gpu: false } }))).toEqual([plain.id]);
 });
@@ -99,7 +137,8 @@ describe('a claim id', () => {
     const claimId = randomUUID();
     const first = await claim(type, { claimId, max: 3 });
     const again = await claim(type, { claimId, max: 3 });
-    const sorted = (jobs: { id: string; leaseToken: string; attempt: number }[]) => jobs.map(({ id, leaseToken, attempt }) => [id, leaseToken, attempt]).sort();
+    const sorted = (jobs: { id: string; leaseToken: string; attempt: number }[]) =>
+      jobs.map(({ id, leaseToken, attempt }) => [id, leaseToken, attempt]).sort();
     expect(sorted(again)).toEqual(sorted(first));
     const [done, ...rest] = first;
     if (done !== undefined) await coordinator.api.complete(done);
@@ -130,11 +169,22 @@ describe('a claim id', () => {
 });
 
 test.each<[string, object]>([
-  ['no runner', { runnerId: undefined }], ['no types', { types: [] }], ['too many types', { types: Array.from({ length: 201 }, (_, at) => `t${at}`) }],
-  ['max 0', { max: 0 }], ['max 501', { max: 501 }], ['a long wait', { waitMs: 50_001 }], ['a short lease', { leaseMs: 999 }], ['a long lease', { leaseMs: 600_001 }],
-  ['no queues', { queues: [] }], ['labels that are a list', { labels: ['a'] }], ['NUL in the runner’s name', { runnerId: 'a\u0000' }],
+  ['no runner', { runnerId: undefined }],
+  ['no types', { types: [] }],
+  ['too many types', { types: Array.from({ length: 201 }, (_, at) => `t${at}`) }],
+  ['max 0', { max: 0 }],
+  ['max 501', { max: 501 }],
+  ['a long wait', { waitMs: 50_001 }],
+  ['a short lease', { leaseMs: 999 }],
+  ['a long lease', { leaseMs: 600_001 }],
+  ['no queues', { queues: [] }],
+  ['labels that are a list', { labels: ['a'] }],
+  ['NUL in the runner’s name', { runnerId: 'a\u0000' }],
 ])('%s is refused', async (_name, wrong) => {
-  expect(await coordinator.api.refusal('post', '/jobs/claim', { runnerId: 'r', types: ['a'], ...wrong })).toEqual([400, 'validation_failed']);
+  expect(await coordinator.api.refusal('post', '/jobs/claim', { runnerId: 'r', types: ['a'], ...wrong })).toEqual([
+    400,
+    'validation_failed',
+  ]);
 });
 
 test('fields of a newer runner are ignored', async () => {
@@ -146,22 +196,41 @@ test('complete and claim: one round trip, each report judged alone, and the clai
   const type = uniqueType();
   for (let at = 0; at < 3; at += 1) await coordinator.api.create({ type, arguments: { at } });
   const [one, two] = await claim(type, { max: 2 });
-  const { body } = await coordinator.api.post<{ results: { jobId: unknown; status?: string; code?: string }[]; jobs: { id: string }[] }>('/jobs/complete', {
+  const { body } = await coordinator.api.post<{
+    results: { jobId: unknown; status?: string; code?: string }[];
+    jobs: { id: string }[];
+  }>('/jobs/complete', {
     completions: [
       { jobId: one?.id, leaseToken: one?.leaseToken, outcome: 'completed', result: 1 },
       { jobId: one?.id, leaseToken: one?.leaseToken, outcome: 'completed', result: 2 },
       { jobId: two?.id, leaseToken: randomUUID(), outcome: 'completed' },
-      { jobId: two?.id, leaseToken: two?.leaseToken, outcome: 'completed', result: { __proto__: null, ['constructor']: 1 } },
+      {
+        jobId: two?.id,
+        leaseToken: two?.leaseToken,
+        outcome: 'completed',
+        result: { __proto__: null, ['constructor']: 1 },
+      },
       { jobId: randomUUID(), leaseToken: randomUUID(), outcome: 'failed' },
       5,
       { jobId: two?.id, leaseToken: two?.leaseToken, outcome: 'failed', error: { message: 'no', retryable: false } },
     ],
     claim: { runnerId: 'r', types: [type], waitMs: 50_000, max: 5 },
   });
-  expect(body.results.map((result) => result.status ?? result.code)).toEqual(['completed', 'state_conflict', 'lease_lost', 'validation_failed', 'not_found', 'validation_failed', 'failed']);
+  expect(body.results.map((result) => result.status ?? result.code)).toEqual([
+    'completed',
+    'state_conflict',
+    'lease_lost',
+    'validation_failed',
+    'not_found',
+    'validation_failed',
+    'failed',
+  ]);
   expect(body.results.map((result) => result.jobId).slice(0, 4)).toEqual([one?.id, one?.id, two?.id, two?.id]);
   expect(body.jobs.length).toBe(1);
-  const empty = await coordinator.api.post<{ results: unknown[]; jobs: unknown[] }>('/jobs/complete', { completions: [], claim: { runnerId: 'r', types: [type], waitMs: 50_000 } });
+  const empty = await coordinator.api.post<{ results: unknown[]; jobs: unknown[] }>('/jobs/complete', {
+    completions: [],
+    claim: { runnerId: 'r', types: [type], waitMs: 50_000 },
+  });
   expect(empty.body).toEqual({ results: [], jobs: [], directives: {} });
 });
 
@@ -176,6 +245,8 @@ test('a claim that is given its jobs again does not make the lane seem empty to 
   expect((await claimJobs(context, lanes, {}, [slot, slot])).map(({ repeated }) => repeated)).toEqual([true]);
   expect(context.ready.ready(lanes)).toEqual(lanes);
   // Another, for whom there was only one where it wanted two, does.
-  expect(await claimJobs(context, lanes, {}, [slot, { ...slot, claimId: 'd' }, { ...slot, claimId: 'd' }])).toMatchObject([{ repeated: true }, { repeated: false }]);
+  expect(
+    await claimJobs(context, lanes, {}, [slot, { ...slot, claimId: 'd' }, { ...slot, claimId: 'd' }]),
+  ).toMatchObject([{ repeated: true }, { repeated: false }]);
   expect(context.ready.ready(lanes)).toEqual([]);
 });

@@ -8,29 +8,81 @@ beforeAll(async () => (coordinator = await startCoordinator()));
 afterAll(() => coordinator.stop());
 
 const HOUR_MS = 3_600_000;
-const post = (job: unknown, headers?: Record<string, string>) => coordinator.api.post<Job>('/jobs', job, headers === undefined ? {} : { headers });
+const post = (job: unknown, headers?: Record<string, string>) =>
+  coordinator.api.post<Job>('/jobs', job, headers === undefined ? {} : { headers });
 const dueInMs = async (id: string) =>
-  (await coordinator.sql.one<{ ms: number }>('SELECT extract(epoch FROM run_at - created_at)::float8 * 1000 AS ms FROM jobs WHERE id = $1', [id])).ms;
+  (
+    await coordinator.sql.one<{ ms: number }>(
+      'SELECT extract(epoch FROM run_at - created_at)::float8 * 1000 AS ms FROM jobs WHERE id = $1',
+      [id],
+    )
+  ).ms;
 
 test('a job of its type alone has every default', async () => {
   const type = uniqueType();
   const { status, body } = await post({ type });
   expect(status).toBe(201);
   expect(body).toEqual({
-    id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/), type, queue: 'default', status: 'pending', reason: null, priority: 0,
-    arguments: {}, result: null, error: null, attempt: 0, failures: 0, maxAttempts: 11, retry: DEFAULT_RETRY, timeoutMs: 300_000,
-    runAt: body.createdAt, expiresAt: null, progress: null, estimate: null, userId: null, tags: [], metadata: null, requires: null, prefers: null, orderKey: null, callbackUrl: null,
-    uniqueKey: null, concurrencyKey: null, dependsOn: [], workflowId: null, batchId: null, scheduleId: null, runnerId: null,
-    leaseExpiresAt: null, deadlineAt: null, checkpoint: null, metrics: null, createdAt: expect.any(String), startedAt: null,
-    finishedAt: null, updatedAt: body.createdAt,
+    id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
+    type,
+    queue: 'default',
+    status: 'pending',
+    reason: null,
+    priority: 0,
+    arguments: {},
+    result: null,
+    error: null,
+    attempt: 0,
+    failures: 0,
+    maxAttempts: 11,
+    retry: DEFAULT_RETRY,
+    timeoutMs: 300_000,
+    runAt: body.createdAt,
+    expiresAt: null,
+    progress: null,
+    estimate: null,
+    userId: null,
+    tags: [],
+    metadata: null,
+    requires: null,
+    prefers: null,
+    orderKey: null,
+    callbackUrl: null,
+    uniqueKey: null,
+    concurrencyKey: null,
+    dependsOn: [],
+    workflowId: null,
+    batchId: null,
+    scheduleId: null,
+    runnerId: null,
+    leaseExpiresAt: null,
+    deadlineAt: null,
+    checkpoint: null,
+    metrics: null,
+    createdAt: expect.any(String),
+    startedAt: null,
+    finishedAt: null,
+    updatedAt: body.createdAt,
   });
 });
 
 test('what is answered is what is read again, all fields sent', async () => {
   const sent = {
-    type: uniqueType(), queue: 'mail', arguments: { a: [1, null, 'ä😀'], b: { c: true } }, priority: -7, delayMs: 1000, timeoutMs: 1,
-    maxAttempts: 1, retry: { strategy: 'linear', baseMs: 5, maxMs: 10, jitter: 0.5 }, uniqueKey: 'k', uniqueForMs: 5000,
-    expiresAt: '2099-01-01T01:00:00+01:00', requires: { region: 'eu', memory: '>=40' }, tags: ['b', 'a'], metadata: { trace: 1 }, userId: 'ann',
+    type: uniqueType(),
+    queue: 'mail',
+    arguments: { a: [1, null, 'ä😀'], b: { c: true } },
+    priority: -7,
+    delayMs: 1000,
+    timeoutMs: 1,
+    maxAttempts: 1,
+    retry: { strategy: 'linear', baseMs: 5, maxMs: 10, jitter: 0.5 },
+    uniqueKey: 'k',
+    uniqueForMs: 5000,
+    expiresAt: '2099-01-01T01:00:00+01:00',
+    requires: { region: 'eu', memory: '>=40' },
+    tags: ['b', 'a'],
+    metadata: { trace: 1 },
+    userId: 'ann',
   };
   const { body } = await post(sent);
   const { delayMs: _delayMs, uniqueForMs: _uniqueForMs, ...kept } = sent;
@@ -38,7 +90,13 @@ test('what is answered is what is read again, all fields sent', async () => {
   expect(await coordinator.api.stored(body.id)).toEqual(storedOf(body));
 });
 
-test.each([['high', 10], ['normal', 0], ['low', -10], [100, 100], [-100, -100]])('priority %s is %i', async (priority, number) => {
+test.each([
+  ['high', 10],
+  ['normal', 0],
+  ['low', -10],
+  [100, 100],
+  [-100, -100],
+])('priority %s is %i', async (priority, number) => {
   expect((await post({ type: uniqueType(), priority })).body.priority).toBe(number);
 });
 
@@ -75,8 +133,14 @@ describe('when it runs', () => {
 
 test.each([
   [{ strategy: 'exponential' }, { strategy: 'exponential', baseMs: 4000, factor: 2, maxMs: HOUR_MS, jitter: 1 }],
-  [{ strategy: 'linear', jitter: 0 }, { strategy: 'linear', baseMs: 4000, maxMs: HOUR_MS, jitter: 0 }],
-  [{ strategy: 'fixed', baseMs: 0 }, { strategy: 'fixed', baseMs: 0, maxMs: HOUR_MS, jitter: 1 }],
+  [
+    { strategy: 'linear', jitter: 0 },
+    { strategy: 'linear', baseMs: 4000, maxMs: HOUR_MS, jitter: 0 },
+  ],
+  [
+    { strategy: 'fixed', baseMs: 0 },
+    { strategy: 'fixed', baseMs: 0, maxMs: HOUR_MS, jitter: 1 },
+  ],
 ])('retry %j is filled in', async (retry, filled) => {
   const { body } = await post({ type: uniqueType(), retry });
   expect((await coordinator.api.job(body.id)).retry).toEqual(filled);
@@ -109,7 +173,10 @@ test.each<[string, object, string]>([
   ['a lease token', { leaseToken: '00000000-0000-4000-8000-000000000000' }, 'leaseToken'],
 ])('%s is refused, and the answer names it', async (_name, wrong, path) => {
   const type = uniqueType();
-  const { status, body } = await coordinator.api.post<{ code: string; errors: { path: string }[] }>('/jobs', { type, ...wrong });
+  const { status, body } = await coordinator.api.post<{ code: string; errors: { path: string }[] }>('/jobs', {
+    type,
+    ...wrong,
+  });
   expect([status, body.code]).toEqual([400, 'validation_failed']);
   expect(body.errors.map((error) => error.path)).toContain(path);
   expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(0);
@@ -122,15 +189,23 @@ test('arguments over the limit are refused', async () => {
 
 describe('in bulk', () => {
   const bulk = (jobs: unknown[], atomic?: boolean) =>
-    coordinator.api.post<{ jobs: (Job & { code?: string; errors?: { path: string }[] })[]; code?: string; errors?: { path: string }[] }>('/jobs/bulk', { jobs, ...(atomic === undefined ? {} : { atomic }) });
+    coordinator.api.post<{
+      jobs: (Job & { code?: string; errors?: { path: string }[] })[];
+      code?: string;
+      errors?: { path: string }[];
+    }>('/jobs/bulk', { jobs, ...(atomic === undefined ? {} : { atomic }) });
 
   test('all are created, in their order', async () => {
     const type = uniqueType();
     const { status, body } = await bulk(Array.from({ length: 1000 }, (_, at) => ({ type, arguments: { at } })));
     expect(status).toBe(201);
-    expect(body.jobs.map((job) => (job.arguments as { at: number }).at)).toEqual(Array.from({ length: 1000 }, (_, at) => at));
+    expect(body.jobs.map((job) => (job.arguments as { at: number }).at)).toEqual(
+      Array.from({ length: 1000 }, (_, at) => at),
+    );
     const claimed = await coordinator.api.claim({ runnerId: 'r', types: [type], max: 500 });
-    expect(new Set(claimed.map((job) => (job.arguments as { at: number }).at))).toEqual(new Set(Array.from({ length: 500 }, (_, at) => at)));
+    expect(new Set(claimed.map((job) => (job.arguments as { at: number }).at))).toEqual(
+      new Set(Array.from({ length: 500 }, (_, at) => at)),
+    );
   });
 
   test('atomic: one bad job refuses all, and every bad one is named', async () => {
@@ -159,13 +234,25 @@ describe('in bulk', () => {
 
   test('not atomic: each is judged alone', async () => {
     const type = uniqueType();
-    const { status, body } = await bulk([{ type }, { type: 'a b' }, { type, arguments: 'x'.repeat(262_144) }, null, { type, tags: ['last'] }], false);
+    const { status, body } = await bulk(
+      [{ type }, { type: 'a b' }, { type, arguments: 'x'.repeat(262_144) }, null, { type, tags: ['last'] }],
+      false,
+    );
     expect(status).toBe(201);
-    expect(body.jobs.map((job) => job.code ?? job.status)).toEqual(['pending', 'validation_failed', 'payload_too_large', 'validation_failed', 'pending']);
+    expect(body.jobs.map((job) => job.code ?? job.status)).toEqual([
+      'pending',
+      'validation_failed',
+      'payload_too_large',
+      'validation_failed',
+      'pending',
+    ]);
     expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(2);
   });
 
-  test.each([[[]], [Array.from({ length: 1001 }, () => ({ type: 'a' }))]])('a list of none or of more than 1,000 is refused', async (jobs) => {
-    expect((await bulk(jobs)).status).toBe(400);
-  });
+  test.each([[[]], [Array.from({ length: 1001 }, () => ({ type: 'a' }))]])(
+    'a list of none or of more than 1,000 is refused',
+    async (jobs) => {
+      expect((await bulk(jobs)).status).toBe(400);
+    },
+  );
 });

@@ -17,11 +17,19 @@ test('completions that meet the monitor at the end of their leases are accepted 
   for (let round = 0; round < ROUNDS; round += 1) {
     const claimed = await api.claim({ runnerId: 'edge', types: [type], max: JOBS });
     expect(claimed.length).toBe(JOBS);
-    await sql.query("UPDATE jobs SET lease_expires_at = now() WHERE id = ANY ($1)", [claimed.slice(0, JOBS / 2).map(({ id }) => id)]);
-    const complete = async (job: (typeof claimed)[number]) => ({ id: job.id, status: (await api.complete(job, { outcome: 'completed', result: round })).status });
+    await sql.query('UPDATE jobs SET lease_expires_at = now() WHERE id = ANY ($1)', [
+      claimed.slice(0, JOBS / 2).map(({ id }) => id),
+    ]);
+    const complete = async (job: (typeof claimed)[number]) => ({
+      id: job.id,
+      status: (await api.complete(job, { outcome: 'completed', result: round })).status,
+    });
     // In turns the monitor or the runners go first; who wins is open.
     const early = round % 2 === 0 ? claimed.map(complete) : [];
-    const [late] = await Promise.all([(async () => (round % 2 === 0 ? [] : Promise.all(claimed.map(complete))))(), runMonitor()]);
+    const [late] = await Promise.all([
+      (async () => (round % 2 === 0 ? [] : Promise.all(claimed.map(complete))))(),
+      runMonitor(),
+    ]);
     statuses.push(...(await Promise.all(early)), ...late);
   }
   await runMonitor();
@@ -30,7 +38,11 @@ test('completions that meet the monitor at the end of their leases are accepted 
     [type],
   );
   const found = new Map(rows.map((row) => [row.id, `${row.status} ${row.outcome} ${row.late}`]));
-  expect(statuses.filter(({ id, status }) => found.get(id) !== (status === 200 ? 'completed null false' : 'pending timed_out true'))).toEqual([]);
+  expect(
+    statuses.filter(
+      ({ id, status }) => found.get(id) !== (status === 200 ? 'completed null false' : 'pending timed_out true'),
+    ),
+  ).toEqual([]);
   const timedOut = statuses.filter(({ status }) => status === 409).length;
   process.stdout.write(`accepted ${statuses.length - timedOut}, timed out ${timedOut}\n`);
   expect(timedOut).toBeGreaterThan(0);

@@ -16,10 +16,17 @@ beforeAll(async () => (coordinator = await startCoordinator()));
 afterAll(() => coordinator.stop());
 
 /** A claim that waits, and was looked up, so that nothing but a job or its end answers it. */
-async function park(type: string, more: Partial<ClaimInput> = {}, signal?: AbortSignal): Promise<{ answer: Promise<ClaimedJob[]> }> {
+async function park(
+  type: string,
+  more: Partial<ClaimInput> = {},
+  signal?: AbortSignal,
+): Promise<{ answer: Promise<ClaimedJob[]> }> {
   const { claims } = coordinator.app.desk;
   const before = claims.size;
-  const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, ...more }, signal === undefined ? {} : { signal });
+  const answer = coordinator.api.claim(
+    { runnerId: 'waits', types: [type], waitMs: 20_000, ...more },
+    signal === undefined ? {} : { signal },
+  );
   answer.catch(() => undefined);
   await eventually(() => claims.size === before + 1);
   // An answer with nothing comes after a look at the table, which was for all that wait.
@@ -31,19 +38,51 @@ async function park(type: string, more: Partial<ClaimInput> = {}, signal?: Abort
 const wasHanded = ({ createdAt, startedAt, updatedAt }: Job): boolean => startedAt !== null && createdAt === updatedAt;
 
 const bulk = async (jobs: CreateJob[], atomic = false, key?: string): Promise<Job[]> =>
-  expectStatus(await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { atomic, jobs }, key === undefined ? {} : { headers: { 'idempotency-key': key } }), 201).jobs;
+  expectStatus(
+    await coordinator.api.post<{ jobs: Job[] }>(
+      '/jobs/bulk',
+      { atomic, jobs },
+      key === undefined ? {} : { headers: { 'idempotency-key': key } },
+    ),
+    201,
+  ).jobs;
 
 test('the job is created pending, and runs with all that its claim is told', async () => {
   const type = uniqueType();
   const { answer } = await park(type, { claimId: 'c-1', leaseMs: 5000 });
-  const sent: CreateJob = { type, arguments: { a: ['ü', 1] }, metadata: { m: null }, tags: ['t'], timeoutMs: 60_000, maxAttempts: 3, userId: 'u-1' };
+  const sent: CreateJob = {
+    type,
+    arguments: { a: ['ü', 1] },
+    metadata: { m: null },
+    tags: ['t'],
+    timeoutMs: 60_000,
+    maxAttempts: 3,
+    userId: 'u-1',
+  };
   const created = await coordinator.api.create(sent);
   expect(created).toMatchObject({ status: 'pending', attempt: 0, runnerId: null, startedAt: null });
   const [claimed] = await answer;
   if (claimed === undefined) throw new Error('not claimed');
-  expect(claimed).toMatchObject({ id: created.id, attempt: 1, leaseMs: 5000, arguments: sent.arguments, metadata: sent.metadata, tags: ['t'], timeoutMs: 60_000, maxAttempts: 3, userId: 'u-1', checkpoint: null });
+  expect(claimed).toMatchObject({
+    id: created.id,
+    attempt: 1,
+    leaseMs: 5000,
+    arguments: sent.arguments,
+    metadata: sent.metadata,
+    tags: ['t'],
+    timeoutMs: 60_000,
+    maxAttempts: 3,
+    userId: 'u-1',
+    checkpoint: null,
+  });
   const job = await coordinator.api.job(created.id);
-  expect(job).toMatchObject({ status: 'running', attempt: 1, runnerId: 'waits', leaseExpiresAt: claimed.leaseExpiresAt, deadlineAt: claimed.deadlineAt });
+  expect(job).toMatchObject({
+    status: 'running',
+    attempt: 1,
+    runnerId: 'waits',
+    leaseExpiresAt: claimed.leaseExpiresAt,
+    deadlineAt: claimed.deadlineAt,
+  });
   expect(wasHanded(job)).toBe(true);
   // Its answer might have been lost.
   const again = await coordinator.api.claim({ runnerId: 'waits', types: [type], claimId: 'c-1' });
@@ -58,7 +97,10 @@ test('what listens hears that it was created, and then that it was claimed', asy
   await coordinator.api.create({ type });
   await answer;
   await eventually(() => source.events.length === 2);
-  expect(source.events).toMatchObject([{ name: 'job.created', status: 'pending', attempt: 0 }, { name: 'job.claimed', status: 'running', attempt: 1, runnerId: 'waits' }]);
+  expect(source.events).toMatchObject([
+    { name: 'job.created', status: 'pending', attempt: 0 },
+    { name: 'job.claimed', status: 'running', attempt: 1, runnerId: 'waits' },
+  ]);
   source.close();
 });
 
@@ -66,23 +108,38 @@ test.each([
   ['judged one by one', false, undefined],
   ['all or none', true, undefined],
   ['all or none, under a key', true, randomUUID()],
-])('many jobs, %s, go round the claims that wait, up to what each takes; the others wait', async (_how, atomic, key) => {
-  const type = uniqueType();
-  const answers = [await park(type, { runnerId: 'a', max: 2 }), await park(type, { runnerId: 'b', max: 1 })].map(({ answer }) => answer);
-  const jobs = await bulk(Array.from({ length: 5 }, (_, n) => ({ type, arguments: { n } })), atomic, key);
-  const [a, b] = await Promise.all(answers);
-  expect([a?.map(({ id }) => id), b?.map(({ id }) => id)]).toEqual([[jobs[0]?.id, jobs[2]?.id], [jobs[1]?.id]]);
-  expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending' AND attempt = 0", [type])).toBe(2);
-});
+])(
+  'many jobs, %s, go round the claims that wait, up to what each takes; the others wait',
+  async (_how, atomic, key) => {
+    const type = uniqueType();
+    const answers = [await park(type, { runnerId: 'a', max: 2 }), await park(type, { runnerId: 'b', max: 1 })].map(
+      ({ answer }) => answer,
+    );
+    const jobs = await bulk(
+      Array.from({ length: 5 }, (_, n) => ({ type, arguments: { n } })),
+      atomic,
+      key,
+    );
+    const [a, b] = await Promise.all(answers);
+    expect([a?.map(({ id }) => id), b?.map(({ id }) => id)]).toEqual([[jobs[0]?.id, jobs[2]?.id], [jobs[1]?.id]]);
+    expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'pending' AND attempt = 0", [type])).toBe(2);
+  },
+);
 
 test.each<[string, Partial<CreateJob>]>([
   ['with a unique key', { uniqueKey: 'u' }],
   ['of a user whose creates are counted', { userId: 'counted' }],
 ])('a job %s is handed over when its transaction has committed, and so are those beside it', async (_name, more) => {
   const [type, queue] = [uniqueType(), randomUUID()];
-  expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 1, perMs: 3_600_000 } } }), 200);
+  expectStatus(
+    await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 1, perMs: 3_600_000 } } }),
+    200,
+  );
   const { answer } = await park(type, { max: 3 });
-  const jobs = await bulk([{ type, queue, ...more }, { type, queue }]);
+  const jobs = await bulk([
+    { type, queue, ...more },
+    { type, queue },
+  ]);
   const claimed = await answer;
   expect(claimed.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
   expect((await Promise.all(jobs.map(({ id }) => coordinator.api.job(id)))).map(wasHanded)).toEqual([true, true]);
@@ -96,7 +153,10 @@ test('what a unique key stands for already is handed to nobody', async () => {
   const type = uniqueType();
   const holder = await coordinator.api.create({ type, uniqueKey: 'u', delayMs: 3_600_000 });
   const { answer } = await park(type);
-  const [same, other] = await bulk([{ type, uniqueKey: 'u' }, { type, uniqueKey: 'v' }]);
+  const [same, other] = await bulk([
+    { type, uniqueKey: 'u' },
+    { type, uniqueKey: 'v' },
+  ]);
   expect(same?.id).toBe(holder.id);
   expect((await answer).map(({ id }) => id)).toEqual([other?.id]);
   expect(await coordinator.api.job(holder.id)).toMatchObject({ status: 'pending', attempt: 0 });
@@ -104,12 +164,24 @@ test('what a unique key stands for already is handed to nobody', async () => {
 
 test('of a call that is all or none, and refused after its jobs were stored for claims, nothing is handed over', async () => {
   const [type, queue] = [uniqueType(), randomUUID()];
-  expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 1, perMs: 3_600_000 } } }), 200);
+  expectStatus(
+    await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 1, perMs: 3_600_000 } } }),
+    200,
+  );
   const { answer } = await park(type, { max: 5 });
   const { context } = coordinator.app;
   const putAside = jest.spyOn(context.handOff, 'putAside');
-  const refused = await coordinator.api.refusal('post', '/jobs/bulk', { jobs: [{ type, queue }, { type, queue, userId: 'u' }, { type, queue, userId: 'u' }] });
-  expect([refused, putAside.mock.results.map(({ value }) => (value as { slots: unknown[] } | null)?.slots.length)]).toEqual([[429, 'rate_limited'], [2]]);
+  const refused = await coordinator.api.refusal('post', '/jobs/bulk', {
+    jobs: [
+      { type, queue },
+      { type, queue, userId: 'u' },
+      { type, queue, userId: 'u' },
+    ],
+  });
+  expect([
+    refused,
+    putAside.mock.results.map(({ value }) => (value as { slots: unknown[] } | null)?.slots.length),
+  ]).toEqual([[429, 'rate_limited'], [2]]);
   putAside.mockRestore();
   const { id } = await coordinator.api.create({ type, uniqueKey: 'next' });
   expect((await answer).map((job) => job.id)).toEqual([id]);
@@ -119,8 +191,16 @@ test('of a call that is all or none, and refused after its jobs were stored for 
 test('of jobs that come together, those that are first in turn are handed over', async () => {
   const type = uniqueType();
   const { answer } = await park(type, { max: 3 });
-  const order: [number, string | undefined][] = [[-10, undefined], [0, 'a'], [0, 'a'], [0, 'b'], [10, undefined]];
-  const jobs = await bulk(order.map(([priority, userId]) => ({ type, priority, ...(userId === undefined ? {} : { userId }) })));
+  const order: [number, string | undefined][] = [
+    [-10, undefined],
+    [0, 'a'],
+    [0, 'a'],
+    [0, 'b'],
+    [10, undefined],
+  ];
+  const jobs = await bulk(
+    order.map(([priority, userId]) => ({ type, priority, ...(userId === undefined ? {} : { userId }) })),
+  );
   expect((await answer).map(({ id }) => jobs.findIndex((job) => job.id === id)).sort()).toEqual([1, 3, 4]);
 });
 
@@ -133,9 +213,15 @@ test('nothing is handed to the first claim that comes, before it is known what w
   // The look that sees that nobody waits any more ends the looking.
   await eventually(() => handOff.putAside([lane?.id ?? 0]) === null && Reflect.get(claims, 'lookTimer') === undefined);
   const signal = new AbortController();
-  const answer = claims.take({ runnerId: 'first', types: [type], labels: {}, max: 1, waitMs: 20_000, leaseMs: 30_000 }, signal.signal);
+  const answer = claims.take(
+    { runnerId: 'first', types: [type], labels: {}, max: 1, waitMs: 20_000, leaseMs: 30_000 },
+    signal.signal,
+  );
   expect(handOff.putAside([lane?.id ?? 0])).toBeNull();
-  const hands = await eventually(() => handOff.putAside([lane?.id ?? 0]), (found) => found !== null);
+  const hands = await eventually(
+    () => handOff.putAside([lane?.id ?? 0]),
+    (found) => found !== null,
+  );
   expect(hands?.slots).toMatchObject([{ runnerId: 'first' }]);
   hands?.settle([]);
   signal.abort();
@@ -185,7 +271,9 @@ test.each<[string, Partial<CreateJob>]>([
 test('nothing is handed to a claim while jobs are believed to wait that it could have', async () => {
   const type = uniqueType();
   const { handOff, lanes, ready } = coordinator.app.context;
-  const [waiting, created] = await lanes.of([-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })));
+  const [waiting, created] = await lanes.of(
+    [-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })),
+  );
   if (waiting === undefined || created === undefined) throw new Error('two lanes');
   const { answer } = await park(type);
   ready.reopen([waiting.id]);
@@ -205,17 +293,43 @@ test('a claim that was answered before is handed nothing more', async () => {
   await coordinator.api.create({ type });
   const runnerId = 'answered';
   await coordinator.api.claimOne({ runnerId, types: [type], claimId: 'c-2' });
-  const [lane] = await new LaneCatalog(coordinator.app.context.db).of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
-  const jobs = ['c-2', 'c-3', null].map((claimId) => ({ claimId, row: { id: randomUUID(), type, queue: 'default', priority: 0, laneId: lane?.id ?? 0, arguments: {}, timeoutMs: 1000, maxAttempts: 1, tags: [] } }));
-  const stored = await store.insert(coordinator.app.context.db, jobs.map(({ row }) => row), [], jobs.map(({ claimId, row }) => ({ jobId: row.id, runnerId, claimId, leaseMs: 1000 })));
-  expect(stored.map(({ id, lease }) => [id, lease?.runnerId ?? null])).toEqual(jobs.map(({ row }, index) => [row.id, index === 0 ? null : runnerId]));
+  const [lane] = await new LaneCatalog(coordinator.app.context.db).of([
+    { queue: 'default', type, priority: 0, requires: null, prefers: null },
+  ]);
+  const jobs = ['c-2', 'c-3', null].map((claimId) => ({
+    claimId,
+    row: {
+      id: randomUUID(),
+      type,
+      queue: 'default',
+      priority: 0,
+      laneId: lane?.id ?? 0,
+      arguments: {},
+      timeoutMs: 1000,
+      maxAttempts: 1,
+      tags: [],
+    },
+  }));
+  const stored = await store.insert(
+    coordinator.app.context.db,
+    jobs.map(({ row }) => row),
+    [],
+    jobs.map(({ claimId, row }) => ({ jobId: row.id, runnerId, claimId, leaseMs: 1000 })),
+  );
+  expect(stored.map(({ id, lease }) => [id, lease?.runnerId ?? null])).toEqual(
+    jobs.map(({ row }, index) => [row.id, index === 0 ? null : runnerId]),
+  );
 });
 
 test('a client that goes away while the job is stored for it: it is given back, and nothing is counted', async () => {
   const type = uniqueType();
   const session = await coordinator.sql.session();
-  await coordinator.sql.query("CREATE FUNCTION hold_create() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(43); RETURN NEW; END'");
-  await coordinator.sql.query(`CREATE TRIGGER hold BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_create()`);
+  await coordinator.sql.query(
+    "CREATE FUNCTION hold_create() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(43); RETURN NEW; END'",
+  );
+  await coordinator.sql.query(
+    `CREATE TRIGGER hold BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_create()`,
+  );
   await session.query({ text: 'SELECT pg_advisory_lock(43)' });
   const gone = new AbortController();
   await park(type, {}, gone.signal);
@@ -281,8 +395,12 @@ test('a claim that was put aside for a create that failed is answered with nothi
 
 test('a create that fails leaves the claim waiting, and the next job answers it', async () => {
   const type = uniqueType();
-  await coordinator.sql.query(`CREATE FUNCTION refuse_create() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END'`);
-  await coordinator.sql.query(`CREATE TRIGGER refuse BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.type = '${type}') EXECUTE FUNCTION refuse_create()`);
+  await coordinator.sql.query(
+    `CREATE FUNCTION refuse_create() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END'`,
+  );
+  await coordinator.sql.query(
+    `CREATE TRIGGER refuse BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.type = '${type}') EXECUTE FUNCTION refuse_create()`,
+  );
   const { answer } = await park(type);
   expect((await coordinator.api.post('/jobs', { type })).status).toBe(500);
   await coordinator.sql.query('DROP TRIGGER refuse ON jobs');

@@ -10,7 +10,8 @@ let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));
 afterAll(() => coordinator.stop());
 
-const clock = async (): Promise<number> => +(await coordinator.sql.one<{ at: Date }>('SELECT clock_timestamp() AS at')).at;
+const clock = async (): Promise<number> =>
+  +(await coordinator.sql.one<{ at: Date }>('SELECT clock_timestamp() AS at')).at;
 
 test('of a job that is handed over while its unique key is locked', async () => {
   const type = uniqueType();

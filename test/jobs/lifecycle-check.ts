@@ -26,9 +26,23 @@ export async function requireEqual(model: Model, sql: TestSql): Promise<void> {
     [model.type],
   );
   const wanted = model.jobs.filter((job) => job.status !== null).sort((a, b) => (a.id < b.id ? -1 : 1));
-  expect(rows.map((row) => ({ ...row, error: wordOf(row.error), ...(isOneOf(row.status as 'pending', 'pending', 'blocked') ? {} : { isDue: null }) }))).toEqual(
+  expect(
+    rows.map((row) => ({
+      ...row,
+      error: wordOf(row.error),
+      ...(isOneOf(row.status as 'pending', 'pending', 'blocked') ? {} : { isDue: null }),
+    })),
+  ).toEqual(
     wanted.map(({ id, status, priority, attempt, failures, reason, result, error, checkpoint, isDue }) => ({
-      id, status, priority, attempt, failures, reason, result, error, checkpoint,
+      id,
+      status,
+      priority,
+      attempt,
+      failures,
+      reason,
+      result,
+      error,
+      checkpoint,
       isDue: isOneOf(status, 'pending', 'blocked') ? isDue : null,
       leases: status === 'running' ? 2 : 0,
       isLeased: status === 'running',
@@ -41,9 +55,16 @@ export async function requireEqual(model: Model, sql: TestSql): Promise<void> {
 export async function requireEqualHistory(model: Model, api: Api): Promise<void> {
   for (const job of model.jobs.filter((one) => one.status !== null)) {
     const attempts = await api.attempts(job.id);
-    expect(attempts.map(({ attempt, outcome, lateResult, finishedAt }) => ({
-      attempt, outcome, late: (lateResult as { outcome: string } | null)?.outcome ?? null, isOver: finishedAt !== null,
-    }))).toEqual(job.attempts.map(({ attempt, outcome, late }) => ({ attempt, outcome, late, isOver: outcome !== 'running' })));
+    expect(
+      attempts.map(({ attempt, outcome, lateResult, finishedAt }) => ({
+        attempt,
+        outcome,
+        late: (lateResult as { outcome: string } | null)?.outcome ?? null,
+        isOver: finishedAt !== null,
+      })),
+    ).toEqual(
+      job.attempts.map(({ attempt, outcome, late }) => ({ attempt, outcome, late, isOver: outcome !== 'running' })),
+    );
   }
 }
 

@@ -39,7 +39,12 @@ function command(name: string, check: (model: Model) => boolean, run: Run): Comm
   };
 }
 
-function onJob(name: string, at: number, run: (job: ModelJob, model: Model, real: Real) => Promise<void>, check: (job: ModelJob) => boolean = () => true): Command {
+function onJob(
+  name: string,
+  at: number,
+  run: (job: ModelJob, model: Model, real: Real) => Promise<void>,
+  check: (job: ModelJob) => boolean = () => true,
+): Command {
   const pick = (model: Model): ModelJob | undefined => model.jobs[at % model.jobs.length];
   return command(
     `${name}(${at})`,
@@ -55,7 +60,12 @@ function onJob(name: string, at: number, run: (job: ModelJob, model: Model, real
 }
 
 /** Mostly the latest attempt, at times an older one. */
-function onAttempt(name: string, at: number, back: number, run: (job: ModelJob, attempt: ModelAttempt, real: Real) => Promise<void>): Command {
+function onAttempt(
+  name: string,
+  at: number,
+  back: number,
+  run: (job: ModelJob, attempt: ModelAttempt, real: Real) => Promise<void>,
+): Command {
   return onJob(
     `${name}, attempt -${back}`,
     at,
@@ -72,74 +82,176 @@ function expectVerdict(answer: Answer, verdict: Verdict): void {
   expect(code === undefined ? [answer.status] : [answer.status, code]).toEqual(verdict);
 }
 
-const create = (priority: number, isDelayed: boolean, isSlow: boolean, maxAttempts: number, uniqueKey: string | null): Command =>
-  command(`create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey})`, (model) => model.jobs.length < 6, async (model, { coordinator, edges }) => {
-    const answer = await coordinator.api.post<Job>('/jobs', {
-      type: model.type,
-      priority,
-      maxAttempts,
-      retry: { strategy: 'fixed', baseMs: isSlow ? 3_600_000 : 0, jitter: 0 },
-      ...(isDelayed ? { delayMs: 3_600_000 } : {}),
-      ...(uniqueKey === null ? {} : { uniqueKey }),
-    });
-    const holder = holderOf(model, uniqueKey);
-    expect(answer.status).toBe(holder === undefined ? 201 : 200);
-    if (holder !== undefined) return expect(answer.body.id).toBe(holder.id);
-    const job: ModelJob = {
-      id: answer.body.id, status: null, priority, isDue: !isDelayed, attempt: 0, failures: 0, maxAttempts, isSlow, uniqueKey,
-      reason: null, result: null, error: null, checkpoint: null, attempts: [],
-    };
-    move(edges, job, 'create', 'pending');
-    model.jobs.push(job);
-  });
-
-const claim = (runnerId: string, claimId: string | null, max: number): Command =>
-  command(`claim(${runnerId}, ${claimId}, ${max})`, () => true, async (model, { coordinator, edges }) => {
-    const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
-    // One that has its turn keeps it when it is told to run now; the others get theirs, by runAt, at the latest with the claim.
-    const order = await coordinator.sql.query<{ id: string }>('SELECT id FROM jobs WHERE type = $1 ORDER BY priority DESC, COALESCE(position, run_at), id', [model.type]);
-    const claimed = await coordinator.api.claim({ runnerId, max, types: [model.type], ...(key === null ? {} : { claimId: key }) });
-    const repeated = model.jobs.filter((job) => key !== null && job.status === 'running' && job.attempts.at(-1)?.claimId === key);
-    if (repeated.length > 0) {
-      const tokens = (jobs: { id: string; token: string }[]) => jobs.map(({ id, token }) => `${id} ${token}`).sort();
-      expect(tokens(claimed.map(({ id, leaseToken: token }) => ({ id, token })))).toEqual(tokens(repeated.map((job) => ({ id: job.id, token: job.attempts.at(-1)?.token ?? '' }))));
-      return;
-    }
-    const wanted = order.flatMap(({ id }) => model.jobs.filter((job) => job.id === id && job.status === 'pending' && job.isDue)).slice(0, max);
-    expect(claimed.map((job) => job.id).sort()).toEqual(wanted.map((job) => job.id).sort());
-    for (const job of wanted) start(edges, job, claimed.find((one) => one.id === job.id), key);
-  });
-
-/** Created while a claim waits, and nothing that it could have instead. */
-const createForWaiting = (runnerId: string, claimId: string | null, maxAttempts: number, uniqueKey: string | null): Command =>
+const create = (
+  priority: number,
+  isDelayed: boolean,
+  isSlow: boolean,
+  maxAttempts: number,
+  uniqueKey: string | null,
+): Command =>
   command(
-    `createForWaiting(${runnerId}, ${claimId}, ${maxAttempts}, ${uniqueKey})`,
-    (model) => model.jobs.length < 6 && holderOf(model, uniqueKey) === undefined && !model.jobs.some((job) => (job.status === 'pending' && job.isDue) || job.status === 'running'),
+    `create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey})`,
+    (model) => model.jobs.length < 6,
     async (model, { coordinator, edges }) => {
-      const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
-      const claiming = coordinator.api.claim({ runnerId, types: [model.type], waitMs: 20_000, ...(key === null ? {} : { claimId: key }) });
-      await eventually(() => coordinator.app.desk.claims.size, (waiting) => waiting === 1);
-      const { id } = await coordinator.api.create({ type: model.type, maxAttempts, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 }, ...(uniqueKey === null ? {} : { uniqueKey }) });
+      const answer = await coordinator.api.post<Job>('/jobs', {
+        type: model.type,
+        priority,
+        maxAttempts,
+        retry: { strategy: 'fixed', baseMs: isSlow ? 3_600_000 : 0, jitter: 0 },
+        ...(isDelayed ? { delayMs: 3_600_000 } : {}),
+        ...(uniqueKey === null ? {} : { uniqueKey }),
+      });
+      const holder = holderOf(model, uniqueKey);
+      expect(answer.status).toBe(holder === undefined ? 201 : 200);
+      if (holder !== undefined) return expect(answer.body.id).toBe(holder.id);
       const job: ModelJob = {
-        id, status: null, priority: 0, isDue: true, attempt: 0, failures: 0, maxAttempts, isSlow: false, uniqueKey,
-        reason: null, result: null, error: null, checkpoint: null, attempts: [],
+        id: answer.body.id,
+        status: null,
+        priority,
+        isDue: !isDelayed,
+        attempt: 0,
+        failures: 0,
+        maxAttempts,
+        isSlow,
+        uniqueKey,
+        reason: null,
+        result: null,
+        error: null,
+        checkpoint: null,
+        attempts: [],
       };
-      start(edges, job, (await claiming).find((one) => one.id === id), key, 'create');
+      move(edges, job, 'create', 'pending');
       model.jobs.push(job);
     },
   );
 
-function start(edges: Set<string>, job: ModelJob, claimed: ClaimedJob | undefined, claimId: string | null, verb: 'claim' | 'create' = 'claim'): void {
+const claim = (runnerId: string, claimId: string | null, max: number): Command =>
+  command(
+    `claim(${runnerId}, ${claimId}, ${max})`,
+    () => true,
+    async (model, { coordinator, edges }) => {
+      const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
+      // One that has its turn keeps it when it is told to run now; the others get theirs, by runAt, at the latest with the claim.
+      const order = await coordinator.sql.query<{ id: string }>(
+        'SELECT id FROM jobs WHERE type = $1 ORDER BY priority DESC, COALESCE(position, run_at), id',
+        [model.type],
+      );
+      const claimed = await coordinator.api.claim({
+        runnerId,
+        max,
+        types: [model.type],
+        ...(key === null ? {} : { claimId: key }),
+      });
+      const repeated = model.jobs.filter(
+        (job) => key !== null && job.status === 'running' && job.attempts.at(-1)?.claimId === key,
+      );
+      if (repeated.length > 0) {
+        const tokens = (jobs: { id: string; token: string }[]) => jobs.map(({ id, token }) => `${id} ${token}`).sort();
+        expect(tokens(claimed.map(({ id, leaseToken: token }) => ({ id, token })))).toEqual(
+          tokens(repeated.map((job) => ({ id: job.id, token: job.attempts.at(-1)?.token ?? '' }))),
+        );
+        return;
+      }
+      const wanted = order
+        .flatMap(({ id }) => model.jobs.filter((job) => job.id === id && job.status === 'pending' && job.isDue))
+        .slice(0, max);
+      expect(claimed.map((job) => job.id).sort()).toEqual(wanted.map((job) => job.id).sort());
+      for (const job of wanted)
+        start(
+          edges,
+          job,
+          claimed.find((one) => one.id === job.id),
+          key,
+        );
+    },
+  );
+
+/** Created while a claim waits, and nothing that it could have instead. */
+const createForWaiting = (
+  runnerId: string,
+  claimId: string | null,
+  maxAttempts: number,
+  uniqueKey: string | null,
+): Command =>
+  command(
+    `createForWaiting(${runnerId}, ${claimId}, ${maxAttempts}, ${uniqueKey})`,
+    (model) =>
+      model.jobs.length < 6 &&
+      holderOf(model, uniqueKey) === undefined &&
+      !model.jobs.some((job) => (job.status === 'pending' && job.isDue) || job.status === 'running'),
+    async (model, { coordinator, edges }) => {
+      const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
+      const claiming = coordinator.api.claim({
+        runnerId,
+        types: [model.type],
+        waitMs: 20_000,
+        ...(key === null ? {} : { claimId: key }),
+      });
+      await eventually(
+        () => coordinator.app.desk.claims.size,
+        (waiting) => waiting === 1,
+      );
+      const { id } = await coordinator.api.create({
+        type: model.type,
+        maxAttempts,
+        retry: { strategy: 'fixed', baseMs: 0, jitter: 0 },
+        ...(uniqueKey === null ? {} : { uniqueKey }),
+      });
+      const job: ModelJob = {
+        id,
+        status: null,
+        priority: 0,
+        isDue: true,
+        attempt: 0,
+        failures: 0,
+        maxAttempts,
+        isSlow: false,
+        uniqueKey,
+        reason: null,
+        result: null,
+        error: null,
+        checkpoint: null,
+        attempts: [],
+      };
+      start(
+        edges,
+        job,
+        (await claiming).find((one) => one.id === id),
+        key,
+        'create',
+      );
+      model.jobs.push(job);
+    },
+  );
+
+function start(
+  edges: Set<string>,
+  job: ModelJob,
+  claimed: ClaimedJob | undefined,
+  claimId: string | null,
+  verb: 'claim' | 'create' = 'claim',
+): void {
   if (claimed === undefined) throw new Error('not claimed');
   move(edges, job, verb, 'running', { attempt: job.attempt + 1 });
   expect([claimed.attempt, claimed.checkpoint]).toEqual([job.attempt, job.checkpoint]);
-  job.attempts.push({ attempt: job.attempt, token: claimed.leaseToken, claimId, outcome: 'running', report: null, reply: null, late: null });
+  job.attempts.push({
+    attempt: job.attempt,
+    token: claimed.leaseToken,
+    claimId,
+    outcome: 'running',
+    report: null,
+    reply: null,
+    late: null,
+  });
 }
 
 const heartbeat = (at: number, back: number, checkpoint: number | null): Command =>
   onAttempt(`heartbeat ${checkpoint}`, at, back, async (job, attempt, { coordinator }) => {
     const isHeld = isCurrent(job, attempt);
-    const answer = await coordinator.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: attempt.token, ...(checkpoint === null ? {} : { checkpoint }) });
+    const answer = await coordinator.api.post(`/jobs/${job.id}/heartbeat`, {
+      leaseToken: attempt.token,
+      ...(checkpoint === null ? {} : { checkpoint }),
+    });
     expectVerdict(answer, isHeld ? [200] : staleVerdict(job, attempt, 'heartbeat', null));
     if (isHeld && checkpoint !== null) job.checkpoint = checkpoint;
   });
@@ -148,31 +260,48 @@ const complete = (at: number, back: number, result: string): Command =>
   onAttempt(`complete ${result}`, at, back, async (job, attempt, { coordinator, edges }) => {
     const isHeld = isCurrent(job, attempt);
     const report = `completed ${result}`;
-    const answer = await coordinator.api.complete({ id: job.id, leaseToken: attempt.token }, { outcome: 'completed', result });
+    const answer = await coordinator.api.complete(
+      { id: job.id, leaseToken: attempt.token },
+      { outcome: 'completed', result },
+    );
     const verdict = isHeld ? ([200] as Verdict) : staleVerdict(job, attempt, 'complete', report);
     expectVerdict(answer, verdict);
     if (isHeld) {
       move(edges, job, 'complete', 'completed', { result, error: null, checkpoint: null });
       Object.assign(attempt, { outcome: 'completed', report, reply: { status: 'completed' } });
     } else keepLate(job, attempt, verdict, 'completed');
-    if (answer.status === 200) expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
+    if (answer.status === 200)
+      expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
   });
 
 const fail = (at: number, back: number, message: string, retryable: boolean): Command =>
   onAttempt(`fail ${message} ${retryable}`, at, back, async (job, attempt, { coordinator, edges }) => {
     const isHeld = isCurrent(job, attempt);
     const report = `failed ${message} ${retryable}`;
-    const answer = await coordinator.api.complete({ id: job.id, leaseToken: attempt.token }, { outcome: 'failed', error: { message, retryable } });
+    const answer = await coordinator.api.complete(
+      { id: job.id, leaseToken: attempt.token },
+      { outcome: 'failed', error: { message, retryable } },
+    );
     const verdict = isHeld ? ([200] as Verdict) : staleVerdict(job, attempt, 'complete', report);
     expectVerdict(answer, verdict);
     if (isHeld) failModel(edges, job, 'failed', message, retryable, report);
     else keepLate(job, attempt, verdict, 'failed');
-    if (answer.status === 200) expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
+    if (answer.status === 200)
+      expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
   });
 
 /** The first late report of an attempt that was taken away is kept. */
-function keepLate(job: ModelJob, attempt: ModelAttempt, [status, code]: Verdict | [number, string], outcome: string): void {
-  if (status === 409 && code !== 'state_conflict' && isOneOf(job.status, 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled')) {
+function keepLate(
+  job: ModelJob,
+  attempt: ModelAttempt,
+  [status, code]: Verdict | [number, string],
+  outcome: string,
+): void {
+  if (
+    status === 409 &&
+    code !== 'state_conflict' &&
+    isOneOf(job.status, 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled')
+  ) {
     if (['timed_out', 'cancelled', 'released'].includes(attempt.outcome)) attempt.late ??= outcome;
   }
 }
@@ -180,7 +309,10 @@ function keepLate(job: ModelJob, attempt: ModelAttempt, [status, code]: Verdict 
 const release = (at: number, back: number, isDelayed: boolean): Command =>
   onAttempt(`release, delayed ${isDelayed}`, at, back, async (job, attempt, { coordinator, edges }) => {
     const isHeld = isCurrent(job, attempt);
-    const answer = await coordinator.api.post(`/jobs/${job.id}/release`, { leaseToken: attempt.token, ...(isDelayed ? { delayMs: 3_600_000 } : {}) });
+    const answer = await coordinator.api.post(`/jobs/${job.id}/release`, {
+      leaseToken: attempt.token,
+      ...(isDelayed ? { delayMs: 3_600_000 } : {}),
+    });
     expectVerdict(answer, isHeld ? [200] : staleVerdict(job, attempt, 'release', null));
     if (!isHeld) return;
     move(edges, job, 'release', 'pending', { isDue: !isDelayed });
@@ -202,7 +334,8 @@ const retry = (at: number): Command =>
     let verdict = clientVerdict(job, 'failed', 'cancelled');
     if (verdict[0] === 200 && holderOf(model, job.uniqueKey, job) !== undefined) verdict = [409, 'state_conflict'];
     expectVerdict(await coordinator.api.post(`/jobs/${job.id}/retry`), verdict);
-    if (verdict[0] === 200) move(edges, job, 'retry', 'pending', { failures: 0, isDue: true, reason: null, error: null });
+    if (verdict[0] === 200)
+      move(edges, job, 'retry', 'pending', { failures: 0, isDue: true, reason: null, error: null });
   });
 
 const runNow = (at: number): Command =>
@@ -222,7 +355,10 @@ const edit = (at: number, priority: number): Command =>
 const remove = (at: number): Command =>
   onJob('remove', at, async (job, _model, { coordinator, edges }) => {
     const verdict = clientVerdict(job, 'completed', 'failed', 'cancelled');
-    expectVerdict(await coordinator.api.delete(`/jobs/${job.id}?purge=true`), verdict[0] === 200 ? ([204] as unknown as Verdict) : verdict);
+    expectVerdict(
+      await coordinator.api.delete(`/jobs/${job.id}?purge=true`),
+      verdict[0] === 200 ? ([204] as unknown as Verdict) : verdict,
+    );
     if (verdict[0] === 200) move(edges, job, 'remove', null);
   });
 
@@ -234,18 +370,28 @@ const timeOut = (at: number, by: 'lease' | 'deadline'): Command =>
   });
 
 const expire = (at: number): Command =>
-  onJob('expire', at, async (job, _model, { coordinator, edges }) => {
-    await coordinator.sql.expireJob(job.id);
-    await coordinator.runMonitor();
-    move(edges, job, 'expire', 'cancelled', { reason: 'expired' });
-  }, (job) => isOneOf(job.status, 'blocked', 'pending'));
+  onJob(
+    'expire',
+    at,
+    async (job, _model, { coordinator, edges }) => {
+      await coordinator.sql.expireJob(job.id);
+      await coordinator.runMonitor();
+      move(edges, job, 'expire', 'cancelled', { reason: 'expired' });
+    },
+    (job) => isOneOf(job.status, 'blocked', 'pending'),
+  );
 
 /** Not a verb: what a later create with an unfinished dependency will do. */
 const block = (at: number): Command =>
-  onJob('block', at, async (job, _model, { coordinator }) => {
-    await coordinator.sql.block(job.id);
-    job.status = 'blocked';
-  }, (job) => job.status === 'pending');
+  onJob(
+    'block',
+    at,
+    async (job, _model, { coordinator }) => {
+      await coordinator.sql.block(job.id);
+      job.status = 'blocked';
+    },
+    (job) => job.status === 'pending',
+  );
 
 const at = fc.nat({ max: 5 });
 const back = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 3 }) });
@@ -253,12 +399,27 @@ const word = fc.constantFrom('one', 'two');
 const priority = fc.constantFrom(-10, 0, 10);
 
 export const COMMANDS: fc.Arbitrary<Command>[] = [
-  fc.tuple(priority, fc.nat({ max: 3 }), fc.boolean(), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, null, 'u')).map(([first, delayed, ...rest]) => create(first, delayed === 0, ...rest)),
-  ...Array.from({ length: 4 }, () => fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, null, 'c1', 'c2'), fc.integer({ min: 1, max: 2 })).map((claims) => claim(...claims))),
-  fc.tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, 'c1'), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, 'u')).map((waiting) => createForWaiting(...waiting)),
+  fc
+    .tuple(priority, fc.nat({ max: 3 }), fc.boolean(), fc.integer({ min: 1, max: 2 }), fc.constantFrom(null, null, 'u'))
+    .map(([first, delayed, ...rest]) => create(first, delayed === 0, ...rest)),
+  ...Array.from({ length: 4 }, () =>
+    fc
+      .tuple(fc.constantFrom('r1', 'r2'), fc.constantFrom(null, null, 'c1', 'c2'), fc.integer({ min: 1, max: 2 }))
+      .map((claims) => claim(...claims)),
+  ),
+  fc
+    .tuple(
+      fc.constantFrom('r1', 'r2'),
+      fc.constantFrom(null, 'c1'),
+      fc.integer({ min: 1, max: 2 }),
+      fc.constantFrom(null, 'u'),
+    )
+    .map((waiting) => createForWaiting(...waiting)),
   fc.tuple(at, back, fc.option(fc.nat({ max: 9 }))).map((sent) => heartbeat(...sent)),
   fc.tuple(at, back, word).map((sent) => complete(...sent)),
-  fc.tuple(at, back, word, fc.nat({ max: 1 })).map(([job, which, message, retryable]) => fail(job, which, message, retryable > 0)),
+  fc
+    .tuple(at, back, word, fc.nat({ max: 1 }))
+    .map(([job, which, message, retryable]) => fail(job, which, message, retryable > 0)),
   fc.tuple(at, word).map(([job, message]) => fail(job, 0, message, false)),
   fc.tuple(at, back, fc.boolean()).map((sent) => release(...sent)),
   fc.tuple(at, word).map((sent) => cancel(...sent)),

@@ -42,16 +42,24 @@ export interface Model {
 /** A status and a code, as a refusal has them. */
 export type Verdict = [200] | [number, string];
 
-export const edgeName = (verb: Verb, from: JobStatus | null, to: JobStatus | null): string => `${verb}: ${from ?? '(none)'} -> ${to ?? '(none)'}`;
+export const edgeName = (verb: Verb, from: JobStatus | null, to: JobStatus | null): string =>
+  `${verb}: ${from ?? '(none)'} -> ${to ?? '(none)'}`;
 export const ALL_EDGES = TRANSITIONS.map(({ verb, from, to }) => edgeName(verb, from, to));
 
 /** Moves a job, and remembers which edge it took. */
-export function move(edges: Set<string>, job: ModelJob, verb: Verb, to: JobStatus | null, changes: Partial<ModelJob> = {}): void {
+export function move(
+  edges: Set<string>,
+  job: ModelJob,
+  verb: Verb,
+  to: JobStatus | null,
+  changes: Partial<ModelJob> = {},
+): void {
   edges.add(edgeName(verb, job.status, to));
   Object.assign(job, changes, { status: to });
 }
 
-export const isOneOf = (status: JobStatus | null, ...allowed: JobStatus[]): boolean => status !== null && allowed.includes(status);
+export const isOneOf = (status: JobStatus | null, ...allowed: JobStatus[]): boolean =>
+  status !== null && allowed.includes(status);
 
 /** What a verb of a client is answered with when the job's status must be one of these. */
 export function clientVerdict(job: ModelJob, ...allowed: JobStatus[]): Verdict {
@@ -61,7 +69,9 @@ export function clientVerdict(job: ModelJob, ...allowed: JobStatus[]): Verdict {
 
 export function holderOf(model: Model, uniqueKey: string | null, except?: ModelJob): ModelJob | undefined {
   if (uniqueKey === null) return undefined;
-  return model.jobs.find((job) => job !== except && job.uniqueKey === uniqueKey && isOneOf(job.status, 'blocked', 'pending', 'running'));
+  return model.jobs.find(
+    (job) => job !== except && job.uniqueKey === uniqueKey && isOneOf(job.status, 'blocked', 'pending', 'running'),
+  );
 }
 
 export function isCurrent(job: ModelJob, attempt: ModelAttempt): boolean {
@@ -69,7 +79,12 @@ export function isCurrent(job: ModelJob, attempt: ModelAttempt): boolean {
 }
 
 /** What a report is answered with whose token no longer moves the job. */
-export function staleVerdict(job: ModelJob, attempt: ModelAttempt, verb: 'heartbeat' | 'release' | 'complete', report: string | null): Verdict {
+export function staleVerdict(
+  job: ModelJob,
+  attempt: ModelAttempt,
+  verb: 'heartbeat' | 'release' | 'complete',
+  report: string | null,
+): Verdict {
   if (job.status === null) return [404, 'not_found'];
   switch (attempt.outcome) {
     case 'cancelled':
@@ -86,7 +101,14 @@ export function staleVerdict(job: ModelJob, attempt: ModelAttempt, verb: 'heartb
 }
 
 /** The one rule for failures: tried again while tries are left. */
-export function failModel(edges: Set<string>, job: ModelJob, outcome: 'failed' | 'timed_out', error: string, isRetryable: boolean, report: string | null): void {
+export function failModel(
+  edges: Set<string>,
+  job: ModelJob,
+  outcome: 'failed' | 'timed_out',
+  error: string,
+  isRetryable: boolean,
+  report: string | null,
+): void {
   const attempt = job.attempts.at(-1);
   const failures = job.failures + 1;
   const to = isRetryable && failures < job.maxAttempts ? 'pending' : 'failed';

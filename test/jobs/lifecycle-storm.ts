@@ -14,18 +14,34 @@ export async function storm(cluster: Cluster, seed: number): Promise<void> {
   const held: Pick<ClaimedJob, 'id' | 'leaseToken'>[] = [];
   const ids: string[] = [];
   const steps = stepsOf(type, ids, held);
-  const plans = fc.sample(fc.array(fc.tuple(fc.nat({ max: steps.length - 1 }), fc.nat({ max: 1000 })), { minLength: STEPS, maxLength: STEPS }), { numRuns: WORKERS, seed });
-  await Promise.all(plans.map(async (plan, worker) => {
-    const coordinator = cluster.coordinators[worker % cluster.coordinators.length];
-    for (const [step, at] of plan) if (coordinator !== undefined) await steps[step]?.(coordinator, cluster, at);
-  }));
+  const plans = fc.sample(
+    fc.array(fc.tuple(fc.nat({ max: steps.length - 1 }), fc.nat({ max: 1000 })), {
+      minLength: STEPS,
+      maxLength: STEPS,
+    }),
+    { numRuns: WORKERS, seed },
+  );
+  await Promise.all(
+    plans.map(async (plan, worker) => {
+      const coordinator = cluster.coordinators[worker % cluster.coordinators.length];
+      for (const [step, at] of plan) if (coordinator !== undefined) await steps[step]?.(coordinator, cluster, at);
+    }),
+  );
 }
 
 function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'leaseToken'>[]): Step[] {
   const idAt = (at: number) => ids[at % Math.max(1, ids.length)] ?? '00000000-0000-7000-8000-000000000000';
-  const heldAt = (at: number) => held[held.length - 1 - (at % Math.max(1, Math.min(8, held.length)))] ?? { id: idAt(at), leaseToken: '00000000-0000-4000-8000-000000000000' };
+  const heldAt = (at: number) =>
+    held[held.length - 1 - (at % Math.max(1, Math.min(8, held.length)))] ?? {
+      id: idAt(at),
+      leaseToken: '00000000-0000-4000-8000-000000000000',
+    };
   const create: Step = async ({ api }) => {
-    const { body } = await api.post<Job>('/jobs', { type, maxAttempts: 3, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
+    const { body } = await api.post<Job>('/jobs', {
+      type,
+      maxAttempts: 3,
+      retry: { strategy: 'fixed', baseMs: 0, jitter: 0 },
+    });
     ids.push(body.id);
   };
   const claim: Step = async ({ api }, _cluster, at) => {
@@ -38,7 +54,8 @@ function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'lea
     claim,
     claim,
     ({ api }, _cluster, at) => api.complete(heldAt(at)),
-    ({ api }, _cluster, at) => api.complete(heldAt(at), { outcome: 'failed', error: { message: 'storm', retryable: at % 2 === 0 } }),
+    ({ api }, _cluster, at) =>
+      api.complete(heldAt(at), { outcome: 'failed', error: { message: 'storm', retryable: at % 2 === 0 } }),
     ({ api }, _cluster, at) => api.post(`/jobs/${heldAt(at).id}/release`, { leaseToken: heldAt(at).leaseToken }),
     ({ api }, _cluster, at) => api.post(`/jobs/${idAt(at)}/cancel`),
     ({ api }, _cluster, at) => api.post(`/jobs/${idAt(at)}/retry`),

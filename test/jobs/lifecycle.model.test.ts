@@ -54,11 +54,15 @@ async function recordTransitions(sql: TestSql): Promise<void> {
       INSERT INTO transitions VALUES (COALESCE(NEW.id, OLD.id), OLD.status, NEW.status);
       RETURN NULL;
     END $$`);
-  await sql.query('CREATE TRIGGER record AFTER INSERT OR UPDATE OF status OR DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION record_transition()');
+  await sql.query(
+    'CREATE TRIGGER record AFTER INSERT OR UPDATE OF status OR DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION record_transition()',
+  );
 }
 
 async function requireOnlyTableEdges(): Promise<void> {
-  const seen = await cluster.sql.query<{ old: string | null; new: string | null }>('SELECT DISTINCT old, new FROM transitions');
+  const seen = await cluster.sql.query<{ old: string | null; new: string | null }>(
+    'SELECT DISTINCT old, new FROM transitions',
+  );
   const allowed = TRANSITIONS.map(({ from, to }) => `${from} -> ${to}`);
   expect(seen.length).toBeGreaterThan(5);
   expect(seen.map((row) => `${row.old} -> ${row.new}`).filter((edge) => !allowed.includes(edge))).toEqual([]);

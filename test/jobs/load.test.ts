@@ -19,9 +19,11 @@ async function opened<T extends { stop(): Promise<void> }>(starting: Promise<T>)
 /** Runs `work` on each of the items, that many at a time. */
 async function inParallel<T>(width: number, items: T[], work: (item: T) => Promise<unknown>): Promise<void> {
   const rest = [...items];
-  await Promise.all(Array.from({ length: width }, async () => {
-    for (let item = rest.pop(); item !== undefined; item = rest.pop()) await work(item);
-  }));
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let item = rest.pop(); item !== undefined; item = rest.pop()) await work(item);
+    }),
+  );
 }
 
 test('64 parked polls over two coordinators grant each of 5,000 jobs exactly once, and at most four claims are under way in each', async () => {
@@ -44,8 +46,22 @@ test('64 parked polls over two coordinators grant each of 5,000 jobs exactly onc
   };
   const running = Array.from({ length: 64 }, (_, at) => runner(at));
   let mostClaims = 0;
-  const watch = setInterval(() => void cluster.sql.count("pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '%asked AS MATERIALIZED%'").then((count) => (mostClaims = Math.max(mostClaims, count)), () => undefined), 20);
-  for (let at = 0; at < 10; at += 1) await first?.post('/jobs/bulk', { jobs: Array.from({ length: 500 }, (_, one) => ({ type, priority: (one % 3) - 1 })) });
+  const watch = setInterval(
+    () =>
+      void cluster.sql
+        .count(
+          "pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '%asked AS MATERIALIZED%'",
+        )
+        .then(
+          (count) => (mostClaims = Math.max(mostClaims, count)),
+          () => undefined,
+        ),
+    20,
+  );
+  for (let at = 0; at < 10; at += 1)
+    await first?.post('/jobs/bulk', {
+      jobs: Array.from({ length: 500 }, (_, one) => ({ type, priority: (one % 3) - 1 })),
+    });
   await Promise.all(running);
   clearInterval(watch);
   expect([granted.size, tokens.size, [...granted.values()].filter((count) => count !== 1)]).toEqual([5000, 5000, []]);
@@ -58,26 +74,62 @@ test('batches over the same jobs in random order: no deadlock reaches a client',
   await cluster.sql.query(`ALTER DATABASE ${await nameOf(cluster)} SET deadlock_timeout = '50ms'`);
   const [one, two] = cluster.coordinators;
   const type = uniqueType();
-  await one?.api.post('/jobs/bulk', { jobs: Array.from({ length: 500 }, () => ({ type, maxAttempts: 1000, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 }, tags: ['storm'] })) });
+  await one?.api.post('/jobs/bulk', {
+    jobs: Array.from({ length: 500 }, () => ({
+      type,
+      maxAttempts: 1000,
+      retry: { strategy: 'fixed', baseMs: 0, jitter: 0 },
+      tags: ['storm'],
+    })),
+  });
   const held = new Map<string, ClaimedJob>();
   const statuses: number[] = [];
-  const shuffled = () => fc.sample(fc.shuffledSubarray([...held.values()], { minLength: Math.min(held.size, 200), maxLength: Math.min(held.size, 400) }), 1)[0] ?? [];
+  const shuffled = () =>
+    fc.sample(
+      fc.shuffledSubarray([...held.values()], {
+        minLength: Math.min(held.size, 200),
+        maxLength: Math.min(held.size, 400),
+      }),
+      1,
+    )[0] ?? [];
   const steps: ((at: number) => Promise<{ status: number }>)[] = [
     async () => {
-      const answer = await two?.api.post<{ jobs: ClaimedJob[] }>('/jobs/claim', { runnerId: 'storm', types: [type], max: 300 });
+      const answer = await two?.api.post<{ jobs: ClaimedJob[] }>('/jobs/claim', {
+        runnerId: 'storm',
+        types: [type],
+        max: 300,
+      });
       for (const job of answer?.body.jobs ?? []) held.set(job.id, job);
       return answer ?? { status: 0 };
     },
-    async (at) => (await cluster.coordinators[at % 2]?.api.post('/jobs/heartbeat', { runnerId: 'storm', jobs: shuffled().map(({ id, leaseToken }) => ({ jobId: id, leaseToken })) })) ?? { status: 0 },
-    async (at) => (await cluster.coordinators[at % 2]?.api.post('/jobs/complete', { completions: shuffled().map(({ id, leaseToken }) => ({ jobId: id, leaseToken, outcome: 'failed', error: { message: 'storm' } })) })) ?? { status: 0 },
+    async (at) =>
+      (await cluster.coordinators[at % 2]?.api.post('/jobs/heartbeat', {
+        runnerId: 'storm',
+        jobs: shuffled().map(({ id, leaseToken }) => ({ jobId: id, leaseToken })),
+      })) ?? { status: 0 },
+    async (at) =>
+      (await cluster.coordinators[at % 2]?.api.post('/jobs/complete', {
+        completions: shuffled().map(({ id, leaseToken }) => ({
+          jobId: id,
+          leaseToken,
+          outcome: 'failed',
+          error: { message: 'storm' },
+        })),
+      })) ?? { status: 0 },
     async () => (await one?.api.post('/jobs/cancel', { filter: { tag: 'storm' } })) ?? { status: 0 },
     async () => (await two?.api.post('/jobs/retry', { filter: { tag: 'storm' } })) ?? { status: 0 },
     async () => {
-      await cluster.sql.query("UPDATE jobs SET lease_expires_at = now() WHERE status = 'running' AND random() < 0.2").catch(() => undefined);
+      await cluster.sql
+        .query("UPDATE jobs SET lease_expires_at = now() WHERE status = 'running' AND random() < 0.2")
+        .catch(() => undefined);
       return { status: 200 };
     },
   ];
-  await inParallel(8, Array.from({ length: 240 }, (_, at) => at), async (at) => statuses.push((await steps[(at * 7) % steps.length]?.(at))?.status ?? 0));
+  await inParallel(
+    8,
+    Array.from({ length: 240 }, (_, at) => at),
+    async (at) => statuses.push((await steps[(at * 7) % steps.length]?.(at))?.status ?? 0),
+  );
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
   expect(cluster.coordinators.flatMap(({ logged }) => logged.filter(({ level }) => level === 'error'))).toEqual([]);
 }, 60_000);
@@ -92,18 +144,33 @@ test('with the fewest connections and 200 parked polls, which hold none, and a t
   const newcomer = api.as(await api.makeKey({ name: 'n', role: 'runner' }));
   const held = await runnerKey.claimOne({ runnerId: 'held', types: [type] });
   const over = new AbortController();
-  const parked = Array.from({ length: 200 }, (_, at) => runnerKey.claim({ runnerId: `parked-${at}`, types: [`${type}-none`], waitMs: 50_000 }, { signal: over.signal }));
+  const parked = Array.from({ length: 200 }, (_, at) =>
+    runnerKey.claim({ runnerId: `parked-${at}`, types: [`${type}-none`], waitMs: 50_000 }, { signal: over.signal }),
+  );
   await eventually(() => coordinator.app.desk.claims.size === 200);
-  expect(await sql.count("pg_stat_activity WHERE datname = current_database() AND application_name = 'baton' AND state <> 'idle'")).toBeLessThanOrEqual(1);
+  expect(
+    await sql.count(
+      "pg_stat_activity WHERE datname = current_database() AND application_name = 'baton' AND state <> 'idle'",
+    ),
+  ).toBeLessThanOrEqual(1);
   // Reads of the queues' table take all connections that are not kept for runners, and wait.
   const session = await sql.session();
   await session.begin();
   await session.query({ text: 'LOCK TABLE queues IN ACCESS EXCLUSIVE MODE' });
   const slow = Array.from({ length: 20 }, () => api.get('/queues'));
   await session.hasWaiter(1);
-  const beats = await Promise.all(Array.from({ length: 50 }, (_, at) => (at % 2 === 0 ? runnerKey : newcomer).post(`/jobs/${held.id}/heartbeat`, { leaseToken: held.leaseToken, logs: [{ level: 'info', message: 'beat' }] })));
+  const beats = await Promise.all(
+    Array.from({ length: 50 }, (_, at) =>
+      (at % 2 === 0 ? runnerKey : newcomer).post(`/jobs/${held.id}/heartbeat`, {
+        leaseToken: held.leaseToken,
+        logs: [{ level: 'info', message: 'beat' }],
+      }),
+    ),
+  );
   const { status } = await runnerKey.complete(held);
-  expect(await sql.count("pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).toBeGreaterThanOrEqual(1);
+  expect(
+    await sql.count("pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+  ).toBeGreaterThanOrEqual(1);
   await session.commit();
   await session.end();
   expect([...new Set(beats.map((beat) => beat.status)), status]).toEqual([200, 200]);
@@ -121,7 +188,9 @@ test('with the fewest connections, creates that wait for the lock of their key l
   const session = await sql.session();
   await session.begin();
   await lockNames(session, [orderLock({ queue: 'default', key: 'o' })]);
-  const creates = Array.from({ length: 5 }, () => api.post('/jobs/bulk', { jobs: [{ type: `${type}-ordered`, orderKey: 'o' }] }));
+  const creates = Array.from({ length: 5 }, () =>
+    api.post('/jobs/bulk', { jobs: [{ type: `${type}-ordered`, orderKey: 'o' }] }),
+  );
   await session.hasWaiter();
   expect((await api.claim({ runnerId: 'r', types: [type] })).map((job) => job.id)).toEqual([id]);
   await session.rollback();
@@ -133,13 +202,36 @@ test('the smallest pool serves every verb, without waiting for itself', async ()
   const coordinator = await opened(startCoordinator({ poolSize: 5 }));
   const { api } = coordinator;
   const type = uniqueType();
-  await Promise.all(Array.from({ length: 30 }, (_, at) => api.post('/jobs', { type, uniqueKey: `k${at % 10}` }, { headers: { 'idempotency-key': `i${at}` } })));
-  await Promise.all(Array.from({ length: 5 }, () => api.post('/jobs/bulk', { jobs: [{ type, uniqueKey: 'k1' }, { type, priority: 50 }] })));
+  await Promise.all(
+    Array.from({ length: 30 }, (_, at) =>
+      api.post('/jobs', { type, uniqueKey: `k${at % 10}` }, { headers: { 'idempotency-key': `i${at}` } }),
+    ),
+  );
+  await Promise.all(
+    Array.from({ length: 5 }, () =>
+      api.post('/jobs/bulk', {
+        jobs: [
+          { type, uniqueKey: 'k1' },
+          { type, priority: 50 },
+        ],
+      }),
+    ),
+  );
   const claimed = await api.claim({ runnerId: 'r', types: [type], max: 50 });
   expect(claimed.length).toBe(15);
-  await coordinator.sql.query("UPDATE jobs SET lease_expires_at = now() WHERE id = $1", [claimed[0]?.id]);
-  await Promise.all([coordinator.runMonitor(), ...claimed.slice(1).map((job) => api.complete(job, { outcome: 'failed', error: { message: 'x', retryable: false } })), api.post('/jobs/retry', { filter: { type } }), api.get('/health')]);
-  const { id } = expectStatus(await api.post<BulkOperation>('/jobs/cancel', { filter: { type }, background: true }), 202);
+  await coordinator.sql.query('UPDATE jobs SET lease_expires_at = now() WHERE id = $1', [claimed[0]?.id]);
+  await Promise.all([
+    coordinator.runMonitor(),
+    ...claimed
+      .slice(1)
+      .map((job) => api.complete(job, { outcome: 'failed', error: { message: 'x', retryable: false } })),
+    api.post('/jobs/retry', { filter: { type } }),
+    api.get('/health'),
+  ]);
+  const { id } = expectStatus(
+    await api.post<BulkOperation>('/jobs/cancel', { filter: { type }, background: true }),
+    202,
+  );
   await eventually(async () => (await api.get<BulkOperation>(`/bulk-operations/${id}`)).body.status === 'finished');
   expect(coordinator.logged.filter(({ level }) => level === 'error')).toEqual([]);
 });
@@ -149,7 +241,11 @@ test('heartbeats touch no index: at least 95 of 100 are HOT updates', async () =
   const { api, sql } = coordinator;
   const type = uniqueType();
   await api.post('/jobs/bulk', { jobs: Array.from({ length: 200 }, () => ({ type })) });
-  const jobs = (await api.claim({ runnerId: 'r', types: [type], max: 500 })).map(({ id, leaseToken }) => ({ jobId: id, leaseToken, progress: { percent: 5, message: 'on' } }));
+  const jobs = (await api.claim({ runnerId: 'r', types: [type], max: 500 })).map(({ id, leaseToken }) => ({
+    jobId: id,
+    leaseToken,
+    progress: { percent: 5, message: 'on' },
+  }));
   const beat = async (rounds: number) => {
     for (let round = 0; round < rounds; round += 1) await api.post('/jobs/heartbeat', { runnerId: 'r', jobs });
   };
@@ -157,8 +253,12 @@ test('heartbeats touch no index: at least 95 of 100 are HOT updates', async () =
   await beat(20);
   const updates = async () => {
     // A connection reports what it counted at its end, or after seconds of rest.
-    await sql.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'baton' AND state = 'idle'");
-    return sql.one<{ all: number; hot: number }>("SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'jobs'");
+    await sql.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'baton' AND state = 'idle'",
+    );
+    return sql.one<{ all: number; hot: number }>(
+      "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'jobs'",
+    );
   };
   const before = await eventually(updates, ({ all }) => all >= 21 * jobs.length);
   await beat(20);

@@ -11,7 +11,9 @@ afterAll(() => coordinator.stop());
 test('long waits end together, early rather than late, and those that have time left wait on', async () => {
   const { api, app } = coordinator;
   const type = uniqueType();
-  const [first, second, third] = [20_000, 20_400, 40_000].map((waitMs) => api.claim({ runnerId: 'waits', types: [type], waitMs }));
+  const [first, second, third] = [20_000, 20_400, 40_000].map((waitMs) =>
+    api.claim({ runnerId: 'waits', types: [type], waitMs }),
+  );
   await eventually(() => app.desk.claims.size === 3);
   const realNow = performance.now.bind(performance);
   const clock = jest.spyOn(performance, 'now').mockImplementation(() => realNow() + 19_500);

@@ -23,16 +23,32 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 /** A claim that is seen to wait on that coordinator. */
-async function park(on: TestCoordinator, type: string, more: { signal?: AbortSignal; waitMs?: number; runnerId?: string; max?: number; labels?: Record<string, string> } = {}): Promise<{ answer: Promise<ClaimedJob[]> }> {
+async function park(
+  on: TestCoordinator,
+  type: string,
+  more: {
+    signal?: AbortSignal;
+    waitMs?: number;
+    runnerId?: string;
+    max?: number;
+    labels?: Record<string, string>;
+  } = {},
+): Promise<{ answer: Promise<ClaimedJob[]> }> {
   const before = on.app.desk.claims.size;
   const { signal, ...rest } = more;
-  const answer = on.api.claim({ runnerId: 'parked', types: [type], waitMs: 20_000, ...rest }, signal === undefined ? {} : { signal });
+  const answer = on.api.claim(
+    { runnerId: 'parked', types: [type], waitMs: 20_000, ...rest },
+    signal === undefined ? {} : { signal },
+  );
   answer.catch(() => undefined);
   await eventually(() => on.app.desk.claims.size === before + 1);
   return { answer };
 }
 
-test.each([['here', 0], ['on the other coordinator', 1]])('a job that is created %s answers at once', async (_name, at) => {
+test.each([
+  ['here', 0],
+  ['on the other coordinator', 1],
+])('a job that is created %s answers at once', async (_name, at) => {
   const type = uniqueType();
   await here.api.create({ type, delayMs: 3_600_000 });
   const { answer } = await park(at === 0 ? here : there, type);
@@ -49,11 +65,18 @@ test('a type that nobody had heard of yet is found on the other coordinator too'
 
 test.each<[string, (id: string, token: string) => Promise<unknown>]>([
   ['released', (id, leaseToken) => here.api.post(`/jobs/${id}/release`, { leaseToken })],
-  ['failed and tried again at once', (id, leaseToken) => here.api.complete({ id, leaseToken }, { outcome: 'failed', error: { message: 'x', retryAfterMs: 0 } })],
-  ['lost by its runner', async (id) => {
-    await cluster.sql.expireLease(id);
-    await here.runMonitor();
-  }],
+  [
+    'failed and tried again at once',
+    (id, leaseToken) =>
+      here.api.complete({ id, leaseToken }, { outcome: 'failed', error: { message: 'x', retryAfterMs: 0 } }),
+  ],
+  [
+    'lost by its runner',
+    async (id) => {
+      await cluster.sql.expireLease(id);
+      await here.runMonitor();
+    },
+  ],
 ])('a job that is %s answers a waiting claim', async (_name, giveUp) => {
   const type = uniqueType();
   await here.api.create({ type, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
@@ -79,7 +102,10 @@ test('a job that gets due answers a waiting claim, not before its time', async (
   const { id } = await here.api.create({ type, delayMs: 300 });
   const { answer } = await park(there, type);
   expect((await answer).map((job) => job.id)).toEqual([id]);
-  const { early } = await cluster.sql.one<{ early: boolean }>('SELECT started_at < run_at AS early FROM jobs WHERE id = $1', [id]);
+  const { early } = await cluster.sql.one<{ early: boolean }>(
+    'SELECT started_at < run_at AS early FROM jobs WHERE id = $1',
+    [id],
+  );
   expect(early).toBe(false);
 });
 
@@ -90,7 +116,9 @@ test('a wait that is over is answered with nothing', async () => {
 
 test('few jobs are spread over the runners that wait, and none goes to one that cannot take it', async () => {
   const type = uniqueType();
-  const able = [1, 2, 3].map((at) => here.api.claim({ runnerId: `able-${at}`, types: [type], waitMs: 200, max: 5, labels: { can: 'yes' } }));
+  const able = [1, 2, 3].map((at) =>
+    here.api.claim({ runnerId: `able-${at}`, types: [type], waitMs: 200, max: 5, labels: { can: 'yes' } }),
+  );
   const unable = here.api.claim({ runnerId: 'unable', types: [type], waitMs: 200, labels: { can: 'no' } });
   await eventually(() => here.app.desk.claims.size === 4);
   await here.api.post('/jobs/bulk', { jobs: [1, 2, 3].map(() => ({ type, requires: { can: 'yes' } })) });
@@ -106,7 +134,8 @@ test('claims that do not wait are not told that there is nothing while there is,
   const got = await Promise.all(
     Array.from({ length: workers }, async (_, worker) => {
       const counts: number[] = [];
-      for (let n = 0; n < each; n += 1) counts.push((await here.api.claim({ runnerId: `worker-${worker}`, types: [type] })).length);
+      for (let n = 0; n < each; n += 1)
+        counts.push((await here.api.claim({ runnerId: `worker-${worker}`, types: [type] })).length);
       return counts;
     }),
   );
@@ -120,7 +149,9 @@ test('creates that wait for the lock of their key leave claims a connection', as
   const session = await cluster.sql.session();
   await session.begin();
   await lockNames(session, [orderLock({ queue, key: 'o' })]);
-  const creates = Array.from({ length: 20 }, () => here.api.post('/jobs/bulk', { jobs: [{ type: `${type}-ordered`, queue, orderKey: 'o' }] }));
+  const creates = Array.from({ length: 20 }, () =>
+    here.api.post('/jobs/bulk', { jobs: [{ type: `${type}-ordered`, queue, orderKey: 'o' }] }),
+  );
   await session.hasWaiter();
   expect((await here.api.claim({ runnerId: 'r', types: [type] })).map(({ id }) => id)).toEqual([job.id]);
   await session.rollback();
@@ -134,14 +165,17 @@ describe('a client that goes away', () => {
     const key = await here.api.makeKey({ name: 'pipelined', role: 'runner' });
     const socket = await RawSocket.open(here.url);
     const body = (runnerId: string) => JSON.stringify({ runnerId, types: [type], waitMs: 20_000 });
-    const call = (text: string) => `POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
+    const call = (text: string) =>
+      `POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
     const before = here.app.desk.claims.size;
     socket.say(['one', 'two', 'three'].map((runnerId) => call(body(runnerId))).join(''));
     await eventually(() => here.app.desk.claims.size === before + 3);
     socket.end();
     await eventually(() => here.app.desk.claims.size === before);
     const job = await here.api.create({ type });
-    expect((await here.api.claim({ runnerId: 'living', types: [type] })).map(({ id, attempt }) => [id, attempt])).toEqual([[job.id, 1]]);
+    expect(
+      (await here.api.claim({ runnerId: 'living', types: [type] })).map(({ id, attempt }) => [id, attempt]),
+    ).toEqual([[job.id, 1]]);
   });
 
   test('is listened for no longer than each of its calls lasts, however many it sends down one connection', async () => {
@@ -168,8 +202,12 @@ describe('a client that goes away', () => {
   test('while a statement claims for it: what it was granted is given back, and nothing is counted', async () => {
     const type = uniqueType();
     const session = await cluster.sql.session();
-    await cluster.sql.query("CREATE FUNCTION hold_claim() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END'");
-    await cluster.sql.query(`CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_claim()`);
+    await cluster.sql.query(
+      "CREATE FUNCTION hold_claim() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END'",
+    );
+    await cluster.sql.query(
+      `CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.type = '${type}' AND NEW.status = 'running') EXECUTE FUNCTION hold_claim()`,
+    );
     await session.query({ text: 'SELECT pg_advisory_lock(42)' });
     const gone = new AbortController();
     await park(here, type, { signal: gone.signal });
@@ -200,7 +238,8 @@ describe('a client that goes away', () => {
     const gone = new AbortController();
     const closed = new Promise<void>((resolve) => {
       let open = 2;
-      const count = (_request: unknown, response: ServerResponse) => response.once('close', () => (open -= 1) === 0 && resolve());
+      const count = (_request: unknown, response: ServerResponse) =>
+        response.once('close', () => (open -= 1) === 0 && resolve());
       here.app.server.on('request', count);
     });
     const calls = [

@@ -26,9 +26,21 @@ afterAll(async () => {
   await coordinator.stop();
 });
 
-const report = ({ id, leaseToken }: ClaimedJob, result: unknown = 1) => ({ jobId: id, leaseToken, result: JSON.stringify(result), metrics: null });
+const report = ({ id, leaseToken }: ClaimedJob, result: unknown = 1) => ({
+  jobId: id,
+  leaseToken,
+  result: JSON.stringify(result),
+  metrics: null,
+});
 const failure = ({ id, leaseToken }: ClaimedJob, outcome: 'failed' | 'timed_out'): store.Fail => ({
-  jobId: id, leaseToken, outcome, to: 'pending', delayMs: 3_600_000, error: { message: outcome }, fingerprint: null, metrics: null,
+  jobId: id,
+  leaseToken,
+  outcome,
+  to: 'pending',
+  delayMs: 3_600_000,
+  error: { message: outcome },
+  fingerprint: null,
+  metrics: null,
 });
 
 async function running(more: Partial<CreateJob> = {}): Promise<ClaimedJob> {
@@ -38,7 +50,11 @@ async function running(more: Partial<CreateJob> = {}): Promise<ClaimedJob> {
 }
 
 /** Runs the winner's statements, starts the loser, sees it wait, and lets the winner go. Returns the loser's answer. */
-async function race<T>(win: (on: Session) => Promise<unknown>, lose: () => Promise<T>, end: 'commit' | 'rollback' = 'commit'): Promise<T> {
+async function race<T>(
+  win: (on: Session) => Promise<unknown>,
+  lose: () => Promise<T>,
+  end: 'commit' | 'rollback' = 'commit',
+): Promise<T> {
   await winner.begin();
   await win(winner);
   const losing = lose();
@@ -60,7 +76,20 @@ async function whileHeld<T>(win: (on: Session) => Promise<unknown>, lose: () => 
 
 const timeOut = async (on: Session) => {
   const lost = await lockLost(on, 500);
-  await store.fail(on, lost.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', to: 'pending', delayMs: 3_600_000, error: { message: 'timed out' }, fingerprint: null, metrics: null })), false);
+  await store.fail(
+    on,
+    lost.map((job) => ({
+      jobId: job.id,
+      leaseToken: job.leaseToken,
+      outcome: 'timed_out',
+      to: 'pending',
+      delayMs: 3_600_000,
+      error: { message: 'timed out' },
+      fingerprint: null,
+      metrics: null,
+    })),
+    false,
+  );
 };
 const outcomes = async (id: string) => (await coordinator.api.attempts(id)).map(({ outcome }) => outcome);
 
@@ -68,7 +97,10 @@ describe('complete and timeout', () => {
   test('the monitor passes over a job that is just completing, and finds it done', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    await whileHeld((on) => store.complete(on, [report(claimed)], false), () => coordinator.runMonitor());
+    await whileHeld(
+      (on) => store.complete(on, [report(claimed)], false),
+      () => coordinator.runMonitor(),
+    );
     await coordinator.runMonitor();
     expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'completed', result: 1, failures: 0 });
     expect(await outcomes(claimed.id)).toEqual(['completed']);
@@ -77,10 +109,14 @@ describe('complete and timeout', () => {
   test('a completion that comes while its attempt times out is refused, and kept', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    const answer = await race(timeOut, () => coordinator.api.complete(claimed, { outcome: 'completed', result: 'late' }));
+    const answer = await race(timeOut, () =>
+      coordinator.api.complete(claimed, { outcome: 'completed', result: 'late' }),
+    );
     expect([answer.status, answer.body.code]).toEqual([409, 'lease_lost']);
     expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'pending', result: null, failures: 1 });
-    expect(await coordinator.api.attempts(claimed.id)).toMatchObject([{ outcome: 'timed_out', lateResult: { outcome: 'completed', result: 'late' } }]);
+    expect(await coordinator.api.attempts(claimed.id)).toMatchObject([
+      { outcome: 'timed_out', lateResult: { outcome: 'completed', result: 'late' } },
+    ]);
   });
 
   test('when the timeout is rolled back, the completion that waited for it counts', async () => {
@@ -96,7 +132,10 @@ describe('heartbeat and timeout', () => {
   test('a heartbeat that came first keeps the lease', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    await whileHeld((on) => store.extend(on, [{ jobId: claimed.id, leaseToken: claimed.leaseToken }]), () => coordinator.runMonitor());
+    await whileHeld(
+      (on) => store.extend(on, [{ jobId: claimed.id, leaseToken: claimed.leaseToken }]),
+      () => coordinator.runMonitor(),
+    );
     await coordinator.runMonitor();
     expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'running', failures: 0 });
   });
@@ -104,7 +143,9 @@ describe('heartbeat and timeout', () => {
   test('a heartbeat that came second is refused', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    const answer = await race(timeOut, () => coordinator.api.refusal('post', `/jobs/${claimed.id}/heartbeat`, { leaseToken: claimed.leaseToken }));
+    const answer = await race(timeOut, () =>
+      coordinator.api.refusal('post', `/jobs/${claimed.id}/heartbeat`, { leaseToken: claimed.leaseToken }),
+    );
     expect(answer).toEqual([409, 'lease_lost']);
     expect((await coordinator.api.job(claimed.id)).leaseExpiresAt).toBeNull();
   });
@@ -114,7 +155,10 @@ describe('release and timeout', () => {
   test('a release that came first counts no failure', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    await whileHeld((on) => store.release(on, [{ jobId: claimed.id, leaseToken: claimed.leaseToken, delayMs: 3_600_000 }], false), () => coordinator.runMonitor());
+    await whileHeld(
+      (on) => store.release(on, [{ jobId: claimed.id, leaseToken: claimed.leaseToken, delayMs: 3_600_000 }], false),
+      () => coordinator.runMonitor(),
+    );
     await coordinator.runMonitor();
     expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'pending', failures: 0 });
     expect(await outcomes(claimed.id)).toEqual(['released']);
@@ -123,7 +167,9 @@ describe('release and timeout', () => {
   test('a release that came second is refused', async () => {
     const claimed = await running();
     await coordinator.sql.expireLease(claimed.id);
-    const answer = await race(timeOut, () => coordinator.api.refusal('post', `/jobs/${claimed.id}/release`, { leaseToken: claimed.leaseToken }));
+    const answer = await race(timeOut, () =>
+      coordinator.api.refusal('post', `/jobs/${claimed.id}/release`, { leaseToken: claimed.leaseToken }),
+    );
     expect(answer).toEqual([409, 'lease_lost']);
     expect(await outcomes(claimed.id)).toEqual(['timed_out']);
   });
@@ -132,20 +178,29 @@ describe('release and timeout', () => {
 describe('two reports', () => {
   test('the same completion twice: both get the same answer', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.complete(on, [report(claimed)], false), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 1 }));
+    const answer = await race(
+      (on) => store.complete(on, [report(claimed)], false),
+      () => coordinator.api.complete(claimed, { outcome: 'completed', result: 1 }),
+    );
     expect([answer.status, answer.body]).toEqual([200, { status: 'completed', attempt: 1 }]);
   });
 
   test('two completions with different results: the second is refused', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.complete(on, [report(claimed)], false), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 2 }));
+    const answer = await race(
+      (on) => store.complete(on, [report(claimed)], false),
+      () => coordinator.api.complete(claimed, { outcome: 'completed', result: 2 }),
+    );
     expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect((await coordinator.api.job(claimed.id)).result).toBe(1);
   });
 
   test('a completion after a failure that was under way is refused', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.fail(on, [failure(claimed, 'failed')], false), () => coordinator.api.complete(claimed));
+    const answer = await race(
+      (on) => store.fail(on, [failure(claimed, 'failed')], false),
+      () => coordinator.api.complete(claimed),
+    );
     expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect(await outcomes(claimed.id)).toEqual(['failed']);
   });
@@ -156,29 +211,45 @@ describe('cancel', () => {
 
   test('against complete: the completion is told, and kept', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.cancel(on, cancelled(claimed), false), () => coordinator.api.complete(claimed, { outcome: 'completed', result: 5 }));
+    const answer = await race(
+      (on) => store.cancel(on, cancelled(claimed), false),
+      () => coordinator.api.complete(claimed, { outcome: 'completed', result: 5 }),
+    );
     expect([answer.status, answer.body.code]).toEqual([409, 'job_cancelled']);
-    expect(await coordinator.api.attempts(claimed.id)).toMatchObject([{ outcome: 'cancelled', lateResult: { result: 5 } }]);
+    expect(await coordinator.api.attempts(claimed.id)).toMatchObject([
+      { outcome: 'cancelled', lateResult: { result: 5 } },
+    ]);
   });
 
   test('after complete is refused', async () => {
     const claimed = await running();
-    const answer = await race((on) => store.complete(on, [report(claimed)], false), () => coordinator.api.refusal('post', `/jobs/${claimed.id}/cancel`));
+    const answer = await race(
+      (on) => store.complete(on, [report(claimed)], false),
+      () => coordinator.api.refusal('post', `/jobs/${claimed.id}/cancel`),
+    );
     expect(answer).toEqual([409, 'state_conflict']);
     expect((await coordinator.api.job(claimed.id)).status).toBe('completed');
   });
 
   test('of a job that is just being claimed ends the new attempt', async () => {
     const { job } = await jobIn('pending', coordinator);
-    const answer = await race((on) => claimBy(on, job.type), () => coordinator.api.post(`/jobs/${job.id}/cancel`));
+    const answer = await race(
+      (on) => claimBy(on, job.type),
+      () => coordinator.api.post(`/jobs/${job.id}/cancel`),
+    );
     expect(answer.status).toBe(200);
     expect(await coordinator.api.job(job.id)).toMatchObject({ status: 'cancelled', attempt: 1 });
-    expect(await coordinator.api.attempts(job.id)).toMatchObject([{ attempt: 1, outcome: 'cancelled', runnerId: 'racer' }]);
+    expect(await coordinator.api.attempts(job.id)).toMatchObject([
+      { attempt: 1, outcome: 'cancelled', runnerId: 'racer' },
+    ]);
   });
 
   test('under way keeps the job from being claimed', async () => {
     const { job } = await jobIn('pending', coordinator);
-    const claims = await whileHeld((on) => store.cancel(on, cancelled(job), false), () => coordinator.api.claim({ runnerId: 'second', types: [job.type] }));
+    const claims = await whileHeld(
+      (on) => store.cancel(on, cancelled(job), false),
+      () => coordinator.api.claim({ runnerId: 'second', types: [job.type] }),
+    );
     expect(claims).toEqual([]);
     expect(await coordinator.api.claim({ runnerId: 'second', types: [job.type] })).toEqual([]);
     expect(await coordinator.api.job(job.id)).toMatchObject({ status: 'cancelled', attempt: 0 });
@@ -186,15 +257,35 @@ describe('cancel', () => {
 });
 
 async function claimBy(on: Session, type: string, count = 1): Promise<store.ClaimedRow[]> {
-  const lanes = await coordinator.sql.query<{ id: number; queue: string; priority: number }>('SELECT id, queue, priority FROM lanes WHERE type = $1', [type]);
-  const starts = lanes.map((lane) => ({ laneId: lane.id, queue: lane.queue, priority: lane.priority, fromPosition: null, fromId: null, dueForMs: 0 }));
-  return (await store.claim(on, starts, Array.from({ length: count }, () => ({ runnerId: 'racer', claimId: null, leaseMs: 30_000 })), false)).claimed;
+  const lanes = await coordinator.sql.query<{ id: number; queue: string; priority: number }>(
+    'SELECT id, queue, priority FROM lanes WHERE type = $1',
+    [type],
+  );
+  const starts = lanes.map((lane) => ({
+    laneId: lane.id,
+    queue: lane.queue,
+    priority: lane.priority,
+    fromPosition: null,
+    fromId: null,
+    dueForMs: 0,
+  }));
+  return (
+    await store.claim(
+      on,
+      starts,
+      Array.from({ length: count }, () => ({ runnerId: 'racer', claimId: null, leaseMs: 30_000 })),
+      false,
+    )
+  ).claimed;
 }
 
 describe('two claims', () => {
   test('of one job: the second gets nothing', async () => {
     const { job } = await jobIn('pending', coordinator);
-    const second = await whileHeld((on) => claimBy(on, job.type), () => coordinator.api.claim({ runnerId: 'second', types: [job.type] }));
+    const second = await whileHeld(
+      (on) => claimBy(on, job.type),
+      () => coordinator.api.claim({ runnerId: 'second', types: [job.type] }),
+    );
     expect(second).toEqual([]);
     expect(await coordinator.api.job(job.id)).toMatchObject({ runnerId: 'racer', attempt: 1 });
   });
@@ -202,7 +293,10 @@ describe('two claims', () => {
   test('of two jobs: each gets one', async () => {
     const type = uniqueType();
     const ids = [(await coordinator.api.create({ type })).id, (await coordinator.api.create({ type })).id];
-    const second = await whileHeld((on) => claimBy(on, type), () => coordinator.api.claim({ runnerId: 'second', types: [type], waitMs: 5000 }));
+    const second = await whileHeld(
+      (on) => claimBy(on, type),
+      () => coordinator.api.claim({ runnerId: 'second', types: [type], waitMs: 5000 }),
+    );
     expect(second.map(({ id }) => id)).toEqual([ids[1]]);
   });
 
@@ -210,7 +304,10 @@ describe('two claims', () => {
     const type = uniqueType();
     await coordinator.api.create({ type, priority: 10 });
     const low = await coordinator.api.create({ type, priority: 0 });
-    const second = await whileHeld((on) => claimBy(on, type), () => coordinator.api.claim({ runnerId: 'second', types: [type] }));
+    const second = await whileHeld(
+      (on) => claimBy(on, type),
+      () => coordinator.api.claim({ runnerId: 'second', types: [type] }),
+    );
     expect(second.map(({ id }) => id)).toEqual([low.id]);
   });
 });
@@ -226,7 +323,16 @@ test('two monitors count a lost lease once', async () => {
 
 describe('creates', () => {
   const insertion = (type: string, more: Partial<store.InsertJob>): store.InsertJob => ({
-    id: randomUUID(), type, queue: 'default', priority: 0, laneId: 0, arguments: {}, timeoutMs: 1000, maxAttempts: 1, tags: [], ...more,
+    id: randomUUID(),
+    type,
+    queue: 'default',
+    priority: 0,
+    laneId: 0,
+    arguments: {},
+    timeoutMs: 1000,
+    maxAttempts: 1,
+    tags: [],
+    ...more,
   });
   const insertUnique = (type: string, uniqueKey: string, id: string) => async (on: Session) => {
     await lockNames(on, [uniqueLock({ type, uniqueKey })]);
@@ -235,14 +341,20 @@ describe('creates', () => {
 
   test('with one unique key: the second gets the first one’s job', async () => {
     const [type, id] = [uniqueType(), randomUUID()];
-    const answer = await race(insertUnique(type, 'k', id), () => coordinator.api.post('/jobs', { type, uniqueKey: 'k' }));
+    const answer = await race(insertUnique(type, 'k', id), () =>
+      coordinator.api.post('/jobs', { type, uniqueKey: 'k' }),
+    );
     expect(answer).toMatchObject({ status: 200, body: { id }, headers: { 'baton-deduplicated': 'true' } });
     expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
   });
 
   test('with one unique key, the first rolled back: the second is created', async () => {
     const type = uniqueType();
-    const answer = await race(insertUnique(type, 'k', randomUUID()), () => coordinator.api.post('/jobs', { type, uniqueKey: 'k' }), 'rollback');
+    const answer = await race(
+      insertUnique(type, 'k', randomUUID()),
+      () => coordinator.api.post('/jobs', { type, uniqueKey: 'k' }),
+      'rollback',
+    );
     expect(answer.status).toBe(201);
   });
 
@@ -251,12 +363,23 @@ describe('creates', () => {
     const other = await coordinator.api.create({ type: uniqueType() });
     await winner.begin();
     await winner.query({ text: "INSERT INTO idempotency_keys VALUES ('', $1, 'hash', $2)", values: [key, other.id] });
-    const first = coordinator.api.post<{ id: string }>('/jobs', { type, uniqueKey: 'k', uniqueForMs: 60_000 }, { headers: { 'idempotency-key': key } });
+    const first = coordinator.api.post<{ id: string }>(
+      '/jobs',
+      { type, uniqueKey: 'k', uniqueForMs: 60_000 },
+      { headers: { 'idempotency-key': key } },
+    );
     await winner.hasWaiter();
     const second = coordinator.api.post<{ id: string }>('/jobs', { type, uniqueKey: 'k', uniqueForMs: 60_000 });
-    await eventually(() => coordinator.sql.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"), (waiting) => waiting === 1);
+    await eventually(
+      () => coordinator.sql.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"),
+      (waiting) => waiting === 1,
+    );
     await winner.rollback();
-    expect([(await first).status, (await second).status, (await second).body.id]).toEqual([201, 200, (await first).body.id]);
+    expect([(await first).status, (await second).status, (await second).body.id]).toEqual([
+      201,
+      200,
+      (await first).body.id,
+    ]);
   });
 
   test('with the unique key of a job that is being deleted: no idempotency key is kept for it, and the call can be repeated', async () => {
@@ -272,7 +395,10 @@ describe('creates', () => {
   test('with one idempotency key: the second gets the first one’s job, or a conflict', async () => {
     const [type, id, key] = [uniqueType(), randomUUID(), randomUUID()];
     const other = insertion(type, { id, idempotencyScope: '', idempotencyKey: key, requestHash: 'another request' });
-    const answer = await race((on) => store.insert(on, [other], []), () => coordinator.api.post('/jobs', { type }, { headers: { 'idempotency-key': key } }));
+    const answer = await race(
+      (on) => store.insert(on, [other], []),
+      () => coordinator.api.post('/jobs', { type }, { headers: { 'idempotency-key': key } }),
+    );
     expect(answer).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
     expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
   });
@@ -281,7 +407,11 @@ describe('creates', () => {
     const { job } = await jobIn('failed', coordinator, { uniqueKey: 'again' });
     const retry = (on: Session) => store.retryByHand(on, [{ jobId: job.id, userId: null }]);
     const answer = await race(retry, () => coordinator.api.post('/jobs', { type: job.type, uniqueKey: 'again' }));
-    expect(answer).toMatchObject({ status: 200, body: { id: job.id, status: 'pending' }, headers: { 'baton-deduplicated': 'true' } });
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { id: job.id, status: 'pending' },
+      headers: { 'baton-deduplicated': 'true' },
+    });
   });
 
   test('against the same retry by hand, with a claim put aside for it: the claim waits on, and gets the retried job', async () => {
@@ -302,13 +432,17 @@ describe('creates', () => {
   test('in one atomic list, against the same retry by hand', async () => {
     const { job } = await jobIn('failed', coordinator, { uniqueKey: 'again' });
     const retry = (on: Session) => store.retryByHand(on, [{ jobId: job.id, userId: null }]);
-    const answer = await race(retry, () => coordinator.api.post('/jobs/bulk', { jobs: [{ type: job.type, uniqueKey: 'again' }, { type: job.type }] }));
+    const answer = await race(retry, () =>
+      coordinator.api.post('/jobs/bulk', { jobs: [{ type: job.type, uniqueKey: 'again' }, { type: job.type }] }),
+    );
     expect(answer).toMatchObject({ status: 201, body: { jobs: [{ id: job.id }, { type: job.type }] } });
   });
 
   test('a retry by hand of a job whose unique key is just taken is refused', async () => {
     const { job } = await jobIn('failed', coordinator, { uniqueKey: 'taken' });
-    const answer = await race(insertUnique(job.type, 'taken', randomUUID()), () => coordinator.api.refusal('post', `/jobs/${job.id}/retry`));
+    const answer = await race(insertUnique(job.type, 'taken', randomUUID()), () =>
+      coordinator.api.refusal('post', `/jobs/${job.id}/retry`),
+    );
     expect(answer).toEqual([409, 'state_conflict']);
     expect((await coordinator.api.job(job.id)).status).toBe('failed');
   });

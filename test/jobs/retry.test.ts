@@ -23,7 +23,10 @@ test('a backoff is a whole number of milliseconds between none and the policy’
       expect(delay).toBeGreaterThanOrEqual(0);
       expect(delay).toBeLessThanOrEqual(policy.maxMs);
     }),
-    { numRuns: 2000, examples: [[{ strategy: 'exponential', baseMs: 0, factor: 100, maxMs: 1000, jitter: 0 }, 1000, 0.5]] },
+    {
+      numRuns: 2000,
+      examples: [[{ strategy: 'exponential', baseMs: 0, factor: 100, maxMs: 1000, jitter: 0 }, 1000, 0.5]],
+    },
   );
 });
 
@@ -49,7 +52,10 @@ test.each([
 });
 
 test('by default the first retry comes after 4 to 8 s, each following range doubles, none is over an hour', () => {
-  const range = (count: number) => [backoffMs(DEFAULT_RETRY, count, 0), backoffMs(DEFAULT_RETRY, count, 1 - Number.EPSILON)];
+  const range = (count: number) => [
+    backoffMs(DEFAULT_RETRY, count, 0),
+    backoffMs(DEFAULT_RETRY, count, 1 - Number.EPSILON),
+  ];
   expect(range(1)).toEqual([4000, 8000]);
   expect(range(2)).toEqual([8000, 16_000]);
   expect(range(11)).toEqual([3_600_000, 3_600_000]);
@@ -57,14 +63,25 @@ test('by default the first retry comes after 4 to 8 s, each following range doub
 
 test('a failure is retried while it is retryable and tries are left, and only then', () => {
   fc.assert(
-    fc.property(fc.boolean(), fc.integer({ min: 0, max: 20 }), fc.integer({ min: 1, max: 20 }), randoms, (retryable, before, maxAttempts, random) => {
-      const verdict = judgeFailure({ retryable }, { failures: before, maxAttempts, retry: null }, random);
-      expect(verdict.to).toBe(retryable && before + 1 < maxAttempts ? 'pending' : 'failed');
-    }),
+    fc.property(
+      fc.boolean(),
+      fc.integer({ min: 0, max: 20 }),
+      fc.integer({ min: 1, max: 20 }),
+      randoms,
+      (retryable, before, maxAttempts, random) => {
+        const verdict = judgeFailure({ retryable }, { failures: before, maxAttempts, retry: null }, random);
+        expect(verdict.to).toBe(retryable && before + 1 < maxAttempts ? 'pending' : 'failed');
+      },
+    ),
   );
 });
 
 test('the runner’s own wish for when goes before the policy', () => {
-  expect(judgeFailure({ retryable: true, retryAfterMs: 0 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({ to: 'pending', delayMs: 0 });
-  expect(judgeFailure({ retryable: false, retryAfterMs: 5 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({ to: 'failed' });
+  expect(judgeFailure({ retryable: true, retryAfterMs: 0 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({
+    to: 'pending',
+    delayMs: 0,
+  });
+  expect(judgeFailure({ retryable: false, retryAfterMs: 5 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({
+    to: 'failed',
+  });
 });

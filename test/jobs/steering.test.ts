@@ -19,15 +19,24 @@ describe('cancel', () => {
     const { job } = await make(state);
     const answer = await coordinator.api.post<Job & { code?: string }>(`/jobs/${job.id}/cancel`, { reason: 'enough' });
     if (!open(state)) return expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
-    expect(answer).toMatchObject({ status: 200, body: { status: 'cancelled', reason: 'enough', leaseExpiresAt: null, deadlineAt: null } });
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { status: 'cancelled', reason: 'enough', leaseExpiresAt: null, deadlineAt: null },
+    });
     expect(answer.body.finishedAt).not.toBeNull();
     expect(await coordinator.api.stored(job.id)).toEqual(storedOf(answer.body));
   });
 
   test('DELETE is the same, without a reason; so is a body left out', async () => {
     const [one, two] = [await make('pending'), await make('pending')];
-    expect((await coordinator.api.delete<Job>(`/jobs/${one.job.id}`)).body).toMatchObject({ status: 'cancelled', reason: null });
-    expect((await coordinator.api.post<Job>(`/jobs/${two.job.id}/cancel`)).body).toMatchObject({ status: 'cancelled', reason: null });
+    expect((await coordinator.api.delete<Job>(`/jobs/${one.job.id}`)).body).toMatchObject({
+      status: 'cancelled',
+      reason: null,
+    });
+    expect((await coordinator.api.post<Job>(`/jobs/${two.job.id}/cancel`)).body).toMatchObject({
+      status: 'cancelled',
+      reason: null,
+    });
   });
 
   test('of a running job is heard by its runner on its next call, whichever that is', async () => {
@@ -36,17 +45,34 @@ describe('cancel', () => {
     const token = { leaseToken: claimed?.leaseToken };
     expect(await coordinator.api.refusal('post', `/jobs/${job.id}/heartbeat`, token)).toEqual([409, 'job_cancelled']);
     expect(await coordinator.api.refusal('post', `/jobs/${job.id}/release`, token)).toEqual([409, 'job_cancelled']);
-    expect(await coordinator.api.refusal('post', `/jobs/${job.id}/complete`, { ...token, outcome: 'completed', result: 1 })).toEqual([409, 'job_cancelled']);
+    expect(
+      await coordinator.api.refusal('post', `/jobs/${job.id}/complete`, { ...token, outcome: 'completed', result: 1 }),
+    ).toEqual([409, 'job_cancelled']);
     const [attempt] = await coordinator.api.attempts(job.id);
-    expect(attempt).toMatchObject({ outcome: 'cancelled', lateResult: { outcome: 'completed', result: 1, at: expect.stringMatching(/Z$/) } });
+    expect(attempt).toMatchObject({
+      outcome: 'cancelled',
+      lateResult: { outcome: 'completed', result: 1, at: expect.stringMatching(/Z$/) },
+    });
   });
 });
 
 test.each(STATES)('retry by hand of a job that is %s', async (state) => {
   const { job } = await make(state, { maxAttempts: 5 });
   const answer = await coordinator.api.post<Job & { code?: string }>(`/jobs/${job.id}/retry`);
-  if (open(state) || state === 'completed') return expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
-  expect(answer).toMatchObject({ status: 200, body: { status: 'pending', failures: 0, attempt: job.attempt, reason: null, error: null, finishedAt: null, expiresAt: null } });
+  if (open(state) || state === 'completed')
+    return expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
+  expect(answer).toMatchObject({
+    status: 200,
+    body: {
+      status: 'pending',
+      failures: 0,
+      attempt: job.attempt,
+      reason: null,
+      error: null,
+      finishedAt: null,
+      expiresAt: null,
+    },
+  });
   const again = await coordinator.api.claimOne({ runnerId: 'again', types: [job.type] });
   expect(again.attempt).toBe(job.attempt + 1);
   expect((await coordinator.api.attempts(job.id)).length).toBe(job.attempt + 1);
@@ -56,8 +82,14 @@ test('retry by hand starts the count of failures again', async () => {
   const { job } = await make('failed', { maxAttempts: 2, retry: { strategy: 'fixed', baseMs: 0, jitter: 0 } });
   await coordinator.api.post(`/jobs/${job.id}/retry`);
   const failure = { outcome: 'failed', error: { message: 'again' } };
-  expect((await coordinator.api.complete(await coordinator.api.claimOne({ runnerId: 'r', types: [job.type] }), failure)).body.status).toBe('pending');
-  expect((await coordinator.api.complete(await coordinator.api.claimOne({ runnerId: 'r', types: [job.type] }), failure)).body.status).toBe('failed');
+  expect(
+    (await coordinator.api.complete(await coordinator.api.claimOne({ runnerId: 'r', types: [job.type] }), failure)).body
+      .status,
+  ).toBe('pending');
+  expect(
+    (await coordinator.api.complete(await coordinator.api.claimOne({ runnerId: 'r', types: [job.type] }), failure)).body
+      .status,
+  ).toBe('failed');
 });
 
 test.each(STATES)('run-now of a job that is %s', async (state) => {
@@ -72,7 +104,10 @@ test.each(STATES)('run-now of a job that is %s', async (state) => {
 describe('PATCH', () => {
   test.each(STATES)('of a job that is %s', async (state) => {
     const { job } = await make(state);
-    const answer = await coordinator.api.patch<Job & { code?: string }>(`/jobs/${job.id}`, { priority: 'high', tags: ['new'] });
+    const answer = await coordinator.api.patch<Job & { code?: string }>(`/jobs/${job.id}`, {
+      priority: 'high',
+      tags: ['new'],
+    });
     if (!waiting(state)) return expect([answer.status, answer.body.code]).toEqual([409, 'state_conflict']);
     expect(answer).toMatchObject({ status: 200, body: { priority: 10, tags: ['new'], runAt: job.runAt } });
     expect(await coordinator.api.stored(job.id)).toEqual(storedOf(answer.body));
@@ -96,7 +131,13 @@ describe('PATCH', () => {
     expect((await coordinator.api.claim({ runnerId: 'r', types: [job.type] })).length).toBe(1);
   });
 
-  test.each([[{}], [{ status: 'completed' }], [{ priority: 101 }], [{ type: 'other' }], [{ runAt: '0000-01-01T00:00:00Z' }]])('refuses %j', async (changes) => {
+  test.each([
+    [{}],
+    [{ status: 'completed' }],
+    [{ priority: 101 }],
+    [{ type: 'other' }],
+    [{ runAt: '0000-01-01T00:00:00Z' }],
+  ])('refuses %j', async (changes) => {
     const { job } = await make('pending');
     expect((await coordinator.api.patch(`/jobs/${job.id}`, changes)).status).toBe(400);
   });
@@ -116,7 +157,10 @@ describe('delete for good', () => {
     const key = randomUUID();
     const type = uniqueType();
     const { body } = await coordinator.api.post<Job>('/jobs', { type }, { headers: { 'idempotency-key': key } });
-    await coordinator.api.complete(await coordinator.api.claimOne({ runnerId: 'r', types: [type] }), { outcome: 'completed', logs: [{ level: 'info', message: 'bye' }] });
+    await coordinator.api.complete(await coordinator.api.claimOne({ runnerId: 'r', types: [type] }), {
+      outcome: 'completed',
+      logs: [{ level: 'info', message: 'bye' }],
+    });
     const producer = coordinator.api.as(await coordinator.api.makeKey({ name: 'p', role: 'producer' }));
     expect(await producer.refusal('delete', `/jobs/${body.id}?purge=true`)).toEqual([403, 'forbidden']);
     expect((await coordinator.api.delete(`/jobs/${body.id}?purge=true`)).status).toBe(204);
@@ -126,7 +170,8 @@ describe('delete for good', () => {
 });
 
 describe('in bulk', () => {
-  const bulk = async (verb: 'cancel' | 'retry', filter: object) => expectStatus(await coordinator.api.post<{ count: number }>(`/jobs/${verb}`, { filter }), 200).count;
+  const bulk = async (verb: 'cancel' | 'retry', filter: object) =>
+    expectStatus(await coordinator.api.post<{ count: number }>(`/jobs/${verb}`, { filter }), 200).count;
 
   test('cancel takes all that match and can be cancelled, and says how many', async () => {
     const tag = uniqueType('tag');
@@ -147,7 +192,8 @@ describe('in bulk', () => {
 
   test('more than one batch', async () => {
     const type = uniqueType();
-    for (let at = 0; at < 2; at += 1) await coordinator.api.post('/jobs/bulk', { jobs: Array.from({ length: 600 }, () => ({ type })) });
+    for (let at = 0; at < 2; at += 1)
+      await coordinator.api.post('/jobs/bulk', { jobs: Array.from({ length: 600 }, () => ({ type })) });
     expect(await bulk('cancel', { type })).toBe(1200);
     expect(await bulk('retry', { type })).toBe(1200);
   });
@@ -161,7 +207,10 @@ describe('in bulk', () => {
     expect(await bulk('retry', { type })).toBe(1);
   });
 
-  test.each([[{}], [{ filter: { typo: 'a' } }], [{ filter: { status: 'gone' } }], [{ filter: [] }]])('refuses %j', async (body) => {
-    expect((await coordinator.api.post('/jobs/cancel', body)).status).toBe(400);
-  });
+  test.each([[{}], [{ filter: { typo: 'a' } }], [{ filter: { status: 'gone' } }], [{ filter: [] }]])(
+    'refuses %j',
+    async (body) => {
+      expect((await coordinator.api.post('/jobs/cancel', body)).status).toBe(400);
+    },
+  );
 });

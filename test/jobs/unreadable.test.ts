@@ -20,28 +20,40 @@ const PLANTED: [string, string][] = [
 ];
 
 describe.each(['arguments', 'metadata', 'checkpoint'])('a job whose %s cannot be read', (column) => {
-  test.each(PLANTED)('(%s) is set aside, and what is behind it goes on with the claim that met it', async (_name, json) => {
-    const type = uniqueType();
-    const bad = await coordinator.api.create({ type });
-    const behind = await coordinator.api.create({ type });
-    await coordinator.sql.query(`UPDATE jobs SET ${column} = $1::text::json WHERE id = $2`, [json, bad.id]);
-    const claimed = await coordinator.api.claim({ runnerId: 'r', types: [type], waitMs: 5000 });
-    expect(claimed.map(({ id }) => id)).toEqual([behind.id]);
-    const aside = await eventually(() => coordinator.sql.one<{ status: string; error: { code: string } }>('SELECT status, error FROM jobs WHERE id = $1', [bad.id]), ({ status }) => status === 'failed');
-    expect(aside.error.code).toBe('unreadable');
-    expect((await coordinator.api.get(`/jobs/${bad.id}`)).status).toBe(200);
-    const list = expectStatus(await coordinator.api.get<{ items: Job[] }>(`/jobs?type=${type}`), 200).items;
-    expect(list.map(({ id }) => id).sort()).toEqual([bad.id, behind.id].sort());
-    expect((await coordinator.api.get(`/jobs/${bad.id}/attempts`)).status).toBe(200);
-  });
+  test.each(PLANTED)(
+    '(%s) is set aside, and what is behind it goes on with the claim that met it',
+    async (_name, json) => {
+      const type = uniqueType();
+      const bad = await coordinator.api.create({ type });
+      const behind = await coordinator.api.create({ type });
+      await coordinator.sql.query(`UPDATE jobs SET ${column} = $1::text::json WHERE id = $2`, [json, bad.id]);
+      const claimed = await coordinator.api.claim({ runnerId: 'r', types: [type], waitMs: 5000 });
+      expect(claimed.map(({ id }) => id)).toEqual([behind.id]);
+      const aside = await eventually(
+        () =>
+          coordinator.sql.one<{ status: string; error: { code: string } }>(
+            'SELECT status, error FROM jobs WHERE id = $1',
+            [bad.id],
+          ),
+        ({ status }) => status === 'failed',
+      );
+      expect(aside.error.code).toBe('unreadable');
+      expect((await coordinator.api.get(`/jobs/${bad.id}`)).status).toBe(200);
+      const list = expectStatus(await coordinator.api.get<{ items: Job[] }>(`/jobs?type=${type}`), 200).items;
+      expect(list.map(({ id }) => id).sort()).toEqual([bad.id, behind.id].sort());
+      expect((await coordinator.api.get(`/jobs/${bad.id}/attempts`)).status).toBe(200);
+    },
+  );
 });
 
 test('a head full of them does not cost a claim that waits its jobs', async () => {
   const type = uniqueType();
   const bad = await Promise.all(Array.from({ length: 30 }, () => coordinator.api.create({ type })));
-  await coordinator.sql.query("UPDATE jobs SET arguments = '{\"n\": 1e131071}' WHERE type = $1", [type]);
+  await coordinator.sql.query('UPDATE jobs SET arguments = \'{"n": 1e131071}\' WHERE type = $1', [type]);
   const behind = await coordinator.api.create({ type });
-  expect((await coordinator.api.claim({ runnerId: 'r', types: [type], max: 5 })).map(({ id }) => id)).toEqual([behind.id]);
+  expect((await coordinator.api.claim({ runnerId: 'r', types: [type], max: 5 })).map(({ id }) => id)).toEqual([
+    behind.id,
+  ]);
   expect(await coordinator.sql.count("jobs WHERE type = $1 AND status = 'failed'", [type])).toBe(bad.length);
 });
 

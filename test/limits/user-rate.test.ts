@@ -30,7 +30,9 @@ describe('a limit on what one user creates', () => {
   it('is exact when two coordinators create at once', async () => {
     const queue = await limited(10);
     const answers = await Promise.all(
-      Array.from({ length: 60 }, (_, index) => (index % 2 === 0 ? first : second).post('/jobs', { type: 'a', queue, userId: 'ann' })),
+      Array.from({ length: 60 }, (_, index) =>
+        (index % 2 === 0 ? first : second).post('/jobs', { type: 'a', queue, userId: 'ann' }),
+      ),
     );
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(10);
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(50);
@@ -75,13 +77,24 @@ describe('a limit on what one user creates', () => {
     expect([none.status, none.body.code, none.body.errors?.[0]?.path]).toEqual([429, 'rate_limited', 'jobs.3']);
     expect(none.headers['retry-after']).toBeDefined();
     expect(await cluster.sql.count('jobs WHERE queue = $1', [queue])).toBe(0);
-    const each = expectStatus(await first.post<{ jobs: ({ id: string } | { code: string })[] }>('/jobs/bulk', { jobs, atomic: false }), 201);
-    expect(each.jobs.map((job) => ('code' in job ? job.code : 'made'))).toEqual(['made', 'made', 'made', 'rate_limited', 'rate_limited']);
+    const each = expectStatus(
+      await first.post<{ jobs: ({ id: string } | { code: string })[] }>('/jobs/bulk', { jobs, atomic: false }),
+      201,
+    );
+    expect(each.jobs.map((job) => ('code' in job ? job.code : 'made'))).toEqual([
+      'made',
+      'made',
+      'made',
+      'rate_limited',
+      'rate_limited',
+    ]);
   });
 
   it('is told by GET /rate-limits, to its user alone', async () => {
     const queue = await limited(3);
-    const [ann, bob] = await Promise.all(['ann', 'bob'].map(async (userId) => first.as(await first.makeKey({ name: userId, role: 'user', userId }))));
+    const [ann, bob] = await Promise.all(
+      ['ann', 'bob'].map(async (userId) => first.as(await first.makeKey({ name: userId, role: 'user', userId }))),
+    );
     if (ann === undefined || bob === undefined) throw new Error('two keys were wanted');
     await ann.create({ type: 'a', queue });
     const used = expectStatus(await ann.get<RateLimits>('/rate-limits'), 200)[queue];

@@ -35,7 +35,9 @@ it('keeps all lines of a job up to the cap', async () => {
   const job = await running();
   await log(job, 1, 60);
   await log(job, 61, 40);
-  expect((await read(job.id)).map(({ message }) => message)).toEqual(Array.from({ length: 100 }, (_, index) => `line ${index + 1}`));
+  expect((await read(job.id)).map(({ message }) => message)).toEqual(
+    Array.from({ length: 100 }, (_, index) => `line ${index + 1}`),
+  );
 });
 
 it('drops lines from the middle above the cap, and marks the place with how many', async () => {
@@ -44,9 +46,15 @@ it('drops lines from the middle above the cap, and marks the place with how many
   const lines = await read(job.id);
   const mark = lines.findIndex(({ message }) => message.endsWith('lines were dropped here'));
   expect(lines.length).toBeLessThanOrEqual(111);
-  expect(lines.slice(0, mark).map(({ message }) => message)).toEqual(Array.from({ length: 50 }, (_, index) => `line ${index + 1}`));
+  expect(lines.slice(0, mark).map(({ message }) => message)).toEqual(
+    Array.from({ length: 50 }, (_, index) => `line ${index + 1}`),
+  );
   const dropped = 1000 - (lines.length - 1);
-  expect(lines[mark]).toMatchObject({ level: 'warn', message: `${dropped} lines were dropped here`, fields: { dropped } });
+  expect(lines[mark]).toMatchObject({
+    level: 'warn',
+    message: `${dropped} lines were dropped here`,
+    fields: { dropped },
+  });
   const tail = lines.slice(mark + 1).map(({ message }) => message);
   expect(tail).toEqual(Array.from({ length: tail.length }, (_, index) => `line ${1000 - tail.length + index + 1}`));
   expect([...lines].sort((a, b) => a.seq - b.seq)).toEqual(lines);

@@ -7,15 +7,19 @@ import { uniqueType } from '../support/factory';
 
 const hint = (laneId: number, laterMs = 0): ReadyHint => ({ laneId, positionMs: 1_700_000_000_000 + laterMs });
 
-const hintsOf = (from: string) => new Hints(from, (error) => {
-  throw error;
-});
+const hintsOf = (from: string) =>
+  new Hints(from, (error) => {
+    throw error;
+  });
 
 describe('hints', () => {
   test('are heard here at once and, as one message, by others, but not by oneself', () => {
     const [mine, other] = [hintsOf('mine'), hintsOf('other')];
     const heard: unknown[] = [];
-    for (const [name, hints] of [['mine', mine], ['other', other]] as const) {
+    for (const [name, hints] of [
+      ['mine', mine],
+      ['other', other],
+    ] as const) {
       hints.on('ready', (lanes) => heard.push([name, lanes.map((lane) => lane.laneId)]));
       hints.on('finished', (ids) => heard.push([name, ids]));
       hints.on('roster', () => heard.push([name, 'roster']));
@@ -26,7 +30,14 @@ describe('hints', () => {
     const message = mine.takeMessage() ?? '';
     mine.hear(message);
     other.hear(message);
-    expect(heard).toEqual([['mine', [1, 2]], ['mine', ['a']], ['mine', 'roster'], ['other', [1, 2]], ['other', ['a']], ['other', 'roster']]);
+    expect(heard).toEqual([
+      ['mine', [1, 2]],
+      ['mine', ['a']],
+      ['mine', 'roster'],
+      ['other', [1, 2]],
+      ['other', ['a']],
+      ['other', 'roster'],
+    ]);
     expect(mine.takeMessage()).toBeNull();
   });
 
@@ -35,12 +46,16 @@ describe('hints', () => {
     hints.giveReady([hint(1, 500)]);
     hints.giveReady([hint(1, 20)]);
     hints.giveReady([hint(1, 700)]);
-    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({ ready: [{ laneId: 1, positionMs: 1_700_000_000_020 }] });
+    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({
+      ready: [{ laneId: 1, positionMs: 1_700_000_000_020 }],
+    });
   });
 
   test('fit into one NOTIFY, however many there are', () => {
     const hints = hintsOf(randomUUID());
-    hints.giveReady(Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, positionMs: 2_000_000_000_000 })));
+    hints.giveReady(
+      Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, positionMs: 2_000_000_000_000 })),
+    );
     hints.giveFreed(Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, 'q')));
     hints.giveDue([315_360_000_000]);
     hints.giveQueues();
@@ -57,7 +72,32 @@ describe('on the channel', () => {
   beforeAll(async () => (cluster = await startCluster(2)));
   afterAll(() => cluster.stop());
 
-  const GARBAGE = ['', 'x', '{', 'null', '5', '[]', '""', '{}', ...['5', '"abc"', 'null', '[null]', '[5]', '[{}]', '[[]]', '{"length":3}', '[{"laneId":"x","positionMs":null}]', '[{"laneId":1e99,"positionMs":0}]'].flatMap((value) => ['ready', 'finished', 'finishedMany', 'roster', 'due', 'freed', 'queues'].map((field) => `{"from":"evil","${field}":${value}}`))];
+  const GARBAGE = [
+    '',
+    'x',
+    '{',
+    'null',
+    '5',
+    '[]',
+    '""',
+    '{}',
+    ...[
+      '5',
+      '"abc"',
+      'null',
+      '[null]',
+      '[5]',
+      '[{}]',
+      '[[]]',
+      '{"length":3}',
+      '[{"laneId":"x","positionMs":null}]',
+      '[{"laneId":1e99,"positionMs":0}]',
+    ].flatMap((value) =>
+      ['ready', 'finished', 'finishedMany', 'roster', 'due', 'freed', 'queues'].map(
+        (field) => `{"from":"evil","${field}":${value}}`,
+      ),
+    ),
+  ];
 
   test('garbage from others stops nobody', async () => {
     const [here, there] = cluster.coordinators;
@@ -72,8 +112,14 @@ describe('on the channel', () => {
     const [here, there] = cluster.coordinators;
     const type = uniqueType();
     await here?.api.post('/jobs/bulk', { jobs: Array.from({ length: 100 }, (_, at) => ({ type: `${type}-${at}` })) });
-    const claimed = await here?.api.claim({ runnerId: 'r', max: 100, types: Array.from({ length: 100 }, (_, at) => `${type}-${at}`) });
-    await here?.api.post('/jobs/complete', { completions: claimed?.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'completed' })) });
+    const claimed = await here?.api.claim({
+      runnerId: 'r',
+      max: 100,
+      types: Array.from({ length: 100 }, (_, at) => `${type}-${at}`),
+    });
+    await here?.api.post('/jobs/complete', {
+      completions: claimed?.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, outcome: 'completed' })),
+    });
     await here?.api.post('/jobs/bulk', { jobs: Array.from({ length: 100 }, (_, at) => ({ type: `${type}-${at}` })) });
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
     await here?.api.create({ type });
@@ -101,11 +147,19 @@ describe('on the channel', () => {
     await listener.connect();
     await listener.query('LISTEN baton');
     const { id, type } = (await here?.api.create({ type: uniqueType() })) ?? { id: '', type: '' };
-    const { laneId } = await cluster.sql.one<{ laneId: number }>('SELECT lane_id AS "laneId" FROM jobs WHERE id = $1', [id]);
-    await eventually(() => told.join(), (all) => all.includes(`"laneId":${laneId},`));
+    const { laneId } = await cluster.sql.one<{ laneId: number }>('SELECT lane_id AS "laneId" FROM jobs WHERE id = $1', [
+      id,
+    ]);
+    await eventually(
+      () => told.join(),
+      (all) => all.includes(`"laneId":${laneId},`),
+    );
     const claimed = await here?.api.claimOne({ runnerId: 'r', types: [type] });
     if (claimed !== undefined) await here?.api.complete(claimed);
-    await eventually(() => told.join(), (all) => all.includes(id));
+    await eventually(
+      () => told.join(),
+      (all) => all.includes(id),
+    );
     await listener.end();
   });
 
@@ -122,7 +176,13 @@ describe('on the channel', () => {
     const [, there] = cluster.coordinators;
     const heard = jest.fn();
     there?.app.context.hints.on('ready', heard);
-    await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', JSON.stringify({ from: 'another', ready: [hint(4242)] })]);
-    await eventually(() => heard.mock.calls.flat(2), (hints) => hints.some((one: ReadyHint) => one.laneId === 4242));
+    await cluster.sql.query('SELECT pg_notify($1, $2)', [
+      'baton',
+      JSON.stringify({ from: 'another', ready: [hint(4242)] }),
+    ]);
+    await eventually(
+      () => heard.mock.calls.flat(2),
+      (hints) => hints.some((one: ReadyHint) => one.laneId === 4242),
+    );
   });
 });

@@ -55,6 +55,8 @@ test('V8 is told before all else how much memory to keep and for how long, and k
   const root = join(__dirname, '../..');
   const [first] = /^import .*$/m.exec(readFileSync(join(root, 'coordinator/main.ts'), 'utf8')) ?? [];
   expect(first).toBe("import './memory';");
-  const { stderr, status } = spawnSync(process.execPath, [join(root, 'coordinator/dist/memory.js')], { encoding: 'utf8' });
+  const { stderr, status } = spawnSync(process.execPath, [join(root, 'coordinator/dist/memory.js')], {
+    encoding: 'utf8',
+  });
   expect([stderr, status]).toEqual(['', 0]);
 });

@@ -25,19 +25,28 @@ afterAll(async () => {
 
 const FILLINGS: [string, () => Promise<unknown>][] = [
   ['nothing', async () => undefined],
-  ['much that was told, sent and done, and no statistics', async () => {
-    await sql.query(`INSERT INTO events (xact, at, name, job_id, type, queue, status, attempt)
+  [
+    'much that was told, sent and done, and no statistics',
+    async () => {
+      await sql.query(`INSERT INTO events (xact, at, name, job_id, type, queue, status, attempt)
       SELECT 100 + n / 10, now(), 'job.created', gen_random_uuid(), 't', 'q', 'pending', 0 FROM generate_series(1, ${MANY}) n`);
-    await sql.query('UPDATE webhook_outbox SET (xact, event_id) = (SELECT e.xact, e.id FROM events e ORDER BY e.xact DESC, e.id DESC LIMIT 1)');
-    await sql.query(`INSERT INTO webhook_deliveries (id, url, endpoint, name, at, data, status, next_at, created_at, finished_at)
+      await sql.query(
+        'UPDATE webhook_outbox SET (xact, event_id) = (SELECT e.xact, e.id FROM events e ORDER BY e.xact DESC, e.id DESC LIMIT 1)',
+      );
+      await sql.query(`INSERT INTO webhook_deliveries (id, url, endpoint, name, at, data, status, next_at, created_at, finished_at)
       SELECT gen_random_uuid(), 'https://a.example/', 'callback::a' || n % 9, 'x', now(), '{}', 'delivered', now(), now(), now() FROM generate_series(1, ${MANY}) n`);
-    await sql.query(`INSERT INTO bulk_operations (id, verb, filter, parameters, matched, created_at, finished_at)
+      await sql.query(`INSERT INTO bulk_operations (id, verb, filter, parameters, matched, created_at, finished_at)
       SELECT gen_random_uuid(), 'cancel', '{}', '{}', 1, now(), now() FROM generate_series(1, ${MANY}) n`);
-  }],
+    },
+  ],
   ['the same, counted', () => sql.query(`ANALYZE ${TABLES.join(', ')}`)],
   ['the same, tidied up', () => sql.query(`VACUUM ${TABLES.join(', ')}`)],
-  ['much that waits to be sent later', () => sql.query(`INSERT INTO webhook_deliveries (id, url, endpoint, name, at, data, status, next_at, created_at)
-    SELECT gen_random_uuid(), 'https://a.example/', 'callback::a' || n % 9, 'x', now(), '{}', 'pending', now() + interval '1 h', now() FROM generate_series(1, ${MANY}) n`)],
+  [
+    'much that waits to be sent later',
+    () =>
+      sql.query(`INSERT INTO webhook_deliveries (id, url, endpoint, name, at, data, status, next_at, created_at)
+    SELECT gen_random_uuid(), 'https://a.example/', 'callback::a' || n % 9, 'x', now(), '{}', 'pending', now() + interval '1 h', now() FROM generate_series(1, ${MANY}) n`),
+  ],
 ];
 
 test('it walks over nothing', async () => {

@@ -3,7 +3,12 @@ import type { Logger } from '../../coordinator/logger';
 import { eventually } from '../support/eventually';
 
 const warnings: unknown[] = [];
-const log = { error: jest.fn(), info: jest.fn(), debug: jest.fn(), warn: (message: unknown) => warnings.push(message) } as unknown as Logger;
+const log = {
+  error: jest.fn(),
+  info: jest.fn(),
+  debug: jest.fn(),
+  warn: (message: unknown) => warnings.push(message),
+} as unknown as Logger;
 
 function loopOf(round: () => Promise<boolean>, intervalMs = 1): Loop {
   return new Loop({ name: 'test', intervalMs, round, log });

@@ -10,10 +10,14 @@ beforeEach(async () => {
 afterEach(() => coordinator.stop());
 
 async function scrape(): Promise<Map<string, number>> {
-  const answer = await request(`${coordinator.url}/metrics`, { headers: { authorization: `Bearer ${coordinator.adminKey}` } });
+  const answer = await request(`${coordinator.url}/metrics`, {
+    headers: { authorization: `Bearer ${coordinator.adminKey}` },
+  });
   expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8');
   const lines = (await answer.body.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
+  );
 }
 
 it('tells depth, age, running, rates, latencies, runners, pools and build as they are', async () => {

@@ -12,15 +12,30 @@ import { startCoordinator } from '../support/coordinator';
 
 const document = describeApi(ENDPOINTS) as unknown as ApiDocument;
 const routes = routesOf(document);
-const page = renderPage({ document, errors: ERRORS, version: '0', style: '/docs/reference.css', script: '/docs/reference.js' });
+const page = renderPage({
+  document,
+  errors: ERRORS,
+  version: '0',
+  style: '/docs/reference.css',
+  script: '/docs/reference.js',
+});
 const ids = [...page.matchAll(/ id="([^"]+)"/g)].map(([, id = '']) => id);
 
 describe('the reference', () => {
   test('shows every operation, shape and error code', () => {
     expect(routes).toHaveLength(ENDPOINTS.length);
-    expect(ids).toEqual(expect.arrayContaining([...routes.map(({ operationId }) => operationId), ...Object.keys(document.components.schemas).map((name) => `schema-${name}`)]));
+    expect(ids).toEqual(
+      expect.arrayContaining([
+        ...routes.map(({ operationId }) => operationId),
+        ...Object.keys(document.components.schemas).map((name) => `schema-${name}`),
+      ]),
+    );
     for (const code of Object.keys(ERRORS)) expect(page).toContain(`<td><code>${code}</code></td>`);
-    for (const { path, summary } of routes) expect([page.includes(`<code>${path}</code>`), page.includes(html`>${summary}</a></h3>`.text)]).toEqual([true, true]);
+    for (const { path, summary } of routes)
+      expect([page.includes(`<code>${path}</code>`), page.includes(html`>${summary}</a></h3>`.text)]).toEqual([
+        true,
+        true,
+      ]);
   });
 
   test('has no id twice, and no link that leads nowhere', () => {
@@ -32,24 +47,40 @@ describe('the reference', () => {
 
   test('is within the strict policy: nothing inline, nothing from elsewhere', () => {
     expect(page).not.toMatch(/<style|\sstyle=|\son\w+=|<script(?! src="\/docs\/)|<iframe|<img|javascript:/i);
-    expect(page.match(/https?:\/\/[^\s"'<]+/g)?.filter((url) => !/^http:\/\/(localhost:3001|www\.w3\.org\/2000\/svg)|^https:\/\/example\.com/.test(url)) ?? []).toEqual([]);
+    expect(
+      page
+        .match(/https?:\/\/[^\s"'<]+/g)
+        ?.filter((url) => !/^http:\/\/(localhost:3001|www\.w3\.org\/2000\/svg)|^https:\/\/example\.com/.test(url)) ??
+        [],
+    ).toEqual([]);
   });
 
   test('escapes what it shows', () => {
-    expect(html`<p title="${'"><script>'}">${['<b>', html`<i>${"'&"}</i>`, null, false, 0]}</p>`.text).toBe('<p title="&quot;&gt;&lt;script&gt;">&lt;b&gt;<i>&#39;&amp;</i>0</p>');
+    expect(html`<p title="${'"><script>'}">${['<b>', html`<i>${"'&"}</i>`, null, false, 0]}</p>`.text).toBe(
+      '<p title="&quot;&gt;&lt;script&gt;">&lt;b&gt;<i>&#39;&amp;</i>0</p>',
+    );
   });
 });
 
 describe('the examples', () => {
-  test.each(routes.filter(({ requestBody }) => requestBody !== undefined).map((route) => [`${route.method} ${route.path}`, route] as const))('of %s would be taken', (name, route) => {
-    const { body } = ENDPOINTS.find(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}` === name) ?? {};
+  test.each(
+    routes
+      .filter(({ requestBody }) => requestBody !== undefined)
+      .map((route) => [`${route.method} ${route.path}`, route] as const),
+  )('of %s would be taken', (name, route) => {
+    const { body } =
+      ENDPOINTS.find(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}` === name) ?? {};
     expect(body?.safeParse(exampleBody(route, document))).toMatchObject({ success: true });
   });
 
   test('name key, body and what must be in the query', () => {
-    const [create, read, health] = ['post-jobs', 'get-jobs-by-id', 'get-healthz'].map((id) => routes.find(({ operationId }) => operationId === id));
+    const [create, read, health] = ['post-jobs', 'get-jobs-by-id', 'get-healthz'].map((id) =>
+      routes.find(({ operationId }) => operationId === id),
+    );
     if (create === undefined || read === undefined || health === undefined) throw new Error('an operation is gone');
-    expect(curlOf(create, document)).toMatch(/^curl "\$COORDINATOR_URL\/jobs" \\\n {2}-H "Authorization: Bearer \$KEY" \\\n {2}-H 'Content-Type: application\/json' \\\n {2}-d '\{[^']+\}'$/);
+    expect(curlOf(create, document)).toMatch(
+      /^curl "\$COORDINATOR_URL\/jobs" \\\n {2}-H "Authorization: Bearer \$KEY" \\\n {2}-H 'Content-Type: application\/json' \\\n {2}-d '\{[^']+\}'$/,
+    );
     expect(curlOf(read, document)).toContain('"$COORDINATOR_URL/jobs/$ID"');
     expect(curlOf(health, document)).toBe('curl "$COORDINATOR_URL/healthz"');
   });
@@ -67,7 +98,9 @@ describe('GET /docs', () => {
     expect(headers['content-security-policy']).toContain("script-src 'self';style-src 'self'");
     const parts = [...body.matchAll(/(?:href|src)="(\/docs\/[^"]+)"/g)].map(([, path = '']) => path);
     const answers = await Promise.all(parts.map((path) => api.get<string>(path)));
-    expect(answers.map((answer) => [answer.status, answer.headers['content-type'], answer.headers['cache-control']])).toEqual([
+    expect(
+      answers.map((answer) => [answer.status, answer.headers['content-type'], answer.headers['cache-control']]),
+    ).toEqual([
       [200, 'text/css; charset=utf-8', 'public, max-age=31536000, immutable'],
       [200, 'text/javascript; charset=utf-8', 'public, max-age=31536000, immutable'],
     ]);

@@ -41,8 +41,13 @@ async function work(queue: string, random: (below: number) => number): Promise<v
     }
   };
   const runner = async (on: number): Promise<void> => {
-    for (let empty = 0; empty < 2; ) {
-      const jobs = await stage.claim(queue, 1 + random(4), { waitMs: 150, runnerId: `runner-${on}` }, stage.both[on % 2]);
+    for (let empty = 0; empty < 2;) {
+      const jobs = await stage.claim(
+        queue,
+        1 + random(4),
+        { waitMs: 150, runnerId: `runner-${on}` },
+        stage.both[on % 2],
+      );
       empty = jobs.length === 0 ? empty + 1 : 0;
       await Promise.all(jobs.map(end));
     }
@@ -60,13 +65,20 @@ test.each<[string, { concurrency?: number; concurrencyPerKey?: number }]>([
   const random = drawLots(`the limits ${JSON.stringify(limits)}`);
   const queue = await stage.queue(limits);
   await stage.create(queue, 45, (n) => ({
-    priority: random(2) * 10, retry: { strategy: 'fixed', baseMs: 0 }, maxAttempts: 50, type: 'work', concurrencyKey: KEYS[n % 3],
+    priority: random(2) * 10,
+    retry: { strategy: 'fixed', baseMs: 0 },
+    maxAttempts: 50,
+    type: 'work',
+    concurrencyKey: KEYS[n % 3],
   }));
   await work(queue, random);
-  await eventually(async () => {
-    await work(queue, random);
-    return stage.sql.count("jobs WHERE queue = $1 AND status NOT IN ('completed', 'cancelled')", [queue]);
-  }, (left) => left === 0);
+  await eventually(
+    async () => {
+      await work(queue, random);
+      return stage.sql.count("jobs WHERE queue = $1 AND status NOT IN ('completed', 'cancelled')", [queue]);
+    },
+    (left) => left === 0,
+  );
   expect(await stage.held(queue)).toBe(0);
   const most = await witness.most(queue);
   expect(most.queue).toBeLessThanOrEqual(limits.concurrency ?? Infinity);

@@ -8,11 +8,22 @@ beforeAll(() => jest.useFakeTimers());
 afterAll(() => jest.useRealTimers());
 
 const PACES: Record<string, number> = { slow: 950, fast: 50, faster: 1, slowest: 1000 };
-const lane = (id: number, queue: string): Lane => ({ id, queue, type: 't', priority: 0, requires: null, prefers: null, key: String(id) });
+const lane = (id: number, queue: string): Lane => ({
+  id,
+  queue,
+  type: 't',
+  priority: 0,
+  requires: null,
+  prefers: null,
+  key: String(id),
+});
 
 function begin(): { pace: Pace; opened: number[] } {
   const opened: number[] = [];
-  const context = { queues: { paceMs: (queue: string) => PACES[queue] ?? null }, ready: { reopen: (ids: number[]) => opened.push(...ids) } };
+  const context = {
+    queues: { paceMs: (queue: string) => PACES[queue] ?? null },
+    ready: { reopen: (ids: number[]) => opened.push(...ids) },
+  };
   return { pace: new Pace(context as unknown as Context, 1000, () => undefined), opened };
 }
 
@@ -26,7 +37,14 @@ test('each queue is opened in its own time, whatever others wait for', () => {
   const { pace, opened } = begin();
   pace.comeBack([lane(1, 'slow')]);
   pace.comeBack([lane(2, 'fast'), lane(3, 'faster'), lane(4, 'none'), lane(5, 'slowest')]);
-  expect([after(19, opened), after(1, opened), after(30, opened), after(899, opened), after(1, opened), after(9000, opened)]).toEqual([[], [3], [2], [], [1], []]);
+  expect([
+    after(19, opened),
+    after(1, opened),
+    after(30, opened),
+    after(899, opened),
+    after(1, opened),
+    after(9000, opened),
+  ]).toEqual([[], [3], [2], [], [1], []]);
 });
 
 test('lanes of one queue are opened together, when the first is; and then each again', () => {

@@ -27,7 +27,9 @@ test('two coordinators never start more than the bucket holds and its refill, an
   const starts = await witness.starts(queue);
   expect(starts).toHaveLength(count);
   // In every window, by the database's clock.
-  const excess = starts.flatMap((from, first) => starts.slice(first).map((to, more) => more + 1 - (max + ((to - from) * max) / perMs)));
+  const excess = starts.flatMap((from, first) =>
+    starts.slice(first).map((to, more) => more + 1 - (max + ((to - from) * max) / perMs)),
+  );
   // A start is witnessed a moment after the bucket was looked at.
   expect(Math.max(...excess)).toBeLessThanOrEqual(1);
 });
@@ -63,7 +65,17 @@ test('jobs that come back count again, and the bucket recovers by the clock', as
   expect(await stage.claim(queue, 5)).toHaveLength(1);
   expect(await stage.claim(queue, 5)).toEqual([]);
   await stage.sql.query("UPDATE queues SET tokens_at = tokens_at - interval '400 hours' WHERE name = $1", [queue]);
-  expect(await eventually(() => stage.claim(queue, 5), (jobs) => jobs.length > 0)).toHaveLength(1);
+  expect(
+    await eventually(
+      () => stage.claim(queue, 5),
+      (jobs) => jobs.length > 0,
+    ),
+  ).toHaveLength(1);
   await stage.sql.query("UPDATE queues SET tokens_at = tokens_at - interval '9000 hours' WHERE name = $1", [queue]);
-  expect(await eventually(() => stage.claim(queue, 5), (jobs) => jobs.length > 0)).toHaveLength(2);
+  expect(
+    await eventually(
+      () => stage.claim(queue, 5),
+      (jobs) => jobs.length > 0,
+    ),
+  ).toHaveLength(2);
 });

@@ -11,14 +11,19 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 const read = async (queue: string, on = stage.one) => expectStatus(await on.api.get<Queue>(`/queues/${queue}`), 200);
-const post = async (queue: string, verb: string, body?: object, on = stage.one) => expectStatus(await on.api.post<Queue>(`/queues/${queue}/${verb}`, body ?? {}), 200);
+const post = async (queue: string, verb: string, body?: object, on = stage.one) =>
+  expectStatus(await on.api.post<Queue>(`/queues/${queue}/${verb}`, body ?? {}), 200);
 
 describe('pause', () => {
   test('keeps every coordinator from giving out jobs at once, and says by whom and why; resume gives them to who waits', async () => {
     const queue = await stage.queue();
     await stage.create(queue, 3);
     const [running] = await stage.claim(queue);
-    expect((await post(queue, 'pause', { reason: 'broken disk' })).paused).toMatchObject({ by: expect.any(String), reason: 'broken disk', untilAt: null });
+    expect((await post(queue, 'pause', { reason: 'broken disk' })).paused).toMatchObject({
+      by: expect.any(String),
+      reason: 'broken disk',
+      untilAt: null,
+    });
     for (const on of stage.both) {
       expect(await stage.claim(queue, 5, {}, on)).toEqual([]);
       expect((await read(queue, on)).paused).toMatchObject({ reason: 'broken disk' });
@@ -62,10 +67,16 @@ describe('pause', () => {
 describe('purge', () => {
   test('cancels what waits, scheduled and held as well; what runs goes on', async () => {
     const queue = await stage.queue({ concurrencyPerKey: 1 });
-    await stage.create(queue, 6, (n) => (n < 3 ? { concurrencyKey: 'k' } : n < 4 ? { delayMs: 60_000 } : { orderKey: 'o' }));
+    await stage.create(queue, 6, (n) =>
+      n < 3 ? { concurrencyKey: 'k' } : n < 4 ? { delayMs: 60_000 } : { orderKey: 'o' },
+    );
     const running = await stage.claim(queue, 2);
     expect(await post(queue, 'purge')).toEqual({ count: 4 });
-    expect(await stage.sql.count("jobs WHERE queue = $1 AND status = 'cancelled' AND reason = 'purged' AND hold IS NULL", [queue])).toBe(4);
+    expect(
+      await stage.sql.count("jobs WHERE queue = $1 AND status = 'cancelled' AND reason = 'purged' AND hold IS NULL", [
+        queue,
+      ]),
+    ).toBe(4);
     for (const job of running) expect((await stage.one.api.complete(job)).status).toBe(200);
     expect(await post(queue, 'purge')).toEqual({ count: 0 });
   });
@@ -75,7 +86,10 @@ describe('purge', () => {
     const [job] = await stage.create(queue, 1);
     const session = await stage.sql.session();
     await session.begin();
-    await session.query({ text: "UPDATE jobs SET status = 'running', runner_id = 'r', lease_token = gen_random_uuid(), attempt = 1, lease_ms = 30000, started_at = now(), lease_expires_at = now() + interval '1 hour', deadline_at = now() + interval '1 hour' WHERE id = $1", values: [job?.id] });
+    await session.query({
+      text: "UPDATE jobs SET status = 'running', runner_id = 'r', lease_token = gen_random_uuid(), attempt = 1, lease_ms = 30000, started_at = now(), lease_expires_at = now() + interval '1 hour', deadline_at = now() + interval '1 hour' WHERE id = $1",
+      values: [job?.id],
+    });
     const purged = stage.one.api.post(`/queues/${queue}/purge`, {});
     await session.hasWaiter();
     await session.commit();
@@ -93,18 +107,26 @@ test('figures are the counts over the rows', async () => {
   }));
   const claimed = await stage.claim(queue, 4);
   await stage.one.api.complete(claimed[0] ?? missing());
-  await stage.sql.query("UPDATE jobs SET run_at = now() - interval '1 hour' WHERE hold = 'order' AND queue = $1", [queue]);
-  const rows = await stage.sql.one<Record<string, number>>(`
+  await stage.sql.query("UPDATE jobs SET run_at = now() - interval '1 hour' WHERE hold = 'order' AND queue = $1", [
+    queue,
+  ]);
+  const rows = await stage.sql.one<Record<string, number>>(
+    `
     SELECT count(*) FILTER (WHERE status IN ('pending', 'blocked'))::int AS waiting, count(*) FILTER (WHERE status = 'running')::int AS running,
       count(*)::int AS "inPerMinute", count(*) FILTER (WHERE finished_at IS NOT NULL)::int AS "outPerMinute"
-    FROM jobs WHERE queue = $1`, [queue]);
+    FROM jobs WHERE queue = $1`,
+    [queue],
+  );
   expect(rows).toEqual({ waiting: 8, running: 3, inPerMinute: 12, outPerMinute: 1 });
   for (const on of stage.both) {
     const figures = await read(queue, on);
     expect(figures).toMatchObject(rows);
     expect(figures.oldestAgeMs).toBeGreaterThanOrEqual(3_600_000);
   }
-  await stage.sql.query("UPDATE jobs SET created_at = now() - interval '2 minutes', finished_at = finished_at - interval '2 minutes' WHERE queue = $1", [queue]);
+  await stage.sql.query(
+    "UPDATE jobs SET created_at = now() - interval '2 minutes', finished_at = finished_at - interval '2 minutes' WHERE queue = $1",
+    [queue],
+  );
   expect(await read(queue)).toMatchObject({ inPerMinute: 0, outPerMinute: 0 });
   const all = expectStatus(await stage.two.api.get<{ items: Queue[] }>('/queues'), 200).items;
   expect(all.find(({ name }) => name === queue)).toMatchObject({ waiting: 8, running: 3 });
@@ -112,7 +134,16 @@ test('figures are the counts over the rows', async () => {
 
 test('a queue that is only set, or empty, has figures too; one that nobody ever named is not found', async () => {
   const queue = await stage.queue({ fair: false });
-  expect(await read(queue)).toMatchObject({ waiting: 0, running: 0, oldestAgeMs: null, inPerMinute: 0, fair: false, concurrency: null, rateLimit: null, paused: null });
+  expect(await read(queue)).toMatchObject({
+    waiting: 0,
+    running: 0,
+    oldestAgeMs: null,
+    inPerMinute: 0,
+    fair: false,
+    concurrency: null,
+    rateLimit: null,
+    paused: null,
+  });
   expect(await stage.one.api.refusal('get', '/queues/never-named')).toEqual([404, 'not_found']);
 });
 
@@ -147,8 +178,15 @@ describe('scale', () => {
     const queue = await stage.queue();
     await stage.create(queue, 111);
     await stage.one.api.complete((await stage.claim(queue))[0] ?? missing());
-    await stage.sql.query("UPDATE jobs SET started_at = finished_at - interval '2 s' WHERE queue = $1 AND finished_at IS NOT NULL", [queue]);
-    const scale = await eventually(() => stage.one.api.get<Record<string, number>>(`/queues/${queue}/scale?targetMs=20000&perRunner=2`).then(({ body }) => body));
+    await stage.sql.query(
+      "UPDATE jobs SET started_at = finished_at - interval '2 s' WHERE queue = $1 AND finished_at IS NOT NULL",
+      [queue],
+    );
+    const scale = await eventually(() =>
+      stage.one.api
+        .get<Record<string, number>>(`/queues/${queue}/scale?targetMs=20000&perRunner=2`)
+        .then(({ body }) => body),
+    );
     expect(scale).toMatchObject({ waiting: 110, running: 0, meanRunMs: 2000, wanted: 5 });
     expect(scale['oldestAgeMs']).toBeGreaterThan(0);
     expect((await stage.one.api.get('/queues/never-named/scale')).body).toMatchObject({ waiting: 0, wanted: 0 });

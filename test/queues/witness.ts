@@ -21,12 +21,17 @@ export class Witness {
 
   /** The most that ever ran at once. */
   async most(queue: string): Promise<{ queue: number; key: number }> {
-    return this.sql.one('SELECT max(of_queue)::int AS queue, max(of_key)::int AS key FROM witnessed WHERE queue = $1', [queue]);
+    return this.sql.one('SELECT max(of_queue)::int AS queue, max(of_key)::int AS key FROM witnessed WHERE queue = $1', [
+      queue,
+    ]);
   }
 
   /** When each job of a queue was started, by the database's clock. */
   async starts(queue: string): Promise<number[]> {
-    const rows = await this.sql.query<{ at: number }>('SELECT extract(epoch FROM at)::float8 * 1000 AS at FROM witnessed WHERE queue = $1 ORDER BY at', [queue]);
+    const rows = await this.sql.query<{ at: number }>(
+      'SELECT extract(epoch FROM at)::float8 * 1000 AS at FROM witnessed WHERE queue = $1 ORDER BY at',
+      [queue],
+    );
     return rows.map(({ at }) => at);
   }
 }

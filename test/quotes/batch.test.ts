@@ -21,11 +21,19 @@ describe('a batch over a file', () => {
       resumedAt: 0,
       file: job.outputFile,
     });
-    expect(result.faults).toEqual({ year_before_sound_film: 1, year_differs: 32, quotation_mark_missing: 1, censored: 5 });
+    expect(result.faults).toEqual({
+      year_before_sound_film: 1,
+      year_differs: 32,
+      quotation_mark_missing: 1,
+      censored: 5,
+    });
     expect(result.bytes).toBe((await stat(job.outputFile)).size);
     expect(written.map(({ index }) => index)).toEqual(Array.from({ length: 730 }, (_, index) => index));
     expect(result.words).toBe(written.reduce((sum, line) => sum + Number(line.words), 0));
-    expect(result.meanReadingEase).toBeCloseTo(written.reduce((sum, line) => sum + Number(line.readingEase), 0) / 730, 1);
+    expect(result.meanReadingEase).toBeCloseTo(
+      written.reduce((sum, line) => sum + Number(line.readingEase), 0) / 730,
+      1,
+    );
   });
 
   it('says of each quote what it found', async () => {
@@ -52,7 +60,11 @@ describe('a batch over a file', () => {
       duplicateOf: 96,
       faults: [],
     });
-    expect(written[149]).toMatchObject({ normalised: "You're killin' me, Smalls.", nearDuplicateOf: 143, similarity: 0.81 });
+    expect(written[149]).toMatchObject({
+      normalised: "You're killin' me, Smalls.",
+      nearDuplicateOf: 143,
+      similarity: 0.81,
+    });
   });
 
   it('reports progress for each quote and a checkpoint for each hundred, when its lines are in the file', async () => {
@@ -156,7 +168,10 @@ describe('quotes in the arguments', () => {
     [{ file: FILE, cuont: 3 }],
     [{ quotes: [{ quote: 'a', year: 'x' }] }],
   ])('are refused when wrong: %j', async (given) => {
-    expect(await job.attempt(given)).toMatchObject({ outcome: 'failed', error: { code: 'invalid_arguments', retryable: false } });
+    expect(await job.attempt(given)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'invalid_arguments', retryable: false },
+    });
   });
 
   it('are refused when too long', async () => {

@@ -37,7 +37,8 @@ afterAll(() => rm(home, { recursive: true }));
 
 const read = (file: string, more: object = {}, directory = quotesDirectory) =>
   readInput({ file, offset: 0, paceMs: 0, ...more }, directory);
-const texts = async (file: string, directory?: string) => (await read(file, {}, directory)).quotes.map((quote) => quote.quote);
+const texts = async (file: string, directory?: string) =>
+  (await read(file, {}, directory)).quotes.map((quote) => quote.quote);
 
 describe('a file of quotes', () => {
   it.each([
@@ -79,7 +80,8 @@ describe('a file of quotes', () => {
   });
 
   it('outside is refused in the same words whether it exists or not', async () => {
-    const message = (file: string) => read(file).catch((error: Error) => error.message.replace(JSON.stringify(file), 'FILE'));
+    const message = (file: string) =>
+      read(file).catch((error: Error) => error.message.replace(JSON.stringify(file), 'FILE'));
     expect(await message('../secret.json')).toBe(await message('../nothing.json'));
   });
 
@@ -106,7 +108,9 @@ describe('a file of quotes', () => {
   it('has quotes from the offset on, as many as there are', async () => {
     expect(await read('a.json', { offset: 1, count: 50 })).toMatchObject({ start: 1, end: 2 });
     expect(await read('a.json', { count: 1 })).toMatchObject({ start: 0, end: 1 });
-    await expect(read('a.json', { offset: 2 })).rejects.toThrow('offset 2 is past the end: there are 2 quotes, counted from 0');
+    await expect(read('a.json', { offset: 2 })).rejects.toThrow(
+      'offset 2 is past the end: there are 2 quotes, counted from 0',
+    );
   });
 
   it('is known by its content', async () => {

@@ -145,7 +145,8 @@ describe('normalise', () => {
   });
 
   it('keeps the words of every real quote', () => {
-    for (const { quote } of quotes) expect(fold(normalise(quote)).replaceAll(' ', '')).toBe(fold(quote).replaceAll(' ', ''));
+    for (const { quote } of quotes)
+      expect(fold(normalise(quote)).replaceAll(' ', '')).toBe(fold(quote).replaceAll(' ', ''));
   });
 });
 

@@ -102,7 +102,9 @@ describe('an attempt after a killed one', () => {
     const last = await killAt(250);
     await spoil(last.bytes);
     const { logs } = await expectWhole(last, 0);
-    expect(logs).toEqual([{ level: 'warn', message: 'begins anew: the output of the former attempt is not on this host' }]);
+    expect(logs).toEqual([
+      { level: 'warn', message: 'begins anew: the output of the former attempt is not on this host' },
+    ]);
   });
 
   it.each([

@@ -84,7 +84,12 @@ export async function startTmdbServer(): Promise<TmdbServer> {
   return tmdb;
 }
 
-export function send(response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {
+export function send(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { 'content-type': 'application/json;charset=utf-8', ...headers }).end(body);
 }
 

@@ -126,7 +126,12 @@ describe('a refusal', () => {
       'could not be found. (status_code 34)',
     ],
     [401, tmdbError(7, 'Invalid API key: You must be granted a valid key.'), 'tmdb_key_refused', 'set TMDB_API_KEY'],
-    [422, tmdbError(5, 'Invalid parameters: Your request parameters are incorrect.'), 'tmdb_refused', 'Invalid parameters'],
+    [
+      422,
+      tmdbError(5, 'Invalid parameters: Your request parameters are incorrect.'),
+      'tmdb_refused',
+      'Invalid parameters',
+    ],
     [302, '', 'tmdb_refused', 'with 302'],
   ])('%i is final', async (status, body, code, text) => {
     tmdb.answer = (_request, response) => send(response, status, body);
@@ -224,7 +229,8 @@ it("a job's signal ends the call, with the signal's own reason", async () => {
 });
 
 describe('TMDB_SYNC', () => {
-  const sync = (movieId: unknown) => runHandler(tmdbSync, (args, job) => client().movie(args.movieId, job.signal), { movieId });
+  const sync = (movieId: unknown) =>
+    runHandler(tmdbSync, (args, job) => client().movie(args.movieId, job.signal), { movieId });
 
   it('ends with the film', async () => {
     expect(await sync(603)).toMatchObject({ outcome: 'completed', result: { title: 'The Matrix', year: 1999 } });
@@ -236,7 +242,10 @@ describe('TMDB_SYNC', () => {
   });
 
   it.each([[0], [1.5], ['603'], ['603/credits']])('does not ask for a film %j', async (movieId) => {
-    expect(await sync(movieId)).toMatchObject({ outcome: 'failed', error: { code: 'invalid_arguments', retryable: false } });
+    expect(await sync(movieId)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'invalid_arguments', retryable: false },
+    });
     expect(tmdb.requests).toHaveLength(0);
   });
 });

@@ -7,13 +7,22 @@ const HOUR_MS = 3_600_000;
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeEach(async () => {
-  coordinator = await startCoordinator({ keepMs: { completed: HOUR_MS, failed: 10 * HOUR_MS, cancelled: 2 * HOUR_MS } });
+  coordinator = await startCoordinator({
+    keepMs: { completed: HOUR_MS, failed: 10 * HOUR_MS, cancelled: 2 * HOUR_MS },
+  });
 });
 afterEach(() => coordinator.stop());
 
-async function made(state: State, ageMs: number, more: { queue?: string; uniqueKey?: string; uniqueForMs?: number } = {}): Promise<string> {
+async function made(
+  state: State,
+  ageMs: number,
+  more: { queue?: string; uniqueKey?: string; uniqueForMs?: number } = {},
+): Promise<string> {
   const { job } = await jobIn(state, coordinator, { type: uniqueType(), ...more });
-  await coordinator.sql.query("UPDATE jobs SET finished_at = now() - $2::float8 * interval '1 ms' WHERE id = $1", [job.id, ageMs]);
+  await coordinator.sql.query("UPDATE jobs SET finished_at = now() - $2::float8 * interval '1 ms' WHERE id = $1", [
+    job.id,
+    ageMs,
+  ]);
   return job.id;
 }
 
@@ -26,8 +35,16 @@ async function prune(): Promise<void> {
 }
 
 it('deletes what was kept long enough, by how it ended, and nothing else', async () => {
-  const gone = [await made('completed', HOUR_MS + 1), await made('failed', 10 * HOUR_MS + 1), await made('cancelled', 2 * HOUR_MS + 1)];
-  const kept = [await made('completed', HOUR_MS - 60_000), await made('failed', 2 * HOUR_MS), await made('cancelled', HOUR_MS)];
+  const gone = [
+    await made('completed', HOUR_MS + 1),
+    await made('failed', 10 * HOUR_MS + 1),
+    await made('cancelled', 2 * HOUR_MS + 1),
+  ];
+  const kept = [
+    await made('completed', HOUR_MS - 60_000),
+    await made('failed', 2 * HOUR_MS),
+    await made('cancelled', HOUR_MS),
+  ];
   const { job: waiting } = await jobIn('delayed', coordinator);
   expect((await coordinator.api.get('/cleanup')).body).toEqual({ completed: 1, failed: 1, cancelled: 1 });
   await prune();
@@ -38,14 +55,24 @@ it('deletes what was kept long enough, by how it ended, and nothing else', async
 it('takes attempts, log lines and idempotency keys with the job', async () => {
   const { api, sql } = coordinator;
   const type = uniqueType();
-  const { body } = await api.call<{ id: string }>('post', '/jobs', { json: { type }, headers: { 'idempotency-key': 'k-1' } });
+  const { body } = await api.call<{ id: string }>('post', '/jobs', {
+    json: { type },
+    headers: { 'idempotency-key': 'k-1' },
+  });
   const first = await api.claimOne({ runnerId: 'r', types: [type] });
-  await api.post(`/jobs/${first.id}/release`, { leaseToken: first.leaseToken, logs: [{ level: 'info', message: 'given back' }] });
+  await api.post(`/jobs/${first.id}/release`, {
+    leaseToken: first.leaseToken,
+    logs: [{ level: 'info', message: 'given back' }],
+  });
   await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }));
-  expect(await Promise.all(['attempts', 'job_logs', 'idempotency_keys'].map((table) => sql.count(table)))).toEqual([1, 1, 1]);
+  expect(await Promise.all(['attempts', 'job_logs', 'idempotency_keys'].map((table) => sql.count(table)))).toEqual([
+    1, 1, 1,
+  ]);
   await sql.query("UPDATE jobs SET finished_at = now() - interval '2 hours' WHERE id = $1", [body.id]);
   await prune();
-  expect(await Promise.all(['jobs', 'attempts', 'job_logs', 'idempotency_keys'].map((table) => sql.count(table)))).toEqual([0, 0, 0, 0]);
+  expect(
+    await Promise.all(['jobs', 'attempts', 'job_logs', 'idempotency_keys'].map((table) => sql.count(table))),
+  ).toEqual([0, 0, 0, 0]);
 });
 
 it('leaves no idempotency key behind when an operator empties the table of jobs', async () => {
@@ -57,7 +84,10 @@ it('leaves no idempotency key behind when an operator empties the table of jobs'
 
 it('keeps what its queue keeps, longer or shorter', async () => {
   const { api } = coordinator;
-  const set = expectStatus(await api.call<Queue>('put', '/queues/long', { json: { retention: { completedMs: 5 * HOUR_MS } } }), 200);
+  const set = expectStatus(
+    await api.call<Queue>('put', '/queues/long', { json: { retention: { completedMs: 5 * HOUR_MS } } }),
+    200,
+  );
   expect(set.retention).toEqual({ completedMs: 5 * HOUR_MS });
   await api.call('put', '/queues/short', { json: { retention: { completedMs: 60_000 } } });
   const long = await made('completed', 2 * HOUR_MS, { queue: 'long' });
@@ -65,7 +95,9 @@ it('keeps what its queue keeps, longer or shorter', async () => {
   const other = await made('completed', 120_000, { queue: 'other' });
   await prune();
   expect(await Promise.all([long, short, other].map(isThere))).toEqual([true, false, true]);
-  expect(expectStatus(await api.call<Queue>('put', '/queues/long', { json: { retention: null } }), 200).retention).toBeNull();
+  expect(
+    expectStatus(await api.call<Queue>('put', '/queues/long', { json: { retention: null } }), 200).retention,
+  ).toBeNull();
   await prune();
   expect(await isThere(long)).toBe(false);
 });
@@ -97,7 +129,9 @@ it('deletes more than a batch, and at once what an admin asks for', async () => 
   await api.post('/jobs/bulk', { jobs });
   await api.post('/jobs/cancel', { filter: { type: [type] } });
   const failed = await made('failed', 2 * HOUR_MS, { queue: 'many' });
-  expect((await api.post('/cleanup', { olderThanMs: 0, status: ['cancelled'], queue: ['many'] })).body).toEqual({ count: 700 });
+  expect((await api.post('/cleanup', { olderThanMs: 0, status: ['cancelled'], queue: ['many'] })).body).toEqual({
+    count: 700,
+  });
   expect(await isThere(failed)).toBe(true);
   expect(await sql.count("jobs WHERE status = 'cancelled'")).toBe(0);
 });

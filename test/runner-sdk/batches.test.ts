@@ -8,7 +8,11 @@ import { Reports } from '../../runner-sdk/reports';
 
 /** A transport whose calls are answered when the test says so. */
 class HeldTransport extends Transport {
-  readonly held: { path: string; body: { completions?: { jobId: string }[]; jobs?: { arguments: number }[]; arguments?: number }; answer: (body: unknown) => void }[] = [];
+  readonly held: {
+    path: string;
+    body: { completions?: { jobId: string }[]; jobs?: { arguments: number }[]; arguments?: number };
+    answer: (body: unknown) => void;
+  }[] = [];
 
   constructor() {
     super({ urls: ['http://127.0.0.1:1'], apiKey: 'none' });
@@ -17,7 +21,11 @@ class HeldTransport extends Transport {
   override call<T>(request: ApiRequest): Promise<ApiReply<T>> {
     return new Promise((resolve) => {
       const body = JSON.parse(request.json ?? '{}') as HeldTransport['held'][number]['body'];
-      this.held.push({ path: request.path, body, answer: (answer) => resolve({ status: 200, body: answer as T, failures: 0 }) });
+      this.held.push({
+        path: request.path,
+        body,
+        answer: (answer) => resolve({ status: 200, body: answer as T, failures: 0 }),
+      });
     });
   }
 }
@@ -40,16 +48,31 @@ function openReports() {
   });
   const push = (count: number) => {
     for (let n = 0; n < count; n += 1) {
-      reports.push({ completion: { jobId: randomUUID(), leaseToken: randomUUID(), outcome: 'completed' }, attempt: 1, giveUpAtMs: monotonicMs() + 60_000 });
+      reports.push({
+        completion: { jobId: randomUUID(), leaseToken: randomUUID(), outcome: 'completed' },
+        attempt: 1,
+        giveUpAtMs: monotonicMs() + 60_000,
+      });
     }
   };
   const answer = async (at: number) => {
     const call = transport.held[at];
-    call?.answer({ results: call.body.completions?.map(({ jobId }) => ({ jobId, status: 'completed', attempt: 1 })) ?? [], directives: {} });
+    call?.answer({
+      results: call.body.completions?.map(({ jobId }) => ({ jobId, status: 'completed', attempt: 1 })) ?? [],
+      directives: {},
+    });
     await setImmediate();
     await setImmediate();
   };
-  return { transport, reports, shares, push, answer, idles: () => idle, sizes: () => transport.held.map(({ body }) => body.completions?.length ?? 0) };
+  return {
+    transport,
+    reports,
+    shares,
+    push,
+    answer,
+    idles: () => idle,
+    sizes: () => transport.held.map(({ body }) => body.completions?.length ?? 0),
+  };
 }
 
 afterEach(() => jest.useRealTimers());
@@ -61,7 +84,9 @@ test('a report that waits for its next try is sent at once when the runner ends'
   await setImmediate();
   for (let tries = 1; tries <= 8; tries += 1) {
     expect(transport.held).toHaveLength(tries);
-    transport.held[tries - 1]?.answer({ results: [{ jobId: transport.held[0]?.body.completions?.[0]?.jobId, code: 'unavailable', detail: 'not now' }] });
+    transport.held[tries - 1]?.answer({
+      results: [{ jobId: transport.held[0]?.body.completions?.[0]?.jobId, code: 'unavailable', detail: 'not now' }],
+    });
     await setImmediate();
     // The longest wait there is, but for the last one.
     if (tries < 8) jest.advanceTimersByTime(10_000);
@@ -115,7 +140,8 @@ test('many reports travel in two calls at once, each with its share of the free 
 test('many creates travel in two calls at once, few in one; each gets its own job', async () => {
   const transport = new HeldTransport();
   const queue = new CreateQueue(transport, 10_000);
-  const create = (count: number, from = 0) => Array.from({ length: count }, (_, n) => queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }) }));
+  const create = (count: number, from = 0) =>
+    Array.from({ length: count }, (_, n) => queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }) }));
   const answer = (at: number) => {
     const call = transport.held[at];
     call?.answer({ jobs: call.body.jobs?.map((job) => ({ id: randomUUID(), arguments: job.arguments })) });
@@ -131,7 +157,9 @@ test('many creates travel in two calls at once, few in one; each gets its own jo
   expect(transport.held.map(({ body }) => body.jobs?.length)).toEqual([50, 50, 40]);
   answer(0);
   answer(2);
-  expect((await Promise.all([...first, ...second])).map((job) => job.arguments)).toEqual(Array.from({ length: 140 }, (_, n) => n));
+  expect((await Promise.all([...first, ...second])).map((job) => job.arguments)).toEqual(
+    Array.from({ length: 140 }, (_, n) => n),
+  );
   const third = create(31);
   await setImmediate();
   expect(transport.held).toHaveLength(4);
@@ -149,7 +177,9 @@ test('jobs of an order never overtake each other, however slow the call that bri
   const transport = new HeldTransport();
   const queue = new CreateQueue(transport, 10_000);
   const create = (count: number, from: number, isOrdered: boolean) =>
-    Array.from({ length: count }, (_, n) => queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }), isOrdered }));
+    Array.from({ length: count }, (_, n) =>
+      queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }), isOrdered }),
+    );
   const answer = async (at: number) => {
     const call = transport.held[at];
     call?.answer({ jobs: call.body.jobs?.map((job) => ({ id: randomUUID(), arguments: job.arguments })) });
@@ -201,12 +231,15 @@ test('a create that was put off is not sent once it is withdrawn', async () => {
 test('jobs of an order that were put off are sent in their order, before those that were asked for meanwhile', async () => {
   const transport = new HeldTransport();
   const queue = new CreateQueue(transport, 10_000);
-  const create = (n: number, isOrdered: boolean) => queue.add({ json: JSON.stringify({ type: 'a', arguments: n }), isOrdered });
+  const create = (n: number, isOrdered: boolean) =>
+    queue.add({ json: JSON.stringify({ type: 'a', arguments: n }), isOrdered });
   const sent = () => transport.held.map(({ body }) => body.jobs?.map((job) => job.arguments) ?? [body.arguments]);
   const all = [1, 2, 3].map((n) => create(n, true));
   await setImmediate();
   const random = jest.spyOn(Math, 'random').mockReturnValueOnce(1).mockReturnValue(0.1);
-  transport.held[0]?.answer({ jobs: [{ id: randomUUID() }, ...[2, 3].map(() => ({ code: 'rate_limited', detail: 'wait' }))] });
+  transport.held[0]?.answer({
+    jobs: [{ id: randomUUID() }, ...[2, 3].map(() => ({ code: 'rate_limited', detail: 'wait' }))],
+  });
   await setImmediate();
   random.mockRestore();
   all.push(create(4, true), create(5, false));

@@ -47,7 +47,13 @@ interface Told {
 async function blockWith(handler: (endsAtMs: number, job: JobContext) => void): Promise<Told> {
   const server = new Worker(SERVER, { eval: true });
   const [port] = (await once(server, 'message')) as [number];
-  const runner = new Runner({ coordinatorUrl: `http://127.0.0.1:${port}`, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 1 });
+  const runner = new Runner({
+    coordinatorUrl: `http://127.0.0.1:${port}`,
+    apiKey: 'key',
+    signals: false,
+    logger: testLogger(),
+    concurrency: 1,
+  });
   runner.handle('TEST', (_args, job) => {
     handler(Date.now() + 5 * LEASE_MS, job);
     return { wasAborted: job.signal.aborted };

@@ -4,7 +4,14 @@ import { Transport } from '../../runner-sdk/http';
 import { FakeCoordinator, type Recorded } from './fake-coordinator';
 
 const Movie = z.object({ title: z.string(), released: z.coerce.date() });
-const syncMovie = defineJob({ type: 'TMDB_SYNC', arguments: z.object({ movieId: z.int(), refuse: z.boolean().optional() }), result: Movie, timeoutMs: 60_000, queue: 'films', maxAttempts: 3 });
+const syncMovie = defineJob({
+  type: 'TMDB_SYNC',
+  arguments: z.object({ movieId: z.int(), refuse: z.boolean().optional() }),
+  result: Movie,
+  timeoutMs: 60_000,
+  queue: 'films',
+  maxAttempts: 3,
+});
 
 let coordinator: FakeCoordinator;
 let client: Client;
@@ -19,25 +26,39 @@ afterEach(async () => {
   await coordinator.stop();
 });
 
-const keysOf = ({ body, headers }: Recorded): string[] => body.jobs?.map((job: { idempotencyKey: string }) => job.idempotencyKey) ?? [headers['idempotency-key']];
+const keysOf = ({ body, headers }: Recorded): string[] =>
+  body.jobs?.map((job: { idempotencyKey: string }) => job.idempotencyKey) ?? [headers['idempotency-key']];
 
 describe('create', () => {
   it('sends one job with the defaults of its definition, overruled by the options, and a key', async () => {
     const job = await client.create(syncMovie, { movieId: 603 }, { priority: 'high', maxAttempts: 5 });
     expect(job.id).toBe('job-1');
     const [request] = coordinator.calls('POST /jobs');
-    expect(request?.body).toEqual({ type: 'TMDB_SYNC', arguments: { movieId: 603 }, queue: 'films', timeoutMs: 60_000, maxAttempts: 5, priority: 'high' });
+    expect(request?.body).toEqual({
+      type: 'TMDB_SYNC',
+      arguments: { movieId: 603 },
+      queue: 'films',
+      timeoutMs: 60_000,
+      maxAttempts: 5,
+      priority: 'high',
+    });
     expect(request?.headers['idempotency-key']).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it('takes an untyped job and a key of one\'s own', async () => {
+  it("takes an untyped job and a key of one's own", async () => {
     await client.create('PING', undefined, { idempotencyKey: 'mine' });
-    expect(coordinator.calls('POST /jobs')[0]).toMatchObject({ body: { type: 'PING' }, headers: { 'idempotency-key': 'mine' } });
+    expect(coordinator.calls('POST /jobs')[0]).toMatchObject({
+      body: { type: 'PING' },
+      headers: { 'idempotency-key': 'mine' },
+    });
   });
 
   it('refuses arguments that do not fit before anything is sent', async () => {
     const refusal = client.create(syncMovie, { movieId: 'x' } as never);
-    await expect(refusal).rejects.toMatchObject({ code: 'invalid_arguments', errors: [{ path: 'movieId', message: expect.any(String) }] });
+    await expect(refusal).rejects.toMatchObject({
+      code: 'invalid_arguments',
+      errors: [{ path: 'movieId', message: expect.any(String) }],
+    });
     await expect(client.create('PING', { big: 1n })).rejects.toMatchObject({ code: 'invalid_arguments' });
     expect(coordinator.requests).toHaveLength(0);
   });
@@ -58,22 +79,31 @@ describe('create', () => {
   });
 
   it('rejects each refused job alone', async () => {
-    const results = await Promise.allSettled([client.create(syncMovie, { movieId: 1 }), client.create(syncMovie, { movieId: 2, refuse: true }), client.create(syncMovie, { movieId: 3 })]);
+    const results = await Promise.allSettled([
+      client.create(syncMovie, { movieId: 1 }),
+      client.create(syncMovie, { movieId: 2, refuse: true }),
+      client.create(syncMovie, { movieId: 3 }),
+    ]);
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect(results[1]).toMatchObject({ reason: { code: 'validation_failed', status: 400, detail: 'scripted refusal' } });
+    expect(results[1]).toMatchObject({
+      reason: { code: 'validation_failed', status: 400, detail: 'scripted refusal' },
+    });
   });
 
-  it.each(['drop_request', 'drop_reply', { status: 500 }, { status: 503, headers: { 'retry-after': '0' } }] as const)('after %j sends the same jobs with the same keys', async (answer) => {
-    coordinator.script('POST /jobs', answer);
-    await client.create(syncMovie, { movieId: 1 });
-    coordinator.script('POST /jobs/bulk', answer);
-    await Promise.all([client.create(syncMovie, { movieId: 2 }), client.create(syncMovie, { movieId: 3 })]);
-    const [one, again, bulk, bulkAgain] = coordinator.requests as [Recorded, Recorded, Recorded, Recorded];
-    expect(again.text).toBe(one.text);
-    expect(keysOf(again)).toEqual(keysOf(one));
-    expect(bulkAgain.text).toBe(bulk.text);
-    expect(coordinator.requests).toHaveLength(4);
-  });
+  it.each(['drop_request', 'drop_reply', { status: 500 }, { status: 503, headers: { 'retry-after': '0' } }] as const)(
+    'after %j sends the same jobs with the same keys',
+    async (answer) => {
+      coordinator.script('POST /jobs', answer);
+      await client.create(syncMovie, { movieId: 1 });
+      coordinator.script('POST /jobs/bulk', answer);
+      await Promise.all([client.create(syncMovie, { movieId: 2 }), client.create(syncMovie, { movieId: 3 })]);
+      const [one, again, bulk, bulkAgain] = coordinator.requests as [Recorded, Recorded, Recorded, Recorded];
+      expect(again.text).toBe(one.text);
+      expect(keysOf(again)).toEqual(keysOf(one));
+      expect(bulkAgain.text).toBe(bulk.text);
+      expect(coordinator.requests).toHaveLength(4);
+    },
+  );
 
   it('a withdrawn create is not sent', async () => {
     const first = client.create(syncMovie, { movieId: 1 });
@@ -86,33 +116,50 @@ describe('create', () => {
   });
 
   it('jobs of an order are sent in the order of their creates, though the arguments of some are checked longer', async () => {
-    const slow = defineJob({ type: 'SLOW', arguments: z.object({ n: z.int().refine(() => new Promise<boolean>((resolve) => setImmediate(resolve, true))) }), orderKey: 'k' });
-    await Promise.all([client.create(slow, { n: 1 }), client.create('PLAIN', { n: 2 }, { orderKey: 'k' }), client.create(slow, { n: 3 }), client.create('PLAIN', { n: 4 }, { orderKey: 'k' })]);
+    const slow = defineJob({
+      type: 'SLOW',
+      arguments: z.object({ n: z.int().refine(() => new Promise<boolean>((resolve) => setImmediate(resolve, true))) }),
+      orderKey: 'k',
+    });
+    await Promise.all([
+      client.create(slow, { n: 1 }),
+      client.create('PLAIN', { n: 2 }, { orderKey: 'k' }),
+      client.create(slow, { n: 3 }),
+      client.create('PLAIN', { n: 4 }, { orderKey: 'k' }),
+    ]);
     const sent = coordinator.requests.flatMap(({ body }) => body.jobs ?? [body]);
     expect(sent.map((job: { arguments: { n: number } }) => job.arguments.n)).toEqual([1, 2, 3, 4]);
   });
 
   it('creates many, all or none, or each alone', async () => {
     expect(await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }])).toHaveLength(2);
-    expect(coordinator.requests[0]?.body).toMatchObject({ atomic: true, jobs: [{ arguments: { movieId: 1 }, queue: 'films' }, {}] });
-    const [good, bad] = await client.createMany(syncMovie, [{ movieId: 3 }, { movieId: 4, refuse: true }], { atomic: false });
+    expect(coordinator.requests[0]?.body).toMatchObject({
+      atomic: true,
+      jobs: [{ arguments: { movieId: 1 }, queue: 'films' }, {}],
+    });
+    const [good, bad] = await client.createMany(syncMovie, [{ movieId: 3 }, { movieId: 4, refuse: true }], {
+      atomic: false,
+    });
     expect(good).toMatchObject({ type: 'TMDB_SYNC' });
     expect(bad).toBeInstanceOf(BatonError);
   });
 
-  it.each(['drop_request', 'drop_reply', { status: 503, headers: { 'retry-after': '0' } }] as const)('after %j sends the same call with the same key', async (answer) => {
-    coordinator.script('POST /jobs/bulk', answer);
-    await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }]);
-    coordinator.script('POST /jobs/bulk', answer);
-    await client.createMany(syncMovie, [{ movieId: 3 }, { movieId: 4 }], { atomic: false });
-    const [all, allAgain, each, eachAgain] = coordinator.requests as [Recorded, Recorded, Recorded, Recorded];
-    expect([allAgain.text, eachAgain.text]).toEqual([all.text, each.text]);
-    expect(all.headers['idempotency-key']).toMatch(/^[\w-]{36}$/);
-    expect(allAgain.headers['idempotency-key']).toBe(all.headers['idempotency-key']);
-    expect(all.text).not.toContain('idempotencyKey');
-    expect(each.headers['idempotency-key']).toBeUndefined();
-    expect(new Set(keysOf(each)).size).toBe(2);
-  });
+  it.each(['drop_request', 'drop_reply', { status: 503, headers: { 'retry-after': '0' } }] as const)(
+    'after %j sends the same call with the same key',
+    async (answer) => {
+      coordinator.script('POST /jobs/bulk', answer);
+      await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }]);
+      coordinator.script('POST /jobs/bulk', answer);
+      await client.createMany(syncMovie, [{ movieId: 3 }, { movieId: 4 }], { atomic: false });
+      const [all, allAgain, each, eachAgain] = coordinator.requests as [Recorded, Recorded, Recorded, Recorded];
+      expect([allAgain.text, eachAgain.text]).toEqual([all.text, each.text]);
+      expect(all.headers['idempotency-key']).toMatch(/^[\w-]{36}$/);
+      expect(allAgain.headers['idempotency-key']).toBe(all.headers['idempotency-key']);
+      expect(all.text).not.toContain('idempotencyKey');
+      expect(each.headers['idempotency-key']).toBeUndefined();
+      expect(new Set(keysOf(each)).size).toBe(2);
+    },
+  );
 
   it('sends the key of many that it is given', async () => {
     await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }], { idempotencyKey: 'night-7' });
@@ -123,11 +170,25 @@ describe('create', () => {
 });
 
 describe('refusals', () => {
-  const problem = { type: 'x', title: 'Conflict', status: 409, detail: 'It has finished.', code: 'state_conflict', errors: [], requestId: 'r-1' };
+  const problem = {
+    type: 'x',
+    title: 'Conflict',
+    status: 409,
+    detail: 'It has finished.',
+    code: 'state_conflict',
+    errors: [],
+    requestId: 'r-1',
+  };
 
   it.each([400, 401, 403, 404, 409, 413, 415])('%i is final: one request', async (status) => {
     coordinator.script('GET /jobs/x', { status, body: { ...problem, status } });
-    await expect(client.get('x')).rejects.toMatchObject({ name: 'BatonError', status, code: 'state_conflict', detail: 'It has finished.', requestId: 'r-1' });
+    await expect(client.get('x')).rejects.toMatchObject({
+      name: 'BatonError',
+      status,
+      code: 'state_conflict',
+      detail: 'It has finished.',
+      requestId: 'r-1',
+    });
     expect(coordinator.requests).toHaveLength(1);
   });
 
@@ -139,7 +200,11 @@ describe('refusals', () => {
   });
 
   it('does not wait for a Retry-After that its budget cannot pay', async () => {
-    coordinator.script('GET /jobs/x', { status: 429, headers: { 'retry-after': '3600' }, body: { ...problem, status: 429, code: 'rate_limited' } });
+    coordinator.script('GET /jobs/x', {
+      status: 429,
+      headers: { 'retry-after': '3600' },
+      body: { ...problem, status: 429, code: 'rate_limited' },
+    });
     await expect(client.get('x')).rejects.toMatchObject({ code: 'rate_limited', retryAfterMs: 3_600_000 });
   });
 
@@ -147,14 +212,22 @@ describe('refusals', () => {
     coordinator.script('GET /jobs/x/wait', 'hang');
     const hasty = new Transport({ urls: [coordinator.url], apiKey: 'key' });
     const call = hasty.call({ method: 'GET', path: '/jobs/x/wait', timeoutMs: 50, budgetMs: 0 });
-    await expect(call).rejects.toMatchObject({ code: 'unreachable', detail: `${coordinator.url} did not answer within 50 ms` });
+    await expect(call).rejects.toMatchObject({
+      code: 'unreachable',
+      detail: `${coordinator.url} did not answer within 50 ms`,
+    });
     await hasty.close();
   });
 
   it('ends calls in flight, and those between two tries, when it is closed', async () => {
     coordinator.script('GET /jobs/x', 'hang');
     coordinator.script('GET /jobs/y', { status: 503, headers: { 'retry-after': '20' } });
-    const calls = [client.get('x'), client.get('y')].map((call) => call.then(() => 'answered', (error: BatonError) => error.code));
+    const calls = [client.get('x'), client.get('y')].map((call) =>
+      call.then(
+        () => 'answered',
+        (error: BatonError) => error.code,
+      ),
+    );
     await coordinator.until('both calls', () => coordinator.requests.length === 2);
     await client.close();
     expect(await Promise.all(calls)).toEqual(['unreachable', 'unreachable']);
@@ -201,11 +274,23 @@ describe('several URLs', () => {
 });
 
 describe('wait', () => {
-  const finished = { id: 'x', type: 'TMDB_SYNC', failures: 3, maxAttempts: 3, error: { message: 'no such film' }, reason: 'expired' };
-  const answers = (...bodies: object[]) => coordinator.script('GET /jobs/x/wait', ...bodies.map((body) => ({ status: 200, body: { ...finished, ...body } })));
+  const finished = {
+    id: 'x',
+    type: 'TMDB_SYNC',
+    failures: 3,
+    maxAttempts: 3,
+    error: { message: 'no such film' },
+    reason: 'expired',
+  };
+  const answers = (...bodies: object[]) =>
+    coordinator.script('GET /jobs/x/wait', ...bodies.map((body) => ({ status: 200, body: { ...finished, ...body } })));
 
   it('asks until the job has finished, and gives its result as the definition says', async () => {
-    answers({ status: 'running' }, { status: 'pending' }, { status: 'completed', result: { title: 'The Matrix', released: '1999-03-31' } });
+    answers(
+      { status: 'running' },
+      { status: 'pending' },
+      { status: 'completed', result: { title: 'The Matrix', released: '1999-03-31' } },
+    );
     const movie = await client.wait('x', { definition: syncMovie });
     expect(movie.released.getUTCFullYear()).toBe(1999);
     expect(coordinator.requests).toHaveLength(3);
@@ -213,8 +298,14 @@ describe('wait', () => {
 
   it('knows the definition of what create returned', async () => {
     const job = await client.create(syncMovie, { movieId: 603 });
-    coordinator.script(`GET /jobs/${job.id}/wait`, { status: 200, body: { ...finished, status: 'completed', result: { title: 1 } } });
-    await expect(client.wait(job)).rejects.toMatchObject({ code: 'invalid_result', errors: [{ path: 'title' }, { path: 'released' }] });
+    coordinator.script(`GET /jobs/${job.id}/wait`, {
+      status: 200,
+      body: { ...finished, status: 'completed', result: { title: 1 } },
+    });
+    await expect(client.wait(job)).rejects.toMatchObject({
+      code: 'invalid_result',
+      errors: [{ path: 'title' }, { path: 'released' }],
+    });
   });
 
   it('throws for a job that failed or was cancelled', async () => {
@@ -236,9 +327,14 @@ describe('wait', () => {
 });
 
 it('lists page after page', async () => {
-  coordinator.script('GET /jobs', { status: 200, body: { items: [{ id: 'a' }, { id: 'b' }], nextCursor: 'c1' } }, { status: 200, body: { items: [{ id: 'c' }], nextCursor: null } });
+  coordinator.script(
+    'GET /jobs',
+    { status: 200, body: { items: [{ id: 'a' }, { id: 'b' }], nextCursor: 'c1' } },
+    { status: 200, body: { items: [{ id: 'c' }], nextCursor: null } },
+  );
   const ids: string[] = [];
-  for await (const { id } of client.listAll({ status: ['failed', 'cancelled'], arguments: { movieId: 603 } })) ids.push(id);
+  for await (const { id } of client.listAll({ status: ['failed', 'cancelled'], arguments: { movieId: 603 } }))
+    ids.push(id);
   expect(ids).toEqual(['a', 'b', 'c']);
 });
 
@@ -247,7 +343,12 @@ describe('queues and bulk verbs', () => {
 
   it.each<[string, () => Promise<unknown>, string, unknown]>([
     ['queue', () => client.queue('a b'), 'GET /queues/a%20b', undefined],
-    ['setQueue', () => client.setQueue('films', { concurrency: 3, rateLimit: null }), 'PUT /queues/films', { concurrency: 3, rateLimit: null }],
+    [
+      'setQueue',
+      () => client.setQueue('films', { concurrency: 3, rateLimit: null }),
+      'PUT /queues/films',
+      { concurrency: 3, rateLimit: null },
+    ],
     ['pauseQueue', () => client.pauseQueue('films', { reason: 'why' }), 'POST /queues/films/pause', { reason: 'why' }],
     ['pauseQueue without a reason', () => client.pauseQueue('films'), 'POST /queues/films/pause', {}],
     ['resumeQueue', () => client.resumeQueue('films'), 'POST /queues/films/resume', undefined],
@@ -268,7 +369,8 @@ describe('queues and bulk verbs', () => {
 
   it('counts, or answers with the operation that goes on in the background', async () => {
     const filter = { type: 'SYNC', status: 'pending' as const };
-    for (const verb of ['cancel', 'retry', 'purge', 'prioritise']) coordinator.script(`POST /jobs/${verb}`, { status: 200, body: { count: 2 } });
+    for (const verb of ['cancel', 'retry', 'purge', 'prioritise'])
+      coordinator.script(`POST /jobs/${verb}`, { status: 200, body: { count: 2 } });
     expect(await client.cancelAll(filter, { reason: 'old', dryRun: true })).toBe(2);
     expect(await client.retryAll(filter)).toBe(2);
     expect(await client.purgeAll(filter)).toBe(2);
@@ -276,15 +378,37 @@ describe('queues and bulk verbs', () => {
     coordinator.script('POST /jobs/cancel', { status: 202, body: { id: 'some-id', status: 'running' } });
     expect((await client.cancelAll(filter, { background: true })).status).toBe('running');
     expect(sent().map(([, body]) => body)).toEqual([
-      { filter, reason: 'old', dryRun: true }, { filter }, { filter }, { filter, priority: 'high' }, { filter, background: true },
+      { filter, reason: 'old', dryRun: true },
+      { filter },
+      { filter },
+      { filter, priority: 'high' },
+      { filter, background: true },
     ]);
   });
 
   it('sends keys, orders and preferences of the definition and of the create', async () => {
-    const ordered = defineJob({ type: 'ORDERED', orderKey: 'o', orderOnFailure: 'skip', concurrencyKey: 'k', prefers: { gpu: true } });
-    await client.create(ordered, undefined, { uniqueKey: 'u', uniqueForMs: 1000, onConflict: 'replace', concurrencyKey: 'other' });
+    const ordered = defineJob({
+      type: 'ORDERED',
+      orderKey: 'o',
+      orderOnFailure: 'skip',
+      concurrencyKey: 'k',
+      prefers: { gpu: true },
+    });
+    await client.create(ordered, undefined, {
+      uniqueKey: 'u',
+      uniqueForMs: 1000,
+      onConflict: 'replace',
+      concurrencyKey: 'other',
+    });
     expect(coordinator.calls('POST /jobs')[0]?.body).toEqual({
-      type: 'ORDERED', orderKey: 'o', orderOnFailure: 'skip', concurrencyKey: 'other', prefers: { gpu: true }, uniqueKey: 'u', uniqueForMs: 1000, onConflict: 'replace',
+      type: 'ORDERED',
+      orderKey: 'o',
+      orderOnFailure: 'skip',
+      concurrencyKey: 'other',
+      prefers: { gpu: true },
+      uniqueKey: 'u',
+      uniqueForMs: 1000,
+      onConflict: 'replace',
     });
   });
 });

@@ -20,7 +20,15 @@ afterEach(async () => {
 });
 
 async function run(handler: Handler, options: RunnerOptions = {}): Promise<Runner> {
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 2, abortGraceMs: 100, ...options });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger: testLogger(),
+    concurrency: 2,
+    abortGraceMs: 100,
+    ...options,
+  });
   await runner.handle('TEST', handler).start();
   return runner;
 }
@@ -69,7 +77,10 @@ it('gives back the job of a handler that ignores the abort', async () => {
 it('fetches a grant that was on its way to the parked poll, and gives it back', async () => {
   const handler = jest.fn();
   const one = await run(handler);
-  const [poll] = await coordinator.until('the poll', () => coordinator.calls('POST /jobs/claim').length === 1 && coordinator.calls('POST /jobs/claim'));
+  const [poll] = await coordinator.until(
+    'the poll',
+    () => coordinator.calls('POST /jobs/claim').length === 1 && coordinator.calls('POST /jobs/claim'),
+  );
   // Granted, but the answer is not there yet when the runner hangs up.
   const stopped = one.stop();
   const job = coordinator.add();
@@ -83,7 +94,9 @@ it('fetches a grant that was on its way to the parked poll, and gives it back', 
 it('stops in bounded time though the coordinator is gone', async () => {
   const started = gate();
   coordinator.add();
-  const one = await run((_args, { signal }) => new Promise((resolve) => (started.open(), signal.addEventListener('abort', resolve))));
+  const one = await run(
+    (_args, { signal }) => new Promise((resolve) => (started.open(), signal.addEventListener('abort', resolve))),
+  );
   await started.opened;
   await coordinator.stop();
   await one.stop({ graceMs: 10 });
@@ -105,7 +118,9 @@ it('told to drain it claims nothing, finishes what runs, and claims again when t
   held.open();
   await coordinator.report(job);
   const count = coordinator.calls('POST /jobs/claim').length;
-  await coordinator.until('a heartbeat without jobs', () => coordinator.calls('POST /jobs/heartbeat').some(({ body }) => body.jobs.length === 0));
+  await coordinator.until('a heartbeat without jobs', () =>
+    coordinator.calls('POST /jobs/heartbeat').some(({ body }) => body.jobs.length === 0),
+  );
   expect(coordinator.calls('POST /jobs/claim')).toHaveLength(count);
   coordinator.directives = {};
   const next = coordinator.add();
@@ -139,7 +154,10 @@ it('ends its process on SIGTERM, when its work is done', async () => {
     const runner = new Runner();
     runner.handle('TEST', () => new Promise((resolve) => { process.stdout.write('started'); setTimeout(resolve, 300, 'done'); }));
     runner.start();`;
-  const child = spawn(process.execPath, ['-e', code], { env: { COORDINATOR_URL: coordinator.url, RUNNER_KEY: 'key' }, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, ['-e', code], {
+    env: { COORDINATOR_URL: coordinator.url, RUNNER_KEY: 'key' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   await once(child.stdout, 'data');
   child.kill('SIGTERM');
   const [exitCode] = (await once(child, 'exit')) as [number];
@@ -164,7 +182,10 @@ it.each([
       return 'done';
     });
     runner.start();`;
-  const child = spawn(process.execPath, ['-e', code], { env: { COORDINATOR_URL: coordinator.url, RUNNER_KEY: 'key' }, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, ['-e', code], {
+    env: { COORDINATOR_URL: coordinator.url, RUNNER_KEY: 'key' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   await once(child.stdout, 'data');
   child.kill('SIGTERM');
   const [exitCode] = (await once(child, 'exit')) as [number];
@@ -177,10 +198,13 @@ it('gives back a thousand jobs over the same few connections, each with the long
   let running = 0;
   Array.from({ length: count }, () => coordinator.add());
   const call = jest.spyOn(Transport.prototype, 'call');
-  const one = await run((_args, { signal }) => {
-    if ((running += 1) === count) started.open();
-    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
-  }, { concurrency: count });
+  const one = await run(
+    (_args, { signal }) => {
+      if ((running += 1) === count) started.open();
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    },
+    { concurrency: count },
+  );
   await started.opened;
   await one.stop({ graceMs: 0 });
   const given = call.mock.calls.flatMap(([{ path, timeoutMs }]) => (path.endsWith('/release') ? [timeoutMs] : []));

@@ -14,7 +14,12 @@ export interface Recorded {
 }
 
 /** `drop_request`: the call never arrives; `drop_reply`: it takes effect, but nobody hears; `hang`: no answer ever. */
-export type Answer = 'drop_request' | 'drop_reply' | 'hang' | 'pass' | { status: number; body?: unknown; headers?: Record<string, string> };
+export type Answer =
+  | 'drop_request'
+  | 'drop_reply'
+  | 'hang'
+  | 'pass'
+  | { status: number; body?: unknown; headers?: Record<string, string> };
 
 const DEADLINE_MS = 15_000;
 
@@ -59,8 +64,21 @@ export class FakeCoordinator {
 
   add(fields: Partial<ClaimedJob> = {}): ClaimedJob {
     const job: ClaimedJob = {
-      ...{ id: randomUUID(), type: 'TEST', queue: 'default', arguments: {}, attempt: 1, maxAttempts: 3, leaseToken: randomUUID() },
-      ...{ leaseExpiresAt: new Date().toISOString(), leaseMs: 30_000, deadlineAt: new Date().toISOString(), timeoutMs: 60_000 },
+      ...{
+        id: randomUUID(),
+        type: 'TEST',
+        queue: 'default',
+        arguments: {},
+        attempt: 1,
+        maxAttempts: 3,
+        leaseToken: randomUUID(),
+      },
+      ...{
+        leaseExpiresAt: new Date().toISOString(),
+        leaseMs: 30_000,
+        deadlineAt: new Date().toISOString(),
+        timeoutMs: 60_000,
+      },
       ...{ metadata: null, tags: [], userId: null, dependencies: {}, checkpoint: null, traceparent: null, ...fields },
     };
     this.pending.push(job);
@@ -78,7 +96,10 @@ export class FakeCoordinator {
     for (;;) {
       const value = found();
       if (value !== undefined && value !== false && value !== null) return value;
-      if (deadline.aborted) throw new Error(`${what} did not happen within ${DEADLINE_MS} ms; calls: ${this.requests.map(({ call }) => call).join(', ')}`);
+      if (deadline.aborted)
+        throw new Error(
+          `${what} did not happen within ${DEADLINE_MS} ms; calls: ${this.requests.map(({ call }) => call).join(', ')}`,
+        );
       await once(this.events, 'change', { signal: deadline }).catch(() => undefined);
     }
   }
@@ -99,7 +120,8 @@ export class FakeCoordinator {
     const { pathname } = new URL(request.url ?? '/', 'http://fake');
     const call = `${request.method} ${pathname}`;
     const body = text === '' ? undefined : JSON.parse(text);
-    const [, status] = [...this.stumblesOver].find(([part]) => call === 'POST /jobs/complete' && text.includes(part)) ?? [];
+    const [, status] =
+      [...this.stumblesOver].find(([part]) => call === 'POST /jobs/complete' && text.includes(part)) ?? [];
     const answer = status !== undefined ? { status } : (this.scripts.get(call)?.shift() ?? 'pass');
     this.requests.push({ call, text, body, headers: request.headers });
     this.events.emit('change');
@@ -107,7 +129,10 @@ export class FakeCoordinator {
     if (answer === 'drop_request') return void response.destroy();
     const reply = typeof answer === 'object' ? answer : { status: 200, body: await this.answer(call, body, response) };
     if (answer === 'drop_reply') response.destroy();
-    else response.writeHead(reply.status, { 'content-type': 'application/json', ...('headers' in reply ? reply.headers : {}) }).end(JSON.stringify(reply.body ?? {}));
+    else
+      response
+        .writeHead(reply.status, { 'content-type': 'application/json', ...('headers' in reply ? reply.headers : {}) })
+        .end(JSON.stringify(reply.body ?? {}));
     this.events.emit('change');
   }
 
@@ -151,7 +176,11 @@ export class FakeCoordinator {
       return { jobId: completion.jobId, status: completion.outcome, attempt: 1 };
     });
     // A report alone does not say whose it is, so there is nothing to direct.
-    return { results, ...(body.claim && { jobs: this.granted.get(body.claim.claimId ?? '') ?? this.grant(body.claim) }), directives: body.claim ? this.directives : {} };
+    return {
+      results,
+      ...(body.claim && { jobs: this.granted.get(body.claim.claimId ?? '') ?? this.grant(body.claim) }),
+      directives: body.claim ? this.directives : {},
+    };
   }
 
   private release(call: string, body: any): unknown {
@@ -179,7 +208,10 @@ export interface TestLogger extends Logger {
 
 export function testLogger(): TestLogger {
   const lines: TestLogger['lines'] = [];
-  const write = (level: string) => (message: string, fields: Record<string, unknown> = {}) => void lines.push({ level, message, fields });
+  const write =
+    (level: string) =>
+    (message: string, fields: Record<string, unknown> = {}) =>
+      void lines.push({ level, message, fields });
   return { lines, debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
 }
 

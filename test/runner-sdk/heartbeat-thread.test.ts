@@ -19,7 +19,14 @@ afterEach(async () => {
 it('sleeps when nothing changes, is woken for the next lease, and keeps it', async () => {
   const put = jest.spyOn(LeaseBoard.prototype, 'put');
   const held = gate();
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 1, waitMs: 200 });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger: testLogger(),
+    concurrency: 1,
+    waitMs: 200,
+  });
   runner.handle('TEST', (args) => ((args as { waits?: boolean }).waits ? held.opened : null));
   await runner.start();
   await coordinator.report(coordinator.add());
@@ -27,7 +34,8 @@ it('sleeps when nothing changes, is woken for the next lease, and keeps it', asy
   put.mockRestore();
   await eventually(() => Atomics.load(new Int32Array(board.memory), 0) === 1);
   const job = coordinator.add({ arguments: { waits: true }, leaseMs: 1500 });
-  const beatsFor = () => coordinator.calls('POST /jobs/heartbeat').filter(({ body }) => JSON.stringify(body).includes(job.id)).length;
+  const beatsFor = () =>
+    coordinator.calls('POST /jobs/heartbeat').filter(({ body }) => JSON.stringify(body).includes(job.id)).length;
   await coordinator.until('two beats for the second job', () => beatsFor() === 2);
   held.open();
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
@@ -35,14 +43,23 @@ it('sleeps when nothing changes, is woken for the next lease, and keeps it', asy
 
 it('does not beat for what was let go before it was due', async () => {
   const first = coordinator.add({ leaseMs: 600 });
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 2, waitMs: 200 });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger: testLogger(),
+    concurrency: 2,
+    waitMs: 200,
+  });
   const held = gate();
   runner.handle('TEST', (args) => ((args as { waits?: boolean }).waits ? held.opened : null));
   await runner.start();
   await coordinator.report(first);
   const second = coordinator.add({ arguments: { waits: true }, leaseMs: 1500 });
   await coordinator.until('two beats', () => coordinator.calls('POST /jobs/heartbeat').length === 2);
-  expect(JSON.stringify(coordinator.calls('POST /jobs/heartbeat').map(({ body }) => body as unknown))).not.toContain(first.id);
+  expect(JSON.stringify(coordinator.calls('POST /jobs/heartbeat').map(({ body }) => body as unknown))).not.toContain(
+    first.id,
+  );
   held.open();
   await coordinator.report(second);
 });
@@ -69,7 +86,14 @@ it('started again after its death it still beats for a runner that drains, which
   const start = jest.spyOn(Worker.prototype, 'unref');
   const logger = testLogger();
   coordinator.directives = { drain: true };
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger, concurrency: 1, waitMs: 200 });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger,
+    concurrency: 1,
+    waitMs: 200,
+  });
   await runner.handle('TEST', () => 'done').start();
   const beats = () => coordinator.calls('POST /jobs/heartbeat').length;
   await coordinator.until('a beat of a runner that drains', () => beats() > 0);

@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { BOARD_SLOTS, LeaseBoard, LeaseBoardReader, NO_SLOT } from '../../runner-sdk/lease-board';
 import type { HeldJob } from '../../runner-sdk/lease-keeper';
 
-const lease = (fields: Partial<HeldJob> = {}): HeldJob => ({ jobId: randomUUID(), leaseToken: randomUUID(), leaseMs: 30_000, leaseEndsAtMs: 123_456.75, isUnconfirmed: false, ...fields });
+const lease = (fields: Partial<HeldJob> = {}): HeldJob => ({
+  jobId: randomUUID(),
+  leaseToken: randomUUID(),
+  leaseMs: 30_000,
+  leaseEndsAtMs: 123_456.75,
+  isUnconfirmed: false,
+  ...fields,
+});
 const open = () => true;
 
 let board: LeaseBoard;
@@ -48,7 +55,10 @@ it('a thread that is started again sees all that stands, and nothing of what is 
   const jobs = [lease(), lease()];
   for (const job of jobs) board.put(1, job);
   reader.look(open);
-  expect(new LeaseBoardReader(board.memory).look(open)).toEqual({ held: jobs.map((job) => ({ ...job, member: 1 })), gone: [] });
+  expect(new LeaseBoardReader(board.memory).look(open)).toEqual({
+    held: jobs.map((job) => ({ ...job, member: 1 })),
+    gone: [],
+  });
 });
 
 it('has no room for names that are too long or not plain, nor for more leases than slots', () => {
@@ -74,24 +84,27 @@ it('a reader that sleeps is woken once, and one that is awake never', () => {
 
 it('whatever is put up and taken down, the reader has what stands there', () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(fc.constant('put' as const), fc.constant('look' as const), fc.nat(9)), { maxLength: 60 }), (steps) => {
-      const [written, read] = [new LeaseBoard(), new Map<string, string>()];
-      const onlooker = new LeaseBoardReader(written.memory);
-      const standing: { job: HeldJob; slot: number }[] = [];
-      const look = () => {
-        const { held, gone } = onlooker.look(open);
-        for (const { leaseToken } of gone) read.delete(leaseToken);
-        for (const { leaseToken, jobId } of held) read.set(leaseToken, jobId);
-      };
-      for (const step of steps) {
-        if (step === 'look') look();
-        else if (step === 'put') {
-          const job = lease();
-          standing.push({ job, slot: written.put(1, job) });
-        } else for (const { slot } of standing.splice(step, 1)) written.clear(slot);
-      }
-      look();
-      expect(read).toEqual(new Map(standing.map(({ job }) => [job.leaseToken, job.jobId])));
-    }),
+    fc.property(
+      fc.array(fc.oneof(fc.constant('put' as const), fc.constant('look' as const), fc.nat(9)), { maxLength: 60 }),
+      (steps) => {
+        const [written, read] = [new LeaseBoard(), new Map<string, string>()];
+        const onlooker = new LeaseBoardReader(written.memory);
+        const standing: { job: HeldJob; slot: number }[] = [];
+        const look = () => {
+          const { held, gone } = onlooker.look(open);
+          for (const { leaseToken } of gone) read.delete(leaseToken);
+          for (const { leaseToken, jobId } of held) read.set(leaseToken, jobId);
+        };
+        for (const step of steps) {
+          if (step === 'look') look();
+          else if (step === 'put') {
+            const job = lease();
+            standing.push({ job, slot: written.put(1, job) });
+          } else for (const { slot } of standing.splice(step, 1)) written.clear(slot);
+        }
+        look();
+        expect(read).toEqual(new Map(standing.map(({ job }) => [job.leaseToken, job.jobId])));
+      },
+    ),
   );
 });

@@ -48,26 +48,49 @@ async function pass(mostMs: number, isEnough: () => boolean): Promise<void> {
   }
 }
 
-const extended = (body: HeartbeatsInput): HeartbeatsReply => ({ jobs: body.jobs.map(({ jobId }) => ({ jobId, leaseExpiresAt: '' })), directives: {} });
+const extended = (body: HeartbeatsInput): HeartbeatsReply => ({
+  jobs: body.jobs.map(({ jobId }) => ({ jobId, leaseExpiresAt: '' })),
+  directives: {},
+});
 const held = (jobId: string, fields: Partial<HeldJob> = {}): HeldJob => {
   const leaseMs = fields.leaseMs ?? 30_000;
-  return { jobId, leaseToken: `token-${jobId}`, leaseMs, leaseEndsAtMs: monotonicMs() + leaseMs, isUnconfirmed: false, ...fields };
+  return {
+    jobId,
+    leaseToken: `token-${jobId}`,
+    leaseMs,
+    leaseEndsAtMs: monotonicMs() + leaseMs,
+    isUnconfirmed: false,
+    ...fields,
+  };
 };
 
 it('beats after a third of the lease, for all jobs that are near', async () => {
   keep(extended);
   keeper.hold([held('a', { leaseMs: 300 }), held('b', { leaseMs: 300 }), held('far')]);
   await once(heard, 'beat');
-  expect(beats[0]).toEqual({ runnerId: 'runner', jobs: [{ jobId: 'a', leaseToken: 'token-a' }, { jobId: 'b', leaseToken: 'token-b' }] });
+  expect(beats[0]).toEqual({
+    runnerId: 'runner',
+    jobs: [
+      { jobId: 'a', leaseToken: 'token-a' },
+      { jobId: 'b', leaseToken: 'token-b' },
+    ],
+  });
 });
 
 it('a checkpoint goes out at once, the latest progress with it, and neither twice', async () => {
   keep(extended);
   keeper.hold([held('a')]);
-  keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] } }]);
+  keeper.signAll([
+    {
+      leaseToken: 'token-a',
+      sign: { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] },
+    },
+  ]);
   keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 2 }, checkpoint: { at: 1 } } }]);
   await once(heard, 'beat');
-  expect(beats[0]?.jobs).toMatchObject([{ progress: { percent: 2 }, checkpoint: { at: 1 }, logs: [{ level: 'info', message: 'x' }] }]);
+  expect(beats[0]?.jobs).toMatchObject([
+    { progress: { percent: 2 }, checkpoint: { at: 1 }, logs: [{ level: 'info', message: 'x' }] },
+  ]);
   expect(await keeper.withdraw('token-a')).toEqual({});
 });
 
@@ -85,7 +108,9 @@ it('what a beat could not deliver is said again, unless it was said anew', async
 
 it.each([400, 413])('a beat refused with %i loses what was said, and keeps the lease', async (status) => {
   let count = 0;
-  keep((body) => ((count += 1) === 1 ? new BatonError({ code: 'validation_failed', status, detail: 'no' }) : extended(body)));
+  keep((body) =>
+    (count += 1) === 1 ? new BatonError({ code: 'validation_failed', status, detail: 'no' }) : extended(body),
+  );
   keeper.hold([held('a', { leaseMs: 4000 })]);
   keeper.signAll([{ leaseToken: 'token-a', sign: { checkpoint: 'bad' } }]);
   await once(heard, 'beat');
@@ -97,7 +122,9 @@ it.each([400, 413])('a beat refused with %i loses what was said, and keeps the l
 it('a beat that got no answer is sent again while a short lease still stands', async () => {
   const random = jest.spyOn(Math, 'random').mockReturnValue(0.99);
   let count = 0;
-  keep((body) => ((count += 1) === 1 ? new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }) : extended(body)));
+  keep((body) =>
+    (count += 1) === 1 ? new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }) : extended(body),
+  );
   stopTime();
   keeper.hold([held('a', { leaseMs: 1000 })]);
   await pass(2000, () => count === 2);
@@ -106,11 +133,18 @@ it('a beat that got no answer is sent again while a short lease still stands', a
 });
 
 it.each([403, 500])('words that the whole beat is answered %i for do not cost the leases', async (status) => {
-  keep((body) => (body.jobs.some(({ logs }) => logs !== undefined) ? new BatonError({ code: 'unexpected_reply', status, detail: 'no' }) : extended(body)));
+  keep((body) =>
+    body.jobs.some(({ logs }) => logs !== undefined)
+      ? new BatonError({ code: 'unexpected_reply', status, detail: 'no' })
+      : extended(body),
+  );
   stopTime();
   keeper.hold([held('quiet', { leaseMs: 600 }), held('loud', { leaseMs: 600 })]);
-  keeper.signAll([{ leaseToken: 'token-loud', sign: { logs: [{ level: 'info', message: '<script>', atMs: monotonicMs() }] } }]);
-  const kept = () => beats.filter(({ jobs }) => jobs.length === 2 && jobs.every(({ logs }) => logs === undefined)).length;
+  keeper.signAll([
+    { leaseToken: 'token-loud', sign: { logs: [{ level: 'info', message: '<script>', atMs: monotonicMs() }] } },
+  ]);
+  const kept = () =>
+    beats.filter(({ jobs }) => jobs.length === 2 && jobs.every(({ logs }) => logs === undefined)).length;
   await pass(5000, () => kept() === 2);
   expect(events.filter(({ kind }) => kind === 'lost')).toEqual([]);
   expect((await keeper.withdraw('token-loud')).logs).toMatchObject([{ message: '<script>' }]);
@@ -144,15 +178,23 @@ it('says so in time also while a beat is in flight', async () => {
   expect(beats).toHaveLength(1);
 });
 
-it.each(['unavailable', 'validation_failed'] as const)('a lease that was answered %s is asked for again later, not at once', async (code) => {
-  keep((body) => ({ jobs: body.jobs.map(({ jobId }) => ({ jobId, code, detail: 'not now' })), directives: {} }));
-  keeper.hold([held('a', { leaseMs: 600 })]);
-  await once(heard, 'lost');
-  expect(beats.length).toBeLessThan(6);
-});
+it.each(['unavailable', 'validation_failed'] as const)(
+  'a lease that was answered %s is asked for again later, not at once',
+  async (code) => {
+    keep((body) => ({ jobs: body.jobs.map(({ jobId }) => ({ jobId, code, detail: 'not now' })), directives: {} }));
+    keeper.hold([held('a', { leaseMs: 600 })]);
+    await once(heard, 'lost');
+    expect(beats.length).toBeLessThan(6);
+  },
+);
 
 it('a former lease of a job that was claimed again is asked for too, and its loss is told', async () => {
-  keep((body) => ({ jobs: body.jobs.map(({ jobId, leaseToken }) => (leaseToken === 'token-a' ? { jobId, code: 'lease_lost' as const, detail: 'lost' } : { jobId, leaseExpiresAt: '' })), directives: {} }));
+  keep((body) => ({
+    jobs: body.jobs.map(({ jobId, leaseToken }) =>
+      leaseToken === 'token-a' ? { jobId, code: 'lease_lost' as const, detail: 'lost' } : { jobId, leaseExpiresAt: '' },
+    ),
+    directives: {},
+  }));
   keeper.hold([held('a', { leaseMs: 300 })]);
   keeper.hold([held('a', { leaseMs: 300, leaseToken: 'token-new' })]);
   await once(heard, 'lost');
@@ -164,7 +206,8 @@ it('a former lease of a job that was claimed again is asked for too, and its los
 
 it('leases that are due go before the words of those that are not, however much these say', async () => {
   const talkers = Array.from({ length: 1000 }, (_one, index) => held(`job-${index}`));
-  const talk = () => keeper.signAll(talkers.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
+  const talk = () =>
+    keeper.signAll(talkers.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
   keep((body) => (talk(), extended(body)));
   keeper.hold([...talkers, held('quiet', { leaseMs: 600 })]);
   talk();
@@ -176,16 +219,19 @@ it('leases that are due go before the words of those that are not, however much 
 
 it('takes each of many that speak at once, and that are taken one by one, in no longer than each of a few', () => {
   // The least of three, so that a processor that was elsewhere for once does not count.
-  const leastMs = (count: number) => Math.min(...[1, 2, 3].map((round) => {
-    keep(extended);
-    const many = Array.from({ length: count }, (_one, index) => held(`job-${round}-${index}`));
-    const startedAtMs = monotonicMs();
-    for (const job of many) keeper.hold([job]);
-    keeper.signAll(many.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
-    const tookMs = monotonicMs() - startedAtMs;
-    keeper.close();
-    return tookMs;
-  }));
+  const leastMs = (count: number) =>
+    Math.min(
+      ...[1, 2, 3].map((round) => {
+        keep(extended);
+        const many = Array.from({ length: count }, (_one, index) => held(`job-${round}-${index}`));
+        const startedAtMs = monotonicMs();
+        for (const job of many) keeper.hold([job]);
+        keeper.signAll(many.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
+        const tookMs = monotonicMs() - startedAtMs;
+        keeper.close();
+        return tookMs;
+      }),
+    );
   expect(leastMs(3200)).toBeLessThan(4 * 8 * leastMs(400));
 });
 

@@ -15,7 +15,16 @@ afterEach(async () => {
 });
 
 async function run(handler: Handler, options: RunnerOptions = {}): Promise<Runner> {
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger(), concurrency: 2, waitMs: 200, abortGraceMs: 100, ...options });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger: testLogger(),
+    concurrency: 2,
+    waitMs: 200,
+    abortGraceMs: 100,
+    ...options,
+  });
   await runner.handle('TEST', handler).start();
   return runner;
 }
@@ -40,7 +49,11 @@ it('a snoozed job goes back also after an outage', async () => {
 it('a runner that stops during an outage does not wait for it as long as one that works on', async () => {
   const job = coordinator.add({ leaseMs: 600_000 });
   const release = `POST /jobs/${job.id}/release`;
-  coordinator.script(release, { status: 503, headers: { 'retry-after': '300' } }, { status: 503, headers: { 'retry-after': '300' } });
+  coordinator.script(
+    release,
+    { status: 503, headers: { 'retry-after': '300' } },
+    { status: 503, headers: { 'retry-after': '300' } },
+  );
   const one = await run(() => {
     throw new SnoozeError(5000);
   });
@@ -70,7 +83,11 @@ it('a runner that gives up a report at its end gives back what was granted with 
   const one = await run(() => (started.open(), held.opened), { concurrency: 1 });
   await started.opened;
   const granted = coordinator.add();
-  coordinator.script('POST /jobs/complete', 'drop_reply', ...Array.from({ length: 5 }, () => ({ status: 503, headers: { 'retry-after': '60' } })));
+  coordinator.script(
+    'POST /jobs/complete',
+    'drop_reply',
+    ...Array.from({ length: 5 }, () => ({ status: 503, headers: { 'retry-after': '60' } })),
+  );
   held.open();
   await coordinator.until('the report', () => coordinator.calls('POST /jobs/complete').length === 2);
   await one.stop();

@@ -15,7 +15,9 @@ describe('backoff', () => {
   const backoff = { baseMs: 100, maxMs: 1000 };
 
   it('doubles up to the cap, with full jitter', () => {
-    expect([1, 2, 3, 4, 5, 2000].map((failures) => backoffMs(failures, backoff, () => 1))).toEqual([100, 200, 400, 800, 1000, 1000]);
+    expect([1, 2, 3, 4, 5, 2000].map((failures) => backoffMs(failures, backoff, () => 1))).toEqual([
+      100, 200, 400, 800, 1000, 1000,
+    ]);
     expect(backoffMs(3, backoff, () => 0)).toBe(0);
     expect(backoffMs(3, backoff, () => 0.5)).toBe(200);
   });
@@ -31,7 +33,10 @@ describe('backoff', () => {
 
   it('a pause longer than a timer can be set for does not end at once', async () => {
     const control = new AbortController();
-    const ended = Promise.race([pause(2 ** 31, control.signal), within(50, new Promise(() => undefined)).then(() => 'waits')]);
+    const ended = Promise.race([
+      pause(2 ** 31, control.signal),
+      within(50, new Promise(() => undefined)).then(() => 'waits'),
+    ]);
     expect(await ended).toBe('waits');
     control.abort();
   });
@@ -51,7 +56,15 @@ describe('backoff', () => {
 });
 
 describe('Retry-After', () => {
-  it.each([['2', 2000], ['0', 0], ['Thu, 01 Jan 1970 00:00:10 GMT', 4000], ['Thu, 01 Jan 1970 00:00:01 GMT', 0], ['soon', null], ['', null], [undefined, null]])('%s is %s ms', (header, ms) => {
+  it.each([
+    ['2', 2000],
+    ['0', 0],
+    ['Thu, 01 Jan 1970 00:00:10 GMT', 4000],
+    ['Thu, 01 Jan 1970 00:00:01 GMT', 0],
+    ['soon', null],
+    ['', null],
+    [undefined, null],
+  ])('%s is %s ms', (header, ms) => {
     expect(retryAfterMsOf(header, 6000)).toBe(ms);
   });
 });
@@ -81,7 +94,7 @@ describe('slot pool', () => {
     expect(pool.size).toBe(2);
   });
 
-  it('reserved slots are nobody else\'s', () => {
+  it("reserved slots are nobody else's", () => {
     const pool = new SlotPool(4);
     pool.reserve(3);
     expect(pool.free).toBe(1);
@@ -120,24 +133,32 @@ describe('slot pool', () => {
   });
 
   it('never promises more than it has, whatever happens', () => {
-    const event = fc.record({ kind: fc.constantFrom('claim', 'leave', 'tick'), share: fc.double({ min: 0, max: 1, noNaN: true }) });
+    const event = fc.record({
+      kind: fc.constantFrom('claim', 'leave', 'tick'),
+      share: fc.double({ min: 0, max: 1, noNaN: true }),
+    });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 0, max: 50 }), fc.array(event), (min, more, events) => {
-        const pool = new SlotPool({ min, max: min + more });
-        let nowMs = 0;
-        for (const { kind, share } of events) {
-          const asked = pool.free;
-          if (kind === 'claim') {
-            pool.reserve(asked);
-            pool.settle(asked, Math.floor(asked * share));
-          } else if (kind === 'leave' && pool.busy > 0) pool.leave();
-          else pool.tick(share * 200, (nowMs += share * 20_000));
-          expect(pool.size).toBeGreaterThanOrEqual(pool.min);
-          expect(pool.size).toBeLessThanOrEqual(pool.max);
-          expect(pool.busy).toBeLessThanOrEqual(pool.max);
-          expect(pool.free).toBeGreaterThanOrEqual(0);
-        }
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 0, max: 50 }),
+        fc.array(event),
+        (min, more, events) => {
+          const pool = new SlotPool({ min, max: min + more });
+          let nowMs = 0;
+          for (const { kind, share } of events) {
+            const asked = pool.free;
+            if (kind === 'claim') {
+              pool.reserve(asked);
+              pool.settle(asked, Math.floor(asked * share));
+            } else if (kind === 'leave' && pool.busy > 0) pool.leave();
+            else pool.tick(share * 200, (nowMs += share * 20_000));
+            expect(pool.size).toBeGreaterThanOrEqual(pool.min);
+            expect(pool.size).toBeLessThanOrEqual(pool.max);
+            expect(pool.busy).toBeLessThanOrEqual(pool.max);
+            expect(pool.free).toBeGreaterThanOrEqual(0);
+          }
+        },
+      ),
     );
   });
 });
@@ -160,7 +181,11 @@ describe('log buffer', () => {
     const buffer = new LogBuffer(10);
     fill(buffer, 1, 1000);
     const [mark, ...lines] = buffer.takeAll();
-    expect(mark).toMatchObject({ level: 'warn', message: expect.stringContaining('990 log lines dropped here'), atMs: 990 });
+    expect(mark).toMatchObject({
+      level: 'warn',
+      message: expect.stringContaining('990 log lines dropped here'),
+      atMs: 990,
+    });
     expect(lines.map(({ atMs }) => atMs)).toEqual([991, 992, 993, 994, 995, 996, 997, 998, 999, 1000]);
   });
 
@@ -180,17 +205,23 @@ describe('log buffer', () => {
   });
 
   it('sends ages, never times', () => {
-    expect(sentLines([{ level: 'info', message: 'x', atMs: 100 }], 350)).toEqual([{ level: 'info', message: 'x', ageMs: 250 }]);
+    expect(sentLines([{ level: 'info', message: 'x', atMs: 100 }], 350)).toEqual([
+      { level: 'info', message: 'x', ageMs: 250 },
+    ]);
   });
 });
 
 describe('json', () => {
   it('what it lets through passes the gate as it will be sent', () => {
     fc.assert(
-      fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, maxDepth: 5 }), (value) => {
-        const stored = storable(value);
-        if (stored.isStorable && stored.json !== undefined) expect(payloadFault(JSON.parse(JSON.stringify(stored.json)))).toBeNull();
-      }),
+      fc.property(
+        fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, maxDepth: 5 }),
+        (value) => {
+          const stored = storable(value);
+          if (stored.isStorable && stored.json !== undefined)
+            expect(payloadFault(JSON.parse(JSON.stringify(stored.json)))).toBeNull();
+        },
+      ),
     );
   });
 
@@ -209,12 +240,28 @@ describe('json', () => {
     const ring: Record<string, unknown> = {};
     ring['ring'] = ring;
     expect(loggable(ring)).toEqual({ dropped: expect.stringContaining('circular') });
-    expect(loggable({ big: 10n, error: new TypeError('no') })).toMatchObject({ big: '10', error: { name: 'TypeError', message: 'no' } });
+    expect(loggable({ big: 10n, error: new TypeError('no') })).toMatchObject({
+      big: '10',
+      error: { name: 'TypeError', message: 'no' },
+    });
     expect(loggable({ text: 'x'.repeat(20_000) })).toEqual({ dropped: expect.stringContaining('over 16000') });
   });
 
   it('errors are described whatever was thrown', () => {
-    const hostile = new Proxy({}, { get: () => { throw new Error('touched'); }, has: () => { throw new Error('touched'); }, ownKeys: () => { throw new Error('touched'); } });
+    const hostile = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error('touched');
+        },
+        has: () => {
+          throw new Error('touched');
+        },
+        ownKeys: () => {
+          throw new Error('touched');
+        },
+      },
+    );
     expect(reportOf(hostile)).toMatchObject({ retryable: true });
     expect(reportOf(undefined)).toMatchObject({ message: 'undefined' });
     expect(reportOf(new Error('outer', { cause: new Error('inner') })).stack).toContain('Caused by: Error: inner');
@@ -223,11 +270,19 @@ describe('json', () => {
 
 describe('configuration', () => {
   it('takes URLs and key from the environment', () => {
-    expect(connectionOf({}, { COORDINATOR_URL: 'http://one:1/, https://two/baton/', RUNNER_KEY: ' key ' })).toEqual({ urls: ['http://one:1', 'https://two/baton'], apiKey: 'key' });
+    expect(connectionOf({}, { COORDINATOR_URL: 'http://one:1/, https://two/baton/', RUNNER_KEY: ' key ' })).toEqual({
+      urls: ['http://one:1', 'https://two/baton'],
+      apiKey: 'key',
+    });
   });
 
   it('prefers what it is given', () => {
-    expect(connectionOf({ coordinatorUrl: ['http://mine'], apiKey: 'mine' }, { COORDINATOR_URL: 'http://one', RUNNER_KEY: 'key' })).toEqual({ urls: ['http://mine'], apiKey: 'mine' });
+    expect(
+      connectionOf(
+        { coordinatorUrl: ['http://mine'], apiKey: 'mine' },
+        { COORDINATOR_URL: 'http://one', RUNNER_KEY: 'key' },
+      ),
+    ).toEqual({ urls: ['http://mine'], apiKey: 'mine' });
   });
 
   it.each([
@@ -241,7 +296,9 @@ describe('configuration', () => {
   });
 
   it('sends the version that its package has', () => {
-    const { version } = JSON.parse(readFileSync(join(__dirname, '../../runner-sdk/package.json'), 'utf8')) as { version: string };
+    const { version } = JSON.parse(readFileSync(join(__dirname, '../../runner-sdk/package.json'), 'utf8')) as {
+      version: string;
+    };
     expect(SDK_VERSION).toBe(version);
   });
 });

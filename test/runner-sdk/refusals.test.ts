@@ -21,47 +21,75 @@ afterEach(async () => {
 });
 
 async function run(handler: Handler, options: RunnerOptions = {}): Promise<Runner> {
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger, concurrency: 2, waitMs: 200, abortGraceMs: 100, ...options });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger,
+    concurrency: 2,
+    waitMs: 200,
+    abortGraceMs: 100,
+    ...options,
+  });
   await runner.handle('TEST', handler).start();
   return runner;
 }
 
-describe('an answer with status 200 that is not the coordinator\'s', () => {
-  it.each([['an object', {}], ['null', null], ['a text', 'sorry']])('to a report: %s; the report is sent again', async (_name, body) => {
+describe("an answer with status 200 that is not the coordinator's", () => {
+  it.each([
+    ['an object', {}],
+    ['null', null],
+    ['a text', 'sorry'],
+  ])('to a report: %s; the report is sent again', async (_name, body) => {
     const job = coordinator.add();
     coordinator.script('POST /jobs/complete', { status: 200, body });
     await run(() => 'done');
     expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'done' });
   });
 
-  it.each([['an object', {}], ['null', null]])('to a claim: %s; the claim is sent again', async (_name, body) => {
+  it.each([
+    ['an object', {}],
+    ['null', null],
+  ])('to a claim: %s; the claim is sent again', async (_name, body) => {
     const job = coordinator.add();
     coordinator.script('POST /jobs/claim', { status: 200, body });
     await run(() => 'done');
     expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
   });
 
-  it.each([['an object', {}], ['a text', 'sorry']])('to a release: %s; the job is given back again', async (_name, body) => {
+  it.each([
+    ['an object', {}],
+    ['a text', 'sorry'],
+  ])('to a release: %s; the job is given back again', async (_name, body) => {
     const job = coordinator.add();
     coordinator.script(`POST /jobs/${job.id}/release`, { status: 200, body });
     await run(() => {
       throw new SnoozeError(5000);
     });
-    expect(await coordinator.until('the release', () => coordinator.released[0])).toMatchObject({ jobId: job.id, body: { delayMs: 5000 } });
+    expect(await coordinator.until('the release', () => coordinator.released[0])).toMatchObject({
+      jobId: job.id,
+      body: { delayMs: 5000 },
+    });
   });
 });
 
-it.each([404, 403, 405])('a report that is answered %i by something on the way is sent again, and what was granted with it is not lost', async (status) => {
-  const first = coordinator.add();
-  const held = gate();
-  await run((_args, { id }) => (id === first.id ? held.opened : 'next'), { concurrency: 1 });
-  await coordinator.until('the first job', () => coordinator.pending.length === 0);
-  const granted = coordinator.add();
-  coordinator.script('POST /jobs/complete', 'drop_reply', { status, body: '<html>' });
-  held.open();
-  expect(await coordinator.report(granted)).toMatchObject({ outcome: 'completed', result: 'next' });
-  await coordinator.until('the report again', () => coordinator.calls('POST /jobs/complete').filter(({ text }) => text.includes(first.id)).length === 3);
-});
+it.each([404, 403, 405])(
+  'a report that is answered %i by something on the way is sent again, and what was granted with it is not lost',
+  async (status) => {
+    const first = coordinator.add();
+    const held = gate();
+    await run((_args, { id }) => (id === first.id ? held.opened : 'next'), { concurrency: 1 });
+    await coordinator.until('the first job', () => coordinator.pending.length === 0);
+    const granted = coordinator.add();
+    coordinator.script('POST /jobs/complete', 'drop_reply', { status, body: '<html>' });
+    held.open();
+    expect(await coordinator.report(granted)).toMatchObject({ outcome: 'completed', result: 'next' });
+    await coordinator.until(
+      'the report again',
+      () => coordinator.calls('POST /jobs/complete').filter(({ text }) => text.includes(first.id)).length === 3,
+    );
+  },
+);
 
 it('one report that something on the way refuses keeps no others from their words', async () => {
   const [good, bad] = [coordinator.add(), coordinator.add()];
@@ -136,7 +164,10 @@ it('what a handler says when its lease is lost is not kept for ever', async () =
   const say = jest.spyOn(Heartbeats.prototype, 'say');
   const job = coordinator.add({ leaseMs: 1000 });
   coordinator.verdicts.set(job.id, 'job_cancelled');
-  await run((_args, { signal, log }) => new Promise((resolve) => signal.addEventListener('abort', () => (log.warn('cut off'), resolve(null)))));
+  await run(
+    (_args, { signal, log }) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => (log.warn('cut off'), resolve(null)))),
+  );
   await eventually(() => logger.lines.some(({ message }) => message.startsWith('an attempt was dropped')));
   const heartbeats = say.mock.contexts[0] as Heartbeats;
   expect(say).toHaveBeenCalledTimes(1);

@@ -1,6 +1,17 @@
 /* eslint-disable @typescript-eslint/no-explicit-any -- recorded calls are looked into as they came */
 import { z } from 'zod';
-import { defineJob, LeaseLostError, AttemptCancelledError, NonRetryableError, RetryAfterError, Runner, SnoozeError, AttemptTimeoutError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
+import {
+  defineJob,
+  LeaseLostError,
+  AttemptCancelledError,
+  NonRetryableError,
+  RetryAfterError,
+  Runner,
+  SnoozeError,
+  AttemptTimeoutError,
+  type Handler,
+  type RunnerOptions,
+} from '@baton/runner-sdk';
 import { Heartbeats } from '../../runner-sdk/heartbeats';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
@@ -20,7 +31,15 @@ afterEach(async () => {
 });
 
 async function run(handler: Handler, options: RunnerOptions = {}): Promise<Runner> {
-  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger, concurrency: 4, abortGraceMs: 200, ...options });
+  runner = new Runner({
+    coordinatorUrl: coordinator.url,
+    apiKey: 'key',
+    signals: false,
+    logger,
+    concurrency: 4,
+    abortGraceMs: 200,
+    ...options,
+  });
   runner.handle('TEST', handler);
   await runner.start();
   return runner;
@@ -48,12 +67,23 @@ describe('claiming', () => {
     expect(seen).toEqual([1]);
   });
 
-  it.each([{ status: 500 }, { status: 503, headers: { 'retry-after': '0' } }, { status: 429, headers: { 'retry-after': '0' } }])('goes on after $status', async (answer) => {
+  it.each([
+    { status: 500 },
+    { status: 503, headers: { 'retry-after': '0' } },
+    { status: 429, headers: { 'retry-after': '0' } },
+  ])('goes on after $status', async (answer) => {
     coordinator.script('POST /jobs/claim', answer, answer, answer);
     const job = coordinator.add();
     await run(() => 'fine');
     expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'fine' });
-    expect(new Set(coordinator.calls('POST /jobs/claim').slice(0, 4).map(({ body }) => body.claimId)).size).toBe(1);
+    expect(
+      new Set(
+        coordinator
+          .calls('POST /jobs/claim')
+          .slice(0, 4)
+          .map(({ body }) => body.claimId),
+      ).size,
+    ).toBe(1);
   });
 
   it('asks anew, under the same claimId, when its labels change; the former poll is cut off', async () => {
@@ -104,11 +134,17 @@ describe('claiming', () => {
 describe('reporting', () => {
   it('completes with result, metrics and the last log lines', async () => {
     const job = coordinator.add({ arguments: { n: 2 } });
-    await run((args, { log }) => (log.warn('odd', { cause: new Error('inner') }), { doubled: (args as { n: number }).n * 2 }));
+    await run(
+      (args, { log }) => (log.warn('odd', { cause: new Error('inner') }), { doubled: (args as { n: number }).n * 2 }),
+    );
     const report = await coordinator.report(job);
     expect(report).toMatchObject({ leaseToken: job.leaseToken, outcome: 'completed', result: { doubled: 4 } });
     expect(report.logs).toMatchObject([{ level: 'warn', message: 'odd', fields: { cause: { message: 'inner' } } }]);
-    expect(report.metrics).toEqual({ durationMs: expect.any(Number), cpuMs: expect.any(Number), memoryPeakBytes: expect.any(Number) });
+    expect(report.metrics).toEqual({
+      durationMs: expect.any(Number),
+      cpuMs: expect.any(Number),
+      memoryPeakBytes: expect.any(Number),
+    });
   });
 
   it('claims the next jobs with the report, and batches what ends meanwhile', async () => {
@@ -151,14 +187,20 @@ describe('reporting', () => {
     expect(coordinator.calls('POST /jobs/complete')).toHaveLength(4);
   });
 
-  it.each(['drop_request', 'drop_reply', { status: 500 }] as const)('sends the same report again after %j', async (answer) => {
-    coordinator.script('POST /jobs/complete', answer);
-    const job = coordinator.add();
-    await run(() => 'once');
-    await coordinator.report(job);
-    const [first, second] = await coordinator.until('two calls', () => coordinator.calls('POST /jobs/complete').length === 2 && coordinator.calls('POST /jobs/complete'));
-    expect(second?.text).toBe(first?.text);
-  });
+  it.each(['drop_request', 'drop_reply', { status: 500 }] as const)(
+    'sends the same report again after %j',
+    async (answer) => {
+      coordinator.script('POST /jobs/complete', answer);
+      const job = coordinator.add();
+      await run(() => 'once');
+      await coordinator.report(job);
+      const [first, second] = await coordinator.until(
+        'two calls',
+        () => coordinator.calls('POST /jobs/complete').length === 2 && coordinator.calls('POST /jobs/complete'),
+      );
+      expect(second?.text).toBe(first?.text);
+    },
+  );
 
   it.each(['lease_lost', 'job_cancelled', 'not_found', 'state_conflict'])('takes %s for final', async (code) => {
     const job = coordinator.add();
@@ -167,9 +209,13 @@ describe('reporting', () => {
     await coordinator.until('the report', () => coordinator.calls('POST /jobs/complete').length === 1);
     const next = coordinator.add();
     await coordinator.report(next);
-    const reports = coordinator.calls('POST /jobs/complete').flatMap(({ body }) => body.completions.map(({ jobId }: { jobId: string }) => jobId));
+    const reports = coordinator
+      .calls('POST /jobs/complete')
+      .flatMap(({ body }) => body.completions.map(({ jobId }: { jobId: string }) => jobId));
     expect(reports).toEqual([job.id, next.id]);
-    expect(logger.lines).toContainEqual(expect.objectContaining({ level: 'warn', fields: expect.objectContaining({ code, jobId: job.id }) }));
+    expect(logger.lines).toContainEqual(
+      expect.objectContaining({ level: 'warn', fields: expect.objectContaining({ code, jobId: job.id }) }),
+    );
   });
 
   it('sends a report the coordinator could not take just now again', async () => {
@@ -184,7 +230,10 @@ describe('reporting', () => {
     const job = coordinator.add();
     coordinator.completionVerdicts.set(job.id, 'payload_too_large');
     await run(() => 'too much');
-    expect(await coordinator.report(job)).toMatchObject({ outcome: 'failed', error: { code: 'result_refused', retryable: false } });
+    expect(await coordinator.report(job)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'result_refused', retryable: false },
+    });
   });
 
   it('finds the report that makes a whole call fail', async () => {
@@ -196,13 +245,35 @@ describe('reporting', () => {
   });
 
   it.each([
-    ['an error', () => Promise.reject(Object.assign(new Error('no'), { code: 'E_NO' })), { message: 'no', code: 'E_NO', retryable: true }],
-    ['a NonRetryableError', () => Promise.reject(new NonRetryableError('never', { code: 'gone' })), { message: 'never', code: 'gone', retryable: false }],
+    [
+      'an error',
+      () => Promise.reject(Object.assign(new Error('no'), { code: 'E_NO' })),
+      { message: 'no', code: 'E_NO', retryable: true },
+    ],
+    [
+      'a NonRetryableError',
+      () => Promise.reject(new NonRetryableError('never', { code: 'gone' })),
+      { message: 'never', code: 'gone', retryable: false },
+    ],
     ['a RetryAfterError', () => Promise.reject(new RetryAfterError(1500)), { retryable: true, retryAfterMs: 1500 }],
-    ['no error at all', () => { throw { odd: 1 } as unknown as Error; }, { message: '{"odd":1}', retryable: true }],
+    [
+      'no error at all',
+      () => {
+        throw { odd: 1 } as unknown as Error;
+      },
+      { message: '{"odd":1}', retryable: true },
+    ],
     ['a result that JSON cannot hold', () => ({ n: Infinity }), { code: 'invalid_result', retryable: false }],
     ['a result that the gate refuses', () => ({ text: 'a\u0000b' }), { code: 'invalid_result', retryable: false }],
-    ['a circular result', () => { const ring: Record<string, unknown> = {}; ring['ring'] = ring; return ring; }, { code: 'invalid_result', retryable: false }],
+    [
+      'a circular result',
+      () => {
+        const ring: Record<string, unknown> = {};
+        ring['ring'] = ring;
+        return ring;
+      },
+      { code: 'invalid_result', retryable: false },
+    ],
   ])('reports %s', async (_name, handler, error) => {
     const job = coordinator.add();
     await run(handler);
@@ -226,14 +297,20 @@ describe('reporting', () => {
       throw new Error('no');
     });
     await coordinator.report(job);
-    const order = coordinator.requests.filter(({ body }) => JSON.stringify(body ?? null).includes('"page":4') || body?.completions).map(({ call }) => call);
+    const order = coordinator.requests
+      .filter(({ body }) => JSON.stringify(body ?? null).includes('"page":4') || body?.completions)
+      .map(({ call }) => call);
     expect(order.at(-1)).toBe('POST /jobs/complete');
     expect(order).toHaveLength(2);
   });
 });
 
 describe('validation', () => {
-  const definition = defineJob({ type: 'TYPED', arguments: z.object({ n: z.int() }), result: z.object({ sum: z.number() }) });
+  const definition = defineJob({
+    type: 'TYPED',
+    arguments: z.object({ n: z.int() }),
+    result: z.object({ sum: z.number() }),
+  });
 
   it('refuses arguments that do not fit before the handler runs', async () => {
     runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger });
@@ -241,7 +318,11 @@ describe('validation', () => {
     await runner.handle(definition, handler).start();
     const job = coordinator.add({ type: 'TYPED', arguments: { n: 'x' } });
     const { error } = await coordinator.report(job);
-    expect(error).toMatchObject({ code: 'invalid_arguments', retryable: false, message: expect.stringContaining('n: ') });
+    expect(error).toMatchObject({
+      code: 'invalid_arguments',
+      retryable: false,
+      message: expect.stringContaining('n: '),
+    });
     expect(handler).not.toHaveBeenCalled();
   });
 
@@ -289,11 +370,17 @@ describe('leases', () => {
     });
     const said = new Map<string, any>();
     await coordinator.until('both checkpoints', () => {
-      for (const { body } of coordinator.calls('POST /jobs/heartbeat')) for (const entry of body.jobs) if (entry.checkpoint) said.set(entry.jobId, { ...said.get(entry.jobId), ...entry });
+      for (const { body } of coordinator.calls('POST /jobs/heartbeat'))
+        for (const entry of body.jobs)
+          if (entry.checkpoint) said.set(entry.jobId, { ...said.get(entry.jobId), ...entry });
       return said.size === 2;
     });
     for (const { id } of [one, two]) expect(said.get(id)).toMatchObject({ checkpoint: { at: id } });
-    const logs = coordinator.calls('POST /jobs/heartbeat').flatMap(({ body }) => body.jobs.filter((entry: any) => entry.jobId === one.id).flatMap((entry: any) => entry.logs ?? []));
+    const logs = coordinator
+      .calls('POST /jobs/heartbeat')
+      .flatMap(({ body }) =>
+        body.jobs.filter((entry: any) => entry.jobId === one.id).flatMap((entry: any) => entry.logs ?? []),
+      );
     held.open();
     const report = await coordinator.report(one);
     expect([...logs, ...(report.logs ?? [])].map(({ message }) => message)).toEqual(['first', 'second']);
@@ -307,7 +394,11 @@ describe('leases', () => {
     const job = coordinator.add({ leaseMs: 300 });
     coordinator.verdicts.set(job.id, code);
     let seen: unknown;
-    await run((_args, { signal }) => new Promise((resolve) => signal.addEventListener('abort', () => ((seen = signal.reason), resolve('too late')))), { concurrency: 1 });
+    await run(
+      (_args, { signal }) =>
+        new Promise((resolve) => signal.addEventListener('abort', () => ((seen = signal.reason), resolve('too late')))),
+      { concurrency: 1 },
+    );
     await coordinator.until('a claim for the freed slot', () => coordinator.calls('POST /jobs/claim').length === 2);
     expect(seen).toBeInstanceOf(reason);
     expect(coordinator.calls('POST /jobs/complete')).toHaveLength(0);
@@ -317,7 +408,11 @@ describe('leases', () => {
     coordinator.add({ leaseMs: 400 });
     coordinator.script('POST /jobs/heartbeat', ...Array<'hang'>(50).fill('hang'));
     let seen: unknown;
-    await run((_args, { signal }) => new Promise((resolve) => signal.addEventListener('abort', () => ((seen = signal.reason), resolve(null)))), { concurrency: 1 });
+    await run(
+      (_args, { signal }) =>
+        new Promise((resolve) => signal.addEventListener('abort', () => ((seen = signal.reason), resolve(null)))),
+      { concurrency: 1 },
+    );
     await coordinator.until('a claim for the freed slot', () => coordinator.calls('POST /jobs/claim').length === 2);
     expect(seen).toBeInstanceOf(LeaseLostError);
     expect(coordinator.calls('POST /jobs/complete')).toHaveLength(0);
@@ -353,8 +448,16 @@ describe('timeouts', () => {
   it('aborts at timeoutMs and reports a failure that may be tried again', async () => {
     const job = coordinator.add({ timeoutMs: 100 });
     let seen: unknown;
-    await run((_args, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => ((seen = signal.reason), reject(new Error('stopped'))))));
-    expect(await coordinator.report(job)).toMatchObject({ outcome: 'failed', error: { code: 'timeout', retryable: true } });
+    await run(
+      (_args, { signal }) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => ((seen = signal.reason), reject(new Error('stopped')))),
+        ),
+    );
+    expect(await coordinator.report(job)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'timeout', retryable: true },
+    });
     expect(seen).toBeInstanceOf(AttemptTimeoutError);
   });
 

@@ -3,7 +3,12 @@ import { z } from 'zod';
 import { defineJob, NonRetryableError, SnoozeError, type JobContext } from '@baton/runner-sdk';
 import { runHandler, startHandler } from '@baton/runner-sdk/testing';
 
-const count = defineJob({ type: 'COUNT', arguments: z.object({ to: z.int() }), result: z.object({ counted: z.int() }), timeoutMs: 5000 });
+const count = defineJob({
+  type: 'COUNT',
+  arguments: z.object({ to: z.int() }),
+  result: z.object({ counted: z.int() }),
+  timeoutMs: 5000,
+});
 
 it('records what a handler says, and how it ends', async () => {
   const run = await runHandler(
@@ -19,12 +24,27 @@ it('records what a handler says, and how it ends', async () => {
   );
   expect(run).toEqual({
     ...{ outcome: 'completed', result: { counted: 3 }, error: null, ignoredAbort: false },
-    ...{ progress: [{ percent: 100, message: 'far' }], logs: [{ level: 'info', message: 'counting', fields: { to: 3 } }], checkpoints: [{ at: 2 }] },
+    ...{
+      progress: [{ percent: 100, message: 'far' }],
+      logs: [{ level: 'info', message: 'counting', fields: { to: 3 } }],
+      checkpoints: [{ at: 2 }],
+    },
   });
 });
 
 it('gives the handler what a runner would', async () => {
-  const seen = await runHandler(defineJob({ type: 'LOOK' }), (args, job) => ({ args, last: job.lastCheckpoint, user: job.userId, left: job.timeRemainingMs() > 0, max: job.maxAttempts }), { day: new Date(0) }, { lastCheckpoint: 7, userId: 'ada', maxAttempts: 2 });
+  const seen = await runHandler(
+    defineJob({ type: 'LOOK' }),
+    (args, job) => ({
+      args,
+      last: job.lastCheckpoint,
+      user: job.userId,
+      left: job.timeRemainingMs() > 0,
+      max: job.maxAttempts,
+    }),
+    { day: new Date(0) },
+    { lastCheckpoint: 7, userId: 'ada', maxAttempts: 2 },
+  );
   expect(seen.result).toEqual({ args: { day: '1970-01-01T00:00:00.000Z' }, last: 7, user: 'ada', left: true, max: 2 });
 });
 
@@ -37,14 +57,29 @@ it('what a handler is given may be spread, wrapped and inherited from', async ()
     heir.checkpoint({ at: 1 });
     return [spread, proxy, heir].map((one) => one.timeRemainingMs() > 0);
   });
-  expect(run).toMatchObject({ result: [true, true, true], progress: [{ percent: 10 }, { percent: 20 }], checkpoints: [{ at: 1 }], logs: Array.from({ length: 3 }, () => ({ fields: { has: true } })) });
+  expect(run).toMatchObject({
+    result: [true, true, true],
+    progress: [{ percent: 10 }, { percent: 20 }],
+    checkpoints: [{ at: 1 }],
+    logs: Array.from({ length: 3 }, () => ({ fields: { has: true } })),
+  });
 });
 
 it.each([
   ['bad arguments', () => ({ counted: 1 }), { to: 'x' }, { code: 'invalid_arguments', retryable: false }],
   ['a bad result', (() => ({ counted: 'x' })) as never, { to: 1 }, { code: 'invalid_result', retryable: false }],
-  ['a bad checkpoint', (_args: unknown, job: { checkpoint: (value: unknown) => void }) => (job.checkpoint(() => 1), { counted: 1 }), { to: 1 }, { code: 'invalid_checkpoint', retryable: false }],
-  ['a NonRetryableError', () => Promise.reject(new NonRetryableError('gone')), { to: 1 }, { code: 'non_retryable', retryable: false }],
+  [
+    'a bad checkpoint',
+    (_args: unknown, job: { checkpoint: (value: unknown) => void }) => (job.checkpoint(() => 1), { counted: 1 }),
+    { to: 1 },
+    { code: 'invalid_checkpoint', retryable: false },
+  ],
+  [
+    'a NonRetryableError',
+    () => Promise.reject(new NonRetryableError('gone')),
+    { to: 1 },
+    { code: 'non_retryable', retryable: false },
+  ],
 ])('%s is a failure', async (_name, handler, args, error) => {
   expect(await runHandler(count, handler, args)).toMatchObject({ outcome: 'failed', error });
 });
@@ -59,11 +94,16 @@ it.each([
 
 it('a cancel in the first turn of a handler counts, though it returns in that turn', async () => {
   const handler = (_args: unknown, job: JobContext) => (job.progress(1), 'done');
-  expect(await runHandler(defineJob({ type: 'TURN' }), handler, {}, { onEvent: (_event, control) => control.cancel() })).toMatchObject({ outcome: 'cancelled' });
+  expect(
+    await runHandler(defineJob({ type: 'TURN' }), handler, {}, { onEvent: (_event, control) => control.cancel() }),
+  ).toMatchObject({ outcome: 'cancelled' });
 });
 
 it('a snooze is told with its delay', async () => {
-  expect(await runHandler(count, () => Promise.reject(new SnoozeError(900)), { to: 1 })).toMatchObject({ outcome: 'snoozed', delayMs: 900 });
+  expect(await runHandler(count, () => Promise.reject(new SnoozeError(900)), { to: 1 })).toMatchObject({
+    outcome: 'snoozed',
+    delayMs: 900,
+  });
 });
 
 it.each([
@@ -97,7 +137,11 @@ it('a handler that ignores its signal does not hold the test up', async () => {
 });
 
 it('a printed context does not show the lease token', async () => {
-  const run = await runHandler(defineJob({ type: 'PRINT' }), (_args, job) => inspect(job, { depth: 10 }) + JSON.stringify(job), {});
+  const run = await runHandler(
+    defineJob({ type: 'PRINT' }),
+    (_args, job) => inspect(job, { depth: 10 }) + JSON.stringify(job),
+    {},
+  );
   expect(run.result).toContain('PRINT');
   expect(run.result).not.toMatch(/leaseToken|Symbol/);
 });

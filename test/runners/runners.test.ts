@@ -20,31 +20,55 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-const listed = async (id: string) => expectStatus(await here.api.get<Page>('/runners?limit=500'), 200).items.find((runner) => runner.id === id);
+const listed = async (id: string) =>
+  expectStatus(await here.api.get<Page>('/runners?limit=500'), 200).items.find((runner) => runner.id === id);
 
 test('a runner is known from its first claim, with what it takes and how much it holds', async () => {
   const [type, id] = [uniqueType(), uniqueType('runner')];
   await here.api.create({ type });
-  await here.api.claim({ runnerId: id, types: [type], queues: ['default'], labels: { gpu: true, zone: 'a' }, version: '1.2.3' });
-  expect(await listed(id)).toMatchObject({ id, types: [type], queues: ['default'], labels: { gpu: true, zone: 'a' }, version: '1.2.3', running: 1, status: 'active', drainingSince: null });
+  await here.api.claim({
+    runnerId: id,
+    types: [type],
+    queues: ['default'],
+    labels: { gpu: true, zone: 'a' },
+    version: '1.2.3',
+  });
+  expect(await listed(id)).toMatchObject({
+    id,
+    types: [type],
+    queues: ['default'],
+    labels: { gpu: true, zone: 'a' },
+    version: '1.2.3',
+    running: 1,
+    status: 'active',
+    drainingSince: null,
+  });
 });
 
 test('a runner that was heard on the other coordinator is listed within its next round', async () => {
   const id = uniqueType('runner');
   await there.api.claim({ runnerId: id, types: ['none'] });
-  expect(await eventually(() => listed(id), (runner) => runner !== undefined)).toMatchObject({ id, queues: null });
+  expect(
+    await eventually(
+      () => listed(id),
+      (runner) => runner !== undefined,
+    ),
+  ).toMatchObject({ id, queues: null });
 });
 
 test.each<[string, (id: string) => Promise<unknown>]>([
-  ['a heartbeat of one job', async (id) => {
-    const type = uniqueType();
-    await here.api.create({ type });
-    const job = await here.api.claimOne({ runnerId: id, types: [type] });
-    await cluster.sql.query('DELETE FROM runners WHERE id = $1', [id]);
-    await here.app.context.roster.writeSeen();
-    await cluster.sql.query('DELETE FROM runners WHERE id = $1', [id]);
-    return here.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken });
-  }],
+  [
+    'a heartbeat of one job',
+    async (id) => {
+      const type = uniqueType();
+      await here.api.create({ type });
+      const job = await here.api.claimOne({ runnerId: id, types: [type] });
+      await cluster.sql.query('DELETE FROM runners WHERE id = $1', [id]);
+      await here.app.context.roster.writeSeen();
+      await cluster.sql.query('DELETE FROM runners WHERE id = $1', [id]);
+      return here.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken });
+    },
+  ],
   ['a heartbeat of many', (id) => here.api.post('/jobs/heartbeat', { runnerId: id, jobs: [] })],
 ])('%s keeps a runner known', async (_name, beat) => {
   const id = uniqueType('runner');
@@ -66,8 +90,11 @@ test('the list goes page by page', async () => {
   const ids = Array.from({ length: 5 }, (_, at) => uniqueType(`page-${at}`));
   for (const id of ids) await here.api.claim({ runnerId: id, types: ['none'] });
   const read: string[] = [];
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const page: Page = expectStatus(await here.api.get<Page>(`/runners?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`), 200);
+  for (let cursor: string | null = ''; cursor !== null;) {
+    const page: Page = expectStatus(
+      await here.api.get<Page>(`/runners?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`),
+      200,
+    );
     read.push(...page.items.map((runner) => runner.id));
     cursor = page.nextCursor;
   }
@@ -87,19 +114,37 @@ describe('drain', () => {
     const id = await runnerOf(here, type);
     await here.api.create({ type });
     const held = await here.api.claimOne({ runnerId: id, types: [type] });
-    expect((await here.api.post<RunnerView>(`/runners/${id}/drain`)).body).toMatchObject({ id, status: 'draining', drainingSince: expect.any(String) });
+    expect((await here.api.post<RunnerView>(`/runners/${id}/drain`)).body).toMatchObject({
+      id,
+      status: 'draining',
+      drainingSince: expect.any(String),
+    });
     await here.api.create({ type });
     const claim = () => here.api.post<ClaimReply>('/jobs/claim', { runnerId: id, types: [type] });
     expect((await claim()).body).toEqual({ jobs: [], directives: { drain: true } });
-    expect((await here.api.post<HeartbeatReply>(`/jobs/${held.id}/heartbeat`, { leaseToken: held.leaseToken })).body.directives).toEqual({ drain: true });
-    expect((await here.api.post<HeartbeatsReply>('/jobs/heartbeat', { runnerId: id, jobs: [] })).body.directives).toEqual({ drain: true });
-    const both = await here.api.post('/jobs/complete', { completions: [{ jobId: held.id, leaseToken: held.leaseToken, outcome: 'completed' }], claim: { runnerId: id, types: [type] } });
+    expect(
+      (await here.api.post<HeartbeatReply>(`/jobs/${held.id}/heartbeat`, { leaseToken: held.leaseToken })).body
+        .directives,
+    ).toEqual({ drain: true });
+    expect(
+      (await here.api.post<HeartbeatsReply>('/jobs/heartbeat', { runnerId: id, jobs: [] })).body.directives,
+    ).toEqual({ drain: true });
+    const both = await here.api.post('/jobs/complete', {
+      completions: [{ jobId: held.id, leaseToken: held.leaseToken, outcome: 'completed' }],
+      claim: { runnerId: id, types: [type] },
+    });
     expect(both.body).toMatchObject({ results: [{ status: 'completed' }], jobs: [], directives: { drain: true } });
-    expect((await here.api.post<RunnerView>(`/runners/${id}/resume`)).body).toMatchObject({ status: 'active', drainingSince: null });
+    expect((await here.api.post<RunnerView>(`/runners/${id}/resume`)).body).toMatchObject({
+      status: 'active',
+      drainingSince: null,
+    });
     expect((await claim()).body).toMatchObject({ jobs: [{ type }], directives: {} });
   });
 
-  test.each([['here', 0], ['on the other coordinator', 1]])('a claim that waits %s is answered at once, and gets nothing any more', async (_name, at) => {
+  test.each([
+    ['here', 0],
+    ['on the other coordinator', 1],
+  ])('a claim that waits %s is answered at once, and gets nothing any more', async (_name, at) => {
     const on = at === 0 ? here : there;
     const type = uniqueType();
     const id = await runnerOf(on, type);

@@ -1,14 +1,21 @@
 import { readConfig } from '../../coordinator/config';
 
 const access = (env: Record<string, string>) => readConfig(env).access;
-const TOKENS = { BATON_JWT_SECRET: 's'.repeat(32), BATON_JWT_ISSUER: 'https://issuer.example', BATON_JWT_AUDIENCE: 'baton' };
+const TOKENS = {
+  BATON_JWT_SECRET: 's'.repeat(32),
+  BATON_JWT_ISSUER: 'https://issuer.example',
+  BATON_JWT_AUDIENCE: 'baton',
+};
 
 describe('settings of access', () => {
   test('answer for loopback names alone on a loopback address, and for any elsewhere', () => {
     expect(access({}).allowedHosts).toEqual(['localhost', '127.0.0.1', '[::1]']);
     expect(access({ HOST: '::1' }).allowedHosts).toEqual(['localhost', '127.0.0.1', '[::1]']);
     expect(access({ HOST: '0.0.0.0' }).allowedHosts).toBeNull();
-    expect(access({ HOST: '0.0.0.0', BATON_ALLOWED_HOSTS: 'Baton.example.com, [::1]' }).allowedHosts).toEqual(['baton.example.com', '[::1]']);
+    expect(access({ HOST: '0.0.0.0', BATON_ALLOWED_HOSTS: 'Baton.example.com, [::1]' }).allowedHosts).toEqual([
+      'baton.example.com',
+      '[::1]',
+    ]);
   });
 
   test('read proxies as hops or networks', () => {
@@ -19,7 +26,12 @@ describe('settings of access', () => {
 
   test('read where tokens come from', () => {
     expect(access({}).tokens).toBeNull();
-    expect(access(TOKENS).tokens).toEqual({ source: { secret: TOKENS.BATON_JWT_SECRET }, issuer: 'https://issuer.example', audience: 'baton', roleClaim: 'baton_role' });
+    expect(access(TOKENS).tokens).toEqual({
+      source: { secret: TOKENS.BATON_JWT_SECRET },
+      issuer: 'https://issuer.example',
+      audience: 'baton',
+      roleClaim: 'baton_role',
+    });
   });
 
   test.each([

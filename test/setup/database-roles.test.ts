@@ -25,7 +25,12 @@ async function asOwner(url: string, run: (client: Client) => Promise<void>): Pro
 async function roleUrl(url: string): Promise<string> {
   const { pathname } = new URL(url);
   await asOwner(url, async (client) => {
-    await client.query(grants.replaceAll('baton_app', app).replaceAll('DATABASE baton', `DATABASE ${pathname.slice(1)}`).replaceAll("'choose-one'", `'${password}'`));
+    await client.query(
+      grants
+        .replaceAll('baton_app', app)
+        .replaceAll('DATABASE baton', `DATABASE ${pathname.slice(1)}`)
+        .replaceAll("'choose-one'", `'${password}'`),
+    );
   });
   return asRole(url);
 }
@@ -43,13 +48,38 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
   try {
     const bound = new Client({ connectionString: asRole(owner) });
     await bound.connect();
-    const refused = ['CREATE TABLE mine (a int)', 'DROP TABLE jobs', 'TRUNCATE jobs', 'ALTER TABLE audit_log ADD COLUMN a int', 'SELECT * FROM pg_authid', 'UPDATE audit_log SET action = action', 'DELETE FROM audit_log', 'CREATE SCHEMA mine', 'UPDATE _prisma_migrations SET logs = logs'];
+    const refused = [
+      'CREATE TABLE mine (a int)',
+      'DROP TABLE jobs',
+      'TRUNCATE jobs',
+      'ALTER TABLE audit_log ADD COLUMN a int',
+      'SELECT * FROM pg_authid',
+      'UPDATE audit_log SET action = action',
+      'DELETE FROM audit_log',
+      'CREATE SCHEMA mine',
+      'UPDATE _prisma_migrations SET logs = logs',
+    ];
     for (const statement of refused) await expect(bound.query(statement)).rejects.toMatchObject({ code: '42501' });
     await bound.end();
-    for (const state of ['pending', 'running', 'completed', 'failed', 'cancelled', 'retrying', 'released'] as const) await jobIn(state, coordinator);
+    for (const state of ['pending', 'running', 'completed', 'failed', 'cancelled', 'retrying', 'released'] as const)
+      await jobIn(state, coordinator);
     const { api } = coordinator;
-    for (const path of ['/readyz', '/health', '/stats', '/analytics', '/jobs', '/queues', '/runners', '/api-keys', '/audit', '/rate-limits?userId=ann']) expect([path, (await api.get(path)).status]).toEqual([path, 200]);
-    expect((await api.call('put', '/queues/q', { json: { concurrency: 2, userRateLimit: { max: 5, perMs: 1000 } } })).status).toBe(200);
+    for (const path of [
+      '/readyz',
+      '/health',
+      '/stats',
+      '/analytics',
+      '/jobs',
+      '/queues',
+      '/runners',
+      '/api-keys',
+      '/audit',
+      '/rate-limits?userId=ann',
+    ])
+      expect([path, (await api.get(path)).status]).toEqual([path, 200]);
+    expect(
+      (await api.call('put', '/queues/q', { json: { concurrency: 2, userRateLimit: { max: 5, perMs: 1000 } } })).status,
+    ).toBe(200);
     await api.create({ type: 'a', queue: 'q', userId: 'ann', uniqueKey: 'u', orderKey: 'o' });
     expect(await api.claim({ runnerId: 'r', types: ['a'] })).toHaveLength(1);
     const key = await api.post<{ id: string; key: string }>('/api-keys', { name: 'k', role: 'viewer' });
@@ -62,7 +92,11 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
     expect(await rollUp(coordinator.app.context, (await look(coordinator.app.context.db)).at)).toBe(false);
     const { items } = (await api.get<{ items: { id: string }[] }>('/jobs?status=cancelled')).body;
     expect((await api.delete(`/jobs/${items[0]?.id}?purge=true`)).status).toBe(204);
-    expect(coordinator.logged.filter(({ level, message }) => level === 'error' || (level === 'warn' && message !== 'job.failed'))).toEqual([]);
+    expect(
+      coordinator.logged.filter(
+        ({ level, message }) => level === 'error' || (level === 'warn' && message !== 'job.failed'),
+      ),
+    ).toEqual([]);
   } finally {
     await asOwner(owner, async (client) => void (await client.query(`DROP OWNED BY ${app}; DROP ROLE ${app}`)));
     await coordinator.stop();

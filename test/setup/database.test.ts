@@ -24,9 +24,13 @@ describe('close', () => {
     await watcher.connect();
     for (let round = 0; round < 5; round += 1) {
       const db = openDb(database.url, { poolSize: 12, onError: () => undefined });
-      await Promise.all([db, db.hot, db.vital].flatMap((pool) => Array.from({ length: 4 }, () => pool.query(sql`SELECT 1`))));
+      await Promise.all(
+        [db, db.hot, db.vital].flatMap((pool) => Array.from({ length: 4 }, () => pool.query(sql`SELECT 1`))),
+      );
       await db.close();
-      const { rows } = await watcher.query(`SELECT count(*)::int AS open FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'baton'`);
+      const { rows } = await watcher.query(
+        `SELECT count(*)::int AS open FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'baton'`,
+      );
       expect(rows).toEqual([{ open: 0 }]);
     }
     await watcher.end();

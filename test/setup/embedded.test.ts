@@ -34,8 +34,18 @@ describe('a data directory', () => {
 
   it('holds UTF-8, sorted alike everywhere, durably', async () => {
     const { url } = await rig.start(rig.dataDir());
-    const names = ['server_encoding', 'lc_collate', 'fsync', 'synchronous_commit', 'listen_addresses', 'unix_socket_directories'];
-    const [row] = await query(url, `SELECT ${names.map((name) => `current_setting('${name}', true) AS ${name}`).join()}, upper('ä') AS upper`);
+    const names = [
+      'server_encoding',
+      'lc_collate',
+      'fsync',
+      'synchronous_commit',
+      'listen_addresses',
+      'unix_socket_directories',
+    ];
+    const [row] = await query(
+      url,
+      `SELECT ${names.map((name) => `current_setting('${name}', true) AS ${name}`).join()}, upper('ä') AS upper`,
+    );
     expect(row).toEqual({
       server_encoding: 'UTF8',
       lc_collate: null,
@@ -89,7 +99,10 @@ describe('a coordinator that is killed', () => {
     expect(await query(next.url, 'SELECT * FROM kept')).toEqual([{ x: 7 }]);
   });
 
-  it.each([['long ago', 60_000], ['a moment ago', 19_000]])('that was made %s, and never written, keeps nobody out for long', async (_when, agoMs) => {
+  it.each([
+    ['long ago', 60_000],
+    ['a moment ago', 19_000],
+  ])('that was made %s, and never written, keeps nobody out for long', async (_when, agoMs) => {
     const dataDir = rig.dataDir();
     const first = await rig.start(dataDir);
     await query(first.url, 'CREATE TABLE kept AS SELECT 7 AS x');
@@ -113,7 +126,9 @@ describe('a lock file', () => {
     await first.stop();
     // Another program of the server's own user, as after a reboot.
     const { uid, gid } = statSync(join(dataDir, 'postgres'));
-    const stranger = rig.keep(spawn(process.execPath, ['--eval', 'setInterval(() => 0, 1000)'], { uid, gid, cwd: '/' }));
+    const stranger = rig.keep(
+      spawn(process.execPath, ['--eval', 'setInterval(() => 0, 1000)'], { uid, gid, cwd: '/' }),
+    );
     writeFileSync(lockFile, text.replace(/^\d+/, String(stranger.pid)));
 
     const next = await rig.start(dataDir);
@@ -164,7 +179,9 @@ describe('a server that is killed while it is held', () => {
   it('is started again at the same address, with all that was committed', async () => {
     const dataDir = rig.dataDir();
     const warnings: string[] = [];
-    const { url, stop } = await rig.start(dataDir, { log: { info: () => undefined, warn: (line) => warnings.push(line) } });
+    const { url, stop } = await rig.start(dataDir, {
+      log: { info: () => undefined, warn: (line) => warnings.push(line) },
+    });
     await query(url, 'CREATE TABLE kept AS SELECT 7 AS x');
     const pid = postmasterPid(dataDir) ?? Number.NaN;
     process.kill(pid, 'SIGKILL');
@@ -179,11 +196,27 @@ describe('a server that is killed while it is held', () => {
 
 describe('what cannot be used is named in one line', () => {
   it.each([
-    ['another major version', (dataDir: string) => writeFileSync(join(dataDir, 'postgres', 'PG_VERSION'), '17\n'), /of PostgreSQL 17, and this Baton brings PostgreSQL 18/],
+    [
+      'another major version',
+      (dataDir: string) => writeFileSync(join(dataDir, 'postgres', 'PG_VERSION'), '17\n'),
+      /of PostgreSQL 17, and this Baton brings PostgreSQL 18/,
+    ],
     ['no cluster', (dataDir: string) => rmSync(join(dataDir, 'postgres', 'PG_VERSION')), /has no PG_VERSION/],
-    ['a lost password', (dataDir: string) => rmSync(join(dataDir, 'postgres-password')), /postgres-password is missing/],
-    ['another password', (dataDir: string) => writeFileSync(join(dataDir, 'postgres-password'), 'other\n'), /refuses the password/],
-    ['a broken setting', (dataDir: string) => writeFileSync(join(dataDir, 'postgres', 'postgresql.conf'), 'nonsense = 1\n'), /did not start: configuration file .*postgres\.log\.$/],
+    [
+      'a lost password',
+      (dataDir: string) => rmSync(join(dataDir, 'postgres-password')),
+      /postgres-password is missing/,
+    ],
+    [
+      'another password',
+      (dataDir: string) => writeFileSync(join(dataDir, 'postgres-password'), 'other\n'),
+      /refuses the password/,
+    ],
+    [
+      'a broken setting',
+      (dataDir: string) => writeFileSync(join(dataDir, 'postgres', 'postgresql.conf'), 'nonsense = 1\n'),
+      /did not start: configuration file .*postgres\.log\.$/,
+    ],
   ])('%s', async (_, breakIt, message) => {
     const dataDir = rig.dataDir();
     await (await rig.start(dataDir)).stop();

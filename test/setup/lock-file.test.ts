@@ -8,7 +8,9 @@ interface Entry {
 describe('package-lock.json', () => {
   // npm writes down only what it could find for this machine, and then refuses `npm ci` on every machine.
   it('holds the packages of every platform', () => {
-    const { packages } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package-lock.json'), 'utf8')) as { packages: Record<string, Entry> };
+    const { packages } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, Entry>;
+    };
     const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
       Object.keys(optionalDependencies).filter((name) => !isFound(packages, path, name)),
     );

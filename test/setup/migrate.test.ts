@@ -77,7 +77,9 @@ describe('migrate', () => {
 
   it('keeps nothing of one that fails, and says where it failed', async () => {
     write('0001_first', 'CREATE TABLE first (x int);\nSELECT nonsense;\n');
-    expect(await faultOf(run())).toBe('Migration 0001_first failed (line 2): column "nonsense" does not exist. Nothing of it was kept; mend the cause and start again.');
+    expect(await faultOf(run())).toBe(
+      'Migration 0001_first failed (line 2): column "nonsense" does not exist. Nothing of it was kept; mend the cause and start again.',
+    );
     expect(await rows(`SELECT to_regclass('first') AS first`)).toEqual([{ first: null }]);
     write('0001_first', 'CREATE TABLE first (x int);');
     expect(await run()).toEqual(['0001_first']);

@@ -41,8 +41,19 @@ const SCALARS: Record<string, string> = {
   DateTime: 'timestamp(3) without time zone',
   Json: 'jsonb',
 };
-const NATIVE: Record<string, string> = { Uuid: 'uuid', SmallInt: 'smallint', Json: 'json', JsonB: 'jsonb', 'Timestamptz(6)': 'timestamp(6) with time zone' };
-const DELETE_RULES: Record<string, string> = { Cascade: 'cascade', SetNull: 'set null', Restrict: 'restrict', NoAction: 'no action' };
+const NATIVE: Record<string, string> = {
+  Uuid: 'uuid',
+  SmallInt: 'smallint',
+  Json: 'json',
+  JsonB: 'jsonb',
+  'Timestamptz(6)': 'timestamp(6) with time zone',
+};
+const DELETE_RULES: Record<string, string> = {
+  Cascade: 'cascade',
+  SetNull: 'set null',
+  Restrict: 'restrict',
+  NoAction: 'no action',
+};
 
 /** Reads the part of Prisma's language that the schema uses; throws at a type it does not know. */
 export function readPrismaSchema(path: string): Schema {
@@ -52,8 +63,12 @@ export function readPrismaSchema(path: string): Schema {
   const models = blocks.filter(({ kind }) => kind === 'model');
   const enumNames = new Set(enums.map(({ name }) => name));
   return {
-    enums: Object.fromEntries(enums.map((block) => [mappedName(block), block.lines.filter((line) => !line.startsWith('@@'))])),
-    tables: Object.fromEntries(models.map((block) => [mappedName(block), readTable(block, models, tableNames, enumNames)])),
+    enums: Object.fromEntries(
+      enums.map((block) => [mappedName(block), block.lines.filter((line) => !line.startsWith('@@'))]),
+    ),
+    tables: Object.fromEntries(
+      models.map((block) => [mappedName(block), readTable(block, models, tableNames, enumNames)]),
+    ),
   };
 }
 
@@ -62,8 +77,10 @@ function readTable(block: Block, models: Block[], tableNames: Map<string, string
   const columns = fields.filter(({ type }) => type in SCALARS || enumNames.has(type));
   const columnOf = (name: string): string => find(fields, name).column;
   const columnsOf = (list = ''): string[] => list.split(',').map((name) => columnOf(name.trim()));
-  const lists = (pattern: RegExp): string[][] => block.lines.flatMap((line) => (pattern.test(line) ? [columnsOf(bracket(line))] : []));
-  const marked = (mark: RegExp): string[][] => columns.filter(({ attributes }) => mark.test(attributes)).map(({ column }) => [column]);
+  const lists = (pattern: RegExp): string[][] =>
+    block.lines.flatMap((line) => (pattern.test(line) ? [columnsOf(bracket(line))] : []));
+  const marked = (mark: RegExp): string[][] =>
+    columns.filter(({ attributes }) => mark.test(attributes)).map(({ column }) => [column]);
   return {
     columns: Object.fromEntries(columns.map((field) => [field.column, describeColumn(field, tableNames)])),
     primaryKey: [...lists(/^@@id/), ...marked(/@id\b/)][0] ?? [],
@@ -72,7 +89,9 @@ function readTable(block: Block, models: Block[], tableNames: Map<string, string
       .filter(({ attributes }) => attributes.includes('fields:'))
       .map(({ type, attributes }) => {
         const target = readFields(find(models, type));
-        const remote = bracket(attributes.slice(attributes.indexOf('references:'))).split(',').map((name) => find(target, name.trim()).column);
+        const remote = bracket(attributes.slice(attributes.indexOf('references:')))
+          .split(',')
+          .map((name) => find(target, name.trim()).column);
         const rule = DELETE_RULES[/onDelete: (\w+)/.exec(attributes)?.[1] ?? 'NoAction'];
         return `${columnsOf(bracket(attributes)).join()} > ${tableNames.get(type)}.${remote.join()} on delete ${rule}`;
       })
@@ -84,7 +103,8 @@ function readTable(block: Block, models: Block[], tableNames: Map<string, string
 function describeColumn(field: Field, tableNames: Map<string, string>): string {
   const native = /@db\.(\w+(\(\d+\))?)/.exec(field.attributes)?.[1];
   const type = native === undefined ? (SCALARS[field.type] ?? tableNames.get(field.type)) : NATIVE[native];
-  if (type === undefined) throw new Error(`Teach this reader the type of ${field.name}: ${field.type} ${field.attributes}`);
+  if (type === undefined)
+    throw new Error(`Teach this reader the type of ${field.name}: ${field.type} ${field.attributes}`);
   const fallback = /@default\(([^()]*(?:\(\))?)\)/.exec(field.attributes)?.[1];
   const shown = fallback === undefined ? '' : ` default ${fallback === 'autoincrement()' ? 'sequence' : fallback}`;
   return `${type}${field.isList ? '[]' : ''}${field.isOptional || field.isList ? '' : ' not null'}${shown}`;
@@ -108,7 +128,9 @@ function readFields(block: Block): Field[] {
 }
 
 function mappedName(block: Block): string {
-  return block.lines.map((line) => /^@@map\("(\w+)"\)/.exec(line)?.[1]).find((name) => name !== undefined) ?? block.name;
+  return (
+    block.lines.map((line) => /^@@map\("(\w+)"\)/.exec(line)?.[1]).find((name) => name !== undefined) ?? block.name
+  );
 }
 
 function bracket(text: string): string {

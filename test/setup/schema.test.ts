@@ -24,7 +24,9 @@ describe('the migrations and schema.prisma', () => {
 });
 
 async function readDatabase(): Promise<Schema> {
-  const tables = await rows<{ name: string }>(`SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+  const tables = await rows<{
+    name: string;
+  }>(`SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
     AND NOT relispartition AND relname <> '_prisma_migrations'`);
   const enums = await rows<{ name: string; label: string }>(`SELECT typname AS name, enumlabel AS label
     FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid ORDER BY enumsortorder`);
@@ -50,11 +52,17 @@ async function readTable(table: string): Promise<Table> {
      GROUP BY indexrelid, indisprimary`,
     table,
   );
-  const foreignKeys = await rows<{ definition: string }>(`SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype = 'f' AND conrelid = $1::regclass`, table);
+  const foreignKeys = await rows<{ definition: string }>(
+    `SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype = 'f' AND conrelid = $1::regclass`,
+    table,
+  );
   return {
     columns: Object.fromEntries(columns.map(({ name, described }) => [name, described])),
     primaryKey: indexes.find(({ primary }) => primary)?.columns ?? [],
-    unique: indexes.filter(({ primary }) => !primary).map((index) => index.columns.join()).sort(),
+    unique: indexes
+      .filter(({ primary }) => !primary)
+      .map((index) => index.columns.join())
+      .sort(),
     foreignKeys: foreignKeys.map(({ definition }) => describeForeignKey(definition)).sort(),
   };
 }

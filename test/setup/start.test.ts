@@ -60,18 +60,27 @@ describe('npm start', () => {
 
     const other = spawnSync(process.execPath, [PROGRAM], { env: environment(), encoding: 'utf8' });
     expect(other.status).toBe(1);
-    expect(other.stderr).toMatch(new RegExp(`^Baton runs already at http://127\\.0\\.0\\.1:${port}\\. Stop it first, or [^\\n]*\\n$`));
+    expect(other.stderr).toMatch(
+      new RegExp(`^Baton runs already at http://127\\.0\\.0\\.1:${port}\\. Stop it first, or [^\\n]*\\n$`),
+    );
   }, 90_000);
 
-  itWithCurl('prints curl lines that work as they are', async () => {
-    const { output } = start();
-    await until(() => output().includes('Ctrl-C drains'), 60_000);
-    const replies = output().match(/^ {2}curl .*$/gm)?.map((line) => execFileSync('bash', ['-c', line], { encoding: 'utf8', cwd: ROOT })) ?? [];
-    expect(replies).toHaveLength(2);
-    const created = JSON.parse(replies[0] ?? '') as { id: string; type: string };
-    expect(created.type).toBe('BATCH_QUOTE_PROCESS');
-    expect(JSON.parse(replies[1] ?? '')).toMatchObject({ items: [{ id: created.id }] });
-  }, 90_000);
+  itWithCurl(
+    'prints curl lines that work as they are',
+    async () => {
+      const { output } = start();
+      await until(() => output().includes('Ctrl-C drains'), 60_000);
+      const replies =
+        output()
+          .match(/^ {2}curl .*$/gm)
+          ?.map((line) => execFileSync('bash', ['-c', line], { encoding: 'utf8', cwd: ROOT })) ?? [];
+      expect(replies).toHaveLength(2);
+      const created = JSON.parse(replies[0] ?? '') as { id: string; type: string };
+      expect(created.type).toBe('BATCH_QUOTE_PROCESS');
+      expect(JSON.parse(replies[1] ?? '')).toMatchObject({ items: [{ id: created.id }] });
+    },
+    90_000,
+  );
 
   it('keeps a killed coordinator and a killed runner going', async () => {
     const { output, child } = start();
@@ -90,7 +99,10 @@ describe('a start that cannot be', () => {
     [{ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' }, /^With DATABASE_URL, set BATON_ADMIN_KEY too/],
     [{ BATON_DATADIR: '/tmp' }, /^BATON_DATADIR is not a setting .*BATON_DATA_DIR/],
   ])('says why in one line: %j', (settings, message) => {
-    const { status, stderr } = spawnSync(process.execPath, [PROGRAM], { env: { ...environment(), ...settings }, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM], {
+      env: { ...environment(), ...settings },
+      encoding: 'utf8',
+    });
     expect(status).toBe(1);
     expect(stderr).toMatch(message);
     expect(stderr.trim()).not.toContain('\n');
@@ -101,7 +113,8 @@ function start(): Started {
   if (!existsSync(PROGRAM)) throw new Error('Nothing is compiled: run npm run setup.');
   const child = spawn(process.execPath, [PROGRAM], { env: environment(), cwd: ROOT });
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part));
   const made = { child, output: () => text };
   started.push(made);
   return made;

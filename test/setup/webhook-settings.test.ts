@@ -8,17 +8,48 @@ describe('settings of webhooks', () => {
     expect(mayConnect('x.example', '10.0.0.1', webhooks({}).reach)).toBe(false);
     const { reach } = webhooks({ BATON_WEBHOOK_ALLOW: 'Hooks.internal, 10.0.0.0/8,192.168.1.7, fd00::/8' });
     const allowed = ([host, address]: [string, string]) => mayConnect(host, address, reach);
-    expect(([['hooks.internal', '172.16.0.1'], ['x', '10.9.9.9'], ['x', '192.168.1.7'], ['x', 'fd00::1']] as [string, string][]).map(allowed)).toEqual([true, true, true, true]);
-    expect(([['x.internal', '172.16.0.1'], ['x', '192.168.1.8'], ['x', 'fc00::1'], ['x', '127.0.0.1']] as [string, string][]).map(allowed)).toEqual([false, false, false, false]);
+    expect(
+      (
+        [
+          ['hooks.internal', '172.16.0.1'],
+          ['x', '10.9.9.9'],
+          ['x', '192.168.1.7'],
+          ['x', 'fd00::1'],
+        ] as [string, string][]
+      ).map(allowed),
+    ).toEqual([true, true, true, true]);
+    expect(
+      (
+        [
+          ['x.internal', '172.16.0.1'],
+          ['x', '192.168.1.8'],
+          ['x', 'fc00::1'],
+          ['x', '127.0.0.1'],
+        ] as [string, string][]
+      ).map(allowed),
+    ).toEqual([false, false, false, false]);
   });
 
   test('read schemes, ports and times', () => {
-    expect(webhooks({ BATON_WEBHOOK_HTTP: 'true', BATON_WEBHOOK_PORTS: '443, 9000', BATON_WEBHOOK_TIMEOUT_MS: '500', BATON_MAX_WEBHOOKS: '3' })).toMatchObject({ reach: { isHttpAllowed: true, ports: [443, 9000] }, timeoutMs: 500, mostPerOwner: 3 });
+    expect(
+      webhooks({
+        BATON_WEBHOOK_HTTP: 'true',
+        BATON_WEBHOOK_PORTS: '443, 9000',
+        BATON_WEBHOOK_TIMEOUT_MS: '500',
+        BATON_MAX_WEBHOOKS: '3',
+      }),
+    ).toMatchObject({ reach: { isHttpAllowed: true, ports: [443, 9000] }, timeoutMs: 500, mostPerOwner: 3 });
   });
 
   test.each([
-    [{ BATON_WEBHOOK_ALLOW: '10.0.0.0/99' }, /^BATON_WEBHOOK_ALLOW is "10.0.0.0\/99", but must be host names, addresses and networks .*"10.0.0.0\/99" is not a network/],
-    [{ BATON_WEBHOOK_ALLOW: 'https://hooks.internal' }, /^BATON_WEBHOOK_ALLOW .*"https:\/\/hooks.internal" is not a network/],
+    [
+      { BATON_WEBHOOK_ALLOW: '10.0.0.0/99' },
+      /^BATON_WEBHOOK_ALLOW is "10.0.0.0\/99", but must be host names, addresses and networks .*"10.0.0.0\/99" is not a network/,
+    ],
+    [
+      { BATON_WEBHOOK_ALLOW: 'https://hooks.internal' },
+      /^BATON_WEBHOOK_ALLOW .*"https:\/\/hooks.internal" is not a network/,
+    ],
     [{ BATON_WEBHOOK_ALLOW: 'a b' }, /^BATON_WEBHOOK_ALLOW .*neither a host name nor an address/],
     [{ BATON_WEBHOOK_ALLOW: '*' }, /^BATON_WEBHOOK_ALLOW .*neither/],
     [{ BATON_WEBHOOK_HTTP: 'yes' }, /^BATON_WEBHOOK_HTTP .*true.*false/],

@@ -45,7 +45,11 @@ export class Api {
     return new Api(this.url, key, this.agent, this.contract);
   }
 
-  async call<Body = unknown>(method: string, path: string, { json, raw, type, headers, signal }: Sent = {}): Promise<Answer<Body>> {
+  async call<Body = unknown>(
+    method: string,
+    path: string,
+    { json, raw, type, headers, signal }: Sent = {},
+  ): Promise<Answer<Body>> {
     const body = raw ?? (json === undefined ? undefined : JSON.stringify(json));
     const answer = await request(`${this.url}${path}`, {
       method: method.toUpperCase() as 'GET',
@@ -113,7 +117,10 @@ export class Api {
     return job;
   }
 
-  complete({ id, leaseToken }: Pick<ClaimedJob, 'id' | 'leaseToken'>, report: object = { outcome: 'completed' }): Promise<Answer<Partial<Omit<CompleteReply, 'status'> & Omit<Problem, 'status'>> & { status: string | number }>> {
+  complete(
+    { id, leaseToken }: Pick<ClaimedJob, 'id' | 'leaseToken'>,
+    report: object = { outcome: 'completed' },
+  ): Promise<Answer<Partial<Omit<CompleteReply, 'status'> & Omit<Problem, 'status'>> & { status: string | number }>> {
     return this.post(`/jobs/${id}/complete`, { leaseToken, ...report });
   }
 
@@ -127,7 +134,8 @@ export function storedOf({ estimate: _estimate, ...stored }: Job): Omit<Job, 'es
 }
 
 export function expectStatus<Body>(answer: Answer<Body>, status: number): Body {
-  if (answer.status !== status) throw new Error(`answered ${answer.status}, not ${status}: ${JSON.stringify(answer.body)}`);
+  if (answer.status !== status)
+    throw new Error(`answered ${answer.status}, not ${status}: ${JSON.stringify(answer.body)}`);
   return answer.body;
 }
 

@@ -44,10 +44,11 @@ export class Contract {
       // Headers that are written at once, without being set before.
       const written: Record<string, unknown> = {};
       const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
-      response.writeHead = ((status: number, headers?: unknown) => {
-        if (Array.isArray(headers)) for (let at = 0; at < headers.length; at += 2) written[String(headers[at]).toLowerCase()] = headers[at + 1];
+      response.writeHead = (status: number, headers?: unknown) => {
+        if (Array.isArray(headers))
+          for (let at = 0; at < headers.length; at += 2) written[String(headers[at]).toLowerCase()] = headers[at + 1];
         return headers === undefined ? writeHead(status) : writeHead(status, headers);
-      });
+      };
       const headersOf = () => ({ ...response.getHeaders(), ...written });
       const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
       const write = response.write.bind(response) as (...args: unknown[]) => boolean;
@@ -62,17 +63,24 @@ export class Contract {
       }) as ServerResponse['end'];
       // Streams end when their reader goes away.
       response.once('close', () => {
-        if (!response.writableEnded && isStream(headersOf())) this.hear(request, response.statusCode, headersOf(), body);
+        if (!response.writableEnded && isStream(headersOf()))
+          this.hear(request, response.statusCode, headersOf(), body);
       });
     });
   }
 
   /** @throws {Error} once an answer was not as the document says. */
   requireKept(): void {
-    if (this.breaches.length > 0) throw new Error(`not as the OpenAPI document says:\n${this.breaches.slice(0, 5).join('\n')}`);
+    if (this.breaches.length > 0)
+      throw new Error(`not as the OpenAPI document says:\n${this.breaches.slice(0, 5).join('\n')}`);
   }
 
-  private hear({ method = '', url = '' }: IncomingMessage, status: number, headers: Record<string, unknown>, body: string): void {
+  private hear(
+    { method = '', url = '' }: IncomingMessage,
+    status: number,
+    headers: Record<string, unknown>,
+    body: string,
+  ): void {
     const fault = this.faultOf({ method, url, status, headers, body });
     if (fault !== null) this.breaches.push(`${method} ${url} > ${status}: ${fault}; it was ${body.slice(0, 600)}`);
   }
@@ -86,10 +94,15 @@ export class Contract {
     if (route === undefined) return this.unroutedFault(told, document);
     const { responses = {} } = route.methods[method] ?? {};
     const key = [String(told.status), `${String(told.status).slice(0, 1)}XX`].find((one) => one in responses);
-    if (key === undefined) return `${route.template} does not list this status, but ${Object.keys(responses).join(', ')}`;
+    if (key === undefined)
+      return `${route.template} does not list this status, but ${Object.keys(responses).join(', ')}`;
     const pointer = ['paths', route.template, method, 'responses', key].map(escaped).join('/');
     const isProblem = key.endsWith('XX');
-    return this.answerFault(told, isProblem ? document.components.responses['Problem'] ?? {} : responses[key] ?? {}, isProblem ? 'components/responses/Problem' : pointer);
+    return this.answerFault(
+      told,
+      isProblem ? (document.components.responses['Problem'] ?? {}) : (responses[key] ?? {}),
+      isProblem ? 'components/responses/Problem' : pointer,
+    );
   }
 
   /** Beside the routes there are only refusals, and the answers to preflights. */
@@ -101,10 +114,13 @@ export class Contract {
 
   private answerFault(told: Told, documented: Documented, pointer: string): string | null {
     const { status, headers, body, method } = told;
-    const unlisted = Object.keys(headers).find((name) => isOurs(name) && !Object.keys(documented.headers ?? {}).some((one) => one.toLowerCase() === name));
+    const unlisted = Object.keys(headers).find(
+      (name) => isOurs(name) && !Object.keys(documented.headers ?? {}).some((one) => one.toLowerCase() === name),
+    );
     if (unlisted !== undefined) return `the header ${unlisted} is not listed`;
     if (headers['x-request-id'] === undefined) return 'it has no X-Request-Id';
-    if ((status === 429 || status === 503) && !/^[1-9]\d*$/.test(String(headers['retry-after']))) return 'it has no Retry-After in seconds';
+    if ((status === 429 || status === 503) && !/^[1-9]\d*$/.test(String(headers['retry-after'])))
+      return 'it has no Retry-After in seconds';
     const types = Object.keys(documented.content ?? {});
     if (types.length === 0) return body === '' ? null : 'it has a body, and none is listed';
     const type = String(headers['content-type']).replace(/;.*$/, '');
@@ -114,20 +130,31 @@ export class Contract {
   }
 
   private bodyFault({ status, headers, body }: Told, type: string, pointer: string): string | null {
-    if (isStream(headers)) return dataOf(body).map((data) => this.schemaFault(data, pointer)).find((fault) => fault !== null) ?? null;
+    if (isStream(headers))
+      return (
+        dataOf(body)
+          .map((data) => this.schemaFault(data, pointer))
+          .find((fault) => fault !== null) ?? null
+      );
     if (!type.endsWith('json')) return null;
     const value: unknown = JSON.parse(body);
     const fault = this.schemaFault(value, pointer);
     if (fault !== null || type !== 'application/problem+json') return fault;
     const problem = value as Problem;
-    if (problem.status !== status || ERRORS[problem.code].status !== status) return `a problem of code ${problem.code} and status ${problem.status}`;
+    if (problem.status !== status || ERRORS[problem.code].status !== status)
+      return `a problem of code ${problem.code} and status ${problem.status}`;
     return problem.requestId === headers['x-request-id'] ? null : 'its requestId is not its X-Request-Id';
   }
 
   private schemaFault(value: unknown, pointer: string): string | null {
     const validate = openBook().validate(pointer);
     if (validate(value)) return null;
-    return (validate.errors ?? []).map(({ instancePath, message, params }) => `${instancePath === '' ? 'body' : instancePath} ${message} ${JSON.stringify(params)}`).join(', ');
+    return (validate.errors ?? [])
+      .map(
+        ({ instancePath, message, params }) =>
+          `${instancePath === '' ? 'body' : instancePath} ${message} ${JSON.stringify(params)}`,
+      )
+      .join(', ');
   }
 }
 
@@ -156,7 +183,11 @@ function readBook(): Book {
     compiled.set(pointer, made);
     return made;
   };
-  const routes = Object.entries(document.paths).map(([template, methods]) => ({ template, methods, pattern: patternOf(template) }));
+  const routes = Object.entries(document.paths).map(([template, methods]) => ({
+    template,
+    methods,
+    pattern: patternOf(template),
+  }));
   // A path that is written out comes before one with parameters.
   routes.sort((one, other) => one.template.split('{').length - other.template.split('{').length);
   return { routes, document, validate };

@@ -41,7 +41,9 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs'>> & {
+export type Options = Partial<
+  Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs'>
+> & {
   /** Where it differs from the default. */
   webhooks?: Partial<Config['webhooks']>;
   /** Who is let in, where it differs from the default. */
@@ -55,7 +57,9 @@ export type Options = Partial<Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'mon
 
 const MONITOR_RESTS_MS = 3_600_000;
 
-export async function startCoordinator(options: Options = {}): Promise<TestCoordinator & Pick<Cluster, 'sql' | 'adminKey'>> {
+export async function startCoordinator(
+  options: Options = {},
+): Promise<TestCoordinator & Pick<Cluster, 'sql' | 'adminKey'>> {
   const cluster = await startCluster(1, options);
   const [coordinator] = cluster.coordinators;
   if (coordinator === undefined) throw new Error('no coordinator was started');
@@ -126,8 +130,15 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
 }
 
 function recorder(logged: Logged[]): Logger {
-  const at = (level: string) => (message: unknown, meta?: unknown) => logged.push({ level, message: String(message), meta });
-  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug'), isDebugEnabled: () => true } as unknown as Logger;
+  const at = (level: string) => (message: unknown, meta?: unknown) =>
+    logged.push({ level, message: String(message), meta });
+  return {
+    error: at('error'),
+    warn: at('warn'),
+    info: at('info'),
+    debug: at('debug'),
+    isDebugEnabled: () => true,
+  } as unknown as Logger;
 }
 
 async function requireNoConnections(sql: TestSql): Promise<void> {

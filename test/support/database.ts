@@ -33,6 +33,7 @@ async function runOnServer(statement: string): Promise<void> {
 
 function serverUrl(): URL {
   const url = process.env[SERVER_URL];
-  if (url === undefined) throw new Error('There is no test server: run the tests through jest, from the root of the project.');
+  if (url === undefined)
+    throw new Error('There is no test server: run the tests through jest, from the root of the project.');
   return new URL(url);
 }

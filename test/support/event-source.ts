@@ -28,7 +28,17 @@ export class TestEventSource {
   /** Resolves once the stream says that it is ready, or was refused. */
   static async open(url: string, key: string, lastEventId?: string): Promise<TestEventSource> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      get(url, { agent: false, headers: { authorization: `Bearer ${key}`, ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) } }, resolve).on('error', reject);
+      get(
+        url,
+        {
+          agent: false,
+          headers: {
+            authorization: `Bearer ${key}`,
+            ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+          },
+        },
+        resolve,
+      ).on('error', reject);
     });
     const source = new TestEventSource(response, response.statusCode ?? 0);
     if (source.status === 200) await eventually(() => source.frames.length > 0);
@@ -60,10 +70,17 @@ export class TestEventSource {
     const parts = (this.rest + chunk).split('\n\n');
     this.rest = parts.pop() ?? '';
     for (const part of parts) {
-      const fields = new Map(part.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
+      const fields = new Map(
+        part.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+      );
       if (fields.has('')) this.comments += 1;
       const event = fields.get('event');
-      if (event !== undefined) this.frames.push({ id: fields.get('id') ?? '', event, data: JSON.parse(fields.get('data') ?? 'null') as JobEvent });
+      if (event !== undefined)
+        this.frames.push({
+          id: fields.get('id') ?? '',
+          event,
+          data: JSON.parse(fields.get('data') ?? 'null') as JobEvent,
+        });
     }
   }
 }

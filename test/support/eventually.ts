@@ -15,7 +15,8 @@ export async function eventually<T>(
   for (;;) {
     const value = await read();
     if (isWanted(value)) return value;
-    if (performance.now() > until) throw new Error(`not as wanted after ${deadlineMs} ms; last seen: ${JSON.stringify(value)}`);
+    if (performance.now() > until)
+      throw new Error(`not as wanted after ${deadlineMs} ms; last seen: ${JSON.stringify(value)}`);
     await pause(LOOK_EVERY_MS);
   }
 }

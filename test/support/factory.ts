@@ -12,7 +12,18 @@ export interface Made {
 }
 
 /** Every state in which a job can be found, those that differ in how it got there included. */
-export const STATES = ['blocked', 'pending', 'delayed', 'retrying', 'released', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
+export const STATES = [
+  'blocked',
+  'pending',
+  'delayed',
+  'retrying',
+  'released',
+  'running',
+  'completed',
+  'failed',
+  'cancelled',
+  'expired',
+] as const;
 export type State = (typeof STATES)[number];
 
 export const STATUS_OF: Record<State, JobStatus> = {
@@ -34,7 +45,11 @@ export function uniqueType(name = 'type'): string {
 }
 
 /** Brings a job into a state through the verbs that lead there. */
-export async function jobIn(state: State, { api, runMonitor, sql }: TestCoordinator & { sql: TestSql }, more: Partial<CreateJob> = {}): Promise<Made> {
+export async function jobIn(
+  state: State,
+  { api, runMonitor, sql }: TestCoordinator & { sql: TestSql },
+  more: Partial<CreateJob> = {},
+): Promise<Made> {
   const type = more.type ?? uniqueType(state);
   const delayMs = state === 'delayed' ? 3_600_000 : undefined;
   const { id } = await api.create({ type, ...(delayMs === undefined ? {} : { delayMs }), ...more });
@@ -57,8 +72,10 @@ function hasRun(state: State): boolean {
 
 async function end(state: State, api: TestCoordinator['api'], claimed: ClaimedJob): Promise<void> {
   const failed = (retryable: boolean) => ({ outcome: 'failed', error: { message: 'made to fail', retryable } });
-  if (state === 'completed') expectStatus(await api.complete(claimed, { outcome: 'completed', result: { made: true } }), 200);
+  if (state === 'completed')
+    expectStatus(await api.complete(claimed, { outcome: 'completed', result: { made: true } }), 200);
   if (state === 'failed') expectStatus(await api.complete(claimed, failed(false)), 200);
   if (state === 'retrying') expectStatus(await api.complete(claimed, failed(true)), 200);
-  if (state === 'released') expectStatus(await api.post(`/jobs/${claimed.id}/release`, { leaseToken: claimed.leaseToken }), 200);
+  if (state === 'released')
+    expectStatus(await api.post(`/jobs/${claimed.id}/release`, { leaseToken: claimed.leaseToken }), 200);
 }

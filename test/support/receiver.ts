@@ -17,7 +17,10 @@ export type Behaviour = (response: ServerResponse, nth: number) => void;
 export const OK: Behaviour = (response) => response.writeHead(204).end();
 export const HANG: Behaviour = () => undefined;
 export const RESET: Behaviour = (response) => response.socket?.resetAndDestroy();
-export const status = (code: number, headers: Record<string, string> = {}): Behaviour => (response) => response.writeHead(code, headers).end();
+export const status =
+  (code: number, headers: Record<string, string> = {}): Behaviour =>
+  (response) =>
+    response.writeHead(code, headers).end();
 
 /** A receiver of webhooks: a real HTTP server that keeps what it gets and behaves as it is told. */
 export class Receiver {
@@ -43,7 +46,12 @@ export class Receiver {
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const text = Buffer.concat(chunks).toString();
-        this.received.push({ path: request.url ?? '', headers: request.headers, text, body: JSON.parse(text) as Received['body'] });
+        this.received.push({
+          path: request.url ?? '',
+          headers: request.headers,
+          text,
+          body: JSON.parse(text) as Received['body'],
+        });
         this.open += 1;
         this.mostOpen = Math.max(this.mostOpen, this.open);
         response.on('close', () => (this.open -= 1));

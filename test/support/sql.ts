@@ -27,7 +27,10 @@ export class TestSql {
 
   /** The lease runs out, though no time passed. */
   async expireLease(jobId: string): Promise<void> {
-    await this.query("UPDATE jobs SET lease_expires_at = now() - interval '1 ms' WHERE id = $1 AND status = 'running'", [jobId]);
+    await this.query(
+      "UPDATE jobs SET lease_expires_at = now() - interval '1 ms' WHERE id = $1 AND status = 'running'",
+      [jobId],
+    );
   }
 
   /** The deadline passes, and with it, as ever, the lease. */

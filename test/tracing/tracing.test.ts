@@ -1,7 +1,12 @@
 import { Client, defineJob, Runner } from '@baton/runner-sdk';
 import type { Job } from '@baton/runner-sdk/protocol';
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import { InMemorySpanExporter, NodeTracerProvider, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import {
+  InMemorySpanExporter,
+  NodeTracerProvider,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-node';
 import { Tracing } from '../../coordinator/http/tracing';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -26,7 +31,8 @@ afterAll(async () => {
   for (const api of [trace, context]) api.disable();
 });
 
-const spansOf = (traceId: string): ReadableSpan[] => exporter.getFinishedSpans().filter((span) => span.spanContext().traceId === traceId);
+const spansOf = (traceId: string): ReadableSpan[] =>
+  exporter.getFinishedSpans().filter((span) => span.spanContext().traceId === traceId);
 const named = (spans: ReadableSpan[], name: string): ReadableSpan => {
   const span = spans.find((one) => one.name === name);
   if (span === undefined) throw new Error(`no span ${name} among ${spans.map((one) => one.name).join(', ')}`);
@@ -66,22 +72,40 @@ describe('with the SDK', () => {
     ];
     for (const [name, kind, parent] of chain) {
       const span = named(spans, name);
-      expect([name, span.kind, span.parentSpanContext?.spanId]).toEqual([name, kind, named(spans, parent).spanContext().spanId]);
+      expect([name, span.kind, span.parentSpanContext?.spanId]).toEqual([
+        name,
+        kind,
+        named(spans, parent).spanContext().spanId,
+      ]);
     }
     expect(inHandler).toBe(named(spans, `process ${first}`).spanContext().spanId);
-    expect(named(spans, `process ${first}`).attributes).toMatchObject({ 'messaging.system': 'baton', 'messaging.operation.type': 'process', 'messaging.destination.name': 'default', 'baton.job.type': first, 'baton.job.attempt': 1 });
+    expect(named(spans, `process ${first}`).attributes).toMatchObject({
+      'messaging.system': 'baton',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': 'default',
+      'baton.job.type': first,
+      'baton.job.attempt': 1,
+    });
     const served = spans.filter(({ name, kind }) => name === 'POST /jobs' && kind === SpanKind.SERVER);
-    expect(served.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual([first, second].map((type) => named(spans, `send ${type}`).spanContext().spanId));
+    expect(served.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual(
+      [first, second].map((type) => named(spans, `send ${type}`).spanContext().spanId),
+    );
     // A claim serves many traces, so it belongs to none: it links to them.
-    const claims = exporter.getFinishedSpans().filter(({ name, links }) => /^POST \/jobs\/(claim|complete)$/.test(name) && links.length > 0);
-    expect(claims.flatMap(({ links }) => links.map((link) => link.context.spanId))).toEqual(expect.arrayContaining([first, second].map((type) => named(spans, `send ${type}`).spanContext().spanId)));
+    const claims = exporter
+      .getFinishedSpans()
+      .filter(({ name, links }) => /^POST \/jobs\/(claim|complete)$/.test(name) && links.length > 0);
+    expect(claims.flatMap(({ links }) => links.map((link) => link.context.spanId))).toEqual(
+      expect.arrayContaining([first, second].map((type) => named(spans, `send ${type}`).spanContext().spanId)),
+    );
   });
 
   test('each job of a bulk create goes on with the trace of its own caller', async () => {
     const { client } = connected(plain);
     const type = uniqueType();
     const callers = ['one', 'two', 'three'].map((name) => trace.getTracer('test').startSpan(name));
-    const jobs = await Promise.all(callers.map((span) => context.with(trace.setSpan(context.active(), span), () => client.create(type, {}))));
+    const jobs = await Promise.all(
+      callers.map((span) => context.with(trace.setSpan(context.active(), span), () => client.create(type, {}))),
+    );
     const claimed = await plain.api.claim({ runnerId: 'r', types: [type], max: 3 });
     const traceOf = new Map(claimed.map(({ id, traceparent }) => [id, traceparent?.split('-')[1]]));
     expect(jobs.map(({ id }) => traceOf.get(id))).toEqual(callers.map((span) => span.spanContext().traceId));
@@ -92,9 +116,13 @@ describe('with the SDK', () => {
     const { client } = connected(plain);
     const type = uniqueType();
     const caller = trace.getTracer('test').startSpan('caller');
-    await context.with(trace.setSpan(context.active(), caller), () => client.createMany(defineJob({ type }), [{}, {}], { atomic }));
+    await context.with(trace.setSpan(context.active(), caller), () =>
+      client.createMany(defineJob({ type }), [{}, {}], { atomic }),
+    );
     const claimed = await plain.api.claim({ runnerId: 'r', types: [type], max: 2 });
-    expect(claimed.map(({ traceparent }) => traceparent?.split('-')[1])).toEqual([caller, caller].map((span) => span.spanContext().traceId));
+    expect(claimed.map(({ traceparent }) => traceparent?.split('-')[1])).toEqual(
+      [caller, caller].map((span) => span.spanContext().traceId),
+    );
     await client.close();
   });
 
@@ -112,8 +140,15 @@ describe('with the SDK', () => {
     const [failed, done] = tries();
     expect(failed?.status).toEqual({ code: SpanStatusCode.ERROR, message: 'not yet' });
     expect(failed?.attributes).toMatchObject({ 'error.type': 'too_early', 'baton.job.attempt': 1 });
-    expect(failed?.events.map(({ name, attributes }) => [name, attributes?.['baton.retryable']])).toEqual([['exception', undefined], ['baton.job.failed', true]]);
-    expect([done?.status.code, done?.attributes['baton.job.attempt'], done?.spanContext().traceId]).toEqual([SpanStatusCode.UNSET, 2, failed?.spanContext().traceId]);
+    expect(failed?.events.map(({ name, attributes }) => [name, attributes?.['baton.retryable']])).toEqual([
+      ['exception', undefined],
+      ['baton.job.failed', true],
+    ]);
+    expect([done?.status.code, done?.attributes['baton.job.attempt'], done?.spanContext().traceId]).toEqual([
+      SpanStatusCode.UNSET,
+      2,
+      failed?.spanContext().traceId,
+    ]);
     await runner.stop();
     await client.close();
   });
@@ -124,7 +159,11 @@ describe('with plain HTTP', () => {
 
   test('the headers of the create come with the claim, also after a retry by hand', async () => {
     const type = uniqueType();
-    const { body } = await plain.api.post<Job>('/jobs', { type, maxAttempts: 1 }, { headers: { traceparent: PARENT, tracestate: 'vendor=a,other=b' } });
+    const { body } = await plain.api.post<Job>(
+      '/jobs',
+      { type, maxAttempts: 1 },
+      { headers: { traceparent: PARENT, tracestate: 'vendor=a,other=b' } },
+    );
     const claimed = await claimOne(type);
     expect([claimed.traceparent, claimed.tracestate]).toEqual([PARENT, 'vendor=a,other=b']);
     await plain.api.complete(claimed, { outcome: 'failed', error: { message: 'no' } });
@@ -132,7 +171,13 @@ describe('with plain HTTP', () => {
     expect((await claimOne(type)).traceparent).toBe(PARENT);
   });
 
-  test.each(['', 'nonsense', '00-00000000000000000000000000000000-b7ad6b7169203331-01', PARENT.toUpperCase(), `${PARENT}-more`])('a traceparent that is none is passed over: %s', async (traceparent) => {
+  test.each([
+    '',
+    'nonsense',
+    '00-00000000000000000000000000000000-b7ad6b7169203331-01',
+    PARENT.toUpperCase(),
+    `${PARENT}-more`,
+  ])('a traceparent that is none is passed over: %s', async (traceparent) => {
     const type = uniqueType();
     expect((await plain.api.post('/jobs', { type }, { headers: { traceparent } })).status).toBe(201);
     const claimed = await claimOne(type);
@@ -141,11 +186,14 @@ describe('with plain HTTP', () => {
 
   test('a trace makes no create another one: its idempotency key counts as before', async () => {
     const type = uniqueType();
-    const post = (traceparent: string) => plain.api.post<Job>('/jobs', { type }, { headers: { 'idempotency-key': type, traceparent } });
+    const post = (traceparent: string) =>
+      plain.api.post<Job>('/jobs', { type }, { headers: { 'idempotency-key': type, traceparent } });
     const first = await post(PARENT);
     const again = await post(PARENT.replace(SPAN_ID ?? '', '0000000000000001'));
     expect([again.status, again.body.id]).toEqual([200, first.body.id]);
-    const bulk = await plain.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type, idempotencyKey: type, traceparent: PARENT }] });
+    const bulk = await plain.api.post<{ jobs: Job[] }>('/jobs/bulk', {
+      jobs: [{ type, idempotencyKey: type, traceparent: PARENT }],
+    });
     expect(bulk.body.jobs[0]?.id).toBe(first.body.id);
   });
 
@@ -153,11 +201,18 @@ describe('with plain HTTP', () => {
     const type = uniqueType();
     await traced.api.create({ type });
     const { traceparent } = await traced.api.claimOne({ runnerId: 'r', types: [type] });
-    const spans = await eventually(() => spansOf(traceparent?.split('-')[1] ?? ''), (found) => found.length === 2);
+    const spans = await eventually(
+      () => spansOf(traceparent?.split('-')[1] ?? ''),
+      (found) => found.length === 2,
+    );
     const [create, served] = [named(spans, `create ${type}`), named(spans, 'POST /jobs')];
     expect([create.kind, create.parentSpanContext?.spanId]).toEqual([SpanKind.PRODUCER, served.spanContext().spanId]);
     expect(traceparent).toContain(create.spanContext().spanId);
-    expect(served.attributes).toMatchObject({ 'http.request.method': 'POST', 'http.route': '/jobs', 'http.response.status_code': 201 });
+    expect(served.attributes).toMatchObject({
+      'http.request.method': 'POST',
+      'http.route': '/jobs',
+      'http.response.status_code': 201,
+    });
   });
 
   test('refusals have their status; probes and claims that bring nothing have no span', async () => {
@@ -165,7 +220,12 @@ describe('with plain HTTP', () => {
     await traced.api.call('get', '/healthz', sent);
     await traced.api.post('/jobs/claim', { runnerId: 'r', types: [uniqueType()] }, sent);
     await traced.api.call('get', '/jobs/nonsense', sent);
-    const spans = await eventually(() => spansOf(TRACE_ID ?? ''), (found) => found.length > 0);
-    expect(spans.map(({ name, attributes, status }) => [name, attributes['http.response.status_code'], status.code])).toEqual([['GET /jobs/{id}', 400, SpanStatusCode.UNSET]]);
+    const spans = await eventually(
+      () => spansOf(TRACE_ID ?? ''),
+      (found) => found.length > 0,
+    );
+    expect(
+      spans.map(({ name, attributes, status }) => [name, attributes['http.response.status_code'], status.code]),
+    ).toEqual([['GET /jobs/{id}', 400, SpanStatusCode.UNSET]]);
   });
 });

@@ -54,7 +54,11 @@ describe('the outbox', () => {
       const after = await stage.api.create({ type });
       while ((await fanOut(stage.one.app.context)).hasMore);
       const told = async ({ id }: { id: string }) => (await stage.deliveries(id)).map(({ jobId }) => jobId).sort();
-      expect([await told(first), await told(second), await told(third)]).toEqual([[before.id, after.id].sort(), [after.id], [after.id]]);
+      expect([await told(first), await told(second), await told(third)]).toEqual([
+        [before.id, after.id].sort(),
+        [after.id],
+        [after.id],
+      ]);
     }));
 
   test('holds only what some webhook wants', async () => {
@@ -76,7 +80,10 @@ describe('the outbox', () => {
 
   test('is left alone again once nobody wants anything', async () => {
     const receiver = await stage.receiver();
-    const made = [await stage.webhook(receiver, { events: ['job.created'] }), await stage.webhook(receiver, { events: ['job.created'] })];
+    const made = [
+      await stage.webhook(receiver, { events: ['job.created'] }),
+      await stage.webhook(receiver, { events: ['job.created'] }),
+    ];
     const isWritten = async () => {
       const before = await sql().count('events');
       await stage.api.create({ type: uniqueType() });
@@ -98,11 +105,13 @@ describe('the outbox', () => {
       const { id } = await stage.webhook(receiver, { events: ['job.created'], filter: { type } });
       const jobs = await Promise.all(Array.from({ length: 40 }, () => stage.api.create({ type })));
       // One dies after it has made some deliveries, before its transaction ends.
-      await sql().query("ALTER TABLE webhook_outbox ADD CONSTRAINT dies CHECK (xact < 0) NOT VALID");
+      await sql().query('ALTER TABLE webhook_outbox ADD CONSTRAINT dies CHECK (xact < 0) NOT VALID');
       await expect(fanOut(stage.one.app.context)).rejects.toThrow(/dies/);
       expect(await stage.deliveries(id)).toEqual([]);
       await sql().query('ALTER TABLE webhook_outbox DROP CONSTRAINT dies');
-      const made = await Promise.all(Array.from({ length: 6 }, (_, index) => fanOut((coordinators()[index % 2] ?? stage.one).app.context)));
+      const made = await Promise.all(
+        Array.from({ length: 6 }, (_, index) => fanOut((coordinators()[index % 2] ?? stage.one).app.context)),
+      );
       while ((await fanOut(stage.one.app.context)).hasMore);
       expect(made.reduce((sum, one) => sum + one.made, 0)).toBeLessThanOrEqual(40);
       expect((await stage.deliveries(id)).map(({ jobId }) => jobId).sort()).toEqual(jobs.map((job) => job.id).sort());
@@ -140,12 +149,22 @@ describe('a delivery', () => {
       await two.deliverer.round();
       await two.deliverer.settled();
       expect(receiver.received).toEqual([]);
-      await sql().query("UPDATE webhook_deliveries SET next_at = now() WHERE id = $1", [deliveryId]);
+      await sql().query('UPDATE webhook_deliveries SET next_at = now() WHERE id = $1', [deliveryId]);
       await two.deliverer.round();
-      const late = { id: taken.id, leaseToken: taken.leaseToken, status: 'failed' as const, delayMs: 0, responseStatus: 500, error: 'late', durationMs: 1 };
+      const late = {
+        id: taken.id,
+        leaseToken: taken.leaseToken,
+        status: 'failed' as const,
+        delayMs: 0,
+        responseStatus: 500,
+        error: 'late',
+        durationMs: 1,
+      };
       await store.report(one.context.db, 1, late);
       await two.deliverer.settled();
-      expect(await stage.deliveries(id)).toMatchObject([{ id: deliveryId, status: 'delivered', attempts: 2, error: null }]);
+      expect(await stage.deliveries(id)).toMatchObject([
+        { id: deliveryId, status: 'delivered', attempts: 2, error: null },
+      ]);
       await store.report(one.context.db, 1, late);
       expect(await stage.deliveries(id)).toMatchObject([{ status: 'delivered', error: null }]);
       expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([deliveryId]);
@@ -161,7 +180,9 @@ describe('a delivery', () => {
       await receiver.got(1);
       receiver.behaviour = OK;
       await leaving.close(0);
-      expect(await stage.deliveries(id)).toMatchObject([{ status: 'pending', attempts: 1, error: null, nextAt: expect.any(String) as string }]);
+      expect(await stage.deliveries(id)).toMatchObject([
+        { status: 'pending', attempts: 1, error: null, nextAt: expect.any(String) as string },
+      ]);
       expect(await leaving.round()).toBe(false);
     });
     await stage.delivered(id, ([one]) => one?.status === 'delivered' && one.attempts === 2);
@@ -170,7 +191,10 @@ describe('a delivery', () => {
   test('to a receiver that hangs keeps none to others waiting, and few connections open', async () => {
     const [slow, quick] = [await stage.receiver(HANG), await stage.receiver()];
     const type = uniqueType();
-    const [hung, fine] = [await stage.webhook(slow, { events: ['job.created'], filter: { type } }), await stage.webhook(quick, { events: ['job.created'], filter: { type } })];
+    const [hung, fine] = [
+      await stage.webhook(slow, { events: ['job.created'], filter: { type } }),
+      await stage.webhook(quick, { events: ['job.created'], filter: { type } }),
+    ];
     await stage.api.post('/jobs/bulk', { jobs: Array.from({ length: 200 }, () => ({ type })) });
     await quick.got(200);
     expect((await stage.deliveries(hung.id)).filter((one) => one.status === 'delivered')).toEqual([]);
@@ -202,9 +226,15 @@ describe('a delivery', () => {
     const all = await stage.deliveries(id);
     expect(all.map((one) => one.status)).toEqual(['failed', 'delivered', 'delivered']);
     expect(await stage.deliveries(id, '&status=delivered')).toEqual(all.slice(1));
-    const page = expectStatus(await stage.api.get<{ items: unknown[]; nextCursor: string }>(`/webhooks/${id}/deliveries?limit=2`), 200);
+    const page = expectStatus(
+      await stage.api.get<{ items: unknown[]; nextCursor: string }>(`/webhooks/${id}/deliveries?limit=2`),
+      200,
+    );
     expect(page.items).toEqual(all.slice(0, 2));
-    expect((await stage.api.get<{ items: unknown[] }>(`/webhooks/${id}/deliveries?limit=2&cursor=${page.nextCursor}`)).body.items).toEqual(all.slice(2));
+    expect(
+      (await stage.api.get<{ items: unknown[] }>(`/webhooks/${id}/deliveries?limit=2&cursor=${page.nextCursor}`)).body
+        .items,
+    ).toEqual(all.slice(2));
   });
 });
 
@@ -224,7 +254,10 @@ describe('a webhook', () => {
     await eventually(async () => (await read(id)).disabledReason === 'failing');
     const [told] = await watcher.got(1, 'webhook.disabled');
     expect(told?.body.data).toMatchObject({ webhookId: id, reason: 'failing' });
-    const { items } = expectStatus(await stage.api.get<{ items: AuditEntry[] }>(`/audit?target=${id}&action=webhook.disabled`), 200);
+    const { items } = expectStatus(
+      await stage.api.get<{ items: AuditEntry[] }>(`/audit?target=${id}&action=webhook.disabled`),
+      200,
+    );
     expect(items).toMatchObject([{ by: { name: 'coordinator', role: 'none' }, details: { reason: 'failing' } }]);
     await tidy(stage.one.app.context);
     expect(await stage.deliveries(id)).toMatchObject([{ status: 'failed', error: 'its webhook was disabled' }]);

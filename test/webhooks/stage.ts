@@ -33,11 +33,21 @@ export class WebhookStage {
   }
 
   async webhook(receiver: Receiver, wanted: Partial<CreateWebhook> = {}, api = this.api): Promise<CreatedWebhook> {
-    return expectStatus(await api.post<CreatedWebhook>('/webhooks', { url: receiver.url(), events: ['job.completed', 'job.failed', 'job.cancelled'], ...wanted }), 201);
+    return expectStatus(
+      await api.post<CreatedWebhook>('/webhooks', {
+        url: receiver.url(),
+        events: ['job.completed', 'job.failed', 'job.cancelled'],
+        ...wanted,
+      }),
+      201,
+    );
   }
 
   async deliveries(webhookId: string, query = ''): Promise<Delivery[]> {
-    return expectStatus(await this.api.get<{ items: Delivery[] }>(`/webhooks/${webhookId}/deliveries?limit=500${query}`), 200).items;
+    return expectStatus(
+      await this.api.get<{ items: Delivery[] }>(`/webhooks/${webhookId}/deliveries?limit=500${query}`),
+      200,
+    ).items;
   }
 
   /** The deliveries of a webhook, once all are as wanted. */
@@ -47,7 +57,9 @@ export class WebhookStage {
 
   /** All waits are over, though no time passed. */
   async makeDue(): Promise<void> {
-    await this.cluster.sql.query("UPDATE webhook_deliveries SET next_at = now() - interval '1 ms' WHERE status = 'pending'");
+    await this.cluster.sql.query(
+      "UPDATE webhook_deliveries SET next_at = now() - interval '1 ms' WHERE status = 'pending'",
+    );
     await this.one.app.loops.deliveries.runOnce();
   }
 

@@ -32,8 +32,10 @@ async function evaluateOne(transaction: Executor, alert: store.DueAlert): Promis
   const value = await store.measure(transaction, alert);
   const state = judge(alert, value);
   await store.move(transaction, alert, state, value);
-  if (state === 'firing' && alert.state !== 'firing') return [await write(transaction, toldOf('alert.firing', alert, { value }))];
-  if (state === 'ok' && alert.state === 'firing') return [await write(transaction, toldOf('alert.resolved', alert, { value, firedAt: alert.since.toISOString() }))];
+  if (state === 'firing' && alert.state !== 'firing')
+    return [await write(transaction, toldOf('alert.firing', alert, { value }))];
+  if (state === 'ok' && alert.state === 'firing')
+    return [await write(transaction, toldOf('alert.resolved', alert, { value, firedAt: alert.since.toISOString() }))];
   return [];
 }
 
@@ -51,7 +53,10 @@ export async function write(transaction: Executor, told: Told): Promise<Told> {
 
 /** To be called once that is committed. */
 export function log({ log: logger }: Context, told: readonly Told[]): void {
-  for (const { name, details: { message, ...rest } } of told) {
+  for (const {
+    name,
+    details: { message, ...rest },
+  } of told) {
     // A line has a message already.
     if (name === 'alert.firing') logger.warn(name, { ...rest, note: message });
     else logger.info(name, { ...rest, note: message });

@@ -25,7 +25,10 @@ export async function editAlert(context: Context, by: Actor, id: string, edit: E
   const { row, told } = await named(edit.name ?? '', () =>
     context.db.transaction(async (transaction) => {
       const former = await lockOrThrow(transaction, id);
-      const ended = former.state === 'firing' && edit.enabled === false ? [await write(transaction, toldOf('alert.resolved', former, { reason: 'disabled' }))] : [];
+      const ended =
+        former.state === 'firing' && edit.enabled === false
+          ? [await write(transaction, toldOf('alert.resolved', former, { reason: 'disabled' }))]
+          : [];
       const row = await store.update(transaction, former, { ...former, ...defined(edit) });
       await record(transaction, by, [{ action: 'alert.edited', target: id, details: { ...edit } }]);
       return { row, told: ended };
@@ -41,13 +44,19 @@ export async function deleteAlert(context: Context, by: Actor, id: string): Prom
     const row = await lockOrThrow(transaction, id);
     await store.remove(transaction, id);
     await record(transaction, by, [{ action: 'alert.deleted', target: id, details: { name: row.name } }]);
-    return row.state === 'firing' ? [await write(transaction, toldOf('alert.resolved', row, { reason: 'deleted' }))] : [];
+    return row.state === 'firing'
+      ? [await write(transaction, toldOf('alert.resolved', row, { reason: 'deleted' }))]
+      : [];
   });
   log(context, told);
 }
 
 /** Measures now, and tells as if it fired, marked as a test; the rule's state stays as it is. @throws {BatonError} `not_found` */
-export async function testAlert(context: Context, by: Actor, id: string): Promise<{ value: number | null; isAbove: boolean }> {
+export async function testAlert(
+  context: Context,
+  by: Actor,
+  id: string,
+): Promise<{ value: number | null; isAbove: boolean }> {
   const { value, threshold, told } = await context.db.transaction(async (transaction) => {
     const row = await lockOrThrow(transaction, id);
     const measured = await store.measure(transaction, row);
@@ -76,7 +85,11 @@ async function named<Done>(name: string, act: () => Promise<Done>): Promise<Done
   try {
     return await act();
   } catch (error) {
-    if (isUniqueViolation(error, 'alerts_name_key')) throw new BatonError('state_conflict', `There is an alert with the name ${JSON.stringify(name)} already; give this one another.`);
+    if (isUniqueViolation(error, 'alerts_name_key'))
+      throw new BatonError(
+        'state_conflict',
+        `There is an alert with the name ${JSON.stringify(name)} already; give this one another.`,
+      );
     throw error;
   }
 }

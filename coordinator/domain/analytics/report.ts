@@ -17,9 +17,19 @@ const RANGES: Record<AnalyticsQuery['range'], { rangeMs: number; grain: views.Gr
 const STEPS_MS: Record<views.Grain, number> = { minute: MINUTE_MS, hour: HOUR_MS, day: DAY_MS };
 
 /** What ended within a range, by key and over time. Of a user, only what that user's jobs did. */
-export async function analyse(context: Context, userId: string | null, { by, range, key, limit }: AnalyticsQuery): Promise<Analytics> {
+export async function analyse(
+  context: Context,
+  userId: string | null,
+  { by, range, key, limit }: AnalyticsQuery,
+): Promise<Analytics> {
   const { rangeMs, grain } = RANGES[range];
-  const { from, until, rows, keys } = await views.figures(context.db, userId, { by, key: key ?? null, grain, rangeMs, limit });
+  const { from, until, rows, keys } = await views.figures(context.db, userId, {
+    by,
+    key: key ?? null,
+    grain,
+    rangeMs,
+    limit,
+  });
   const items = rows.flatMap((row) => (row.key === null ? [] : [{ key: row.key, ...figuresOf(row) }]));
   return {
     by,
@@ -35,7 +45,13 @@ export async function analyse(context: Context, userId: string | null, { by, ran
 
 /** What ended within the last hour, all together, to the minute. */
 export async function lastHour(context: Context, userId: string | null): Promise<Figures> {
-  const { rows } = await views.figures(context.db, userId, { by: 'queue', key: null, grain: 'minute', rangeMs: HOUR_MS, limit: 0 });
+  const { rows } = await views.figures(context.db, userId, {
+    by: 'queue',
+    key: null,
+    grain: 'minute',
+    rangeMs: HOUR_MS,
+    limit: 0,
+  });
   return figuresOf(merged(rows));
 }
 
@@ -44,7 +60,13 @@ export function figuresOf(row: views.Sums): Figures {
   const ended = completed + failed;
   return {
     jobs: { completed, failed, cancelled },
-    attempts: { completed, failed: row.attemptsFailed, timedOut: row.attemptsTimedOut, released: row.attemptsReleased, cancelled: row.attemptsCancelled },
+    attempts: {
+      completed,
+      failed: row.attemptsFailed,
+      timedOut: row.attemptsTimedOut,
+      released: row.attemptsReleased,
+      cancelled: row.attemptsCancelled,
+    },
     retries: row.retries,
     successRate: ended === 0 ? null : completed / ended,
     failureRate: ended === 0 ? null : failed / ended,
@@ -100,7 +122,10 @@ function merged(rows: views.Sums[]): views.Sums {
     retries: sum((row) => row.retries),
     runMs: sum((row) => row.runMs),
     cpuMs: sum((row) => row.cpuMs),
-    memoryPeakBytes: rows.reduce<number | null>((most, { memoryPeakBytes }) => (memoryPeakBytes === null ? most : Math.max(most ?? 0, memoryPeakBytes)), null),
+    memoryPeakBytes: rows.reduce<number | null>(
+      (most, { memoryPeakBytes }) => (memoryPeakBytes === null ? most : Math.max(most ?? 0, memoryPeakBytes)),
+      null,
+    ),
     cost: sum((row) => row.cost),
     waitBins: wait.bins,
     waitCounts: wait.counts,
@@ -111,7 +136,8 @@ function merged(rows: views.Sums[]): views.Sums {
 
 function mergedHistogram(histograms: Histogram[]): Histogram {
   const counts = new Map<number, number>();
-  for (const one of histograms) for (const [index, bin] of one.bins.entries()) counts.set(bin, (counts.get(bin) ?? 0) + (one.counts[index] ?? 0));
+  for (const one of histograms)
+    for (const [index, bin] of one.bins.entries()) counts.set(bin, (counts.get(bin) ?? 0) + (one.counts[index] ?? 0));
   const sorted = [...counts].sort(([a], [b]) => a - b);
   return { bins: sorted.map(([bin]) => bin), counts: sorted.map(([, count]) => count) };
 }

@@ -27,5 +27,9 @@ export function rollUp(context: Context, settledUntil: string): Promise<boolean>
 /** Deletes a batch of rollups that no figure goes back to. Returns whether there may be more. */
 export function pruneRollups(context: Context): Promise<boolean> {
   const keep = context.keepMetricsMs;
-  return store.prune(context.db, { minute: Math.min(keep, KEEP_MINUTES_MS), hour: Math.min(keep, KEEP_HOURS_MS), day: keep }, PRUNE_BATCH);
+  return store.prune(
+    context.db,
+    { minute: Math.min(keep, KEEP_MINUTES_MS), hour: Math.min(keep, KEEP_HOURS_MS), day: keep },
+    PRUNE_BATCH,
+  );
 }

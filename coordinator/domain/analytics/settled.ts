@@ -24,7 +24,8 @@ export class Settled {
     const { pending } = this;
     // After a failover, or on another database, numbers of transactions may begin anew.
     const isStale = pending !== null && pending.next > seen.next;
-    if (pending !== null && !isStale && seen.oldest >= pending.next) this.until = await store.before(db, pending.at, this.graceMs);
+    if (pending !== null && !isStale && seen.oldest >= pending.next)
+      this.until = await store.before(db, pending.at, this.graceMs);
     if (pending === null || isStale || seen.oldest >= pending.next) this.pending = seen;
     return this.until;
   }

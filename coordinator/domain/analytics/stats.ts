@@ -12,13 +12,27 @@ type Load = Pick<Stats, 'waiting' | 'running' | 'oldestAgeMs'>;
 
 /** How it stands now; for a user, of the user's own jobs. */
 export async function readStats(context: Context, userId: string | null): Promise<Omit<Stats, 'at'>> {
-  const [now, hour] = await Promise.all([userId === null ? ofAll(context) : ofUser(context, userId), lastHour(context, userId)]);
+  const [now, hour] = await Promise.all([
+    userId === null ? ofAll(context) : ofUser(context, userId),
+    lastHour(context, userId),
+  ]);
   return { ...now, deadLetters: now.jobs.failed, lastHour: hour };
 }
 
 async function ofAll({ db }: Context): Promise<Now> {
-  const [{ jobs, runners }, queues, types] = await Promise.all([counts(db), figures(db, null), views.types(db, MOST_LISTED)]);
-  return { jobs: byStatus(jobs), ...total(queues), ...flow(queues), queues: queues.map(shown).sort(busiestFirst).slice(0, MOST_LISTED), types: types.map(shown), runners };
+  const [{ jobs, runners }, queues, types] = await Promise.all([
+    counts(db),
+    figures(db, null),
+    views.types(db, MOST_LISTED),
+  ]);
+  return {
+    jobs: byStatus(jobs),
+    ...total(queues),
+    ...flow(queues),
+    queues: queues.map(shown).sort(busiestFirst).slice(0, MOST_LISTED),
+    types: types.map(shown),
+    runners,
+  };
 }
 
 async function ofUser({ db }: Context, userId: string): Promise<Now> {
@@ -27,7 +41,14 @@ async function ofUser({ db }: Context, userId: string): Promise<Now> {
   for (const row of rows) jobs[row.status] = (jobs[row.status] ?? 0) + row.jobs;
   const queues = grouped(rows, (row) => row.queue).map(([name, own]) => ({ name, ...loadOf(own), ...flowOf(own) }));
   const types = grouped(rows, (row) => row.type).map(([type, own]) => ({ type, ...loadOf(own) }));
-  return { jobs: byStatus(jobs), ...loadOf(rows), ...flowOf(rows), queues: queues.sort(busiestFirst).slice(0, MOST_LISTED), types: types.sort(busiestFirst).slice(0, MOST_LISTED), runners: null };
+  return {
+    jobs: byStatus(jobs),
+    ...loadOf(rows),
+    ...flowOf(rows),
+    queues: queues.sort(busiestFirst).slice(0, MOST_LISTED),
+    types: types.sort(busiestFirst).slice(0, MOST_LISTED),
+    runners: null,
+  };
 }
 
 function byStatus(jobs: Record<string, number>): Stats['jobs'] {
@@ -35,20 +56,31 @@ function byStatus(jobs: Record<string, number>): Stats['jobs'] {
 }
 
 function loadOf(rows: views.UserLoad[]): Load {
-  const count = (...statuses: string[]) => rows.reduce((sum, row) => sum + (statuses.includes(row.status) ? row.jobs : 0), 0);
+  const count = (...statuses: string[]) =>
+    rows.reduce((sum, row) => sum + (statuses.includes(row.status) ? row.jobs : 0), 0);
   return { waiting: count('pending', 'blocked'), running: count('running'), oldestAgeMs: oldest(rows) };
 }
 
 function flowOf(rows: views.UserLoad[]): Pick<Stats, 'inPerMinute' | 'outPerMinute'> {
-  return { inPerMinute: rows.reduce((sum, row) => sum + row.created, 0), outPerMinute: rows.reduce((sum, row) => sum + row.finished, 0) };
+  return {
+    inPerMinute: rows.reduce((sum, row) => sum + row.created, 0),
+    outPerMinute: rows.reduce((sum, row) => sum + row.finished, 0),
+  };
 }
 
 function total(loads: Load[]): Load {
-  return { waiting: loads.reduce((sum, one) => sum + one.waiting, 0), running: loads.reduce((sum, one) => sum + one.running, 0), oldestAgeMs: oldest(loads) };
+  return {
+    waiting: loads.reduce((sum, one) => sum + one.waiting, 0),
+    running: loads.reduce((sum, one) => sum + one.running, 0),
+    oldestAgeMs: oldest(loads),
+  };
 }
 
 function flow(queues: QueueFigures[]): Pick<Stats, 'inPerMinute' | 'outPerMinute'> {
-  return { inPerMinute: queues.reduce((sum, one) => sum + one.inPerMinute, 0), outPerMinute: queues.reduce((sum, one) => sum + one.outPerMinute, 0) };
+  return {
+    inPerMinute: queues.reduce((sum, one) => sum + one.inPerMinute, 0),
+    outPerMinute: queues.reduce((sum, one) => sum + one.outPerMinute, 0),
+  };
 }
 
 function shown<One extends { oldestAgeMs: number | null }>(one: One): One {

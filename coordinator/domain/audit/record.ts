@@ -17,7 +17,12 @@ export interface Deed {
  * Acts, and writes down who did it in the same transaction, so that neither is there without the other. Without an
  * actor (a clock did it) nothing is written.
  */
-export function recorded<Done>(context: Context, by: Actor | null, act: (db: Executor) => Promise<Done>, deedsOf: (done: Done) => Deed[]): Promise<Done> {
+export function recorded<Done>(
+  context: Context,
+  by: Actor | null,
+  act: (db: Executor) => Promise<Done>,
+  deedsOf: (done: Done) => Deed[],
+): Promise<Done> {
   if (by === null) return act(context.db);
   return context.db.transaction(async (transaction) => {
     const done = await act(transaction);
@@ -27,16 +32,28 @@ export function recorded<Done>(context: Context, by: Actor | null, act: (db: Exe
 }
 
 /** What was done to jobs: to one, under its id; to several, in one entry with all their ids. */
-export function jobDeeds([one, several]: [AuditAction, AuditAction], jobs: { id: string }[], details: Record<string, unknown> = {}): Deed[] {
+export function jobDeeds(
+  [one, several]: [AuditAction, AuditAction],
+  jobs: { id: string }[],
+  details: Record<string, unknown> = {},
+): Deed[] {
   const [first] = jobs;
   if (first === undefined) return [];
-  return jobs.length === 1 ? [{ action: one, target: first.id, details }] : [{ action: several, details: { ...details, jobs: jobs.map(({ id }) => id) } }];
+  return jobs.length === 1
+    ? [{ action: one, target: first.id, details }]
+    : [{ action: several, details: { ...details, jobs: jobs.map(({ id }) => id) } }];
 }
 
 /** Writes down what was done, where it was done: in the transaction that did it. */
 export function record(transaction: Executor, by: Actor, deeds: Deed[]): Promise<void> {
   return store.insert(
     transaction,
-    deeds.map(({ action, target, details }) => ({ id: uuidv7(), action, target: target ?? null, ...by, details: details ?? {} })),
+    deeds.map(({ action, target, details }) => ({
+      id: uuidv7(),
+      action,
+      target: target ?? null,
+      ...by,
+      details: details ?? {},
+    })),
   );
 }

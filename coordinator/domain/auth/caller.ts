@@ -23,7 +23,10 @@ export interface Actor {
   requestId: string;
 }
 
-export function actorOf({ keyId, name, role, userId }: Caller, { address, requestId }: Pick<Actor, 'address' | 'requestId'>): Actor {
+export function actorOf(
+  { keyId, name, role, userId }: Caller,
+  { address, requestId }: Pick<Actor, 'address' | 'requestId'>,
+): Actor {
   return { keyId, keyName: name, role, userId, address, requestId };
 }
 

@@ -21,14 +21,18 @@ export class Doorman {
   /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key; `rate_limited` after too many of them. */
   async admit(bearer: string, address: string): Promise<Login> {
     const { tokens } = this;
-    if (tokens !== null && isToken(bearer)) return this.judged(address, null, async () => ({ caller: await tokens.callerOf(bearer), sessionEndsAt: null }));
+    if (tokens !== null && isToken(bearer))
+      return this.judged(address, null, async () => ({ caller: await tokens.callerOf(bearer), sessionEndsAt: null }));
     return this.admitKey(bearer, address);
   }
 
   /** @throws {BatonError} as `admit` */
   async admitKey(key: string, address: string): Promise<Login> {
     this.holdOff(key, address);
-    return this.judged(address, publicIdOf(key), async () => ({ caller: await this.keys.callerOf(key), sessionEndsAt: null }));
+    return this.judged(address, publicIdOf(key), async () => ({
+      caller: await this.keys.callerOf(key),
+      sessionEndsAt: null,
+    }));
   }
 
   /** @throws {BatonError} as `admit` */
@@ -59,5 +63,7 @@ export class Doorman {
 }
 
 function tooMany(waitMs: number): BatonError {
-  return new BatonError('rate_limited', 'Too many bad credentials came from here, or for this key.', { retryAfterMs: waitMs });
+  return new BatonError('rate_limited', 'Too many bad credentials came from here, or for this key.', {
+    retryAfterMs: waitMs,
+  });
 }

@@ -33,7 +33,9 @@ export class FailedLogins {
   /** How long until the source is not held off any more, in milliseconds; 0: it is not. */
   waitMs(name: string): number {
     const source = this.sources.get(name);
-    return source === undefined || source.failures <= this.perMinute ? 0 : Math.max(0, source.until - performance.now());
+    return source === undefined || source.failures <= this.perMinute
+      ? 0
+      : Math.max(0, source.until - performance.now());
   }
 
   /** Whether a source that is held off may have a new credential looked at, so that a good one beside bad ones gets in. */

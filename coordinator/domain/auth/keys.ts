@@ -25,12 +25,25 @@ export function makeKey(): { id: string; key: string } {
 export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key: string): Promise<void> {
   const secretHash = hashOf(key);
   try {
-    await store.replace(db, { id, name: `${id} admin key`, role: 'admin', userId: null, queues: [], types: [], secretHash, expiresAt: null });
+    await store.replace(db, {
+      id,
+      name: `${id} admin key`,
+      role: 'admin',
+      userId: null,
+      queues: [],
+      types: [],
+      secretHash,
+      expiresAt: null,
+    });
   } catch (error) {
     if (!isUniqueViolation(error, 'api_keys_secret_hash_key')) throw error;
     // A coordinator that starts at the same moment was faster, or the key is usable already, under another name.
     const holder = await store.findUsable(db, secretHash);
-    if (holder?.role !== 'admin') throw new BatonError('state_conflict', 'The admin key is already the key of another role, or was revoked; choose another one.');
+    if (holder?.role !== 'admin')
+      throw new BatonError(
+        'state_conflict',
+        'The admin key is already the key of another role, or was revoked; choose another one.',
+      );
   }
 }
 
@@ -61,7 +74,8 @@ export class KeyRing {
   async callerOf(key: string): Promise<Caller> {
     const hash = isPossible(key) ? hashOf(key) : null;
     const caller = hash === null ? null : await this.lookUp(hash);
-    if (hash === null || caller === null) throw new BatonError('unauthenticated', 'The API key is unknown, revoked or expired.');
+    if (hash === null || caller === null)
+      throw new BatonError('unauthenticated', 'The API key is unknown, revoked or expired.');
     if (this.hashes.size >= MOST_HASHES) this.hashes.clear();
     this.hashes.set(key, hash);
     return caller;

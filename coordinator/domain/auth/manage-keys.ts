@@ -33,11 +33,25 @@ export function rotateKey(context: Context, by: Actor, id: string, graceMs: numb
     const old = await store.lock(transaction, id);
     if (old === null) throw new BatonError('not_found', `There is no API key with id ${id}.`);
     if (!old.isUsable) throw new BatonError('state_conflict', 'The key is revoked or has expired; make a new one.');
-    if (id === 'configured' || id === 'embedded') throw new BatonError('state_conflict', 'This key is set by the configuration; change it there, or make another admin key.');
+    if (id === 'configured' || id === 'embedded')
+      throw new BatonError(
+        'state_conflict',
+        'This key is set by the configuration; change it there, or make another admin key.',
+      );
     const { name, role, userId, queues, types, successorExpiresAt } = old;
-    const made = await put(transaction, { name, role, userId, queues, types, expiresAt: successorExpiresAt?.toISOString() ?? null, rotatedFrom: id });
+    const made = await put(transaction, {
+      name,
+      role,
+      userId,
+      queues,
+      types,
+      expiresAt: successorExpiresAt?.toISOString() ?? null,
+      rotatedFrom: id,
+    });
     await store.expireAfter(transaction, id, graceMs);
-    await record(transaction, by, [{ action: 'key.rotated', target: id, details: { name, successor: made.row.id, graceMs } }]);
+    await record(transaction, by, [
+      { action: 'key.rotated', target: id, details: { name, successor: made.row.id, graceMs } },
+    ]);
     return made;
   });
 }

@@ -2,7 +2,10 @@ const MOST_KNOWN = 10_000;
 
 /** Answers that are kept for a short time, so that what they say is at most that old. One question is asked once at a time. */
 export class Memory<Answer> {
-  private readonly known = new Map<string, { answer: Promise<Answer>; came: { answer: Answer } | null; until: number }>();
+  private readonly known = new Map<
+    string,
+    { answer: Promise<Answer>; came: { answer: Answer } | null; until: number }
+  >();
 
   constructor(private readonly keepMs: number) {}
 
@@ -13,7 +16,10 @@ export class Memory<Answer> {
     if (this.known.size >= MOST_KNOWN) this.known.clear();
     const entry = { answer: ask(), came: null as { answer: Answer } | null, until: now + this.keepMs };
     this.known.set(name, entry);
-    entry.answer.then((answer) => (entry.came = { answer }), () => this.known.delete(name));
+    entry.answer.then(
+      (answer) => (entry.came = { answer }),
+      () => this.known.delete(name),
+    );
     return entry.answer;
   }
 

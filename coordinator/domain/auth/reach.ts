@@ -14,10 +14,16 @@ export async function withinReach<Item extends { jobId: string }, Outcome>(
   verb: (items: Item[]) => Promise<(Outcome | BatonError)[]>,
 ): Promise<(Outcome | BatonError | undefined)[]> {
   if (queues.length === 0 && types.length === 0) return verb(items);
-  const rows = await outside(context.db.vital, items.map((item) => item.jobId), { queues, types });
+  const rows = await outside(
+    context.db.vital,
+    items.map((item) => item.jobId),
+    { queues, types },
+  );
   const beyond = new Set(rows.map((row) => row.id));
   const allowed = items.filter((item) => !beyond.has(item.jobId.toLowerCase()));
   const outcomes = allowed.length === 0 ? [] : await verb(allowed);
   const byItem = new Map(allowed.map((item, index) => [item, outcomes[index]]));
-  return items.map((item) => (byItem.has(item) ? byItem.get(item) : new BatonError('not_found', 'There is no such job.')));
+  return items.map((item) =>
+    byItem.has(item) ? byItem.get(item) : new BatonError('not_found', 'There is no such job.'),
+  );
 }

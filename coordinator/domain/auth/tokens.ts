@@ -45,20 +45,35 @@ export class TokenVerifier {
     this.key =
       'secret' in source
         ? new TextEncoder().encode(source.secret)
-        : createRemoteJWKSet(new URL(source.jwksUrl), { timeoutDuration: JWKS_TIMEOUT_MS, cooldownDuration: JWKS_COOLDOWN_MS });
+        : createRemoteJWKSet(new URL(source.jwksUrl), {
+            timeoutDuration: JWKS_TIMEOUT_MS,
+            cooldownDuration: JWKS_COOLDOWN_MS,
+          });
   }
 
   /** @throws {BatonError} `unauthenticated`; `unavailable` when the issuer's keys cannot be had. */
   callerOf(token: string): Promise<Caller> {
-    if (token.length > MOST_CHARACTERS) return Promise.reject(new BatonError('unauthenticated', `The token is longer than ${MOST_CHARACTERS} characters.`));
+    if (token.length > MOST_CHARACTERS)
+      return Promise.reject(
+        new BatonError('unauthenticated', `The token is longer than ${MOST_CHARACTERS} characters.`),
+      );
     return this.known.recall(token, async () => this.toCaller(await this.verify(token)));
   }
 
   private async verify(token: string): Promise<JWTPayload> {
     const { issuer, audience } = this.settings;
-    const options = { issuer, audience, algorithms: this.algorithms, clockTolerance: CLOCK_TOLERANCE_S, requiredClaims: ['sub', 'exp'] };
+    const options = {
+      issuer,
+      audience,
+      algorithms: this.algorithms,
+      clockTolerance: CLOCK_TOLERANCE_S,
+      requiredClaims: ['sub', 'exp'],
+    };
     try {
-      const { payload } = typeof this.key === 'function' ? await jwtVerify(token, this.key, options) : await jwtVerify(token, this.key, options);
+      const { payload } =
+        typeof this.key === 'function'
+          ? await jwtVerify(token, this.key, options)
+          : await jwtVerify(token, this.key, options);
       return payload;
     } catch (error) {
       throw refusalOf(error);
@@ -68,21 +83,44 @@ export class TokenVerifier {
   private toCaller(payload: JWTPayload): Caller {
     const { roleClaim } = this.settings;
     const wanted = role.safeParse(payload[roleClaim]);
-    if (!wanted.success) throw new BatonError('unauthenticated', `The token's claim ${roleClaim} must be one of ${role.options.join(', ')}.`);
+    if (!wanted.success)
+      throw new BatonError(
+        'unauthenticated',
+        `The token's claim ${roleClaim} must be one of ${role.options.join(', ')}.`,
+      );
     const said = z.object({ sub: subject, baton_queues: names, baton_types: names }).safeParse(payload);
-    if (!said.success) throw new BatonError('unauthenticated', `The token's claim ${said.error.issues[0]?.path.join('.')} cannot be used.`);
+    if (!said.success)
+      throw new BatonError(
+        'unauthenticated',
+        `The token's claim ${said.error.issues[0]?.path.join('.')} cannot be used.`,
+      );
     const { sub, baton_queues: queues, baton_types: types } = said.data;
-    return { keyId: `jwt:${sub}`, name: sub, role: wanted.data, userId: wanted.data === 'user' ? sub : null, queues, types };
+    return {
+      keyId: `jwt:${sub}`,
+      name: sub,
+      role: wanted.data,
+      userId: wanted.data === 'user' ? sub : null,
+      queues,
+      types,
+    };
   }
 }
 
 /** The token's own faults are told by their kind, never by what it holds; all else is the issuer's or the network's. */
 function refusalOf(error: unknown): BatonError {
   if (error instanceof errors.JWTExpired) return new BatonError('unauthenticated', 'The token has expired.');
-  if (error instanceof errors.JWTClaimValidationFailed) return new BatonError('unauthenticated', `The token's claim ${error.claim} is not as wanted.`);
-  const isIssuers = !(error instanceof errors.JOSEError) || error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || error.code === 'ERR_JOSE_GENERIC';
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return new BatonError('unauthenticated', `The token's claim ${error.claim} is not as wanted.`);
+  const isIssuers =
+    !(error instanceof errors.JOSEError) ||
+    error instanceof errors.JWKSTimeout ||
+    error instanceof errors.JWKSInvalid ||
+    error.code === 'ERR_JOSE_GENERIC';
   if (isIssuers && !(error instanceof TypeError && error.message.startsWith('Key'))) {
-    return new BatonError('unavailable', "The keys of the tokens' issuer cannot be had at the moment.", { retryAfterMs: 2000, cause: error });
+    return new BatonError('unavailable', "The keys of the tokens' issuer cannot be had at the moment.", {
+      retryAfterMs: 2000,
+      cause: error,
+    });
   }
   return new BatonError('unauthenticated', 'The token is not valid.');
 }

@@ -16,7 +16,13 @@ export async function find(context: Context, userId: string | null, jobId: strin
 }
 
 /** failed -> pending, with other arguments if they are sent. */
-export async function retryOne(context: Context, userId: string | null, jobId: string, edited: Json | undefined, by: Actor): Promise<JobRow | BatonError> {
+export async function retryOne(
+  context: Context,
+  userId: string | null,
+  jobId: string,
+  edited: Json | undefined,
+  by: Actor,
+): Promise<JobRow | BatonError> {
   const tooLarge = requireSize(edited, 'arguments', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
   await find(context, userId, jobId);

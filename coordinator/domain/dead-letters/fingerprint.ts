@@ -7,7 +7,10 @@ const MOST_CHARACTERS = 500;
  * every word with a digit (a number, an id) stands for any other.
  */
 export function fingerprintOf(type: string, error: { message: string; code?: string | undefined }): string {
-  return createHash('md5').update([type, error.code ?? '', patternOf(error.message)].join('\n')).digest('hex').slice(0, 16);
+  return createHash('md5')
+    .update([type, error.code ?? '', patternOf(error.message)].join('\n'))
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /** A message without what differs from job to job. */

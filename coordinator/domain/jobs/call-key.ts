@@ -20,8 +20,18 @@ export function callOf(caller: Caller, jobs: NewJob[], key: string): store.CallK
 /** Writes down what the call came down to. The key goes with the first job that it made itself, if it made one. */
 export async function nameCall(transaction: Executor, call: store.CallKey, outcomes: Created[]): Promise<void> {
   const first = outcomes.find(({ as }) => as === 'created') ?? outcomes[0];
-  const isNamed = first !== undefined && (await keys.nameCall(transaction, call, first.job.id, outcomes.map(({ job }) => job.id)));
-  if (!isNamed) throw new BatonError('unavailable', 'The job that holds the unique key was deleted at this moment.', { retryAfterMs: 0 });
+  const isNamed =
+    first !== undefined &&
+    (await keys.nameCall(
+      transaction,
+      call,
+      first.job.id,
+      outcomes.map(({ job }) => job.id),
+    ));
+  if (!isNamed)
+    throw new BatonError('unavailable', 'The job that holds the unique key was deleted at this moment.', {
+      retryAfterMs: 0,
+    });
 }
 
 /**
@@ -30,9 +40,15 @@ export async function nameCall(transaction: Executor, call: store.CallKey, outco
  */
 export async function repeatedCall(db: Executor, call: store.CallKey): Promise<Created[]> {
   const used = await keys.findCall(db, call);
-  if (used === undefined) throw new BatonError('unavailable', 'The first request with this idempotency key is still under way.', { retryAfterMs: 1000 });
+  if (used === undefined)
+    throw new BatonError('unavailable', 'The first request with this idempotency key is still under way.', {
+      retryAfterMs: 1000,
+    });
   if (used.requestHash !== call.requestHash || used.jobIds === null) {
-    throw new BatonError('idempotency_conflict', `The idempotency key ${call.key} was used for another request. Use a new key, or repeat the first request unchanged.`);
+    throw new BatonError(
+      'idempotency_conflict',
+      `The idempotency key ${call.key} was used for another request. Use a new key, or repeat the first request unchanged.`,
+    );
   }
   const jobs = new Map((await getMany(db, null, used.jobIds)).map((job) => [job.id, job]));
   const repeated = used.jobIds.flatMap((id): Created[] => {
@@ -41,5 +57,8 @@ export async function repeatedCall(db: Executor, call: store.CallKey): Promise<C
   });
   const gone = used.jobIds.length - repeated.length;
   if (gone === 0) return repeated;
-  throw new BatonError('idempotency_conflict', `The idempotency key ${call.key} was used for ${used.jobIds.length} jobs, of which ${gone} were deleted since. Use a new key to create them anew.`);
+  throw new BatonError(
+    'idempotency_conflict',
+    `The idempotency key ${call.key} was used for ${used.jobIds.length} jobs, of which ${gone} were deleted since. Use a new key to create them anew.`,
+  );
 }

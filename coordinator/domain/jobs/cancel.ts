@@ -11,12 +11,23 @@ import { freed } from './waiting';
  * blocked, pending, running -> cancelled. A running job's runner hears it on its next call.
  * @param by who does it by hand; null: nobody
  */
-export async function cancel(context: Context, items: store.Cancel[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
+export async function cancel(
+  context: Context,
+  items: store.Cancel[],
+  by: Actor | null = null,
+): Promise<(store.JobRow | BatonError)[]> {
   const reason = items[0]?.reason ?? null;
-  const moved = await recorded(context, by, (db) => store.cancel(db, items, context.queues.hasPrices()), (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }));
+  const moved = await recorded(
+    context,
+    by,
+    (db) => store.cancel(db, items, context.queues.hasPrices()),
+    (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }),
+  );
   await announceCancelled(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));
-  return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)));
+  return Promise.all(
+    items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)),
+  );
 }
 
 export async function announceCancelled(context: Context, moved: store.JobRow[]): Promise<void> {

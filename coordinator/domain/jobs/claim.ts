@@ -16,7 +16,12 @@ const PREFERENCE_MS = 5000;
  * pending -> running, for many runners with the same labels in one statement. Returns what was claimed, each with the
  * index of the slot it fills; `repeated` ones were claimed before, under the same claim id, and their answer was lost.
  */
-export async function claim(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.ClaimedRow[]> {
+export async function claim(
+  context: Context,
+  lanes: Lane[],
+  labels: Labels,
+  slots: store.Slot[],
+): Promise<store.ClaimedRow[]> {
   const { ready } = context;
   const versions = lanes.map((lane) => ready.version(lane.id));
   const { claimed: rows, heldBack } = await claimFrom(context, lanes, labels, slots);
@@ -26,7 +31,9 @@ export async function claim(context: Context, lanes: Lane[], labels: Labels, slo
     if (isWhole) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
   }
   const fresh = rows.filter((row) => !row.repeated);
-  context.events.tell(fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })));
+  context.events.tell(
+    fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })),
+  );
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
   await releaseKeys(context, heldBack);
   return setUnreadableAside(context, rows);
@@ -60,7 +67,13 @@ async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots:
  * stay empty though other lanes have jobs: those of claims that got nothing are offered to each lane alone.
  * `isWhole`: no lane was left out.
  */
-async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[], found: store.ClaimedRow[]): Promise<{ more: store.ClaimedRow[]; isWhole: boolean }> {
+async function claimLaneByLane(
+  context: Context,
+  lanes: Lane[],
+  labels: Labels,
+  slots: store.Slot[],
+  found: store.ClaimedRow[],
+): Promise<{ more: store.ClaimedRow[]; isWhole: boolean }> {
   const more: store.ClaimedRow[] = [];
   if (lanes.length < 2) return { more, isWhole: true };
   for (const lane of [...lanes].sort((a, b) => b.priority - a.priority)) {
@@ -68,7 +81,12 @@ async function claimLaneByLane(context: Context, lanes: Lane[], labels: Labels, 
     const empty = slots.flatMap((slot, index) => (served.has(nameOf(slot, index)) ? [] : [{ slot, index }]));
     if (empty.length === 0) break;
     try {
-      const { claimed } = await claimFrom(context, [lane], labels, empty.map(({ slot }) => slot));
+      const { claimed } = await claimFrom(
+        context,
+        [lane],
+        labels,
+        empty.map(({ slot }) => slot),
+      );
       more.push(...claimed.map((row) => ({ ...row, slot: empty[row.slot]?.index ?? row.slot })));
     } catch (error) {
       // What was claimed by now is committed: unheard of, it would wait for its lease to end.

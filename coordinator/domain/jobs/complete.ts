@@ -39,7 +39,10 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
 
   const missed = items.filter((item) => !replies.has(item));
   for (const [item, reply] of await judgeMissed(context, missed)) replies.set(item, reply);
-  await keepLines(context, items.flatMap((item) => (item.logs === undefined ? NO_LINES : linesOf(item, replies.get(item)))));
+  await keepLines(
+    context,
+    items.flatMap((item) => (item.logs === undefined ? NO_LINES : linesOf(item, replies.get(item)))),
+  );
   return items.map((item) => replies.get(item) ?? new BatonError('internal', 'The report was not judged.'));
 }
 
@@ -62,7 +65,12 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
   if (reports.length === 0) return [];
   const moved = await store.complete(
     context.db.vital,
-    reports.map(({ jobId, leaseToken, result, metrics }) => ({ jobId, leaseToken, result: text(result), metrics: text(metrics) })),
+    reports.map(({ jobId, leaseToken, result, metrics }) => ({
+      jobId,
+      leaseToken,
+      result: text(result),
+      metrics: text(metrics),
+    })),
     context.queues.hasPrices(),
   );
   context.hints.giveFinished(moved.map((job) => job.id));
@@ -101,9 +109,20 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
     const trace = traceOf(traces, item);
     return [item, judgeToken(trace, item.leaseToken, reportOf(item))];
   });
-  const late = judged.filter(([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'));
+  const late = judged.filter(
+    ([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'),
+  );
   if (late.length > 0) {
-    await keepLate(context.db.vital, late.map(([item]) => ({ jobId: item.jobId, leaseToken: item.leaseToken, outcome: item.outcome, result: resultOf(item), error: item.error })));
+    await keepLate(
+      context.db.vital,
+      late.map(([item]) => ({
+        jobId: item.jobId,
+        leaseToken: item.leaseToken,
+        outcome: item.outcome,
+        result: resultOf(item),
+        error: item.error,
+      })),
+    );
   }
   return judged;
 }

@@ -11,7 +11,17 @@ import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { callOf, nameCall, repeatedCall, takeCall } from './call-key';
-import { type Created, type Draft, draftedRow, findFresh, findHolders, findRepeated, keepDeduplicated, type Outcome, uniqueLock } from './drafts';
+import {
+  type Created,
+  type Draft,
+  draftedRow,
+  findFresh,
+  findHolders,
+  findRepeated,
+  keepDeduplicated,
+  type Outcome,
+  uniqueLock,
+} from './drafts';
 import { Offering } from './hand-off';
 import { requireSize } from './payload-size';
 import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
@@ -47,7 +57,14 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
 export async function createAtomic(context: Context, items: CreateItem[], key?: string): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
   const [first] = items;
-  const call = key === undefined || first === undefined ? undefined : callOf(first.caller, items.map(({ job }) => job), key);
+  const call =
+    key === undefined || first === undefined
+      ? undefined
+      : callOf(
+          first.caller,
+          items.map(({ job }) => job),
+          key,
+        );
   await route(context, drafts);
   const outcomes = await storeAll(context, drafts, call);
   if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
@@ -92,7 +109,9 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   }
   const unreachable = callbackFault(context, job);
   if (unreachable !== null) return unreachable;
-  const tooLarge = requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ?? requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
+  const tooLarge =
+    requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ??
+    requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
   // Spelled out, for the same reason as in `draftedRow`.
@@ -133,7 +152,11 @@ type Complete<T> = { [Field in keyof Required<T>]: T[Field] };
 
 function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {
   const fault = callbackUrl === undefined ? null : urlFault(callbackUrl, webhooks.reach);
-  return fault === null ? null : new BatonError('validation_failed', `The callbackUrl ${fault}.`, { errors: [{ path: 'callbackUrl', message: fault }] });
+  return fault === null
+    ? null
+    : new BatonError('validation_failed', `The callbackUrl ${fault}.`, {
+        errors: [{ path: 'callbackUrl', message: fault }],
+      });
 }
 
 function hashOf(job: NewJob): string {
@@ -141,7 +164,15 @@ function hashOf(job: NewJob): string {
 }
 
 async function route(context: Context, drafts: Draft[]): Promise<void> {
-  const lanes = await context.lanes.of(drafts.map(({ job: { queue, type, priority, requires = null, prefers = null } }) => ({ queue, type, priority, requires, prefers })));
+  const lanes = await context.lanes.of(
+    drafts.map(({ job: { queue, type, priority, requires = null, prefers = null } }) => ({
+      queue,
+      type,
+      priority,
+      requires,
+      prefers,
+    })),
+  );
   drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
 }
 
@@ -149,7 +180,10 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
  * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
  * the key's lock; looked at again, it is the holder.
  */
-async function withKeys(context: Context, body: (transaction: Executor, offering: Offering) => Promise<Map<Draft, Outcome>>): Promise<Map<Draft, Outcome>> {
+async function withKeys(
+  context: Context,
+  body: (transaction: Executor, offering: Offering) => Promise<Map<Draft, Outcome>>,
+): Promise<Map<Draft, Outcome>> {
   const offering = new Offering(context.handOff, context.log);
   const run = (): Promise<Map<Draft, Outcome>> =>
     context.db.keyed.transaction((transaction) => {
@@ -173,22 +207,38 @@ async function withKeys(context: Context, body: (transaction: Executor, offering
  * Jobs with unique or order keys, or of users whose queue limits them: these are locked, the holders of unique keys
  * looked up and what the users created counted, before the rest is stored.
  */
-async function storeKeyed(context: Context, transaction: Executor, offering: Offering, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
-  await lockNames(transaction, drafts.flatMap(({ row }) => [
-    ...(row.uniqueKey === undefined ? [] : [uniqueLock(row)]),
-    ...(row.orderKey === undefined ? [] : [orderLock({ queue: row.queue, key: row.orderKey })]),
-    ...(isRated(context, row) ? [rateLock(row)] : []),
-  ]));
+async function storeKeyed(
+  context: Context,
+  transaction: Executor,
+  offering: Offering,
+  drafts: Draft[],
+): Promise<Map<Draft, Outcome>> {
+  await lockNames(
+    transaction,
+    drafts.flatMap(({ row }) => [
+      ...(row.uniqueKey === undefined ? [] : [uniqueLock(row)]),
+      ...(row.orderKey === undefined ? [] : [orderLock({ queue: row.queue, key: row.orderKey })]),
+      ...(isRated(context, row) ? [rateLock(row)] : []),
+    ]),
+  );
   const holders = await findHolders(transaction, drafts);
   const wanting = drafts.filter((draft) => !holders.has(draft));
-  const over = await judgeRates(transaction, await findFresh(transaction, wanting.filter(({ row }) => isRated(context, row))), ({ row }) => row);
+  const over = await judgeRates(
+    transaction,
+    await findFresh(
+      transaction,
+      wanting.filter(({ row }) => isRated(context, row)),
+    ),
+    ({ row }) => row,
+  );
   const wanted = wanting.filter((draft) => !over.has(draft));
   // Where others are to be judged after the insert, one by one, claims are not kept from other jobs so long.
   const offers = holders.size === 0 ? offering.open(wanted) : [];
   const outcomes = await storePlain(context, transaction, wanted, { offers });
   for (const [draft, refused] of over) outcomes.set(draft, refused);
   for (const [draft, holder] of holders) {
-    const first = 'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
+    const first =
+      'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
     if (first !== undefined) outcomes.set(draft, await keepDeduplicated(transaction, draft, first));
   }
   return outcomes;
@@ -198,17 +248,28 @@ async function storeKeyed(context: Context, transaction: Executor, offering: Off
 async function storeOffered(context: Context, drafts: Draft[], call?: store.CallKey): Promise<Map<Draft, Outcome>> {
   const offering = new Offering(context.handOff, context.log);
   try {
-    return await storePlain(context, context.db.hot, drafts, { offers: offering.open(drafts), onStored: (outcomes) => offering.settle(outcomes), call });
+    return await storePlain(context, context.db.hot, drafts, {
+      offers: offering.open(drafts),
+      onStored: (outcomes) => offering.settle(outcomes),
+      call,
+    });
   } finally {
     offering.close();
   }
 }
 
 /** Jobs without such keys need one statement, or two when an idempotency key was used before. */
-async function storePlain(context: Context, db: Executor, drafts: Draft[], { offers = [], onStored, call }: Storing = {}): Promise<Map<Draft, Outcome>> {
+async function storePlain(
+  context: Context,
+  db: Executor,
+  drafts: Draft[],
+  { offers = [], onStored, call }: Storing = {},
+): Promise<Map<Draft, Outcome>> {
   if (drafts.length === 0) return new Map();
   const rows = drafts.map((draft) => draft.row);
-  const inserted = new Map((await store.insert(db, rows, knownPlaces(context, rows), offers, call)).map((row) => [row.id, row]));
+  const inserted = new Map(
+    (await store.insert(db, rows, knownPlaces(context, rows), offers, call)).map((row) => [row.id, row]),
+  );
   if (call !== undefined && inserted.size === 0) return new Map();
   const outcomes = new Map<Draft, Outcome>();
   const repeated: Draft[] = [];
@@ -231,24 +292,56 @@ interface Storing {
 
 /** From where the queues' orders begin, for jobs that take turns. */
 function knownPlaces(context: Context, rows: store.InsertJob[]): store.LaneFrom[] {
-  const queues = new Set(rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined).map((row) => row.queue));
+  const queues = new Set(
+    rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined).map((row) => row.queue),
+  );
   if (queues.size === 0) return [];
-  return context.lanes.ofQueues([...queues]).map((lane) => ({ laneId: lane.id, fromPosition: context.ready.from(lane.id)?.position ?? null }));
+  return context.lanes
+    .ofQueues([...queues])
+    .map((lane) => ({ laneId: lane.id, fromPosition: context.ready.from(lane.id)?.position ?? null }));
 }
 
 async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promise<void> {
   const stored = [...outcomes].flatMap(([draft, outcome]) =>
-    outcome instanceof BatonError || outcome.inserted === null ? [] : [{ laneId: draft.row.laneId, inserted: outcome.inserted, job: outcome.created.job }],
+    outcome instanceof BatonError || outcome.inserted === null
+      ? []
+      : [{ laneId: draft.row.laneId, inserted: outcome.inserted, job: outcome.created.job }],
   );
-  const placed = stored.flatMap(({ laneId, inserted }) => (inserted.position === null || inserted.lease !== null ? [] : [{ laneId, position: inserted.position }]));
+  const placed = stored.flatMap(({ laneId, inserted }) =>
+    inserted.position === null || inserted.lease !== null ? [] : [{ laneId, position: inserted.position }],
+  );
   context.hints.giveReady(readyHints(placed));
-  context.hints.giveDue(stored.filter(({ inserted }) => inserted.position === null && inserted.hold === null).map(({ inserted }) => inserted.dueInMs));
+  context.hints.giveDue(
+    stored
+      .filter(({ inserted }) => inserted.position === null && inserted.hold === null)
+      .map(({ inserted }) => inserted.dueInMs),
+  );
   context.events.tell(stored.map(({ job }) => jobEvent('job.created', job)));
-  context.events.tell(stored.flatMap(({ job, inserted: { lease } }) => (lease === null ? [] : [jobEvent('job.claimed', { ...job, status: 'running', attempt: 1, runnerId: lease.runnerId }, undefined, { waitMs: 0 })])));
+  context.events.tell(
+    stored.flatMap(({ job, inserted: { lease } }) =>
+      lease === null
+        ? []
+        : [
+            jobEvent('job.claimed', { ...job, status: 'running', attempt: 1, runnerId: lease.runnerId }, undefined, {
+              waitMs: 0,
+            }),
+          ],
+    ),
+  );
   // What they are held for may have ended while they were stored, and then nobody else looks.
-  await releaseKeys(context, stored.flatMap(({ job }) => (job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [])));
-  const replaced = [...outcomes.values()].flatMap((outcome) => (outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job]));
-  await becameWaiting(context, replaced.map((job) => ({ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() })));
+  await releaseKeys(
+    context,
+    stored.flatMap(({ job }) =>
+      job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [],
+    ),
+  );
+  const replaced = [...outcomes.values()].flatMap((outcome) =>
+    outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job],
+  );
+  await becameWaiting(
+    context,
+    replaced.map((job) => ({ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() })),
+  );
 }
 
 function outcomeOf(outcomes: Map<Draft, Outcome>, draft: Draft): Created | BatonError {

@@ -29,7 +29,12 @@ export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<D
     const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
     const first = used.find((one) => one.scope === idempotencyScope && one.key === idempotencyKey);
     if (first === undefined) {
-      outcomes.set(draft, new BatonError('unavailable', 'The first request with this idempotency key is still under way.', { retryAfterMs: 1000 }));
+      outcomes.set(
+        draft,
+        new BatonError('unavailable', 'The first request with this idempotency key is still under way.', {
+          retryAfterMs: 1000,
+        }),
+      );
     } else if (first.requestHash !== requestHash) {
       const detail = `The idempotency key ${idempotencyKey} was used for another request. Use a new key, or repeat the first request unchanged.`;
       outcomes.set(draft, new BatonError('idempotency_conflict', detail));
@@ -43,7 +48,9 @@ export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<D
 /** Drafts that make a job of their own, because their idempotency key was not used before. */
 export async function findFresh(transaction: Executor, drafts: Draft[]): Promise<Draft[]> {
   const used = await keys.findIdempotent(transaction, drafts.flatMap(idempotencyOf));
-  return drafts.filter(({ row }) => !used.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey));
+  return drafts.filter(
+    ({ row }) => !used.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey),
+  );
 }
 
 /** For each draft whose unique key is held: the job, or the earlier draft of this batch, that holds it. */
@@ -51,7 +58,10 @@ export async function findHolders(transaction: Executor, drafts: Draft[]): Promi
   const wanting = drafts.filter((draft) => draft.row.uniqueKey !== undefined);
   if (wanting.length === 0) return new Map();
   const repeated = await keys.findIdempotent(transaction, wanting.flatMap(idempotencyOf));
-  const held = await keys.findUniqueHolders(transaction, wanting.map(({ row }) => uniqueOf(row)));
+  const held = await keys.findUniqueHolders(
+    transaction,
+    wanting.map(({ row }) => uniqueOf(row)),
+  );
   const holders = new Map<Draft, Draft | store.JobRow>();
   const earlier = new Map<string, Draft>();
   for (const draft of wanting) {
@@ -74,17 +84,27 @@ export async function keepDeduplicated(transaction: Executor, draft: Draft, hold
   if (holder instanceof BatonError) return holder;
   const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
   if (idempotencyKey !== undefined) {
-    const isKept = await keys.insertIdempotent(transaction, { scope: idempotencyScope ?? '', key: idempotencyKey, requestHash: requestHash ?? '', jobId: holder.created.job.id });
+    const isKept = await keys.insertIdempotent(transaction, {
+      scope: idempotencyScope ?? '',
+      key: idempotencyKey,
+      requestHash: requestHash ?? '',
+      jobId: holder.created.job.id,
+    });
     // An earlier draft of this batch, or a request that came in meanwhile, used the key.
     if (!isKept) return (await findRepeated(transaction, [draft])).get(draft) ?? holder;
   }
-  const [replaced] = draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
+  const [replaced] =
+    draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
   const job = replaced ?? holder.created.job;
   return { created: { job, as: 'deduplicated' }, inserted: null, replaced: replaced !== undefined };
 }
 
 /** The name under which creates with one unique key keep out of each other's way. */
-export function uniqueLock(row: { type: string; uniqueKey?: string | null | undefined; userId?: string | null | undefined }): string {
+export function uniqueLock(row: {
+  type: string;
+  uniqueKey?: string | null | undefined;
+  userId?: string | null | undefined;
+}): string {
   return JSON.stringify(['unique', row.type, row.uniqueKey, row.userId ?? '']);
 }
 

@@ -20,24 +20,46 @@ export interface EditItem {
 }
 
 /** blocked, pending -> the same, changed. */
-export async function edit(context: Context, item: EditItem, by: Actor | null = null): Promise<store.JobRow | BatonError> {
+export async function edit(
+  context: Context,
+  item: EditItem,
+  by: Actor | null = null,
+): Promise<store.JobRow | BatonError> {
   const before = await views.get(context.db, item.userId, item.jobId);
   if (before === null) return refusal(context, 'edit', item.jobId, item.userId);
   const laneId = item.priority === undefined ? undefined : await laneFor(context, before, item.priority);
   const { jobId: _jobId, userId: _userId, ...changes } = item;
-  const [job] = await recorded(context, by, (db) => store.edit(db, { ...item, laneId }), (jobs) => jobDeeds(['job.edited', 'job.edited'], jobs, changes));
+  const [job] = await recorded(
+    context,
+    by,
+    (db) => store.edit(db, { ...item, laneId }),
+    (jobs) => jobDeeds(['job.edited', 'job.edited'], jobs, changes),
+  );
   if (job === undefined) return refusal(context, 'edit', item.jobId, item.userId);
   await becameWaiting(context, [{ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() }]);
   return job;
 }
 
 /** blocked, pending -> the same, with another priority; jobs of any other status are left as they are. */
-export async function prioritise(context: Context, jobIds: string[], priority: number, by: Actor | null = null): Promise<{ id: string }[]> {
+export async function prioritise(
+  context: Context,
+  jobIds: string[],
+  priority: number,
+  by: Actor | null = null,
+): Promise<{ id: string }[]> {
   const jobs = await views.getMany(context.db, null, jobIds);
   const lanes = await context.lanes.of(jobs.map((job) => routingOf(job, priority)));
   const moves = jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId }));
-  const moved = await recorded(context, by, (db) => store.prioritise(db, moves, priority), (done) => jobDeeds(['job.edited', 'jobs.prioritised'], done, { priority }));
-  await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
+  const moved = await recorded(
+    context,
+    by,
+    (db) => store.prioritise(db, moves, priority),
+    (done) => jobDeeds(['job.edited', 'jobs.prioritised'], done, { priority }),
+  );
+  await becameWaiting(
+    context,
+    moved.map(() => ({ dueInMs: 0 })),
+  );
   return moved;
 }
 
@@ -47,5 +69,11 @@ async function laneFor(context: Context, job: store.JobRow, priority: number): P
 }
 
 function routingOf(job: store.JobRow, priority: number): Routing {
-  return { queue: job.queue, type: job.type, priority, requires: job.requires as Labels | null, prefers: job.prefers as Labels | null };
+  return {
+    queue: job.queue,
+    type: job.type,
+    priority,
+    requires: job.requires as Labels | null,
+    prefers: job.prefers as Labels | null,
+  };
 }

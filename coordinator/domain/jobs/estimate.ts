@@ -13,12 +13,18 @@ export interface Estimate {
 export async function estimate(context: Context, job: JobRow): Promise<Estimate | null> {
   if (job.status === 'running') return estimateRunning(job, await history(context.db, job.queue, job.type));
   if (job.status !== 'pending' || job.hold !== null) return null;
-  const [past, ahead] = await Promise.all([history(context.db, job.queue, job.type), job.position === null ? 0 : countAhead(context.db, job)]);
+  const [past, ahead] = await Promise.all([
+    history(context.db, job.queue, job.type),
+    job.position === null ? 0 : countAhead(context.db, job),
+  ]);
   return estimateWaiting(job, past, ahead);
 }
 
 /** From the job's own pace, if it told of progress, else from how long its type takes. Never before now. */
-export function estimateRunning(job: Pick<JobRow, 'startedAt' | 'progress'>, { now, meanRunMs }: Pick<History, 'now' | 'meanRunMs'>): Estimate {
+export function estimateRunning(
+  job: Pick<JobRow, 'startedAt' | 'progress'>,
+  { now, meanRunMs }: Pick<History, 'now' | 'meanRunMs'>,
+): Estimate {
   const startAt = job.startedAt;
   if (startAt === null) return { startAt, finishAt: null };
   const wholeMs = ownPaceMs(startAt, job.progress as { percent: number; at: string } | null) ?? meanRunMs;
@@ -26,7 +32,11 @@ export function estimateRunning(job: Pick<JobRow, 'startedAt' | 'progress'>, { n
 }
 
 /** From how many are before it, and how fast jobs like it are done. */
-export function estimateWaiting({ runAt }: Pick<JobRow, 'runAt'>, { now, meanRunMs, outPerMinute }: History, ahead: number): Estimate {
+export function estimateWaiting(
+  { runAt }: Pick<JobRow, 'runAt'>,
+  { now, meanRunMs, outPerMinute }: History,
+  ahead: number,
+): Estimate {
   if (ahead > 0 && outPerMinute === 0) return { startAt: null, finishAt: null };
   const waitMs = ahead === 0 ? 0 : (ahead / outPerMinute) * 60_000;
   const startAt = new Date(later(now, runAt).getTime() + waitMs);

@@ -13,13 +13,27 @@ type Reason = Explanation['reasons'][number];
  * @param userId who asks: of jobs of others only the number is told; null: whoever sees all
  */
 export async function explain(context: Context, userId: string | null, job: JobRow): Promise<Explanation> {
-  if (isFinished(job.status)) return one(job, 'finished', `The job is ${job.status}; it does not wait for anything.`, { finishedAt: job.finishedAt });
+  if (isFinished(job.status))
+    return one(job, 'finished', `The job is ${job.status}; it does not wait for anything.`, {
+      finishedAt: job.finishedAt,
+    });
   if (job.status === 'running') {
-    return one(job, 'running', `It runs: attempt ${job.attempt}, on runner ${job.runnerId}.`, { runnerId: job.runnerId, attempt: job.attempt });
+    return one(job, 'running', `It runs: attempt ${job.attempt}, on runner ${job.runnerId}.`, {
+      runnerId: job.runnerId,
+      attempt: job.attempt,
+    });
   }
   await context.roster.writeSeen();
-  const reasons = [...ofJob(job), ...(await ofHold(context, userId, job)), ...(await ofQueue(context, userId, job)), ...(await ofRunners(context, job))];
-  if (reasons.length === 0 || (job.position !== null && reasons.every((reason) => reason.code === 'prefers_other_runners'))) {
+  const reasons = [
+    ...ofJob(job),
+    ...(await ofHold(context, userId, job)),
+    ...(await ofQueue(context, userId, job)),
+    ...(await ofRunners(context, job)),
+  ];
+  if (
+    reasons.length === 0 ||
+    (job.position !== null && reasons.every((reason) => reason.code === 'prefers_other_runners'))
+  ) {
     reasons.push(await ofLine(context, job));
   }
   return { status: job.status, reasons };
@@ -33,7 +47,13 @@ function ofJob(job: JobRow): Reason[] {
   if (job.position !== null || job.hold !== null || job.runAt <= new Date(0)) return [];
   const details = { runAt: job.runAt };
   if (job.failures > 0) {
-    return [{ code: 'retry_backoff', message: `It failed ${job.failures} of at most ${job.maxAttempts} times and is tried again at ${job.runAt.toISOString()}.`, details: { ...details, failures: job.failures } }];
+    return [
+      {
+        code: 'retry_backoff',
+        message: `It failed ${job.failures} of at most ${job.maxAttempts} times and is tried again at ${job.runAt.toISOString()}.`,
+        details: { ...details, failures: job.failures },
+      },
+    ];
   }
   return [{ code: 'scheduled', message: `It is due at ${job.runAt.toISOString()}.`, details }];
 }
@@ -41,13 +61,26 @@ function ofJob(job: JobRow): Reason[] {
 async function ofHold(context: Context, userId: string | null, job: JobRow): Promise<Reason[]> {
   if (job.hold === 'order' && job.orderKey !== null) {
     const first = await views.firstInOrder(context.db, userId, job.queue, job.orderKey);
-    const why = first?.status === 'failed' ? 'which failed: retry it, or delete it' : `which is ${first?.status ?? 'finishing'}`;
-    return [{ code: 'held_by_order', message: `Jobs with the order key ${job.orderKey} run one after the other; it waits for ${first?.id ?? 'the one before it'}, ${why}.`, details: { orderKey: job.orderKey, jobId: first?.id ?? null, jobStatus: first?.status ?? null } }];
+    const why =
+      first?.status === 'failed' ? 'which failed: retry it, or delete it' : `which is ${first?.status ?? 'finishing'}`;
+    return [
+      {
+        code: 'held_by_order',
+        message: `Jobs with the order key ${job.orderKey} run one after the other; it waits for ${first?.id ?? 'the one before it'}, ${why}.`,
+        details: { orderKey: job.orderKey, jobId: first?.id ?? null, jobStatus: first?.status ?? null },
+      },
+    ];
   }
   if (job.hold === 'key' && job.concurrencyKey !== null) {
     const { count, ids } = await views.runningIn(context.db, userId, job.queue, job.concurrencyKey);
     const limit = context.queues.get(job.queue)?.concurrencyPerKey ?? null;
-    return [{ code: 'held_by_concurrency_key', message: `At most ${limit} jobs with the concurrency key ${job.concurrencyKey} run at once; ${count} do, others are before it.`, details: { concurrencyKey: job.concurrencyKey, limit, running: count, jobIds: ids } }];
+    return [
+      {
+        code: 'held_by_concurrency_key',
+        message: `At most ${limit} jobs with the concurrency key ${job.concurrencyKey} run at once; ${count} do, others are before it.`,
+        details: { concurrencyKey: job.concurrencyKey, limit, running: count, jobIds: ids },
+      },
+    ];
   }
   return [];
 }
@@ -58,17 +91,30 @@ async function ofQueue(context: Context, userId: string | null, job: JobRow): Pr
   const reasons: Reason[] = [];
   if (queue.pausedAt !== null) {
     const until = queue.pausedUntil === null ? '' : ` until ${queue.pausedUntil.toISOString()}`;
-    reasons.push({ code: 'queue_paused', message: `The queue ${queue.name} was paused by ${queue.pausedBy}${until}${queue.pausedReason === null ? '' : `: ${queue.pausedReason}`}.`, details: { by: queue.pausedBy, reason: queue.pausedReason, at: queue.pausedAt, untilAt: queue.pausedUntil } });
+    reasons.push({
+      code: 'queue_paused',
+      message: `The queue ${queue.name} was paused by ${queue.pausedBy}${until}${queue.pausedReason === null ? '' : `: ${queue.pausedReason}`}.`,
+      details: { by: queue.pausedBy, reason: queue.pausedReason, at: queue.pausedAt, untilAt: queue.pausedUntil },
+    });
   }
   if (queue.concurrency !== null) {
     const { count, ids } = await views.runningIn(context.db, userId, job.queue, null);
     if (count >= queue.concurrency) {
-      reasons.push({ code: 'queue_concurrency', message: `At most ${queue.concurrency} jobs of the queue ${queue.name} run at once, and ${count} do.`, details: { limit: queue.concurrency, running: count, jobIds: ids } });
+      reasons.push({
+        code: 'queue_concurrency',
+        message: `At most ${queue.concurrency} jobs of the queue ${queue.name} run at once, and ${count} do.`,
+        details: { limit: queue.concurrency, running: count, jobIds: ids },
+      });
     }
   }
   if (queue.rateMax !== null) {
     const inMs = Math.ceil(await views.nextStartInMs(context.db, queue.name));
-    if (inMs > 0) reasons.push({ code: 'queue_rate_limit', message: `The queue ${queue.name} starts at most ${queue.rateMax} jobs in ${queue.ratePerMs} ms; the next in ${inMs} ms.`, details: { max: queue.rateMax, perMs: queue.ratePerMs, nextInMs: inMs } });
+    if (inMs > 0)
+      reasons.push({
+        code: 'queue_rate_limit',
+        message: `The queue ${queue.name} starts at most ${queue.rateMax} jobs in ${queue.ratePerMs} ms; the next in ${inMs} ms.`,
+        details: { max: queue.rateMax, perMs: queue.ratePerMs, nextInMs: inMs },
+      });
   }
   return reasons;
 }
@@ -78,29 +124,68 @@ async function ofRunners(context: Context, job: JobRow): Promise<Reason[]> {
   const requires = job.requires as Labels | null;
   const ofType = live.filter((runner) => runner.types.includes(job.type));
   if (ofType.length === 0) {
-    return [{ code: 'no_runner_for_type', message: `No runner that is alive takes jobs of type ${job.type}.`, details: { type: job.type, liveRunners: live.length, typesTaken: distinct(live.flatMap((runner) => runner.types)) } }];
+    return [
+      {
+        code: 'no_runner_for_type',
+        message: `No runner that is alive takes jobs of type ${job.type}.`,
+        details: {
+          type: job.type,
+          liveRunners: live.length,
+          typesTaken: distinct(live.flatMap((runner) => runner.types)),
+        },
+      },
+    ];
   }
   const ofQueue = ofType.filter((runner) => runner.queues.length === 0 || runner.queues.includes(job.queue));
   if (ofQueue.length === 0) {
-    return [{ code: 'no_runner_for_queue', message: `No runner that takes ${job.type} takes from the queue ${job.queue}.`, details: { queue: job.queue, closest: named(ofType), queuesTaken: distinct(ofType.flatMap((runner) => runner.queues)) } }];
+    return [
+      {
+        code: 'no_runner_for_queue',
+        message: `No runner that takes ${job.type} takes from the queue ${job.queue}.`,
+        details: {
+          queue: job.queue,
+          closest: named(ofType),
+          queuesTaken: distinct(ofType.flatMap((runner) => runner.queues)),
+        },
+      },
+    ];
   }
   const able = ofQueue.filter((runner) => meets(requires, runner.labels));
   if (able.length === 0) {
-    return [{ code: 'no_runner_for_labels', message: `No runner that takes ${job.type} has the labels it requires.`, details: { requires, closest: closest(requires ?? {}, ofQueue) } }];
+    return [
+      {
+        code: 'no_runner_for_labels',
+        message: `No runner that takes ${job.type} has the labels it requires.`,
+        details: { requires, closest: closest(requires ?? {}, ofQueue) },
+      },
+    ];
   }
   if (able.every((runner) => runner.isDraining)) {
-    return [{ code: 'runners_draining', message: 'All runners that can take it are draining.', details: { runnerIds: named(able) } }];
+    return [
+      {
+        code: 'runners_draining',
+        message: 'All runners that can take it are draining.',
+        details: { runnerIds: named(able) },
+      },
+    ];
   }
   const prefers = job.prefers as Labels | null;
   if (prefers !== null && !able.some((runner) => meets(prefers, runner.labels))) {
-    return [{ code: 'prefers_other_runners', message: 'No runner has the labels it prefers; others get it five seconds after it is due.', details: { prefers } }];
+    return [
+      {
+        code: 'prefers_other_runners',
+        message: 'No runner has the labels it prefers; others get it five seconds after it is due.',
+        details: { prefers },
+      },
+    ];
   }
   return [];
 }
 
 async function ofLine(context: Context, job: JobRow): Promise<Reason> {
   const ahead = job.position === null ? 0 : await views.countAhead(context.db, job);
-  const message = ahead === 0 ? 'It is next in line; a runner with a free slot takes it.' : `${ahead} jobs are before it.`;
+  const message =
+    ahead === 0 ? 'It is next in line; a runner with a free slot takes it.' : `${ahead} jobs are before it.`;
   return { code: 'in_line', message, details: { ahead } };
 }
 
@@ -108,7 +193,9 @@ async function ofLine(context: Context, job: JobRow): Promise<Reason> {
 function closest(requires: Labels, runners: views.LiveRunner[]): { runnerId: string; missing: Labels }[] {
   const missing = runners.map((runner) => ({
     runnerId: runner.id,
-    missing: Object.fromEntries(Object.entries(requires).filter(([name, wanted]) => !meets({ [name]: wanted }, runner.labels))),
+    missing: Object.fromEntries(
+      Object.entries(requires).filter(([name, wanted]) => !meets({ [name]: wanted }, runner.labels)),
+    ),
   }));
   return missing.sort((a, b) => Object.keys(a.missing).length - Object.keys(b.missing).length).slice(0, 5);
 }

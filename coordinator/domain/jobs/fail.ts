@@ -22,8 +22,21 @@ export interface FailItem {
  * is not the current one are left as they are.
  * @param db where to run: for jobs that the monitor locked, its transaction; it then announces them after the commit.
  */
-export async function fail(context: Context, db: Executor, items: FailItem[], held?: HeldJob[]): Promise<store.Moved[]> {
-  const jobs = new Map((held ?? (await findHeld(db, items.map((item) => item.jobId)))).map((job) => [job.id, job]));
+export async function fail(
+  context: Context,
+  db: Executor,
+  items: FailItem[],
+  held?: HeldJob[],
+): Promise<store.Moved[]> {
+  const jobs = new Map(
+    (
+      held ??
+      (await findHeld(
+        db,
+        items.map((item) => item.jobId),
+      ))
+    ).map((job) => [job.id, job]),
+  );
   const failures = items.flatMap((item) => {
     const job = jobs.get(item.jobId);
     return job === undefined || job.leaseToken !== item.leaseToken ? [] : [decide(item, job)];
@@ -37,10 +50,17 @@ export async function fail(context: Context, db: Executor, items: FailItem[], he
 export async function announceFailed(context: Context, moved: store.Moved[]): Promise<void> {
   context.hints.giveFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
   context.events.tell(
-    moved.map((job) => (job.status === 'pending' ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }, { runMs: job.runMs }) : jobEvent('job.failed', job, undefined, { runMs: job.runMs }))),
+    moved.map((job) =>
+      job.status === 'pending'
+        ? jobEvent('job.retrying', job, { inMs: Math.round(job.dueInMs) }, { runMs: job.runMs })
+        : jobEvent('job.failed', job, undefined, { runMs: job.runMs }),
+    ),
   );
   await freed(context, moved);
-  await becameWaiting(context, moved.filter((job) => job.status === 'pending'));
+  await becameWaiting(
+    context,
+    moved.filter((job) => job.status === 'pending'),
+  );
 }
 
 /** What of a reported error every reader may see. */

@@ -14,12 +14,18 @@ export type Report =
  * Why a token did not move its job: either the same report had moved it before, and its runner missed the answer, which
  * is then given again; or its lease is over.
  */
-export function judgeToken(trace: TokenTrace | undefined, leaseToken: string, report: Report): CompleteReply | BatonError {
+export function judgeToken(
+  trace: TokenTrace | undefined,
+  leaseToken: string,
+  report: Report,
+): CompleteReply | BatonError {
   if (trace === undefined) return new BatonError('not_found', 'There is no such job.');
   if (trace.past !== null) return judgePast(trace.past, report);
   if (trace.leaseToken === leaseToken && trace.status === 'completed') return judgeCompleted(trace, report);
   if (trace.leaseToken === leaseToken && trace.status === 'running') {
-    return new BatonError('unavailable', 'The job is being moved by another call; repeat this one.', { retryAfterMs: 1000 });
+    return new BatonError('unavailable', 'The job is being moved by another call; repeat this one.', {
+      retryAfterMs: 1000,
+    });
   }
   return leaseLost();
 }
@@ -39,7 +45,10 @@ export function movedKey({ id, leaseToken }: { id: string; leaseToken: string })
 }
 
 export function leaseLost(): BatonError {
-  return new BatonError('lease_lost', 'This lease token is not the current one: the lease ran out, was released, or went to another attempt.');
+  return new BatonError(
+    'lease_lost',
+    'This lease token is not the current one: the lease ran out, was released, or went to another attempt.',
+  );
 }
 
 function judgePast(past: NonNullable<TokenTrace['past']>, report: Report): CompleteReply | BatonError {

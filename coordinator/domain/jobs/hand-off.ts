@@ -82,7 +82,10 @@ export class Offering {
 function offerable(drafts: Draft[]): Draft[] {
   const turns = new Map<string, number>();
   return drafts
-    .filter(({ row: { runAt, delayMs, orderKey, concurrencyKey } }) => runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined)
+    .filter(
+      ({ row: { runAt, delayMs, orderKey, concurrencyKey } }) =>
+        runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined,
+    )
     .map((draft) => {
       const { queue, priority, userId } = draft.row;
       if (userId === undefined) return { draft, turn: 0 };
@@ -98,7 +101,10 @@ function offerable(drafts: Draft[]): Draft[] {
 /** The job as the claim gets it that it was handed to, if it was. */
 function handedRow(outcome: Outcome | undefined, slot: Slot | null, index: number): ClaimedRow[] {
   if (outcome === undefined || outcome instanceof BatonError || outcome.inserted === null || slot === null) return [];
-  const { created: { job }, inserted: { lease } } = outcome;
+  const {
+    created: { job },
+    inserted: { lease },
+  } = outcome;
   if (lease === null) return [];
   const { id, type, queue, laneId, maxAttempts, timeoutMs, tags, userId, concurrencyKey, trace } = job;
   return [

@@ -16,7 +16,10 @@ export interface HeartbeatItem {
 }
 
 /** running -> running: extends each lease whose token is current, and keeps its progress, checkpoint and log lines. */
-export async function heartbeat(context: Context, items: HeartbeatItem[]): Promise<({ leaseExpiresAt: Date; runnerId: string } | BatonError)[]> {
+export async function heartbeat(
+  context: Context,
+  items: HeartbeatItem[],
+): Promise<({ leaseExpiresAt: Date; runnerId: string } | BatonError)[]> {
   const refused = items.map((item) => requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes));
   const beats = new Map<string, store.Extend>();
   items.forEach((item, index) => {
@@ -27,7 +30,10 @@ export async function heartbeat(context: Context, items: HeartbeatItem[]): Promi
   const held = new Map(extended.map((row) => [movedKey(row), row]));
   const missed = items.filter((item, index) => refused[index] === null && !held.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
-  await keepLines(context, items.flatMap((item) => linesOf(item, held.get(leaseKey(item))?.attempt)));
+  await keepLines(
+    context,
+    items.flatMap((item) => linesOf(item, held.get(leaseKey(item))?.attempt)),
+  );
 
   return items.map((item, index) => {
     const row = held.get(leaseKey(item));
@@ -47,5 +53,7 @@ function toExtend({ jobId, leaseToken, progress, checkpoint }: HeartbeatItem): s
 }
 
 function linesOf(item: HeartbeatItem, attempt: number | undefined) {
-  return attempt === undefined ? [] : (item.logs ?? []).map((line) => ({ jobId: item.jobId, attempt, ...line, fields: line.fields }));
+  return attempt === undefined
+    ? []
+    : (item.logs ?? []).map((line) => ({ jobId: item.jobId, attempt, ...line, fields: line.fields }));
 }

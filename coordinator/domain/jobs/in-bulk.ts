@@ -36,7 +36,7 @@ export function countMatching(context: Context, bulk: Bulk): Promise<number> {
  */
 export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
   let changed = 0;
-  for (let after: string | null = null; ; ) {
+  for (let after: string | null = null; ;) {
     const batch: Batch = await applyBatch(context, bulk, after);
     changed += batch.changed;
     if (batch.cursor === null) return changed;
@@ -47,7 +47,11 @@ export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
 /** Writes it down for the loop of any coordinator to work on. */
 export async function applyInBackground(context: Context, bulk: Bulk): Promise<store.BulkOperationRow> {
   const matched = await countMatching(context, bulk);
-  const { verb, by, filter: { arguments: _arguments, ...filter } } = bulk;
+  const {
+    verb,
+    by,
+    filter: { arguments: _arguments, ...filter },
+  } = bulk;
   const [operation] = await recorded(
     context,
     by,
@@ -67,7 +71,11 @@ export async function workOnNext(context: Context): Promise<boolean> {
   return context.db.transaction(async (transaction) => {
     const operation = await store.lockNext(transaction);
     if (operation === null) return false;
-    const { changed, cursor } = await applyBatch(context, { ...operation, by: operation.requestedBy }, operation.cursor);
+    const { changed, cursor } = await applyBatch(
+      context,
+      { ...operation, by: operation.requestedBy },
+      operation.cursor,
+    );
     await store.advance(transaction, operation.id, changed, cursor);
     return true;
   });
@@ -91,9 +99,17 @@ function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
   switch (verb) {
     case 'cancel':
       // A job that was to be cancelled only while it waits may have started since it was found.
-      return cancel(context, ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })), by);
+      return cancel(
+        context,
+        ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })),
+        by,
+      );
     case 'retry':
-      return retryByHand(context, ids.map((jobId) => ({ jobId, userId })), by);
+      return retryByHand(
+        context,
+        ids.map((jobId) => ({ jobId, userId })),
+        by,
+      );
     case 'purge':
       return remove(context, ids, by);
     case 'prioritise':
@@ -106,5 +122,8 @@ const VERBS: Record<store.BulkVerb, Verb> = { cancel: 'cancel', retry: 'retry', 
 /** Only the statuses that the verb is for: the rest could only be refused. */
 function narrowed({ verb, filter }: Bulk): JobFilter {
   const allowed: JobStatus[] = allowedFrom(VERBS[verb]);
-  return { ...filter, status: filter.status === undefined ? allowed : filter.status.filter((status) => allowed.includes(status)) };
+  return {
+    ...filter,
+    status: filter.status === undefined ? allowed : filter.status.filter((status) => allowed.includes(status)),
+  };
 }

@@ -70,7 +70,8 @@ export class LaneCatalog {
     const types = new Set(taker.types);
     const queues = taker.queues === undefined ? null : new Set(taker.queues);
     return [...this.byId.values()].filter(
-      (lane) => types.has(lane.type) && (queues === null || queues.has(lane.queue)) && meets(lane.requires, taker.labels),
+      (lane) =>
+        types.has(lane.type) && (queues === null || queues.has(lane.queue)) && meets(lane.requires, taker.labels),
     );
   }
 

@@ -13,7 +13,8 @@ export async function keepLines(context: Context, lines: store.InsertLogLine[]):
   try {
     const totals = await store.append(context.db.vital, lines);
     for (const total of totals) {
-      if (total.lines - total.dropped > context.maxLogLines * SLACK) await store.trim(context.db.vital, total.jobId, context.maxLogLines);
+      if (total.lines - total.dropped > context.maxLogLines * SLACK)
+        await store.trim(context.db.vital, total.jobId, context.maxLogLines);
     }
   } catch (error) {
     context.log.warn('log lines of jobs were lost', { lines: lines.length, ...describeError(error) });

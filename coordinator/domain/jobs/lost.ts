@@ -29,7 +29,11 @@ export async function cancelExpired(context: Context): Promise<boolean> {
   const moved = await context.db.transaction(async (transaction): Promise<JobRow[]> => {
     const expired = await lockExpired(transaction, BATCH);
     if (expired.length === 0) return [];
-    return cancel(transaction, expired.map(({ id }) => ({ jobId: id, userId: null, reason: 'expired' })), false);
+    return cancel(
+      transaction,
+      expired.map(({ id }) => ({ jobId: id, userId: null, reason: 'expired' })),
+      false,
+    );
   });
   await announceCancelled(context, moved);
   return moved.length === BATCH;
@@ -40,5 +44,11 @@ function toFailure(job: LostJob): FailItem {
     job.cause === 'deadline'
       ? 'The attempt was still running at its deadline, 1.25 times its timeout after it started.'
       : `The lease ran out: runner ${job.runnerId} sent no heartbeat in time.`;
-  return { jobId: job.id, leaseToken: job.leaseToken, outcome: 'timed_out', error: { message, code: 'timed_out', retryable: true }, metrics: null };
+  return {
+    jobId: job.id,
+    leaseToken: job.leaseToken,
+    outcome: 'timed_out',
+    error: { message, code: 'timed_out', retryable: true },
+    metrics: null,
+  };
 }

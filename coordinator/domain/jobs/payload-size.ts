@@ -6,7 +6,11 @@ export function requireSize(value: unknown, field: string, maxBytes: number): Ba
   const bytes = Buffer.byteLength(JSON.stringify(value));
   if (bytes <= maxBytes) return null;
   const message = `takes ${bytes} bytes as JSON; at most ${maxBytes} are allowed`;
-  return new BatonError('payload_too_large', `${field} ${message}. Store the data elsewhere and send a reference to it.`, {
-    errors: [{ path: field, message }],
-  });
+  return new BatonError(
+    'payload_too_large',
+    `${field} ${message}. Store the data elsewhere and send a reference to it.`,
+    {
+      errors: [{ path: field, message }],
+    },
+  );
 }

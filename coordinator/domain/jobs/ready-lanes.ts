@@ -29,7 +29,8 @@ export class ReadyLanes {
       const lane = this.state(laneId);
       lane.isReady = true;
       lane.version += 1;
-      if (lane.from !== null && positionMs <= lane.from.position.getTime()) lane.from = { position: new Date(positionMs), id: null };
+      if (lane.from !== null && positionMs <= lane.from.position.getTime())
+        lane.from = { position: new Date(positionMs), id: null };
     }
   }
 
@@ -59,7 +60,8 @@ export class ReadyLanes {
   advance(laneId: number, to: { position: Date; id: string }): void {
     const lane = this.state(laneId);
     const { from } = lane;
-    const isBehind = from === null || from.position < to.position || (+from.position === +to.position && (from.id ?? '') < to.id);
+    const isBehind =
+      from === null || from.position < to.position || (+from.position === +to.position && (from.id ?? '') < to.id);
     if (isBehind) lane.from = to;
   }
 
@@ -83,7 +85,8 @@ export class ReadyLanes {
     for (const head of heads) {
       const lane = this.state(head.laneId);
       const isUnchanged = lane.version === (before.get(head.laneId) ?? 0);
-      if (isUnchanged || lane.from === null || head.position < lane.from.position) lane.from = { position: head.position, id: null };
+      if (isUnchanged || lane.from === null || head.position < lane.from.position)
+        lane.from = { position: head.position, id: null };
       lane.isReady = true;
     }
   }

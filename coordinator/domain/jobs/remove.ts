@@ -8,7 +8,12 @@ import { freed } from './waiting';
 
 /** completed, failed, cancelled -> gone, with their attempts and logs. Returns what is gone. */
 export async function remove(context: Context, jobIds: string[], by: Actor | null = null): Promise<{ id: string }[]> {
-  const gone = await recorded(context, by, (db) => store.remove(db, jobIds), (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs));
+  const gone = await recorded(
+    context,
+    by,
+    (db) => store.remove(db, jobIds),
+    (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs),
+  );
   // A failed job may have blocked those behind it in its order.
   await freed(context, gone);
   return gone;

@@ -11,21 +11,40 @@ import { becameWaiting, freed } from './waiting';
 export type RetryItem = store.RetryByHand;
 
 /** failed, cancelled -> pending, from the first try again, with other arguments if they are sent. */
-export async function retryByHand(context: Context, items: RetryItem[], by: Actor | null = null): Promise<(store.JobRow | BatonError)[]> {
+export async function retryByHand(
+  context: Context,
+  items: RetryItem[],
+  by: Actor | null = null,
+): Promise<(store.JobRow | BatonError)[]> {
   let moved: store.JobRow[];
   try {
-    moved = await recorded(context, by, (db) => store.retryByHand(db, items), (jobs) => jobDeeds(['job.retried', 'jobs.retried'], jobs, detailsOf(items)));
+    moved = await recorded(
+      context,
+      by,
+      (db) => store.retryByHand(db, items),
+      (jobs) => jobDeeds(['job.retried', 'jobs.retried'], jobs, detailsOf(items)),
+    );
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
     // One job's unique key is held by another by now: judge each alone.
     if (items.length > 1) return (await Promise.all(items.map((item) => retryByHand(context, [item], by)))).flat();
-    return [new BatonError('state_conflict', 'Another unfinished job of this type holds the unique key; cancel it, or let it finish first.')];
+    return [
+      new BatonError(
+        'state_conflict',
+        'Another unfinished job of this type holds the unique key; cancel it, or let it finish first.',
+      ),
+    ];
   }
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
   await freed(context, moved);
-  await becameWaiting(context, moved.map(() => ({ dueInMs: 0 })));
+  await becameWaiting(
+    context,
+    moved.map(() => ({ dueInMs: 0 })),
+  );
   const byId = new Map(moved.map((job) => [job.id, job]));
-  return Promise.all(items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)));
+  return Promise.all(
+    items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)),
+  );
 }
 
 /** That arguments were changed, never what they are. */

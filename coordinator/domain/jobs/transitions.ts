@@ -1,6 +1,7 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
 
-export type Verb = 'create' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'remove';
+export type Verb =
+  'create' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'remove';
 
 export interface Transition {
   verb: Verb;
@@ -12,11 +13,26 @@ export interface Transition {
 /** All the ways between the statuses, and there are no others. `docs/state-machine.md` is printed from this table. */
 export const TRANSITIONS: readonly Transition[] = [
   { verb: 'create', from: null, to: 'pending', when: 'created' },
-  { verb: 'create', from: null, to: 'running', when: 'created while a claim waits for it: created and claimed in one commit' },
+  {
+    verb: 'create',
+    from: null,
+    to: 'running',
+    when: 'created while a claim waits for it: created and claimed in one commit',
+  },
   { verb: 'claim', from: 'pending', to: 'running', when: 'a runner claims it: attempt + 1, a new lease token' },
   { verb: 'complete', from: 'running', to: 'completed', when: 'its runner reports the outcome completed' },
-  { verb: 'fail', from: 'running', to: 'pending', when: 'a retryable failure, or a timeout, with tries left: failures + 1, runAt = now + backoff' },
-  { verb: 'fail', from: 'running', to: 'failed', when: 'a failure that is not retryable, or no tries left: it is in the dead-letter queue' },
+  {
+    verb: 'fail',
+    from: 'running',
+    to: 'pending',
+    when: 'a retryable failure, or a timeout, with tries left: failures + 1, runAt = now + backoff',
+  },
+  {
+    verb: 'fail',
+    from: 'running',
+    to: 'failed',
+    when: 'a failure that is not retryable, or no tries left: it is in the dead-letter queue',
+  },
   { verb: 'release', from: 'running', to: 'pending', when: 'its runner gives it back: no failure is counted' },
   { verb: 'cancel', from: 'pending', to: 'cancelled', when: 'cancelled' },
   { verb: 'cancel', from: 'blocked', to: 'cancelled', when: 'cancelled' },
@@ -34,7 +50,9 @@ export const TRANSITIONS: readonly Transition[] = [
 
 /** The statuses in which a verb may be used. */
 export function allowedFrom(verb: Verb): JobStatus[] {
-  const from = TRANSITIONS.filter((transition) => transition.verb === verb).flatMap(({ from }) => (from === null ? [] : [from]));
+  const from = TRANSITIONS.filter((transition) => transition.verb === verb).flatMap(({ from }) =>
+    from === null ? [] : [from],
+  );
   return [...new Set(from)];
 }
 

@@ -12,12 +12,24 @@ const MOST_DEPTH = 200;
  * @returns the jobs that can be sent
  */
 export async function setUnreadableAside(context: Context, rows: ClaimedRow[]): Promise<ClaimedRow[]> {
-  const bad = rows.filter((row) => !isReadableText(row.arguments) || !isReadableText(row.metadata) || !isReadableText(row.checkpoint));
+  const bad = rows.filter(
+    (row) => !isReadableText(row.arguments) || !isReadableText(row.metadata) || !isReadableText(row.checkpoint),
+  );
   if (bad.length === 0) return rows;
   context.log.error('jobs that cannot be read were set aside', { jobs: bad.map(({ id }) => id) });
-  const error = { message: 'The stored job cannot be read as JSON that a runner could be sent.', code: 'unreadable', retryable: false };
+  const error = {
+    message: 'The stored job cannot be read as JSON that a runner could be sent.',
+    code: 'unreadable',
+    retryable: false,
+  };
   try {
-    const items = bad.map(({ id, leaseToken }) => ({ jobId: id, leaseToken, outcome: 'failed' as const, error, metrics: null }));
+    const items = bad.map(({ id, leaseToken }) => ({
+      jobId: id,
+      leaseToken,
+      outcome: 'failed' as const,
+      error,
+      metrics: null,
+    }));
     await fail(context, context.db, items);
   } catch (fault) {
     context.log.warn('unreadable jobs wait for their lease to end', describeError(fault));
@@ -46,7 +58,8 @@ export function isReadable(value: unknown): boolean {
     if (next.depth > MOST_DEPTH) return false;
     for (const [key, child] of Object.entries(next.value)) {
       if (key.includes('\u0000')) return false;
-      if (typeof child === 'string' || typeof child === 'object' || typeof child === 'number') open.push({ value: child, depth: next.depth + 1 });
+      if (typeof child === 'string' || typeof child === 'object' || typeof child === 'number')
+        open.push({ value: child, depth: next.depth + 1 });
     }
   }
   return true;

@@ -27,10 +27,15 @@ export async function placeAllDue(context: Context): Promise<void> {
 }
 
 /** What counted against a limit, or stood first in an order, has ended. */
-export async function freed(context: Context, jobs: { queue: string; concurrencyKey: string | null; orderKey: string | null }[]): Promise<void> {
+export async function freed(
+  context: Context,
+  jobs: { queue: string; concurrencyKey: string | null; orderKey: string | null }[],
+): Promise<void> {
   const limited = new Set(jobs.map((job) => job.queue).filter((queue) => context.queues.isLimited(queue)));
   context.hints.giveFreed([...limited]);
-  const keys = jobs.flatMap(({ queue, concurrencyKey }) => (concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }]));
+  const keys = jobs.flatMap(({ queue, concurrencyKey }) =>
+    concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }],
+  );
   const orders = jobs.flatMap(({ queue, orderKey }) => (orderKey === null ? [] : [{ queue, key: orderKey }]));
   await leftToLoop(context, async () => {
     const released = (await unholdAllOf(context, distinct(keys))) + (await unholdFirst(context, distinct(orders)));
@@ -54,7 +59,7 @@ export async function freeHeld(context: Context, queue?: string): Promise<void> 
 }
 
 async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | undefined): AsyncGenerator<QueueKey[]> {
-  for (let after: QueueKey = { queue: queue ?? '', key: '' }; ; ) {
+  for (let after: QueueKey = { queue: queue ?? '', key: '' }; ;) {
     const keys: QueueKey[] = await heldKeys(context.db, hold, after, BATCH);
     const own = keys.filter((one) => queue === undefined || one.queue === queue);
     if (own.length > 0) yield own;
@@ -65,7 +70,8 @@ async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | 
 
 export function readyHints(placed: MadeDue[]): { laneId: number; positionMs: number }[] {
   const first = new Map<number, number>();
-  for (const { laneId, position } of placed) first.set(laneId, Math.min(first.get(laneId) ?? Infinity, position.getTime()));
+  for (const { laneId, position } of placed)
+    first.set(laneId, Math.min(first.get(laneId) ?? Infinity, position.getTime()));
   return [...first].map(([laneId, positionMs]) => ({ laneId, positionMs }));
 }
 
@@ -84,7 +90,7 @@ async function leftToLoop(context: Context, work: () => Promise<void>): Promise<
 }
 
 async function unholdAllOf(context: Context, keys: QueueKey[]): Promise<number> {
-  for (let released = 0; keys.length > 0; ) {
+  for (let released = 0; keys.length > 0;) {
     const jobs = await unholdKeys(context.db.hot, keys, BATCH);
     released += jobs.length;
     if (jobs.length < BATCH) return released;

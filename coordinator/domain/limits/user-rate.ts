@@ -23,7 +23,11 @@ export function rateLock({ queue, userId }: Counted): string {
  * The jobs that are over their users' limits, in the order in which they came. Only under `lockNames` of their locks, so
  * that no other coordinator creates for the same user and queue meanwhile.
  */
-export async function judgeRates<Item>(transaction: Executor, items: Item[], countedOf: (item: Item) => Counted): Promise<Map<Item, BatonError>> {
+export async function judgeRates<Item>(
+  transaction: Executor,
+  items: Item[],
+  countedOf: (item: Item) => Counted,
+): Promise<Map<Item, BatonError>> {
   const over = new Map<Item, BatonError>();
   const pairs = new Map(items.flatMap((item) => pairOf(countedOf(item))));
   if (pairs.size === 0) return over;
@@ -40,7 +44,10 @@ export async function judgeRates<Item>(transaction: Executor, items: Item[], cou
 /** What a user has used of the limits of all queues. */
 export async function readRates(context: Context, userId: string): Promise<UserRate[]> {
   const queues = await limitedQueues(context.db);
-  return userRates(context.db, queues.map((queue) => ({ queue, userId })));
+  return userRates(
+    context.db,
+    queues.map((queue) => ({ queue, userId })),
+  );
 }
 
 function pairOf({ queue, userId }: Counted): [string, UserQueue][] {

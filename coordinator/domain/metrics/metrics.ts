@@ -34,8 +34,19 @@ export class Metrics {
   constructor(private readonly source: MetricsSource) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
-    this.requests = new Histogram({ name: 'baton_http_request_seconds', help: 'How long this coordinator took to answer, long polls included.', labelNames: ['method', 'route', 'status'], buckets: SECONDS, registers });
-    new Gauge({ name: 'baton_build_info', help: 'Always 1; the labels tell the version.', labelNames: ['version', 'node'], registers }).set({ version: source.version, node: process.version }, 1);
+    this.requests = new Histogram({
+      name: 'baton_http_request_seconds',
+      help: 'How long this coordinator took to answer, long polls included.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: SECONDS,
+      registers,
+    });
+    new Gauge({
+      name: 'baton_build_info',
+      help: 'Always 1; the labels tell the version.',
+      labelNames: ['version', 'node'],
+      registers,
+    }).set({ version: source.version, node: process.version }, 1);
     this.countJobs();
     this.gaugeProcess();
   }
@@ -52,15 +63,33 @@ export class Metrics {
 
   private countJobs(): void {
     const registers = [this.registry];
-    const happened = new Counter({ name: 'baton_job_events_total', help: 'What happened to jobs on this coordinator.', labelNames: ['event', 'queue'], registers });
-    const wait = new Histogram({ name: 'baton_job_wait_seconds', help: 'From when a job was due to its claim.', labelNames: ['queue'], buckets: SECONDS, registers });
-    const run = new Histogram({ name: 'baton_job_run_seconds', help: 'From the claim to the end of an attempt.', labelNames: ['type', 'outcome'], buckets: SECONDS, registers });
+    const happened = new Counter({
+      name: 'baton_job_events_total',
+      help: 'What happened to jobs on this coordinator.',
+      labelNames: ['event', 'queue'],
+      registers,
+    });
+    const wait = new Histogram({
+      name: 'baton_job_wait_seconds',
+      help: 'From when a job was due to its claim.',
+      labelNames: ['queue'],
+      buckets: SECONDS,
+      registers,
+    });
+    const run = new Histogram({
+      name: 'baton_job_run_seconds',
+      help: 'From the claim to the end of an attempt.',
+      labelNames: ['type', 'outcome'],
+      buckets: SECONDS,
+      registers,
+    });
     this.source.events.on((batch) => {
       // Most batches tell one kind of event of one queue, which is counted at once.
       let [counted] = batch;
       let count = 0;
       const tell = (): void => {
-        if (counted !== undefined) happened.inc({ event: counted.name.slice('job.'.length), queue: this.queueLabels.of(counted.queue) }, count);
+        if (counted !== undefined)
+          happened.inc({ event: counted.name.slice('job.'.length), queue: this.queueLabels.of(counted.queue) }, count);
       };
       for (const event of batch) {
         if (counted !== undefined && (event.name !== counted.name || event.queue !== counted.queue)) {
@@ -70,7 +99,11 @@ export class Metrics {
         count += 1;
         const queue = this.queueLabels.of(event.queue);
         if (event.waitMs !== undefined) wait.observe({ queue }, Math.max(0, event.waitMs) / 1000);
-        if (event.runMs !== undefined && event.runMs !== null) run.observe({ type: this.typeLabels.of(event.type), outcome: outcomeOf(event) }, Math.max(0, event.runMs) / 1000);
+        if (event.runMs !== undefined && event.runMs !== null)
+          run.observe(
+            { type: this.typeLabels.of(event.type), outcome: outcomeOf(event) },
+            Math.max(0, event.runMs) / 1000,
+          );
       }
       tell();
     });
@@ -117,15 +150,45 @@ export class Metrics {
   }
 
   private async lookAtTables(): Promise<void> {
-    const [figures, means, { jobs, runners }] = await Promise.all([queues.figures(this.source.db, null), queues.meanRunsMs(this.source.db), counts(this.source.db)]);
+    const [figures, means, { jobs, runners }] = await Promise.all([
+      queues.figures(this.source.db, null),
+      queues.meanRunsMs(this.source.db),
+      counts(this.source.db),
+    ]);
     this.lookedAt = performance.now();
     this.gauge('baton_jobs', 'Jobs in the table, those that are over counted up to 100,000.', 'status', jobs);
-    this.gauge('baton_runners', 'Runners heard within the last minute.', 'state', { active: runners.active, idle: runners.idle });
-    const byQueue = (value: (one: queues.QueueFigures) => number) => sums(figures.map((one) => [this.queueLabels.of(one.name), value(one)]));
-    this.gauge('baton_queue_waiting', 'Jobs that wait, due or not.', 'queue', byQueue((one) => one.waiting));
-    this.gauge('baton_queue_running', 'Jobs that run.', 'queue', byQueue((one) => one.running));
-    this.gauge('baton_queue_wanted_runners', `Runners it takes to start what waits within ${TARGET_MS / 1000} s.`, 'queue', byQueue((one) => wantedRunners({ ...one, meanRunMs: means.get(one.name) ?? null }, { targetMs: TARGET_MS, perRunner: 1 })));
-    this.gauge('baton_queue_oldest_age_seconds', 'How long the job that is due longest has been due; of several queues in one label, the sum.', 'queue', byQueue((one) => Math.max(0, one.oldestAgeMs ?? 0) / 1000));
+    this.gauge('baton_runners', 'Runners heard within the last minute.', 'state', {
+      active: runners.active,
+      idle: runners.idle,
+    });
+    const byQueue = (value: (one: queues.QueueFigures) => number) =>
+      sums(figures.map((one) => [this.queueLabels.of(one.name), value(one)]));
+    this.gauge(
+      'baton_queue_waiting',
+      'Jobs that wait, due or not.',
+      'queue',
+      byQueue((one) => one.waiting),
+    );
+    this.gauge(
+      'baton_queue_running',
+      'Jobs that run.',
+      'queue',
+      byQueue((one) => one.running),
+    );
+    this.gauge(
+      'baton_queue_wanted_runners',
+      `Runners it takes to start what waits within ${TARGET_MS / 1000} s.`,
+      'queue',
+      byQueue((one) =>
+        wantedRunners({ ...one, meanRunMs: means.get(one.name) ?? null }, { targetMs: TARGET_MS, perRunner: 1 }),
+      ),
+    );
+    this.gauge(
+      'baton_queue_oldest_age_seconds',
+      'How long the job that is due longest has been due; of several queues in one label, the sum.',
+      'queue',
+      byQueue((one) => Math.max(0, one.oldestAgeMs ?? 0) / 1000),
+    );
   }
 
   private gauge(name: string, help: string, label: string, values: Record<string, number>): void {

@@ -10,7 +10,10 @@ export interface Load {
  * How many runners it takes to start what waits within `targetMs`, and to keep up with what comes in (Little's law:
  * jobs in work = arrivals × time in work). Never fewer than what runs needs, and 0 only when there is nothing to do.
  */
-export function wantedRunners({ waiting, running, inPerMinute, meanRunMs }: Load, { targetMs, perRunner }: { targetMs: number; perRunner: number }): number {
+export function wantedRunners(
+  { waiting, running, inPerMinute, meanRunMs }: Load,
+  { targetMs, perRunner }: { targetMs: number; perRunner: number },
+): number {
   if (waiting === 0 && running === 0) return 0;
   const runMs = meanRunMs ?? 1000;
   const forBacklog = (waiting * runMs) / (targetMs + runMs);

@@ -5,20 +5,46 @@ import type { Actor } from '../auth/caller';
 import { freeHeld } from '../jobs/waiting';
 
 /** Sets a queue's limits; they hold for every job that starts from now on. */
-export async function setQueue(context: Context, by: Actor, name: string, settings: store.QueueSettings): Promise<void> {
-  await recorded(context, by, (db) => store.set(db, name, settings), () => [{ action: 'queue.set', target: name, details: { ...settings } }]);
+export async function setQueue(
+  context: Context,
+  by: Actor,
+  name: string,
+  settings: store.QueueSettings,
+): Promise<void> {
+  await recorded(
+    context,
+    by,
+    (db) => store.set(db, name, settings),
+    () => [{ action: 'queue.set', target: name, details: { ...settings } }],
+  );
   await announce(context, name);
   if (settings.concurrencyPerKey !== undefined) await freeHeld(context, name);
 }
 
 /** A paused queue gives out nothing; what runs goes on. */
-export async function pauseQueue(context: Context, by: Actor, name: string, reason: string | null, untilAt: string | null): Promise<void> {
-  await recorded(context, by, (db) => store.pause(db, name, by.keyName, reason, untilAt), () => [{ action: 'queue.paused', target: name, details: { reason, untilAt } }]);
+export async function pauseQueue(
+  context: Context,
+  by: Actor,
+  name: string,
+  reason: string | null,
+  untilAt: string | null,
+): Promise<void> {
+  await recorded(
+    context,
+    by,
+    (db) => store.pause(db, name, by.keyName, reason, untilAt),
+    () => [{ action: 'queue.paused', target: name, details: { reason, untilAt } }],
+  );
   await announce(context, name);
 }
 
 export async function resumeQueue(context: Context, by: Actor, name: string): Promise<void> {
-  await recorded(context, by, (db) => store.resume(db, name), (resumed) => resumed.map(() => ({ action: 'queue.resumed', target: name })));
+  await recorded(
+    context,
+    by,
+    (db) => store.resume(db, name),
+    (resumed) => resumed.map(() => ({ action: 'queue.resumed', target: name })),
+  );
   await announce(context, name);
 }
 

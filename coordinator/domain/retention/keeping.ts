@@ -12,7 +12,11 @@ export const ENDINGS: readonly Ending[] = ['completed', 'failed', 'cancelled'];
 export function keepsOf(queues: string[], settings: Map<string, QueueRow>, defaults: KeepMs): Keep[] {
   return queues.flatMap((queue) => {
     const row = settings.get(queue);
-    const own: Record<Ending, number | null | undefined> = { completed: row?.keepCompletedMs, failed: row?.keepFailedMs, cancelled: row?.keepCancelledMs };
+    const own: Record<Ending, number | null | undefined> = {
+      completed: row?.keepCompletedMs,
+      failed: row?.keepFailedMs,
+      cancelled: row?.keepCancelledMs,
+    };
     return ENDINGS.map((status) => ({ queue, status, keepMs: own[status] ?? defaults[status] }));
   });
 }

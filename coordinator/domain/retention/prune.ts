@@ -17,17 +17,26 @@ export async function pruneBatch(context: Context): Promise<boolean> {
 /** How many jobs retention would delete by now, by how they ended. */
 export async function countDue(context: Context): Promise<Record<Ending, number>> {
   const counts = await views.countOld(context.db, await dueKeeps(context));
-  return { completed: 0, failed: 0, cancelled: 0, ...Object.fromEntries(counts.map(({ status, count }) => [status, count])) };
+  return {
+    completed: 0,
+    failed: 0,
+    cancelled: 0,
+    ...Object.fromEntries(counts.map(({ status, count }) => [status, count])),
+  };
 }
 
 /** Deletes at once, batch by batch, what ended so long ago; without `olderThanMs` what retention would. Returns how many. */
-export async function removeOlder(context: Context, by: Actor, chosen: { olderThanMs?: number | undefined; status?: Ending[] | undefined; queue?: string[] | undefined }): Promise<number> {
+export async function removeOlder(
+  context: Context,
+  by: Actor,
+  chosen: { olderThanMs?: number | undefined; status?: Ending[] | undefined; queue?: string[] | undefined },
+): Promise<number> {
   const { olderThanMs, status = ENDINGS, queue } = chosen;
   const due = await dueKeeps(context);
   const keeps = due
     .filter((keep) => status.includes(keep.status) && (queue === undefined || queue.includes(keep.queue)))
     .map((keep) => ({ ...keep, keepMs: olderThanMs ?? keep.keepMs }));
-  for (let removed = 0; ; ) {
+  for (let removed = 0; ;) {
     const count = await removeBatch(context, keeps, by);
     removed += count;
     if (count < BATCH) return removed;
@@ -41,7 +50,12 @@ async function dueKeeps(context: Context): Promise<store.Keep[]> {
 
 async function removeBatch(context: Context, keeps: store.Keep[], by: Actor | null = null): Promise<number> {
   if (keeps.length === 0) return 0;
-  const gone = await recorded(context, by, (db) => store.removeOld(db, keeps, BATCH), (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs));
+  const gone = await recorded(
+    context,
+    by,
+    (db) => store.removeOld(db, keeps, BATCH),
+    (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs),
+  );
   await freed(context, gone);
   return gone.length;
 }

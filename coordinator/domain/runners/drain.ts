@@ -9,7 +9,12 @@ import type { Actor } from '../auth/caller';
  * Tells a runner to take no more work, or to take work again. It hears it on its next call, on any coordinator.
  * @throws {BatonError} `not_found` for a runner that was never heard.
  */
-export async function setDraining(context: Context, by: Actor, runnerId: string, draining: boolean): Promise<views.RunnerRow> {
+export async function setDraining(
+  context: Context,
+  by: Actor,
+  runnerId: string,
+  draining: boolean,
+): Promise<views.RunnerRow> {
   await context.roster.writeSeen();
   const changed = await recorded(
     context,
@@ -18,7 +23,8 @@ export async function setDraining(context: Context, by: Actor, runnerId: string,
     (rows) => rows.map(() => ({ action: draining ? 'runner.drained' : 'runner.resumed', target: runnerId })),
   );
   const runner = changed.length === 0 ? null : await views.get(context.db, runnerId);
-  if (runner === null) throw new BatonError('not_found', `No runner with id ${runnerId} was ever heard. GET /runners lists them.`);
+  if (runner === null)
+    throw new BatonError('not_found', `No runner with id ${runnerId} was ever heard. GET /runners lists them.`);
   await context.roster.readDraining();
   context.hints.giveRoster();
   return runner;

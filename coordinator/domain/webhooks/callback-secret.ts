@@ -18,12 +18,19 @@ export async function callbackSecret(context: Context, userId: string | null): P
 }
 
 /** The old secret signs beside the new one until the grace is over. */
-export function rotateCallbackSecret(context: Context, by: Actor, userId: string | null, graceMs: number): Promise<store.SecretRow> {
+export function rotateCallbackSecret(
+  context: Context,
+  by: Actor,
+  userId: string | null,
+  graceMs: number,
+): Promise<store.SecretRow> {
   return context.db.transaction(async (transaction) => {
     await lockNames(transaction, [JSON.stringify(['callback secret', userId])]);
     await store.retire(transaction, ownerOf(userId), graceMs);
     await ensureSecrets(transaction, [userId]);
-    await record(transaction, by, [{ action: 'callback_secret.rotated', ...(userId === null ? {} : { target: userId }), details: { graceMs } }]);
+    await record(transaction, by, [
+      { action: 'callback_secret.rotated', ...(userId === null ? {} : { target: userId }), details: { graceMs } },
+    ]);
     return orThrow(await store.current(transaction, ownerOf(userId)));
   });
 }
@@ -31,7 +38,10 @@ export function rotateCallbackSecret(context: Context, by: Actor, userId: string
 /** Makes the secrets that are not there yet. */
 export async function ensureSecrets(db: Executor, userIds: (string | null)[]): Promise<void> {
   if (userIds.length === 0) return;
-  await store.insertFirst(db, [...new Set(userIds)].map((userId) => ({ id: uuidv7(), ...ownerOf(userId), secret: makeSecret() })));
+  await store.insertFirst(
+    db,
+    [...new Set(userIds)].map((userId) => ({ id: uuidv7(), ...ownerOf(userId), secret: makeSecret() })),
+  );
 }
 
 function ownerOf(userId: string | null): { callbackOf: string } {
@@ -39,6 +49,7 @@ function ownerOf(userId: string | null): { callbackOf: string } {
 }
 
 function orThrow(row: store.SecretRow | null): store.SecretRow {
-  if (row === null) throw new BatonError('unavailable', 'The secret was rotated at this moment; ask again.', { retryAfterMs: 1000 });
+  if (row === null)
+    throw new BatonError('unavailable', 'The secret was rotated at this moment; ask again.', { retryAfterMs: 1000 });
   return row;
 }

@@ -24,7 +24,11 @@ const RESOLVE_TRIES = 2;
  * Connects only to addresses that were checked: the name is resolved once, all its addresses are judged, and the
  * connection goes to one of them, so a name that answers otherwise the next moment gains nothing.
  */
-export function checkedConnector(reach: Reach, timeoutMs: number, resolve: Resolve = resolverOf(reach)): buildConnector.connector {
+export function checkedConnector(
+  reach: Reach,
+  timeoutMs: number,
+  resolve: Resolve = resolverOf(reach),
+): buildConnector.connector {
   const connect = buildConnector({ timeout: timeoutMs, lookup: checkedLookup(reach, resolve) });
   return (options, callback) => {
     const host = hostOf(options.hostname);
@@ -39,9 +43,11 @@ function checkedLookup(reach: Reach, resolve: Resolve): LookupFunction {
     resolve(hostname).then(
       (addresses) => {
         const [first] = addresses;
-        if (first === undefined) return callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '', 0);
+        if (first === undefined)
+          return callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '', 0);
         const isAllowed = addresses.every(({ address }) => mayConnect(hostname, address, reach));
-        if (!isAllowed) return callback(new UnreachableAddress(`${hostname} leads to an address that is not to be reached`), '', 0);
+        if (!isAllowed)
+          return callback(new UnreachableAddress(`${hostname} leads to an address that is not to be reached`), '', 0);
         if (options.all === true) callback(null, addresses);
         else callback(null, first.address, first.family);
       },

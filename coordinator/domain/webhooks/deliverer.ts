@@ -45,7 +45,10 @@ export class Deliverer {
     const waiting = await store.waitingEndpoints(this.context.db, this.after, MOST_LOOKED_AT);
     this.after = waiting.length === MOST_LOOKED_AT ? (waiting.at(-1)?.endpoint ?? '') : '';
     const rooms = this.roomsOf(waiting.filter(({ isDue }) => isDue));
-    const claimed = rooms.length === 0 ? [] : await store.claim(this.context.db, rooms, this.context.webhooks.timeoutMs + LEASE_SLACK_MS);
+    const claimed =
+      rooms.length === 0
+        ? []
+        : await store.claim(this.context.db, rooms, this.context.webhooks.timeoutMs + LEASE_SLACK_MS);
     for (const delivery of claimed) this.begin(delivery);
     return this.after !== '';
   }
@@ -88,7 +91,10 @@ export class Deliverer {
   private begin(delivery: store.ClaimedDelivery): void {
     const ended = this.attempt(delivery)
       .catch((error: unknown) => {
-        this.context.log.warn('a delivery was not written down, and will be sent again', { deliveryId: delivery.id, ...describeError(error) });
+        this.context.log.warn('a delivery was not written down, and will be sent again', {
+          deliveryId: delivery.id,
+          ...describeError(error),
+        });
       })
       .finally(() => {
         this.underWay.delete(one);
@@ -115,7 +121,8 @@ export class Deliverer {
       error: sent.error,
       durationMs: sent.durationMs,
     });
-    if (hasFailedFor && delivery.webhookId !== null) await disable(this.context, delivery.webhookId, 'failing', disableAfterMs);
+    if (hasFailedFor && delivery.webhookId !== null)
+      await disable(this.context, delivery.webhookId, 'failing', disableAfterMs);
   }
 
   /** Null when this coordinator stops before there is an answer. */

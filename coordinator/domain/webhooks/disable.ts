@@ -11,7 +11,12 @@ const MOST_WAITING = 100_000;
 const BATCH = 1000;
 
 /** Disables it and says so; with `failingForMs` only if it has failed for so long. */
-export async function disable(context: Context, id: string, reason: 'gone' | 'failing' | 'backlog', failingForMs: number | null = null): Promise<void> {
+export async function disable(
+  context: Context,
+  id: string,
+  reason: 'gone' | 'failing' | 'backlog',
+  failingForMs: number | null = null,
+): Promise<void> {
   await changed(context, async (transaction) => {
     const row = await store.disable(transaction, id, reason, failingForMs);
     if (row === null) return;

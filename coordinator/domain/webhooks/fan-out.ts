@@ -32,15 +32,22 @@ export async function fanOut(context: Context): Promise<FannedOut> {
     const { events, upTo } = await read(transaction, from, PAGE);
     const webhooks = events.length === 0 ? [] : await enabled(transaction);
     const made = events.flatMap((event) => deliveriesOf(event, webhooks));
-    await ensureSecrets(transaction, made.filter(({ webhookId }) => webhookId === null).map(({ userId }) => userId));
-    for (let start = 0; start < made.length; start += MOST_AT_ONCE) await deliveries.insert(transaction, made.slice(start, start + MOST_AT_ONCE));
+    await ensureSecrets(
+      transaction,
+      made.filter(({ webhookId }) => webhookId === null).map(({ userId }) => userId),
+    );
+    for (let start = 0; start < made.length; start += MOST_AT_ONCE)
+      await deliveries.insert(transaction, made.slice(start, start + MOST_AT_ONCE));
     await outbox.advance(transaction, upTo);
     return { made: made.length, hasMore: events.length === PAGE, isAwaited };
   });
 }
 
 /** What a webhook's own affair is delivered as. */
-export function webhookDelivery({ id: webhookId, userId }: Pick<WebhookRow, 'id' | 'userId'>, message: Pick<deliveries.InsertDelivery, 'name' | 'at' | 'data' | 'jobId'>): deliveries.InsertDelivery {
+export function webhookDelivery(
+  { id: webhookId, userId }: Pick<WebhookRow, 'id' | 'userId'>,
+  message: Pick<deliveries.InsertDelivery, 'name' | 'at' | 'data' | 'jobId'>,
+): deliveries.InsertDelivery {
   return { id: uuidv7(), webhookId, url: null, userId, endpoint: `webhook:${webhookId}`, ...message };
 }
 
@@ -50,7 +57,17 @@ function deliveriesOf(event: EventRow, webhooks: WebhookRow[]): deliveries.Inser
   if (event.callback === null) return made;
   const { url, userId } = event.callback;
   // A user's callbacks to one host share their connections with each other, not with other users'.
-  return [...made, { id: uuidv7(), webhookId: null, url, userId, endpoint: `callback:${userId ?? ''}:${new URL(url).origin}`, ...message }];
+  return [
+    ...made,
+    {
+      id: uuidv7(),
+      webhookId: null,
+      url,
+      userId,
+      endpoint: `callback:${userId ?? ''}:${new URL(url).origin}`,
+      ...message,
+    },
+  ];
 }
 
 /** Thin: ids, status and codes. What a job carries is read from the job, by those who may, for as long as it is kept. */

@@ -22,7 +22,12 @@ export interface MadeWebhook {
  * Every transition that begins once this has returned is told to it.
  * @throws {BatonError} `validation_failed`, `forbidden` for what the caller may not hear of, `state_conflict` for too many
  */
-export async function createWebhook(context: Context, caller: Caller, by: Actor, wanted: NewWebhook): Promise<MadeWebhook> {
+export async function createWebhook(
+  context: Context,
+  caller: Caller,
+  by: Actor,
+  wanted: NewWebhook,
+): Promise<MadeWebhook> {
   const { filter, ...rest } = wanted;
   const draft = { id: uuidv7(), userId: visibleUser(caller), ...rest, ...filtered(filter) };
   judge(context, caller, draft);
@@ -30,7 +35,10 @@ export async function createWebhook(context: Context, caller: Caller, by: Actor,
   const row = await changed(context, async (transaction) => {
     const most = context.webhooks.mostPerOwner;
     if ((await store.count(transaction, draft.userId)) >= most) {
-      throw new BatonError('state_conflict', `There are ${most} webhooks ${draft.userId === null ? 'that belong to no user' : `of the user ${draft.userId}`} already, and no more are allowed; delete one.`);
+      throw new BatonError(
+        'state_conflict',
+        `There are ${most} webhooks ${draft.userId === null ? 'that belong to no user' : `of the user ${draft.userId}`} already, and no more are allowed; delete one.`,
+      );
     }
     const made = await store.insert(transaction, draft);
     await secrets.insertFirst(transaction, [{ id: uuidv7(), webhookId: made.id, secret }]);
@@ -41,10 +49,22 @@ export async function createWebhook(context: Context, caller: Caller, by: Actor,
 }
 
 /** @throws {BatonError} `not_found`; `validation_failed`; `forbidden` */
-export async function editWebhook(context: Context, caller: Caller, by: Actor, id: string, edit: EditWebhook): Promise<store.WebhookRow> {
+export async function editWebhook(
+  context: Context,
+  caller: Caller,
+  by: Actor,
+  id: string,
+  edit: EditWebhook,
+): Promise<store.WebhookRow> {
   return changed(context, async (transaction) => {
     const row = await lockOrThrow(transaction, caller, id);
-    const { enabled = row.disabledAt === null, filter, url = row.url, events = row.events, description = row.description } = edit;
+    const {
+      enabled = row.disabledAt === null,
+      filter,
+      url = row.url,
+      events = row.events,
+      description = row.description,
+    } = edit;
     const { queues, types, userIds } = filter === undefined ? row : filtered(filter as WebhookFilter);
     const draft = { id, userId: row.userId, url, events, description, queues, types, userIds };
     judge(context, caller, row);
@@ -65,7 +85,13 @@ export async function deleteWebhook(context: Context, caller: Caller, by: Actor,
 }
 
 /** The old secret signs beside the new one until the grace is over. @throws {BatonError} `not_found`; `forbidden` */
-export async function rotateSecret(context: Context, caller: Caller, by: Actor, id: string, graceMs: number): Promise<MadeWebhook> {
+export async function rotateSecret(
+  context: Context,
+  caller: Caller,
+  by: Actor,
+  id: string,
+  graceMs: number,
+): Promise<MadeWebhook> {
   const secret = makeSecret();
   return context.db.transaction(async (transaction) => {
     const row = await lockOrThrow(transaction, caller, id);
@@ -93,28 +119,54 @@ async function lockOrThrow(transaction: Executor, caller: Caller, id: string): P
   return row;
 }
 
-function judge({ webhooks }: Context, caller: Caller, draft: Pick<store.InsertWebhook, 'userId' | 'url' | 'events' | 'userIds'>): void {
+function judge(
+  { webhooks }: Context,
+  caller: Caller,
+  draft: Pick<store.InsertWebhook, 'userId' | 'url' | 'events' | 'userIds'>,
+): void {
   const { userId, userIds } = draft;
   judgeEvents(caller, draft.events);
-  if (userId !== null && draft.events.some((name) => name.startsWith('alert.'))) throw new BatonError('forbidden', 'Alerts concern the whole installation; a webhook of a user cannot be told of them.');
+  if (userId !== null && draft.events.some((name) => name.startsWith('alert.')))
+    throw new BatonError(
+      'forbidden',
+      'Alerts concern the whole installation; a webhook of a user cannot be told of them.',
+    );
   if (userId !== null && userIds.some((one) => one !== userId)) {
-    throw new BatonError('forbidden', `This webhook hears of the jobs of the user ${userId} only; leave filter.userId out.`);
+    throw new BatonError(
+      'forbidden',
+      `This webhook hears of the jobs of the user ${userId} only; leave filter.userId out.`,
+    );
   }
   const fault = urlFault(draft.url, webhooks.reach);
-  if (fault !== null) throw new BatonError('validation_failed', `The url ${fault}.`, { errors: [{ path: 'url', message: fault }] });
+  if (fault !== null)
+    throw new BatonError('validation_failed', `The url ${fault}.`, { errors: [{ path: 'url', message: fault }] });
 }
 
 /** Whoever may not hear of something may not steer a webhook that does. */
 function judgeEvents(caller: Caller, events: string[]): void {
   const beyond = caller.role === 'admin' ? undefined : events.find((name) => !name.startsWith('job.'));
-  if (beyond !== undefined) throw new BatonError('forbidden', `Only a key of role admin has webhooks for ${beyond}; others take events of jobs.`);
+  if (beyond !== undefined)
+    throw new BatonError(
+      'forbidden',
+      `Only a key of role admin has webhooks for ${beyond}; others take events of jobs.`,
+    );
 }
 
-function filtered({ queue = [], type = [], userId = [] }: WebhookFilter): Pick<store.InsertWebhook, 'queues' | 'types' | 'userIds'> {
+function filtered({
+  queue = [],
+  type = [],
+  userId = [],
+}: WebhookFilter): Pick<store.InsertWebhook, 'queues' | 'types' | 'userIds'> {
   return { queues: queue, types: type, userIds: userId };
 }
 
 /** For the audit: of the URL only the origin, because the rest may be a secret between the two. */
-function told({ url, events, queues, types, userIds }: Pick<store.InsertWebhook, 'url' | 'events' | 'queues' | 'types' | 'userIds'>) {
+function told({
+  url,
+  events,
+  queues,
+  types,
+  userIds,
+}: Pick<store.InsertWebhook, 'url' | 'events' | 'queues' | 'types' | 'userIds'>) {
   return { origin: new URL(url).origin, events, queues, types, userIds };
 }

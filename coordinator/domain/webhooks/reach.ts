@@ -24,7 +24,8 @@ export function readAllowed(parts: string[]): Pick<Reach, 'hosts' | 'networks'> 
     if (address !== null) networks.push([address, address.kind() === 'ipv4' ? 32 : 128]);
     else if (part.includes('/')) networks.push(readNetwork(part));
     else if (isHostName(part)) hosts.push(part.toLowerCase());
-    else throw new Error(`${JSON.stringify(part)} is neither a host name nor an address nor a network such as 10.0.0.0/8`);
+    else
+      throw new Error(`${JSON.stringify(part)} is neither a host name nor an address nor a network such as 10.0.0.0/8`);
   }
   return { hosts, networks };
 }
@@ -37,11 +38,16 @@ export function urlFault(address: string, reach: Reach): string | null {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must begin with https://';
   if (url.username !== '' || url.password !== '') return 'must not hold a user name or password';
   if (isListed(host, reach)) return null;
-  if (isIP(host) !== 0 && !isPublic(host)) return `must not lead to ${host}, which is no public address; an operator may allow it with BATON_WEBHOOK_ALLOW`;
-  if (isLocalName(host)) return `must not lead to ${host}, which is a local name; an operator may allow it with BATON_WEBHOOK_ALLOW`;
-  if (url.protocol === 'http:' && !reach.isHttpAllowed) return 'must begin with https://; an operator may allow http with BATON_WEBHOOK_HTTP';
+  if (isIP(host) !== 0 && !isPublic(host))
+    return `must not lead to ${host}, which is no public address; an operator may allow it with BATON_WEBHOOK_ALLOW`;
+  if (isLocalName(host))
+    return `must not lead to ${host}, which is a local name; an operator may allow it with BATON_WEBHOOK_ALLOW`;
+  if (url.protocol === 'http:' && !reach.isHttpAllowed)
+    return 'must begin with https://; an operator may allow http with BATON_WEBHOOK_HTTP';
   const port = Number(url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port);
-  return reach.ports.includes(port) ? null : `must have one of the ports ${reach.ports.join(', ')}; an operator may allow others with BATON_WEBHOOK_PORTS`;
+  return reach.ports.includes(port)
+    ? null
+    : `must have one of the ports ${reach.ports.join(', ')}; an operator may allow others with BATON_WEBHOOK_PORTS`;
 }
 
 /** Whether a connection for this host may go to this address. */
@@ -56,7 +62,10 @@ export function isListedName(host: string, { hosts }: Reach): boolean {
 
 /** A host of a URL without brackets, the dot of the root, and capital letters. */
 export function hostOf(hostname: string): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '').toLowerCase();
+  return hostname
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '')
+    .toLowerCase();
 }
 
 /** Globally reachable unicast; IPv6 only from 2000::/3, from where all such addresses are given out. */
@@ -72,7 +81,9 @@ function isListed(host: string, reach: Reach): boolean {
 
 function isInNetworks(address: string, { networks }: Reach): boolean {
   const read = readAddress(address);
-  return read !== null && networks.some(([network, length]) => read.kind() === network.kind() && read.match(network, length));
+  return (
+    read !== null && networks.some(([network, length]) => read.kind() === network.kind() && read.match(network, length))
+  );
 }
 
 /** Mapped IPv4 as what it is. Of several ways to write an IPv6 address one is read, lest `::1.2.3.4` be taken for mapped. */
@@ -94,7 +105,11 @@ function readNetwork(text: string): Network {
 
 /** Not such as end in a number: those are addresses in disguise. */
 function isHostName(text: string): boolean {
-  return text.length <= 253 && /^([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?$/i.test(text) && !/(^|\.)(\d+|0x[\da-f]*)$/i.test(text);
+  return (
+    text.length <= 253 &&
+    /^([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?$/i.test(text) &&
+    !/(^|\.)(\d+|0x[\da-f]*)$/i.test(text)
+  );
 }
 
 /** Names that never lead out, whatever a resolver says. */

@@ -42,7 +42,13 @@ export class Sender {
    */
   async send({ url, headers, body }: Message): Promise<Sent | null> {
     const before = performance.now();
-    const over = (fields: Partial<Sent>): Sent => ({ status: null, error: null, retryAfterMs: null, ...fields, durationMs: Math.round(performance.now() - before) });
+    const over = (fields: Partial<Sent>): Sent => ({
+      status: null,
+      error: null,
+      retryAfterMs: null,
+      ...fields,
+      durationMs: Math.round(performance.now() - before),
+    });
     const fault = urlFault(url, this.reach);
     if (fault !== null) return over({ error: `not sent: the URL ${fault}` });
     const cut = new AbortController();
@@ -52,10 +58,16 @@ export class Sender {
       const answer = await this.agent.request({ ...placeOf(url), method: 'POST', headers, body, signal: cut.signal });
       await discard(answer, cut.signal);
       const status = answer.statusCode;
-      return over({ status, error: faultOf(status), retryAfterMs: readRetryAfter(textOf(answer.headers['retry-after']), textOf(answer.headers['date'])) });
+      return over({
+        status,
+        error: faultOf(status),
+        retryAfterMs: readRetryAfter(textOf(answer.headers['retry-after']), textOf(answer.headers['date'])),
+      });
     } catch (error) {
       if (this.isClosed) return null;
-      return over({ error: cut.signal.aborted ? `there was no answer within ${this.timeoutMs} ms` : describeFault(error) });
+      return over({
+        error: cut.signal.aborted ? `there was no answer within ${this.timeoutMs} ms` : describeFault(error),
+      });
     } finally {
       clearTimeout(timer);
       this.underWay.delete(cut);

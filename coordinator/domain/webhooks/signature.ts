@@ -10,7 +10,10 @@ export function makeSecret(): string {
 }
 
 /** The headers of one attempt. With several secrets there are several signatures, of which a receiver needs one. */
-export function signedHeaders(message: { id: string; timestamp: number; body: string }, secrets: string[]): Record<string, string> {
+export function signedHeaders(
+  message: { id: string; timestamp: number; body: string },
+  secrets: string[],
+): Record<string, string> {
   return {
     'webhook-id': message.id,
     'webhook-timestamp': String(message.timestamp),

@@ -4,17 +4,24 @@ import type { WebhookRow } from '../../store/webhooks';
 type Subscription = Pick<WebhookRow, 'userId' | 'events' | 'queues' | 'types' | 'userIds'>;
 
 /** Whether a webhook is told of an event. One of a user hears of what concerns this user, and of nothing else. */
-export function wants(webhook: Subscription & Pick<WebhookRow, 'since'>, event: Pick<EventRow, 'xact' | 'name' | 'jobId' | 'queue' | 'type' | 'userId'>): boolean {
+export function wants(
+  webhook: Subscription & Pick<WebhookRow, 'since'>,
+  event: Pick<EventRow, 'xact' | 'name' | 'jobId' | 'queue' | 'type' | 'userId'>,
+): boolean {
   if (event.xact < Number(webhook.since) || !webhook.events.includes(event.name)) return false;
   if (webhook.userId !== null && webhook.userId !== event.userId) return false;
   if (event.jobId === null) return true;
-  return isOneOf(webhook.queues, event.queue) && isOneOf(webhook.types, event.type) && isOneOf(webhook.userIds, event.userId);
+  return (
+    isOneOf(webhook.queues, event.queue) && isOneOf(webhook.types, event.type) && isOneOf(webhook.userIds, event.userId)
+  );
 }
 
 /** The narrowest scopes that hold all its events, as `store/events.ts` knows them. Events that are not of jobs need none. */
 export function scopesOf({ userId, events, queues, types, userIds }: Subscription): string[] {
   const names = events.filter((name) => name.startsWith('job.'));
-  return wheresOf(userId === null ? userIds : [userId], types, queues).flatMap((where) => names.map((name) => `${where} ${name}`));
+  return wheresOf(userId === null ? userIds : [userId], types, queues).flatMap((where) =>
+    names.map((name) => `${where} ${name}`),
+  );
 }
 
 function wheresOf(users: string[], types: string[], queues: string[]): string[] {

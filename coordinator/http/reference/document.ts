@@ -60,7 +60,9 @@ export interface Route extends Operation {
 
 /** In the order of reading: what is done with all, with one, and with many. */
 export function routesOf(document: ApiDocument): Route[] {
-  const routes = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ method, path, ...operation })));
+  const routes = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ method, path, ...operation })),
+  );
   return routes.sort((one, other) => rankOf(one.path) - rankOf(other.path));
 }
 
@@ -72,12 +74,16 @@ function rankOf(path: string): number {
 }
 
 /** Status, media type and schema of each answer that is not a refusal. */
-export function answersOf({ responses }: Operation): { status: string; type: string | null; schema: Schema | null; headers: [string, string][] }[] {
+export function answersOf({
+  responses,
+}: Operation): { status: string; type: string | null; schema: Schema | null; headers: [string, string][] }[] {
   return Object.entries(responses)
     .filter(([status]) => !status.endsWith('XX'))
     .map(([status, { content = {}, headers = {} }]) => {
       const [type, media] = Object.entries(content)[0] ?? [null, null];
-      const own = Object.entries(headers).flatMap(([name, { description }]): [string, string][] => (description === undefined ? [] : [[name, description]]));
+      const own = Object.entries(headers).flatMap(([name, { description }]): [string, string][] =>
+        description === undefined ? [] : [[name, description]],
+      );
       return { status, type, schema: media?.schema ?? null, headers: own };
     });
 }

@@ -46,9 +46,16 @@ interface Telling {
 }
 
 /** A value of this shape. Answers have all their fields. */
-export function exampleOf(schema: Schema, document: ApiDocument, telling: Telling = { isBody: false }, name = '', depth = 0): unknown {
+export function exampleOf(
+  schema: Schema,
+  document: ApiDocument,
+  telling: Telling = { isBody: false },
+  name = '',
+  depth = 0,
+): unknown {
   const named = nameOf(schema);
-  if (named !== null) return exampleOf(document.components.schemas[named] ?? {}, document, telling, name === '' ? named : name, depth);
+  if (named !== null)
+    return exampleOf(document.components.schemas[named] ?? {}, document, telling, name === '' ? named : name, depth);
   if (depth > DEEPEST) return null;
   if (schema.const !== undefined) return schema.const;
   if (schema.enum !== undefined) return schema.enum[0];
@@ -56,21 +63,36 @@ export function exampleOf(schema: Schema, document: ApiDocument, telling: Tellin
   if (kinds !== undefined && !(name in TOLD)) return exampleOf(kinds[0] ?? {}, document, telling, name, depth);
   if (schema.properties !== undefined) return exampleObject(schema, document, telling, depth);
   if (name in TOLD) return TOLD[name];
-  if (schema.type === 'array') return [exampleOf(schema.items ?? {}, document, telling, name.replace(/s$/, ''), depth + 1)];
+  if (schema.type === 'array')
+    return [exampleOf(schema.items ?? {}, document, telling, name.replace(/s$/, ''), depth + 1)];
   return exampleScalar(schema, name);
 }
 
-function exampleObject({ properties = {}, required = [] }: Schema, document: ApiDocument, telling: Telling, depth: number): Record<string, unknown> {
-  const isWanted = (name: string): boolean => !telling.isBody || required.includes(name) || (depth === 0 && (SHOWN.has(name) || telling.also?.has(name) === true));
+function exampleObject(
+  { properties = {}, required = [] }: Schema,
+  document: ApiDocument,
+  telling: Telling,
+  depth: number,
+): Record<string, unknown> {
+  const isWanted = (name: string): boolean =>
+    !telling.isBody ||
+    required.includes(name) ||
+    (depth === 0 && (SHOWN.has(name) || telling.also?.has(name) === true));
   const fields = Object.entries(properties).filter(([name]) => isWanted(name));
-  return Object.fromEntries(fields.map(([name, property]) => [name, exampleOf(property, document, telling, name, depth + 1)]));
+  return Object.fromEntries(
+    fields.map(([name, property]) => [name, exampleOf(property, document, telling, name, depth + 1)]),
+  );
 }
 
-function exampleScalar({ type, format, default: fallback, minimum = 0, maximum = Infinity }: Schema, name: string): unknown {
+function exampleScalar(
+  { type, format, default: fallback, minimum = 0, maximum = Infinity }: Schema,
+  name: string,
+): unknown {
   if (format === 'uuid') return ID;
   if (format === 'date-time') return AT;
   if (fallback !== undefined) return fallback;
-  if (type === 'integer' || type === 'number') return Math.min(maximum, Math.max(minimum, name.endsWith('Ms') ? 30_000 : name.endsWith('PerMinute') ? 12 : 1));
+  if (type === 'integer' || type === 'number')
+    return Math.min(maximum, Math.max(minimum, name.endsWith('Ms') ? 30_000 : name.endsWith('PerMinute') ? 12 : 1));
   if (type === 'boolean') return true;
   if (type === 'string') return name === 'id' ? ID : name === 'name' ? 'default' : 'text';
   if (type === 'null') return null;
@@ -80,9 +102,15 @@ function exampleScalar({ type, format, default: fallback, minimum = 0, maximum =
 /** The call for a shell, which can be sent as it stands once URL and key are set. */
 export function curlOf(route: Route, document: ApiDocument): string {
   const path = route.path.replace(/\{(\w+)\}/g, (_all, name: string) => pathValue(name, route));
-  const needed = route.parameters.filter((one) => one.in === 'query' && one.required).map((one) => `${one.name}=${encodeURIComponent(String(exampleOf(one.schema, document, { isBody: true }, one.name)))}`);
+  const needed = route.parameters
+    .filter((one) => one.in === 'query' && one.required)
+    .map(
+      (one) => `${one.name}=${encodeURIComponent(String(exampleOf(one.schema, document, { isBody: true }, one.name)))}`,
+    );
   const body = exampleBody(route, document);
-  const lines = [`curl ${verbOf(route, body !== null)}"$COORDINATOR_URL${path}${needed.length === 0 ? '' : `?${needed.join('&')}`}"`];
+  const lines = [
+    `curl ${verbOf(route, body !== null)}"$COORDINATOR_URL${path}${needed.length === 0 ? '' : `?${needed.join('&')}`}"`,
+  ];
   if (route.security === undefined) lines.push('-H "Authorization: Bearer $KEY"');
   if (body !== null) lines.push("-H 'Content-Type: application/json'", `-d '${shown(body).replaceAll("'", "'\\''")}'`);
   return lines.join(' \\\n  ');

@@ -10,18 +10,34 @@ export function fieldsOf(schema: Schema, document: ApiDocument, depth = 0): Mark
   const { properties = {}, required = [] } = schema;
   // Where all are there, as in most answers, it need not be said of each.
   const isMixed = required.length < Object.keys(properties).length || required.length === 1;
-  const rows = Object.entries(properties).map(([name, property]) => field({ name, isRequired: isMixed && required.includes(name), schema: property }, document, depth));
+  const rows = Object.entries(properties).map(([name, property]) =>
+    field({ name, isRequired: isMixed && required.includes(name), schema: property }, document, depth),
+  );
   if (rows.length > 0) return html`<dl class="fields">${rows}</dl>`;
   const kinds = (schema.anyOf ?? schema.oneOf ?? []).filter(({ type }) => type !== 'null');
   const shown = kinds.filter((kind) => kind.properties !== undefined);
-  if (shown.length > 0 && depth < DEEPEST) return html`${shown.map((kind, index) => html`<p class="is">${index === 0 ? 'Either' : 'or'}</p>${fieldsOf(kind, document, depth)}`)}`;
+  if (shown.length > 0 && depth < DEEPEST)
+    return html`${shown.map(
+      (kind, index) =>
+        html`<p class="is">${index === 0 ? 'Either' : 'or'}</p>
+          ${fieldsOf(kind, document, depth)}`,
+    )}`;
   return depth > 0 ? html`` : html`<p class="is">${capital(typeOf(schema))}.</p>`;
 }
 
 export function parametersOf(parameters: readonly Parameter[], document: ApiDocument): Markup {
   const rows = parameters.map(({ name, required, schema, description }) => {
     const single = onceOf(schema);
-    return field({ name, isRequired: required, schema: single ?? schema, description: single === null ? description : 'May be repeated.' }, document, DEEPEST);
+    return field(
+      {
+        name,
+        isRequired: required,
+        schema: single ?? schema,
+        description: single === null ? description : 'May be repeated.',
+      },
+      document,
+      DEEPEST,
+    );
   });
   return html`<dl class="fields">${rows}</dl>`;
 }
@@ -29,21 +45,45 @@ export function parametersOf(parameters: readonly Parameter[], document: ApiDocu
 /** Of a parameter that is one value or a list of them: the value. */
 function onceOf({ anyOf = [] }: Schema): Schema | null {
   const [list, single] = anyOf;
-  return anyOf.length === 2 && list?.type === 'array' && JSON.stringify(list.items) === JSON.stringify(single) ? single ?? null : null;
+  return anyOf.length === 2 && list?.type === 'array' && JSON.stringify(list.items) === JSON.stringify(single)
+    ? (single ?? null)
+    : null;
 }
 
-function field({ name, isRequired, schema, description = schema.description }: { name: string; isRequired: boolean; schema: Schema; description?: string | undefined }, document: ApiDocument, depth: number): Markup {
+function field(
+  {
+    name,
+    isRequired,
+    schema,
+    description = schema.description,
+  }: { name: string; isRequired: boolean; schema: Schema; description?: string | undefined },
+  document: ApiDocument,
+  depth: number,
+): Markup {
   const inner = innerOf(schema);
   const nested = inner !== null && depth < DEEPEST ? fieldsOf(inner, document, depth + 1) : html``;
-  return html`<div><dt><code>${name}</code> <span class="type">${typeOf(schema)}</span>${isRequired && html` <span class="needed">required</span>`}</dt>
-<dd>${description !== undefined && html`<p>${description}</p>`}${limitsOf(schema)}${nested.text !== '' && html`<details><summary>its fields</summary>${nested}</details>`}</dd></div>
-`;
+  return html`<div>
+    <dt>
+      <code>${name}</code>
+      <span class="type">${typeOf(schema)}</span>${isRequired && html` <span class="needed">required</span>`}
+    </dt>
+    <dd>
+      ${description !== undefined && html`<p>${description}</p>`}${limitsOf(schema)}${
+        nested.text !== '' &&
+        html`<details>
+          <summary>its fields</summary>
+          ${nested}
+        </details>`
+      }
+    </dd>
+  </div> `;
 }
 
 /** What a field holds, or each of its items. */
 function innerOf(schema: Schema): Schema | null {
   if (schema.type === 'array') return schema.items === undefined ? null : innerOf(schema.items);
-  if (schema.type === 'object' && typeof schema.additionalProperties === 'object') return innerOf(schema.additionalProperties);
+  if (schema.type === 'object' && typeof schema.additionalProperties === 'object')
+    return innerOf(schema.additionalProperties);
   if (schema.properties !== undefined) return schema;
   const kinds = (schema.anyOf ?? schema.oneOf ?? []).filter(({ type }) => type !== 'null');
   if (kinds.length === 1) return innerOf(kinds[0] ?? {});
@@ -59,7 +99,10 @@ export function typeOf(schema: Schema): Markup | string {
   const kinds = schema.anyOf ?? schema.oneOf;
   if (kinds !== undefined) return joined(distinct(kinds.map(typeOf)));
   if (schema.type === 'array') return html`list of ${typeOf(schema.items ?? {})}`;
-  if (schema.type === 'object') return typeof schema.additionalProperties === 'object' && schema.properties === undefined ? html`map of ${typeOf(schema.additionalProperties)}` : 'object';
+  if (schema.type === 'object')
+    return typeof schema.additionalProperties === 'object' && schema.properties === undefined
+      ? html`map of ${typeOf(schema.additionalProperties)}`
+      : 'object';
   return WORDS[schema.format ?? schema.type ?? ''] ?? schema.format ?? schema.type ?? 'any JSON';
 }
 
@@ -67,7 +110,8 @@ const WORDS: Record<string, string> = { 'date-time': 'time', uuid: 'UUID', strin
 
 function limitsOf(schema: Schema): Markup {
   const kinds = (schema.anyOf ?? schema.oneOf ?? []).filter(({ type }) => type !== 'null');
-  const { minimum, maximum, minLength, maxLength, minItems, maxItems, pattern } = kinds.length === 1 ? { ...schema, ...kinds[0] } : schema;
+  const { minimum, maximum, minLength, maxLength, minItems, maxItems, pattern } =
+    kinds.length === 1 ? { ...schema, ...kinds[0] } : schema;
   const limits = [
     span(minimum, maximum, ''),
     span(minLength, maxLength, ' characters'),
@@ -75,7 +119,9 @@ function limitsOf(schema: Schema): Markup {
     pattern === undefined ? null : html`as <code>${pattern}</code>`,
     schema.default === undefined ? null : html`default <code>${JSON.stringify(schema.default)}</code>`,
   ].filter((limit) => limit !== null);
-  return limits.length === 0 ? html`` : html`<p class="limits">${limits.map((limit, index) => html`${index > 0 && ' · '}${limit}`)}</p>`;
+  return limits.length === 0
+    ? html``
+    : html`<p class="limits">${limits.map((limit, index) => html`${index > 0 && ' · '}${limit}`)}</p>`;
 }
 
 function span(least: number | undefined, most: number | undefined, unit: string): string | null {

@@ -1,5 +1,14 @@
 import type { ERRORS } from '../../errors';
-import { type ApiDocument, answersOf, bodyOf, nameOf, type Parameter, type Route, routesOf, type Schema } from './document';
+import {
+  type ApiDocument,
+  answersOf,
+  bodyOf,
+  nameOf,
+  type Parameter,
+  type Route,
+  routesOf,
+  type Schema,
+} from './document';
 import { curlOf, exampleOf } from './example';
 import { fieldsOf, parametersOf, typeOf } from './fields';
 import { html, type Markup } from './markup';
@@ -17,66 +26,164 @@ export interface Page {
 /** The reference as one page of plain HTML. All of it reads without the script, which only searches and copies. */
 export function renderPage({ document, errors, version, style, script }: Page): string {
   const routes = routesOf(document);
-  const groups = document.tags.map((tag) => ({ ...tag, routes: routes.filter(({ tags }) => tags.includes(tag.name)) })).filter((group) => group.routes.length > 0);
-  return `<!doctype html>\n${html`<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${document.info.title} API reference</title>
-<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M3 13 13 3' stroke='%231f5fd0' stroke-width='4' stroke-linecap='round'/%3E%3C/svg%3E">
-<link rel="stylesheet" href="${style}">
-<script src="${script}" defer></script>
-</head>
-<body>
-<a class="skip" href="#content">To the content</a>
-<header class="top"><a class="brand" href="#top">${document.info.title}</a> <span>API reference</span> <span class="version">${version}</span> <a class="raw" href="/openapi.json">OpenAPI</a></header>
-<div class="frame">
-<nav aria-label="Operations"><details open class="menu"><summary>Contents</summary>
-<p class="search" hidden><input type="search" id="search" placeholder="Search" aria-label="Search operations and shapes" autocomplete="off" spellcheck="false"><kbd>/</kbd></p>
-<p class="none" hidden>Nothing has all of these words.</p>
-<ul class="starts"><li><a href="#top">How to call</a></li><li><a href="#errors">Errors</a></li></ul>
-${groups.map(({ name, routes: own }) => html`<div class="group"><h2><a href="#${anchor(name)}">${name}</a></h2><ul>${own.map(link)}</ul></div>
-`)}<div class="group"><h2><a href="#shapes">Shapes</a></h2><ul>${Object.keys(document.components.schemas).map((name) => html`<li><a href="#schema-${name}">${name}</a></li>`)}</ul></div>
-</details></nav>
-<main id="content">
-${introduction(document)}
-${errorTable(errors)}
-${groups.map(({ name, description, routes: own }) => html`<section class="chapter" id="${anchor(name)}"><h2>${name}</h2><p>${description}</p></section>
-${own.map((route) => operation(route, document))}`)}
-<section class="chapter" id="shapes"><h2>Shapes</h2><p>What several operations take or answer with.</p></section>
-${Object.entries(document.components.schemas).map(([name, schema]) => html`<section class="item shape" id="schema-${name}"><h3><a href="#schema-${name}">${name}</a></h3>${fieldsOf(schema, document)}</section>
-`)}
-</main>
-</div>
-</body>
-</html>
-`.text}`;
+  const groups = document.tags
+    .map((tag) => ({ ...tag, routes: routes.filter(({ tags }) => tags.includes(tag.name)) }))
+    .filter((group) => group.routes.length > 0);
+  return `<!doctype html>\n${
+    html`<html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${document.info.title} API reference</title>
+        <link
+          rel="icon"
+          href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M3 13 13 3' stroke='%231f5fd0' stroke-width='4' stroke-linecap='round'/%3E%3C/svg%3E"
+        />
+        <link rel="stylesheet" href="${style}" />
+        <script src="${script}" defer></script>
+      </head>
+      <body>
+        <a class="skip" href="#content">To the content</a>
+        <header class="top">
+          <a class="brand" href="#top">${document.info.title}</a> <span>API reference</span>
+          <span class="version">${version}</span> <a class="raw" href="/openapi.json">OpenAPI</a>
+        </header>
+        <div class="frame">
+          <nav aria-label="Operations">
+            <details open class="menu">
+              <summary>Contents</summary>
+              <p class="search" hidden>
+                <input
+                  type="search"
+                  id="search"
+                  placeholder="Search"
+                  aria-label="Search operations and shapes"
+                  autocomplete="off"
+                  spellcheck="false"
+                /><kbd>/</kbd>
+              </p>
+              <p class="none" hidden>Nothing has all of these words.</p>
+              <ul class="starts">
+                <li><a href="#top">How to call</a></li>
+                <li><a href="#errors">Errors</a></li>
+              </ul>
+              ${groups.map(
+                ({ name, routes: own }) =>
+                  html`<div class="group">
+                    <h2><a href="#${anchor(name)}">${name}</a></h2>
+                    <ul>
+                      ${own.map(link)}
+                    </ul>
+                  </div> `,
+              )}
+              <div class="group">
+                <h2><a href="#shapes">Shapes</a></h2>
+                <ul>
+                  ${Object.keys(document.components.schemas).map((name) => html`<li><a href="#schema-${name}">${name}</a></li>`)}
+                </ul>
+              </div>
+            </details>
+          </nav>
+          <main id="content">
+            ${introduction(document)} ${errorTable(errors)}
+            ${groups.map(
+              ({ name, description, routes: own }) =>
+                html`<section class="chapter" id="${anchor(name)}">
+                    <h2>${name}</h2>
+                    <p>${description}</p>
+                  </section>
+                  ${own.map((route) => operation(route, document))}`,
+            )}
+            <section class="chapter" id="shapes">
+              <h2>Shapes</h2>
+              <p>What several operations take or answer with.</p>
+            </section>
+            ${Object.entries(document.components.schemas).map(
+              ([name, schema]) =>
+                html`<section class="item shape" id="schema-${name}">
+                  <h3><a href="#schema-${name}">${name}</a></h3>
+                  ${fieldsOf(schema, document)}
+                </section> `,
+            )}
+          </main>
+        </div>
+      </body>
+    </html> `.text
+  }`;
 }
 
 function link({ method, path, operationId, summary }: Route): Markup {
-  return html`<li><a href="#${operationId}" title="${summary}"><span class="method ${method}">${method}</span> <span class="path">${path}</span></a></li>`;
+  return html`<li>
+    <a href="#${operationId}" title="${summary}"
+      ><span class="method ${method}">${method}</span> <span class="path">${path}</span></a
+    >
+  </li>`;
 }
 
 function introduction({ info }: ApiDocument): Markup {
-  return html`<section class="item intro" id="top"><h1>${info.title}</h1>
-<p class="lead">${info.description}</p>
-<div class="columns"><div>
-<p>JSON in and out. Times are ISO-8601 in UTC, durations whole milliseconds in fields that end in <code>Ms</code>, ids UUIDs. Send the key as <code>Authorization: Bearer</code>; what it may do depends on its role, which stands with every operation.</p>
-<p>A create with an <code>Idempotency-Key</code> can be repeated without making two. Lists take <code>limit</code> and <code>cursor</code>, and answer with <code>items</code> and <code>nextCursor</code>. Every answer carries <code>X-Request-Id</code>, which finds the coordinator's log lines. New fields may appear in answers; readers pass over what they do not know.</p>
-</div><div class="code"><pre><code>export COORDINATOR_URL=http://localhost:3001
+  return html`<section class="item intro" id="top">
+    <h1>${info.title}</h1>
+    <p class="lead">${info.description}</p>
+    <div class="columns">
+      <div>
+        <p>
+          JSON in and out. Times are ISO-8601 in UTC, durations whole milliseconds in fields that end in
+          <code>Ms</code>, ids UUIDs. Send the key as <code>Authorization: Bearer</code>; what it may do depends on its
+          role, which stands with every operation.
+        </p>
+        <p>
+          A create with an <code>Idempotency-Key</code> can be repeated without making two. Lists take
+          <code>limit</code> and <code>cursor</code>, and answer with <code>items</code> and <code>nextCursor</code>.
+          Every answer carries <code>X-Request-Id</code>, which finds the coordinator's log lines. New fields may appear
+          in answers; readers pass over what they do not know.
+        </p>
+      </div>
+      <div class="code">
+        <pre><code>export COORDINATOR_URL=http://localhost:3001
 export KEY=… # an API key
 
 curl "$COORDINATOR_URL/jobs" \\
   -H "Authorization: Bearer $KEY" \\
   -H 'Content-Type: application/json' \\
-  -d '{"type": "send-mail", "arguments": {"to": "ada@example.com"}}'</code></pre></div></div></section>`;
+  -d '{"type": "send-mail", "arguments": {"to": "ada@example.com"}}'</code></pre>
+      </div>
+    </div>
+  </section>`;
 }
 
 function errorTable(errors: typeof ERRORS): Markup {
-  return html`<section class="item" id="errors"><h2><a href="#errors">Errors</a></h2>
-<p>Every refusal is a <a href="#schema-Problem">Problem</a>, sent as <code>application/problem+json</code>. Program against its <code>code</code>; the other words are for people. <code>429</code> and <code>503</code> say in <code>Retry-After</code> when to come back.</p>
-<div class="wide"><table><thead><tr><th>Code</th><th>Status</th><th>Means</th><th>What to do</th></tr></thead><tbody>${Object.entries(errors).map(([code, { status, title, remedy }]) => html`<tr><td><code>${code}</code></td><td>${status}</td><td>${title}</td><td>${withCode(remedy)}</td></tr>`)}</tbody></table></div></section>`;
+  return html`<section class="item" id="errors">
+    <h2><a href="#errors">Errors</a></h2>
+    <p>
+      Every refusal is a <a href="#schema-Problem">Problem</a>, sent as <code>application/problem+json</code>. Program
+      against its <code>code</code>; the other words are for people. <code>429</code> and <code>503</code> say in
+      <code>Retry-After</code> when to come back.
+    </p>
+    <div class="wide">
+      <table>
+        <thead>
+          <tr>
+            <th>Code</th>
+            <th>Status</th>
+            <th>Means</th>
+            <th>What to do</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${Object.entries(errors).map(
+            ([code, { status, title, remedy }]) =>
+              html`<tr>
+                <td><code>${code}</code></td>
+                <td>${status}</td>
+                <td>${title}</td>
+                <td>${withCode(remedy)}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
 }
 
 /** What stands between backticks is code. */
@@ -86,33 +193,82 @@ function withCode(text: string): Markup {
 
 function operation(route: Route, document: ApiDocument): Markup {
   const body = bodyOf(route);
-  const roles = route.security === undefined ? /^Roles: (.*)\.$/.exec(route.description ?? '')?.[1]?.split(', ') ?? [] : ['everyone, without a key'];
-  return html`<section class="item" id="${route.operationId}"><h3><a href="#${route.operationId}">${route.summary}</a></h3>
-<p class="route"><span class="method ${route.method}">${route.method}</span> <code>${route.path}</code></p>
-<div class="columns"><div>
-<p class="roles">For ${roles.map((role) => html`<span>${role}</span>`)}</p>
-${PLACES.map(([place, title]) => parameterList(title, route.parameters.filter((one) => one.in === place), document))}
-${body !== null && html`<h4>Body</h4>${bodyFields(body, document)}`}
-<h4>Answers</h4>${answersOf(route).map(({ status, type, schema, headers }) => html`<details class="answer"><summary><span class="status">${status}</span> ${schema === null ? 'no body' : nameOf(schema) ?? typeOf(schema)} ${type !== null && type !== 'application/json' && html`<span class="type">${type}</span>`}</summary>${schema !== null && fieldsOf(schema, document)}${headers.map(([name, description]) => html`<p class="limits"><code>${name}</code>: ${description}</p>`)}</details>`)}
-<p class="limits">or an <a href="#errors">error</a></p>
-</div><div class="code">${examples(route, document)}</div></div></section>
-`;
+  const roles =
+    route.security === undefined
+      ? (/^Roles: (.*)\.$/.exec(route.description ?? '')?.[1]?.split(', ') ?? [])
+      : ['everyone, without a key'];
+  return html`<section class="item" id="${route.operationId}">
+    <h3><a href="#${route.operationId}">${route.summary}</a></h3>
+    <p class="route"><span class="method ${route.method}">${route.method}</span> <code>${route.path}</code></p>
+    <div class="columns">
+      <div>
+        <p class="roles">For ${roles.map((role) => html`<span>${role}</span>`)}</p>
+        ${PLACES.map(([place, title]) =>
+          parameterList(
+            title,
+            route.parameters.filter((one) => one.in === place),
+            document,
+          ),
+        )}
+        ${
+          body !== null &&
+          html`<h4>Body</h4>
+            ${bodyFields(body, document)}`
+        }
+        <h4>Answers</h4>
+        ${answersOf(route).map(
+          ({ status, type, schema, headers }) =>
+            html`<details class="answer">
+              <summary>
+                <span class="status">${status}</span>
+                ${schema === null ? 'no body' : (nameOf(schema) ?? typeOf(schema))}
+                ${type !== null && type !== 'application/json' && html`<span class="type">${type}</span>`}
+              </summary>
+              ${schema !== null && fieldsOf(schema, document)}${headers.map(([name, description]) => html`<p class="limits"><code>${name}</code>: ${description}</p>`)}
+            </details>`,
+        )}
+        <p class="limits">or an <a href="#errors">error</a></p>
+      </div>
+      <div class="code">${examples(route, document)}</div>
+    </div>
+  </section> `;
 }
 
 function bodyFields(schema: Schema, document: ApiDocument): Markup {
   const named = document.components.schemas[nameOf(schema) ?? ''];
-  return named === undefined ? fieldsOf(schema, document) : html`${fieldsOf(schema, document)}<details><summary>its fields</summary>${fieldsOf(named, document)}</details>`;
+  return named === undefined
+    ? fieldsOf(schema, document)
+    : html`${fieldsOf(schema, document)}
+        <details>
+          <summary>its fields</summary>
+          ${fieldsOf(named, document)}
+        </details>`;
 }
 
-const PLACES = [['path', 'In the path'], ['query', 'In the query'], ['header', 'Headers']] as const;
+const PLACES = [
+  ['path', 'In the path'],
+  ['query', 'In the query'],
+  ['header', 'Headers'],
+] as const;
 
 function parameterList(title: string, parameters: Parameter[], document: ApiDocument): Markup | null {
-  return parameters.length === 0 ? null : html`<h4>${title}</h4>${parametersOf(parameters, document)}`;
+  return parameters.length === 0
+    ? null
+    : html`<h4>${title}</h4>
+        ${parametersOf(parameters, document)}`;
 }
 
 function examples(route: Route, document: ApiDocument): Markup {
   const answer = answersOf(route).find(({ schema, type }) => schema !== null && type === 'application/json');
-  return html`<pre><code>${curlOf(route, document)}</code></pre>${answer !== undefined && answer.schema !== null && html`<details class="example"><summary>An answer, ${answer.status}</summary><pre><code>${JSON.stringify(exampleOf(answer.schema, document), null, 2)}</code></pre></details>`}`;
+  return html`<pre><code>${curlOf(route, document)}</code></pre>
+    ${
+      answer !== undefined &&
+      answer.schema !== null &&
+      html`<details class="example">
+        <summary>An answer, ${answer.status}</summary>
+        <pre><code>${JSON.stringify(exampleOf(answer.schema, document), null, 2)}</code></pre>
+      </details>`
+    }`;
 }
 
 function anchor(name: string): string {

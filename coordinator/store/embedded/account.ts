@@ -29,7 +29,19 @@ export function canEnter(account: Account, folder: string): boolean {
 
 function createUser(): Account {
   const attempts: [string, string[]][] = [
-    ['useradd', ['--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent', '--shell', '/bin/false', SERVER_USER]],
+    [
+      'useradd',
+      [
+        '--system',
+        '--user-group',
+        '--no-create-home',
+        '--home-dir',
+        '/nonexistent',
+        '--shell',
+        '/bin/false',
+        SERVER_USER,
+      ],
+    ],
     ['adduser', ['-S', '-D', '-H', '-s', '/bin/false', SERVER_USER]],
   ];
   for (const [command, args] of attempts) {

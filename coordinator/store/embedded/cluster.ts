@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EmbeddedDatabaseError } from './account';
 import { type Installation, PROGRAM_ENV } from './installation';
@@ -36,7 +45,8 @@ export async function ensureCluster(place: Place, installation: Installation): P
 function sweepDrafts(clusterDir: string): void {
   for (const name of readdirSync(dirname(clusterDir))) {
     const pid = name.startsWith(`${basename(clusterDir)}.new-`) ? Number(name.split('-').at(-2)) : Number.NaN;
-    if (Number.isInteger(pid) && !isAlive(pid)) rmSync(join(dirname(clusterDir), name), { recursive: true, force: true });
+    if (Number.isInteger(pid) && !isAlive(pid))
+      rmSync(join(dirname(clusterDir), name), { recursive: true, force: true });
   }
 }
 
@@ -47,22 +57,38 @@ async function initialise(draft: string, place: Place, installation: Installatio
     for (const path of [draft, passwordFile]) chownSync(path, place.account.uid, place.account.gid);
   }
   const { status, output } = await run(join(installation.bin, 'initdb'), place, [
-    ...['-D', join(draft, 'cluster'), '-U', DATABASE_NAME, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8'],
+    ...[
+      '-D',
+      join(draft, 'cluster'),
+      '-U',
+      DATABASE_NAME,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+    ],
     // Text sorts by code point, alike on every machine, whatever its C library knows of languages.
     ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
   ]);
   if (status === 0) return;
   const line = output.split('\n').find((each) => /error|fatal|could not/i.test(each)) ?? output;
   const fault = line.replace(/^.*(FATAL|PANIC|error):\s*/, '').trim();
-  const advice = /No space left/.test(output) ? ' The disk is full: free some space.' : ' Set BATON_DATA_DIR to another folder, or DATABASE_URL.';
+  const advice = /No space left/.test(output)
+    ? ' The disk is full: free some space.'
+    : ' Set BATON_DATA_DIR to another folder, or DATABASE_URL.';
   throw new EmbeddedDatabaseError(`The embedded database could not be made in ${place.clusterDir}: ${fault}.${advice}`);
 }
 
 function run(program: string, place: Place, args: string[]): Promise<{ status: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { ...place.account, cwd: '/', env: PROGRAM_ENV, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      ...place.account,
+      cwd: '/',
+      env: PROGRAM_ENV,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (output += text));
     child.on('error', reject);
     child.on('close', (status) => resolve({ status, output }));
   });
@@ -76,6 +102,6 @@ function checkMajor(clusterDir: string, installation: Installation): void {
     major === undefined
       ? `${clusterDir} is not a PostgreSQL data directory (it has no PG_VERSION). Move it away, or set BATON_DATA_DIR to another folder.`
       : `The database in ${clusterDir} is of PostgreSQL ${major}, and this Baton brings PostgreSQL ${installation.major}. ` +
-        `Use the Baton that made it, move the data with pg_dump, or set BATON_DATA_DIR to another folder.`,
+          `Use the Baton that made it, move the data with pg_dump, or set BATON_DATA_DIR to another folder.`,
   );
 }

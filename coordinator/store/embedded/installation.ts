@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Account, EmbeddedDatabaseError } from './account';
 
@@ -42,14 +53,21 @@ function findPackage(): string {
 }
 
 function tryOut(bin: string, account: Account): { installation?: Installation; fault: string } {
-  const result = spawnSync(join(bin, 'postgres'), ['--version'], { ...account, cwd: '/', env: PROGRAM_ENV, encoding: 'utf8' });
+  const result = spawnSync(join(bin, 'postgres'), ['--version'], {
+    ...account,
+    cwd: '/',
+    env: PROGRAM_ENV,
+    encoding: 'utf8',
+  });
   const major = /PostgreSQL\) (\d+)/.exec(result.stdout ?? '')?.[1];
   if (major !== undefined) return { installation: { bin, major }, fault: '' };
   return { fault: result.error?.message ?? result.stderr.trim() };
 }
 
 function unusable(fault: string): EmbeddedDatabaseError {
-  const advice = /shared librar/.test(fault) ? 'Run npm run setup, or set DATABASE_URL.' : 'Set DATABASE_URL to use another PostgreSQL.';
+  const advice = /shared librar/.test(fault)
+    ? 'Run npm run setup, or set DATABASE_URL.'
+    : 'Set DATABASE_URL to use another PostgreSQL.';
   return new EmbeddedDatabaseError(`The embedded PostgreSQL does not run on this machine: ${fault}. ${advice}`);
 }
 

@@ -1,5 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, closeSync, existsSync, fsyncSync, linkSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { type Account, canEnter, chooseAccount, EmbeddedDatabaseError } from './account';
 import { makeOpenFolder } from './installation';
@@ -28,10 +40,12 @@ export function choosePlace(dataDir: string, systemDir: string): Place {
     const inPlace = join(dataDir, CLUSTER);
     const account = chooseAccount(inPlace);
     const elsewhere = readText(join(dataDir, LOCATION));
-    const isInPlace = existsSync(inPlace) || (elsewhere === undefined && (account === undefined || canEnter(account, dataDir)));
+    const isInPlace =
+      existsSync(inPlace) || (elsewhere === undefined && (account === undefined || canEnter(account, dataDir)));
     if (isInPlace && !canEnter(account, dataDir)) throw new EmbeddedDatabaseError(hidden(dataDir));
     const clusterDir = isInPlace ? inPlace : (elsewhere ?? makePlaceElsewhere(dataDir, systemDir, account));
-    if (!isAbsolute(clusterDir)) throw new EmbeddedDatabaseError(`${join(dataDir, LOCATION)} must name an absolute path, not "${clusterDir}".`);
+    if (!isAbsolute(clusterDir))
+      throw new EmbeddedDatabaseError(`${join(dataDir, LOCATION)} must name an absolute path, not "${clusterDir}".`);
     return {
       account: isInPlace ? account : chooseAccount(clusterDir),
       clusterDir,
@@ -59,7 +73,9 @@ function keepPassword(dataDir: string, clusterDir: string): string {
   const kept = readText(file);
   if (kept !== undefined) return kept;
   if (existsSync(clusterDir)) {
-    throw new EmbeddedDatabaseError(`${file} is missing, and without it the database in ${clusterDir} cannot be opened. Put it back, or move that folder away to begin anew.`);
+    throw new EmbeddedDatabaseError(
+      `${file} is missing, and without it the database in ${clusterDir} cannot be opened. Put it back, or move that folder away to begin anew.`,
+    );
   }
   return establish(file, `${randomBytes(24).toString('base64url')}\n`, 0o600).trim();
 }

@@ -41,13 +41,17 @@ export async function launch(
 ): Promise<Postmaster | undefined> {
   disownLockFile(place.clusterDir);
   const logStart = openLog(place.logFile);
-  const child = spawn(join(installation.bin, 'postgres'), ['-D', place.clusterDir, ...asArguments({ ...options.settings, port: String(options.port) })], {
-    ...place.account,
-    cwd: '/',
-    env: PROGRAM_ENV,
-    detached: true,
-    stdio: ['ignore', logStart.file, logStart.file],
-  });
+  const child = spawn(
+    join(installation.bin, 'postgres'),
+    ['-D', place.clusterDir, ...asArguments({ ...options.settings, port: String(options.port) })],
+    {
+      ...place.account,
+      cwd: '/',
+      env: PROGRAM_ENV,
+      detached: true,
+      stdio: ['ignore', logStart.file, logStart.file],
+    },
+  );
   closeSync(logStart.file);
   child.unref();
   let ended: string | undefined;
@@ -149,9 +153,17 @@ function explain(words: string, ended: string, place: Place, port: number): Embe
   const fatal = words.split('\n').findLast((line) => /(FATAL|PANIC):/.test(line));
   const fault = fatal?.replace(/^.*?(FATAL|PANIC):\s*/, '') ?? ended;
   const advice = [
-    { sign: /Address already in use|could not create any TCP/, words: `Port ${port} was taken by another program in the meantime; start again.` },
+    {
+      sign: /Address already in use|could not create any TCP/,
+      words: `Port ${port} was taken by another program in the meantime; start again.`,
+    },
     { sign: /No space left on device/, words: 'The disk is full: free some space.' },
-    { sign: /could not create shared memory|Cannot allocate memory|could not map/, words: 'The machine is short of memory, or its limits are low.' },
+    {
+      sign: /could not create shared memory|Cannot allocate memory|could not map/,
+      words: 'The machine is short of memory, or its limits are low.',
+    },
   ].find(({ sign }) => sign.test(words))?.words;
-  return new EmbeddedDatabaseError(`The embedded database did not start: ${fault}. ${advice ?? `More is in ${place.logFile}.`}`);
+  return new EmbeddedDatabaseError(
+    `The embedded database did not start: ${fault}. ${advice ?? `More is in ${place.logFile}.`}`,
+  );
 }

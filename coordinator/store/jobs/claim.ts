@@ -24,7 +24,17 @@ export interface Slot {
 
 export type ClaimedRow = Pick<
   JobRow,
-  'id' | 'type' | 'queue' | 'laneId' | 'attempt' | 'maxAttempts' | 'timeoutMs' | 'tags' | 'userId' | 'concurrencyKey' | 'trace'
+  | 'id'
+  | 'type'
+  | 'queue'
+  | 'laneId'
+  | 'attempt'
+  | 'maxAttempts'
+  | 'timeoutMs'
+  | 'tags'
+  | 'userId'
+  | 'concurrencyKey'
+  | 'trace'
 > & {
   /** JSON text, as it is stored: it goes to the runner as it is, and nothing here looks inside. */
   arguments: string;

@@ -76,7 +76,13 @@ export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadline
  * The statement is made of what the batch needs: to judge keys and give turns where no job has any takes as long as to
  * store it.
  */
-export async function insert(db: Executor, jobs: InsertJob[], known: LaneFrom[], offers: Offer[] = [], call?: CallKey): Promise<InsertedJob[]> {
+export async function insert(
+  db: Executor,
+  jobs: InsertJob[],
+  known: LaneFrom[],
+  offers: Offer[] = [],
+  call?: CallKey,
+): Promise<InsertedJob[]> {
   const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
   const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
   const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);

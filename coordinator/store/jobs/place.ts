@@ -74,7 +74,13 @@ export function placeDue(db: Executor, known: LaneFrom[], limit: number): Promis
  * How many jobs of a key run, or are in turn in one lane, counted no further than the limit. Lanes apart: a job that is in
  * turn where no runner takes it, or far down at a low priority, must not hold those that could run.
  */
-export function openOfKey({ queue, key, laneId, priority, limit }: Record<'queue' | 'key' | 'laneId' | 'priority' | 'limit', Sql>): Sql {
+export function openOfKey({
+  queue,
+  key,
+  laneId,
+  priority,
+  limit,
+}: Record<'queue' | 'key' | 'laneId' | 'priority' | 'limit', Sql>): Sql {
   return sql`(SELECT count(*) FROM (
     SELECT FROM jobs j WHERE j.status = 'running' AND j.queue = ${queue} AND j.concurrency_key = ${key}
     UNION ALL

@@ -13,7 +13,10 @@ export interface Extend {
 }
 
 /** running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update). */
-export function extend(db: Executor, beats: Extend[]): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number; runnerId: string }[]> {
+export function extend(
+  db: Executor,
+  beats: Extend[],
+): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number; runnerId: string }[]> {
   return db.query(sql`
     WITH beat AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (

@@ -128,7 +128,9 @@ export interface Keep {
  * those whose unique key is still held.
  */
 export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Removed[]> {
-  return removeThose(db, sql`
+  return removeThose(
+    db,
+    sql`
     SELECT found.id, found.finished_at FROM unnest(
       ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
     ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
@@ -136,14 +138,18 @@ export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<R
       WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
         AND (j.unique_until IS NULL OR j.unique_until < now())
       ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
-    ) found LIMIT ${limit}`);
+    ) found LIMIT ${limit}`,
+  );
 }
 
 /** Finished -> gone, with attempts, logs and keys. */
 export function remove(db: Executor, jobIds: string[]): Promise<Removed[]> {
-  return removeThose(db, sql`
+  return removeThose(
+    db,
+    sql`
     SELECT j.id, j.finished_at FROM jobs j
-    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR UPDATE`);
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR UPDATE`,
+  );
 }
 
 export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>;
@@ -160,7 +166,11 @@ function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
 }
 
 /** blocked, pending -> the same, with another priority and so in another lane. */
-export function prioritise(db: Executor, moves: { jobId: string; laneId: number }[], priority: number): Promise<{ id: string }[]> {
+export function prioritise(
+  db: Executor,
+  moves: { jobId: string; laneId: number }[],
+  priority: number,
+): Promise<{ id: string }[]> {
   return db.query(sql`
     WITH held AS MATERIALIZED (
       SELECT j.id FROM jobs j

@@ -21,7 +21,9 @@ const NO_TRANSACTION = /^-- baton: no transaction\s*$/m;
 export async function applyMigration(client: Client, migration: Migration, log: MigrationLog): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await (NO_TRANSACTION.test(firstLine(migration.sql)) ? runAlone(client, migration) : runInTransaction(client, migration));
+      await (NO_TRANSACTION.test(firstLine(migration.sql))
+        ? runAlone(client, migration)
+        : runInTransaction(client, migration));
       log.info(`Migration ${migration.name} applied.`);
       return;
     } catch (error) {
@@ -70,23 +72,27 @@ async function runAlone(client: Client, migration: Migration): Promise<void> {
 
 async function noteStart(client: Client, { name, checksum }: Migration): Promise<string> {
   const id = randomUUID();
-  await client.query('INSERT INTO "_prisma_migrations" (id, checksum, migration_name, started_at) VALUES ($1, $2, $3, clock_timestamp())', [
-    id,
-    checksum,
-    name,
-  ]);
+  await client.query(
+    'INSERT INTO "_prisma_migrations" (id, checksum, migration_name, started_at) VALUES ($1, $2, $3, clock_timestamp())',
+    [id, checksum, name],
+  );
   return id;
 }
 
 async function noteEnd(client: Client, id: string): Promise<void> {
-  await client.query('UPDATE "_prisma_migrations" SET finished_at = clock_timestamp(), applied_steps_count = 1 WHERE id = $1', [id]);
+  await client.query(
+    'UPDATE "_prisma_migrations" SET finished_at = clock_timestamp(), applied_steps_count = 1 WHERE id = $1',
+    [id],
+  );
 }
 
 function failedNow(migration: Migration, error: unknown): Error {
   if (error instanceof DatabaseError && error.code === '42501') return error;
   const fault = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof DatabaseError)) return new MigrationError(`Migration ${migration.name} was interrupted: ${fault}. Start again.`);
-  const place = error.position === undefined ? '' : ` (line ${migration.sql.slice(0, Number(error.position)).split('\n').length})`;
+  if (!(error instanceof DatabaseError))
+    return new MigrationError(`Migration ${migration.name} was interrupted: ${fault}. Start again.`);
+  const place =
+    error.position === undefined ? '' : ` (line ${migration.sql.slice(0, Number(error.position)).split('\n').length})`;
   return new MigrationError(`Migration ${migration.name} failed${place}: ${fault}. ${remedy(migration)}`);
 }
 

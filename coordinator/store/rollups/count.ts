@@ -22,7 +22,9 @@ export async function look(db: Executor): Promise<Look> {
 
 /** A time that was read as text, and so much earlier. */
 export async function before(db: Executor, at: string, ms: number): Promise<string | null> {
-  const [row] = await db.query<{ at: string }>(sql`SELECT (${at}::timestamptz - ${ms}::float8 * interval '1 ms')::text AS at`);
+  const [row] = await db.query<{ at: string }>(
+    sql`SELECT (${at}::timestamptz - ${ms}::float8 * interval '1 ms')::text AS at`,
+  );
   return row?.at ?? null;
 }
 
@@ -31,7 +33,9 @@ export async function before(db: Executor, at: string, ms: number): Promise<stri
  * at the moment, so that the next statement sees what they did.
  */
 export async function lockProgress(transaction: Executor): Promise<boolean> {
-  const [lock] = await transaction.query<{ isOurs: boolean }>(sql`SELECT pg_try_advisory_xact_lock(hashtextextended('rollups', 8271)) AS "isOurs"`);
+  const [lock] = await transaction.query<{ isOurs: boolean }>(
+    sql`SELECT pg_try_advisory_xact_lock(hashtextextended('rollups', 8271)) AS "isOurs"`,
+  );
   if (lock?.isOurs !== true) return false;
   await transaction.query(sql`SELECT p.id FROM rollup_progress p WHERE p.id = 1 FOR UPDATE`);
   return true;
@@ -104,7 +108,11 @@ export async function count(transaction: Executor, until: string): Promise<void>
 }
 
 /** Deletes a batch of what is older than any figure goes back to. Returns whether there may be more. */
-export async function prune(db: Executor, keepMs: Record<'minute' | 'hour' | 'day', number>, limit: number): Promise<boolean> {
+export async function prune(
+  db: Executor,
+  keepMs: Record<'minute' | 'hour' | 'day', number>,
+  limit: number,
+): Promise<boolean> {
   const gone = await db.query(sql`
     -- The rows are locked, so they are found where they lie. One that was moved meanwhile is found by the next batch.
     DELETE FROM rollups r WHERE r.ctid = ANY (ARRAY(

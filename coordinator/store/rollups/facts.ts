@@ -90,7 +90,19 @@ export const CELL_COLUMNS = sql`
   COALESCE(sum(f.cost), 0) AS cost, count(*) AS facts`;
 
 /** The names of the sums, which several rows are added by. */
-export const SUMS = ['jobs_completed', 'jobs_failed', 'jobs_cancelled', 'attempts_failed', 'attempts_timed_out', 'attempts_released', 'attempts_cancelled', 'retries', 'run_ms', 'cpu_ms', 'cost'] as const;
+export const SUMS = [
+  'jobs_completed',
+  'jobs_failed',
+  'jobs_cancelled',
+  'attempts_failed',
+  'attempts_timed_out',
+  'attempts_released',
+  'attempts_cancelled',
+  'retries',
+  'run_ms',
+  'cpu_ms',
+  'cost',
+] as const;
 
 export function binOf(duration: Sql): Sql {
   return sql`CASE WHEN ${duration} IS NULL THEN NULL WHEN ${duration} <= 1 THEN 0 ELSE LEAST(${MOST_BINS}, ceil(ln(${duration}) / ${LOG_GROWTH}))::smallint END`;

@@ -15,7 +15,12 @@ export interface DeadLetterGroupRow {
 }
 
 /** Failed jobs by what they failed of, the largest groups first. */
-export function groups(db: Executor, userId: string | null, filter: JobFilter, limit: number): Promise<DeadLetterGroupRow[]> {
+export function groups(
+  db: Executor,
+  userId: string | null,
+  filter: JobFilter,
+  limit: number,
+): Promise<DeadLetterGroupRow[]> {
   return db.query(sql`
     WITH grouped AS MATERIALIZED (
       SELECT j.fingerprint, count(*)::int AS count, min(j.finished_at) AS "firstAt", max(j.finished_at) AS "lastAt",

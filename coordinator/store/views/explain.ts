@@ -4,7 +4,12 @@ const MOST_NAMED = 10;
 const MOST_COUNTED = 10_000;
 
 /** Jobs that run in a queue, or with a concurrency key of it: at most ten are named, of a user's look only their own. */
-export async function runningIn(db: Executor, userId: string | null, queue: string, key: string | null): Promise<{ count: number; ids: string[] }> {
+export async function runningIn(
+  db: Executor,
+  userId: string | null,
+  queue: string,
+  key: string | null,
+): Promise<{ count: number; ids: string[] }> {
   const [row] = await db.query<{ count: number; ids: string[] }>(sql`
     SELECT count(*)::int AS count, COALESCE((array_agg(j.id::text ORDER BY j.id)
       FILTER (WHERE ${userId}::text IS NULL OR j.user_id = ${userId}::text))[1:${MOST_NAMED}], '{}') AS ids FROM jobs j
@@ -13,7 +18,12 @@ export async function runningIn(db: Executor, userId: string | null, queue: stri
 }
 
 /** The first unfinished, or blocking failed, job of an order; for a user's look without its id when it is another's. */
-export async function firstInOrder(db: Executor, userId: string | null, queue: string, orderKey: string): Promise<{ id: string | null; status: string } | null> {
+export async function firstInOrder(
+  db: Executor,
+  userId: string | null,
+  queue: string,
+  orderKey: string,
+): Promise<{ id: string | null; status: string } | null> {
   const [row] = await db.query<{ id: string | null; status: string }>(sql`
     SELECT CASE WHEN ${userId}::text IS NULL OR j.user_id = ${userId}::text THEN j.id END AS id, j.status::text AS status FROM jobs j
     WHERE j.queue = ${queue} AND j.order_key = ${orderKey} AND j.order_key IS NOT NULL
@@ -32,7 +42,10 @@ export async function nextStartInMs(db: Executor, queue: string): Promise<number
 }
 
 /** How many jobs that a runner of this type would take are before it in its queue; counted up to ten thousand. */
-export async function countAhead(db: Executor, job: { id: string; queue: string; type: string; priority: number; position: Date | null }): Promise<number> {
+export async function countAhead(
+  db: Executor,
+  job: { id: string; queue: string; type: string; priority: number; position: Date | null },
+): Promise<number> {
   const [row] = await db.query<{ count: number }>(sql`
     WITH me AS MATERIALIZED (SELECT j.position, j.id FROM jobs j WHERE j.id = ${job.id}::uuid)
     SELECT count(*)::int AS count FROM (

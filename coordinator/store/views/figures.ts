@@ -101,7 +101,12 @@ export async function figures(db: Executor, userId: string | null, asked: Asked)
     ORDER BY c.kind, c.at, c.nth`);
   const [first] = rows;
   if (first === undefined) throw new Error('the figures were not read');
-  return { from: first.from, until: first.until, rows: rows.filter((row) => row.kind !== null), keys: rows.find((row) => row.kind === 'key')?.keys ?? 0 };
+  return {
+    from: first.from,
+    until: first.until,
+    rows: rows.filter((row) => row.kind !== null),
+    keys: rows.find((row) => row.kind === 'key')?.keys ?? 0,
+  };
 }
 
 export interface Outcomes {
@@ -120,7 +125,15 @@ export interface Outcomes {
  * How jobs, and their attempts, ended within the last `windowMs`, to the minute: of one queue, of one type, or of all. Meant
  * for windows of up to two hours; cheap enough to be asked again and again.
  */
-export async function outcomes(db: Executor, { by, key, windowMs, userId = null }: { by: 'all' | 'queue' | 'type'; key?: string; windowMs: number; userId?: string | null }): Promise<Outcomes> {
+export async function outcomes(
+  db: Executor,
+  {
+    by,
+    key,
+    windowMs,
+    userId = null,
+  }: { by: 'all' | 'queue' | 'type'; key?: string; windowMs: number; userId?: string | null },
+): Promise<Outcomes> {
   const dimension: Dimension = by === 'type' ? 'type' : 'queue';
   const [row] = await db.query<Outcomes>(sql`
     WITH ${KNOWN}, ${span({ grain: 'minute', rangeMs: windowMs })}, ${uncounted(userId, dimension)}, parts AS MATERIALIZED (
@@ -153,7 +166,8 @@ const ACTIVITY = sql`sum(p.jobs_completed + p.jobs_failed + p.jobs_cancelled + p
 
 /** Rows of a range; of a range in hours, whole days as such, because they are fewer. */
 function rangeOf(columns: Sql, from: Sql, where: Sql, grain: Grain, { dimension, owner }: Whose): Sql {
-  const rows = (of: Grain, until: Sql) => sql`SELECT ${columns} FROM ${from} WHERE r.grain = ${of}::rollup_grain AND ${where} AND ${until}`;
+  const rows = (of: Grain, until: Sql) =>
+    sql`SELECT ${columns} FROM ${from} WHERE r.grain = ${of}::rollup_grain AND ${where} AND ${until}`;
   if (grain !== 'hour') return rows(grain, sql`r.at >= (SELECT "from" FROM span)`);
   // Not r.at < "fromDay": a planner without statistics takes what lies between two bounds for next to nothing, and reads
   // it by time alone, of all users and keys. Compared as a row, it bounds only the index that has them.
@@ -190,7 +204,12 @@ function uncounted(userId: string | null, by: Dimension): Sql {
     )`;
 }
 
-const KEY_COLUMNS: Record<Dimension, Sql> = { queue: sql`queue`, type: sql`type`, user: sql`user_id`, runner: sql`runner_id` };
+const KEY_COLUMNS: Record<Dimension, Sql> = {
+  queue: sql`queue`,
+  type: sql`type`,
+  user: sql`user_id`,
+  runner: sql`runner_id`,
+};
 
 interface Whose {
   dimension: Dimension;

@@ -17,7 +17,13 @@ export function getMany(db: Executor, userId: string | null, jobIds: string[]): 
 }
 
 /** Newest first; `before` is the last id of the page before. */
-export function page(db: Executor, userId: string | null, filter: JobFilter, before: string | null, limit: number): Promise<JobRow[]> {
+export function page(
+  db: Executor,
+  userId: string | null,
+  filter: JobFilter,
+  before: string | null,
+  limit: number,
+): Promise<JobRow[]> {
   return db.query(sql`
     SELECT ${JOB_COLUMNS} FROM jobs j
     WHERE ${matching(userId, filter)} ${before === null ? Prisma.empty : sql`AND j.id < ${before}::uuid`}
@@ -40,7 +46,9 @@ export async function ids(
 }
 
 export async function count(db: Executor, userId: string | null, filter: JobFilter): Promise<number> {
-  const [row] = await db.query<{ count: number }>(sql`SELECT count(*)::int AS count FROM jobs j WHERE ${matching(userId, filter)}`);
+  const [row] = await db.query<{ count: number }>(
+    sql`SELECT count(*)::int AS count FROM jobs j WHERE ${matching(userId, filter)}`,
+  );
   return row?.count ?? 0;
 }
 
@@ -57,7 +65,8 @@ export function matching(userId: string | null, filter: JobFilter): Sql {
   if (filter.fingerprint !== undefined) conditions.push(sql`j.fingerprint = ANY (${filter.fingerprint}::text[])`);
   if (filter.createdAfter !== undefined) conditions.push(sql`j.created_at > ${filter.createdAfter}::timestamptz`);
   if (filter.createdBefore !== undefined) conditions.push(sql`j.created_at < ${filter.createdBefore}::timestamptz`);
-  if (filter.arguments !== undefined) conditions.push(sql`j.arguments::jsonb @> ${JSON.stringify(filter.arguments)}::jsonb`);
+  if (filter.arguments !== undefined)
+    conditions.push(sql`j.arguments::jsonb @> ${JSON.stringify(filter.arguments)}::jsonb`);
   return Prisma.join(conditions, ' AND ');
 }
 

@@ -76,6 +76,8 @@ export async function meanRunsMs(db: Executor): Promise<Map<string, number>> {
 
 /** The smallest UUIDv7 of a moment, with a minute's room for coordinators whose clocks differ. */
 function idAt(offsetMs: number): string {
-  const hex = Math.max(0, Date.now() + offsetMs - 60_000).toString(16).padStart(12, '0');
+  const hex = Math.max(0, Date.now() + offsetMs - 60_000)
+    .toString(16)
+    .padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }

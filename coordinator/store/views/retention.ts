@@ -3,7 +3,9 @@ import type { Keep } from '../jobs';
 
 /** Every queue that ever had a job, or a setting. */
 export async function queueNames(db: Executor): Promise<string[]> {
-  const rows = await db.query<{ name: string }>(sql`SELECT l.queue AS name FROM lanes l UNION SELECT q.name FROM queues q`);
+  const rows = await db.query<{ name: string }>(
+    sql`SELECT l.queue AS name FROM lanes l UNION SELECT q.name FROM queues q`,
+  );
   return rows.map((row) => row.name);
 }
 

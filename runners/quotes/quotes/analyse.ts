@@ -32,7 +32,12 @@ export interface Finding {
  * What there is to say of each quote from `start` to before `end`, in order. Depends on nothing but its arguments, so
  * an attempt that goes on where another was killed says what that one would have said.
  */
-export function* analyse(quotes: readonly Quote[], start: number, end: number, currentYear: number): Generator<Finding> {
+export function* analyse(
+  quotes: readonly Quote[],
+  start: number,
+  end: number,
+  currentYear: number,
+): Generator<Finding> {
   const finder = new DuplicateFinder(quotes.slice(0, end).map((quote) => quote.quote));
   const years = new YearCheck(quotes, currentYear);
   finder.skipTo(start);
@@ -59,7 +64,9 @@ function describe(quote: Quote, index: number, match: Match, yearFault: YearFaul
     year: quote.year,
     words: measures.words,
     readingEase: readingEase(measures),
-    ...(match !== null && 'similarity' in match ? { ...match, similarity: Math.round(match.similarity * 100) / 100 } : match),
+    ...(match !== null && 'similarity' in match
+      ? { ...match, similarity: Math.round(match.similarity * 100) / 100 }
+      : match),
     faults,
   };
   return { line, measures };

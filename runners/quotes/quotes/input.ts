@@ -23,11 +23,15 @@ export const MAX_QUOTES = 100_000;
  * Reads the quotes that the arguments name.
  * @throws {NonRetryableError} when they cannot be had, however often one tries: the message says why.
  */
-export async function readInput({ quotes, file, offset, count }: BatchArguments, quotesDirectory: string): Promise<Input> {
+export async function readInput(
+  { quotes, file, offset, count }: BatchArguments,
+  quotesDirectory: string,
+): Promise<Input> {
   const source =
     quotes === undefined ? await readQuotesFile(quotesDirectory, file ?? '') : { quotes, text: JSON.stringify(quotes) };
   const total = source.quotes.length;
-  if (offset >= total) throw new NonRetryableError(`offset ${offset} is past the end: there are ${total} quotes, counted from 0`);
+  if (offset >= total)
+    throw new NonRetryableError(`offset ${offset} is past the end: there are ${total} quotes, counted from 0`);
   return {
     quotes: source.quotes,
     start: offset,

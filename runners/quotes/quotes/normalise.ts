@@ -7,7 +7,10 @@ export function normalise(text: string): string {
   let current = text.toWellFormed();
   // One rule can make work for another (a removed space brings two full stops together), so all run until none has any.
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-    const next = RULES.reduce((value, [pattern, replacement]) => value.replace(pattern, replacement), current).normalize('NFC');
+    const next = RULES.reduce(
+      (value, [pattern, replacement]) => value.replace(pattern, replacement),
+      current,
+    ).normalize('NFC');
     if (next === current) break;
     current = next;
   }

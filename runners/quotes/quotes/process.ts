@@ -57,7 +57,11 @@ export function quoteProcessor({ quotesDirectory, outputDirectory }: Directories
   };
 }
 
-async function beginOrResume(file: string, input: string, job: JobContext): Promise<{ output: NdjsonOutput; state: State }> {
+async function beginOrResume(
+  file: string,
+  input: string,
+  job: JobContext,
+): Promise<{ output: NdjsonOutput; state: State }> {
   const last = checkpoint.safeParse(job.lastCheckpoint);
   if (last.success && last.data.input === input) {
     const output = await NdjsonOutput.resume(file, last.data.bytes);
@@ -74,7 +78,11 @@ async function beginOrResume(file: string, input: string, job: JobContext): Prom
 }
 
 /** First the file, then the word that it is there: the other way round a power cut would leave a hole. */
-async function saveCheckpoint(output: NdjsonOutput, { input, currentYear, tally }: State, job: JobContext): Promise<void> {
+async function saveCheckpoint(
+  output: NdjsonOutput,
+  { input, currentYear, tally }: State,
+  job: JobContext,
+): Promise<void> {
   await output.sync();
   job.checkpoint({ version: 1, input, currentYear, tally, bytes: output.bytes } satisfies z.infer<typeof checkpoint>);
 }

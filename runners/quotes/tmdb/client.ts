@@ -47,7 +47,11 @@ export class TmdbClient {
     url.search = new URLSearchParams(query).toString();
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
-      const { statusCode, headers: received, body } = await request(url, { headers, signal: AbortSignal.any([signal, timeout]) });
+      const {
+        statusCode,
+        headers: received,
+        body,
+      } = await request(url, { headers, signal: AbortSignal.any([signal, timeout]) });
       return { status: statusCode, headers: received, text: await readBody(body) };
     } catch (error) {
       signal.throwIfAborted();
@@ -58,7 +62,9 @@ export class TmdbClient {
 
   private refusal(path: string, { status, headers, text }: Reply): Error {
     const body = errorReply.safeParse(safeJson(text));
-    const said = body.success ? `: ${this.redact(body.data.status_message)} (status_code ${body.data.status_code})` : '';
+    const said = body.success
+      ? `: ${this.redact(body.data.status_message)} (status_code ${body.data.status_code})`
+      : '';
     const answer = `The Movie Database answered ${path} with ${status}${said}`;
     if (status === 429) return new RetryAfterError(retryAfterMs(headers), answer, { code: 'tmdb_rate_limited' });
     if (status >= 500 || status === 408) return new Error(answer);

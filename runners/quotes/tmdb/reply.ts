@@ -45,7 +45,9 @@ export function toFilm(reply: z.infer<typeof movieReply>): Film {
     // A runtime or a vote of 0 is The Movie Database's way of saying that it has none.
     runtimeMinutes: reply.runtime || null,
     genres: reply.genres.map((genre) => genre.name),
-    directors: [...new Set(reply.credits.crew.filter((member) => member.job === 'Director').map((member) => member.name))],
+    directors: [
+      ...new Set(reply.credits.crew.filter((member) => member.job === 'Director').map((member) => member.name)),
+    ],
     cast: cast.map(({ name, character }) => ({ name, character: filled(character) })),
     voteAverage: reply.vote_count === 0 ? null : reply.vote_average,
     voteCount: reply.vote_count,

@@ -32,7 +32,10 @@ async function createBulk(): Promise<number> {
   const definition = { type: order.type, defaults: {} };
   const create = (first: number, end: number) => (batch: number) => {
     const from = first + batch * BULK;
-    return client.createMany(definition, Array.from({ length: Math.min(end, from + BULK) - from }, (_, index) => ({ n: from + index })));
+    return client.createMany(
+      definition,
+      Array.from({ length: Math.min(end, from + BULK) - from }, (_, index) => ({ n: from + index })),
+    );
   };
   const end = order.warmUp + order.count;
   await eachInFlight(0, Math.ceil(order.warmUp / BULK), order.inFlight, create(0, order.warmUp));
@@ -46,7 +49,12 @@ async function createOverHttp(): Promise<number> {
   const pool = new Pool(url, { connections: order.inFlight, pipelining: 1 });
   const headers = { authorization: `Bearer ${order.key}`, 'content-type': 'application/json' };
   const create = async (n: number): Promise<void> => {
-    const reply = await pool.request({ method: 'POST', path: '/jobs', headers, body: JSON.stringify({ type: order.type, arguments: { n } }) });
+    const reply = await pool.request({
+      method: 'POST',
+      path: '/jobs',
+      headers,
+      body: JSON.stringify({ type: order.type, arguments: { n } }),
+    });
     const text = await reply.body.text();
     if (reply.statusCode !== 201) throw new Error(`POST /jobs was answered with ${reply.statusCode}: ${text}`);
   };

@@ -34,5 +34,12 @@ play(async () => {
 function openRunner(index: number): Runner {
   const from = index % order.urls.length;
   const coordinatorUrl = [...order.urls.slice(from), ...order.urls.slice(0, from)];
-  return new Runner({ coordinatorUrl, apiKey: order.key, concurrency: order.concurrency, name: `bench-${index}`, logger: quietLogger, signals: false });
+  return new Runner({
+    coordinatorUrl,
+    apiKey: order.key,
+    concurrency: order.concurrency,
+    name: `bench-${index}`,
+    logger: quietLogger,
+    signals: false,
+  });
 }

@@ -18,14 +18,22 @@ const order = readOrder<Order>();
 play(async () => {
   const [url = ''] = order.urls;
   let connected = 0;
-  const pools = Array.from({ length: order.runners }, () => new Pool(url, { connections: 1, headersTimeout: 0, bodyTimeout: 0 }));
+  const pools = Array.from(
+    { length: order.runners },
+    () => new Pool(url, { connections: 1, headersTimeout: 0, bodyTimeout: 0 }),
+  );
   // A few hundred at a time, or the coordinator's queue of sockets that wait to be accepted is full.
   for (let from = 0; from < pools.length; from += OPENING) {
     const some = pools.slice(from, from + OPENING);
-    await Promise.all(some.map((pool, index) => new Promise<void>((resolve, reject) => {
-      pool.once('connect', () => ((connected += 1), resolve()));
-      poll(pool, `parked-${from + index}`).catch(reject);
-    })));
+    await Promise.all(
+      some.map(
+        (pool, index) =>
+          new Promise<void>((resolve, reject) => {
+            pool.once('connect', () => ((connected += 1), resolve()));
+            poll(pool, `parked-${from + index}`).catch(reject);
+          }),
+      ),
+    );
   }
   tell({ parked: connected });
   return new Promise<never>(() => undefined);
@@ -36,7 +44,14 @@ async function poll(pool: Pool, runnerId: string): Promise<void> {
   const usualWaitMs = LEAST_WAIT_MS + Math.floor(Math.random() * WAIT_SPREAD_MS);
   // They began at any time, so that the first polls have any part of their wait left.
   for (let waitMs = Math.ceil(Math.random() * usualWaitMs); ; waitMs = usualWaitMs) {
-    const body = JSON.stringify({ runnerId, types: [order.type], version: '0.1.0', max: 1, waitMs, claimId: randomUUID() });
+    const body = JSON.stringify({
+      runnerId,
+      types: [order.type],
+      version: '0.1.0',
+      max: 1,
+      waitMs,
+      claimId: randomUUID(),
+    });
     const reply = await pool.request({ method: 'POST', path: '/jobs/claim', headers, body });
     const text = await reply.body.text();
     if (reply.statusCode !== 200) throw new Error(`POST /jobs/claim was answered with ${reply.statusCode}: ${text}`);

@@ -17,7 +17,14 @@ play(async () => {
   const total = order.warmUp + order.count;
   const tally = new Tally(total);
   const client = new Client({ coordinatorUrl: order.urls, apiKey: order.key });
-  const runner = new Runner({ coordinatorUrl: order.urls, apiKey: order.key, concurrency: 10, name: 'bench', logger: quietLogger, signals: false });
+  const runner = new Runner({
+    coordinatorUrl: order.urls,
+    apiKey: order.key,
+    concurrency: 10,
+    name: 'bench',
+    logger: quietLogger,
+    signals: false,
+  });
   let onStart = (): void => undefined;
   runner.handle(order.type, (args) => {
     onStart();

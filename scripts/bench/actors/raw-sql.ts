@@ -30,7 +30,10 @@ const COMPLETE = `
 play(async () => {
   const tally = new Tally(order.total);
   const clients = await Promise.all(Array.from({ length: CONNECTIONS }, connect));
-  const { rows } = await (clients[0] ?? (await connect())).query<{ lane: number }>('SELECT lane_id AS lane FROM jobs WHERE type = $1 LIMIT 1', [order.type]);
+  const { rows } = await (clients[0] ?? (await connect())).query<{ lane: number }>(
+    'SELECT lane_id AS lane FROM jobs WHERE type = $1 LIMIT 1',
+    [order.type],
+  );
   const lane = rows[0]?.lane;
   const startedAt = performance.now();
   await Promise.all(clients.map((client) => drain(client, lane, tally)));
@@ -47,7 +50,11 @@ async function connect(): Promise<Client> {
 
 async function drain(client: Client, lane: number | undefined, tally: Tally): Promise<void> {
   for (;;) {
-    const { rows } = await client.query<{ id: string; arguments: { n: number } }>({ name: 'claim', text: CLAIM, values: [lane] });
+    const { rows } = await client.query<{ id: string; arguments: { n: number } }>({
+      name: 'claim',
+      text: CLAIM,
+      values: [lane],
+    });
     if (rows.length === 0) return;
     for (const row of rows) tally.add(row.arguments.n);
     await client.query({ name: 'complete', text: COMPLETE, values: [rows.map((row) => row.id)] });

@@ -45,7 +45,12 @@ export const quietLogger: Logger = {
 };
 
 /** Does `work` for every number from `from` to below `to`, `inFlight` at a time. Resolves with the milliseconds it took. */
-export async function eachInFlight(from: number, to: number, inFlight: number, work: (n: number) => Promise<unknown>): Promise<number> {
+export async function eachInFlight(
+  from: number,
+  to: number,
+  inFlight: number,
+  work: (n: number) => Promise<unknown>,
+): Promise<number> {
   const startedAt = performance.now();
   let next = from;
   const lane = async (): Promise<void> => {

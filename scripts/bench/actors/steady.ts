@@ -17,7 +17,14 @@ play(async () => {
   let finish = (): void => undefined;
   const finished = new Promise<void>((resolve) => (finish = resolve));
   const client = new Client({ coordinatorUrl: order.urls, apiKey: order.key });
-  const runner = new Runner({ coordinatorUrl: [...order.urls].reverse(), apiKey: order.key, concurrency: 100, name: 'bench', logger: quietLogger, signals: false });
+  const runner = new Runner({
+    coordinatorUrl: [...order.urls].reverse(),
+    apiKey: order.key,
+    concurrency: 100,
+    name: 'bench',
+    logger: quietLogger,
+    signals: false,
+  });
   runner.handle(order.type, (args) => {
     tally.add((args as { n: number }).n);
     if (tally.count === total) finish();

@@ -12,7 +12,11 @@ export const createOne: Line = {
   measures: [{ name: '', unit: 'jobs/s', better: 'more', aim: { ratio: 1 } }],
   ours: (bench) => create(bench, 'one', bench.sizes.createOne, IN_FLIGHT),
   peers: {
-    BullMQ: async (bench) => rate(bench.sizes.createOne, await bench.withRedisPeer('bullmq', { task: 'create-one', ...sized(bench, bench.sizes.createOne, IN_FLIGHT) })),
+    BullMQ: async (bench) =>
+      rate(
+        bench.sizes.createOne,
+        await bench.withRedisPeer('bullmq', { task: 'create-one', ...sized(bench, bench.sizes.createOne, IN_FLIGHT) }),
+      ),
   },
 };
 
@@ -23,8 +27,21 @@ export const createHttp: Line = {
   ours: (bench) => create(bench, 'http', bench.sizes.createHttp, IN_FLIGHT),
   peers: {
     'graphile-worker': async (bench) =>
-      rate(bench.sizes.createHttp, await bench.withPostgresPeer('graphile-worker', { task: 'create-one', ...sized(bench, bench.sizes.createHttp, IN_FLIGHT) })),
-    'pg-boss': async (bench) => rate(bench.sizes.createHttp, await bench.withPostgresPeer('pg-boss', { task: 'create-one', ...sized(bench, bench.sizes.createHttp, IN_FLIGHT) })),
+      rate(
+        bench.sizes.createHttp,
+        await bench.withPostgresPeer('graphile-worker', {
+          task: 'create-one',
+          ...sized(bench, bench.sizes.createHttp, IN_FLIGHT),
+        }),
+      ),
+    'pg-boss': async (bench) =>
+      rate(
+        bench.sizes.createHttp,
+        await bench.withPostgresPeer('pg-boss', {
+          task: 'create-one',
+          ...sized(bench, bench.sizes.createHttp, IN_FLIGHT),
+        }),
+      ),
   },
 };
 
@@ -35,8 +52,21 @@ export const createBulk: Line = {
   ours: (bench) => create(bench, 'bulk', bench.sizes.createBulk, BULKS_IN_FLIGHT),
   peers: {
     'graphile-worker': async (bench) =>
-      rate(bench.sizes.createBulk, await bench.withPostgresPeer('graphile-worker', { task: 'create-bulk', ...sized(bench, bench.sizes.createBulk, BULKS_IN_FLIGHT) })),
-    'pg-boss': async (bench) => rate(bench.sizes.createBulk, await bench.withPostgresPeer('pg-boss', { task: 'create-bulk', ...sized(bench, bench.sizes.createBulk, BULKS_IN_FLIGHT) })),
+      rate(
+        bench.sizes.createBulk,
+        await bench.withPostgresPeer('graphile-worker', {
+          task: 'create-bulk',
+          ...sized(bench, bench.sizes.createBulk, BULKS_IN_FLIGHT),
+        }),
+      ),
+    'pg-boss': async (bench) =>
+      rate(
+        bench.sizes.createBulk,
+        await bench.withPostgresPeer('pg-boss', {
+          task: 'create-bulk',
+          ...sized(bench, bench.sizes.createBulk, BULKS_IN_FLIGHT),
+        }),
+      ),
   },
 };
 

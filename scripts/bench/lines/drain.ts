@@ -16,7 +16,8 @@ export const drain: Line = {
   peers: {
     'graphile-worker': (bench) => drainPeer(bench, 'graphile-worker', 'drain', bench.sizes.drain),
     'pg-boss': (bench) => drainPeer(bench, 'pg-boss', 'drain', bench.sizes.drain),
-    BullMQ: async (bench) => rate(bench.sizes.drain, await bench.withRedisPeer('bullmq', { task: 'drain', count: bench.sizes.drain })),
+    BullMQ: async (bench) =>
+      rate(bench.sizes.drain, await bench.withRedisPeer('bullmq', { task: 'drain', count: bench.sizes.drain })),
   },
 };
 
@@ -24,7 +25,10 @@ export const drainOne: Line = {
   name: 'drain-1',
   what: 'The same with 64 runners that run one job at a time each.',
   measures: [{ name: '', unit: 'jobs/s', better: 'more', aim: { ratio: 2.5 } }],
-  ours: (bench) => bench.withBaton((baton) => drainAll(baton, bench.sizes.drainOne, { runners: 64, concurrency: 1 }, bench.sizes.warmUp)),
+  ours: (bench) =>
+    bench.withBaton((baton) =>
+      drainAll(baton, bench.sizes.drainOne, { runners: 64, concurrency: 1 }, bench.sizes.warmUp),
+    ),
   peers: {
     'graphile-worker': (bench) => drainPeer(bench, 'graphile-worker', 'drain-one', bench.sizes.drainOne),
     'pg-boss': (bench) => drainPeer(bench, 'pg-boss', 'drain-one', bench.sizes.drainOne),
@@ -66,7 +70,12 @@ export const claimers: Line = {
 };
 
 /** @param warmUp jobs that the coordinator drains before: unlike a worker, it has served for long when one comes */
-export async function drainAll(baton: Baton, count: number, how: { runners: number; concurrency: number }, warmUp = 0): Promise<Sample> {
+export async function drainAll(
+  baton: Baton,
+  count: number,
+  how: { runners: number; concurrency: number },
+  warmUp = 0,
+): Promise<Sample> {
   if (warmUp > 0) await drainAll(baton, warmUp, how);
   const type = baton.freshType();
   await fill(baton, type, count);
@@ -80,8 +89,14 @@ function drainOnce(bench: Bench): Promise<Sample> {
   return bench.withBaton((baton) => drainAll(baton, bench.sizes.drain, AT_ONCE, bench.sizes.warmUp));
 }
 
-async function drainBy(bench: Bench, { runners, coordinators }: { runners: number; coordinators: number }): Promise<number> {
-  const sample = await bench.withBaton((baton) => drainAll(baton, bench.sizes.claimers, { runners, concurrency: 10 }, bench.sizes.warmUp), { coordinators });
+async function drainBy(
+  bench: Bench,
+  { runners, coordinators }: { runners: number; coordinators: number },
+): Promise<number> {
+  const sample = await bench.withBaton(
+    (baton) => drainAll(baton, bench.sizes.claimers, { runners, concurrency: 10 }, bench.sizes.warmUp),
+    { coordinators },
+  );
   return sample[''] ?? NaN;
 }
 

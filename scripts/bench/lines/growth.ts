@@ -16,8 +16,20 @@ export const backlog: Line = {
   measures: [
     { name: 'many wait', unit: 'ms/claim', better: 'less', aim: { ratio: 1 / 1.2 }, against: 'few wait' },
     { name: 'many finished', unit: 'ms/claim', better: 'less', aim: { ratio: 1 / 1.2 }, against: 'few wait' },
-    { name: 'many wait, buffers', unit: 'buffers/job', better: 'less', aim: { ratio: 1 / 1.2 }, against: 'few wait, buffers' },
-    { name: 'many finished, buffers', unit: 'buffers/job', better: 'less', aim: { ratio: 1 / 1.2 }, against: 'few wait, buffers' },
+    {
+      name: 'many wait, buffers',
+      unit: 'buffers/job',
+      better: 'less',
+      aim: { ratio: 1 / 1.2 },
+      against: 'few wait, buffers',
+    },
+    {
+      name: 'many finished, buffers',
+      unit: 'buffers/job',
+      better: 'less',
+      aim: { ratio: 1 / 1.2 },
+      against: 'few wait, buffers',
+    },
   ],
   async ours(bench) {
     const waiting = await bench.withBaton(async (baton) => {
@@ -66,7 +78,8 @@ async function claimFrom(bench: Bench, baton: Baton, type: string, name: string)
   const warmUp = Math.min(WARM_UP_CLAIMS, claims);
   const found = await baton.run('claim', { type, warmUp, claims, total: few + bench.sizes.backlog.many });
   const claimed = (warmUp + claims) * JOBS_PER_CLAIM;
-  if (found['claimed'] !== claimed || found['repeated'] !== 0 || found['strays'] !== 0) throw new NotOnceError(`baton: claims gave ${JSON.stringify(found)}`);
+  if (found['claimed'] !== claimed || found['repeated'] !== 0 || found['strays'] !== 0)
+    throw new NotOnceError(`baton: claims gave ${JSON.stringify(found)}`);
   const buffers = readBuffers(await baton.database.statements())[''] ?? NaN;
   return { [name]: Number(found['claimMs']), [`${name}, buffers`]: buffers };
 }
@@ -77,8 +90,13 @@ async function claimFrom(bench: Bench, baton: Baton, type: string, name: string)
  */
 async function multiply(baton: Baton, type: string, status: 'pending' | 'completed', total: number): Promise<void> {
   const { database } = baton;
-  const columns = await database.query<{ name: string }>(`SELECT quote_ident(column_name) AS name FROM information_schema.columns WHERE table_name = 'jobs' AND table_schema = 'public'`);
-  const own: Record<string, string> = { id: 'uuidv7()', arguments: `json_build_object('n', ${status === 'pending' ? '$1::int + ' : '-'}i - 1)` };
+  const columns = await database.query<{ name: string }>(
+    `SELECT quote_ident(column_name) AS name FROM information_schema.columns WHERE table_name = 'jobs' AND table_schema = 'public'`,
+  );
+  const own: Record<string, string> = {
+    id: 'uuidv7()',
+    arguments: `json_build_object('n', ${status === 'pending' ? '$1::int + ' : '-'}i - 1)`,
+  };
   const values = columns.map(({ name }) => own[name] ?? `j.${name}`);
   const first = status === 'pending' ? await numberOfNext(database, type) : 0;
   await database.query(
@@ -89,7 +107,10 @@ async function multiply(baton: Baton, type: string, status: 'pending' | 'complet
 }
 
 async function numberOfNext(database: Database, type: string): Promise<number> {
-  const rows = await database.query<{ next: number }>(`SELECT max((arguments ->> 'n')::int) + 1 AS next FROM jobs WHERE type = $1`, [type]);
+  const rows = await database.query<{ next: number }>(
+    `SELECT max((arguments ->> 'n')::int) + 1 AS next FROM jobs WHERE type = $1`,
+    [type],
+  );
   return rows[0]?.next ?? 0;
 }
 
@@ -101,26 +122,31 @@ async function finishOne(baton: Baton, type: string): Promise<void> {
 
 function steady(bench: Bench, isPinned: boolean): Promise<Sample> {
   const { perSecond, holdMs } = bench.sizes.pinned;
-  return bench.withBaton(async (baton) => {
-    const type = baton.freshType();
-    const actor = baton.act('steady', { type, perSecond, forMs: holdMs });
-    try {
-      const sample = await watch(bench, baton.database, actor.next('started', 60_000), isPinned);
-      const found = await actor.next('done', 120_000);
-      const total = Math.round((perSecond * holdMs) / 1000);
-      requireOnce('baton', total, found['sightings'] as Sightings);
-      await requireStored(baton.database.url, { type, total, status: 'completed' });
-      return sample;
-    } finally {
-      await actor.stop();
-    }
-  }, { coordinators: 2 });
+  return bench.withBaton(
+    async (baton) => {
+      const type = baton.freshType();
+      const actor = baton.act('steady', { type, perSecond, forMs: holdMs });
+      try {
+        const sample = await watch(bench, baton.database, actor.next('started', 60_000), isPinned);
+        const found = await actor.next('done', 120_000);
+        const total = Math.round((perSecond * holdMs) / 1000);
+        requireOnce('baton', total, found['sightings'] as Sightings);
+        await requireStored(baton.database.url, { type, total, status: 'completed' });
+        return sample;
+      } finally {
+        await actor.stop();
+      }
+    },
+    { coordinators: 2 },
+  );
 }
 
 async function steadyPeer(bench: Bench, script: string): Promise<Sample> {
   const { perSecond, holdMs } = bench.sizes.pinned;
   const order = { task: 'steady', perSecond, forMs: holdMs, count: Math.round((perSecond * holdMs) / 1000) };
-  const found = await bench.withPostgresPeer(script, order, (database, started) => watch(bench, database, started, true));
+  const found = await bench.withPostgresPeer(script, order, (database, started) =>
+    watch(bench, database, started, true),
+  );
   return { '': Number(found['']), 'all statements': Number(found['all statements']) };
 }
 
@@ -143,7 +169,8 @@ async function watch(bench: Bench, database: Database, started: Promise<unknown>
 /** Pages for each job claimed. All three systems claim with SKIP LOCKED, and do little else with it. */
 function readBuffers(statements: Statement[]): Sample {
   const claims = statements.filter(({ query }) => /skip locked/i.test(query));
-  const sum = (some: Statement[], field: 'buffers' | 'rows') => some.reduce((total, statement) => total + statement[field], 0);
+  const sum = (some: Statement[], field: 'buffers' | 'rows') =>
+    some.reduce((total, statement) => total + statement[field], 0);
   const jobs = sum(claims, 'rows');
   return { '': sum(claims, 'buffers') / jobs, 'all statements': sum(statements, 'buffers') / jobs };
 }

@@ -16,13 +16,29 @@ export function idle({ idle: { runners } }: Sizes): Line {
     name: 'idle',
     what: 'Runners that wait for work on one coordinator: its memory, its share of a core, and the statements it sends to the database.',
     measures: runners.flatMap((count): Measure[] => [
-      { name: `${count} runners, memory`, unit: 'MB', better: 'less', aim: count === AIMED_RUNNERS ? { most: 250 } : null },
-      { name: `${count} runners, processor`, unit: '% of a core', better: 'less', aim: count === AIMED_RUNNERS ? { most: 5 } : null },
-      { name: `${count} runners, database`, unit: 'statements/s', better: 'less', aim: count === AIMED_RUNNERS ? { most: 10 } : null },
+      {
+        name: `${count} runners, memory`,
+        unit: 'MB',
+        better: 'less',
+        aim: count === AIMED_RUNNERS ? { most: 250 } : null,
+      },
+      {
+        name: `${count} runners, processor`,
+        unit: '% of a core',
+        better: 'less',
+        aim: count === AIMED_RUNNERS ? { most: 5 } : null,
+      },
+      {
+        name: `${count} runners, database`,
+        unit: 'statements/s',
+        better: 'less',
+        aim: count === AIMED_RUNNERS ? { most: 10 } : null,
+      },
     ]),
     async ours(bench) {
       const samples: Sample[] = [];
-      for (const count of runners) samples.push(await bench.withBaton((baton) => watchIdle(bench, baton, count), { isFresh: true }));
+      for (const count of runners)
+        samples.push(await bench.withBaton((baton) => watchIdle(bench, baton, count), { isFresh: true }));
       return Object.assign({}, ...samples) as Sample;
     },
     peers: {},

@@ -8,5 +8,18 @@ import { pickUp } from './pick-up';
 
 /** The lines of the table, in its order. */
 export function linesFor(sizes: Sizes): Line[] {
-  return [createOne, createHttp, createBulk, drain, drainOne, pickUp, claimers, backlog, pinned, idle(sizes), bound, limits];
+  return [
+    createOne,
+    createHttp,
+    createBulk,
+    drain,
+    drainOne,
+    pickUp,
+    claimers,
+    backlog,
+    pinned,
+    idle(sizes),
+    bound,
+    limits,
+  ];
 }

@@ -21,7 +21,11 @@ export const pickUp: Line = {
     }),
   peers: {
     BullMQ: async (bench) => {
-      const found = await bench.withRedisPeer('bullmq', { task: 'pick-up', warmUp: WARM_UP, count: bench.sizes.pickUps });
+      const found = await bench.withRedisPeer('bullmq', {
+        task: 'pick-up',
+        warmUp: WARM_UP,
+        count: bench.sizes.pickUps,
+      });
       return { p50: Number(found['p50']), p99: Number(found['p99']) };
     },
   },

@@ -16,10 +16,16 @@ async function createOne() {
 
 async function drain() {
   await eachInFlight(0, Math.ceil(order.count / BULK), 4, (bulk) =>
-    queue.addBulk(numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK)).map((n) => ({ name: TYPE, data: { n } }))),
+    queue.addBulk(
+      numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK)).map((n) => ({ name: TYPE, data: { n } })),
+    ),
   );
   const tally = new Tally(order.count);
-  const worker = new Worker(TYPE, async (job) => tally.add(job.data.n), { connection, concurrency: 100, autorun: false });
+  const worker = new Worker(TYPE, async (job) => tally.add(job.data.n), {
+    connection,
+    concurrency: 100,
+    autorun: false,
+  });
   await worker.waitUntilReady();
   const startedAt = performance.now();
   void worker.run();

@@ -1,6 +1,20 @@
 // graphile-worker over PostgreSQL.
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
-import { eachInFlight, BULK, createSteadily, numbers, order, pause, play, POOL_SIZE, Tally, tell, timeBulks, timeOnes, TYPE } from './stage.mjs';
+import {
+  eachInFlight,
+  BULK,
+  createSteadily,
+  numbers,
+  order,
+  pause,
+  play,
+  POOL_SIZE,
+  Tally,
+  tell,
+  timeBulks,
+  timeOnes,
+  TYPE,
+} from './stage.mjs';
 
 const logger = new Logger(() => (level, message) => {
   if (level === 'error' || level === 'warning') process.stderr.write(`${message}\n`);
@@ -22,7 +36,9 @@ await play({
 });
 
 async function drain(worker) {
-  await eachInFlight(0, Math.ceil(order.count / BULK), 4, (bulk) => createAll(numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK))));
+  await eachInFlight(0, Math.ceil(order.count / BULK), 4, (bulk) =>
+    createAll(numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK))),
+  );
   const tally = new Tally(order.count);
   const startedAt = performance.now();
   const runner = await start(worker, tally);
@@ -53,13 +69,17 @@ async function steady() {
 
 function start(worker, tally) {
   return run({
-    preset: { worker: { connectionString: order.databaseUrl, maxPoolSize: POOL_SIZE, pollInterval: 2000, logger, ...worker } },
+    preset: {
+      worker: { connectionString: order.databaseUrl, maxPoolSize: POOL_SIZE, pollInterval: 2000, logger, ...worker },
+    },
     noHandleSignals: true,
     taskList: { [TYPE]: async (payload) => tally.add(payload.n) },
   });
 }
 
 async function count() {
-  const { rows } = await utils.withPgClient((client) => client.query('SELECT count(*)::int AS count FROM graphile_worker.jobs'));
+  const { rows } = await utils.withPgClient((client) =>
+    client.query('SELECT count(*)::int AS count FROM graphile_worker.jobs'),
+  );
   return rows[0].count;
 }

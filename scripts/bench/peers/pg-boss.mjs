@@ -1,13 +1,31 @@
 // pg-boss over PostgreSQL.
 import { PgBoss } from 'pg-boss';
-import { eachInFlight, BULK, createSteadily, numbers, order, pause, play, POOL_SIZE, Tally, tell, timeBulks, timeOnes, TYPE } from './stage.mjs';
+import {
+  eachInFlight,
+  BULK,
+  createSteadily,
+  numbers,
+  order,
+  pause,
+  play,
+  POOL_SIZE,
+  Tally,
+  tell,
+  timeBulks,
+  timeOnes,
+  TYPE,
+} from './stage.mjs';
 
 const boss = new PgBoss({ connectionString: order.databaseUrl, max: POOL_SIZE });
 boss.on('error', (error) => process.stderr.write(`${error.message}\n`));
 await boss.start();
 await boss.createQueue(TYPE);
 const create = (n) => boss.send(TYPE, { n });
-const createAll = (ns) => boss.insert(TYPE, ns.map((n) => ({ data: { n } })));
+const createAll = (ns) =>
+  boss.insert(
+    TYPE,
+    ns.map((n) => ({ data: { n } })),
+  );
 
 await play({
   'create-one': async () => ({ tookMs: await timeOnes(create), stored: await count('created') }),
@@ -19,10 +37,14 @@ await play({
 
 /** Loops that fetch, handle and complete so many at a time: its fastest way, without its polling. */
 async function drain(loops, batchSize) {
-  await eachInFlight(0, Math.ceil(order.count / BULK), 4, (bulk) => createAll(numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK))));
+  await eachInFlight(0, Math.ceil(order.count / BULK), 4, (bulk) =>
+    createAll(numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK))),
+  );
   const tally = new Tally(order.count);
   const startedAt = performance.now();
-  await Promise.all(Array.from({ length: loops }, () => fetchUntil(() => tally.count >= order.count, batchSize, tally)));
+  await Promise.all(
+    Array.from({ length: loops }, () => fetchUntil(() => tally.count >= order.count, batchSize, tally)),
+  );
   const tookMs = performance.now() - startedAt;
   return { tookMs, sightings: tally.sum(), stored: await count('completed') };
 }
@@ -39,12 +61,18 @@ async function fetchUntil(isDone, batchSize, tally) {
   while (!isDone()) {
     const jobs = await boss.fetch(TYPE, { batchSize });
     for (const job of jobs) tally.add(job.data.n);
-    if (jobs.length > 0) await boss.complete(TYPE, jobs.map((job) => job.id));
+    if (jobs.length > 0)
+      await boss.complete(
+        TYPE,
+        jobs.map((job) => job.id),
+      );
     else await pause(10);
   }
 }
 
 async function count(state) {
-  const { rows } = await boss.getDb().executeSql(`SELECT count(*)::int AS count FROM pgboss.job WHERE name = '${TYPE}' AND state = '${state}'`);
+  const { rows } = await boss
+    .getDb()
+    .executeSql(`SELECT count(*)::int AS count FROM pgboss.job WHERE name = '${TYPE}' AND state = '${state}'`);
   return rows[0].count;
 }

@@ -38,7 +38,12 @@ export class Tally {
 
   sum() {
     const { total, strays } = this;
-    return { total, strays, missing: this.seen.filter((times) => times === 0).length, repeated: this.seen.filter((times) => times > 1).length };
+    return {
+      total,
+      strays,
+      missing: this.seen.filter((times) => times === 0).length,
+      repeated: this.seen.filter((times) => times > 1).length,
+    };
   }
 }
 

@@ -95,7 +95,11 @@ export class Baton {
   /** Processor time since the preparation: what a change saves shows here though the machine is busy with other things. */
   spent(): Spent {
     const [now, before] = [this.spentSoFar(), this.spentBefore];
-    return { coordinator: now.coordinator - before.coordinator, postgres: now.postgres - before.postgres, load: now.load - before.load };
+    return {
+      coordinator: now.coordinator - before.coordinator,
+      postgres: now.postgres - before.postgres,
+      load: now.load - before.load,
+    };
   }
 
   async stop(): Promise<void> {
@@ -109,18 +113,45 @@ export class Baton {
   }
 
   private async startCoordinators(): Promise<void> {
-    this.coordinators = this.urls.map((url) => startCoordinator(new URL(url).port, this.database.url, this.key, this.profileDir));
-    await Promise.all(this.coordinators.map((process, index) => process.whileAlive(untilReady(this.urls[index] ?? ''))));
+    this.coordinators = this.urls.map((url) =>
+      startCoordinator(new URL(url).port, this.database.url, this.key, this.profileDir),
+    );
+    await Promise.all(
+      this.coordinators.map((process, index) => process.whileAlive(untilReady(this.urls[index] ?? ''))),
+    );
   }
 }
 
 export function startActor(name: string, order: object, profileDir?: string): BenchProcess {
-  return new BenchProcess({ name: `load ${name}`, command: process.execPath, args: [...profiling(profileDir, 'load'), actorFile(name), JSON.stringify(order)] });
+  return new BenchProcess({
+    name: `load ${name}`,
+    command: process.execPath,
+    args: [...profiling(profileDir, 'load'), actorFile(name), JSON.stringify(order)],
+  });
 }
 
-function startCoordinator(port: string, databaseUrl: string, key: string, profileDir: string | undefined): BenchProcess {
-  const env = { ...plainEnv(), PORT: port, HOST: '127.0.0.1', DATABASE_URL: databaseUrl, BATON_ADMIN_KEY: key, NODE_ENV: 'production', BATON_MAX_PARKED_POLLS: '10000', BATON_MAX_SOCKETS_PER_ADDRESS: '20000' };
-  return new BenchProcess({ name: 'coordinator', command: process.execPath, args: [...profiling(profileDir, 'coordinator'), COORDINATOR], env });
+function startCoordinator(
+  port: string,
+  databaseUrl: string,
+  key: string,
+  profileDir: string | undefined,
+): BenchProcess {
+  const env = {
+    ...plainEnv(),
+    PORT: port,
+    HOST: '127.0.0.1',
+    DATABASE_URL: databaseUrl,
+    BATON_ADMIN_KEY: key,
+    NODE_ENV: 'production',
+    BATON_MAX_PARKED_POLLS: '10000',
+    BATON_MAX_SOCKETS_PER_ADDRESS: '20000',
+  };
+  return new BenchProcess({
+    name: 'coordinator',
+    command: process.execPath,
+    args: [...profiling(profileDir, 'coordinator'), COORDINATOR],
+    env,
+  });
 }
 
 function profiling(dir: string | undefined, who: string): string[] {
@@ -128,5 +159,13 @@ function profiling(dir: string | undefined, who: string): string[] {
 }
 
 function untilReady(url: string): Promise<void> {
-  return untilUp(`the coordinator at ${url}`, () => fetch(`${url}/readyz`).then((reply) => reply.ok, () => false), START_MS);
+  return untilUp(
+    `the coordinator at ${url}`,
+    () =>
+      fetch(`${url}/readyz`).then(
+        (reply) => reply.ok,
+        () => false,
+      ),
+    START_MS,
+  );
 }

@@ -49,7 +49,10 @@ export class Bench {
   }
 
   /** @param options `isFresh`: never on coordinators that were used before */
-  async withBaton<T>(use: (baton: Baton) => Promise<T>, { coordinators = 1, isFresh = false }: { coordinators?: number; isFresh?: boolean } = {}): Promise<T> {
+  async withBaton<T>(
+    use: (baton: Baton) => Promise<T>,
+    { coordinators = 1, isFresh = false }: { coordinators?: number; isFresh?: boolean } = {},
+  ): Promise<T> {
     // A profile is written when its process ends.
     const isKept = this.sizes.keepsCoordinators && !isFresh && !this.options.profiles;
     const kept = isKept ? this.kept.get(coordinators) : undefined;
@@ -58,7 +61,8 @@ export class Bench {
     if (isKept) this.kept.set(coordinators, baton);
     try {
       const result = await use(baton);
-      if (this.options.explains) this.costs.push({ spent: baton.spent(), statements: await baton.database.statements() });
+      if (this.options.explains)
+        this.costs.push({ spent: baton.spent(), statements: await baton.database.statements() });
       return result;
     } finally {
       if (!isKept) await baton.stop();
@@ -66,7 +70,11 @@ export class Bench {
   }
 
   /** Runs a peer over PostgreSQL on a database of its own; `watch` sees it at work. */
-  async withPostgresPeer(script: string, order: PeerOrder, watch?: (database: Database, started: Promise<unknown>) => Promise<Sample>): Promise<PeerFound> {
+  async withPostgresPeer(
+    script: string,
+    order: PeerOrder,
+    watch?: (database: Database, started: Promise<unknown>) => Promise<Sample>,
+  ): Promise<PeerFound> {
     const database = await this.postgres.createDatabase();
     const peer = startPeer(script, { ...order, databaseUrl: database.url });
     try {
@@ -117,6 +125,8 @@ export interface PeerFound {
 function requireDone(peer: string, { count, warmUp = 0 }: PeerOrder, { sightings, stored, left }: PeerFound): void {
   const total = count + warmUp;
   if (sightings !== undefined) requireOnce(peer, total, sightings);
-  if (left !== undefined && left !== 0 && sightings !== undefined) throw new NotOnceError(`${peer}: ${left} jobs are left in its store`);
-  if (stored !== undefined && stored !== total) throw new NotOnceError(`${peer}: its store holds ${stored} of ${total} jobs`);
+  if (left !== undefined && left !== 0 && sightings !== undefined)
+    throw new NotOnceError(`${peer}: ${left} jobs are left in its store`);
+  if (stored !== undefined && stored !== total)
+    throw new NotOnceError(`${peer}: its store holds ${stored} of ${total} jobs`);
 }

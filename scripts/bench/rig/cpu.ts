@@ -27,9 +27,16 @@ function readStat(pid: number): { parent: number; ownMs: number; endedChildrenMs
   if (!existsSync(file)) return undefined;
   try {
     const text = readFileSync(file, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number);
+    const fields = text
+      .slice(text.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
     const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15);
-    return { parent: fields[1] ?? 0, ownMs: (user + system) * TICK_MS, endedChildrenMs: (endedUser + endedSystem) * TICK_MS };
+    return {
+      parent: fields[1] ?? 0,
+      ownMs: (user + system) * TICK_MS,
+      endedChildrenMs: (endedUser + endedSystem) * TICK_MS,
+    };
   } catch {
     // It ended in the meantime.
     return undefined;

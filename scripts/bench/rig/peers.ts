@@ -11,7 +11,12 @@ export async function installPeers(): Promise<void> {
   const installed = readPackages(join(PEERS, 'node_modules', '.package-lock.json'));
   const isDone = PEER_PACKAGES.every((name) => installed[name] !== undefined && installed[name] === wanted[name]);
   // Not ci, which wants every platform's optional packages in the lock, and npm locks only those of the platform it runs on.
-  if (!isDone) await runCommand('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], PEERS);
+  if (!isDone)
+    await runCommand(
+      'npm',
+      ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+      PEERS,
+    );
 }
 
 const PEER_PACKAGES = ['bullmq', 'graphile-worker', 'pg-boss', 'ioredis', 'pg'];
@@ -23,7 +28,12 @@ export function peerVersions(): Record<string, string> {
 
 /** Starts one of the peers' scripts with an order; it tells `done` as the load processes of Baton do. */
 export function startPeer(script: string, order: object): BenchProcess {
-  return new BenchProcess({ name: `peer ${script}`, command: peerNode(), args: [join(PEERS, `${script}.mjs`), JSON.stringify(order)], cwd: PEERS });
+  return new BenchProcess({
+    name: `peer ${script}`,
+    command: peerNode(),
+    args: [join(PEERS, `${script}.mjs`), JSON.stringify(order)],
+    cwd: PEERS,
+  });
 }
 
 /** The peers want a newer Node than Baton does; one comes as a package. */
@@ -31,12 +41,17 @@ export function peerNode(): string {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return process.execPath;
   const packaged = join(PEERS, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
-  if (!existsSync(packaged)) throw new Error(`The peers need Node ${OLDEST_NODE.join('.')} or later, and none was installed for ${process.platform} ${process.arch}.`);
+  if (!existsSync(packaged))
+    throw new Error(
+      `The peers need Node ${OLDEST_NODE.join('.')} or later, and none was installed for ${process.platform} ${process.arch}.`,
+    );
   return packaged;
 }
 
 function readPackages(file: string): Record<string, string> {
   if (!existsSync(file)) return {};
   const { packages } = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, { version?: string }> };
-  return Object.fromEntries(Object.entries(packages).map(([path, { version }]) => [path.replace('node_modules/', ''), version ?? '']));
+  return Object.fromEntries(
+    Object.entries(packages).map(([path, { version }]) => [path.replace('node_modules/', ''), version ?? '']),
+  );
 }

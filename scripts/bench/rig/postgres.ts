@@ -10,7 +10,15 @@ export const SERVER_SETTINGS: Record<string, string> = {
 };
 
 /** Settings that say what a commit costs; read from the server for the report. */
-const TOLD_SETTINGS = ['fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'wal_level', 'max_connections'];
+const TOLD_SETTINGS = [
+  'fsync',
+  'synchronous_commit',
+  'full_page_writes',
+  'shared_buffers',
+  'max_wal_size',
+  'wal_level',
+  'max_connections',
+];
 
 /** The PostgreSQL server of the run. */
 export class Postgres {
@@ -95,7 +103,9 @@ export class Database {
   }
 
   async forgetStatements(): Promise<void> {
-    await query(this.serverUrl, 'SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = $1', [this.name]);
+    await query(this.serverUrl, 'SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = $1', [
+      this.name,
+    ]);
   }
 
   /** Holds a snapshot open, as a long report or a forgotten transaction would. */

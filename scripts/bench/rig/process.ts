@@ -25,7 +25,11 @@ export class BenchProcess {
 
   constructor(private readonly options: ProcessOptions) {
     const { command, args, env, cwd } = options;
-    const settings: SpawnOptions = { env: env ?? plainEnv(), stdio: ['pipe', 'pipe', 'pipe'], ...(cwd !== undefined && { cwd }) };
+    const settings: SpawnOptions = {
+      env: env ?? plainEnv(),
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(cwd !== undefined && { cwd }),
+    };
     this.child = spawn(command, args, settings);
     started.add(this);
     this.listen();
@@ -58,9 +62,13 @@ export class BenchProcess {
         this.messages.splice(index, 1);
         return found;
       }
-      if (this.hasEnded) throw new Error(`${this.options.name} ended before it said "${field}":\n${this.words.slice(-3000)}`);
+      if (this.hasEnded)
+        throw new Error(`${this.options.name} ended before it said "${field}":\n${this.words.slice(-3000)}`);
       const leftMs = until - performance.now();
-      if (leftMs <= 0) throw new Error(`${this.options.name} did not say "${field}" within ${timeoutMs} ms:\n${this.words.slice(-3000)}`);
+      if (leftMs <= 0)
+        throw new Error(
+          `${this.options.name} did not say "${field}" within ${timeoutMs} ms:\n${this.words.slice(-3000)}`,
+        );
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs);
         this.wakers.push(() => (clearTimeout(timer), resolve()));
@@ -112,14 +120,19 @@ export async function stopAll(): Promise<void> {
 /** The environment without what would steer a coordinator, a runner or PostgreSQL's clients. */
 export function plainEnv(): Record<string, string> {
   const steering = /^(BATON_|PG[A-Z]|COORDINATOR_URL$|RUNNER_KEY$|DATABASE_URL$|PORT$|HOST$|LOG_LEVEL$|NODE_OPTIONS$)/;
-  return Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => (value === undefined || steering.test(name) ? [] : [[name, value]])));
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || steering.test(name) ? [] : [[name, value]],
+    ),
+  );
 }
 
 /** Runs a command to its end. @throws Error with its words when it fails. */
 export async function runCommand(command: string, args: string[], cwd: string): Promise<void> {
   const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: plainEnv() });
   let words = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (words += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (words += text));
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${words.slice(-3000)}`);
 }

@@ -5,7 +5,16 @@ import { freePort, takesConnections, untilUp } from './ports';
 import { BenchProcess } from './process';
 
 /** Redis as durable as PostgreSQL: every write is on disk before it is answered. */
-export const REDIS_SETTINGS = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--maxmemory-policy', 'noeviction'];
+export const REDIS_SETTINGS = [
+  '--appendonly',
+  'yes',
+  '--appendfsync',
+  'always',
+  '--save',
+  '',
+  '--maxmemory-policy',
+  'noeviction',
+];
 
 const START_MS = 10_000;
 
@@ -20,7 +29,11 @@ export class Redis {
     const port = await freePort();
     const dir = mkdtempSync(join(tmpdir(), 'baton-bench-redis-'));
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, ...REDIS_SETTINGS];
-    const server = new BenchProcess({ name: 'redis-server (Debian: apt-get install redis-server)', command: 'redis-server', args });
+    const server = new BenchProcess({
+      name: 'redis-server (Debian: apt-get install redis-server)',
+      command: 'redis-server',
+      args,
+    });
     const redis = new Redis(port, server, dir);
     try {
       await untilUp('redis-server', () => takesConnections(port), START_MS);

@@ -59,7 +59,9 @@ export const ATTEMPT_ROWS: Rows = {
       {
         at: ['body jobs.jobId', 'body jobs.leaseToken'],
         make: (stage, owner) => stage.job(owner, 'running'),
-        send: ({ id, leaseToken }) => ({ json: { runnerId: 'matrix', jobs: [{ jobId: id, leaseToken, progress: { percent: 50 } }] } }),
+        send: ({ id, leaseToken }) => ({
+          json: { runnerId: 'matrix', jobs: [{ jobId: id, leaseToken, progress: { percent: 50 } }] },
+        }),
         ok: [200, '"leaseExpiresAt"'],
         missing: [200, '"not_found"'],
         malformed: [200, '"validation_failed"'],
@@ -68,7 +70,12 @@ export const ATTEMPT_ROWS: Rows = {
     harmless: { 'body runnerId': ITSELF },
   },
   'POST /jobs/:id/heartbeat': { places: [ofLease({ progress: { percent: 50 } }, [200, '"leaseExpiresAt"'])] },
-  'POST /jobs/:id/complete': { places: [ofLease({ outcome: 'completed', result: 1 }, [200, '"completed"']), ofLease({ outcome: 'failed', error: { message: 'no' } }, [200, '"pending"'])] },
+  'POST /jobs/:id/complete': {
+    places: [
+      ofLease({ outcome: 'completed', result: 1 }, [200, '"completed"']),
+      ofLease({ outcome: 'failed', error: { message: 'no' } }, [200, '"pending"']),
+    ],
+  },
   'POST /jobs/:id/release': { places: [ofLease({ delayMs: 0 }, [200, '"pending"'])] },
   'GET /healthz': { places: [plain([200, '"ok"'])] },
   'GET /readyz': { places: [plain([200, '"ready"'])] },

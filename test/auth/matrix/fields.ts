@@ -31,8 +31,11 @@ const document = describe(ENDPOINTS) as unknown as Document;
 export function namingFields({ method, path }: Pick<AnyEndpoint, 'method' | 'path'>): string[] {
   const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method];
   if (operation === undefined) throw new Error(`the OpenAPI document does not know ${method} ${path}`);
-  const parameters = operation.parameters.filter((one) => one.in === 'path' || (one.in === 'query' && NAMES_SOMETHING.test(one.name)));
-  const inBody = operation.requestBody === undefined ? [] : walk(operation.requestBody.content['application/json'].schema, [], []);
+  const parameters = operation.parameters.filter(
+    (one) => one.in === 'path' || (one.in === 'query' && NAMES_SOMETHING.test(one.name)),
+  );
+  const inBody =
+    operation.requestBody === undefined ? [] : walk(operation.requestBody.content['application/json'].schema, [], []);
   return [...parameters.map((one) => `${one.in} ${one.name}`), ...new Set(inBody.map((field) => `body ${field}`))];
 }
 
@@ -46,8 +49,16 @@ function within(schema: Schema, at: string[], seen: string[]): string[][] {
   const name = schema.$ref?.split('/').at(-1) ?? '';
   const named = document.components.schemas[name];
   if (named !== undefined) return seen.includes(name) ? [] : within(named, at, [...seen, name]);
-  const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])].flatMap((part) => within(part, at, seen));
-  return [...parts, ...Object.entries(schema.properties ?? {}).flatMap(([field, property]) => [[...at, field], ...within(property, [...at, field], seen)])];
+  const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])].flatMap((part) =>
+    within(part, at, seen),
+  );
+  return [
+    ...parts,
+    ...Object.entries(schema.properties ?? {}).flatMap(([field, property]) => [
+      [...at, field],
+      ...within(property, [...at, field], seen),
+    ]),
+  ];
 }
 
 function walk(schema: Schema, at: string[], seen: string[]): string[] {
@@ -56,7 +67,12 @@ function walk(schema: Schema, at: string[], seen: string[]): string[] {
     const named = document.components.schemas[name];
     return named === undefined || seen.includes(name) ? [] : walk(named, at, [...seen, name]);
   }
-  const parts = [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? []), ...(schema.items === undefined ? [] : [schema.items])];
+  const parts = [
+    ...(schema.anyOf ?? []),
+    ...(schema.oneOf ?? []),
+    ...(schema.allOf ?? []),
+    ...(schema.items === undefined ? [] : [schema.items]),
+  ];
   if (typeof schema.additionalProperties === 'object') parts.push(schema.additionalProperties);
   const own = Object.entries(schema.properties ?? {}).flatMap(([name, property]) => [
     ...(NAMES_SOMETHING.test(name) ? [[...at, name].join('.')] : []),

@@ -26,7 +26,11 @@ function listed(field: 'userId' | 'runnerId' | 'fingerprint', state: State): Pla
 }
 
 /** A verb for all jobs that match a filter. */
-function verb(states: { of: State; run: State }, more: object = {}, fields: ('userId' | 'runnerId' | 'fingerprint')[] = ['userId', 'runnerId']): Row {
+function verb(
+  states: { of: State; run: State },
+  more: object = {},
+  fields: ('userId' | 'runnerId' | 'fingerprint')[] = ['userId', 'runnerId'],
+): Row {
   const body = (filter: object, choice: object = {}) => ({ json: { filter, ...more, ...choice } });
   const narrowed = (field: 'userId' | 'runnerId' | 'fingerprint'): Place => ({
     at: [`body filter.${field}`],
@@ -36,20 +40,35 @@ function verb(states: { of: State; run: State }, more: object = {}, fields: ('us
     ok: [200, '{"count":1}'],
     missing: [200, '{"count":0}'],
   });
-  const several = plain([200, '{"count":2}'], (thing) => body({ type: [thing['type']] }), async (stage, owner) => {
-    const { type = '' } = await stage.job(owner, states.of);
-    await stage.job(owner, states.of, { type });
-    return { type };
-  });
-  const later = plain([202, '"matched":1'], (thing) => body({ type: [thing['type']] }, { background: true }), (stage, owner) => stage.job(owner, states.of));
-  const counted = plain([200, '{"count":1}'], (thing) => body({ type: [thing['type']] }, { dryRun: true }), (stage, owner) => stage.job(owner, states.of));
+  const several = plain(
+    [200, '{"count":2}'],
+    (thing) => body({ type: [thing['type']] }),
+    async (stage, owner) => {
+      const { type = '' } = await stage.job(owner, states.of);
+      await stage.job(owner, states.of, { type });
+      return { type };
+    },
+  );
+  const later = plain(
+    [202, '"matched":1'],
+    (thing) => body({ type: [thing['type']] }, { background: true }),
+    (stage, owner) => stage.job(owner, states.of),
+  );
+  const counted = plain(
+    [200, '{"count":1}'],
+    (thing) => body({ type: [thing['type']] }, { dryRun: true }),
+    (stage, owner) => stage.job(owner, states.of),
+  );
   return {
     places: [...fields.map(narrowed), several, later, counted],
     ...(fields.includes('fingerprint') ? {} : { harmless: { 'body filter.fingerprint': ONLY_FAILED } }),
   };
 }
 
-const onlyAdmins = (ok: Expected) => (role: string): Expected => (role === 'admin' ? ok : [403, '"forbidden"']);
+const onlyAdmins =
+  (ok: Expected) =>
+  (role: string): Expected =>
+    role === 'admin' ? ok : [403, '"forbidden"'];
 const onlyOwn = (role: string): Expected => (role === 'user' ? [403, '"forbidden"'] : [201, '"pending"']);
 const freshType = (owner: string | null) => Promise.resolve({ type: uniqueType(), userId: owner ?? 'nobody' });
 
@@ -69,12 +88,26 @@ function analysed(by: 'type' | 'user' | 'runner', field: 'type' | 'userId' | 'ru
 
 export const JOB_ROWS: Rows = {
   'POST /jobs': {
-    places: [{ at: ['body userId'], make: (_stage, owner) => freshType(owner), send: ({ type, userId }) => ({ json: { type, userId } }), ok: [201, '"pending"'], missing: onlyOwn }],
+    places: [
+      {
+        at: ['body userId'],
+        make: (_stage, owner) => freshType(owner),
+        send: ({ type, userId }) => ({ json: { type, userId } }),
+        ok: [201, '"pending"'],
+        missing: onlyOwn,
+      },
+    ],
     harmless: { 'body uniqueKey': SCOPED, 'body concurrencyKey': SHARED, 'body orderKey': SHARED },
   },
   'POST /jobs/bulk': {
     places: [
-      { at: ['body jobs.userId'], make: (_stage, owner) => freshType(owner), send: ({ type, userId }) => ({ json: { jobs: [{ type }, { type, userId }] } }), ok: [201, '"pending"'], missing: onlyOwn },
+      {
+        at: ['body jobs.userId'],
+        make: (_stage, owner) => freshType(owner),
+        send: ({ type, userId }) => ({ json: { jobs: [{ type }, { type, userId }] } }),
+        ok: [201, '"pending"'],
+        missing: onlyOwn,
+      },
       {
         at: ['body jobs.userId'],
         make: (_stage, owner) => freshType(owner),
@@ -84,19 +117,42 @@ export const JOB_ROWS: Rows = {
         malformed: [201, '"validation_failed"'],
       },
     ],
-    harmless: { 'body jobs.uniqueKey': SCOPED, 'body jobs.concurrencyKey': SHARED, 'body jobs.orderKey': SHARED, 'body jobs.idempotencyKey': SCOPED },
+    harmless: {
+      'body jobs.uniqueKey': SCOPED,
+      'body jobs.concurrencyKey': SHARED,
+      'body jobs.orderKey': SHARED,
+      'body jobs.idempotencyKey': SCOPED,
+    },
   },
   'GET /jobs': { places: [listed('userId', 'pending'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')] },
   'GET /jobs/:id': { places: [ofJob('pending')] },
   'GET /jobs/:id/attempts': { places: [ofJob('failed', [200, '"items":[{'])] },
   'GET /jobs/:id/logs': { places: [ofJob('failed', [200, '"items"'])] },
   'GET /jobs/:id/explain': { places: [ofJob('pending', [200, '"reasons"'])] },
-  'GET /jobs/:id/wait': { places: [ofJob('completed'), ofJob('pending', [200, '"pending"'], { send: () => ({ query: { waitMs: '0' } }) })] },
-  'GET /jobs/:id/events': { places: [ofJob('pending')], harmless: { 'query lastEventId': 'a place in the stream, which is filtered all the same' } },
+  'GET /jobs/:id/wait': {
+    places: [ofJob('completed'), ofJob('pending', [200, '"pending"'], { send: () => ({ query: { waitMs: '0' } }) })],
+  },
+  'GET /jobs/:id/events': {
+    places: [ofJob('pending')],
+    harmless: { 'query lastEventId': 'a place in the stream, which is filtered all the same' },
+  },
   'GET /events': {
     places: [
-      { at: ['query userId'], ...OF_USERS, make: (stage, owner) => stage.job(owner, 'pending'), send: ({ userId = '' }) => ({ query: { userId } }), ok: [200, ''], missing: (role) => (role === 'user' ? [403, '"forbidden"'] : [200, '']) },
-      { at: ['query jobId'], make: (stage, owner) => stage.job(owner, 'pending'), send: ({ id = '' }) => ({ query: { jobId: id } }), ok: [200, ''], missing: [200, ''] },
+      {
+        at: ['query userId'],
+        ...OF_USERS,
+        make: (stage, owner) => stage.job(owner, 'pending'),
+        send: ({ userId = '' }) => ({ query: { userId } }),
+        ok: [200, ''],
+        missing: (role) => (role === 'user' ? [403, '"forbidden"'] : [200, '']),
+      },
+      {
+        at: ['query jobId'],
+        make: (stage, owner) => stage.job(owner, 'pending'),
+        send: ({ id = '' }) => ({ query: { jobId: id } }),
+        ok: [200, ''],
+        missing: [200, ''],
+      },
     ],
     harmless: { 'query lastEventId': 'a place in the stream, which is filtered all the same' },
   },
@@ -105,10 +161,16 @@ export const JOB_ROWS: Rows = {
       ofJob('running', [200, '"cancelled"']),
       ofJob('completed', [409, '"state_conflict"']),
       // Deleting for good is for admins, whosever it is.
-      ofJob('completed', [204, ''], { send: () => ({ query: { purge: 'true' } }), ok: onlyAdmins([204, '']), missing: onlyAdmins(NOT_FOUND) }),
+      ofJob('completed', [204, ''], {
+        send: () => ({ query: { purge: 'true' } }),
+        ok: onlyAdmins([204, '']),
+        missing: onlyAdmins(NOT_FOUND),
+      }),
     ],
   },
-  'POST /jobs/:id/cancel': { places: [ofJob('pending', [200, '"cancelled"'], { send: () => ({ json: { reason: 'matrix' } }) })] },
+  'POST /jobs/:id/cancel': {
+    places: [ofJob('pending', [200, '"cancelled"'], { send: () => ({ json: { reason: 'matrix' } }) })],
+  },
   'POST /jobs/:id/retry': { places: [ofJob('failed', [200, '"pending"'])] },
   'POST /jobs/:id/run-now': { places: [ofJob('delayed', [200, '"pending"'])] },
   'PATCH /jobs/:id': { places: [ofJob('pending', [200, '"priority":7'], { send: () => ({ json: { priority: 7 } }) })] },
@@ -120,27 +182,64 @@ export const JOB_ROWS: Rows = {
     places: [
       {
         at: ['path id'],
-        make: async (stage, owner) => (await stage.apiOf(owner).post<{ id: string }>('/jobs/cancel', { filter: { type: ['none'] }, background: true })).body,
+        make: async (stage, owner) =>
+          (
+            await stage
+              .apiOf(owner)
+              .post<{ id: string }>('/jobs/cancel', { filter: { type: ['none'] }, background: true })
+          ).body,
         ok: [200, '"verb":"cancel"'],
       },
     ],
   },
-  'GET /dead-letters': { places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')] },
-  'GET /dead-letters/groups': { places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')] },
+  'GET /dead-letters': {
+    places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')],
+  },
+  'GET /dead-letters/groups': {
+    places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')],
+  },
   'GET /dead-letters/:id': { places: [ofJob('failed')] },
-  'POST /dead-letters/:id/retry': { places: [ofJob('failed', [200, '"pending"']), ofJob('failed', [200, '{"other":1}'], { send: () => ({ json: { arguments: { other: 1 } } }) })] },
+  'POST /dead-letters/:id/retry': {
+    places: [
+      ofJob('failed', [200, '"pending"']),
+      ofJob('failed', [200, '{"other":1}'], { send: () => ({ json: { arguments: { other: 1 } } }) }),
+    ],
+  },
   'DELETE /dead-letters/:id': { places: [ofJob('failed', [204, ''])] },
   'POST /dead-letters/retry': {
     places: [
       ...verb({ of: 'failed', run: 'failed' }, {}, ['userId', 'runnerId', 'fingerprint']).places,
-      { at: ['body fingerprint'], make: (stage, owner) => stage.job(owner, 'failed'), send: ({ fingerprint }) => ({ json: { fingerprint } }), ok: [200, '{"count":1}'], missing: [200, '{"count":0}'] },
+      {
+        at: ['body fingerprint'],
+        make: (stage, owner) => stage.job(owner, 'failed'),
+        send: ({ fingerprint }) => ({ json: { fingerprint } }),
+        ok: [200, '{"count":1}'],
+        missing: [200, '{"count":0}'],
+      },
     ],
   },
-  'POST /dead-letters/cleanup': { places: [plain([200, '"count":1'], () => ({ json: { olderThanMs: 0 } }), oldFailure(1)), plain([200, '"count":2'], () => ({ json: { olderThanMs: 0 } }), oldFailure(2))] },
+  'POST /dead-letters/cleanup': {
+    places: [
+      plain([200, '"count":1'], () => ({ json: { olderThanMs: 0 } }), oldFailure(1)),
+      plain([200, '"count":2'], () => ({ json: { olderThanMs: 0 } }), oldFailure(2)),
+    ],
+  },
   'GET /stats': { places: [plain([200, '"lastHour"'])] },
-  'GET /analytics': { places: [plain([200, '"items"']), analysed('type', 'type'), analysed('runner', 'runnerId'), analysed('user', 'userId')] },
+  'GET /analytics': {
+    places: [
+      plain([200, '"items"']),
+      analysed('type', 'type'),
+      analysed('runner', 'runnerId'),
+      analysed('user', 'userId'),
+    ],
+  },
   'GET /cleanup': { places: [plain([200, '"failed"'])] },
-  'POST /cleanup': { places: [plain([200, '"count":1'], (thing) => ({ json: { olderThanMs: 0, queue: thing['queue'] } }), oldFailure(1)), plain([200, '"count":2'], (thing) => ({ json: { olderThanMs: 0, queue: thing['queue'] } }), oldFailure(2))] },
+  'POST /cleanup': {
+    places: [
+      plain([200, '"count":1'], (thing) => ({ json: { olderThanMs: 0, queue: thing['queue'] } }), oldFailure(1)),
+      plain([200, '"count":2'], (thing) => ({ json: { olderThanMs: 0, queue: thing['queue'] } }), oldFailure(2)),
+    ],
+  },
 };
 
 /** Nothing else has failed by then. */
@@ -152,4 +251,3 @@ function oldFailure(count: number): Place['make'] {
     return { queue };
   };
 }
-

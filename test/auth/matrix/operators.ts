@@ -75,14 +75,32 @@ export const OPERATOR_ROWS: Rows = {
   'POST /queues/:name/purge': {
     places: [
       ofQueue([200, '{"count":2}'], [200, '{"count":0}']),
-      { ...ofQueue([200, '{"count":1}'], [200, '{"count":0}']), make: async (stage) => ({ name: (await stage.job(null, 'pending', { queue: uniqueType('queue') }))['queue'] ?? '' }) },
+      {
+        ...ofQueue([200, '{"count":1}'], [200, '{"count":0}']),
+        make: async (stage) => ({
+          name: (await stage.job(null, 'pending', { queue: uniqueType('queue') }))['queue'] ?? '',
+        }),
+      },
     ],
   },
   'GET /queues/:name/scale': { places: [ofQueue([200, '"waiting":2'], [200, '"waiting":0'])] },
   'GET /rate-limits': {
-    places: [{ at: ['query userId'], others: ['ben'], make: (stage, owner) => stage.job(owner, 'pending', { queue: 'mine' }), send: ({ userId = '' }) => ({ query: { userId } }), ok: [200, '"mine":{"limit":100000'], missing: [200, '"remaining":100000'] }],
+    places: [
+      {
+        at: ['query userId'],
+        others: ['ben'],
+        make: (stage, owner) => stage.job(owner, 'pending', { queue: 'mine' }),
+        send: ({ userId = '' }) => ({ query: { userId } }),
+        ok: [200, '"mine":{"limit":100000'],
+        missing: [200, '"remaining":100000'],
+      },
+    ],
   },
-  'POST /alerts': { places: [plain([201, '"state":"ok"'], () => ({ json: { name: uniqueType('alert'), measure: 'depth', threshold: 1 } }))] },
+  'POST /alerts': {
+    places: [
+      plain([201, '"state":"ok"'], () => ({ json: { name: uniqueType('alert'), measure: 'depth', threshold: 1 } })),
+    ],
+  },
   'GET /alerts': { places: [plain([200, '"items":['])] },
   'GET /alerts/:id': { places: [ofAlert([200, '"state":"ok"'])] },
   'PATCH /alerts/:id': { places: [ofAlert([200, '"threshold":2'], () => ({ json: { threshold: 2 } }))] },
@@ -97,11 +115,32 @@ export const OPERATOR_ROWS: Rows = {
   'DELETE /api-keys/:id': { places: [ofKey([200, '"revokedAt":"2'])] },
   'GET /audit': { places: [audited('target'), audited('keyId'), audited('userId')] },
   'POST /session': {
-    places: [{ at: ['body apiKey'], isOwned: false, make: async (stage) => ({ apiKey: (await stage.key()).key }), send: ({ apiKey }) => ({ json: { apiKey } }), ok: [201, '"viewer"'], missing: [401, '"unauthenticated"'] }],
+    places: [
+      {
+        at: ['body apiKey'],
+        isOwned: false,
+        make: async (stage) => ({ apiKey: (await stage.key()).key }),
+        send: ({ apiKey }) => ({ json: { apiKey } }),
+        ok: [201, '"viewer"'],
+        missing: [401, '"unauthenticated"'],
+      },
+    ],
   },
   'GET /session': { places: [plain([200, '"role"'])] },
-  'DELETE /session': { places: [plain([204, '']), { isCredential: true, ...plain([204, ''], (thing) => ({ headers: { cookie: `baton_session=${thing['token'] ?? ''}` } }), async (stage) => {
-    const { headers } = await stage.api('nobody').post('/session', { apiKey: (await stage.key()).key });
-    return { token: /baton_session=([^;]+)/.exec(String(headers['set-cookie']))?.[1] ?? randomUUID() };
-  }) }] },
+  'DELETE /session': {
+    places: [
+      plain([204, '']),
+      {
+        isCredential: true,
+        ...plain(
+          [204, ''],
+          (thing) => ({ headers: { cookie: `baton_session=${thing['token'] ?? ''}` } }),
+          async (stage) => {
+            const { headers } = await stage.api('nobody').post('/session', { apiKey: (await stage.key()).key });
+            return { token: /baton_session=([^;]+)/.exec(String(headers['set-cookie']))?.[1] ?? randomUUID() };
+          },
+        ),
+      },
+    ],
+  },
 };

@@ -45,5 +45,11 @@ export function nameOf({ method, path }: Pick<AnyEndpoint, 'method' | 'path'>): 
 
 /** A call that names nothing of anybody: whoever may make it gets this. */
 export function plain(ok: Expected, send?: Place['send'], make?: Place['make']): Place {
-  return { at: [], isOwned: false, ok, ...(send === undefined ? {} : { send }), ...(make === undefined ? {} : { make }) };
+  return {
+    at: [],
+    isOwned: false,
+    ok,
+    ...(send === undefined ? {} : { send }),
+    ...(make === undefined ? {} : { make }),
+  };
 }

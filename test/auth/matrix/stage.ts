@@ -45,17 +45,37 @@ export class Stage {
 
   static async open(): Promise<Stage> {
     // Nobody is held off, so that each route is seen to refuse.
-    const coordinator = await startCoordinator({ access: { failedLoginsPerMinute: 1_000_000 }, webhooks: { mostPerOwner: 10_000 } });
-    const { api, sql, app: { loops } } = coordinator;
+    const coordinator = await startCoordinator({
+      access: { failedLoginsPerMinute: 1_000_000 },
+      webhooks: { mostPerOwner: 10_000 },
+    });
+    const {
+      api,
+      sql,
+      app: { loops },
+    } = coordinator;
     // What changes is changed by calls alone.
-    await Promise.all([loops.bulk, loops.alerts, loops.due, loops.retention, loops.outbox, loops.deliveries, loops.webhookTidy].map((loop) => loop.stop()));
-    expectStatus(await api.call('put', '/queues/mine', { json: { userRateLimit: { max: 100_000, perMs: 3_600_000 } } }), 200);
-    const apis = new Map<Caller, Api>([['nobody', api.as(null)], ['unknown', api.as(`baton_${'a'.repeat(12)}_${'b'.repeat(34)}`)]]);
+    await Promise.all(
+      [loops.bulk, loops.alerts, loops.due, loops.retention, loops.outbox, loops.deliveries, loops.webhookTidy].map(
+        (loop) => loop.stop(),
+      ),
+    );
+    expectStatus(
+      await api.call('put', '/queues/mine', { json: { userRateLimit: { max: 100_000, perMs: 3_600_000 } } }),
+      200,
+    );
+    const apis = new Map<Caller, Api>([
+      ['nobody', api.as(null)],
+      ['unknown', api.as(`baton_${'a'.repeat(12)}_${'b'.repeat(34)}`)],
+    ]);
     for (const role of ROLES) {
       const limits = role === 'user' ? { userId: 'ann' } : role === 'runner' ? { queues: ['mine'] } : {};
       apis.set(role, api.as(await api.makeKey({ name: role, role, ...limits })));
     }
-    for (const [caller, end] of [['expired', 'expires_at'], ['revoked', 'revoked_at']] as const) {
+    for (const [caller, end] of [
+      ['expired', 'expires_at'],
+      ['revoked', 'revoked_at'],
+    ] as const) {
       const made = expectStatus(await api.post<CreatedApiKey>('/api-keys', { name: caller, role: 'admin' }), 201);
       await sql.query(`UPDATE api_keys SET ${end} = now() WHERE id = $1`, [made.id]);
       apis.set(caller, api.as(made.key));
@@ -79,19 +99,38 @@ export class Stage {
   }
 
   async job(owner: Owner, state: State, more: Partial<CreateJob> = {}): Promise<Thing> {
-    const { job, claimed } = await jobIn(state, this.coordinator, { queue: QUEUE_OF(owner), ...(owner === null ? {} : { userId: owner }), ...more });
-    const { fingerprint } = await this.sql.one<{ fingerprint: string | null }>('SELECT fingerprint FROM jobs WHERE id = $1', [job.id]);
-    return { id: job.id, type: job.type, queue: job.queue, userId: owner ?? 'nobody', runnerId: `runner-of-${job.type}`, leaseToken: claimed?.leaseToken ?? randomUUID(), fingerprint: fingerprint ?? 'none' };
+    const { job, claimed } = await jobIn(state, this.coordinator, {
+      queue: QUEUE_OF(owner),
+      ...(owner === null ? {} : { userId: owner }),
+      ...more,
+    });
+    const { fingerprint } = await this.sql.one<{ fingerprint: string | null }>(
+      'SELECT fingerprint FROM jobs WHERE id = $1',
+      [job.id],
+    );
+    return {
+      id: job.id,
+      type: job.type,
+      queue: job.queue,
+      userId: owner ?? 'nobody',
+      runnerId: `runner-of-${job.type}`,
+      leaseToken: claimed?.leaseToken ?? randomUUID(),
+      fingerprint: fingerprint ?? 'none',
+    };
   }
 
   async webhook(owner: Owner): Promise<Thing> {
-    const made = await this.apiOf(owner).post<{ id: string }>('/webhooks', { url: 'https://hooks.example.com/', events: ['job.completed'] });
+    const made = await this.apiOf(owner).post<{ id: string }>('/webhooks', {
+      url: 'https://hooks.example.com/',
+      events: ['job.completed'],
+    });
     return { id: expectStatus(made, 201).id };
   }
 
   /** A delivery that ended, of a webhook or (without one) of a job's callback. */
   async delivery(of: { webhookId: string } | { jobId: string }): Promise<string> {
-    const [webhookId, jobId, url] = 'webhookId' in of ? [of.webhookId, null, null] : [null, of.jobId, 'https://hooks.example.com/'];
+    const [webhookId, jobId, url] =
+      'webhookId' in of ? [of.webhookId, null, null] : [null, of.jobId, 'https://hooks.example.com/'];
     const { id } = await this.sql.one<{ id: string }>(
       `INSERT INTO webhook_deliveries (id, webhook_id, job_id, url, endpoint, name, at, data, status, next_at, created_at, finished_at)
       VALUES (gen_random_uuid(), $1, $2, $3, 'webhook:' || gen_random_uuid(), 'job.completed', now(), '{}', 'delivered', now(), now(), now()) RETURNING id`,
@@ -101,11 +140,21 @@ export class Stage {
   }
 
   async key(): Promise<CreatedApiKey> {
-    return expectStatus(await this.api('admin').post<ApiKey & { key: string }>('/api-keys', { name: 'thing', role: 'viewer' }), 201);
+    return expectStatus(
+      await this.api('admin').post<ApiKey & { key: string }>('/api-keys', { name: 'thing', role: 'viewer' }),
+      201,
+    );
   }
 
   async alert(): Promise<string> {
-    return expectStatus(await this.api('admin').post<{ id: string }>('/alerts', { name: uniqueType('alert'), measure: 'depth', threshold: 1_000_000 }), 201).id;
+    return expectStatus(
+      await this.api('admin').post<{ id: string }>('/alerts', {
+        name: uniqueType('alert'),
+        measure: 'depth',
+        threshold: 1_000_000,
+      }),
+      201,
+    ).id;
   }
 
   async runner(): Promise<string> {
@@ -117,12 +166,23 @@ export class Stage {
   /** The same as long as nothing was changed. */
   async print(): Promise<Record<string, string>> {
     const rows = await this.sql.query<{ name: string; rows: string | null }>(PRINT);
-    return Object.fromEntries(rows.map(({ name, rows: text }) => [name, createHash('sha1').update(text ?? '').digest('hex')]));
+    return Object.fromEntries(
+      rows.map(({ name, rows: text }) => [
+        name,
+        createHash('sha1')
+          .update(text ?? '')
+          .digest('hex'),
+      ]),
+    );
   }
 
   /** What the audit tells of a call. */
   async actsOf(requestId: string): Promise<string[]> {
-    return (await this.sql.query<{ action: string }>('SELECT action FROM audit_log WHERE request_id = $1 ORDER BY id', [requestId])).map(({ action }) => action);
+    return (
+      await this.sql.query<{ action: string }>('SELECT action FROM audit_log WHERE request_id = $1 ORDER BY id', [
+        requestId,
+      ])
+    ).map(({ action }) => action);
   }
 
   /** Runs `work` while nothing can be added to the audit. */

@@ -26,13 +26,17 @@ export const WEBHOOK_ROWS: Rows = {
         at: ['body filter.userId'],
         others: ['ben'],
         make: (_stage, owner) => Promise.resolve({ userId: owner ?? 'nobody' }),
-        send: ({ userId }) => ({ json: { url: 'https://hooks.example.com/', events: ['job.completed'], filter: { userId } } }),
+        send: ({ userId }) => ({
+          json: { url: 'https://hooks.example.com/', events: ['job.completed'], filter: { userId } },
+        }),
         ok: [201, '"secret":"whsec_'],
         missing: onlyOwn,
       },
     ],
   },
-  'GET /webhooks': { places: [{ at: [], isOwned: false, make: (stage) => stage.webhook('ann'), ok: [200, '"items":[{'] }] },
+  'GET /webhooks': {
+    places: [{ at: [], isOwned: false, make: (stage) => stage.webhook('ann'), ok: [200, '"items":[{'] }],
+  },
   'GET /webhooks/:id': { places: [ofWebhook([200, '"enabled":true'])] },
   'PATCH /webhooks/:id': {
     places: [ofWebhook([200, '"enabled":false'], () => ({ json: { enabled: false } }))],

@@ -7,7 +7,8 @@ export const RULES = {
   known: 'every job comes from one create, and no create makes two jobs',
   settled: 'every job has finished in the end',
   legal: 'a job changes its status only in the ways that are allowed',
-  counted: 'each claim raises attempt by one, each failure raises failures by one and never past maxAttempts, and every attempt is kept',
+  counted:
+    'each claim raises attempt by one, each failure raises failures by one and never past maxAttempts, and every attempt is kept',
   fresh: 'each claim has a token that no claim had before, and keeps it for as long as it runs',
   fenced: 'the result that was taken is the one of the attempt that held the lease',
   once: 'a job finishes once',
@@ -83,8 +84,10 @@ function checkCreates({ creates, jobs }: History, report: Report): void {
     if (asked.get(job.key) === undefined) report('known', job.id, `nobody created ${job.key}`);
   }
   for (const { key, outcome, jobId } of creates) {
-    if (outcome === 'refused' && byKey.has(key)) report('known', byKey.get(key)?.id ?? '', `the create ${key} was refused`);
-    if (outcome === 'acknowledged' && byId.get(jobId ?? '')?.key !== key) report('kept', jobId ?? '', `the create ${key} was acknowledged`);
+    if (outcome === 'refused' && byKey.has(key))
+      report('known', byKey.get(key)?.id ?? '', `the create ${key} was refused`);
+    if (outcome === 'acknowledged' && byId.get(jobId ?? '')?.key !== key)
+      report('kept', jobId ?? '', `the create ${key} was acknowledged`);
   }
 }
 
@@ -92,7 +95,8 @@ function checkTokens(changes: Change[], report: Report): void {
   const seen = new Set<string>();
   for (const { jobId, was, became } of changes.filter(isClaim)) {
     const token = became?.token ?? null;
-    if (token === null || seen.has(token)) report('fresh', jobId, `attempt ${became?.attempt} got the token of another attempt, or none`);
+    if (token === null || seen.has(token))
+      report('fresh', jobId, `attempt ${became?.attempt} got the token of another attempt, or none`);
     if (token === was?.token) report('fresh', jobId, `attempt ${became?.attempt} kept the token of the attempt before`);
     seen.add(token ?? '');
   }
@@ -105,8 +109,10 @@ function checkMoves(job: DumpedJob, changes: Change[], report: Report): void {
     if (isFinal(from)) report('final', job.id, `it was ${from}, and was changed to ${to}`);
     else if (!(LEGAL[from] ?? []).includes(to)) report('legal', job.id, `it went from ${from} to ${to}`);
     if (isFinal(to) && !isFinal(from)) finishes += 1;
-    if (from === 'running' && to === 'running' && was?.token !== became?.token) report('fresh', job.id, 'its token changed while it ran');
-    if (from === 'pending' && to === 'running' && nowMs < (was?.runAtMs ?? 0)) report('due', job.id, `attempt ${became?.attempt} came ${(was?.runAtMs ?? 0) - nowMs} ms early`);
+    if (from === 'running' && to === 'running' && was?.token !== became?.token)
+      report('fresh', job.id, 'its token changed while it ran');
+    if (from === 'pending' && to === 'running' && nowMs < (was?.runAtMs ?? 0))
+      report('due', job.id, `attempt ${became?.attempt} came ${(was?.runAtMs ?? 0) - nowMs} ms early`);
   }
   if (finishes > 1 || (finishes === 0 && isFinal(job.status))) report('once', job.id, `it finished ${finishes} times`);
 }
@@ -115,17 +121,24 @@ function checkAttempts(job: DumpedJob, changes: Change[], kept: DumpedAttempt[],
   for (const change of changes) {
     const { was, became } = change;
     if (was === null || became === null) continue;
-    if (became.attempt - was.attempt !== (isClaim(change) ? 1 : 0)) report('counted', job.id, `attempt went from ${was.attempt} to ${became.attempt} as it became ${became.status}`);
+    if (became.attempt - was.attempt !== (isClaim(change) ? 1 : 0))
+      report('counted', job.id, `attempt went from ${was.attempt} to ${became.attempt} as it became ${became.status}`);
     const mayFail = was.status === 'running' && (became.status === 'pending' || became.status === 'failed');
     const failed = became.failures - was.failures;
-    if (failed < 0 || failed > (mayFail ? 1 : 0)) report('counted', job.id, `failures went from ${was.failures} to ${became.failures}`);
+    if (failed < 0 || failed > (mayFail ? 1 : 0))
+      report('counted', job.id, `failures went from ${was.failures} to ${became.failures}`);
   }
   const failures = kept.filter(({ outcome }) => outcome === 'failed' || outcome === 'timed_out').length;
-  if (job.failures !== failures) report('counted', job.id, `it counts ${job.failures} failures, its attempts ${failures}`);
-  if (job.failures > job.maxAttempts) report('counted', job.id, `it failed ${job.failures} times, of ${job.maxAttempts} allowed`);
-  const numbers = [...kept.map(({ attempt }) => attempt), ...(job.status === 'completed' ? [job.attempt] : [])].sort((a, b) => a - b);
+  if (job.failures !== failures)
+    report('counted', job.id, `it counts ${job.failures} failures, its attempts ${failures}`);
+  if (job.failures > job.maxAttempts)
+    report('counted', job.id, `it failed ${job.failures} times, of ${job.maxAttempts} allowed`);
+  const numbers = [...kept.map(({ attempt }) => attempt), ...(job.status === 'completed' ? [job.attempt] : [])].sort(
+    (a, b) => a - b,
+  );
   const isWhole = numbers.length === job.attempt && numbers.every((number, index) => number === index + 1);
-  if (isFinal(job.status) && !isWhole) report('counted', job.id, `of ${job.attempt} attempts these are kept: ${numbers.join(', ')}`);
+  if (isFinal(job.status) && !isWhole)
+    report('counted', job.id, `of ${job.attempt} attempts these are kept: ${numbers.join(', ')}`);
 }
 
 function checkHandlers(job: DumpedJob, changes: Change[], lines: LedgerLine[], report: Report): void {
@@ -135,20 +148,34 @@ function checkHandlers(job: DumpedJob, changes: Change[], lines: LedgerLine[], r
   for (const start of starts) {
     const claim = claims.get(start.attempt);
     if (seen.has(start.attempt)) report('started', job.id, `attempt ${start.attempt} started twice`);
-    if (claim?.became?.runnerId !== start.runnerId) report('started', job.id, `attempt ${start.attempt} was started by ${start.runnerId}, and claimed by ${claim?.became?.runnerId}`);
-    if (claim !== undefined && start.atMs < claim.nowMs - SLACK_MS) report('started', job.id, `attempt ${start.attempt} started ${claim.nowMs - start.atMs} ms before its claim`);
+    if (claim?.became?.runnerId !== start.runnerId)
+      report(
+        'started',
+        job.id,
+        `attempt ${start.attempt} was started by ${start.runnerId}, and claimed by ${claim?.became?.runnerId}`,
+      );
+    if (claim !== undefined && start.atMs < claim.nowMs - SLACK_MS)
+      report('started', job.id, `attempt ${start.attempt} started ${claim.nowMs - start.atMs} ms before its claim`);
     seen.add(start.attempt);
   }
   if (job.status !== 'completed') return;
   const returned = lines.filter((line) => line.event === 'end' && line.attempt === job.attempt);
-  if (returned.length !== 1 || returned[0]?.runnerId !== job.runnerId) report('done', job.id, `attempt ${job.attempt} returned ${returned.length} times`);
+  if (returned.length !== 1 || returned[0]?.runnerId !== job.runnerId)
+    report('done', job.id, `attempt ${job.attempt} returned ${returned.length} times`);
   const claimed = resultOf(job.result);
   if (claimed.attempt !== job.attempt || claimed.key !== job.key || claimed.runnerId !== job.runnerId) {
-    report('fenced', job.id, `attempt ${job.attempt} of ${job.runnerId} held the lease, the result says ${JSON.stringify(job.result)}`);
+    report(
+      'fenced',
+      job.id,
+      `attempt ${job.attempt} of ${job.runnerId} held the lease, the result says ${JSON.stringify(job.result)}`,
+    );
   }
 }
 
-function measure({ creates, jobs, attempts, ledger, changes, faults }: History, byJob: Map<string, LedgerLine[]>): Coverage {
+function measure(
+  { creates, jobs, attempts, ledger, changes, faults }: History,
+  byJob: Map<string, LedgerLine[]>,
+): Coverage {
   const count = <T>(items: Iterable<T>, holds: (item: T) => boolean): number => [...items].filter(holds).length;
   const ended = new Set(ledger.filter((line) => line.event !== 'start').map(lineKey));
   return {

@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { Agent, createServer, type IncomingMessage, request as send, type Server, type ServerResponse } from 'node:http';
+import {
+  Agent,
+  createServer,
+  type IncomingMessage,
+  request as send,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
 export interface Exchange {
@@ -56,7 +63,14 @@ export class LossyProxy {
     onward.end(body);
     const [answer] = (await once(onward, 'response')) as [IncomingMessage];
     const reply = await textOf(answer);
-    const exchange: Exchange = { method, path: url.split('?')[0] ?? '', body, status: answer.statusCode ?? 0, reply, wasLost: false };
+    const exchange: Exchange = {
+      method,
+      path: url.split('?')[0] ?? '',
+      body,
+      status: answer.statusCode ?? 0,
+      reply,
+      wasLost: false,
+    };
     exchange.wasLost = this.isLost(exchange);
     this.exchanges.push(exchange);
     if (exchange.wasLost) return void request.socket.destroy();

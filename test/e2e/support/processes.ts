@@ -34,7 +34,10 @@ export class Program {
     const env = { PATH: process.env['PATH'] ?? '', ...options.env };
     const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
-    this.ended = once(child, 'exit').then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
+    this.ended = once(child, 'exit').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+    }));
     for (const stream of [child.stdout, child.stderr]) {
       createInterface(stream).on('line', (text) => {
         this.own.push(text);
@@ -74,7 +77,8 @@ export class Program {
     const find = () => this.own.find((line) => line.includes(text));
     await until(`${this.name} says "${text}"`, () => this.hasEnded || find() !== undefined);
     const line = find();
-    if (line === undefined) throw new Error(`${this.name} ended without saying "${text}": ${this.own.slice(0, 20).join('\n')}`);
+    if (line === undefined)
+      throw new Error(`${this.name} ended without saying "${text}": ${this.own.slice(0, 20).join('\n')}`);
     return JSON.parse(line) as Record<string, unknown>;
   }
 }

@@ -7,7 +7,15 @@ import { createTestDatabase } from '../../support/database';
 import { check, type Coverage, RULES, type Verdict } from './checker';
 import type { History, LedgerLine } from './history';
 import { Load } from './load';
-import { ADMIN_KEY, Coordinator, type CoordinatorOptions, type Line, type Program, RunnerProcess, type RunnerOptions } from './processes';
+import {
+  ADMIN_KEY,
+  Coordinator,
+  type CoordinatorOptions,
+  type Line,
+  type Program,
+  RunnerProcess,
+  type RunnerOptions,
+} from './processes';
 import { Random } from './random';
 import { until } from './until';
 import { Witness } from './witness';
@@ -72,7 +80,10 @@ export class Stage {
   }
 
   async coordinator(options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
-    const coordinator = new Coordinator({ name: 'coordinator', database: { url: this.databaseUrl }, ...options }, this.log);
+    const coordinator = new Coordinator(
+      { name: 'coordinator', database: { url: this.databaseUrl }, ...options },
+      this.log,
+    );
     this.programs.push(coordinator);
     return coordinator.listens();
   }
@@ -124,7 +135,8 @@ export class Stage {
 
   /** How many lines of the log have this text. */
   heard(text: string | RegExp): number {
-    return this.log.filter((line) => (typeof text === 'string' ? line.text.includes(text) : text.test(line.text))).length;
+    return this.log.filter((line) => (typeof text === 'string' ? line.text.includes(text) : text.test(line.text)))
+      .length;
   }
 
   async started(jobId: string, attempt = 1): Promise<LedgerLine> {
@@ -135,22 +147,38 @@ export class Stage {
 
   /** When the report of a lost attempt is here. */
   async lateReport(jobId: string): Promise<void> {
-    await until(`a late report of ${jobId} is kept`, async () => (await this.witness.attempts()).some((attempt) => attempt.jobId === jobId && attempt.hasLateReport));
+    await until(`a late report of ${jobId} is kept`, async () =>
+      (await this.witness.attempts()).some((attempt) => attempt.jobId === jobId && attempt.hasLateReport),
+    );
   }
 
   async finished(jobIds: string[], timeoutMs = 30_000): Promise<void> {
-    await until(`${jobIds.length} jobs finish`, async () => {
-      const [row] = await this.witness.query<{ count: number }>('SELECT count(*)::int AS count FROM jobs WHERE id = ANY ($1) AND finished_at IS NULL', [jobIds]);
-      return row?.count === 0;
-    }, timeoutMs);
+    await until(
+      `${jobIds.length} jobs finish`,
+      async () => {
+        const [row] = await this.witness.query<{ count: number }>(
+          'SELECT count(*)::int AS count FROM jobs WHERE id = ANY ($1) AND finished_at IS NULL',
+          [jobIds],
+        );
+        return row?.count === 0;
+      },
+      timeoutMs,
+    );
   }
 
   /** All jobs there are. */
   async settled(timeoutMs = 30_000): Promise<void> {
-    const unfinished = async () => this.witness.query<{ id: string; status: string }>('SELECT id, status FROM jobs WHERE finished_at IS NULL LIMIT 5');
-    await until('all jobs finish', async () => (await unfinished()).length === 0, timeoutMs).catch(async (error: unknown) => {
-      throw new Error(`${String(error)}; left are, among others: ${JSON.stringify(await unfinished().catch(String))}`);
-    });
+    const unfinished = async () =>
+      this.witness.query<{ id: string; status: string }>(
+        'SELECT id, status FROM jobs WHERE finished_at IS NULL LIMIT 5',
+      );
+    await until('all jobs finish', async () => (await unfinished()).length === 0, timeoutMs).catch(
+      async (error: unknown) => {
+        throw new Error(
+          `${String(error)}; left are, among others: ${JSON.stringify(await unfinished().catch(String))}`,
+        );
+      },
+    );
   }
 
   /** Fails unless every promise was kept, and every fault that is wanted bit as often as wanted. */
@@ -159,10 +187,13 @@ export class Stage {
     const seen = Object.entries(verdict.coverage).map(([name, count]) => `${name} ${count}`);
     process.stderr.write(`${this.title}: ${verdict.kind}, seed ${this.seed}; ${seen.join(', ')}\n`);
     if (verdict.kind === 'violated') {
-      const shown = verdict.violations.slice(0, 20).map(({ rule, jobId, detail }) => `${jobId}: ${detail} (${rule}: ${RULES[rule]})`);
+      const shown = verdict.violations
+        .slice(0, 20)
+        .map(({ rule, jobId, detail }) => `${jobId}: ${detail} (${rule}: ${RULES[rule]})`);
       throw new Error(`${verdict.violations.length} promises broken:\n${shown.join('\n')}`);
     }
-    if (verdict.kind === 'inconclusive') throw new Error(`inconclusive: the fault did not bite; ${verdict.missing.join('; ')}`);
+    if (verdict.kind === 'inconclusive')
+      throw new Error(`inconclusive: the fault did not bite; ${verdict.missing.join('; ')}`);
     this.isSound = true;
     return verdict;
   }
@@ -189,8 +220,19 @@ export class Stage {
   }
 
   private async history(): Promise<History> {
-    const [changes, jobs, attempts] = await Promise.all([this.witness.changes(), this.witness.jobs(), this.witness.attempts()]);
-    return { creates: this.loads.flatMap((load) => load.creates), changes, jobs, attempts, ledger: this.ledger(), faults: this.faults };
+    const [changes, jobs, attempts] = await Promise.all([
+      this.witness.changes(),
+      this.witness.jobs(),
+      this.witness.attempts(),
+    ]);
+    return {
+      creates: this.loads.flatMap((load) => load.creates),
+      changes,
+      jobs,
+      attempts,
+      ledger: this.ledger(),
+      faults: this.faults,
+    };
   }
 
   private async keepRecords(): Promise<void> {

@@ -48,7 +48,9 @@ export class Witness {
 
   /** How many jobs there are in each status. */
   async counts(): Promise<Record<string, number>> {
-    const rows = await this.query<{ status: string; count: number }>('SELECT status, count(*)::int AS count FROM jobs GROUP BY status');
+    const rows = await this.query<{ status: string; count: number }>(
+      'SELECT status, count(*)::int AS count FROM jobs GROUP BY status',
+    );
     return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
   }
 
@@ -64,7 +66,9 @@ export class Witness {
     client.on('error', () => undefined);
     await client.connect();
     try {
-      return values.length === 0 ? ((await client.query(text)).rows as Row[]) : ((await client.query(text, values)).rows as Row[]);
+      return values.length === 0
+        ? ((await client.query(text)).rows as Row[])
+        : ((await client.query(text, values)).rows as Row[]);
     } finally {
       await client.end().catch(() => undefined);
     }
