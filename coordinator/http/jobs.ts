@@ -128,7 +128,12 @@ export const jobEndpoints = [
     summary: 'Cancel a job; with ?purge=true an admin deletes a finished one for good',
     roles: CLIENTS,
     params,
-    query: z.strictObject({ purge: z.enum(['true', 'false']).optional() }),
+    query: z.strictObject({
+      purge: z
+        .enum(['true', 'false'])
+        .optional()
+        .describe('`true` deletes a finished job with its attempts and logs, instead of cancelling it. For admins.'),
+    }),
     audit: ['job.cancelled', 'job.deleted'],
     replies: { 200: protocol.job, 204: z.null() },
     async run(call) {

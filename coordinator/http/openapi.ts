@@ -75,12 +75,24 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
       description: 'Hands work to runners on any host, over plain HTTP, and never drops it.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
-    security: [{ apiKey: [] }],
+    servers: [{ url: '/', description: 'The coordinator that serves this document.' }],
+    security: [{ apiKey: [] }, { session: [] }],
     tags: tagsOf(endpoints),
     paths,
     components: {
-      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: {
+        apiKey: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An API key (`POST /api-keys`) or a JSON Web Token, sent as `Authorization: Bearer <key>`.',
+        },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'baton_session',
+          description: 'The session cookie of a browser that has signed in with `POST /session`.',
+        },
+      },
       schemas: { ...schemasOf(SENT, 'input'), ...schemasOf(ANSWERED, 'output') },
       headers: {
         RequestId: { description: REQUEST_ID, required: true, schema: { type: 'string' } },
@@ -108,7 +120,11 @@ function operation(one: AnyEndpoint): Document {
     summary: one.summary,
     tags: [tagOf(one)],
     ...(one.roles === 'public' ? { security: [] } : { description: `Roles: ${one.roles.join(', ')}.` }),
-    parameters: [...parameters(one.params, 'path'), ...parameters(one.query, 'query'), ...headers(one.headers)],
+    parameters: [
+      ...parameters(one.params, 'path', one.path),
+      ...parameters(one.query, 'query', one.path),
+      ...headers(one.headers),
+    ],
     ...(one.body === undefined
       ? {}
       : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
@@ -142,18 +158,27 @@ function json(schema: Document): Document {
   return { 'application/json': { schema } };
 }
 
-function parameters(schema: AnyEndpoint['params'], where: 'path' | 'query'): Document[] {
+function parameters(schema: AnyEndpoint['params'], where: 'path' | 'query', path: string): Document[] {
   if (schema === undefined) return [];
   const { properties = {}, required = [] } = schemaOf(schema, 'input') as {
     properties?: Record<string, Document>;
     required?: string[];
   };
-  return Object.entries(properties).map(([name, property]) => ({
+  return Object.entries(properties).map(([name, { description, ...property }]) => ({
     name,
     in: where,
     required: required.includes(name),
+    description: description ?? inPath(name, path),
     schema: property,
   }));
+}
+
+/** What a parameter of a path is: `id` in `/api-keys/:id` is the id of the api key. */
+function inPath(name: string, path: string): string {
+  const [, collection = ''] = path.split('/');
+  const thing = collection.replaceAll('-', ' ').replace(/s$/, '').replace('api', 'API');
+  if (name === 'name') return `Name of the ${thing}.`;
+  return name === 'id' ? `Id of the ${thing}.` : `Id of the ${name.replace(/Id$/, '')}.`;
 }
 
 function headers(declared: Record<string, string> = {}): Document[] {

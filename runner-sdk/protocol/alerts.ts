@@ -17,20 +17,28 @@ export type AlertState = z.infer<typeof alertState>;
 
 const HOUR_MS = 3_600_000;
 const fields = {
-  name: text(200),
-  measure: alertMeasure,
-  /** It is above when the value is greater than this. */
-  threshold: z.number().min(0).max(1e15),
-  /** How far back failure rate, dead letters and lost runners are counted. */
-  windowMs: durationMs(10_000, HOUR_MS),
-  /** For how long it must be above before it fires. */
-  forMs: durationMs(0, 24 * HOUR_MS),
-  queue: name.nullable(),
-  type: name.nullable(),
-  /** Told with the alert when it fires, and when it is well again. */
-  message: text(1000).nullable(),
-  recoveredMessage: text(1000).nullable(),
-  enabled: z.boolean(),
+  name: text(200).describe('Name of the rule, shown in notifications and logs.'),
+  measure: alertMeasure.describe('The measurement that the rule compares with `threshold`.'),
+  threshold: z
+    .number()
+    .min(0)
+    .max(1e15)
+    .describe(
+      'The rule is exceeded while the measurement is greater than this. `failureRate` is a ratio from 0 to 1, measures ending in `Ms` are milliseconds, the others are counts.',
+    ),
+  windowMs: durationMs(10_000, HOUR_MS).describe(
+    'How far back `failureRate`, `deadLetters` and `runnersLost` are measured, in milliseconds.',
+  ),
+  forMs: durationMs(0, 24 * HOUR_MS).describe(
+    'How long the threshold must be exceeded before the alert fires, in milliseconds.',
+  ),
+  queue: name.nullable().describe('Measures only this queue; null: all queues.'),
+  type: name.nullable().describe('Measures only jobs of this type; null: all types.'),
+  message: text(1000).nullable().describe('Text sent with the notification when the alert fires; null: none.'),
+  recoveredMessage: text(1000)
+    .nullable()
+    .describe('Text sent with the notification when the alert resolves; null: none.'),
+  enabled: z.boolean().describe('Whether the rule is evaluated.'),
 };
 
 const defaults = {
@@ -54,21 +62,24 @@ export const editAlert = z
 export type EditAlert = z.infer<typeof editAlert>;
 
 export const alert = z.object({
-  id,
+  id: id.describe('Id of the rule (UUIDv7).'),
   ...fields,
-  name: z.string(),
-  state: alertState,
-  /** When it came into this state. */
-  since: timestamp,
-  /** At the last look; null: there was nothing to measure. */
-  value: z.number().nullable(),
-  evaluatedAt: timestamp.nullable(),
-  createdAt: timestamp,
-  updatedAt: timestamp,
+  name: z.string().describe('Name of the rule.'),
+  state: alertState.describe(
+    '`ok`: below the threshold. `pending`: above it, but not yet for `forMs`. `firing`: above it for at least `forMs`.',
+  ),
+  since: timestamp.describe('When the rule entered its current state.'),
+  value: z.number().nullable().describe('The measurement at the last evaluation; null: there was nothing to measure.'),
+  evaluatedAt: timestamp.nullable().describe('When the rule was last evaluated; null: not yet.'),
+  createdAt: timestamp.describe('When the rule was created.'),
+  updatedAt: timestamp.describe('When the rule was last changed.'),
 });
 export type Alert = z.infer<typeof alert>;
 export const alertList = listOf(alert);
 export const listAlertsQuery = z.strictObject(page);
 
 /** What a test of a rule found, and told as `alert.firing` with `isTest`. */
-export const alertTest = z.object({ value: z.number().nullable(), isAbove: z.boolean() });
+export const alertTest = z.object({
+  value: z.number().nullable().describe('The current measurement; null: there is nothing to measure.'),
+  isAbove: z.boolean().describe('Whether the measurement exceeds the threshold.'),
+});

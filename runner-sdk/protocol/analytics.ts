@@ -3,78 +3,133 @@ import { jobStatus } from './jobs';
 import { text, timestamp } from './primitives';
 
 /** In milliseconds, at most 4.77 % off; null: nothing to measure. */
-const percentiles = z.object({ p50: z.number().nullable(), p95: z.number().nullable(), p99: z.number().nullable() });
+const percentiles = z.object({
+  p50: z.number().nullable().describe('The median, in milliseconds, at most 4.77 % off; null: nothing to measure.'),
+  p95: z
+    .number()
+    .nullable()
+    .describe('The 95th percentile, in milliseconds, at most 4.77 % off; null: nothing to measure.'),
+  p99: z
+    .number()
+    .nullable()
+    .describe('The 99th percentile, in milliseconds, at most 4.77 % off; null: nothing to measure.'),
+});
 
 /** What jobs and their attempts came to, all by when they ended. */
 export const figures = z.object({
-  /** Jobs by how they ended; one that was started again by hand ends again. */
-  jobs: z.object({ completed: z.int(), failed: z.int(), cancelled: z.int() }),
-  attempts: z.object({ completed: z.int(), failed: z.int(), timedOut: z.int(), released: z.int(), cancelled: z.int() }),
-  /** Attempts that failed or timed out, and were followed by another. */
-  retries: z.int(),
-  /** Of the jobs that completed or failed, which share did; null: none did. */
-  successRate: z.number().nullable(),
-  failureRate: z.number().nullable(),
-  /** From when it was due to its claim. */
-  waitMs: percentiles,
-  /** From the claim to the end of the attempt, by the database's clock. */
-  runMs: percentiles.extend({ mean: z.number().nullable() }),
-  /** As runners reported them: the sum, and the largest. */
-  cpuMs: z.number(),
-  memoryPeakBytes: z.number().nullable(),
-  cost: z.number(),
+  jobs: z
+    .object({
+      completed: z.int().describe('Jobs that completed.'),
+      failed: z.int().describe('Jobs that failed for good.'),
+      cancelled: z.int().describe('Jobs that were cancelled or expired.'),
+    })
+    .describe(
+      'Number of jobs that finished, by final status. A job that was retried by hand is counted each time it finishes.',
+    ),
+  attempts: z
+    .object({
+      completed: z.int().describe('Attempts that completed.'),
+      failed: z.int().describe('Attempts that reported a failure.'),
+      timedOut: z.int().describe('Attempts that lost their lease or passed their deadline.'),
+      released: z.int().describe('Attempts whose runner gave the job back.'),
+      cancelled: z.int().describe('Attempts that ended because their job was cancelled.'),
+    })
+    .describe('Number of attempts that ended, by outcome.'),
+  retries: z.int().describe('Attempts that failed or timed out and were followed by another attempt.'),
+  successRate: z
+    .number()
+    .nullable()
+    .describe('Share of completed jobs among those that completed or failed, from 0 to 1; null: none did.'),
+  failureRate: z
+    .number()
+    .nullable()
+    .describe('Share of failed jobs among those that completed or failed, from 0 to 1; null: none did.'),
+  waitMs: percentiles.describe('Time from when a job was due to its claim, in milliseconds.'),
+  runMs: percentiles
+    .extend({ mean: z.number().nullable().describe('The mean, in milliseconds; null: nothing to measure.') })
+    .describe("Time from the claim to the end of the attempt by the database's clock, in milliseconds."),
+  cpuMs: z.number().describe('Processor time reported by runners, in milliseconds, summed over all attempts.'),
+  memoryPeakBytes: z
+    .number()
+    .nullable()
+    .describe('The largest memory peak reported by a runner, in bytes; null: none was reported.'),
+  cost: z.number().describe("Cost of all attempts, in the unit of the queues' prices."),
 });
 export type Figures = z.infer<typeof figures>;
 
 export const analyticsQuery = z.strictObject({
-  by: z.enum(['queue', 'type', 'user', 'runner']).default('queue'),
-  range: z.enum(['1h', '24h', '7d', '30d']).default('24h'),
-  /** Only this queue, type, user or runner; the series is then its own. */
-  key: text(200).optional(),
-  /** The most items; those of which most ended come first. */
-  limit: z.coerce.number().int().min(1).max(500).default(50),
+  by: z.enum(['queue', 'type', 'user', 'runner']).default('queue').describe('What to group by.'),
+  range: z.enum(['1h', '24h', '7d', '30d']).default('24h').describe('How far back to look.'),
+  key: text(200)
+    .optional()
+    .describe('Restricts items and series to this queue, type, user or runner (as chosen with `by`).'),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(500)
+    .default(50)
+    .describe('Largest number of items; those with the most finished work come first.'),
 });
 export type AnalyticsQuery = z.infer<typeof analyticsQuery>;
 
 export const analytics = z.object({
-  by: analyticsQuery.shape.by,
-  range: analyticsQuery.shape.range,
-  /** The range as it was read: from the start of a minute (1h), an hour (24h, 7d) or a day in UTC (30d). */
-  from: timestamp,
-  /** What ended before is counted; a minute or two ago while more than 50,000 jobs end in that time. */
-  until: timestamp,
-  items: z.array(z.object({ key: z.string(), ...figures.shape })),
-  /** How many keys are not among the items because of the limit. */
-  omitted: z.int(),
-  stepMs: z.int(),
-  /** All keys together, those left out included, in steps of `stepMs`. */
-  series: z.array(z.object({ at: timestamp, ...figures.shape })),
+  by: analyticsQuery.shape.by.describe('What the items are grouped by.'),
+  range: analyticsQuery.shape.range.describe('The requested range.'),
+  from: timestamp.describe(
+    'Start of the range, aligned to a minute (`1h`), an hour (`24h`, `7d`) or a day in UTC (`30d`).',
+  ),
+  until: timestamp.describe(
+    'End of the range: work that finished before this time is counted. It lags by a minute or two while more than 50,000 jobs finish in that time.',
+  ),
+  items: z
+    .array(z.object({ key: z.string().describe('The queue, type, user or runner.'), ...figures.shape }))
+    .describe('Statistics of each queue, type, user or runner.'),
+  omitted: z.int().describe('Number of keys left out because of `limit`.'),
+  stepMs: z.int().describe('Length of one step of `series`, in milliseconds.'),
+  series: z
+    .array(z.object({ at: timestamp.describe('Start of the step.'), ...figures.shape }))
+    .describe('Statistics over time, of all keys together (those left out included) or of `key`.'),
 });
 export type Analytics = z.infer<typeof analytics>;
 
 const load = {
-  /** Pending or blocked, due or not. */
-  waiting: z.int(),
-  running: z.int(),
-  /** How long the longest due of those that wait has been due. */
-  oldestAgeMs: z.number().nullable(),
+  waiting: z.int().describe('Jobs that are pending or blocked, due or not.'),
+  running: z.int().describe('Jobs that are running.'),
+  oldestAgeMs: z
+    .number()
+    .nullable()
+    .describe('How long the oldest due job has been waiting, in milliseconds; null: no job is due.'),
 };
 
 export const stats = z.object({
-  at: timestamp,
-  /** By status, each counted up to 100,000. */
-  jobs: z.record(jobStatus, z.int()),
+  at: timestamp.describe('When these numbers were read.'),
+  jobs: z.record(jobStatus, z.int()).describe('Number of jobs by status, each counted up to 100,000.'),
   ...load,
-  /** Jobs created, and jobs finished, in the last minute. */
-  inPerMinute: z.int(),
-  outPerMinute: z.int(),
-  /** Failed jobs, up to 100,000. */
-  deadLetters: z.int(),
-  /** The busiest, at most 200 each. */
-  queues: z.array(z.object({ name: z.string(), ...load, inPerMinute: z.int(), outPerMinute: z.int() })),
-  types: z.array(z.object({ type: z.string(), ...load })),
-  /** Heard within a minute: with a job in hand, or without. Null for a key of role `user`. */
-  runners: z.object({ total: z.int(), active: z.int(), idle: z.int() }).nullable(),
-  lastHour: figures,
+  inPerMinute: z.int().describe('Jobs created in the last minute.'),
+  outPerMinute: z.int().describe('Jobs finished in the last minute.'),
+  deadLetters: z.int().describe('Failed jobs, counted up to 100,000.'),
+  queues: z
+    .array(
+      z.object({
+        name: z.string().describe('Name of the queue.'),
+        ...load,
+        inPerMinute: z.int().describe('Jobs created in this queue in the last minute.'),
+        outPerMinute: z.int().describe('Jobs of this queue that finished in the last minute.'),
+      }),
+    )
+    .describe('The busiest queues, at most 200.'),
+  types: z
+    .array(z.object({ type: z.string().describe('The job type.'), ...load }))
+    .describe('The busiest job types, at most 200.'),
+  runners: z
+    .object({
+      total: z.int().describe('Runners seen within the last minute.'),
+      active: z.int().describe('Those that are running at least one job.'),
+      idle: z.int().describe('Those that are running none.'),
+    })
+    .nullable()
+    .describe('Runners seen within the last minute; null for a key of role `user`.'),
+  lastHour: figures.describe('What finished within the last hour.'),
 });
 export type Stats = z.infer<typeof stats>;

@@ -6,14 +6,14 @@ export type Role = z.infer<typeof role>;
 
 export const createApiKey = z
   .strictObject({
-    name: text(200),
-    role,
-    /** Needed by, and only by, a key of role `user`. */
-    userId: text(200).optional(),
-    /** Queues and types a `runner` key may claim; default all. */
-    queues: z.array(name).max(200).optional(),
-    types: z.array(name).max(200).optional(),
-    expiresAt: timestamp.optional(),
+    name: text(200).describe('A name to recognise the key by.'),
+    role: role.describe('What the key may do.'),
+    userId: text(200)
+      .optional()
+      .describe('The user that the key acts for. Required for role `user`, not allowed for other roles.'),
+    queues: z.array(name).max(200).optional().describe('Queues that the key is limited to; default: all queues.'),
+    types: z.array(name).max(200).optional().describe('Job types that the key is limited to; default: all types.'),
+    expiresAt: timestamp.optional().describe('When the key stops working; default: never.'),
   })
   .superRefine((key, context) => {
     if ((key.role === 'user') !== (key.userId !== undefined)) {
@@ -31,26 +31,28 @@ export type CreateApiKey = z.input<typeof createApiKey>;
 export type NewApiKey = z.infer<typeof createApiKey>;
 
 export const apiKey = z.object({
-  id: z.string(),
-  name: z.string(),
-  role,
-  userId: z.string().nullable(),
-  queues: z.array(z.string()),
-  types: z.array(z.string()),
-  createdAt: timestamp,
-  expiresAt: timestamp.nullable(),
-  lastUsedAt: timestamp.nullable(),
-  revokedAt: timestamp.nullable(),
-  /** The key that this one follows. */
-  rotatedFrom: z.string().nullable(),
+  id: z.string().describe('Id of the key. It is not secret.'),
+  name: z.string().describe('Name of the key.'),
+  role: role.describe('What the key may do.'),
+  userId: z.string().nullable().describe('The user that a key of role `user` acts for; null for other roles.'),
+  queues: z.array(z.string()).describe('Queues that the key is limited to; empty: all.'),
+  types: z.array(z.string()).describe('Job types that the key is limited to; empty: all.'),
+  createdAt: timestamp.describe('When the key was created.'),
+  expiresAt: timestamp.nullable().describe('When the key stops working; null: never.'),
+  lastUsedAt: timestamp.nullable().describe('When the key was last used; null: never.'),
+  revokedAt: timestamp.nullable().describe('When the key was revoked; null: it was not.'),
+  rotatedFrom: z.string().nullable().describe('Id of the key that this one replaces; null: none.'),
 });
 export type ApiKey = z.infer<typeof apiKey>;
 export const apiKeyList = listOf(apiKey);
 export const listApiKeysQuery = z.strictObject({ ...page });
 export const rotateApiKey = z.strictObject({
-  /** How long the old key works beside the new one; 0: not at all. */
-  graceMs: durationMs(0, 90 * 86_400_000).default(86_400_000),
+  graceMs: durationMs(0, 90 * 86_400_000)
+    .default(86_400_000)
+    .describe('How long the old key keeps working beside the new one, in milliseconds; 0 ends it at once.'),
 });
 /** The only answer that holds the key itself. */
-export const createdApiKey = apiKey.extend({ key: z.string() });
+export const createdApiKey = apiKey.extend({
+  key: z.string().describe('The key itself. It is shown only in this answer; only a hash of it is stored.'),
+});
 export type CreatedApiKey = z.infer<typeof createdApiKey>;

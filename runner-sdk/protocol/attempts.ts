@@ -9,10 +9,13 @@ import { attemptOutcome, jobStatus, timeoutMs } from './jobs';
 
 /** What the coordinator asks of a runner; rides on every answer to one. */
 export const directives = z.object({
-  /** Stop claiming, finish what runs, and exit or wait for a claim to be answered again. */
-  drain: z.boolean().optional(),
-  /** How often to heartbeat. */
-  heartbeatMs: z.int().optional(),
+  drain: z
+    .boolean()
+    .optional()
+    .describe(
+      'If true, the runner stops claiming jobs, finishes those it has, and exits or waits until claims are answered again.',
+    ),
+  heartbeatMs: z.int().optional().describe('How often the runner should send heartbeats, in milliseconds.'),
 });
 export type Directives = z.infer<typeof directives>;
 
@@ -20,18 +23,26 @@ export const runnerId = text(200);
 export const leaseToken = z.uuid().toLowerCase();
 
 const claimFields = {
-  runnerId,
-  /** Sent again with the same value, a claim whose answer was lost brings the same jobs and tokens. */
-  claimId: text(100).optional(),
-  types: z.array(name).min(1).max(200),
-  /** Default: all queues. */
-  queues: z.array(name).min(1).max(200).optional(),
-  labels: labels.default({}),
-  max: z.int().min(1).max(500).default(1),
-  waitMs: z.int().min(0).max(50_000).default(0),
-  leaseMs: durationMs(1000, 600_000).default(30_000),
-  /** The runner's own version, shown in the list of runners. */
-  version: text(100).optional(),
+  runnerId: runnerId.describe('A name for the runner process, unique among all runners.'),
+  claimId: text(100)
+    .optional()
+    .describe(
+      'A name for this claim. Repeating a claim with the same `runnerId` and `claimId` after a lost answer returns the same jobs and lease tokens.',
+    ),
+  types: z.array(name).min(1).max(200).describe('The job types that the runner can handle.'),
+  queues: z.array(name).min(1).max(200).optional().describe('The queues to claim from; default: all queues.'),
+  labels: labels.default({}).describe("The runner's labels, matched against `requires` and `prefers` of the jobs."),
+  max: z.int().min(1).max(500).default(1).describe('The largest number of jobs to return.'),
+  waitMs: z
+    .int()
+    .min(0)
+    .max(50_000)
+    .default(0)
+    .describe('How long to wait for a job if there is none, in milliseconds; 0 answers at once.'),
+  leaseMs: durationMs(1000, 600_000)
+    .default(30_000)
+    .describe('How long the lease of each claimed job lasts without a heartbeat, in milliseconds.'),
+  version: text(100).optional().describe("The runner's own version, shown in the list of runners."),
 };
 export const claim = z.object(claimFields);
 export type Claim = z.infer<typeof claim>;
@@ -39,29 +50,49 @@ export type ClaimInput = z.input<typeof claim>;
 
 /** A job in a runner's hand. */
 export const claimedJob = z.object({
-  id,
-  type: z.string(),
-  queue: z.string(),
-  arguments: z.unknown(),
-  attempt: z.int(),
-  maxAttempts: z.int(),
-  leaseToken,
-  leaseExpiresAt: timestamp,
-  /** How long the lease lasts from when the claim was sent, and again from each heartbeat. */
-  leaseMs: z.int(),
-  deadlineAt: timestamp,
-  timeoutMs,
-  metadata: z.record(z.string(), z.unknown()).nullable(),
-  tags: z.array(z.string()),
-  userId: z.string().nullable(),
-  dependencies: z.record(z.string(), z.object({ status: jobStatus, result: z.unknown() })),
-  checkpoint: z.unknown(),
-  /** The trace that its create belongs to, if any; `tracestate` stands beside it when the trace has one. */
-  traceparent: z.string().nullable(),
-  tracestate: z.string().optional(),
+  id: id.describe('Id of the job (UUIDv7).'),
+  type: z.string().describe('The job type, which selects the handler.'),
+  queue: z.string().describe('The queue of the job.'),
+  arguments: z.unknown().describe('The arguments that the job was created with.'),
+  attempt: z.int().describe('Number of this attempt, starting at 1.'),
+  maxAttempts: z.int().describe('After how many failed attempts the job fails for good.'),
+  leaseToken: leaseToken.describe(
+    'Secret that proves ownership of this attempt; required by heartbeat, complete and release.',
+  ),
+  leaseExpiresAt: timestamp.describe('When the lease expires unless a heartbeat extends it.'),
+  leaseMs: z
+    .int()
+    .describe(
+      'How long the lease lasts, counted from when the claim was sent and again from each heartbeat, in milliseconds.',
+    ),
+  deadlineAt: timestamp.describe(
+    'When the attempt times out even if heartbeats continue: 1.25 × `timeoutMs` after it started.',
+  ),
+  timeoutMs: timeoutMs.describe('How long the handler may run, in milliseconds. The runner aborts it after that.'),
+  metadata: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .describe('Metadata that the job was created with; null: none.'),
+  tags: z.array(z.string()).describe('Tags of the job.'),
+  userId: z.string().nullable().describe('The user that the job belongs to; null: none.'),
+  dependencies: z
+    .record(
+      z.string(),
+      z.object({
+        status: jobStatus.describe('Final status of that job.'),
+        result: z.unknown().describe('Result of that job; null: none.'),
+      }),
+    )
+    .describe('Status and result of the jobs that this one waited for, by id or workflow key.'),
+  checkpoint: z.unknown().describe('The last checkpoint that an earlier attempt saved; null: none.'),
+  traceparent: z.string().nullable().describe('W3C trace context of the request that created the job; null: none.'),
+  tracestate: z.string().optional().describe('W3C `tracestate` that belongs to `traceparent`; absent: none.'),
 });
 export type ClaimedJob = z.infer<typeof claimedJob>;
-export const claimReply = z.object({ jobs: z.array(claimedJob), directives });
+export const claimReply = z.object({
+  jobs: z.array(claimedJob).describe('The claimed jobs; empty if there was none within `waitMs`.'),
+  directives: directives.describe('What the coordinator asks of the runner.'),
+});
 export type ClaimReply = z.infer<typeof claimReply>;
 
 /** Percent outside 0 to 100 is moved to the nearest end. */
@@ -69,30 +100,55 @@ export const sentProgress = z.object({
   percent: z.coerce
     .number()
     .catch(0)
-    .transform((percent) => Math.min(100, Math.max(0, percent))),
-  message: cleanedText(1000).optional(),
+    .transform((percent) => Math.min(100, Math.max(0, percent)))
+    .describe('How much is done, from 0 to 100. Values outside are moved to the nearest limit.'),
+  message: cleanedText(1000).optional().describe('What the job is doing at the moment, in words.'),
 });
 
 const sign = {
-  progress: sentProgress.optional().catch(undefined),
-  logs: sentLogLines.optional(),
-  /** Small JSON handed to the next attempt. */
-  checkpoint: payload.optional(),
+  progress: sentProgress.optional().catch(undefined).describe('Progress of the job, shown to clients.'),
+  logs: sentLogLines
+    .optional()
+    .describe('Log lines of the attempt, at most 1,000 in one call; of a longer list the first and last are kept.'),
+  checkpoint: payload
+    .optional()
+    .describe('Small JSON value that the next attempt receives. It replaces the previous checkpoint.'),
 };
-export const heartbeat = z.object({ leaseToken, ...sign });
+export const heartbeat = z.object({ leaseToken: leaseToken.describe('The lease token from the claim.'), ...sign });
 export type Heartbeat = z.infer<typeof heartbeat>;
-export const heartbeatReply = z.object({ leaseExpiresAt: timestamp, directives });
+export const heartbeatReply = z.object({
+  leaseExpiresAt: timestamp.describe('When the extended lease expires.'),
+  directives: directives.describe('What the coordinator asks of the runner.'),
+});
 export type HeartbeatReply = z.infer<typeof heartbeatReply>;
 
 /** Each of `jobs` is judged alone, so that what is wrong with one costs the others nothing. */
-export const heartbeats = z.object({ runnerId, jobs: z.array(z.unknown()).max(1000) });
-export const beat = z.object({ jobId: id, leaseToken, ...sign });
+export const heartbeats = z.object({
+  runnerId: runnerId.describe('The runner that sends the heartbeats.'),
+  jobs: z
+    .array(z.unknown())
+    .max(1000)
+    .describe('One heartbeat for each job. Each is judged alone: an invalid one does not affect the others.'),
+});
+export const beat = z.object({
+  jobId: id.describe('Id of the job.'),
+  leaseToken: leaseToken.describe('The lease token from the claim.'),
+  ...sign,
+});
 export type HeartbeatsInput = { runnerId: string; jobs: z.input<typeof beat>[] };
 export const heartbeatsReply = z.object({
-  jobs: z.array(
-    z.union([z.object({ jobId: id, leaseExpiresAt: timestamp }), z.object({ jobId: z.unknown(), ...itemError.shape })]),
-  ),
-  directives,
+  jobs: z
+    .array(
+      z.union([
+        z.object({
+          jobId: id.describe("The `jobId` of the request's item."),
+          leaseExpiresAt: timestamp.describe('When the extended lease expires.'),
+        }),
+        z.object({ jobId: z.unknown().describe("The `jobId` of the request's item."), ...itemError.shape }),
+      ]),
+    )
+    .describe('The outcome for each heartbeat, in the order of the request.'),
+  directives: directives.describe('What the coordinator asks of the runner.'),
 });
 export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;
 
@@ -101,69 +157,103 @@ const MOST_MESSAGE = 8000;
 /** What went wrong. Its texts are cleaned, never refused; what is no object is taken for the message. */
 export const reportedError = z
   .object({
-    message: cleanedText(MOST_MESSAGE),
-    code: cleanedText(200).optional(),
-    stack: cleanedText(16_000).optional(),
-    retryable: z.boolean().catch(true).default(true),
-    /** When to try again, instead of the job's own backoff. */
+    message: cleanedText(MOST_MESSAGE).describe('What went wrong.'),
+    code: cleanedText(200).optional().describe('A short, stable word for the kind of error, such as `ECONNREFUSED`.'),
+    stack: cleanedText(16_000).optional().describe('The stack trace.'),
+    retryable: z
+      .boolean()
+      .catch(true)
+      .default(true)
+      .describe('If false, the job fails for good, whatever attempts are left.'),
     retryAfterMs: durationMs(0, 30 * 86_400_000)
       .optional()
-      .catch(undefined),
+      .catch(undefined)
+      .describe("How long to wait before the next attempt, in milliseconds, instead of the job's own backoff."),
   })
   .catch(({ value }) => ({ message: cleanText(value, MOST_MESSAGE), retryable: true }));
 export type ReportedError = z.infer<typeof reportedError>;
 
 const figure = z.number().min(0).max(1e15).nullable().catch(null).default(null);
-export const reportedMetrics = z.object({ durationMs: figure, cpuMs: figure, memoryPeakBytes: figure, cost: figure });
+export const reportedMetrics = z.object({
+  durationMs: figure.describe('How long the handler ran, in milliseconds; null: not measured.'),
+  cpuMs: figure.describe('Processor time that the handler used, in milliseconds; null: not measured.'),
+  memoryPeakBytes: figure.describe('Largest amount of memory in use, in bytes; null: not measured.'),
+  cost: figure.describe(
+    "Cost of the attempt, in a unit of your own; null: computed from the queue's prices, if it has any.",
+  ),
+});
 
 const report = {
-  leaseToken,
-  outcome: attemptOutcome.extract(['completed', 'failed']),
-  /** What came of it; only beside `completed`. */
-  result: z.custom<Json>().optional(),
-  error: reportedError.optional(),
-  metrics: reportedMetrics.optional().catch(undefined),
-  logs: sentLogLines.optional(),
+  leaseToken: leaseToken.describe('The lease token from the claim.'),
+  outcome: attemptOutcome.extract(['completed', 'failed']).describe('Whether the attempt succeeded.'),
+  result: z
+    .custom<Json>()
+    .optional()
+    .describe('The result of the job, any JSON value. Ignored unless `outcome` is `completed`.'),
+  error: reportedError.optional().describe('What went wrong, if `outcome` is `failed`.'),
+  metrics: reportedMetrics.optional().catch(undefined).describe('What the attempt used.'),
+  logs: sentLogLines.optional().describe('The last log lines of the attempt, at most 1,000 in one call.'),
 };
 export const complete = z.object(report).superRefine(checkResult);
 export type Complete = z.infer<typeof complete>;
 export type CompleteInput = z.input<typeof complete>;
 export const completeReply = z.object({
-  status: jobStatus,
-  attempt: z.int(),
-  /** When it is tried again, if it is. */
-  runAt: timestamp.optional(),
+  status: jobStatus.describe('Status of the job after the report.'),
+  attempt: z.int().describe('Number of the attempt that was reported.'),
+  runAt: timestamp.optional().describe('When the job is tried again; absent: it is not.'),
 });
 export type CompleteReply = z.infer<typeof completeReply>;
 
 export const completions = z.object({
-  completions: z.array(z.unknown()).max(1000),
-  /** Claims the next jobs in the same round trip. It never waits: an acknowledgement is not held back. */
-  claim: claim.optional(),
+  completions: z
+    .array(z.unknown())
+    .max(1000)
+    .describe('One report for each attempt. Each is judged alone: an invalid one does not affect the others.'),
+  claim: claim
+    .optional()
+    .describe('Claims the next jobs in the same call. It never waits: the reports are acknowledged without delay.'),
 });
-export const completion = z.object({ jobId: id, ...report }).superRefine(checkResult);
+export const completion = z.object({ jobId: id.describe('Id of the job.'), ...report }).superRefine(checkResult);
 export type CompletionsInput = { completions: z.input<typeof completion>[]; claim?: ClaimInput };
 export const completionsReply = z.object({
-  results: z.array(
-    z.union([z.object({ jobId: id, ...completeReply.shape }), z.object({ jobId: z.unknown(), ...itemError.shape })]),
-  ),
-  jobs: z.array(claimedJob).optional(),
-  directives,
+  results: z
+    .array(
+      z.union([
+        z.object({ jobId: id.describe("The `jobId` of the request's item."), ...completeReply.shape }),
+        z.object({ jobId: z.unknown().describe("The `jobId` of the request's item."), ...itemError.shape }),
+      ]),
+    )
+    .describe('The outcome for each report, in the order of the request.'),
+  jobs: z.array(claimedJob).optional().describe('The jobs that `claim` returned; absent if there was no `claim`.'),
+  directives: directives.describe('What the coordinator asks of the runner.'),
 });
 export type CompletionsReply = z.infer<typeof completionsReply>;
 
 export const release = z.object({
-  leaseToken,
-  delayMs: durationMs(0, 30 * 86_400_000).default(0),
-  checkpoint: payload.optional(),
-  logs: sentLogLines.optional(),
+  leaseToken: leaseToken.describe('The lease token from the claim.'),
+  delayMs: durationMs(0, 30 * 86_400_000)
+    .default(0)
+    .describe('How long the job waits before it may be claimed again, in milliseconds.'),
+  checkpoint: payload
+    .optional()
+    .describe('Small JSON value that the next attempt receives. It replaces the previous checkpoint.'),
+  logs: sentLogLines.optional().describe('The last log lines of the attempt, at most 1,000 in one call.'),
 });
 export type Release = z.infer<typeof release>;
-export const releaseReply = z.object({ status: jobStatus, attempt: z.int(), runAt: timestamp });
+export const releaseReply = z.object({
+  status: jobStatus.describe('Status of the job after the release.'),
+  attempt: z.int().describe('Number of the attempt that was released. It is not counted as a failure.'),
+  runAt: timestamp.describe('When the job may be claimed again.'),
+});
 export type ReleaseReply = z.infer<typeof releaseReply>;
 
 /** Kept on an attempt whose report came too late. */
-export const lateResult = z.object({ outcome: attemptOutcome, result: z.unknown(), error: z.unknown(), at: timestamp });
+export const lateResult = z.object({
+  outcome: attemptOutcome.describe('The outcome that the runner reported.'),
+  result: z.unknown().describe('The result that the runner reported; null: none.'),
+  error: z.unknown().describe('The error that the runner reported; null: none.'),
+  at: timestamp.describe('When the report arrived.'),
+});
 
 /** A result passes the payload gate. Beside a failure nobody reads it, and it must not keep the failure from being told. */
 function checkResult(

@@ -7,34 +7,55 @@ export const listDeadLettersQuery = listJobsQuery.omit({ status: true });
 export const deadLetterGroupsQuery = listDeadLettersQuery.omit({ cursor: true });
 
 /** A job that was given up, and what it has in common with those that failed alike. */
-export const deadLetter = job.extend({ fingerprint: z.string().nullable() });
+export const deadLetter = job.extend({
+  fingerprint: z
+    .string()
+    .nullable()
+    .describe(
+      'Identifies the group of dead letters with the same type, code and message pattern; null: the failure has none.',
+    ),
+});
 export type DeadLetter = z.infer<typeof deadLetter>;
 export const deadLetterList = listOf(deadLetter);
 
 /** Dead letters of one type, code and message; words with digits in the message are not compared. */
 export const deadLetterGroup = z.object({
-  fingerprint: z.string(),
-  type: z.string(),
-  code: z.string().nullable(),
-  /** The message, with a # for every word with a digit. */
-  pattern: z.string(),
-  count: z.int(),
-  firstAt: timestamp,
-  lastAt: timestamp,
-  /** The latest of them, and its message. */
-  latest: z.object({ jobId: id, queue: z.string(), message: z.string() }),
+  fingerprint: z.string().describe('Identifies the group.'),
+  type: z.string().describe('The job type.'),
+  code: z.string().nullable().describe('The error code; null: none was reported.'),
+  pattern: z.string().describe('The error message, with `#` for every word that contains a digit.'),
+  count: z.int().describe('Number of dead letters in the group.'),
+  firstAt: timestamp.describe('When the first of them failed.'),
+  lastAt: timestamp.describe('When the latest of them failed.'),
+  latest: z
+    .object({
+      jobId: id.describe('Id of the job.'),
+      queue: z.string().describe('Queue of the job.'),
+      message: z.string().describe('Its error message.'),
+    })
+    .describe('The latest of them.'),
 });
 export type DeadLetterGroup = z.infer<typeof deadLetterGroup>;
-export const deadLetterGroups = z.object({ items: z.array(deadLetterGroup) });
+export const deadLetterGroups = z.object({ items: z.array(deadLetterGroup).describe('The groups, largest first.') });
 
 /** With `arguments`, the job is tried again with these instead of its own. */
-export const retryDeadLetter = z.strictObject({ arguments: jobArguments.optional() });
+export const retryDeadLetter = z.strictObject({
+  arguments: jobArguments.optional().describe('New arguments for the job; default: its own.'),
+});
 
 export const retryDeadLetters = bulkRetry
-  .extend({ filter: jobFilter.omit({ status: true }).optional(), fingerprint: text(64).optional() })
+  .extend({
+    filter: jobFilter
+      .omit({ status: true })
+      .optional()
+      .describe('Selects the dead letters, as the filters of the list do. Either this or `fingerprint`.'),
+    fingerprint: text(64).optional().describe('Selects one group. Either this or `filter`.'),
+  })
   .refine(
     (sent) => (sent.filter === undefined) !== (sent.fingerprint === undefined),
     'must name either a filter or a fingerprint',
   );
 
-export const cleanupDeadLetters = z.strictObject({ olderThanMs: durationMs() });
+export const cleanupDeadLetters = z.strictObject({
+  olderThanMs: durationMs().describe('Deletes dead letters that failed longer ago than this, in milliseconds.'),
+});

@@ -2,30 +2,46 @@ import { z } from 'zod';
 import { jobStatus } from './jobs';
 import { timestamp } from './primitives';
 
-export const alive = z.object({ status: z.literal('ok') });
+export const alive = z.object({ status: z.literal('ok').describe('Always `ok`: the process answers.') });
 
 export const readiness = z.object({
-  status: z.enum(['ready', 'not_ready']),
-  /** Why not, in words; empty when ready. */
-  reasons: z.array(z.string()),
+  status: z.enum(['ready', 'not_ready']).describe('Whether requests can be served.'),
+  reasons: z.array(z.string()).describe('Why not, in words; empty when ready.'),
 });
 export type Readiness = z.infer<typeof readiness>;
 
 export const health = z.object({
-  status: z.enum(['ok', 'degraded']),
-  version: z.string(),
-  at: timestamp,
-  uptimeMs: z.int(),
-  database: z.object({ latencyMs: z.number(), version: z.string() }),
-  /** How late the timeout monitor is: the time since its last full round, in milliseconds. */
-  monitor: z.object({ lagMs: z.number().nullable() }),
-  jobs: z.record(jobStatus, z.int()),
-  /** Jobs that completed or failed, as far as figures are kept (90 days). */
-  processed: z.int(),
-  /** How long attempts that ended within the last hour ran; null: none did. */
-  averageRunMs: z.number().nullable(),
-  /** Types that a job was ever created of, at most 500. */
-  types: z.array(z.string()),
-  runners: z.object({ total: z.int(), active: z.int(), idle: z.int() }),
+  status: z.enum(['ok', 'degraded']).describe('`degraded` if the timeout monitor is late.'),
+  version: z.string().describe('Version of the coordinator.'),
+  at: timestamp.describe("When these numbers were read, by the coordinator's clock."),
+  uptimeMs: z.int().describe('How long the process has been running, in milliseconds.'),
+  database: z
+    .object({
+      latencyMs: z.number().describe('Time of one round trip to the database, in milliseconds.'),
+      version: z.string().describe('Version of PostgreSQL.'),
+    })
+    .describe('The database as this coordinator sees it.'),
+  monitor: z
+    .object({
+      lagMs: z
+        .number()
+        .nullable()
+        .describe('Time since the last full round of the monitor, in milliseconds; null: none yet.'),
+    })
+    .describe('The timeout monitor of this coordinator.'),
+  jobs: z.record(jobStatus, z.int()).describe('Number of jobs by status.'),
+  processed: z.int().describe('Jobs that completed or failed within the last 90 days.'),
+  averageRunMs: z
+    .number()
+    .nullable()
+    .describe('Mean run time of attempts that ended within the last hour, in milliseconds; null: none did.'),
+  types: z.array(z.string()).describe('Job types that were ever created, at most 500.'),
+  runners: z
+    .object({
+      total: z.int().describe('Runners seen within the last minute.'),
+      active: z.int().describe('Those that are running at least one job.'),
+      idle: z.int().describe('Those that are running none.'),
+    })
+    .describe('Runners seen within the last minute.'),
 });
 export type Health = z.infer<typeof health>;

@@ -32,23 +32,47 @@ export const retryPolicy = z.discriminatedUnion(
   'strategy',
   [
     z.strictObject({
-      strategy: z.literal('exponential'),
-      baseMs: backoffLimits.baseMs.default(4000),
-      factor: z.number().min(1).max(100).default(2),
-      maxMs: backoffLimits.maxMs.default(HOUR_MS),
-      jitter: backoffLimits.jitter.default(1),
+      strategy: z
+        .literal('exponential')
+        .describe(
+          'How the wait grows. exponential: baseMs × factor^(n-1), linear: baseMs × n, fixed: baseMs, where n counts the failures.',
+        ),
+      baseMs: backoffLimits.baseMs
+        .default(4000)
+        .describe('Wait before the first retry, in milliseconds, before jitter.'),
+      factor: z.number().min(1).max(100).default(2).describe('By how much the wait grows with each failure.'),
+      maxMs: backoffLimits.maxMs.default(HOUR_MS).describe('The longest wait, in milliseconds, jitter included.'),
+      jitter: backoffLimits.jitter
+        .default(1)
+        .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
     }),
     z.strictObject({
-      strategy: z.literal('linear'),
-      baseMs: backoffLimits.baseMs.default(4000),
-      maxMs: backoffLimits.maxMs.default(HOUR_MS),
-      jitter: backoffLimits.jitter.default(1),
+      strategy: z
+        .literal('linear')
+        .describe(
+          'How the wait grows. exponential: baseMs × factor^(n-1), linear: baseMs × n, fixed: baseMs, where n counts the failures.',
+        ),
+      baseMs: backoffLimits.baseMs
+        .default(4000)
+        .describe('Wait before the first retry, in milliseconds, before jitter.'),
+      maxMs: backoffLimits.maxMs.default(HOUR_MS).describe('The longest wait, in milliseconds, jitter included.'),
+      jitter: backoffLimits.jitter
+        .default(1)
+        .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
     }),
     z.strictObject({
-      strategy: z.literal('fixed'),
-      baseMs: backoffLimits.baseMs.default(4000),
-      maxMs: backoffLimits.maxMs.default(HOUR_MS),
-      jitter: backoffLimits.jitter.default(1),
+      strategy: z
+        .literal('fixed')
+        .describe(
+          'How the wait grows. exponential: baseMs × factor^(n-1), linear: baseMs × n, fixed: baseMs, where n counts the failures.',
+        ),
+      baseMs: backoffLimits.baseMs
+        .default(4000)
+        .describe('Wait before the first retry, in milliseconds, before jitter.'),
+      maxMs: backoffLimits.maxMs.default(HOUR_MS).describe('The longest wait, in milliseconds, jitter included.'),
+      jitter: backoffLimits.jitter
+        .default(1)
+        .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
     }),
   ],
   'must be an object whose strategy is exponential, linear or fixed',
@@ -84,40 +108,93 @@ function isWebAddress(address: string): boolean {
 }
 
 const jobFields = {
-  type: name,
-  queue: name.default('default'),
-  arguments: jobArguments.optional(),
-  priority: priority.default(0),
+  type: name.describe('What kind of work it is. Runners claim jobs by type.'),
+  queue: name.default('default').describe('The queue. Limits, pauses and statistics apply to queues.'),
+  arguments: jobArguments.optional().describe('Any JSON value but null, handed to the handler; default: {}.'),
+  priority: priority
+    .default(0)
+    .describe('Jobs with a higher priority are claimed first. -100 to 100, or `high` (10), `normal` (0), `low` (-10).'),
   /** When it may start; default now. Not with `delayMs`. */
-  runAt: timestamp.optional(),
-  delayMs: durationMs().optional(),
-  timeoutMs: timeoutMs.default(300_000),
-  maxAttempts: z.int().min(1).max(1000).default(DEFAULT_MAX_ATTEMPTS),
-  retry: retryPolicy.optional(),
-  uniqueKey: text(500).optional(),
+  runAt: timestamp
+    .optional()
+    .describe('The earliest time the job may start; default: now. Cannot be combined with `delayMs`.'),
+  delayMs: durationMs()
+    .optional()
+    .describe('How long to wait before the job may start, in milliseconds. Cannot be combined with `runAt`.'),
+  timeoutMs: timeoutMs
+    .default(300_000)
+    .describe(
+      'How long one attempt may take, in milliseconds, at most a week. The runner aborts the handler after that; at 1.25 × this value the coordinator ends the attempt.',
+    ),
+  maxAttempts: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(DEFAULT_MAX_ATTEMPTS)
+    .describe('After how many failed attempts the job fails for good; the first attempt counts.'),
+  retry: retryPolicy
+    .optional()
+    .describe('How long to wait between attempts; default: exponential from 4 s with factor 2, at most 1 h.'),
+  uniqueKey: text(500)
+    .optional()
+    .describe(
+      'While an unfinished job of this type has the same key, no other is created: the existing job is returned.',
+    ),
   /** How long the unique key is held, counted from the create, though the job may have finished. */
-  uniqueForMs: durationMs(1).optional(),
+  uniqueForMs: durationMs(1)
+    .optional()
+    .describe('How long the unique key is held, in milliseconds from the creation, even if the job finishes earlier.'),
   /** What happens to the job that holds the unique key, if it still waits: it is kept as it is, or takes over this one's
    * arguments, metadata and runAt. */
-  onConflict: z.enum(['keep', 'replace']).default('keep'),
+  onConflict: z
+    .enum(['keep', 'replace'])
+    .default('keep')
+    .describe(
+      'What happens to a waiting job that has the same unique key. `keep` leaves it unchanged; `replace` gives it the new arguments, metadata and `runAt`.',
+    ),
   /** At most `concurrencyPerKey` jobs of the queue with the same key run at once; keys take turns. */
-  concurrencyKey: text(200).optional(),
+  concurrencyKey: text(200)
+    .optional()
+    .describe(
+      'At most `concurrencyPerKey` jobs (a setting of the queue) with the same key run at the same time. Keys take turns.',
+    ),
   /** Jobs of the queue with the same key run one after the other, in the order of their creation. */
-  orderKey: text(200).optional(),
+  orderKey: text(200)
+    .optional()
+    .describe('Jobs of the queue with the same key run one after the other, in the order of their creation.'),
   /** Whether its failure blocks those behind it, until it is retried or deleted, or they go on without it. */
-  orderOnFailure: z.enum(['block', 'skip']).default('block'),
+  orderOnFailure: z
+    .enum(['block', 'skip'])
+    .default('block')
+    .describe(
+      'If this job fails: `block` holds back later jobs of the order key until it is retried or deleted, `skip` continues without it.',
+    ),
   /** After this moment it is not started any more, but cancelled with reason `expired`. */
-  expiresAt: timestamp.optional(),
+  expiresAt: timestamp
+    .optional()
+    .describe('If the job has not started by this time, it is cancelled with the reason `expired`.'),
   /** Labels a runner must have to get it: equal values, or for numbers a comparison such as `">=40"`. */
-  requires: labels.optional(),
+  requires: labels
+    .optional()
+    .describe('Labels that a runner must have: equal values, or for numbers a comparison such as `">=40"`.'),
   /** Like `requires`, but only a preference: for the first five seconds after it is due, such runners alone get it. */
-  prefers: labels.optional(),
-  tags: tags.default([]),
-  metadata: payloadObject.optional(),
+  prefers: labels
+    .optional()
+    .describe(
+      'Labels that a runner should have: for the first 5 seconds after the job is due, only such runners get it.',
+    ),
+  tags: tags.default([]).describe('Words to find the job by.'),
+  metadata: payloadObject
+    .optional()
+    .describe('A JSON object of your own, kept with the job and handed to the handler.'),
   /** Whose job it is; a key of role `user` may name only its own user. */
-  userId: text(200).optional(),
+  userId: text(200)
+    .optional()
+    .describe('The user that the job belongs to. A key of role `user` may only name its own user.'),
   /** Told when the job has finished, as webhooks are; signed with the creator's callback secret. */
-  callbackUrl: callbackUrl.optional(),
+  callbackUrl: callbackUrl
+    .optional()
+    .describe("Receives an HTTP POST when the job has finished, signed with the creator's callback secret."),
 };
 
 export const createJob = z.strictObject(jobFields).superRefine(checkTogether);
@@ -129,15 +206,14 @@ export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 
 
 /** What stands in headers where one job is created. */
 const bulkFields = {
-  idempotencyKey: idempotencyKey.optional(),
-  traceparent: traceparent.optional(),
-  tracestate: tracestate.optional(),
+  idempotencyKey: idempotencyKey.optional().describe('As the header `Idempotency-Key`, for this job.'),
+  traceparent: traceparent.optional().describe('As the header `Traceparent`, for this job.'),
+  tracestate: tracestate.optional().describe('As the header `Tracestate`, for this job.'),
 };
 export const bulkJob = z.strictObject({ ...jobFields, ...bulkFields }).superRefine(checkTogether);
 export const createJobs = z.strictObject({
-  jobs: z.array(z.unknown()).min(1).max(1000),
-  /** All or none; with `false` each job is judged alone. */
-  atomic: z.boolean().default(true),
+  jobs: z.array(z.unknown()).min(1).max(1000).describe('The jobs to create.'),
+  atomic: z.boolean().default(true).describe('If true, all jobs are created or none. If false, each is judged alone.'),
 });
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
@@ -156,98 +232,137 @@ function checkTogether(
   }
 }
 
-export const progress = z.object({ percent: z.number(), message: z.string().nullable(), at: timestamp });
+export const progress = z.object({
+  percent: z.number().describe('How much is done, from 0 to 100.'),
+  message: z.string().nullable().describe('What the job is doing at the moment, in words; null: not said.'),
+  at: timestamp.describe('When the progress was reported.'),
+});
 
 /** What an attempt failed with. */
 export const jobError = z.object({
-  message: z.string(),
-  code: z.string().optional(),
-  stack: z.string().optional(),
-  retryable: z.boolean().optional(),
+  message: z.string().describe('What went wrong.'),
+  code: z
+    .string()
+    .optional()
+    .describe('A short, stable word for the kind of error, such as `ECONNREFUSED` or `timed_out`.'),
+  stack: z.string().optional().describe('The stack trace, if the runner sent one.'),
+  retryable: z.boolean().optional().describe('False if the runner asked for no further attempt.'),
 });
 export type JobError = z.infer<typeof jobError>;
 
 export const jobMetrics = z.object({
-  durationMs: z.number().nullable(),
-  cpuMs: z.number().nullable(),
-  memoryPeakBytes: z.number().nullable(),
-  cost: z.number().nullable(),
+  durationMs: z.number().nullable().describe('How long the handler ran, in milliseconds; null: not measured.'),
+  cpuMs: z.number().nullable().describe('Processor time that the handler used, in milliseconds; null: not measured.'),
+  memoryPeakBytes: z.number().nullable().describe('Largest amount of memory in use, in bytes; null: not measured.'),
+  cost: z.number().nullable().describe("Cost of the attempt, in the unit of the queue's prices; null: not computed."),
 });
 export type JobMetrics = z.infer<typeof jobMetrics>;
 
 /** A job, as every client reads it. */
 export const job = z.object({
-  id,
-  type: z.string(),
-  queue: z.string(),
-  status: jobStatus,
-  reason: z.string().nullable(),
-  priority: z.int(),
-  arguments: z.unknown(),
-  result: z.unknown(),
-  error: jobError.nullable(),
-  attempt: z.int(),
-  failures: z.int(),
-  maxAttempts: z.int(),
-  retry: retryPolicy,
-  timeoutMs: z.int(),
-  runAt: timestamp,
-  expiresAt: timestamp.nullable(),
-  progress: progress.nullable(),
-  /** When it is expected to start and to finish; told when one job is read, not in lists. */
-  estimate: z.object({ startAt: timestamp.nullable(), finishAt: timestamp.nullable() }).nullable(),
-  userId: z.string().nullable(),
-  tags: z.array(z.string()),
-  metadata: z.record(z.string(), z.unknown()).nullable(),
-  requires: labels.nullable(),
-  prefers: labels.nullable(),
-  uniqueKey: z.string().nullable(),
-  concurrencyKey: z.string().nullable(),
-  orderKey: z.string().nullable(),
-  dependsOn: z.array(id),
-  workflowId: id.nullable(),
-  batchId: id.nullable(),
-  scheduleId: id.nullable(),
-  runnerId: z.string().nullable(),
-  leaseExpiresAt: timestamp.nullable(),
-  deadlineAt: timestamp.nullable(),
-  checkpoint: z.unknown(),
-  metrics: jobMetrics.nullable(),
-  callbackUrl: z.string().nullable(),
-  createdAt: timestamp,
-  /** When its latest attempt started. */
-  startedAt: timestamp.nullable(),
-  finishedAt: timestamp.nullable(),
-  updatedAt: timestamp,
+  id: id.describe('Id of the job (UUIDv7).'),
+  type: z.string().describe('What kind of work it is. Runners claim jobs by type.'),
+  queue: z.string().describe('The queue of the job.'),
+  status: jobStatus.describe(
+    '`blocked`: waits for other jobs. `pending`: waits for its time or for a runner. `running`: a runner has it. `completed`, `failed`, `cancelled`: finished.',
+  ),
+  reason: z
+    .string()
+    .nullable()
+    .describe('Why the job was cancelled, such as `expired`; null: not cancelled, or no reason was given.'),
+  priority: z.int().describe('Jobs with a higher priority are claimed first.'),
+  arguments: z.unknown().describe('The arguments that the job was created with.'),
+  result: z.unknown().describe('What the handler returned; null: nothing, or the job has not completed.'),
+  error: jobError.nullable().describe('What the latest failed attempt failed with; null: none failed.'),
+  attempt: z.int().describe('Number of the latest attempt; 0: none yet. It never decreases.'),
+  failures: z.int().describe('Attempts that failed or timed out since the job was created or last retried by hand.'),
+  maxAttempts: z.int().describe('At how many `failures` the job fails for good.'),
+  retry: retryPolicy.describe('How long the job waits between attempts.'),
+  timeoutMs: z.int().describe('How long one attempt may take, in milliseconds.'),
+  runAt: timestamp.describe('The earliest time the job may start its next attempt.'),
+  expiresAt: timestamp.nullable().describe('If the job has not started by this time, it is cancelled; null: never.'),
+  progress: progress.nullable().describe('The latest progress that the runner reported; null: none.'),
+  estimate: z
+    .object({
+      startAt: timestamp.nullable().describe('When the job is expected to start; null: unknown.'),
+      finishAt: timestamp.nullable().describe('When the job is expected to finish; null: unknown.'),
+    })
+    .nullable()
+    .describe('When the job is expected to start and finish. Only given when one job is read, null in lists.'),
+  userId: z.string().nullable().describe('The user that the job belongs to; null: none.'),
+  tags: z.array(z.string()).describe('Words to find the job by.'),
+  metadata: z.record(z.string(), z.unknown()).nullable().describe("A JSON object of the creator's own; null: none."),
+  requires: labels.nullable().describe('Labels that a runner must have; null: none.'),
+  prefers: labels.nullable().describe('Labels that a runner should have; null: none.'),
+  uniqueKey: z.string().nullable().describe('The unique key that the job was created with; null: none.'),
+  concurrencyKey: z.string().nullable().describe('Jobs with the same key share a concurrency limit; null: none.'),
+  orderKey: z.string().nullable().describe('Jobs of the queue with the same key run one after the other; null: none.'),
+  dependsOn: z.array(id).describe('Ids of the jobs that this one waits for.'),
+  workflowId: id.nullable().describe('Id of the workflow that the job belongs to; null: none.'),
+  batchId: id.nullable().describe('Id of the batch that the job belongs to; null: none.'),
+  scheduleId: id.nullable().describe('Id of the schedule that created the job; null: none.'),
+  runnerId: z.string().nullable().describe('The runner of the latest attempt; null: none yet.'),
+  leaseExpiresAt: timestamp
+    .nullable()
+    .describe('When the current lease expires unless a heartbeat extends it; null: not running.'),
+  deadlineAt: timestamp
+    .nullable()
+    .describe('When the current attempt times out: 1.25 × `timeoutMs` after it started; null: not running.'),
+  checkpoint: z.unknown().describe('The last checkpoint that an attempt saved; null: none.'),
+  metrics: jobMetrics.nullable().describe('What the latest attempt used; null: not reported.'),
+  callbackUrl: z.string().nullable().describe('Where the end of the job is posted to; null: nowhere.'),
+  createdAt: timestamp.describe('When the job was created.'),
+  startedAt: timestamp.nullable().describe('When the latest attempt started; null: none yet.'),
+  finishedAt: timestamp.nullable().describe('When the job finished; null: not finished.'),
+  updatedAt: timestamp.describe('When the job last changed.'),
 });
 export type Job = z.infer<typeof job>;
 
 export const jobList = listOf(job);
 export type JobList = z.infer<typeof jobList>;
-export const createdJobs = z.object({ jobs: z.array(z.union([job, itemError])) });
+export const createdJobs = z.object({
+  jobs: z
+    .array(z.union([job, itemError]))
+    .describe(
+      'The created jobs in the order of the request. With `atomic: false`, an error stands where a job was refused.',
+    ),
+});
 export type CreatedJobs = z.infer<typeof createdJobs>;
 
 /** What a list, or a verb in bulk, takes; several values of one field mean any of them, several fields mean all. */
 const filterFields = {
-  status: repeatable(jobStatus).optional(),
-  type: repeatable(name).optional(),
-  queue: repeatable(name).optional(),
-  userId: repeatable(text(200)).optional(),
-  tag: repeatable(text(100)).optional(),
-  runnerId: repeatable(text(200)).optional(),
-  /** Failed jobs that failed alike. */
-  fingerprint: repeatable(text(64)).optional(),
-  createdAfter: timestamp.optional(),
-  createdBefore: timestamp.optional(),
+  status: repeatable(jobStatus)
+    .optional()
+    .describe('Only jobs with this status. May be repeated: any of the values matches.'),
+  type: repeatable(name).optional().describe('Only jobs of this type. May be repeated.'),
+  queue: repeatable(name).optional().describe('Only jobs in this queue. May be repeated.'),
+  userId: repeatable(text(200)).optional().describe('Only jobs of this user. May be repeated.'),
+  tag: repeatable(text(100)).optional().describe('Only jobs with this tag. May be repeated.'),
+  runnerId: repeatable(text(200))
+    .optional()
+    .describe('Only jobs whose latest attempt was given to this runner. May be repeated.'),
+  fingerprint: repeatable(text(64))
+    .optional()
+    .describe('Only failed jobs of this group of dead letters. May be repeated.'),
+  createdAfter: timestamp.optional().describe('Only jobs created after this time.'),
+  createdBefore: timestamp.optional().describe('Only jobs created before this time.'),
 };
 
-export const jobFilter = z.strictObject({ ...filterFields, arguments: payloadObject.optional() });
+export const jobFilter = z.strictObject({
+  ...filterFields,
+  arguments: payloadObject.optional().describe('Only jobs whose arguments contain this JSON object.'),
+});
 export type JobFilter = z.infer<typeof jobFilter>;
 
 export const listJobsQuery = z.strictObject({
   ...filterFields,
-  /** A JSON object, as text, that the job's arguments must contain. */
-  arguments: z.string().max(10_000).transform(parseJson).pipe(payloadObject).optional(),
+  arguments: z
+    .string()
+    .max(10_000)
+    .transform(parseJson)
+    .pipe(payloadObject)
+    .optional()
+    .describe('Only jobs whose arguments contain this JSON object, written as text.'),
   ...page,
 });
 export type ListJobsQuery = z.input<typeof listJobsQuery>;
@@ -262,26 +377,37 @@ function parseJson(source: string, context: z.RefinementCtx): unknown {
 }
 
 export const attempt = z.object({
-  attempt: z.int(),
-  runnerId: z.string(),
-  startedAt: timestamp,
-  finishedAt: timestamp.nullable(),
-  outcome: attemptOutcome,
-  error: jobError.nullable(),
-  metrics: jobMetrics.nullable(),
-  /** What its runner reported after it had lost the lease; kept, but without effect. */
-  lateResult: z.unknown(),
+  attempt: z.int().describe('Number of the attempt, starting at 1.'),
+  runnerId: z.string().describe('The runner that claimed the job.'),
+  startedAt: timestamp.describe('When the attempt started.'),
+  finishedAt: timestamp.nullable().describe('When the attempt ended; null: it is running.'),
+  outcome: attemptOutcome.describe('How the attempt ended.'),
+  error: jobError.nullable().describe('What the attempt failed with; null: it did not fail.'),
+  metrics: jobMetrics.nullable().describe('What the attempt used; null: not reported.'),
+  lateResult: z
+    .unknown()
+    .describe(
+      'What the runner reported after it had lost the lease. It is kept for reading and has no effect; null: none.',
+    ),
 });
 export type Attempt = z.infer<typeof attempt>;
-export const attemptList = z.object({ items: z.array(attempt) });
+export const attemptList = z.object({ items: z.array(attempt).describe('The attempts, oldest first.') });
 
-export const cancelJob = z.strictObject({ reason: text(500).optional() });
+export const cancelJob = z.strictObject({
+  reason: text(500).optional().describe('Why the job is cancelled; kept with the job.'),
+});
 
 export const editJob = z
-  .strictObject({ priority: priority.optional(), runAt: timestamp.optional(), tags: tags.optional() })
+  .strictObject({
+    priority: priority.optional().describe('The new priority.'),
+    runAt: timestamp.optional().describe('The new earliest start.'),
+    tags: tags.optional().describe('The new tags; they replace the old ones.'),
+  })
   .refine((edit) => Object.keys(edit).length > 0, 'must change at least one of priority, runAt, tags');
 export type EditJob = z.input<typeof editJob>;
 
 /** How long a call may wait before it answers, in milliseconds. */
 export const waitMs = z.coerce.number().int().min(0).max(50_000);
-export const waitQuery = z.strictObject({ waitMs: waitMs.default(30_000) });
+export const waitQuery = z.strictObject({
+  waitMs: waitMs.default(30_000).describe('How long to wait for the end of the job, in milliseconds.'),
+});

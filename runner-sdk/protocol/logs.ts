@@ -10,10 +10,18 @@ export const LOG_LIMITS = { lines: 1000, messageCharacters: 8000, fieldsCharacte
 
 /** A line as a runner sends it. `ageMs`: how long before this call it was written, on the runner's own clock. */
 export const sentLogLine = z.object({
-  level: logLevel.catch('info'),
-  message: cleanedText(LOG_LIMITS.messageCharacters),
-  fields: cleanedPayload(LOG_LIMITS.fieldsCharacters).optional(),
-  ageMs: z.number().min(0).max(86_400_000).catch(0).default(0),
+  level: logLevel.catch('info').describe('Severity of the line.'),
+  message: cleanedText(LOG_LIMITS.messageCharacters).describe('The text of the line.'),
+  fields: cleanedPayload(LOG_LIMITS.fieldsCharacters)
+    .optional()
+    .describe('Structured data of the line, any JSON value.'),
+  ageMs: z
+    .number()
+    .min(0)
+    .max(86_400_000)
+    .catch(0)
+    .default(0)
+    .describe("How long before this call the line was written, by the runner's clock, in milliseconds."),
 });
 export type SentLogLine = z.input<typeof sentLogLine>;
 export type LogLine = z.infer<typeof sentLogLine>;
@@ -47,18 +55,16 @@ function linesOf(value: unknown): LogLine[] {
 
 /** A line as it is read. */
 export const logLine = z.object({
-  seq: z.int(),
-  at: timestamp,
-  level: logLevel,
-  message: z.string(),
-  fields: z.unknown(),
-  attempt: z.int(),
+  seq: z.int().describe("Position of the line in the job's log; pass the last one as `after` to continue."),
+  at: timestamp.describe('When the line was written.'),
+  level: logLevel.describe('Severity of the line.'),
+  message: z.string().describe('The text of the line.'),
+  fields: z.unknown().describe('Structured data of the line; null: none.'),
+  attempt: z.int().describe('Number of the attempt that wrote it.'),
 });
 export const logList = listOf(logLine);
 export const listLogsQuery = z.strictObject({
-  /** Only lines after this `seq`. */
-  after: z.coerce.number().int().min(0).optional(),
-  /** Only lines of at least this level. */
-  level: logLevel.optional(),
+  after: z.coerce.number().int().min(0).optional().describe('Only lines after this `seq`.'),
+  level: logLevel.optional().describe('Only lines of at least this severity.'),
   ...page,
 });

@@ -91,10 +91,16 @@ export function repeatable<T extends z.ZodType>(item: T) {
 
 /** The page of a list: at most `limit` items, from where `cursor` (a former answer's `nextCursor`) points. */
 export const page = {
-  limit: z.coerce.number().int().min(1).max(500).default(50),
-  cursor: text(500).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(50).describe('The largest number of items to return.'),
+  cursor: text(500).optional().describe('`nextCursor` of the previous page; default: the first page.'),
 };
 
 export function listOf<T extends z.ZodType>(item: T) {
-  return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+  return z.object({
+    items: z.array(item).describe('The items of this page.'),
+    nextCursor: z
+      .string()
+      .nullable()
+      .describe('Pass it as `cursor` to read the next page; null: this is the last one.'),
+  });
 }

@@ -19,21 +19,28 @@ export const errorCode = z.enum([
 ]);
 export type ErrorCode = z.infer<typeof errorCode>;
 
-export const fieldError = z.object({ path: z.string(), message: z.string() });
+export const fieldError = z.object({
+  path: z.string().describe('Where in the request the fault is, such as `retry.baseMs`.'),
+  message: z.string().describe('What is wrong and what is allowed there.'),
+});
 export type FieldError = z.infer<typeof fieldError>;
 
 /** The body of every error: RFC 9457, `application/problem+json`. */
 export const problem = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.int(),
-  detail: z.string(),
-  code: errorCode,
-  errors: z.array(fieldError).optional(),
-  requestId: z.string(),
+  type: z.string().describe('A URI for the kind of error: `urn:baton:error:` and the code.'),
+  title: z.string().describe('A short text, the same for every error of its kind.'),
+  status: z.int().describe('The HTTP status.'),
+  detail: z.string().describe('What went wrong this time and what to do about it, in words.'),
+  code: errorCode.describe('A stable code to program against.'),
+  errors: z.array(fieldError).optional().describe('The faults of the single fields, if the request was invalid.'),
+  requestId: z.string().describe("The `X-Request-Id` of the answer, which finds the coordinator's log lines."),
 });
 export type Problem = z.infer<typeof problem>;
 
 /** An error of one item in a bulk answer. */
-export const itemError = z.object({ code: errorCode, detail: z.string(), errors: z.array(fieldError).optional() });
+export const itemError = z.object({
+  code: errorCode.describe('A stable code to program against.'),
+  detail: z.string().describe('What went wrong and what to do about it, in words.'),
+  errors: z.array(fieldError).optional().describe('The faults of the single fields, if the item was invalid.'),
+});
 export type ItemError = z.infer<typeof itemError>;

@@ -6,7 +6,10 @@ import { retention } from './retention';
 const limit = z.int().min(1).max(1_000_000).nullable();
 
 /** At most `max` starts at once, refilled evenly with `max` over `perMs` (a token bucket). */
-export const rateLimit = z.strictObject({ max: z.int().min(1).max(1_000_000), perMs: durationMs(1, 30 * 86_400_000) });
+export const rateLimit = z.strictObject({
+  max: z.int().min(1).max(1_000_000).describe('How many are allowed within `perMs`, and at once.'),
+  perMs: durationMs(1, 30 * 86_400_000).describe('The period, in milliseconds.'),
+});
 
 const price = z.number().min(0).max(1_000_000_000).default(0);
 
@@ -14,24 +17,37 @@ const price = z.number().min(0).max(1_000_000_000).default(0);
  * What an attempt costs, in a unit of your own: `base`, and `perSecond` for each second from claim to end, and `perGbSecond`
  * for each of these seconds and each 10⁹ bytes of memory that it held at its peak.
  */
-export const queueCost = z.strictObject({ base: price, perSecond: price, perGbSecond: price });
+export const queueCost = z.strictObject({
+  base: price.describe('Price of an attempt.'),
+  perSecond: price.describe('Price of each second from the claim to the end of the attempt.'),
+  perGbSecond: price.describe("Price of each second and each 10⁹ bytes of the attempt's memory peak."),
+});
 
 /** What is left out stays as it is. */
 export const setQueue = z
   .strictObject({
-    /** How many of the queue's jobs run at once. */
-    concurrency: limit.optional(),
-    /** How many of its jobs with the same `concurrencyKey` run at once. */
-    concurrencyPerKey: limit.optional(),
-    rateLimit: rateLimit.nullable().optional(),
-    /** How many of its jobs one user may create within any `perMs`; jobs that belong to no user are not counted. */
-    userRateLimit: rateLimit.nullable().optional(),
-    /** Whether users, and concurrency keys, take turns. */
-    fair: z.boolean().optional(),
-    /** `null`: as by default, for all endings. */
-    retention: retention.nullable().optional(),
-    /** `null`: attempts have no price. */
-    cost: queueCost.nullable().optional(),
+    concurrency: limit.optional().describe('How many jobs of the queue run at the same time; null: no limit.'),
+    concurrencyPerKey: limit
+      .optional()
+      .describe('How many jobs with the same `concurrencyKey` run at the same time; null: no limit.'),
+    rateLimit: rateLimit
+      .nullable()
+      .optional()
+      .describe(
+        'How many jobs of the queue may start within a period (a token bucket, refilled evenly); null: no limit.',
+      ),
+    userRateLimit: rateLimit
+      .nullable()
+      .optional()
+      .describe(
+        'How many jobs each user may create in the queue within a period; jobs without a user are not counted. null: no limit.',
+      ),
+    fair: z.boolean().optional().describe('Whether users, and concurrency keys, take turns.'),
+    retention: retention
+      .nullable()
+      .optional()
+      .describe("How long finished jobs of the queue are kept; null: the coordinator's defaults."),
+    cost: queueCost.nullable().optional().describe('What an attempt costs, in a unit of your own; null: no prices.'),
   })
   .refine(
     (settings) => Object.keys(settings).length > 0,
@@ -40,59 +56,77 @@ export const setQueue = z
 export type SetQueue = z.input<typeof setQueue>;
 
 export const pauseQueue = z.strictObject({
-  reason: text(500).optional(),
-  /** The pause ends by itself then. */
-  untilAt: timestamp.optional(),
+  reason: text(500).optional().describe('Why the queue is paused; shown in the list of queues.'),
+  untilAt: timestamp.optional().describe('When the pause ends by itself; default: when somebody resumes the queue.'),
 });
 
 export const pause = z.object({
-  by: z.string(),
-  reason: z.string().nullable(),
-  at: timestamp,
-  untilAt: timestamp.nullable(),
+  by: z.string().describe('Name of the key that paused the queue.'),
+  reason: z.string().nullable().describe('Why the queue is paused; null: no reason was given.'),
+  at: timestamp.describe('When the queue was paused.'),
+  untilAt: timestamp.nullable().describe('When the pause ends by itself; null: when somebody resumes the queue.'),
 });
 
 export const queue = z.object({
-  name: z.string(),
-  /** Jobs that are pending or blocked, due or not. */
-  waiting: z.int(),
-  running: z.int(),
-  /** How long the longest due of its waiting jobs has been due. */
-  oldestAgeMs: z.number().nullable(),
-  /** Jobs created, and jobs finished, in the last minute. */
-  inPerMinute: z.int(),
-  outPerMinute: z.int(),
-  paused: pause.nullable(),
-  concurrency: z.int().nullable(),
-  concurrencyPerKey: z.int().nullable(),
-  rateLimit: rateLimit.nullable(),
-  userRateLimit: rateLimit.nullable(),
-  fair: z.boolean(),
-  /** What is set for this queue; null: finished jobs are kept as by default. */
-  retention: retention.nullable(),
-  /** What an attempt costs; null: nothing is reckoned. */
-  cost: queueCost.nullable(),
+  name: z.string().describe('Name of the queue.'),
+  waiting: z.int().describe('Jobs that are pending or blocked, due or not.'),
+  running: z.int().describe('Jobs that are running.'),
+  oldestAgeMs: z
+    .number()
+    .nullable()
+    .describe('How long the oldest due job has been waiting, in milliseconds; null: no job is due.'),
+  inPerMinute: z.int().describe('Jobs created in the last minute.'),
+  outPerMinute: z.int().describe('Jobs finished in the last minute.'),
+  paused: pause.nullable().describe('Who paused the queue and why; null: it is not paused.'),
+  concurrency: z.int().nullable().describe('How many jobs of the queue run at the same time; null: no limit.'),
+  concurrencyPerKey: z
+    .int()
+    .nullable()
+    .describe('How many jobs with the same `concurrencyKey` run at the same time; null: no limit.'),
+  rateLimit: rateLimit.nullable().describe('How many jobs of the queue may start within a period; null: no limit.'),
+  userRateLimit: rateLimit
+    .nullable()
+    .describe('How many jobs each user may create in the queue within a period; null: no limit.'),
+  fair: z.boolean().describe('Whether users, and concurrency keys, take turns.'),
+  retention: retention
+    .nullable()
+    .describe("How long finished jobs of the queue are kept; null: the coordinator's defaults."),
+  cost: queueCost.nullable().describe('What an attempt costs; null: no prices.'),
 });
 export type Queue = z.infer<typeof queue>;
-export const queueList = z.object({ items: z.array(queue) });
+export const queueList = z.object({ items: z.array(queue).describe('The queues, by name.') });
 export const queueName = name;
 
 export const scaleQuery = z.strictObject({
-  /** How long a job may wait before it starts. */
-  targetMs: z.coerce.number().int().min(100).max(86_400_000).default(10_000),
-  /** How many jobs one runner runs at once. */
-  perRunner: z.coerce.number().int().min(1).max(10_000).default(1),
+  targetMs: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .max(86_400_000)
+    .default(10_000)
+    .describe('How long a due job may wait before it starts, in milliseconds.'),
+  perRunner: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(1)
+    .describe('How many jobs one runner runs at the same time.'),
 });
 
 /** For autoscalers: KEDA's metrics-api scaler reads any of these with its `valueLocation`. */
 export const scale = z.object({
-  waiting: z.int(),
-  running: z.int(),
-  /** How many runners it takes to start every due job within `targetMs`; 0 when there is nothing to do. */
-  wanted: z.int(),
-  oldestAgeMs: z.number().nullable(),
-  /** How long a job of this queue runs, from those that finished lately; null: none did. */
-  meanRunMs: z.number().nullable(),
+  waiting: z.int().describe('Jobs that are pending or blocked, due or not.'),
+  running: z.int().describe('Jobs that are running.'),
+  wanted: z.int().describe('How many runners are needed to start every due job within `targetMs`; 0: none.'),
+  oldestAgeMs: z
+    .number()
+    .nullable()
+    .describe('How long the oldest due job has been waiting, in milliseconds; null: no job is due.'),
+  meanRunMs: z
+    .number()
+    .nullable()
+    .describe('Mean run time of the jobs that finished lately, in milliseconds; null: none did.'),
 });
 export type Scale = z.infer<typeof scale>;
 
@@ -115,7 +149,15 @@ export const waitReason = z.enum([
   'in_line',
 ]);
 export const explanation = z.object({
-  status: z.string(),
-  reasons: z.array(z.object({ code: waitReason, message: z.string(), details: z.record(z.string(), z.unknown()) })),
+  status: z.string().describe('Status of the job.'),
+  reasons: z
+    .array(
+      z.object({
+        code: waitReason.describe('A stable code for the reason.'),
+        message: z.string().describe('The reason in words.'),
+        details: z.record(z.string(), z.unknown()).describe('Data behind the reason; the fields depend on `code`.'),
+      }),
+    )
+    .describe('Why the job is not running, the most decisive reason first.'),
 });
 export type Explanation = z.infer<typeof explanation>;

@@ -2,20 +2,19 @@ import { z } from 'zod';
 import { text, timestamp } from './primitives';
 
 export const rateLimitsQuery = z.strictObject({
-  /** Whose; a key of role `user` may leave it out, and then means its own. */
-  userId: text(200).optional(),
+  userId: text(200)
+    .optional()
+    .describe('The user to read; default for a key of role `user`: its own user. Required for other roles.'),
 });
 
 /** By queue, for queues that limit how many jobs one user creates. */
 export const rateLimits = z.record(
   z.string(),
   z.object({
-    limit: z.int(),
-    /** Jobs that count at present. */
-    count: z.int(),
-    remaining: z.int(),
-    /** When the oldest of them counts no longer; null: none counts. */
-    resetAt: timestamp.nullable(),
+    limit: z.int().describe("How many jobs the user may create within the queue's period."),
+    count: z.int().describe('How many jobs count at present.'),
+    remaining: z.int().describe('How many more the user may create now.'),
+    resetAt: timestamp.nullable().describe('When the oldest counted job stops counting; null: none counts.'),
   }),
 );
 export type RateLimits = z.infer<typeof rateLimits>;

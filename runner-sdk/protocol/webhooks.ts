@@ -9,19 +9,27 @@ export type WebhookEventName = z.infer<typeof webhookEventName>;
 
 /** Several values of one field mean any of them, several fields mean all. Events that are not of jobs pass in any case. */
 export const webhookFilter = z.strictObject({
-  queue: repeatable(name).optional(),
-  type: repeatable(name).optional(),
-  /** A webhook of a user hears of this user's jobs only, and takes no other here. */
-  userId: repeatable(text(200)).optional(),
+  queue: repeatable(name).optional().describe('Only events of jobs in these queues.'),
+  type: repeatable(name).optional().describe('Only events of jobs of these types.'),
+  userId: repeatable(text(200))
+    .optional()
+    .describe("Only events of these users' jobs. A webhook of a user only receives events of that user's jobs."),
 });
 export type WebhookFilter = z.infer<typeof webhookFilter>;
 
 const webhookFields = {
-  /** Where its deliveries are posted to; see `callbackUrl` of a job for what is allowed. */
-  url: callbackUrl,
-  events: z.array(webhookEventName).min(1).max(webhookEventName.options.length),
-  filter: webhookFilter,
-  description: text(500).nullable(),
+  url: callbackUrl.describe(
+    'Where events are posted to. Which hosts, ports and schemes are allowed is a setting of the coordinator.',
+  ),
+  events: z
+    .array(webhookEventName)
+    .min(1)
+    .max(webhookEventName.options.length)
+    .describe('The events to receive. Events that are not about jobs are sent only to webhooks of admins.'),
+  filter: webhookFilter.describe(
+    'Restricts job events. Values of one field are alternatives, several fields must all match.',
+  ),
+  description: text(500).nullable().describe('A note for people; null: none.'),
 };
 
 export const createWebhook = z.strictObject({
@@ -34,12 +42,14 @@ export type NewWebhook = z.infer<typeof createWebhook>;
 
 export const editWebhook = z
   .strictObject({
-    url: webhookFields.url.optional(),
-    events: webhookFields.events.optional(),
-    filter: webhookFields.filter.optional(),
-    description: webhookFields.description.optional(),
-    /** One that is enabled again is told of what happens from then on. */
-    enabled: z.boolean().optional(),
+    url: webhookFields.url.optional().describe('Where events are posted to.'),
+    events: webhookFields.events.optional().describe('The events to receive.'),
+    filter: webhookFields.filter.optional().describe('Restricts job events; it replaces the old filter.'),
+    description: webhookFields.description.optional().describe('A note for people; null: none.'),
+    enabled: z
+      .boolean()
+      .optional()
+      .describe('Whether events are sent. A webhook that is enabled again receives events from then on.'),
   })
   .refine(
     (edit) => Object.keys(edit).length > 0,
@@ -48,45 +58,53 @@ export const editWebhook = z
 export type EditWebhook = z.input<typeof editWebhook>;
 
 export const webhook = z.object({
-  id,
-  /** Whose it is; null: the installation's. */
-  userId: z.string().nullable(),
-  url: z.string(),
-  events: z.array(webhookEventName),
-  filter: z.object({
-    queue: z.array(z.string()).optional(),
-    type: z.array(z.string()).optional(),
-    userId: z.array(z.string()).optional(),
-  }),
-  description: z.string().nullable(),
-  enabled: z.boolean(),
-  disabledAt: timestamp.nullable(),
-  /** `by_hand`; `gone`: it answered 410; `failing`: nothing could be delivered for long; `backlog`: too much waited for it. */
-  disabledReason: z.enum(['by_hand', 'gone', 'failing', 'backlog']).nullable(),
-  /** Since when nothing could be delivered; null: its last delivery went well, or there was none. */
-  failingSince: timestamp.nullable(),
-  createdAt: timestamp,
-  updatedAt: timestamp,
+  id: id.describe('Id of the webhook (UUIDv7).'),
+  userId: z.string().nullable().describe('The user that the webhook belongs to; null: the installation.'),
+  url: z.string().describe('Where events are posted to.'),
+  events: z.array(webhookEventName).describe('The events that it receives.'),
+  filter: z
+    .object({
+      queue: z.array(z.string()).optional().describe('Only events of jobs in these queues.'),
+      type: z.array(z.string()).optional().describe('Only events of jobs of these types.'),
+      userId: z.array(z.string()).optional().describe("Only events of these users' jobs."),
+    })
+    .describe('Restricts job events. Values of one field are alternatives, several fields must all match.'),
+  description: z.string().nullable().describe('A note for people; null: none.'),
+  enabled: z.boolean().describe('Whether events are sent.'),
+  disabledAt: timestamp.nullable().describe('When the webhook was disabled; null: it is enabled.'),
+  disabledReason: z
+    .enum(['by_hand', 'gone', 'failing', 'backlog'])
+    .nullable()
+    .describe(
+      '`by_hand`: somebody disabled it. `gone`: it answered 410. `failing`: nothing could be delivered for a long time. `backlog`: too many deliveries were waiting. null: it is enabled.',
+    ),
+  failingSince: timestamp
+    .nullable()
+    .describe('Since when nothing could be delivered; null: the last delivery succeeded, or there was none.'),
+  createdAt: timestamp.describe('When the webhook was created.'),
+  updatedAt: timestamp.describe('When the webhook was last changed.'),
 });
 export type Webhook = z.infer<typeof webhook>;
 export const webhookList = listOf(webhook);
 export const listWebhooksQuery = z.strictObject({ ...page });
 
 /** The only answers that hold the secret. */
-export const createdWebhook = webhook.extend({ secret: z.string() });
+export const createdWebhook = webhook.extend({
+  secret: z.string().describe('The secret that signs deliveries (Standard Webhooks). It is shown only in this answer.'),
+});
 export type CreatedWebhook = z.infer<typeof createdWebhook>;
 
 export const rotateSecret = z.strictObject({
-  /** How long deliveries are signed with the old secret too; 0: not at all. */
-  graceMs: durationMs(0, 30 * 86_400_000).default(86_400_000),
+  graceMs: durationMs(0, 30 * 86_400_000)
+    .default(86_400_000)
+    .describe('How long deliveries are signed with the old secret too, in milliseconds; 0 ends it at once.'),
 });
 
 /** What signs the callbacks of the caller's jobs. */
 export const callbackSecret = z.object({
-  /** Whose jobs; null: those that admins and producers created. */
-  userId: z.string().nullable(),
-  secret: z.string(),
-  createdAt: timestamp,
+  userId: z.string().nullable().describe('The user whose jobs it signs; null: jobs created by admins and producers.'),
+  secret: z.string().describe('The secret that signs callbacks (Standard Webhooks).'),
+  createdAt: timestamp.describe('When the secret was created.'),
 });
 export type CallbackSecret = z.infer<typeof callbackSecret>;
 
@@ -94,25 +112,29 @@ export const deliveryStatus = z.enum(['pending', 'delivered', 'failed']);
 export type DeliveryStatus = z.infer<typeof deliveryStatus>;
 
 export const delivery = z.object({
-  /** Also its header `webhook-id`, whenever it is sent. */
-  id,
-  webhookId: id.nullable(),
-  /** What it tells of: an event's name, or `webhook.test`. */
-  event: z.string(),
-  jobId: id.nullable(),
-  url: z.string(),
-  status: deliveryStatus,
-  attempts: z.int(),
-  /** When it is sent next; null: it is under way, or over. */
-  nextAt: timestamp.nullable(),
-  attemptedAt: timestamp.nullable(),
-  responseStatus: z.int().nullable(),
-  /** What came of the last attempt, when it was no success. Nothing of the answer's body is kept. */
-  error: z.string().nullable(),
-  durationMs: z.int().nullable(),
-  createdAt: timestamp,
-  finishedAt: timestamp.nullable(),
+  id: id.describe('Id of the delivery (UUIDv7), also its header `webhook-id`, the same for every attempt.'),
+  webhookId: id.nullable().describe('Id of the webhook; null: a callback of a job.'),
+  event: z.string().describe('Name of the event, or `webhook.test`.'),
+  jobId: id.nullable().describe('Id of the job that the event is about; null: none.'),
+  url: z.string().describe('Where it is sent.'),
+  status: deliveryStatus.describe(
+    '`pending`: to be sent, or sent again. `delivered`: answered with a 2xx status. `failed`: given up.',
+  ),
+  attempts: z.int().describe('How many times it was sent.'),
+  nextAt: timestamp.nullable().describe('When it is sent next; null: it is being sent, or it is finished.'),
+  attemptedAt: timestamp.nullable().describe('When it was last sent; null: not yet.'),
+  responseStatus: z.int().nullable().describe('HTTP status of the last answer; null: there was none.'),
+  error: z
+    .string()
+    .nullable()
+    .describe('Why the last attempt failed; null: it did not. The body of the answer is not kept.'),
+  durationMs: z.int().nullable().describe('How long the last attempt took, in milliseconds; null: not sent yet.'),
+  createdAt: timestamp.describe('When the delivery was created.'),
+  finishedAt: timestamp.nullable().describe('When it was delivered or given up; null: neither yet.'),
 });
 export type Delivery = z.infer<typeof delivery>;
 export const deliveryList = listOf(delivery);
-export const listDeliveriesQuery = z.strictObject({ ...page, status: repeatable(deliveryStatus).optional() });
+export const listDeliveriesQuery = z.strictObject({
+  ...page,
+  status: repeatable(deliveryStatus).optional().describe('Only deliveries with this status. May be repeated.'),
+});
