@@ -16,6 +16,8 @@ export interface Sizes {
   claimers: number;
   /** Waiting or finished jobs that are many, against few. */
   backlog: { few: number; many: number; claims: number };
+  /** Jobs that the store's own statements move from end to end. */
+  store: number;
   pinned: { perSecond: number; holdMs: number; windowMs: number };
   /** A full window is as long as a poll waits on average, so that in it each one ends once and begins anew; before it they do so once too, as they have in a fleet that is usually idle. */
   idle: { runners: number[]; settleMs: number; windowMs: number };
@@ -34,6 +36,7 @@ export const SIZES: Record<Scale, Sizes> = {
     pickUps: 500,
     claimers: 20_000,
     backlog: { few: 10_000, many: 1_000_000, claims: 50 },
+    store: 60_000,
     pinned: { perSecond: 300, holdMs: 40_000, windowMs: 10_000 },
     idle: { runners: [1000, 5000], settleMs: 40_000, windowMs: 37_500 },
   },
@@ -49,6 +52,7 @@ export const SIZES: Record<Scale, Sizes> = {
     pickUps: 100,
     claimers: 2000,
     backlog: { few: 5000, many: 50_000, claims: 15 },
+    store: 20_000,
     pinned: { perSecond: 300, holdMs: 3000, windowMs: 1500 },
     idle: { runners: [200, 1000], settleMs: 500, windowMs: 2000 },
   },
@@ -64,6 +68,7 @@ export const SIZES: Record<Scale, Sizes> = {
     pickUps: 5,
     claimers: 200,
     backlog: { few: 300, many: 1000, claims: 1 },
+    store: 500,
     pinned: { perSecond: 100, holdMs: 600, windowMs: 300 },
     idle: { runners: [5, 20], settleMs: 100, windowMs: 300 },
   },

@@ -21,6 +21,7 @@ const LINES = [
   'idle',
   'bound',
   'limits',
+  'store',
 ];
 
 /** Seconds on a quiet machine. */

@@ -5,6 +5,7 @@ import { backlog, pinned } from './growth';
 import { idle } from './idle';
 import type { Line } from './line';
 import { pickUp } from './pick-up';
+import { storeLine } from './store';
 
 /** The lines of the table, in its order. */
 export function linesFor(sizes: Sizes): Line[] {
@@ -21,5 +22,6 @@ export function linesFor(sizes: Sizes): Line[] {
     idle(sizes),
     bound,
     limits,
+    storeLine,
   ];
 }
