@@ -10,13 +10,13 @@ import { TokenVerifier } from './domain/auth/tokens';
 import { reportHeldOff } from './domain/audit/held-off';
 import { Events } from './domain/events/events';
 import { EventStream } from './domain/events/stream';
-import { Hints } from './domain/events/hints';
+import { Notifications } from './state/notifications';
 import { logEvents } from './domain/events/log-events';
 import { HandOff } from './domain/jobs/hand-off';
-import { LaneCatalog } from './domain/jobs/lanes';
-import { ReadyLanes } from './domain/jobs/ready-lanes';
-import { QueueBook } from './domain/queues/queue-book';
-import { Roster } from './domain/runners/roster';
+import { LaneCatalog } from './state/lanes';
+import { ReadyLanes } from './state/ready-lanes';
+import { QueueSettings } from './state/queue-settings';
+import { RunnerRegistry } from './state/runner-registry';
 import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
 import { type Desk, openDesk, type Service } from './http/desk';
@@ -27,12 +27,12 @@ import { alertsLoop } from './loops/alerts';
 import { bulkLoop } from './loops/bulk';
 import { dueLoop } from './loops/due';
 import { eventPruneLoop, eventsLoop } from './loops/events';
-import { hearHints, hintsLoop } from './loops/hints';
+import { receiveNotifications, notificationsLoop } from './loops/notifications';
 import { lookoutLoop } from './loops/lookout';
 import type { Loop } from './loops/loop';
 import { retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
-import { rosterLoop } from './loops/roster';
+import { runnerRegistryLoop } from './loops/runner-registry';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
 import { openDb } from './store/db';
@@ -49,8 +49,8 @@ export interface App {
   desk: Desk;
   loops: {
     monitor: Loop;
-    roster: Loop;
-    hints: Loop;
+    runnerRegistry: Loop;
+    notifications: Loop;
     due: Loop;
     lookout: Loop;
     bulk: Loop;
@@ -103,12 +103,14 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     log,
     events: new Events((error) => log.error('a listener of events failed', describeError(error))),
     stream: new EventStream(db),
-    hints: new Hints(randomUUID(), (error) => log.error('a listener of hints failed', describeError(error))),
+    notifications: new Notifications(randomUUID(), (error) =>
+      log.error('a listener of notifications failed', describeError(error)),
+    ),
     lanes: new LaneCatalog(db),
-    ready: new ReadyLanes(),
+    readyLanes: new ReadyLanes(),
     handOff: new HandOff(),
-    queues: new QueueBook(db),
-    roster: new Roster(db),
+    queueSettings: new QueueSettings(db),
+    runnerRegistry: new RunnerRegistry(db),
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
@@ -129,8 +131,8 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     due: dueLoop(context),
     lookout: lookoutLoop(context, woken),
     ...woken,
-    roster: rosterLoop(context),
-    hints: hintsLoop(context),
+    runnerRegistry: runnerRegistryLoop(context),
+    notifications: notificationsLoop(context),
     retention: retentionLoop(context),
     rollups: rollupLoop(context),
     events: eventsLoop(context),
@@ -150,14 +152,14 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     service,
     tracing,
   );
-  context.hints.on('roster', () => {
-    const answered = context.roster
+  context.notifications.on('runners', () => {
+    const answered = context.runnerRegistry
       .readDraining()
-      .then(() => desk.claims.answerEmpty((claim) => context.roster.isDraining(claim.runnerId)));
+      .then(() => desk.dispatcher.answerEmpty((claim) => context.runnerRegistry.isDraining(claim.runnerId)));
     answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
   });
   const server = createHttpServer(desk);
-  let listener: ReturnType<typeof hearHints> | undefined;
+  let listener: ReturnType<typeof receiveNotifications> | undefined;
 
   return {
     context,
@@ -167,11 +169,11 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     server,
     async start() {
       // Limits hold from the first request on.
-      await context.queues
+      await context.queueSettings
         .read()
         .catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
       const port = await listenOn(server, config);
-      listener = hearHints(context, url);
+      listener = receiveNotifications(context, url);
       for (const loop of Object.values(loops)) loop.start();
       return port;
     },
@@ -180,21 +182,21 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       if (config.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, config.drainMs));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const delivered = deliverer.close(graceMs);
-      desk.waits.close();
+      desk.waitingReads.close();
       desk.eventConnections.close();
-      await desk.claims.close();
+      await desk.dispatcher.close();
       // An answer to a request that began before the drain leaves its connection open.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);
-      await desk.claims.settled();
+      await desk.dispatcher.settled();
       await Promise.all(Object.values(loops).map((loop) => loop.stop()));
       await delivered;
-      await context.roster
+      await context.runnerRegistry
         .writeSeen()
-        .catch((error: unknown) => log.debug('the roster was not written', describeError(error)));
+        .catch((error: unknown) => log.debug('the runner registry was not written', describeError(error)));
       await listener?.stop();
       await db.close();
     },

@@ -1,12 +1,12 @@
 import type { Events } from './domain/events/events';
 import type { EventStream } from './domain/events/stream';
-import type { Hints } from './domain/events/hints';
+import type { Notifications } from './state/notifications';
 import type { HandOff } from './domain/jobs/hand-off';
-import type { LaneCatalog } from './domain/jobs/lanes';
-import type { ReadyLanes } from './domain/jobs/ready-lanes';
-import type { QueueBook } from './domain/queues/queue-book';
+import type { LaneCatalog } from './state/lanes';
+import type { ReadyLanes } from './state/ready-lanes';
+import type { QueueSettings } from './state/queue-settings';
 import type { KeepMs } from './domain/retention/keeping';
-import type { Roster } from './domain/runners/roster';
+import type { RunnerRegistry } from './state/runner-registry';
 import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
 import type { Db } from './store/db';
@@ -18,12 +18,12 @@ export interface Context {
   events: Events;
   /** The events of all coordinators, for those who listen. */
   stream: EventStream;
-  hints: Hints;
+  notifications: Notifications;
   lanes: LaneCatalog;
-  ready: ReadyLanes;
+  readyLanes: ReadyLanes;
   handOff: HandOff;
-  queues: QueueBook;
-  roster: Roster;
+  queueSettings: QueueSettings;
+  runnerRegistry: RunnerRegistry;
   maxPayloadBytes: number;
   /** The most log lines that are kept of one job. */
   maxLogLines: number;

@@ -7,7 +7,7 @@ import type { Seat } from './caps';
 import type { Desk } from './desk';
 import type { Door } from './door';
 import type { AnyEndpoint, Call, Reply } from './endpoint';
-import { Gone } from './gone';
+import { Disconnect } from './disconnect';
 import { type Heading, setHeaders } from './heading';
 import { toJson } from './json';
 import { invalid, sendProblem } from './problem';
@@ -44,7 +44,7 @@ export function refuse({ desk }: Door, response: ServerResponse, heading: Headin
 /** One request on its way to its answer, and the call that its endpoint sees. What few ask for is made when they ask. */
 class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyEndpoint['body']> {
   readonly desk: Desk;
-  readonly gone = new Gone();
+  readonly disconnect = new Disconnect();
   caller: Caller = NOBODY;
   sessionEndsAt: Date | null = null;
   params: unknown;
@@ -77,12 +77,12 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       const login = known instanceof Promise ? await known : known;
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
-      if (endpoint.roles !== 'public' && !this.isGone) this.seat = this.enter(login.caller.keyId);
+      if (endpoint.roles !== 'public' && !this.isDisconnected) this.seat = this.enter(login.caller.keyId);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await readBody(request, response), 'body');
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
       const reply = await endpoint.run(this);
-      if (this.isGone) reply.onUnsent?.();
+      if (this.isDisconnected) reply.onUnsent?.();
       else this.send(reply);
     } catch (error) {
       refuse(door, response, this.heading, error);
@@ -98,7 +98,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   get signal(): AbortSignal {
-    return this.gone.signal;
+    return this.disconnect.signal;
   }
 
   get header(): (name: string) => string | undefined {
@@ -119,7 +119,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     return async () => authenticate(this.endpoint, this.door, this.request);
   }
 
-  private get isGone(): boolean {
+  private get isDisconnected(): boolean {
     return this.response.destroyed || this.request.socket.destroyed;
   }
 
@@ -166,7 +166,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     if (this.hasEnded) return;
     this.hasEnded = true;
     this.seat?.leave();
-    if (!response.writableFinished) return this.gone.abort();
+    if (!response.writableFinished) return this.disconnect.abort();
     desk.metrics.answered(
       endpoint.method,
       endpoint.path,

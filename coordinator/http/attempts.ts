@@ -7,7 +7,7 @@ import type { ClaimedRow } from '../store/jobs';
 import { claimedText } from './claimed-text';
 import type { Desk } from './desk';
 import { endpoint, reply, type Reply, replyText, RUNNERS } from './endpoint';
-import type { Leaving } from './gone';
+import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 import { toJson } from './json';
 import { invalid, missing, orThrow } from './problem';
 
@@ -29,9 +29,9 @@ export const attemptEndpoints = [
     body: protocol.claim,
     audit: WORK,
     replies: { 200: protocol.claimReply },
-    async run({ desk, caller, body, gone, park }) {
+    async run({ desk, caller, body, disconnect, park }) {
       if (body.waitMs > 0) park();
-      const jobs = await claimFor(desk, caller, body, gone);
+      const jobs = await claimFor(desk, caller, body, disconnect);
       desk.tracing?.claimed(jobs);
       return replyClaimed(
         desk,
@@ -48,7 +48,7 @@ export const attemptEndpoints = [
     body: protocol.completions,
     audit: WORK,
     replies: { 200: protocol.completionsReply },
-    async run({ desk, caller, body, gone }) {
+    async run({ desk, caller, body, disconnect }) {
       const results = await judgeEach(
         body.completions,
         protocol.completion,
@@ -59,7 +59,7 @@ export const attemptEndpoints = [
       desk.tracing?.settled(body.completions.length);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
-      const jobs = await claimNext(desk, caller, claim, gone);
+      const jobs = await claimNext(desk, caller, claim, disconnect);
       if (jobs.length > 0) desk.tracing?.claimed(jobs);
       return replyClaimed(
         desk,
@@ -77,7 +77,7 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.heartbeatsReply },
     async run({ desk, caller, body }) {
-      desk.context.roster.hear({ id: body.runnerId });
+      desk.context.runnerRegistry.hear({ id: body.runnerId });
       const jobs = await judgeEach(
         body.jobs,
         protocol.beat,
@@ -100,7 +100,7 @@ export const attemptEndpoints = [
     async run({ desk, caller, params: { id }, body }) {
       const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.heartbeat);
       const { leaseExpiresAt, runnerId } = orThrow(outcome);
-      desk.context.roster.hear({ id: runnerId });
+      desk.context.runnerRegistry.hear({ id: runnerId });
       return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(desk, runnerId) });
     },
   }),
@@ -134,26 +134,36 @@ export const attemptEndpoints = [
   }),
 ];
 
-async function claimFor(desk: Desk, caller: Caller, claim: protocol.Claim, gone: Leaving): Promise<ClaimedRow[]> {
+async function claimFor(
+  desk: Desk,
+  caller: Caller,
+  claim: protocol.Claim,
+  disconnect: DisconnectSignal,
+): Promise<ClaimedRow[]> {
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
-  desk.context.roster.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
-  if (desk.context.roster.isDraining(runnerId)) {
-    await desk.claims.held.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), gone);
+  desk.context.runnerRegistry.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
+  if (desk.context.runnerRegistry.isDraining(runnerId)) {
+    await desk.dispatcher.held.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), disconnect);
     return [];
   }
-  return desk.claims.take(allowed, gone);
+  return desk.dispatcher.take(allowed, disconnect);
 }
 
 /** The socket may close between the grant and the answer: then the jobs are given back. */
-function replyClaimed({ claims }: Desk, jobs: ClaimedRow[], text: string): Reply {
-  return { ...replyText(200, text), onUnsent: () => claims.unsent.giveBack(jobs) };
+function replyClaimed({ dispatcher }: Desk, jobs: ClaimedRow[], text: string): Reply {
+  return { ...replyText(200, text), onUnsent: () => dispatcher.unsent.giveBack(jobs) };
 }
 
 /** The reports are stored by now, so whatever befalls the claim must not take their answer away. */
-async function claimNext(desk: Desk, caller: Caller, claim: protocol.Claim, gone: Leaving): Promise<ClaimedRow[]> {
+async function claimNext(
+  desk: Desk,
+  caller: Caller,
+  claim: protocol.Claim,
+  disconnect: DisconnectSignal,
+): Promise<ClaimedRow[]> {
   try {
-    return await claimFor(desk, caller, { ...claim, waitMs: 0 }, gone);
+    return await claimFor(desk, caller, { ...claim, waitMs: 0 }, disconnect);
   } catch (error) {
     if (error instanceof BatonError) return [];
     throw error;
@@ -206,5 +216,5 @@ function jobIdOf(sent: unknown): string | null {
 }
 
 function directives(desk: Desk, runnerId: string): protocol.Directives {
-  return desk.context.roster.isDraining(runnerId) ? { drain: true } : {};
+  return desk.context.runnerRegistry.isDraining(runnerId) ? { drain: true } : {};
 }

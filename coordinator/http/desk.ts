@@ -8,10 +8,10 @@ import { release } from '../domain/jobs/release';
 import { Metrics } from '../domain/metrics/metrics';
 import type { Access } from './access';
 import { Caps } from './caps';
-import { coalesce } from './coalesce';
+import { coalesce } from '../dispatch/coalesce';
 import { EventConnections } from './event-connections';
-import { ParkedClaims } from './parked-claims';
-import { ParkedWaits } from './parked-waits';
+import { Dispatcher } from '../dispatch/dispatcher';
+import { WaitingReads } from '../dispatch/waiting-reads';
 import type { Tracing } from './tracing';
 
 /** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
@@ -21,8 +21,8 @@ export interface Desk {
   keys: KeyRing;
   doorman: Doorman;
   caps: Caps;
-  claims: ParkedClaims;
-  waits: ParkedWaits;
+  dispatcher: Dispatcher;
+  waitingReads: WaitingReads;
   eventConnections: EventConnections;
   metrics: Metrics;
   create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
@@ -61,8 +61,8 @@ export function openDesk(
     caps: new Caps(access),
     service,
     tracing,
-    claims: new ParkedClaims(context),
-    waits: new ParkedWaits(context),
+    dispatcher: new Dispatcher(context),
+    waitingReads: new WaitingReads(context),
     eventConnections: new EventConnections(context),
     metrics: new Metrics({
       db: context.db,

@@ -3,7 +3,7 @@ import type { AuditAction, Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Actor, Caller } from '../domain/auth/caller';
 import type { Desk } from './desk';
-import type { Leaving } from './gone';
+import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
@@ -23,7 +23,7 @@ export interface Call<Params, Query, Body> {
   /** Aborted when the client goes away before it was answered. */
   signal: AbortSignal;
   /** The same for calls that many wait with: it costs less. */
-  gone: Leaving;
+  disconnect: DisconnectSignal;
   /** Whether the client's connection is encrypted, as far as the trusted proxies tell. */
   isSecure: boolean;
   /**

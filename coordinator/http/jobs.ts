@@ -107,7 +107,7 @@ export const jobEndpoints = [
       if (call.query.waitMs > 0) call.park();
       // Parked before the look, so that a job that finishes in between is heard.
       const stop = new AbortController();
-      const waited = call.desk.waits.wait(
+      const waited = call.desk.waitingReads.wait(
         call.params.id,
         call.query.waitMs,
         AbortSignal.any([call.signal, stop.signal]),

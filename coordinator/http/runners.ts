@@ -17,7 +17,7 @@ export const runnerEndpoints = [
     query: protocol.listRunnersQuery,
     replies: { 200: protocol.runnerList },
     async run({ desk, query: { limit, cursor } }) {
-      await desk.context.roster.writeSeen();
+      await desk.context.runnerRegistry.writeSeen();
       const after = readCursor(cursor, protocol.isStorableText);
       const rows = await views.page(desk.context.db, after, limit + 1);
       return reply(

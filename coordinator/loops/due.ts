@@ -19,6 +19,6 @@ export function dueLoop(context: Context): Loop {
       return false;
     },
   });
-  context.hints.on('due', (inMs) => loop.wake(inMs));
+  context.notifications.on('due', (inMs) => loop.wake(inMs));
   return loop;
 }

@@ -107,7 +107,7 @@ const CASES: [string, Case][] = [
       wanted: { measure: 'runnersLost', threshold: 0 },
       worsen: async (type) => {
         await here.api.claim({ runnerId: type, types: [type] });
-        await here.app.context.roster.writeSeen();
+        await here.app.context.runnerRegistry.writeSeen();
         await cluster.sql.query("UPDATE runners SET last_seen_at = now() - interval '2 minutes' WHERE id = $1", [type]);
       },
       mend: (type) => cluster.sql.query('UPDATE runners SET last_seen_at = now() WHERE id = $1', [type]),

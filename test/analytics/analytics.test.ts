@@ -275,7 +275,7 @@ test('stats and health tell how it stands', async () => {
   await jobIn('delayed', coordinator, { queue: 'mail', type: 'wait' });
   await jobIn('pending', coordinator, { queue: 'mail', type: 'wait' });
   await jobIn('running', coordinator, { queue: 'media', type: 'runs' });
-  await coordinator.app.context.roster.writeSeen();
+  await coordinator.app.context.runnerRegistry.writeSeen();
   const stats = expectStatus(await api.get<Stats>('/stats'), 200);
   expect(stats).toMatchObject({
     jobs: { blocked: 0, pending: 2, running: 1, completed: 1, failed: 1, cancelled: 0 },

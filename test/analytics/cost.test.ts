@@ -21,7 +21,9 @@ const MEMORY = 2_500_000_000;
 async function setPrices(queue: string, cost: object | null): Promise<Queue> {
   const set = expectStatus(await one().api.call<Queue>('put', `/queues/${queue}`, { json: { cost } }), 200);
   await eventually(() =>
-    cluster.coordinators.every(({ app }) => app.context.queues.get(queue)?.costBase === (set.cost?.base ?? null)),
+    cluster.coordinators.every(
+      ({ app }) => app.context.queueSettings.get(queue)?.costBase === (set.cost?.base ?? null),
+    ),
   );
   return set;
 }

@@ -8,22 +8,23 @@ interface Floor {
 }
 
 /**
- * The floors of the coordinator, from the roof down. A file imports from its own floor and from those below, though
- * never from the other door. `settings` stand above the doors: what the environment says reaches the rest as plain
- * values, through `app`. `context.ts` lists what a verb is handed, so it lives with the verbs. `ground` holds the words
- * that everything speaks: errors and log.
+ * The layers of the coordinator, from the top. A file imports from its own layer and from those below, though `http` and
+ * `loops` never from each other. `settings` are above both: the environment reaches the rest as plain values, through
+ * `app`. `context.ts` is the argument of every verb, so it belongs to the domain. `ground` is what every layer may use.
  */
 export const FLOORS: readonly Floor[] = [
-  { name: 'main', height: 7, holds: /^coordinator\/main\.ts$/ },
-  { name: 'app', height: 6, holds: /^coordinator\/(app|admin-key|tracing)\.ts$/ },
+  { name: 'main', height: 9, holds: /^coordinator\/main\.ts$/ },
+  { name: 'app', height: 8, holds: /^coordinator\/(app|admin-key|tracing)\.ts$/ },
   {
     name: 'settings',
-    height: 5,
+    height: 7,
     holds: /^coordinator\/(config|config-access|config-tracing|config-webhooks|version)\.ts$/,
   },
-  { name: 'http', height: 4, holds: /^coordinator\/http\// },
-  { name: 'loops', height: 4, holds: /^coordinator\/loops\// },
-  { name: 'domain', height: 3, holds: /^coordinator\/(domain\/|context\.ts$)/ },
+  { name: 'http', height: 6, holds: /^coordinator\/http\// },
+  { name: 'loops', height: 6, holds: /^coordinator\/loops\// },
+  { name: 'dispatch', height: 5, holds: /^coordinator\/dispatch\// },
+  { name: 'domain', height: 4, holds: /^coordinator\/(domain\/|context\.ts$)/ },
+  { name: 'state', height: 3, holds: /^coordinator\/state\// },
   { name: 'store', height: 2, holds: /^coordinator\/store\// },
   { name: 'ground', height: 1, holds: /^coordinator\/(errors|logger|memory)\.ts$/ },
   { name: 'prisma', height: 0, holds: /^coordinator\/generated\// },

@@ -41,7 +41,7 @@ test.each<['cut' | 'goSilent']>([['cut'], ['goSilent']])(
     const type = uniqueType();
     const { id } = await coordinator.api.create({ type });
     const parked = coordinator.api.claim({ runnerId: 'r', types: [`${type}-later`], waitMs: 45_000 });
-    await eventually(() => coordinator.app.desk.claims.size === 1);
+    await eventually(() => coordinator.app.desk.dispatcher.size === 1);
     proxy[how]();
     expect(
       await coordinator.api.call('get', '/readyz', { signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) }),

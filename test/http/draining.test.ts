@@ -10,7 +10,7 @@ test('a coordinator that was told to stop goes on serving, and tells load balanc
   const { api } = coordinator;
   const type = uniqueType();
   const parked = api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 50_000 });
-  await eventually(() => coordinator.app.desk.claims.size === 1);
+  await eventually(() => coordinator.app.desk.dispatcher.size === 1);
   const stopping = coordinator.stop();
   const told = await eventually(
     () => api.get('/readyz'),

@@ -74,7 +74,7 @@ test('nothing is left behind: no fault is logged, and every job can still be end
   await sql.query(
     'UPDATE queues SET paused_at = NULL, paused_by = NULL, paused_reason = NULL, paused_until = NULL, concurrency = NULL, concurrency_per_key = NULL, rate_max = NULL, rate_per_ms = NULL',
   );
-  await coordinator.app.context.queues.read();
+  await coordinator.app.context.queueSettings.read();
   await sql.query("UPDATE jobs SET lease_expires_at = now() - interval '1 ms' WHERE status = 'running'");
   await coordinator.runMonitor();
   await sql.query(

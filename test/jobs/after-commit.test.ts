@@ -68,14 +68,14 @@ describe('when placing fails after the commit', () => {
 
 describe('a listener that throws', () => {
   test('harms no call: jobs are created, claimed and completed once, and the fault is logged', async () => {
-    const { events, hints } = coordinator.app.context;
+    const { events, notifications } = coordinator.app.context;
     let thrown = 0;
     const fail = (): never => {
       thrown += 1;
       throw new Error('this listener is broken');
     };
     events.on(fail);
-    for (const name of ['ready', 'due', 'finished', 'freed'] as const) hints.on(name, fail);
+    for (const name of ['ready', 'due', 'finished', 'freed'] as const) notifications.on(name, fail);
     const heard: string[] = [];
     events.on((batch) => heard.push(...batch.map(({ name }) => name)));
     const type = uniqueType();

@@ -418,7 +418,7 @@ describe('creates', () => {
     const { job } = await jobIn('failed', coordinator, { uniqueKey: 'again' });
     const claiming = coordinator.api.claim({ runnerId: 'waits', types: [job.type], waitMs: 20_000 });
     const putAside = jest.spyOn(coordinator.app.context.handOff, 'putAside');
-    await eventually(() => coordinator.app.desk.claims.size === 1);
+    await eventually(() => coordinator.app.desk.dispatcher.size === 1);
     await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
     const retry = (on: Session) => store.retryByHand(on, [{ jobId: job.id, userId: null }]);
     const answer = await race(retry, () => coordinator.api.post('/jobs', { type: job.type, uniqueKey: 'again' }));

@@ -22,7 +22,7 @@ afterAll(() => cluster.stop());
 async function limited(max: number, perMs = HOUR_MS): Promise<string> {
   const queue = uniqueType('queue');
   expectStatus(await first.call('put', `/queues/${queue}`, { json: { userRateLimit: { max, perMs } } }), 200);
-  await eventually(() => cluster.coordinators.every(({ app }) => app.context.queues.limitsUsers(queue)));
+  await eventually(() => cluster.coordinators.every(({ app }) => app.context.queueSettings.limitsUsers(queue)));
   return queue;
 }
 

@@ -28,7 +28,7 @@ it('tells depth, age, running, rates, latencies, runners, pools and build as the
   if (first === undefined || second === undefined || third === undefined) throw new Error('three were to be claimed');
   await api.complete(first);
   await api.complete(second, { outcome: 'failed', error: { message: 'no', retryable: false } });
-  await app.context.roster.writeSeen();
+  await app.context.runnerRegistry.writeSeen();
   const figures = await scrape();
   const read = (name: string) => figures.get(name);
   expect(read('baton_queue_waiting{queue="mail"}')).toBe(2);

@@ -109,7 +109,7 @@ test('a coordinator that has not heard of a limit gives nothing rather than too 
   await stage.create(queue, 10);
   await stage.sql.query('INSERT INTO queues (name, concurrency) VALUES ($1, 2)', [queue]);
   expect(await stage.claim(queue, 10)).toEqual([]);
-  await stage.one.app.context.queues.read();
+  await stage.one.app.context.queueSettings.read();
   expect(await stage.claim(queue, 10)).toHaveLength(2);
 });
 

@@ -1,6 +1,6 @@
 import type { Context } from '../../coordinator/context';
-import type { Lane } from '../../coordinator/domain/jobs/lanes';
-import { Pace } from '../../coordinator/http/pace';
+import type { Lane } from '../../coordinator/state/lanes';
+import { RateLimitTimers } from '../../coordinator/dispatch/rate-limit-timers';
 
 // When lanes of queues with rate limits are opened again.
 
@@ -18,13 +18,13 @@ const lane = (id: number, queue: string): Lane => ({
   key: String(id),
 });
 
-function begin(): { pace: Pace; opened: number[] } {
+function begin(): { pace: RateLimitTimers; opened: number[] } {
   const opened: number[] = [];
   const context = {
     queues: { paceMs: (queue: string) => PACES[queue] ?? null },
     ready: { reopen: (ids: number[]) => opened.push(...ids) },
   };
-  return { pace: new Pace(context as unknown as Context, 1000, () => undefined), opened };
+  return { pace: new RateLimitTimers(context as unknown as Context, 1000, () => undefined), opened };
 }
 
 /** What is opened up to this time, in milliseconds from the last. */

@@ -64,7 +64,7 @@ test.each<[string, (id: string) => Promise<unknown>]>([
       await here.api.create({ type });
       const job = await here.api.claimOne({ runnerId: id, types: [type] });
       await cluster.sql.query('DELETE FROM runners WHERE id = $1', [id]);
-      await here.app.context.roster.writeSeen();
+      await here.app.context.runnerRegistry.writeSeen();
       await cluster.sql.query('DELETE FROM runners WHERE id = $1', [id]);
       return here.api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken });
     },
@@ -148,9 +148,9 @@ describe('drain', () => {
     const on = at === 0 ? here : there;
     const type = uniqueType();
     const id = await runnerOf(on, type);
-    await on.app.context.roster.writeSeen();
+    await on.app.context.runnerRegistry.writeSeen();
     const parked = on.api.post<ClaimReply>('/jobs/claim', { runnerId: id, types: [type], waitMs: 50_000 });
-    await eventually(() => on.app.desk.claims.size === 1);
+    await eventually(() => on.app.desk.dispatcher.size === 1);
     await here.api.post(`/runners/${id}/drain`);
     expect((await parked).body).toEqual({ jobs: [], directives: { drain: true } });
   });

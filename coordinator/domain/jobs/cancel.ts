@@ -20,7 +20,7 @@ export async function cancel(
   const moved = await recorded(
     context,
     by,
-    (db) => store.cancel(db, items, context.queues.hasPrices()),
+    (db) => store.cancel(db, items, context.queueSettings.hasPrices()),
     (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }),
   );
   await announceCancelled(context, moved);
@@ -31,7 +31,7 @@ export async function cancel(
 }
 
 export async function announceCancelled(context: Context, moved: store.JobRow[]): Promise<void> {
-  context.hints.giveFinished(moved.map((job) => job.id));
+  context.notifications.publishFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.cancelled', job)));
   await freed(context, moved);
 }

@@ -4,8 +4,8 @@ import { describeError } from '../../logger';
 import * as store from '../../store/jobs';
 import { lockLimits } from '../../store/queues';
 import { jobEvent } from '../events/events';
-import type { Lane } from './lanes';
-import { meets } from './requirements';
+import type { Lane } from '../../state/lanes';
+import { meets } from '../../state/requirements';
 import { setUnreadableAside } from './unreadable';
 import { releaseKeys } from './waiting';
 
@@ -22,13 +22,13 @@ export async function claim(
   labels: Labels,
   slots: store.Slot[],
 ): Promise<store.ClaimedRow[]> {
-  const { ready } = context;
-  const versions = lanes.map((lane) => ready.version(lane.id));
+  const { readyLanes } = context;
+  const versions = lanes.map((lane) => readyLanes.version(lane.id));
   const { claimed: rows, heldBack } = await claimFrom(context, lanes, labels, slots);
   if (filled(rows, slots) < slots.length && heldBack.length === 0) {
     const { more, isWhole } = await claimLaneByLane(context, lanes, labels, slots, rows);
     rows.push(...more);
-    if (isWhole) lanes.forEach((lane, index) => ready.drained(lane.id, versions[index] ?? 0));
+    if (isWhole) lanes.forEach((lane, index) => readyLanes.exhausted(lane.id, versions[index] ?? 0));
   }
   const fresh = rows.filter((row) => !row.repeated);
   context.events.tell(
@@ -47,10 +47,10 @@ function filled(rows: store.ClaimedRow[], slots: store.Slot[]): number {
 }
 
 async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.Claims> {
-  const { ready, queues } = context;
+  const { readyLanes, queueSettings } = context;
   const { hot } = context.db;
   const starts = lanes.map((lane) => startOf(context, lane, labels));
-  const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queues.isLimited(queue)))];
+  const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queueSettings.isLimited(queue)))];
   const claims =
     limited.length === 0
       ? await store.claim(hot, starts, slots, false)
@@ -58,7 +58,7 @@ async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots:
           await lockLimits(transaction, limited);
           return store.claim(transaction, starts, slots, true);
         });
-  for (const row of claims.claimed) if (!row.repeated) ready.advance(row.laneId, row);
+  for (const row of claims.claimed) if (!row.repeated) readyLanes.advance(row.laneId, row);
   return claims;
 }
 
@@ -103,8 +103,8 @@ function nameOf(slot: store.Slot | undefined, index: number): string {
   return slot === undefined || slot.claimId === null ? String(index) : `${slot.runnerId} ${slot.claimId}`;
 }
 
-function startOf({ ready }: Context, lane: Lane, labels: Labels): store.LaneStart {
-  const from = ready.from(lane.id);
+function startOf({ readyLanes }: Context, lane: Lane, labels: Labels): store.LaneStart {
+  const from = readyLanes.from(lane.id);
   return {
     laneId: lane.id,
     queue: lane.queue,

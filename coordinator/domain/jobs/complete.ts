@@ -71,9 +71,9 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
       result: text(result),
       metrics: text(metrics),
     })),
-    context.queues.hasPrices(),
+    context.queueSettings.hasPrices(),
   );
-  context.hints.giveFinished(moved.map((job) => job.id));
+  context.notifications.publishFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job, undefined, { runMs: job.runMs })));
   await freed(context, moved);
   const attempts = new Map(moved.map((job) => [movedKey(job), job.attempt]));

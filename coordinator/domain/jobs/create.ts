@@ -24,7 +24,7 @@ import {
 } from './drafts';
 import { Offering } from './hand-off';
 import { requireSize } from './payload-size';
-import { becameWaiting, orderLock, readyHints, releaseKeys } from './waiting';
+import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
 
 export interface CreateItem {
   caller: Caller;
@@ -298,7 +298,7 @@ function knownPlaces(context: Context, rows: store.InsertJob[]): store.LaneFrom[
   if (queues.size === 0) return [];
   return context.lanes
     .ofQueues([...queues])
-    .map((lane) => ({ laneId: lane.id, fromPosition: context.ready.from(lane.id)?.position ?? null }));
+    .map((lane) => ({ laneId: lane.id, fromPosition: context.readyLanes.from(lane.id)?.position ?? null }));
 }
 
 async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promise<void> {
@@ -310,8 +310,8 @@ async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promis
   const placed = stored.flatMap(({ laneId, inserted }) =>
     inserted.position === null || inserted.lease !== null ? [] : [{ laneId, position: inserted.position }],
   );
-  context.hints.giveReady(readyHints(placed));
-  context.hints.giveDue(
+  context.notifications.publishReady(readyLanesOf(placed));
+  context.notifications.publishDue(
     stored
       .filter(({ inserted }) => inserted.position === null && inserted.hold === null)
       .map(({ inserted }) => inserted.dueInMs),

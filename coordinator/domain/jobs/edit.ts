@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
 import { jobDeeds, recorded } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import type { Routing } from './lanes';
+import type { Routing } from '../../state/lanes';
 import { refusal } from './refusal';
 import { becameWaiting } from './waiting';
 

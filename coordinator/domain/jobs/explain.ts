@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import type { JobRow } from '../../store/jobs';
 import * as queues from '../../store/queues';
 import * as views from '../../store/views/explain';
-import { meets } from './requirements';
+import { meets } from '../../state/requirements';
 import { isFinished } from './transitions';
 
 type Reason = Explanation['reasons'][number];
@@ -23,7 +23,7 @@ export async function explain(context: Context, userId: string | null, job: JobR
       attempt: job.attempt,
     });
   }
-  await context.roster.writeSeen();
+  await context.runnerRegistry.writeSeen();
   const reasons = [
     ...ofJob(job),
     ...(await ofHold(context, userId, job)),
@@ -73,7 +73,7 @@ async function ofHold(context: Context, userId: string | null, job: JobRow): Pro
   }
   if (job.hold === 'key' && job.concurrencyKey !== null) {
     const { count, ids } = await views.runningIn(context.db, userId, job.queue, job.concurrencyKey);
-    const limit = context.queues.get(job.queue)?.concurrencyPerKey ?? null;
+    const limit = context.queueSettings.get(job.queue)?.concurrencyPerKey ?? null;
     return [
       {
         code: 'held_by_concurrency_key',

@@ -42,13 +42,13 @@ export async function fail(
     return job === undefined || job.leaseToken !== item.leaseToken ? [] : [decide(item, job)];
   });
   if (failures.length === 0) return [];
-  const moved = await store.fail(db, failures, context.queues.hasPrices());
+  const moved = await store.fail(db, failures, context.queueSettings.hasPrices());
   if (held === undefined) await announceFailed(context, moved);
   return moved;
 }
 
 export async function announceFailed(context: Context, moved: store.Moved[]): Promise<void> {
-  context.hints.giveFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
+  context.notifications.publishFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
   context.events.tell(
     moved.map((job) =>
       job.status === 'pending'

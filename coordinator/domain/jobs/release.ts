@@ -24,7 +24,7 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
   );
   const accepted = items.filter((item) => refused.get(item) === null);
   const moved =
-    accepted.length === 0 ? [] : await store.release(context.db.vital, accepted, context.queues.hasPrices());
+    accepted.length === 0 ? [] : await store.release(context.db.vital, accepted, context.queueSettings.hasPrices());
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
   await freed(context, moved);
   await becameWaiting(context, moved);

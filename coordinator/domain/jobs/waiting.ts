@@ -13,7 +13,7 @@ const BATCH = 1000;
 export async function becameWaiting(context: Context, jobs: { dueInMs: number }[]): Promise<void> {
   if (jobs.length === 0) return;
   const later = jobs.filter((job) => job.dueInMs > 0).map((job) => job.dueInMs);
-  context.hints.giveDue(later);
+  context.notifications.publishDue(later);
   if (later.length < jobs.length) await leftToLoop(context, () => placeAllDue(context));
 }
 
@@ -21,7 +21,7 @@ export async function becameWaiting(context: Context, jobs: { dueInMs: number }[
 export async function placeAllDue(context: Context): Promise<void> {
   for (;;) {
     const placed = await placeDue(context.db.hot, [], BATCH);
-    context.hints.giveReady(readyHints(placed));
+    context.notifications.publishReady(readyLanesOf(placed));
     if (placed.length < BATCH) return;
   }
 }
@@ -31,8 +31,8 @@ export async function freed(
   context: Context,
   jobs: { queue: string; concurrencyKey: string | null; orderKey: string | null }[],
 ): Promise<void> {
-  const limited = new Set(jobs.map((job) => job.queue).filter((queue) => context.queues.isLimited(queue)));
-  context.hints.giveFreed([...limited]);
+  const limited = new Set(jobs.map((job) => job.queue).filter((queue) => context.queueSettings.isLimited(queue)));
+  context.notifications.publishFreed([...limited]);
   const keys = jobs.flatMap(({ queue, concurrencyKey }) =>
     concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }],
   );
@@ -68,7 +68,7 @@ async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | 
   }
 }
 
-export function readyHints(placed: MadeDue[]): { laneId: number; positionMs: number }[] {
+export function readyLanesOf(placed: MadeDue[]): { laneId: number; positionMs: number }[] {
   const first = new Map<number, number>();
   for (const { laneId, position } of placed)
     first.set(laneId, Math.min(first.get(laneId) ?? Infinity, position.getTime()));

@@ -11,7 +11,7 @@ export interface Counted {
 
 /** Whether a job's queue limits its user. It may be a moment old: what the limit is, is read in the create's transaction. */
 export function isRated(context: Context, { queue, userId }: Counted): boolean {
-  return userId !== undefined && context.queues.limitsUsers(queue);
+  return userId !== undefined && context.queueSettings.limitsUsers(queue);
 }
 
 /** The name under which creates of one user in one queue keep out of each other's way. */

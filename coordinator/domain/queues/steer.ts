@@ -49,7 +49,7 @@ export async function resumeQueue(context: Context, by: Actor, name: string): Pr
 }
 
 async function announce(context: Context, name: string): Promise<void> {
-  await context.queues.read();
-  context.hints.giveQueues();
-  context.hints.giveFreed([name]);
+  await context.queueSettings.read();
+  context.notifications.publishQueues();
+  context.notifications.publishFreed([name]);
 }

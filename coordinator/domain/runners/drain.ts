@@ -15,7 +15,7 @@ export async function setDraining(
   runnerId: string,
   draining: boolean,
 ): Promise<views.RunnerRow> {
-  await context.roster.writeSeen();
+  await context.runnerRegistry.writeSeen();
   const changed = await recorded(
     context,
     by,
@@ -25,7 +25,7 @@ export async function setDraining(
   const runner = changed.length === 0 ? null : await views.get(context.db, runnerId);
   if (runner === null)
     throw new BatonError('not_found', `No runner with id ${runnerId} was ever heard. GET /runners lists them.`);
-  await context.roster.readDraining();
-  context.hints.giveRoster();
+  await context.runnerRegistry.readDraining();
+  context.notifications.publishRunners();
   return runner;
 }

@@ -1,15 +1,15 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
 import type { ClaimedRow } from '../store/jobs';
-import type { ClaimClass } from './claim-classes';
-import type { Leaving } from './gone';
-import type { SharedEnds } from './shared-ends';
+import type { ClaimGroup } from './claim-groups';
+import type { DisconnectSignal } from './disconnect-signal';
+import type { SharedTimeouts } from './shared-timeouts';
 
 /** Shorter waits end on their moment. */
 const LEAST_SHARED_MS = 10_000;
 const NONE: readonly ClaimedRow[] = [];
 
 /** One claim that waits. Thousands of them do, so it holds little. */
-export class ParkedClaim {
+export class WaitingClaim {
   /** It was asked for without waiting, or its wait is over. */
   isDue = false;
   /** A look at the table that began after it came has ended, so an empty answer is true. */
@@ -21,18 +21,18 @@ export class ParkedClaim {
   /** What former polls of it were given while a statement might fill this one: it may be answered with the same. */
   inherited = NONE;
   /** The same claim, that was sent again while this one waited or a statement might fill it. */
-  private heir: ParkedClaim | null = null;
+  private heir: WaitingClaim | null = null;
   private answered = NONE;
   /** By which it is known when it is sent again; null: without a claim id it never is. */
   private readonly name: string | null;
   private timer: NodeJS.Timeout | undefined;
-  private sharers: Set<ParkedClaim> | undefined;
+  private sharers: Set<WaitingClaim> | undefined;
   private readonly onGone = (): void => this.answer([]);
 
   constructor(
     readonly claim: Claim,
-    readonly group: ClaimClass<ParkedClaim>,
-    private readonly signal: Leaving,
+    readonly group: ClaimGroup<WaitingClaim>,
+    private readonly signal: DisconnectSignal,
     private readonly resolve: (jobs: ClaimedRow[]) => void,
     private readonly reject: (error: unknown) => void,
   ) {
@@ -44,7 +44,7 @@ export class ParkedClaim {
   }
 
   /** The same claim, sent again, that waits in its place; null: none does. */
-  get successor(): ParkedClaim | null {
+  get successor(): WaitingClaim | null {
     return this.heirs().find((one) => !one.isOver) ?? null;
   }
 
@@ -60,7 +60,7 @@ export class ParkedClaim {
   }
 
   /** @param onDue called when its wait is over, unless that ends with others' */
-  wait(ends: SharedEnds<ParkedClaim>, onDue: (parked: ParkedClaim) => void): void {
+  wait(ends: SharedTimeouts<WaitingClaim>, onDue: (parked: WaitingClaim) => void): void {
     if (this.isDue) return;
     if (this.claim.waitMs >= LEAST_SHARED_MS) {
       this.sharers = ends.add(this, this.claim.waitMs);
@@ -118,8 +118,8 @@ export class ParkedClaim {
     if (!former.isTaken) former.answer([]);
   }
 
-  private heirs(): ParkedClaim[] {
-    const heirs: ParkedClaim[] = [];
+  private heirs(): WaitingClaim[] {
+    const heirs: WaitingClaim[] = [];
     for (let one = this.heir; one !== null; one = one.heir) heirs.push(one);
     return heirs;
   }

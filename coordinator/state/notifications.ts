@@ -1,39 +1,40 @@
 import { EventEmitter } from 'node:events';
 
-/** A lane with a job in turn, and where in its order: milliseconds of the position, rounded down. */
-export interface ReadyHint {
+/** A lane with a job that can be claimed, and the job's position in it: milliseconds, rounded down. */
+export interface ReadyLane {
   laneId: number;
   positionMs: number;
 }
 
-interface Heard {
-  ready: [ReadyHint[]];
+interface Topics {
+  ready: [ReadyLane[]];
   /** A job becomes due in so many milliseconds. */
   due: [number];
   /** Limits or pauses of queues changed. */
   queues: [];
-  /** Something that counted against these queues' limits ended. */
+  /** The limits of these queues may let more jobs start. */
   freed: [string[]];
   finished: [string[]];
   /** Some jobs finished, but too many to name. */
   finishedMany: [];
-  roster: [];
-  /** There is something to tell the other coordinators. */
-  news: [];
-  /** Hints may have been missed: look at the tables. */
-  lost: [];
+  /** A runner was told to drain, or to resume. */
+  runners: [];
+  /** There is a message for the other coordinators. */
+  unsent: [];
+  /** Notifications may have been missed: read the tables. */
+  resync: [];
 }
 
-/** What one message to the other coordinators holds. */
-export interface HintMessage {
+/** The content of one message to the other coordinators. */
+export interface NotificationMessage {
   from: string;
-  ready?: ReadyHint[];
+  ready?: ReadyLane[];
   due?: number;
   queues?: true;
   freed?: string[];
   finished?: string[];
   finishedMany?: true;
-  roster?: true;
+  runners?: true;
 }
 
 // Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 50, a queue's name 203.
@@ -42,106 +43,107 @@ const MOST_NAMED_LANES = 50;
 const MOST_NAMED_QUEUES = 5;
 
 /**
- * Hints wake what waits: a parked claim, a wait for a job. A hint may be lost, doubled or wrong without harm, because
- * everything woken looks at the tables, and looks there every second without being woken. Hints given here are heard in
- * this process at once; `takeMessage` hands what the other coordinators should hear.
+ * Wakes whatever waits: a claim, a read of a job, a loop. A notification is only a hint, and may be lost, repeated or wrong
+ * without harm: everything it wakes reads the tables, and reads them every second without being woken. What is published
+ * here is delivered in this process at once; `takeMessage` returns what the other coordinators should receive.
  */
-export class Hints {
-  private readonly emitter = new EventEmitter<Heard>().setMaxListeners(0);
-  private ready = new Map<number, ReadyHint>();
+export class Notifications {
+  private readonly emitter = new EventEmitter<Topics>().setMaxListeners(0);
+  private ready = new Map<number, ReadyLane>();
   private finishedIds = new Set<string>();
   private readonly freedQueues = new Set<string>();
   /** When the next job becomes due, on this process's monotonic clock. */
   private dueAt = Infinity;
-  private hasRosterChanged = false;
+  private haveRunnersChanged = false;
   private haveQueuesChanged = false;
 
-  /** @param onError told what a listener threw; whoever gives a hint has committed already, and must not fail for it */
+  /** @param onError receives what a listener threw; the publisher has committed already, and must not fail for it */
   constructor(
     private readonly from: string,
     private readonly onError: (error: unknown) => void,
   ) {}
 
-  on<Name extends keyof Heard>(name: Name, listener: (...heard: Heard[Name]) => void): void {
-    this.emitter.on(name, ((...heard: Heard[Name]) => {
+  on<Name extends keyof Topics>(name: Name, listener: (...content: Topics[Name]) => void): void {
+    this.emitter.on(name, ((...content: Topics[Name]) => {
       try {
-        listener(...heard);
+        listener(...content);
       } catch (error) {
         this.onError(error);
       }
     }) as never);
   }
 
-  giveReady(hints: ReadyHint[]): void {
-    if (hints.length === 0) return;
-    for (const hint of hints) {
-      const known = this.ready.get(hint.laneId);
-      if (known === undefined || hint.positionMs < known.positionMs) this.ready.set(hint.laneId, hint);
+  publishReady(lanes: ReadyLane[]): void {
+    if (lanes.length === 0) return;
+    for (const lane of lanes) {
+      const known = this.ready.get(lane.laneId);
+      if (known === undefined || lane.positionMs < known.positionMs) this.ready.set(lane.laneId, lane);
     }
-    this.emitter.emit('ready', hints);
-    this.emitter.emit('news');
+    this.emitter.emit('ready', lanes);
+    this.emitter.emit('unsent');
   }
 
   /** Jobs become due in so many milliseconds. */
-  giveDue(inMs: number[]): void {
+  publishDue(inMs: number[]): void {
     if (inMs.length === 0) return;
     const nextMs = Math.max(0, Math.min(...inMs));
     this.dueAt = Math.min(this.dueAt, performance.now() + nextMs);
     this.emitter.emit('due', nextMs);
-    this.emitter.emit('news');
+    this.emitter.emit('unsent');
   }
 
-  giveFreed(queues: string[]): void {
+  publishFreed(queues: string[]): void {
     if (queues.length === 0) return;
     for (const queue of queues) this.freedQueues.add(queue);
     this.emitter.emit('freed', queues);
-    this.emitter.emit('news');
+    this.emitter.emit('unsent');
   }
 
-  giveQueues(): void {
+  publishQueues(): void {
     this.haveQueuesChanged = true;
     this.emitter.emit('queues');
-    this.emitter.emit('news');
+    this.emitter.emit('unsent');
   }
 
-  giveFinished(jobIds: string[]): void {
+  publishFinished(jobIds: string[]): void {
     if (jobIds.length === 0) return;
     for (const id of jobIds) if (this.finishedIds.size <= MOST_NAMED_JOBS) this.finishedIds.add(id);
     this.emitter.emit('finished', jobIds);
-    this.emitter.emit('news');
+    this.emitter.emit('unsent');
   }
 
-  /** A runner was told to drain, or to resume. */
-  giveRoster(): void {
-    this.hasRosterChanged = true;
-    this.emitter.emit('roster');
-    this.emitter.emit('news');
+  publishRunners(): void {
+    this.haveRunnersChanged = true;
+    this.emitter.emit('runners');
+    this.emitter.emit('unsent');
   }
 
-  giveLost(): void {
-    this.emitter.emit('lost');
+  /** The connection that receives notifications was away, so some may have been missed. */
+  resync(): void {
+    this.emitter.emit('resync');
   }
 
-  /** What was hinted since the last call; null when nothing was. */
+  /** What was published since the last call; null: nothing was. */
   takeMessage(): string | null {
-    if (!this.hasNews()) return null;
-    const message: HintMessage = {
+    if (!this.isUnsent()) return null;
+    const message: NotificationMessage = {
       from: this.from,
       ready: [...this.ready.values()].slice(0, MOST_NAMED_LANES),
       ...(this.finishedIds.size > MOST_NAMED_JOBS ? { finishedMany: true } : { finished: [...this.finishedIds] }),
       ...(this.dueAt === Infinity ? {} : { due: Math.max(0, Math.round(this.dueAt - performance.now())) }),
       ...(this.freedQueues.size === 0 ? {} : { freed: [...this.freedQueues].slice(0, MOST_NAMED_QUEUES) }),
-      ...(this.hasRosterChanged ? { roster: true } : {}),
+      ...(this.haveRunnersChanged ? { runners: true } : {}),
       ...(this.haveQueuesChanged ? { queues: true } : {}),
     };
-    this.forget();
+    this.clear();
     return JSON.stringify(message);
   }
 
-  hear(payload: string): void {
+  /** Delivers a message of another coordinator in this process. */
+  receive(payload: string): void {
     const message = parse(payload);
     if (message === null || message.from === this.from) return;
-    const ready = listOf(message.ready, isReadyHint);
+    const ready = listOf(message.ready, isReadyLane);
     const finished = listOf(message.finished, (id) => typeof id === 'string');
     if (ready.length > 0) this.emitter.emit('ready', ready);
     if (finished.length > 0) this.emitter.emit('finished', finished);
@@ -150,29 +152,31 @@ export class Hints {
     if (Number.isFinite(message.due)) this.emitter.emit('due', Number(message.due));
     if (message.queues === true) this.emitter.emit('queues');
     if (message.finishedMany === true) this.emitter.emit('finishedMany');
-    if (message.roster === true) this.emitter.emit('roster');
+    if (message.runners === true) this.emitter.emit('runners');
   }
 
-  private hasNews(): boolean {
+  private isUnsent(): boolean {
     const hasNamed = this.ready.size > 0 || this.finishedIds.size > 0 || this.freedQueues.size > 0;
-    return hasNamed || this.dueAt < Infinity || this.hasRosterChanged || this.haveQueuesChanged;
+    return hasNamed || this.dueAt < Infinity || this.haveRunnersChanged || this.haveQueuesChanged;
   }
 
-  private forget(): void {
+  private clear(): void {
     this.ready = new Map();
     this.finishedIds = new Set();
     this.freedQueues.clear();
     this.dueAt = Infinity;
-    this.hasRosterChanged = false;
+    this.haveRunnersChanged = false;
     this.haveQueuesChanged = false;
   }
 }
 
-/** The channel is open to whoever may connect to the database, so nothing is taken on trust. */
-function parse(payload: string): HintMessage | null {
+/** The channel is open to everybody who may connect to the database, so its content is validated. */
+function parse(payload: string): NotificationMessage | null {
   try {
     const message: unknown = JSON.parse(payload);
-    return typeof message === 'object' && message !== null && 'from' in message ? (message as HintMessage) : null;
+    return typeof message === 'object' && message !== null && 'from' in message
+      ? (message as NotificationMessage)
+      : null;
   } catch {
     return null;
   }
@@ -182,7 +186,7 @@ function listOf<Item>(sent: Item[] | undefined, isItem: (item: unknown) => boole
   return Array.isArray(sent) ? sent.filter(isItem) : [];
 }
 
-function isReadyHint(hint: unknown): boolean {
-  if (typeof hint !== 'object' || hint === null || !('laneId' in hint) || !('positionMs' in hint)) return false;
-  return Number.isInteger(hint.laneId) && Number.isFinite(hint.positionMs);
+function isReadyLane(sent: unknown): boolean {
+  if (typeof sent !== 'object' || sent === null || !('laneId' in sent) || !('positionMs' in sent)) return false;
+  return Number.isInteger(sent.laneId) && Number.isFinite(sent.positionMs);
 }

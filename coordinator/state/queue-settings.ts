@@ -1,11 +1,11 @@
-import type { Db } from '../../store/db';
-import * as store from '../../store/queues';
+import type { Db } from '../store/db';
+import * as store from '../store/queues';
 
 /**
- * What is set for queues, kept in memory. It may be a moment old: the claim's own statement judges pauses and limits
- * again, this only tells it which queues to lock first.
+ * The settings of queues. They may be a moment old: the claim's statement judges pauses and limits itself, this only tells
+ * it which queues to lock first.
  */
-export class QueueBook {
+export class QueueSettings {
   private rows = new Map<string, store.QueueRow>();
   private isPriced = false;
 

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Labels } from '@baton/runner-sdk/protocol';
-import type { Db } from '../../store/db';
-import * as store from '../../store/lanes';
+import type { Db } from '../store/db';
+import * as store from '../store/lanes';
 import { meets } from './requirements';
 
 export type Lane = store.LaneRow;
@@ -19,7 +19,7 @@ export interface Routing {
 }
 
 /** What a runner takes. */
-export interface Taker {
+export interface RunnerCapabilities {
   types: string[];
   /** Undefined: all. */
   queues?: string[] | undefined;
@@ -66,7 +66,7 @@ export class LaneCatalog {
   }
 
   /** Every lane that this runner can take jobs from. */
-  takenBy(taker: Taker): Lane[] {
+  takenBy(taker: RunnerCapabilities): Lane[] {
     const types = new Set(taker.types);
     const queues = taker.queues === undefined ? null : new Set(taker.queues);
     return [...this.byId.values()].filter(

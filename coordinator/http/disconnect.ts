@@ -1,12 +1,10 @@
-/** As much of an AbortSignal as a call needs that waits. */
-export interface Leaving {
-  readonly aborted: boolean;
-  addEventListener(type: 'abort', listener: () => void): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
-}
+import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 
-/** Tells that the client is gone. An AbortSignal takes more time and memory than all else of a poll that waits, so it is made only when somebody asks for it. */
-export class Gone implements Leaving {
+/**
+ * Tells that the client has disconnected. An AbortSignal takes more time and memory than the rest of a waiting poll, so one
+ * is made only on demand.
+ */
+export class Disconnect implements DisconnectSignal {
   aborted = false;
   private control: AbortController | null = null;
   private listeners: readonly (() => void)[] = NONE;

@@ -1,4 +1,4 @@
-import type { Leaving } from './gone';
+import type { DisconnectSignal } from './disconnect-signal';
 
 /** Polls of runners that are given nothing: they wait, so that such runners do not ask without pause. */
 export class HeldPolls {
@@ -6,7 +6,7 @@ export class HeldPolls {
   private isClosed = false;
 
   /** Waits until the time is over, the client goes away, or all are let go. */
-  hold(waitMs: number, signal: Leaving): Promise<void> {
+  hold(waitMs: number, signal: DisconnectSignal): Promise<void> {
     if (this.isClosed) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {

@@ -1,4 +1,4 @@
-import { SharedEnds } from '../../coordinator/http/shared-ends';
+import { SharedTimeouts } from '../../coordinator/dispatch/shared-timeouts';
 
 // Waits that end with others.
 
@@ -8,7 +8,7 @@ beforeEach(() => jest.useFakeTimers({ now: 1_000_000 }));
 afterEach(() => jest.useRealTimers());
 
 /** Goes from round to round until the wait is over; how long that was. */
-function waitedMs(ends: SharedEnds<string>, waiter: string): number {
+function waitedMs(ends: SharedTimeouts<string>, waiter: string): number {
   for (let waited = 0; waited < 100_000; waited += PERIOD_MS) {
     if (ends.over().includes(waiter)) return waited;
     jest.advanceTimersByTime(PERIOD_MS);
@@ -19,7 +19,7 @@ function waitedMs(ends: SharedEnds<string>, waiter: string): number {
 test.each([10_000, 12_345, 12_346.7, 35_001, 49_999])(
   'a wait of %d ms ends in the last round before its end',
   (waitMs) => {
-    const ends = new SharedEnds<string>(PERIOD_MS);
+    const ends = new SharedTimeouts<string>(PERIOD_MS);
     for (let phase = 0; phase < PERIOD_MS; phase += 37) {
       jest.advanceTimersByTime(37);
       ends.add('one', waitMs);
@@ -31,7 +31,7 @@ test.each([10_000, 12_345, 12_346.7, 35_001, 49_999])(
 );
 
 test('what is taken out is not over any more', () => {
-  const ends = new SharedEnds<string>(PERIOD_MS);
+  const ends = new SharedTimeouts<string>(PERIOD_MS);
   ends.add('stays', 2000);
   ends.add('leaves', 2000).delete('leaves');
   jest.advanceTimersByTime(2000);
@@ -40,7 +40,7 @@ test('what is taken out is not over any more', () => {
 });
 
 test('rounds that come late, or not at all for a while, leave nobody behind', () => {
-  const ends = new SharedEnds<string>(PERIOD_MS);
+  const ends = new SharedTimeouts<string>(PERIOD_MS);
   ends.over();
   for (let waitMs = 10_000; waitMs < 20_000; waitMs += 100) ends.add(`${waitMs}`, waitMs);
   jest.advanceTimersByTime(60_000);

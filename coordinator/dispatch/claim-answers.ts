@@ -1,14 +1,14 @@
 import type { ClaimedRow } from '../store/jobs';
-import { isWanted } from './claim-slots';
-import type { ParkedClaim } from './parked-claim';
-import type { UnsentJobs } from './unsent-jobs';
+import { isWanted } from './slots';
+import type { WaitingClaim } from './waiting-claim';
+import type { UndeliveredJobs } from './undelivered-jobs';
 
 export interface AnswersOf {
-  unsent: UnsentJobs;
+  unsent: UndeliveredJobs;
   /** Whether it is to be given no more jobs. */
-  isGivenNothing: (parked: ParkedClaim) => boolean;
+  isGivenNothing: (parked: WaitingClaim) => boolean;
   /** Told of a claim that may have been given jobs under its claim id since it was looked for. */
-  lookAgainFor: (parked: ParkedClaim) => void;
+  lookAgainFor: (parked: WaitingClaim) => void;
 }
 
 /** What claims are told when no statement fills them any more. */
@@ -16,7 +16,7 @@ export class ClaimAnswers {
   constructor(private readonly options: AnswersOf) {}
 
   /** Answers claims with what they got; those that got nothing wait on, unless they were to be answered meanwhile. */
-  give(taken: Iterable<ParkedClaim>, given: Map<ParkedClaim, ClaimedRow[]>): void {
+  give(taken: Iterable<WaitingClaim>, given: Map<WaitingClaim, ClaimedRow[]>): void {
     const { unsent, isGivenNothing } = this.options;
     for (const parked of taken) {
       parked.release();
@@ -34,7 +34,7 @@ export class ClaimAnswers {
   }
 
   /** The statement that was to fill them failed, and may have been committed for all that. */
-  fail(taken: Iterable<ParkedClaim>, error: unknown): void {
+  fail(taken: Iterable<WaitingClaim>, error: unknown): void {
     for (const parked of taken) {
       const { successor } = parked;
       parked.release();
@@ -45,7 +45,7 @@ export class ClaimAnswers {
   }
 
   /** Nobody hears it. Its jobs run under the claim id of the same claim, which is answered with them unless it is being given others. */
-  private passOn(parked: ParkedClaim, successor: ParkedClaim, jobs: ClaimedRow[]): void {
+  private passOn(parked: WaitingClaim, successor: WaitingClaim, jobs: ClaimedRow[]): void {
     const unheard = parked.unheard(jobs);
     successor.inherited = [...successor.inherited, ...unheard];
     // Nothing, or nobody knows: then the table does.
@@ -55,7 +55,7 @@ export class ClaimAnswers {
   }
 
   /** Answers a claim with what it inherited. What it may not have, because its key or the claim names less by now, is given back. */
-  private hand(parked: ParkedClaim): void {
+  private hand(parked: WaitingClaim): void {
     const wanted = parked.inherited.filter((job) => isWanted(job, parked.claim));
     if (wanted.length > 0) parked.answer(wanted);
     this.options.unsent.giveBack(parked.unheard([]));

@@ -1,10 +1,10 @@
 import type { Context } from '../context';
-import type { Lane } from '../domain/jobs/lanes';
+import type { Lane } from '../state/lanes';
 
 const LEAST_MS = 20;
 
 /** Rate limits let the next job start before the next look at the table would find it. */
-export class Pace {
+export class RateLimitTimers {
   /** By queue: which of its lanes may give jobs again when its limit lets one start. */
   private readonly lanes = new Map<string, Set<number>>();
   private readonly timers = new Set<NodeJS.Timeout>();
@@ -22,7 +22,7 @@ export class Pace {
   /** These lanes gave less than was asked for. */
   comeBack(lanes: Lane[]): void {
     for (const { id, queue } of lanes) {
-      const inMs = this.context.queues.paceMs(queue) ?? Infinity;
+      const inMs = this.context.queueSettings.paceMs(queue) ?? Infinity;
       if (inMs >= this.mostMs) continue;
       const those = this.lanes.get(queue);
       if (those === undefined) this.openIn(Math.max(LEAST_MS, inMs), queue, new Set([id]));
@@ -39,7 +39,7 @@ export class Pace {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
       this.lanes.delete(queue);
-      this.context.ready.reopen([...laneIds]);
+      this.context.readyLanes.reopen([...laneIds]);
       this.onOpen();
     }, inMs);
     this.timers.add(timer);

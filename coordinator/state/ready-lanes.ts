@@ -1,31 +1,33 @@
-import type { ReadyHint } from '../events/hints';
+import type { ReadyLane } from './notifications';
 
-/** Where the first job in turn of a lane stands. */
+/** Where the first ready job of a lane stands. */
 export interface Place {
   position: Date;
-  /** Null: before all jobs of that position. */
+  /** Null: before every job of that position. */
   id: string | null;
 }
 
 interface LaneState {
-  /** Whether jobs are believed to be in turn. */
+  /** Whether the lane is believed to have jobs that can be claimed. */
   isReady: boolean;
-  /** Nothing waits before this place, as far as is known: the claim index is read from here, past the dead entries of
-   * jobs that are gone but that an old snapshot still keeps. */
+  /**
+   * As far as is known, no job waits before this position. The claim index is read from here, to skip dead entries that an
+   * old snapshot keeps alive.
+   */
   from: Place | null;
-  /** Counts hints, to see whether one came while a statement was under way. */
+  /** Counts notifications, to tell whether one arrived while a statement was under way. */
   version: number;
 }
 
 /**
- * What this process believes of the lanes: which have jobs in turn, and from where to read them. It may be wrong: hints
- * and the regular look at the table put it right, so a job is at most one such look late.
+ * What this process believes of the lanes: which have jobs that can be claimed, and from where to read them. It may be
+ * wrong until the next notification or the next poll of the table, so a job is at most one poll late.
  */
 export class ReadyLanes {
   private readonly lanes = new Map<number, LaneState>();
 
-  hint(hints: ReadyHint[]): void {
-    for (const { laneId, positionMs } of hints) {
+  markReady(lanes: ReadyLane[]): void {
+    for (const { laneId, positionMs } of lanes) {
       const lane = this.state(laneId);
       lane.isReady = true;
       lane.version += 1;
@@ -34,7 +36,7 @@ export class ReadyLanes {
     }
   }
 
-  /** These lanes may give jobs again, though nothing in them changed: a limit has room, a pause is over. */
+  /** Jobs of these lanes may be claimable again although no job changed: a limit has room, a pause is over. */
   reopen(laneIds: number[]): void {
     for (const id of laneIds) {
       const lane = this.state(id);
@@ -43,8 +45,8 @@ export class ReadyLanes {
     }
   }
 
-  /** Those of the lanes that have jobs in turn. */
-  ready<Lane extends { id: number }>(lanes: Lane[]): Lane[] {
+  /** Those of the lanes that have jobs to claim. */
+  among<Lane extends { id: number }>(lanes: Lane[]): Lane[] {
     return lanes.filter((lane) => this.lanes.get(lane.id)?.isReady === true);
   }
 
@@ -56,7 +58,7 @@ export class ReadyLanes {
     return this.lanes.get(laneId)?.version ?? 0;
   }
 
-  /** A job was claimed from here: what is before it is gone, or was passed over because another claim holds it. */
+  /** A job was claimed from here: those before it are gone, or another claim has them locked. */
   advance(laneId: number, to: { position: Date; id: string }): void {
     const lane = this.state(laneId);
     const { from } = lane;
@@ -65,19 +67,19 @@ export class ReadyLanes {
     if (isBehind) lane.from = to;
   }
 
-  /** A claim found less in the lane than it wanted. */
-  drained(laneId: number, versionBefore: number): void {
+  /** A claim found fewer jobs in the lane than it wanted. */
+  exhausted(laneId: number, versionBefore: number): void {
     const lane = this.state(laneId);
     if (lane.version === versionBefore) lane.isReady = false;
   }
 
-  /** What is known at the start of a look at the table. */
+  /** To be taken before the table is polled, and passed to `sync` after it. */
   versions(): Map<number, number> {
     return new Map([...this.lanes].map(([id, lane]) => [id, lane.version]));
   }
 
-  /** A look at the table saw these heads; every other lane is empty. Lanes hinted at meanwhile keep their hint. */
-  seen(heads: { laneId: number; position: Date; id: string }[], before: Map<number, number>): void {
+  /** The table was polled: these are the first jobs of all lanes that have any. A lane that was notified of meanwhile stays ready. */
+  sync(heads: { laneId: number; position: Date; id: string }[], before: Map<number, number>): void {
     const found = new Set(heads.map((head) => head.laneId));
     for (const [id, lane] of this.lanes) {
       if (!found.has(id) && lane.version === before.get(id)) lane.isReady = false;

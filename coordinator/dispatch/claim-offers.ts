@@ -1,28 +1,28 @@
 import type { Context } from '../context';
 import type { Hands, Takers } from '../domain/jobs/hand-off';
-import { meets } from '../domain/jobs/requirements';
+import { meets } from '../state/requirements';
 import type { ClaimedRow } from '../store/jobs';
-import type { ClaimClass, ClaimClasses } from './claim-classes';
-import { slotOf } from './claim-slots';
-import type { ParkedClaim } from './parked-claim';
+import type { ClaimGroup, ClaimGroups } from './claim-groups';
+import { slotOf } from './slots';
+import type { WaitingClaim } from './waiting-claim';
 
 /** Claims of one class on their way through: each gets one job before any gets a second. */
 interface Round {
-  group: ClaimClass<ParkedClaim>;
-  rest: Iterator<ParkedClaim>;
-  hands: { parked: ParkedClaim; count: number }[];
+  group: ClaimGroup<WaitingClaim>;
+  rest: Iterator<WaitingClaim>;
+  hands: { parked: WaitingClaim; count: number }[];
   at: number;
 }
 
 export interface OfferingsOf {
-  classes: ClaimClasses<ParkedClaim>;
+  classes: ClaimGroups<WaitingClaim>;
   /** Whether it is known by now which lanes have jobs in turn: before, everything would be overtaken. */
   isSighted: () => boolean;
   /** Told of the claims that were put aside, of their classes, and of what each of them gets. */
   onSettled: (
-    groups: ClaimClass<ParkedClaim>[],
-    taken: Set<ParkedClaim>,
-    given: Map<ParkedClaim, ClaimedRow[]>,
+    groups: ClaimGroup<WaitingClaim>[],
+    taken: Set<WaitingClaim>,
+    given: Map<WaitingClaim, ClaimedRow[]>,
   ) => void;
 }
 
@@ -54,7 +54,7 @@ export class ClaimOffers implements Takers {
       slots: takers.map((taker) => (taker === null ? null : slotOf(taker.claim))),
       settle: (handed) => {
         this.takeBack();
-        const given = new Map<ParkedClaim, ClaimedRow[]>();
+        const given = new Map<WaitingClaim, ClaimedRow[]>();
         for (const row of handed) {
           const taker = takers[row.slot] ?? null;
           if (taker === null) continue;
@@ -83,17 +83,17 @@ export class ClaimOffers implements Takers {
     const { classes } = this.options;
     return classes
       .inTurn()
-      .filter((group) => this.context.ready.ready(classes.lanesOf(group)).length === 0)
+      .filter((group) => this.context.readyLanes.among(classes.lanesOf(group)).length === 0)
       .map((group) => ({ group, rest: group.waiting.values(), hands: [], at: 0 }));
   }
 
-  private takerOf(laneId: number, rounds: Round[]): ParkedClaim | null {
+  private takerOf(laneId: number, rounds: Round[]): WaitingClaim | null {
     for (const round of rounds) {
       const lane = round.group.laneById.get(laneId);
       if (
         lane === undefined ||
         !meets(lane.prefers, round.group.taker.labels) ||
-        this.context.queues.isLimited(lane.queue)
+        this.context.queueSettings.isLimited(lane.queue)
       )
         continue;
       const taker = nextOf(round);
@@ -105,7 +105,7 @@ export class ClaimOffers implements Takers {
   }
 }
 
-function nextOf(round: Round): ParkedClaim | null {
+function nextOf(round: Round): WaitingClaim | null {
   for (let next = round.rest.next(); next.done !== true; next = round.rest.next()) {
     const parked = next.value;
     if (parked.isTaken) continue;

@@ -22,7 +22,7 @@ function ask(type: string, more: Partial<ClaimInput> = {}): Promise<ClaimedJob[]
   return answer;
 }
 
-const waiting = (count: number) => eventually(() => coordinator.app.desk.claims.size === count);
+const waiting = (count: number) => eventually(() => coordinator.app.desk.dispatcher.size === count);
 
 /** Those that wait were looked up after this, so that nothing but a job or their end answers them. */
 const lookUp = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
@@ -109,7 +109,7 @@ test('a claim that is sent again while its former poll is given a job gets that 
 
 test('a claim that is sent again, and answered with the job before anybody hears that its former poll was given it, keeps it', async () => {
   const [type, claimId] = [uniqueType(), 'c-again'];
-  const { claims } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.desk;
   const gone = new AbortController();
   const former = coordinator.api.claim(
     { runnerId: 'again', types: [type], claimId, waitMs: 20_000 },
@@ -125,7 +125,7 @@ test('a claim that is sent again, and answered with the job before anybody hears
     latter = await coordinator.api.claim({ runnerId: 'again', types: [type], claimId, waitMs: 5000 });
   });
   const { id } = await coordinator.api.create({ type });
-  await claims.unsent.settled();
+  await dispatcher.unsent.settled();
   const [job] = latter;
   if (job === undefined) throw new Error('the claim was not answered with the job');
   expect(job.id).toBe(id);
@@ -146,7 +146,7 @@ test('a claim that is sent again, and given the job by a statement of its own be
   });
   await coordinator.api.create({ type });
   expect(await former).toEqual([]);
-  await coordinator.app.desk.claims.unsent.settled();
+  await coordinator.app.desk.dispatcher.unsent.settled();
   tell();
   const [job] = (await latter) ?? [];
   if (job === undefined) throw new Error('the claim was not answered with the job');
@@ -170,7 +170,7 @@ test('a claim that is sent again while its former poll is given a job is answere
     };
   });
   const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
-  const { size } = coordinator.app.desk.claims;
+  const { size } = coordinator.app.desk.dispatcher;
   db.query = query;
   tell();
   expect(size).toBe(0);
@@ -192,7 +192,7 @@ test('what a poll is given after the same claim, sent again, was answered with a
   const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
   expect(heard).toEqual([heard[0], heard[0]]);
   expect(await former).toEqual([]);
-  await coordinator.app.desk.claims.unsent.settled();
+  await coordinator.app.desk.dispatcher.unsent.settled();
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0 });
 });
 
@@ -245,8 +245,8 @@ test('a claim that is sent again gets the job that its former poll was given by 
   await waiting(2);
   // The first look may find it being filled.
   for (let nth = 0; nth < 2; nth += 1) await lookUp();
-  const { lanes, ready } = coordinator.app.context;
-  await eventually(() => ready.ready(lanes.takenBy({ types: [type], labels: {} })).length === 0);
+  const { lanes, readyLanes } = coordinator.app.context;
+  await eventually(() => readyLanes.among(lanes.takenBy({ types: [type], labels: {} })).length === 0);
   await session.query({ text: 'SELECT pg_advisory_unlock(44)' });
   await expect(former).rejects.toThrow();
   expect(await latter).toMatchObject([{ type, attempt: 1 }]);
@@ -311,7 +311,7 @@ test('jobs that were claimed are given out though the look for more fails', asyn
   // One claim of each runner that asks at once shares the statement, which so finds less than is asked for.
   const answers = await Promise.allSettled(
     ['a', 'b', 'c'].map((runnerId) =>
-      coordinator.app.desk.claims.take(
+      coordinator.app.desk.dispatcher.take(
         { runnerId, types: [type], labels: {}, max: 1, waitMs: 1000, leaseMs: 30_000 },
         new AbortController().signal,
       ),

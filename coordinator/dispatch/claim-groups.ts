@@ -1,17 +1,17 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
-import type { Lane, LaneCatalog, Taker } from '../domain/jobs/lanes';
+import type { Lane, LaneCatalog, RunnerCapabilities } from '../state/lanes';
 
 const MOST_CLASSES = 1000;
 
 /** Claims of runners that take the same, and so can be served by one statement. */
-export interface ClaimClass<Waiting> {
+export interface ClaimGroup<Waiting> {
   lanes: Lane[];
   /** The same by their ids. */
   laneById: Map<number, Lane>;
   /** How many lanes there were when `lanes` was made. */
   catalogSize: number;
   /** What its runners take, as one of them said it. */
-  readonly taker: Taker;
+  readonly taker: RunnerCapabilities;
   /** In the order in which they came. */
   readonly waiting: Set<Waiting>;
   /** Those that wait, of all classes, by what they are known by when they are sent again. */
@@ -26,13 +26,13 @@ export interface ClaimClass<Waiting> {
 }
 
 /** The claims that wait, by what their runners take. */
-export class ClaimClasses<Waiting> {
-  private readonly classes = new Map<string, ClaimClass<Waiting>>();
+export class ClaimGroups<Waiting> {
+  private readonly classes = new Map<string, ClaimGroup<Waiting>>();
   private readonly named = new Map<string, Waiting>();
 
   constructor(private readonly lanes: LaneCatalog) {}
 
-  of({ types, queues, labels }: Claim): ClaimClass<Waiting> {
+  of({ types, queues, labels }: Claim): ClaimGroup<Waiting> {
     const key = JSON.stringify([
       [...types].sort(),
       queues === undefined ? null : [...queues].sort(),
@@ -61,7 +61,7 @@ export class ClaimClasses<Waiting> {
   }
 
   /** Those with claims that wait, the one whose last turn is longest ago first: else some would wait as long as others have a backlog. */
-  inTurn(): ClaimClass<Waiting>[] {
+  inTurn(): ClaimGroup<Waiting>[] {
     return [...this.classes.values()]
       .filter((group) => group.waiting.size > 0)
       .sort((one, other) => one.hadTurnAtMs - other.hadTurnAtMs);
@@ -80,7 +80,7 @@ export class ClaimClasses<Waiting> {
   }
 
   /** The lanes that a runner of this class takes jobs from. */
-  lanesOf(group: ClaimClass<Waiting>): Lane[] {
+  lanesOf(group: ClaimGroup<Waiting>): Lane[] {
     if (group.catalogSize !== this.lanes.size) {
       group.lanes = this.lanes.takenBy(group.taker);
       group.laneById = new Map(group.lanes.map((lane) => [lane.id, lane]));

@@ -1,5 +1,5 @@
 import { BatonError } from '../../coordinator/errors';
-import { coalesce } from '../../coordinator/http/coalesce';
+import { coalesce } from '../../coordinator/dispatch/coalesce';
 import { eventually } from '../support/eventually';
 
 /** Batches that are held until they are let go. */

@@ -5,16 +5,16 @@ import * as views from '../store/views/jobs';
 const LOOK_EVERY_MS = 1000;
 
 /** Requests that wait for a job to finish. They hold no connection; one look a second serves all of them. */
-export class ParkedWaits {
+export class WaitingReads {
   private readonly waiting = new Map<string, Set<() => void>>();
   private timer: NodeJS.Timeout | undefined;
   private isLooking = false;
   private isClosed = false;
 
   constructor(private readonly context: Context) {
-    context.hints.on('finished', (ids) => ids.forEach((id) => this.wake(id)));
-    context.hints.on('finishedMany', () => void this.look());
-    context.hints.on('lost', () => void this.look());
+    context.notifications.on('finished', (ids) => ids.forEach((id) => this.wake(id)));
+    context.notifications.on('finishedMany', () => void this.look());
+    context.notifications.on('resync', () => void this.look());
   }
 
   /** How many jobs are waited for. */

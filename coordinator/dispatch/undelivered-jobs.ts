@@ -4,7 +4,7 @@ import { describeError } from '../logger';
 import type { ClaimedRow } from '../store/jobs';
 
 /** Jobs that were claimed for clients who have gone: they are given back. */
-export class UnsentJobs {
+export class UndeliveredJobs {
   private readonly underWay = new Set<Promise<unknown>>();
 
   constructor(private readonly context: Context) {}

@@ -1,5 +1,5 @@
 import type { Labels } from '@baton/runner-sdk/protocol';
-import { meets } from '../../coordinator/domain/jobs/requirements';
+import { meets } from '../../coordinator/state/requirements';
 
 test.each<[Labels | null, Labels, boolean]>([
   [null, {}, true],

@@ -6,7 +6,7 @@ const PART_MS = 100;
  * of them paid for with a third of their time (decision 0024). So a wait ends up to one period early (and a
  * part), and no later than its rounds are, with all others that would end before the next one.
  */
-export class SharedEnds<Waiter> {
+export class SharedTimeouts<Waiter> {
   private readonly parts = new Map<number, Set<Waiter>>();
 
   /** @param periodMs how far apart the rounds are in which `over` is called */

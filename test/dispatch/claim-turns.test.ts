@@ -30,7 +30,9 @@ test('runners whose jobs are few get them while others, who came first, have a b
   const answered: string[] = [];
   const take = (type: string, runnerId: string): void => {
     const claim: Claim = { runnerId, types: [type], labels: {}, max: 50, waitMs: 20_000, leaseMs: 30_000 };
-    void desk.claims.take(claim, gone.signal).then((jobs) => answered.push(...(jobs.length === 0 ? [] : [runnerId])));
+    void desk.dispatcher
+      .take(claim, gone.signal)
+      .then((jobs) => answered.push(...(jobs.length === 0 ? [] : [runnerId])));
   };
   await coordinator.api.post('/jobs/bulk', { jobs: Array.from({ length: 500 }, () => ({ type: many })) });
   await coordinator.api.create({ type: few });
@@ -49,7 +51,7 @@ test('runners whose jobs are few get them while others, who came first, have a b
   context.db.hot = hot;
   for (const end of under) end();
   gone.abort();
-  await eventually(() => desk.claims.size === 0);
+  await eventually(() => desk.dispatcher.size === 0);
 });
 
 test('a job is handed to the runner that waits, not again to the one that came first and has had one since', async () => {
@@ -57,7 +59,7 @@ test('a job is handed to the runner that waits, not again to the one that came f
   const { desk } = coordinator.app;
   const ask = async (runnerId: string, labels: Claim['labels'], count: number) => {
     const answer = coordinator.api.claim({ runnerId, types: [type], labels, waitMs: 20_000 });
-    await eventually(() => desk.claims.size === count);
+    await eventually(() => desk.dispatcher.size === count);
     // An answer with nothing comes after a look at the table, which was for all that wait.
     await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
     return { answer };
@@ -95,7 +97,7 @@ test('a lane that was not looked at, because the look at another failed, is not 
   const slots = ['a', 'b'].map((runnerId) => ({ runnerId, claimId: null, leaseMs: 30_000 }));
   expect(await claimJobs(context, lanes, {}, slots)).toHaveLength(1);
   context.db.hot = hot;
-  expect(context.ready.ready(lanes)).toEqual(lanes);
+  expect(context.readyLanes.among(lanes)).toEqual(lanes);
   await session.rollback();
   await session.end();
 });

@@ -1,69 +1,69 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { Hints, type ReadyHint } from '../../coordinator/domain/events/hints';
+import { Notifications, type ReadyLane } from '../../coordinator/state/notifications';
 import { type Cluster, startCluster } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
-const hint = (laneId: number, laterMs = 0): ReadyHint => ({ laneId, positionMs: 1_700_000_000_000 + laterMs });
+const readyLane = (laneId: number, laterMs = 0): ReadyLane => ({ laneId, positionMs: 1_700_000_000_000 + laterMs });
 
-const hintsOf = (from: string) =>
-  new Hints(from, (error) => {
+const notificationsOf = (from: string) =>
+  new Notifications(from, (error) => {
     throw error;
   });
 
-describe('hints', () => {
-  test('are heard here at once and, as one message, by others, but not by oneself', () => {
-    const [mine, other] = [hintsOf('mine'), hintsOf('other')];
+describe('notifications', () => {
+  test('are delivered here at once and, as one message, to the others, but not to their sender again', () => {
+    const [mine, other] = [notificationsOf('mine'), notificationsOf('other')];
     const heard: unknown[] = [];
-    for (const [name, hints] of [
+    for (const [name, notifications] of [
       ['mine', mine],
       ['other', other],
     ] as const) {
-      hints.on('ready', (lanes) => heard.push([name, lanes.map((lane) => lane.laneId)]));
-      hints.on('finished', (ids) => heard.push([name, ids]));
-      hints.on('roster', () => heard.push([name, 'roster']));
+      notifications.on('ready', (lanes) => heard.push([name, lanes.map((lane) => lane.laneId)]));
+      notifications.on('finished', (ids) => heard.push([name, ids]));
+      notifications.on('runners', () => heard.push([name, 'runners']));
     }
-    mine.giveReady([hint(1), hint(2)]);
-    mine.giveFinished(['a']);
-    mine.giveRoster();
+    mine.publishReady([readyLane(1), readyLane(2)]);
+    mine.publishFinished(['a']);
+    mine.publishRunners();
     const message = mine.takeMessage() ?? '';
-    mine.hear(message);
-    other.hear(message);
+    mine.receive(message);
+    other.receive(message);
     expect(heard).toEqual([
       ['mine', [1, 2]],
       ['mine', ['a']],
-      ['mine', 'roster'],
+      ['mine', 'runners'],
       ['other', [1, 2]],
       ['other', ['a']],
-      ['other', 'roster'],
+      ['other', 'runners'],
     ]);
     expect(mine.takeMessage()).toBeNull();
   });
 
-  test('of one lane are told as the earliest', () => {
-    const hints = hintsOf('mine');
-    hints.giveReady([hint(1, 500)]);
-    hints.giveReady([hint(1, 20)]);
-    hints.giveReady([hint(1, 700)]);
-    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({
+  test('of one lane are merged into the earliest', () => {
+    const notifications = notificationsOf('mine');
+    notifications.publishReady([readyLane(1, 500)]);
+    notifications.publishReady([readyLane(1, 20)]);
+    notifications.publishReady([readyLane(1, 700)]);
+    expect(JSON.parse(notifications.takeMessage() ?? '')).toMatchObject({
       ready: [{ laneId: 1, positionMs: 1_700_000_000_020 }],
     });
   });
 
   test('fit into one NOTIFY, however many there are', () => {
-    const hints = hintsOf(randomUUID());
-    hints.giveReady(
+    const notifications = notificationsOf(randomUUID());
+    notifications.publishReady(
       Array.from({ length: 500 }, (_, at) => ({ laneId: 2_000_000_000 + at, positionMs: 2_000_000_000_000 })),
     );
-    hints.giveFreed(Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, 'q')));
-    hints.giveDue([315_360_000_000]);
-    hints.giveQueues();
-    hints.giveFinished(Array.from({ length: 100 }, () => randomUUID()));
-    hints.giveRoster();
-    expect(Buffer.byteLength(hints.takeMessage() ?? '')).toBeLessThan(7900);
-    hints.giveFinished(Array.from({ length: 500 }, () => randomUUID()));
-    expect(JSON.parse(hints.takeMessage() ?? '')).toMatchObject({ finishedMany: true });
+    notifications.publishFreed(Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, 'q')));
+    notifications.publishDue([315_360_000_000]);
+    notifications.publishQueues();
+    notifications.publishFinished(Array.from({ length: 100 }, () => randomUUID()));
+    notifications.publishRunners();
+    expect(Buffer.byteLength(notifications.takeMessage() ?? '')).toBeLessThan(7900);
+    notifications.publishFinished(Array.from({ length: 500 }, () => randomUUID()));
+    expect(JSON.parse(notifications.takeMessage() ?? '')).toMatchObject({ finishedMany: true });
   });
 });
 
@@ -93,13 +93,13 @@ describe('on the channel', () => {
       '[{"laneId":"x","positionMs":null}]',
       '[{"laneId":1e99,"positionMs":0}]',
     ].flatMap((value) =>
-      ['ready', 'finished', 'finishedMany', 'roster', 'due', 'freed', 'queues'].map(
+      ['ready', 'finished', 'finishedMany', 'runners', 'due', 'freed', 'queues'].map(
         (field) => `{"from":"evil","${field}":${value}}`,
       ),
     ),
   ];
 
-  test('garbage from others stops nobody', async () => {
+  test('garbage stops nobody', async () => {
     const [here, there] = cluster.coordinators;
     const type = uniqueType();
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
@@ -108,7 +108,7 @@ describe('on the channel', () => {
     expect((await parked)?.map((job) => job.id)).toEqual([id]);
   });
 
-  test('100 lanes and 100 finished jobs in one turn are told without a failed message', async () => {
+  test('of 100 lanes and 100 finished jobs in one turn are sent without a failed message', async () => {
     const [here, there] = cluster.coordinators;
     const type = uniqueType();
     await here?.api.post('/jobs/bulk', { jobs: Array.from({ length: 100 }, (_, at) => ({ type: `${type}-${at}` })) });
@@ -124,26 +124,26 @@ describe('on the channel', () => {
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
     await here?.api.create({ type });
     expect((await parked)?.length).toBe(1);
-    expect(here?.logged.filter(({ message }) => message.includes('sending of hints'))).toEqual([]);
+    expect(here?.logged.filter(({ message }) => message.includes('sending of notifications'))).toEqual([]);
   });
 
-  test('without any hint a job is found by the look that comes each second', async () => {
+  test('that never came are made up for by the poll each second', async () => {
     const [, there] = cluster.coordinators;
     const type = uniqueType();
     const made = await there?.api.create({ type, delayMs: 3_600_000 });
-    // The look that comes with the first claim is over.
+    // The poll that the first claim started is over.
     expect(await there?.api.claim({ runnerId: 'r', types: [type] })).toEqual([]);
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 50_000 });
-    await eventually(() => there?.app.desk.claims.size === 1);
+    await eventually(() => there?.app.desk.dispatcher.size === 1);
     await cluster.sql.makeDue(made?.id ?? '');
     expect((await parked)?.map((job) => job.id)).toEqual([made?.id]);
   });
 
-  test('what is created, and what has finished, is told to all', async () => {
+  test('tell everybody what was created, and what has finished', async () => {
     const [here] = cluster.coordinators;
     const listener = new Client({ connectionString: cluster.sql.url });
-    const told: string[] = [];
-    listener.on('notification', ({ payload }) => told.push(payload ?? ''));
+    const received: string[] = [];
+    listener.on('notification', ({ payload }) => received.push(payload ?? ''));
     await listener.connect();
     await listener.query('LISTEN baton');
     const { id, type } = (await here?.api.create({ type: uniqueType() })) ?? { id: '', type: '' };
@@ -151,38 +151,38 @@ describe('on the channel', () => {
       id,
     ]);
     await eventually(
-      () => told.join(),
+      () => received.join(),
       (all) => all.includes(`"laneId":${laneId},`),
     );
     const claimed = await here?.api.claimOne({ runnerId: 'r', types: [type] });
     if (claimed !== undefined) await here?.api.complete(claimed);
     await eventually(
-      () => told.join(),
+      () => received.join(),
       (all) => all.includes(id),
     );
     await listener.end();
   });
 
-  test('a wait is woken by what others tell, not only by its look', async () => {
+  test('of others wake a waiting read, which does not depend on its poll', async () => {
     const [, there] = cluster.coordinators;
     const { id } = (await there?.api.create({ type: uniqueType() })) ?? {};
     const waiting = there?.api.get<{ status: string }>(`/jobs/${id}/wait?waitMs=50000`);
-    await eventually(() => there?.app.desk.waits.size === 1);
+    await eventually(() => there?.app.desk.waitingReads.size === 1);
     await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', JSON.stringify({ from: 'another', finished: [id] })]);
     expect((await waiting)?.body.status).toBe('pending');
   });
 
-  test('a waiting claim is woken by what others tell of', async () => {
+  test('of others reach the lanes of waiting claims', async () => {
     const [, there] = cluster.coordinators;
     const heard = jest.fn();
-    there?.app.context.hints.on('ready', heard);
+    there?.app.context.notifications.on('ready', heard);
     await cluster.sql.query('SELECT pg_notify($1, $2)', [
       'baton',
-      JSON.stringify({ from: 'another', ready: [hint(4242)] }),
+      JSON.stringify({ from: 'another', ready: [readyLane(4242)] }),
     ]);
     await eventually(
       () => heard.mock.calls.flat(2),
-      (hints) => hints.some((one: ReadyHint) => one.laneId === 4242),
+      (lanes) => lanes.some((one: ReadyLane) => one.laneId === 4242),
     );
   });
 });

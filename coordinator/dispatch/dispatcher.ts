@@ -1,21 +1,21 @@
 import type { Claim, Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
-import type { Lane } from '../domain/jobs/lanes';
+import type { Lane } from '../state/lanes';
 import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
 import type { ClaimedRow, Slot } from '../store/jobs';
 import { heads } from '../store/lanes';
 import { ClaimAnswers } from './claim-answers';
-import { type ClaimClass, ClaimClasses } from './claim-classes';
+import { type ClaimGroup, ClaimGroups } from './claim-groups';
 import { ClaimOffers } from './claim-offers';
-import type { Leaving } from './gone';
-import { fillSlots, isWanted, slotOf, slotsWanted } from './claim-slots';
+import type { DisconnectSignal } from './disconnect-signal';
+import { fillSlots, isWanted, slotOf, slotsWanted } from './slots';
 import { HeldPolls } from './held-polls';
-import { Pace } from './pace';
-import { ParkedClaim } from './parked-claim';
-import { SharedEnds } from './shared-ends';
-import { UnsentJobs } from './unsent-jobs';
+import { RateLimitTimers } from './rate-limit-timers';
+import { WaitingClaim } from './waiting-claim';
+import { SharedTimeouts } from './shared-timeouts';
+import { UndeliveredJobs } from './undelivered-jobs';
 
 const LOOK_EVERY_MS = 1000;
 const MOST_STATEMENTS = 4;
@@ -30,17 +30,17 @@ const PATIENCE_MS = 50;
  * once a second, while anybody waits, from a look at the table. So what an idle fleet costs the database does not grow
  * with its size.
  */
-export class ParkedClaims {
+export class Dispatcher {
   readonly held = new HeldPolls();
-  readonly unsent: UnsentJobs;
-  private readonly classes: ClaimClasses<ParkedClaim>;
+  readonly unsent: UndeliveredJobs;
+  private readonly classes: ClaimGroups<WaitingClaim>;
   private readonly answers: ClaimAnswers;
   private readonly offers: ClaimOffers;
   /** Those that came after the last look at the table began. */
-  private readonly newcomers = new Set<ParkedClaim>();
-  private readonly ends = new SharedEnds<ParkedClaim>(LOOK_EVERY_MS);
-  private readonly pace: Pace;
-  private readonly fresh = new Set<ClaimClass<ParkedClaim>>();
+  private readonly newcomers = new Set<WaitingClaim>();
+  private readonly ends = new SharedTimeouts<WaitingClaim>(LOOK_EVERY_MS);
+  private readonly pace: RateLimitTimers;
+  private readonly fresh = new Set<ClaimGroup<WaitingClaim>>();
   private readonly underWay = new Set<Promise<void>>();
   private isClosed = false;
   private isLooking = false;
@@ -48,32 +48,32 @@ export class ParkedClaims {
   private isSighted = false;
   private lookTimer: NodeJS.Timeout | undefined;
   private impatience: NodeJS.Timeout | undefined;
-  private readonly onDue = ({ group }: ParkedClaim): void => this.dispatchTo(group);
+  private readonly onDue = ({ group }: WaitingClaim): void => this.dispatchTo(group);
 
   constructor(private readonly context: Context) {
-    this.classes = new ClaimClasses(context.lanes);
-    this.unsent = new UnsentJobs(context);
+    this.classes = new ClaimGroups(context.lanes);
+    this.unsent = new UndeliveredJobs(context);
     this.answers = new ClaimAnswers({
       unsent: this.unsent,
-      isGivenNothing: (one) => this.isClosed || context.roster.isDraining(one.claim.runnerId),
+      isGivenNothing: (one) => this.isClosed || context.runnerRegistry.isDraining(one.claim.runnerId),
       lookAgainFor: (one) => this.lookAgainFor(one),
     });
-    this.pace = new Pace(context, LOOK_EVERY_MS, () => this.dispatch());
+    this.pace = new RateLimitTimers(context, LOOK_EVERY_MS, () => this.dispatch());
     this.offers = new ClaimOffers(context, {
       classes: this.classes,
       isSighted: () => this.isSighted,
       onSettled: (...settled) => this.settle(...settled),
     });
     context.handOff.serve(this.offers);
-    context.hints.on('ready', (hints) => {
-      this.context.ready.hint(hints);
-      void this.learn(hints.map((hint) => hint.laneId));
+    context.notifications.on('ready', (lanes) => {
+      this.context.readyLanes.markReady(lanes);
+      void this.learn(lanes.map((lane) => lane.laneId));
     });
-    context.hints.on('freed', (queues) => {
-      this.context.ready.reopen(this.context.lanes.ofQueues(queues).map((lane) => lane.id));
+    context.notifications.on('freed', (queues) => {
+      this.context.readyLanes.reopen(this.context.lanes.ofQueues(queues).map((lane) => lane.id));
       this.dispatch();
     });
-    context.hints.on('lost', () => {
+    context.notifications.on('resync', () => {
       this.isSighted = false;
       void this.look();
     });
@@ -88,10 +88,10 @@ export class ParkedClaims {
    * Resolves with jobs as soon as there are some, and with none when the wait is over. After `signal` was aborted
    * nothing is claimed for it any more, and what a statement under way still brings is given back.
    */
-  take(claim: Claim, signal: Leaving): Promise<ClaimedRow[]> {
+  take(claim: Claim, signal: DisconnectSignal): Promise<ClaimedRow[]> {
     if (this.isClosed || signal.aborted) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const parked = new ParkedClaim(claim, this.classes.of(claim), signal, resolve, reject);
+      const parked = new WaitingClaim(claim, this.classes.of(claim), signal, resolve, reject);
       parked.wait(this.ends, this.onDue);
       this.newcomers.add(parked);
       if (this.lookTimer === undefined) {
@@ -127,7 +127,7 @@ export class ParkedClaims {
   }
 
   /** At the end of this turn: claims that come in one, as those do that rode on reports stored together, share a statement. */
-  private dispatchSoon(group: ClaimClass<ParkedClaim>): void {
+  private dispatchSoon(group: ClaimGroup<WaitingClaim>): void {
     if (this.fresh.size === 0) {
       setImmediate(() => {
         const groups = [...this.fresh];
@@ -143,9 +143,9 @@ export class ParkedClaims {
     for (const group of this.classes.inTurn()) this.dispatchTo(group);
   }
 
-  private dispatchTo(group: ClaimClass<ParkedClaim>): void {
+  private dispatchTo(group: ClaimGroup<WaitingClaim>): void {
     while (this.underWay.size < MOST_STATEMENTS && group.waiting.size > 0) {
-      const lanes = this.context.ready.ready(this.classes.lanesOf(group));
+      const lanes = this.context.readyLanes.among(this.classes.lanesOf(group));
       if (lanes.length === 0) break;
       const free = [...group.waiting].filter((one) => !one.isTaken);
       if (free.length === 0 || (this.isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
@@ -154,7 +154,7 @@ export class ParkedClaims {
     if (group.due.size > 0) this.settleEmpty(group);
   }
 
-  private settleEmpty(group: ClaimClass<ParkedClaim>): void {
+  private settleEmpty(group: ClaimGroup<WaitingClaim>): void {
     const due = [...group.due].filter((one) => !one.isTaken);
     if (due.length === 0 || this.isServed(group)) return;
     let needsLook = false;
@@ -167,11 +167,11 @@ export class ParkedClaims {
   }
 
   /** Jobs are in turn for it, and only the statements under way keep it waiting: the first that ends takes it along. */
-  private isServed(group: ClaimClass<ParkedClaim>): boolean {
-    return this.underWay.size > 0 && this.context.ready.ready(this.classes.lanesOf(group)).length > 0;
+  private isServed(group: ClaimGroup<WaitingClaim>): boolean {
+    return this.underWay.size > 0 && this.context.readyLanes.among(this.classes.lanesOf(group)).length > 0;
   }
 
-  private isBusy({ statements, startedAtMs }: ClaimClass<ParkedClaim>): boolean {
+  private isBusy({ statements, startedAtMs }: ClaimGroup<WaitingClaim>): boolean {
     if (statements === 0 || performance.now() - startedAtMs >= PATIENCE_MS) return false;
     this.impatience ??= setTimeout(() => {
       this.impatience = undefined;
@@ -180,7 +180,7 @@ export class ParkedClaims {
     return true;
   }
 
-  private start(group: ClaimClass<ParkedClaim>, lanes: Lane[], labels: Labels, waiting: ParkedClaim[]): void {
+  private start(group: ClaimGroup<WaitingClaim>, lanes: Lane[], labels: Labels, waiting: WaitingClaim[]): void {
     const batch = fillSlots(waiting);
     const taken = new Set(batch.map(({ parked }) => parked));
     for (const parked of taken) parked.isTaken = true;
@@ -197,8 +197,8 @@ export class ParkedClaims {
   private async claimFor(
     lanes: Lane[],
     labels: Labels,
-    batch: { parked: ParkedClaim; slot: Slot }[],
-    taken: Set<ParkedClaim>,
+    batch: { parked: WaitingClaim; slot: Slot }[],
+    taken: Set<WaitingClaim>,
   ): Promise<void> {
     try {
       const rows = await claimJobs(
@@ -207,7 +207,7 @@ export class ParkedClaims {
         labels,
         batch.map(({ slot }) => slot),
       );
-      const given = new Map<ParkedClaim, ClaimedRow[]>();
+      const given = new Map<WaitingClaim, ClaimedRow[]>();
       for (const row of rows) {
         const parked = batch[row.slot]?.parked;
         if (parked === undefined) continue;
@@ -222,16 +222,16 @@ export class ParkedClaims {
     }
   }
 
-  private lookAgainFor(parked: ParkedClaim): void {
+  private lookAgainFor(parked: WaitingClaim): void {
     parked.wasLookedFor = false;
     this.newcomers.add(parked);
   }
 
   /** Claims that were put aside for a create. One that got nothing was not looked up meanwhile, or got what nobody heard of. */
   private settle(
-    groups: ClaimClass<ParkedClaim>[],
-    taken: Set<ParkedClaim>,
-    given: Map<ParkedClaim, ClaimedRow[]>,
+    groups: ClaimGroup<WaitingClaim>[],
+    taken: Set<WaitingClaim>,
+    given: Map<WaitingClaim, ClaimedRow[]>,
   ): void {
     for (const parked of taken) if (!given.has(parked) && !parked.isOver) this.lookAgainFor(parked);
     this.answers.give(taken, given);
@@ -270,10 +270,10 @@ export class ParkedClaims {
     try {
       // Who does not wait is told the truth of this moment, not of the last round of the loop that places due jobs.
       if (due.length > 0) await placeAllDue(this.context);
-      const before = this.context.ready.versions();
+      const before = this.context.readyLanes.versions();
       const found = await heads(this.context.db);
       await this.context.lanes.learn(found.map((head) => head.laneId));
-      this.context.ready.seen(found, before);
+      this.context.readyLanes.sync(found, before);
       this.isSighted = true;
       await this.answerRepeated(newcomers.filter((one) => !one.isTaken));
     } catch (error) {
@@ -291,7 +291,7 @@ export class ParkedClaims {
    * Claims with a claim id that have not been looked for yet: their answer may have been lost. One that is being filled, or
    * put aside, is none of them, and looked for the next time.
    */
-  private async answerRepeated(free: ParkedClaim[]): Promise<void> {
+  private async answerRepeated(free: WaitingClaim[]): Promise<void> {
     // Before the statement: what they may be given after it has looked is looked for again.
     for (const parked of free) {
       parked.wasLookedFor = true;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimedJob, ClaimInput, CreateJob, Job } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../coordinator/errors';
-import { LaneCatalog } from '../../coordinator/domain/jobs/lanes';
+import { LaneCatalog } from '../../coordinator/state/lanes';
 import * as store from '../../coordinator/store/jobs';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
@@ -21,14 +21,14 @@ async function park(
   more: Partial<ClaimInput> = {},
   signal?: AbortSignal,
 ): Promise<{ answer: Promise<ClaimedJob[]> }> {
-  const { claims } = coordinator.app.desk;
-  const before = claims.size;
+  const { dispatcher } = coordinator.app.desk;
+  const before = dispatcher.size;
   const answer = coordinator.api.claim(
     { runnerId: 'waits', types: [type], waitMs: 20_000, ...more },
     signal === undefined ? {} : { signal },
   );
   answer.catch(() => undefined);
-  await eventually(() => claims.size === before + 1);
+  await eventually(() => dispatcher.size === before + 1);
   // An answer with nothing comes after a look at the table, which was for all that wait.
   await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
   return { answer };
@@ -206,14 +206,16 @@ test('of jobs that come together, those that are first in turn are handed over',
 
 test('nothing is handed to the first claim that comes, before it is known what waits', async () => {
   const type = uniqueType();
-  const { claims } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.desk;
   const { handOff, lanes } = coordinator.app.context;
   const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
-  await eventually(() => claims.size === 0);
+  await eventually(() => dispatcher.size === 0);
   // The look that sees that nobody waits any more ends the looking.
-  await eventually(() => handOff.putAside([lane?.id ?? 0]) === null && Reflect.get(claims, 'lookTimer') === undefined);
+  await eventually(
+    () => handOff.putAside([lane?.id ?? 0]) === null && Reflect.get(dispatcher, 'lookTimer') === undefined,
+  );
   const signal = new AbortController();
-  const answer = claims.take(
+  const answer = dispatcher.take(
     { runnerId: 'first', types: [type], labels: {}, max: 1, waitMs: 20_000, leaseMs: 30_000 },
     signal.signal,
   );
@@ -265,20 +267,20 @@ test.each<[string, Partial<CreateJob>]>([
   const { id } = await coordinator.api.create({ type, ...more });
   expect(await coordinator.sql.count('jobs WHERE id = $1 AND started_at IS NULL', [id])).toBe(1);
   gone.abort();
-  await eventually(() => coordinator.app.desk.claims.size === 0);
+  await eventually(() => coordinator.app.desk.dispatcher.size === 0);
 });
 
 test('nothing is handed to a claim while jobs are believed to wait that it could have', async () => {
   const type = uniqueType();
-  const { handOff, lanes, ready } = coordinator.app.context;
+  const { handOff, lanes, readyLanes } = coordinator.app.context;
   const [waiting, created] = await lanes.of(
     [-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })),
   );
   if (waiting === undefined || created === undefined) throw new Error('two lanes');
   const { answer } = await park(type);
-  ready.reopen([waiting.id]);
+  readyLanes.reopen([waiting.id]);
   expect(handOff.putAside([created.id])).toBeNull();
-  ready.drained(waiting.id, ready.version(waiting.id));
+  readyLanes.exhausted(waiting.id, readyLanes.version(waiting.id));
   const hands = handOff.putAside([-1, created.id, created.id]);
   expect(hands?.slots).toMatchObject([null, { runnerId: 'waits' }, null]);
   // While it is put aside for one job, it is for no other; given nothing, it waits on.
@@ -336,10 +338,10 @@ test('a client that goes away while the job is stored for it: it is given back, 
   const creating = coordinator.api.create({ type });
   await session.hasWaiter();
   gone.abort();
-  const { claims } = coordinator.app.desk;
-  await eventually(() => claims.size === 0);
+  const { dispatcher } = coordinator.app.desk;
+  await eventually(() => dispatcher.size === 0);
   // A coordinator that stops waits for it, before it lets go of the database.
-  const settled = claims.settled().then(() => 'settled');
+  const settled = dispatcher.settled().then(() => 'settled');
   expect(await Promise.race([settled, coordinator.sql.count('jobs WHERE type = $1', [type])])).toBe(0);
   await session.query({ text: 'SELECT pg_advisory_unlock(43)' });
   await settled;

@@ -1,8 +1,8 @@
-import type { Db } from '../../store/db';
-import * as store from '../../store/runners';
+import type { Db } from '../store/db';
+import * as store from '../store/runners';
 
-/** The runners that this coordinator hears, written down in batches, and those that any coordinator was told to drain. */
-export class Roster {
+/** The runners that call this coordinator, recorded in batches, and those that any coordinator was told to drain. */
+export class RunnerRegistry {
   private seen = new Map<string, store.SeenRunner>();
   private draining = new Set<string>();
   private readonly known = new Set<string>();
@@ -14,19 +14,19 @@ export class Roster {
     return this.draining.has(runnerId);
   }
 
-  /** A claim names what the runner takes; a heartbeat only that it lives. */
+  /** A claim says what the runner takes, a heartbeat only that it is alive. */
   hear(runner: store.SeenRunner): void {
     const before = this.seen.get(runner.id);
     this.seen.set(runner.id, before === undefined || runner.types !== undefined ? runner : before);
   }
 
-  /** Whether a runner waits to be written down that was never written by this coordinator. */
+  /** Whether a runner that this coordinator never recorded is waiting to be. */
   hasNewcomers(): boolean {
     for (const id of this.seen.keys()) if (!this.known.has(id)) return true;
     return false;
   }
 
-  /** Writes down all that were heard before this call; a write under way may hold some of them, so it is waited for. */
+  /** Records every runner seen before this call. Awaits a write under way, which may contain some of them. */
   async writeSeen(): Promise<void> {
     await this.writing?.catch(() => undefined);
     this.writing = this.writeBatch();
