@@ -1,3 +1,4 @@
+import { inspect, types } from 'node:util';
 import { createLogger, format, transports, type Logger as WinstonLogger } from 'winston';
 
 export type Logger = Pick<WinstonLogger, 'error' | 'warn' | 'info' | 'debug' | 'isDebugEnabled'>;
@@ -14,13 +15,23 @@ export function createJsonLogger(level: string): Logger {
   return logger;
 }
 
-/** The parts of an error that belong in a log line. */
+/** The parts of an error that belong in a log line. One of another realm is told by what it has, not by its class. */
 export function describeError(error: unknown): { error: string; code?: string; stack?: string } {
-  if (!(error instanceof Error)) return { error: String(error) };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (!types.isNativeError(error) && !(error instanceof Error))
+    return { error: typeof error === 'string' ? error : inspect(error, { depth: 2, breakLength: Infinity }) };
+  const { code } = error as NodeJS.ErrnoException;
   return {
-    error: error.message,
-    ...(code === undefined ? {} : { code }),
+    error: messageOf(error),
+    ...(['string', 'number'].includes(typeof code) ? { code: String(code) } : {}),
     ...(error.stack === undefined ? {} : { stack: error.stack }),
   };
+}
+
+/** Node gives an AggregateError no message of its own when none of a host's addresses could be reached. */
+function messageOf(error: Error): string {
+  if (error.message !== '') return error.message;
+  const { errors } = error as Partial<AggregateError>;
+  return Array.isArray(errors) && errors.length > 0
+    ? errors.map((one) => describeError(one).error).join('; ')
+    : error.name;
 }

@@ -1,34 +1,26 @@
 import type { z } from 'zod';
+import { setMaxListeners } from 'node:events';
 import { monotonicMs } from './clock';
 import { contextOf, type JobContext, type Said, type Voice } from './context';
-import { check, type JobDefinition } from './define-job';
+import { check } from './define-job';
+import { AttemptScope } from './attempt-scope';
 import {
   AttemptTimeoutError,
-  NonRetryableError,
   RetryAfterError,
   RunnerStoppingError,
   SnoozeError,
   type AttemptAbortedError,
 } from './errors';
-import { storable } from './json';
+import type { HandlerHooks, Work } from './handler';
+import { delayMsOf, reportOf } from './failure';
+import { isIterator, storable } from './json';
 import type { ClaimedJob, FieldError, Json, ReportedError } from './protocol';
 import { whileProcessing } from './tracing';
-
-export type Handler<Arguments = unknown, Result = unknown> = (
-  args: Arguments,
-  job: JobContext,
-) => Promise<Result> | Result;
-
-/** A handler with what its job's definition says of arguments and results. */
-export interface Work {
-  definition: Pick<JobDefinition<z.ZodType, z.ZodType>, 'arguments' | 'result'>;
-  handler: Handler;
-}
 
 /** How an attempt ended, for the coordinator; `dropped`: there is nothing to report. */
 export type Ending =
   | { kind: 'completed'; result: Json | undefined }
-  | { kind: 'failed'; error: ReportedError }
+  | { kind: 'failed'; error: ReportedError; thrown?: unknown; warning?: string }
   | { kind: 'snoozed'; delayMs: number }
   | { kind: 'released' }
   | { kind: 'dropped'; reason: AttemptAbortedError };
@@ -38,7 +30,7 @@ export interface AttemptOptions {
   abortGraceMs: number;
   /** `false` in tests, where the timeout comes when the test says so. */
   hasTimer?: boolean;
-  say: (said: Said, job: ClaimedJob) => void;
+  say: (said: Said, attempt: Attempt) => void;
   /** The handler has not returned `abortGraceMs` after the abort. Its slot stays taken until it does. */
   onIgnoredAbort: (reason: AttemptAbortedError, job: ClaimedJob) => void;
 }
@@ -55,6 +47,8 @@ export class Attempt implements Voice {
   private tellReturn: (() => void) | undefined;
   private timer: NodeJS.Timeout | undefined;
   private graceTimer: NodeJS.Timeout | undefined;
+  private scope: AttemptScope | null = null;
+  private handlersContext: JobContext | null = null;
   private startedAtMs = monotonicMs();
   private isStarted = false;
   private hasEnded = false;
@@ -77,9 +71,19 @@ export class Attempt implements Voice {
 
   /** The handler's signal. */
   get signal(): AbortSignal {
-    this.control ??= new AbortController();
+    this.control ??= handlersController();
     if (this.abortReason !== null && !this.control.signal.aborted) this.control.abort(this.abortReason);
     return this.control.signal;
+  }
+
+  /** What its handler is given beside the arguments. */
+  get context(): JobContext {
+    this.handlersContext ??= contextOf(this.job, this);
+    return this.handlersContext;
+  }
+
+  get hooks(): HandlerHooks | undefined {
+    return this.work.hooks;
   }
 
   /** How long until the timeout, in milliseconds; never below 0. */
@@ -89,18 +93,26 @@ export class Attempt implements Voice {
 
   /** Passes on what the handler says, while it still counts. */
   say(said: Said): void {
-    if (!this.hasEnded) this.options.say(said, this.job);
+    if (!this.hasEnded) this.options.say(said, this);
   }
 
   /** Runs the handler. Never rejects. */
   run(): Promise<Ending> {
     this.isStarted = true;
     this.startedAtMs = monotonicMs();
-    return whileProcessing(this.job, () => {
-      const ended = new Promise<Ending>((resolve) => (this.tellEnding = resolve));
-      this.execute();
-      return ended;
-    });
+    return this.inScope(() =>
+      whileProcessing(this.job, () => {
+        const ended = new Promise<Ending>((resolve) => (this.tellEnding = resolve));
+        this.execute();
+        return ended;
+      }),
+    );
+  }
+
+  /** Calls what belongs to the handler in the handler's own async context, whoever has caused the call. */
+  inScope<Result>(call: () => Result): Result {
+    this.scope ??= new AttemptScope(this);
+    return this.scope.run(call);
   }
 
   /** Resolved when the handler has returned. */
@@ -118,7 +130,8 @@ export class Attempt implements Voice {
     if (this.hasEnded || this.abortReason !== null) return;
     clearTimeout(this.timer);
     this.abortReason = reason;
-    this.control?.abort(reason);
+    const { control } = this;
+    if (control !== null) this.inScope(() => control.abort(reason));
     const ending = endingAfter(reason);
     if (ending.kind === 'dropped') this.end(ending);
     // The deadline comes a quarter of timeoutMs after the timeout; the report has to be there before.
@@ -156,7 +169,7 @@ export class Attempt implements Voice {
   }
 
   private handle(args: unknown): Ending | Promise<Ending> {
-    const result = this.work.handler(args, contextOf(this.job, this));
+    const result = this.work.handler(args, this.context);
     return isThenable(result) ? this.awaitResult(result) : this.judgeResult(result);
   }
 
@@ -167,6 +180,7 @@ export class Attempt implements Voice {
   private judgeResult(result: unknown): Ending | Promise<Ending> {
     // What it returned no longer counts.
     if (this.abortReason !== null) return { kind: 'released' };
+    if (isIterator(result)) return refusal('invalid_result', ITERATOR_RETURNED, []);
     const schema = this.work.definition.result;
     return schema === undefined ? endingWith(result) : this.judgeChecked(schema, result);
   }
@@ -194,6 +208,17 @@ export class Attempt implements Voice {
   }
 }
 
+/** A handler may pass its signal to as many calls as it likes, each of which listens to it. */
+function handlersController(): AbortController {
+  const control = new AbortController();
+  setMaxListeners(0, control.signal);
+  return control;
+}
+
+const ITERATOR_RETURNED =
+  'the handler returned an iterator, as a generator function does, so its body never ran; ' +
+  'write an async function, and return the result';
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
@@ -209,14 +234,37 @@ function endingWith(result: unknown): Ending {
   return { kind: 'completed', result: stored.json };
 }
 
-function endingOfThrown(error: unknown): Ending {
-  return error instanceof SnoozeError
-    ? { kind: 'snoozed', delayMs: wholeMs(error.delayMs) }
-    : { kind: 'failed', error: reportOf(error) };
+function endingOfThrown(thrown: unknown): Ending {
+  if (thrown instanceof SnoozeError) return endingOfSnooze(thrown);
+  if (thrown instanceof RetryAfterError && delayMsOf(thrown.retryAfterMs) === null)
+    return {
+      kind: 'failed',
+      error: reportOf(thrown),
+      thrown,
+      warning: unknownDelay('RetryAfterError', thrown.retryAfterMs),
+    };
+  return { kind: 'failed', error: reportOf(thrown), thrown };
+}
+
+/** A snooze of unknown length counts as a failure: the job's own backoff spaces its tries, and they end. */
+function endingOfSnooze(thrown: SnoozeError): Ending {
+  const delayMs = delayMsOf(thrown.delayMs);
+  if (delayMs !== null) return { kind: 'snoozed', delayMs };
+  const warning = unknownDelay('SnoozeError', thrown.delayMs);
+  return {
+    kind: 'failed',
+    error: { ...reportOf(thrown), message: `${warning}: ${thrown.message}`, code: 'invalid_delay' },
+    thrown,
+    warning,
+  };
+}
+
+function unknownDelay(name: string, given: unknown): string {
+  return `the delay of a ${name} is ${String(given)}, not a number of milliseconds; the job's own backoff applies`;
 }
 
 function endingAfter(reason: AttemptAbortedError): Ending {
-  if (reason instanceof AttemptTimeoutError) return { kind: 'failed', error: reportOf(reason) };
+  if (reason instanceof AttemptTimeoutError) return { kind: 'failed', error: reportOf(reason), thrown: reason };
   return reason instanceof RunnerStoppingError ? { kind: 'released' } : { kind: 'dropped', reason };
 }
 
@@ -226,37 +274,4 @@ function refusal(code: string, message: string, errors: readonly FieldError[]): 
     kind: 'failed',
     error: { message: faults.length === 0 ? message : `${message}: ${faults.join('; ')}`, code, retryable: false },
   };
-}
-
-/** What the coordinator is told of something a handler threw, whatever that is. */
-export function reportOf(thrown: unknown): ReportedError {
-  try {
-    if (!(thrown instanceof Error))
-      return {
-        message: typeof thrown === 'string' ? thrown : (JSON.stringify(thrown) ?? String(thrown)),
-        retryable: true,
-      };
-    // What declares itself text may be anything, and what is reported must be JSON.
-    const code = String('code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name);
-    return {
-      message: String(thrown.message || thrown.name),
-      code,
-      stack: stackOf(thrown),
-      retryable: !(thrown instanceof NonRetryableError),
-      ...(thrown instanceof RetryAfterError && { retryAfterMs: wholeMs(thrown.retryAfterMs) }),
-    };
-  } catch {
-    return { message: 'the handler threw something that cannot be described', retryable: true };
-  }
-}
-
-function stackOf(error: Error, depth = 0): string {
-  const own = String(error.stack ?? error);
-  return error.cause instanceof Error && depth < 5 ? `${own}\nCaused by: ${stackOf(error.cause, depth + 1)}` : own;
-}
-
-const LONGEST_DELAY_MS = 30 * 86_400_000;
-
-function wholeMs(ms: number): number {
-  return Number.isFinite(ms) ? Math.min(LONGEST_DELAY_MS, Math.max(0, Math.round(ms))) : 0;
 }

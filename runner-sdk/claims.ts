@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { backoffMs, pause, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
 import { type BatonError } from './errors';
+import { messageOf } from './failure';
 import type { Transport } from './http';
 import type { Logger } from './logger';
 import type { ClaimedJob, ClaimInput, ClaimReply, Directives } from './protocol';
@@ -192,7 +193,7 @@ export class Claims {
     this.options.logger.error(
       "the coordinator refuses claims; check the key, its role, and the runner's types and queues",
       {
-        error: error instanceof Error ? error.message : String(error),
+        error: messageOf(error),
       },
     );
     return backoffMs(this.refusals, REFUSED_BACKOFF);
@@ -212,7 +213,7 @@ export class Claims {
       return reply.body.jobs;
     } catch (error) {
       this.options.logger.debug('could not ask for a grant on its way', {
-        error: error instanceof Error ? error.message : String(error),
+        error: messageOf(error),
       });
       return [];
     }

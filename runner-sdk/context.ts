@@ -1,5 +1,6 @@
 import { monotonicMs } from './clock';
 import { NonRetryableError } from './errors';
+import { messageOf } from './failure';
 import { loggable, storable } from './json';
 import type { TimedLine } from './log-buffer';
 import type { ClaimedJob, Json, LogLevel } from './protocol';
@@ -21,8 +22,8 @@ export interface JobContext {
   readonly lastCheckpoint: unknown;
   /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
   readonly signal: AbortSignal;
-  /** 0 to 100. Costs next to nothing: only the latest is sent. */
-  readonly progress: (percent: number, message?: string) => void;
+  /** 0 to 100. Costs next to nothing: only the latest is sent, within 2 s. What is no number leaves the percent as it was. */
+  readonly progress: (percent: number, message?: string | null) => void;
   readonly log: Readonly<Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>>;
   /** Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. */
   readonly checkpoint: (value: unknown) => void;
@@ -100,12 +101,7 @@ class AttemptContext implements JobContext {
     this.lastCheckpoint = job.checkpoint ?? null;
     this.traceparent = job.traceparent ?? null;
     this.log = logOf(voice);
-    this.progress = (percent, message) =>
-      voice.say({
-        kind: 'progress',
-        percent: percentOf(percent),
-        ...(message !== undefined && { message: String(message).slice(0, 1000) }),
-      });
+    this.progress = progressOf(voice);
     this.checkpoint = (value) => writeCheckpoint(voice, value);
     this.timeRemainingMs = () => voice.remainingMs;
   }
@@ -124,7 +120,7 @@ function writeLog(voice: Voice, level: LogLevel, message: string, fields?: Recor
   const json = loggable(fields);
   voice.say({
     kind: 'log',
-    line: { level, message: String(message), atMs: monotonicMs(), ...(json !== undefined && { fields: json }) },
+    line: { level, message: messageOf(message), atMs: monotonicMs(), ...(json !== undefined && { fields: json }) },
   });
 }
 
@@ -147,6 +143,18 @@ function writeCheckpoint(voice: Voice, value: unknown): void {
   voice.say({ kind: 'checkpoint', value: stored.json });
 }
 
-function percentOf(percent: number): number {
-  return Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : 0;
+function progressOf(voice: Voice): JobContext['progress'] {
+  let lastPercent = 0;
+  return (percent, message) => {
+    lastPercent = percentOf(percent) ?? lastPercent;
+    // Callers without types pass null for "no message".
+    const text = message === undefined || message === null ? undefined : messageOf(message).slice(0, 1000);
+    voice.say({ kind: 'progress', percent: lastPercent, ...(text !== undefined && { message: text }) });
+  };
+}
+
+/** `null` when it is no number, and says nothing of how far the work is. */
+function percentOf(percent: unknown): number | null {
+  const number = typeof percent === 'string' && percent.trim() !== '' ? Number(percent) : percent;
+  return typeof number !== 'number' || Number.isNaN(number) ? null : Math.min(100, Math.max(0, number));
 }

@@ -1,5 +1,24 @@
 import type { FieldError, Job } from './protocol';
 
+/**
+ * Marks a class of errors, so that `instanceof` recognises those that another copy of this package made, or another
+ * realm, such as a test runner's. A class that is derived from it keeps to the ordinary rule.
+ */
+function recognisable(errorClass: abstract new (...args: never[]) => Error, name: string): void {
+  const mark = Symbol.for(`@baton/runner-sdk:${name}`);
+  Object.defineProperty(errorClass.prototype, mark, { value: true });
+  Object.defineProperty(errorClass, Symbol.hasInstance, {
+    value(this: unknown, error: unknown): boolean {
+      if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, error);
+      try {
+        return typeof error === 'object' && error !== null && (error as Record<symbol, unknown>)[mark] === true;
+      } catch {
+        return false;
+      }
+    },
+  });
+}
+
 export interface BatonErrorFields {
   code: string;
   /** The HTTP status; 0 when no answer came. */
@@ -67,7 +86,7 @@ export class RetryAfterError extends Error {
 
   constructor(
     readonly retryAfterMs: number,
-    message = `try again in ${retryAfterMs} ms`,
+    message = Number.isNaN(Number(retryAfterMs)) ? 'try again later' : `try again in ${retryAfterMs} ms`,
     options: { code?: string; cause?: unknown } = {},
   ) {
     super(message, { cause: options.cause });
@@ -81,7 +100,7 @@ export class SnoozeError extends Error {
 
   constructor(
     readonly delayMs: number,
-    message = `not before ${delayMs} ms`,
+    message = Number.isNaN(Number(delayMs)) ? 'not yet' : `not before ${delayMs} ms`,
   ) {
     super(message);
   }
@@ -151,3 +170,19 @@ export class JobCancelledError extends Error {
     super(`job ${job.id} (${job.type}) was cancelled${job.reason ? `: ${job.reason}` : ''}`);
   }
 }
+
+for (const [name, errorClass] of Object.entries({
+  BatonError,
+  ConfigurationError,
+  NonRetryableError,
+  RetryAfterError,
+  SnoozeError,
+  AttemptAbortedError,
+  AttemptTimeoutError,
+  AttemptCancelledError,
+  LeaseLostError,
+  RunnerStoppingError,
+  JobFailedError,
+  JobCancelledError,
+}))
+  recognisable(errorClass, name);

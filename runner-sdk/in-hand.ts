@@ -1,6 +1,7 @@
 import { within } from './backoff';
-import { Attempt, type AttemptOptions, type Ending, type Work } from './attempt';
+import { Attempt, type AttemptOptions, type Ending } from './attempt';
 import { monotonicMs } from './clock';
+import type { Said } from './context';
 import {
   AttemptCancelledError,
   BatonError,
@@ -8,12 +9,16 @@ import {
   RunnerStoppingError,
   type AttemptAbortedError,
 } from './errors';
+import { messageOf } from './failure';
+import { FailureLog } from './failure-log';
+import type { NextTry, Work } from './handler';
 import type { Heartbeats } from './heartbeats';
+import { HookCalls } from './hooks';
 import type { Transport } from './http';
 import { sentLines } from './log-buffer';
 import type { Logger } from './logger';
 import type { AttemptMetrics, ProcessMeter } from './process-meter';
-import type { ClaimedJob } from './protocol';
+import type { ClaimedJob, CompleteReply } from './protocol';
 import type { Completion, Reports } from './reports';
 import type { Sign } from './sign';
 import type { SlotPool } from './slot-pool';
@@ -26,6 +31,8 @@ export interface InHandOptions {
   pool: SlotPool;
   meter: ProcessMeter;
   logger: Logger;
+  /** How long a handler that has stopped its own runner may take. */
+  graceMs: number;
   abortGraceMs: number;
   /** A slot has come free. */
   onFree: () => void;
@@ -36,7 +43,11 @@ interface Held {
   /** From when its claim's answer was here; the coordinator's own deadline is never later. */
   giveUpAtMs: number;
   isGivenBack: boolean;
+  /** Its handler has called `stop`, and may wait for that: its result counts, so it is not aborted with the others. */
+  hasCalledStop: boolean;
 }
+
+type Reported = Extract<Ending, { kind: 'completed' | 'failed' }>;
 
 const FINAL_CALL_MS = 3000;
 /** Thousands of jobs go back over the same few connections, so each has longer, as long as all others might take. */
@@ -50,12 +61,20 @@ export class InHand {
   private readonly stopping = new AbortController();
   private finalCallMs = FINAL_CALL_MS;
   private whenEmpty: (() => void)[] = [];
+  private readonly hooks: HookCalls;
+  private readonly failures: FailureLog;
 
   constructor(private readonly options: InHandOptions) {
     const { abortGraceMs, heartbeats, logger } = options;
+    this.hooks = new HookCalls(logger);
+    this.failures = new FailureLog(logger);
     this.attemptOptions = {
       abortGraceMs,
-      say: (said, { id, leaseToken }) => heartbeats.say({ jobId: id, leaseToken }, said),
+      say: (said, attempt) => {
+        heartbeats.say({ jobId: attempt.job.id, leaseToken: attempt.job.leaseToken }, said);
+        if (said.kind === 'progress')
+          this.hooks.call(attempt, 'onProgress', (hooks) => hooks.onProgress?.(progressOf(said), attempt.context));
+      },
       onIgnoredAbort: (reason, job) =>
         logger.warn('a handler ignores its signal; its slot stays taken until it returns', {
           ...named(job),
@@ -112,8 +131,32 @@ export class InHand {
     this.stopping.abort(new Error('the runner stops'));
     for (const held of [...this.held.values()]) if (!held.attempt.hasStarted) void this.giveBack(held);
     await within(graceMs, this.allEnded());
-    for (const held of this.held.values()) held.attempt.abort(new RunnerStoppingError());
+    this.abortAll((held) => !held.hasCalledStop);
+    const callersGraceMs = [...this.held.values()].some((held) => held.hasCalledStop)
+      ? Math.max(this.options.graceMs - graceMs, 0)
+      : 0;
+    await within(callersGraceMs, this.allEnded());
+    this.abortAll(() => true);
     await within(this.options.abortGraceMs + this.finalCallMs, this.allEnded());
+  }
+
+  /** `true` when it is the attempt of a job in hand: it has called `stop` itself, which cannot end before its handler. */
+  noteStopBy(attempt: object | undefined): boolean {
+    for (const held of this.held.values()) {
+      if (held.attempt !== attempt) continue;
+      held.hasCalledStop = true;
+      this.options.logger.warn(
+        'stop() was called by a handler, which it would wait for; it returns at once, and the runner stops when the handler has returned',
+        named(held.attempt.job),
+      );
+      return true;
+    }
+    return false;
+  }
+
+  /** Resolved when all callbacks of handlers have returned, or have had their time. */
+  hooksSettled(): Promise<void> {
+    return this.hooks.settled();
   }
 
   /** Resolved when no job is in hand any more, those included that are taken meanwhile. */
@@ -121,9 +164,18 @@ export class InHand {
     while (this.held.size > 0) await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
   }
 
+  private abortAll(isMeant: (held: Held) => boolean): void {
+    for (const held of this.held.values()) if (isMeant(held)) held.attempt.abort(new RunnerStoppingError());
+  }
+
   private take(job: ClaimedJob, nowMs: number): void {
     const attempt = new Attempt(job, this.workOf(job), this.attemptOptions);
-    this.held.set(job.leaseToken, { attempt, giveUpAtMs: nowMs + 1.25 * job.timeoutMs, isGivenBack: false });
+    this.held.set(job.leaseToken, {
+      attempt,
+      giveUpAtMs: nowMs + 1.25 * job.timeoutMs,
+      isGivenBack: false,
+      hasCalledStop: false,
+    });
   }
 
   private workOf(job: ClaimedJob): Work {
@@ -142,12 +194,14 @@ export class InHand {
 
   private finish(held: Held, ending: Ending, metrics: AttemptMetrics): void {
     const { id: jobId, leaseToken } = held.attempt.job;
+    this.logEnding(held.attempt.job, ending, metrics);
     if (ending.kind !== 'completed' || this.options.heartbeats.hasSaid(leaseToken))
       return void this.tell(held, ending, metrics).then(() => this.leave(held));
     // Nothing was said: there is nothing to wait for.
     const { result } = ending;
     this.push(
       held,
+      ending,
       result === undefined
         ? { jobId, leaseToken, outcome: 'completed', metrics }
         : { jobId, leaseToken, outcome: 'completed', result, metrics },
@@ -175,11 +229,41 @@ export class InHand {
       ending.kind === 'failed'
         ? { outcome: 'failed', error: ending.error }
         : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
-    this.push(held, { ...lease, ...outcome, metrics, ...logs });
+    this.push(held, ending, { ...lease, ...outcome, metrics, ...logs });
   }
 
-  private push({ attempt, giveUpAtMs }: Held, completion: Completion): void {
-    this.options.reports.push({ completion, attempt: attempt.job.attempt, giveUpAtMs });
+  private push({ attempt, giveUpAtMs }: Held, ending: Reported, completion: Completion): void {
+    // Most have nothing to tell of the answer, and thousands end in a second.
+    const isHeard = ending.kind === 'failed' || attempt.hooks !== undefined;
+    const onAnswer = isHeard ? (reply: CompleteReply | null) => this.afterReport(attempt, ending, reply) : null;
+    this.options.reports.push({ completion, attempt: attempt.job.attempt, giveUpAtMs, onAnswer });
+  }
+
+  /** The coordinator has judged the report, or was not to be had. */
+  private afterReport(attempt: Attempt, ending: Reported, reply: CompleteReply | null): void {
+    if (ending.kind === 'completed') {
+      if (reply?.status === 'completed')
+        this.hooks.call(attempt, 'onComplete', (hooks) => hooks.onComplete?.(ending.result, attempt.context));
+      return;
+    }
+    this.failures.add(attempt.job, ending.error, reply);
+    const next: NextTry = {
+      willRetry: reply === null ? null : reply.status === 'pending',
+      retryAt: reply?.runAt === undefined ? null : new Date(reply.runAt),
+    };
+    this.hooks.call(attempt, 'onError', (hooks) =>
+      hooks.onError?.(ending.thrown ?? ending.error, attempt.context, next),
+    );
+  }
+
+  private logEnding(job: ClaimedJob, ending: Ending, { durationMs }: AttemptMetrics): void {
+    const { logger } = this.options;
+    if (ending.kind === 'failed' && ending.warning !== undefined) logger.warn(ending.warning, named(job));
+    // Of failed ones the line comes with what comes next.
+    if (ending.kind === 'completed') logger.debug('an attempt completed', { ...named(job), durationMs });
+    else if (ending.kind === 'snoozed')
+      logger.debug('an attempt was snoozed', { ...named(job), durationMs, delayMs: ending.delayMs });
+    else if (ending.kind === 'released') logger.info('an attempt was given back', { ...named(job), durationMs });
   }
 
   /** The next attempt is to find the last checkpoint, and a failure's report has no place for one. */
@@ -230,7 +314,7 @@ export class InHand {
     } catch (error) {
       // It had more time than there is now.
       if (error === this.stopping.signal.reason) return this.finalCall(held, verb, body, complaint);
-      this.options.logger.warn(complaint, { jobId, error: error instanceof Error ? error.message : String(error) });
+      this.options.logger.warn(complaint, { jobId, error: messageOf(error) });
       return error instanceof BatonError ? error.status : 0;
     }
   }
@@ -258,6 +342,10 @@ export class InHand {
     this.options.pool.leave();
     this.options.onFree();
   }
+}
+
+function progressOf({ percent, message }: Said & { kind: 'progress' }): { percent: number; message?: string } {
+  return message === undefined ? { percent } : { percent, message };
 }
 
 function named(job: ClaimedJob): Record<string, unknown> {

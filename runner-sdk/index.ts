@@ -1,4 +1,3 @@
-export type { Handler } from './attempt';
 export type { JobContext } from './context';
 export {
   Client,
@@ -25,7 +24,8 @@ export {
   RunnerStoppingError,
   SnoozeError,
 } from './errors';
-export { stderrLogger, type Logger } from './logger';
+export type { Handler, HandlerHooks, HandlerObject, NextTry } from './handler';
+export { stderrLogger, type Logger, type LogThreshold } from './logger';
 export type { ApiKeyPage, Bulk, BulkInBackground, Filter, Page, RunnerPage } from './operations';
 export * from './protocol';
 export { Runner, type RunnerOptions } from './runner';

@@ -1,6 +1,7 @@
 import { within } from './backoff';
 import { monotonicMs } from './clock';
 import { BatonError } from './errors';
+import { messageOf } from './failure';
 import { LogBuffer, sentLines } from './log-buffer';
 import type { Directives, HeartbeatsInput, HeartbeatsReply, LogLevel } from './protocol';
 import { returnSign, takeSign, type Sign, type Unsaid } from './sign';
@@ -258,7 +259,7 @@ export class LeaseKeeper {
     const message = wasRefused
       ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped'
       : 'a heartbeat got no answer; the leases stand until their clocks end';
-    this.notice('warn', message, { error: error instanceof Error ? error.message : String(error), jobs: loads.length });
+    this.notice('warn', message, { error: messageOf(error), jobs: loads.length });
   }
 
   private lose(lost: readonly { held: Held; code: string }[]): void {

@@ -1,26 +1,58 @@
+import { AsyncScope } from './attempt-scope';
+import { loggable } from './json';
 import type { LogLevel } from './protocol';
 
-/** Where the SDK writes what it does itself. It is never given arguments, results, keys or lease tokens. */
+/**
+ * Where the SDK writes what it does itself. Of jobs it is given ids, types and the errors of failed attempts, never
+ * arguments, results, keys or lease tokens.
+ */
 export type Logger = Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>;
 
-/** One JSON line on stderr for each message of level info and above. */
-export const stderrLogger: Logger = {
-  debug: () => undefined,
-  info: (message, fields) => write('info', message, fields),
-  warn: (message, fields) => write('warn', message, fields),
-  error: (message, fields) => write('error', message, fields),
-};
+/** The least level that is written; `silent`: none is. */
+export type LogThreshold = LogLevel | 'silent';
 
-/** The logger with `fields` on every line. */
+const WEIGHTS: Record<LogThreshold, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** One JSON line on stderr for each message of level info and above. */
+export const stderrLogger: Logger = withThreshold(loggerOf(write), 'info');
+
+/** One JSON line on stderr for each message of this level and above. */
+export function stderrLoggerFrom(threshold: LogThreshold): Logger {
+  return withThreshold(loggerOf(write), threshold);
+}
+
+/** The logger without the levels below `threshold`. */
+export function withThreshold(logger: Logger, threshold: LogThreshold): Logger {
+  return loggerOf((level, message, fields) => {
+    if (WEIGHTS[level] >= WEIGHTS[threshold]) logger[level](message, fields);
+  });
+}
+
+/**
+ * The logger with `fields` on every line. It is called in an async context of its own, since what happens to be the
+ * current one may be a job's; and what it throws is dropped, since no log line is worth a job.
+ */
 export function withFields(logger: Logger, fields: Record<string, unknown>): Logger {
-  return {
-    debug: (message, more) => logger.debug(message, { ...fields, ...more }),
-    info: (message, more) => logger.info(message, { ...fields, ...more }),
-    warn: (message, more) => logger.warn(message, { ...fields, ...more }),
-    error: (message, more) => logger.error(message, { ...fields, ...more }),
-  };
+  return loggerOf((level, message, more) => {
+    try {
+      new AsyncScope().run(() => logger[level](message, { ...fields, ...more }));
+    } catch {
+      // There is no place left to say it.
+    }
+  });
+}
+
+function loggerOf(log: (level: LogLevel, message: string, fields?: Record<string, unknown>) => void): Logger {
+  const entries = LEVELS.map((level) => [
+    level,
+    (message: string, fields?: Record<string, unknown>) => log(level, message, fields),
+  ]);
+  return Object.fromEntries(entries) as Logger;
 }
 
 function write(level: LogLevel, message: string, fields: Record<string, unknown> = {}): void {
-  process.stderr.write(`${JSON.stringify({ at: new Date().toISOString(), level, message, ...fields })}\n`);
+  const described = loggable(fields);
+  const line = { at: new Date().toISOString(), level, message, ...(typeof described === 'object' && described) };
+  process.stderr.write(`${JSON.stringify(line)}\n`);
 }

@@ -3,9 +3,17 @@ import { retryDelayMs } from './backoff';
 import type { ClaimInFlight } from './claims';
 import { monotonicMs } from './clock';
 import { BatonError } from './errors';
+import { messageOf } from './failure';
 import type { Transport } from './http';
 import type { Logger } from './logger';
-import { cleanText, type ClaimedJob, type CompletionsInput, type CompletionsReply, type Directives } from './protocol';
+import {
+  cleanText,
+  type ClaimedJob,
+  type CompletionsInput,
+  type CompleteReply,
+  type CompletionsReply,
+  type Directives,
+} from './protocol';
 
 export type Completion = CompletionsInput['completions'][number];
 
@@ -14,6 +22,8 @@ export interface Report {
   attempt: number;
   /** When the attempt's deadline is over for certain: no answer could be good any more. */
   giveUpAtMs: number;
+  /** Told of the coordinator's answer to the report, or `null` when it took none; once. */
+  onAnswer?: ((reply: CompleteReply | null) => void) | null;
 }
 
 interface Entry extends Report {
@@ -77,8 +87,16 @@ export class Reports {
   }
 
   /** In one literal, as all that is made for each job: spread objects are slow ones. */
-  push({ completion, attempt, giveUpAtMs }: Report): void {
-    this.enqueue({ completion, attempt, giveUpAtMs, json: JSON.stringify(completion), failures: 0, isFallback: false });
+  push({ completion, attempt, giveUpAtMs, onAnswer = null }: Report): void {
+    this.enqueue({
+      completion,
+      attempt,
+      giveUpAtMs,
+      onAnswer,
+      json: JSON.stringify(completion),
+      failures: 0,
+      isFallback: false,
+    });
   }
 
   /** Resolved when every report has had its last word. */
@@ -187,7 +205,7 @@ export class Reports {
   private async afterRefusal(batch: Entry[], hadClaim: boolean, error: unknown): Promise<void> {
     const [first] = batch;
     if (first === undefined || !(error instanceof BatonError) || !(isOfBody(error) || mayPass(error))) {
-      this.logGivenUp(batch, error instanceof Error ? error.message : String(error));
+      this.logGivenUp(batch, messageOf(error));
       return this.close(batch);
     }
     if (mayPass(error)) {
@@ -204,7 +222,10 @@ export class Reports {
 
   /** `true` when this was the report's last word; else it stands in the queue again. */
   private judge(entry: Entry, verdict: Verdict | undefined): boolean {
-    if (verdict !== undefined && 'status' in verdict) return true;
+    if (verdict !== undefined && 'status' in verdict) {
+      answer(entry, verdict);
+      return true;
+    }
     if (verdict === undefined || TRY_AGAIN.has(verdict.code)) return !this.putOff(entry);
     if (REFUSED.has(verdict.code)) return !this.replace(entry, verdict.code, verdict.detail);
     this.options.logger.warn('a report came too late or was not allowed; it is dropped', {
@@ -280,9 +301,17 @@ export class Reports {
   }
 
   private close(entries: readonly Entry[]): void {
-    for (const entry of entries) this.outstanding.delete(entry);
+    for (const entry of entries) {
+      this.outstanding.delete(entry);
+      answer(entry, null);
+    }
     this.options.onDone(entries.map(({ completion }) => completion.leaseToken));
   }
+}
+
+function answer(entry: Entry, reply: CompleteReply | null): void {
+  entry.onAnswer?.(reply);
+  entry.onAnswer = null;
 }
 
 /** Sent again unchanged, it would be refused again. */

@@ -1,22 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { z } from 'zod';
-import type { Handler, Work } from './attempt';
+import { AsyncScope, currentAttempt } from './attempt-scope';
 import { within } from './backoff';
 import { Claims } from './claims';
 import { monotonicMs } from './clock';
 import { connectionOf, type Connection, type ConnectionOptions } from './config';
 import { fieldErrorsOf, type JobDefinition } from './define-job';
 import { ConfigurationError } from './errors';
+import { workOf, type Handler, type HandlerObject, type NoGenerator, type Work } from './handler';
 import { Heartbeats } from './heartbeats';
 import { Transport } from './http';
 import { InHand } from './in-hand';
 import type { KeeperEvent } from './lease-keeper';
-import { stderrLogger, withFields, type Logger } from './logger';
+import { stderrLoggerFrom, withFields, withThreshold, type Logger, type LogThreshold } from './logger';
 import { processMeter } from './process-meter';
 import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
 import { Reports } from './reports';
 import { processSignals, type Signalled } from './signals';
+import { defaultLogLevel, withSettings } from './runner-config';
 import { SlotPool, type Concurrency } from './slot-pool';
 import { SDK_VERSION } from './version';
 
@@ -41,12 +43,22 @@ export interface RunnerOptions extends ConnectionOptions {
   abortGraceMs?: number;
   /** `false`: SIGTERM and SIGINT are left alone. Default: they stop the runner and then end the process. */
   signals?: boolean;
-  /** Default: JSON lines on stderr, of level info and above. */
+  /** Default: JSON lines on stderr. */
   logger?: Logger;
+  /**
+   * `debug` (each job), `info` (start, connection, stop), `warn` (failed attempts, outages), `error` (jobs that failed for
+   * good, refusals) or `silent`. Default: the environment's `RUNNER_LOG_LEVEL`; else `info`, in development `debug`, and
+   * all of it for a logger of your own.
+   */
+  logLevel?: LogThreshold;
 }
+
+type Takes<Arguments, Result> = Handler<Arguments, Result> | HandlerObject<Arguments, Result>;
 
 type ClaimBody = Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
 
+const GRACE_MS = 20_000;
+const ABORT_GRACE_MS = 5000;
 const FLUSH_MS = 5000;
 
 const LEAST_WAIT_MS = 35_000;
@@ -72,9 +84,11 @@ function usualWaitMs(): number {
 export class Runner {
   /** Unique to this object: name, process id and some random characters. */
   readonly id: string;
+  private readonly options: RunnerOptions;
   private readonly connection: Connection;
   private readonly logger: Logger;
   private readonly work = new Map<string, Work>();
+  private readonly graceMs: number;
   private readonly pool: SlotPool;
   private readonly transport: Transport;
   private readonly heartbeats: Heartbeats;
@@ -94,11 +108,14 @@ export class Runner {
   private claimFields: ClaimBody | null = null;
 
   /** Throws `ConfigurationError` when something is missing or out of range. */
-  constructor(private readonly options: RunnerOptions = {}) {
+  constructor(given: RunnerOptions = {}) {
+    const options = withSettings(given);
+    this.options = options;
     this.connection = connectionOf(options);
     this.labels = options.labels;
     this.id = `${(options.name ?? hostname()).slice(0, 150)}.${process.pid}.${randomBytes(4).toString('hex')}`;
-    this.logger = withFields(options.logger ?? stderrLogger, { runnerId: this.id });
+    this.logger = withFields(loggerOf(options), { runnerId: this.id });
+    this.graceMs = durationOf('graceMs', options.graceMs, GRACE_MS);
     this.pool = new SlotPool(options.concurrency);
     this.transport = new Transport(this.connection);
     this.heartbeats = new Heartbeats(this.id, this.connection, (event) => this.onKeeperEvent(event));
@@ -112,20 +129,24 @@ export class Runner {
     return { busy: this.pool.busy, size: this.pool.size };
   }
 
-  /** Registers the handler of a kind of job. What it returns is the job's result; what it throws is its failure. */
-  handle<Arguments extends z.ZodType, Result extends z.ZodType>(
-    definition: JobDefinition<Arguments, Result>,
-    handler: Handler<z.output<Arguments>, z.input<Result>>,
-  ): this;
-  handle(type: string, handler: Handler): this;
-  handle(target: string | JobDefinition, handler: Handler<never>): this {
+  /**
+   * Registers the handler of a kind of job: a function, or an object `{ handle, onProgress?, onComplete?, onError? }`. What
+   * it returns is the job's result; what it throws is its failure. Throws `ConfigurationError` for a second handler of a
+   * type, and for what is no handler, such as a generator function.
+   */
+  handle<
+    Arguments extends z.ZodType,
+    Result extends z.ZodType,
+    Given extends Takes<z.output<Arguments>, z.input<Result>>,
+  >(definition: JobDefinition<Arguments, Result>, handler: Given & NoGenerator<Given>): this;
+  handle<Given extends Takes<unknown, unknown>>(type: string, handler: Given & NoGenerator<Given>): this;
+  handle(target: string | JobDefinition, handler: unknown): this {
     const definition: JobDefinition = typeof target === 'string' ? { type: target, defaults: {} } : target;
     if (this.work.has(definition.type))
       throw new ConfigurationError(
         `there is a handler for ${definition.type} already; a type has one handler in a runner`,
       );
-    // The definition checks the arguments before the handler is called.
-    this.work.set(definition.type, { definition, handler: handler as Handler });
+    this.work.set(definition.type, workOf(definition, handler));
     this.claimFields = null;
     return this;
   }
@@ -136,6 +157,11 @@ export class Runner {
       throw new ConfigurationError('this runner was started already; make a new one to start again');
     this.assertClaimable();
     this.state = 'running';
+    // What the caller has in its async context is not the jobs' business, nor the logger's.
+    await new AsyncScope().run(() => this.open());
+  }
+
+  private async open(): Promise<void> {
     if (this.options.signals !== false) processSignals.heed(this.signalled);
     await this.heartbeats.open();
     if (this.stopped !== null) return;
@@ -165,11 +191,24 @@ export class Runner {
   /**
    * Stops claiming at once, lets handlers finish within `graceMs`, then aborts them and gives their jobs back, sends
    * what is left to report, and closes. Ends in bounded time though the coordinator may not answer. Called again, it
-   * returns the same promise.
+   * returns the same promise. Called by a handler of this runner it resolves at once, because the handler that waits for it
+   * is one of those it waits for: the runner stops when that has returned, and its result counts.
    */
-  stop({ graceMs = this.options.graceMs ?? 20_000 }: { graceMs?: number } = {}): Promise<void> {
-    this.stopped ??= this.shutDown(graceMs);
-    return this.stopped;
+  stop({ graceMs }: { graceMs?: number } = {}): Promise<void> {
+    const isCalledByHandler = this.inHand.noteStopBy(currentAttempt());
+    this.stopped ??= new AsyncScope().run(() => this.shutDown(this.graceOf(graceMs)));
+    return isCalledByHandler ? Promise.resolve() : this.stopped;
+  }
+
+  /** A stop must not fail over its grace, so what is no time falls back to the runner's own. */
+  private graceOf(graceMs: number | undefined): number {
+    if (graceMs === undefined) return this.graceMs;
+    if (typeof graceMs === 'number' && graceMs >= 0) return graceMs;
+    this.logger.warn("graceMs is no number of milliseconds; the runner's own is taken", {
+      given: String(graceMs),
+      graceMs: this.graceMs,
+    });
+    return this.graceMs;
   }
 
   private async shutDown(graceMs: number): Promise<void> {
@@ -185,6 +224,7 @@ export class Runner {
       await within(FLUSH_MS, this.claims.regained());
       // What a last report's claim or a late grant still brought is on its way back.
       await within(FLUSH_MS, this.inHand.allEnded());
+      await this.inHand.hooksSettled();
       processMeter.stop(this.onSample);
       await this.heartbeats.close();
     }
@@ -291,8 +331,21 @@ export class Runner {
       meter: processMeter,
       logger,
       work,
-      abortGraceMs: this.options.abortGraceMs ?? 5000,
+      graceMs: this.graceMs,
+      abortGraceMs: durationOf('abortGraceMs', this.options.abortGraceMs, ABORT_GRACE_MS),
       onFree: () => this.claims.wake(),
     });
   }
+}
+
+/** Infinity is a time; NaN, which a timer takes for none, is not. */
+function durationOf(name: string, given: number | undefined, byDefault: number): number {
+  if (given === undefined) return byDefault;
+  if (typeof given === 'number' && given >= 0) return given;
+  throw new ConfigurationError(`${name} must be a number of milliseconds, 0 or more; it is ${String(given)}`);
+}
+
+function loggerOf({ logger, logLevel }: RunnerOptions): Logger {
+  if (logger === undefined) return stderrLoggerFrom(logLevel ?? defaultLogLevel());
+  return logLevel === undefined ? logger : withThreshold(logger, logLevel);
 }

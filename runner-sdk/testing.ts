@@ -1,9 +1,14 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
-import { Attempt, type Ending, type Handler } from './attempt';
+import { Attempt, type Ending } from './attempt';
 import type { Said } from './context';
 import type { JobDefinition } from './define-job';
-import { AttemptCancelledError, LeaseLostError, RunnerStoppingError } from './errors';
+import { workOf, type Handler, type HandlerObject, type NoGenerator } from './handler';
+import { HookCalls } from './hooks';
+import { storable } from './json';
+import { stderrLogger } from './logger';
+import { AttemptCancelledError, ConfigurationError, LeaseLostError, RunnerStoppingError } from './errors';
 import type { ClaimedJob, Json, LogLevel, ReportedError } from './protocol';
 
 export interface RunHandlerOptions {
@@ -59,9 +64,13 @@ export type HandlerRun<Result> = Told &
  * Runs a handler as a runner would, without a coordinator: arguments and result go through JSON and the definition's
  * schemas, errors become reports. Arguments are deliberately not typed as the definition's, so that bad ones can be tried.
  */
-export function runHandler<Arguments extends z.ZodType, Result extends z.ZodType>(
+export function runHandler<
+  Arguments extends z.ZodType,
+  Result extends z.ZodType,
+  Given extends Takes<z.output<Arguments>, z.input<Result>>,
+>(
   definition: JobDefinition<Arguments, Result>,
-  handler: Handler<z.output<Arguments>, z.input<Result>>,
+  handler: Given & NoGenerator<Given>,
   args?: unknown,
   options?: RunHandlerOptions,
 ): Promise<HandlerRun<z.input<Result>>> {
@@ -69,20 +78,30 @@ export function runHandler<Arguments extends z.ZodType, Result extends z.ZodType
 }
 
 /** As `runHandler`, for a test that wants to act while the handler runs. */
-export function startHandler<Arguments extends z.ZodType, Result extends z.ZodType>(
+export function startHandler<
+  Arguments extends z.ZodType,
+  Result extends z.ZodType,
+  Given extends Takes<z.output<Arguments>, z.input<Result>>,
+>(
   definition: JobDefinition<Arguments, Result>,
-  handler: Handler<z.output<Arguments>, z.input<Result>>,
+  handler: Given & NoGenerator<Given>,
   args?: unknown,
   options: RunHandlerOptions = {},
 ): Control & { ended: Promise<HandlerRun<z.input<Result>>> } {
   const told: Told = { progress: [], logs: [], checkpoints: [], ignoredAbort: false };
-  const work = { definition: definition as JobDefinition, handler: handler as Handler };
+  const work = workOf(definition, handler);
+  const hooks = new HookCalls(stderrLogger);
+  const test = AsyncResource.bind((call: () => unknown) => call());
   const attempt: Attempt = new Attempt(claimedJob(definition, args, options), work, {
     abortGraceMs: options.abortGraceMs ?? 1000,
     hasTimer: false,
     say: (said) => {
       const event = remember(told, said);
-      options.onEvent?.(event, control);
+      // The test's own function, so it is called in the test's own async context.
+      test(() => options.onEvent?.(event, control));
+      if (event.kind !== 'progress') return;
+      const { kind: _kind, ...progress } = event;
+      hooks.call(attempt, 'onProgress', (known) => known.onProgress?.(progress, attempt.context));
     },
     onIgnoredAbort: () => (told.ignoredAbort = true),
   });
@@ -92,8 +111,22 @@ export function startHandler<Arguments extends z.ZodType, Result extends z.ZodTy
     expireTimeout: () => attempt.expire(),
     stopRunner: () => attempt.abort(new RunnerStoppingError()),
   };
-  const ended = attempt.run().then((ending) => ({ ...told, ...outcomeOf(ending) }) as HandlerRun<z.input<Result>>);
+  const ended = attempt.run().then(async (ending) => {
+    callBack(hooks, attempt, ending);
+    await hooks.settled();
+    return { ...told, ...outcomeOf(ending) } as HandlerRun<z.input<Result>>;
+  });
   return { ...control, ended };
+}
+
+/** As after a report. Whether it is tried again is judged as if each attempt before had failed. */
+function callBack(hooks: HookCalls, attempt: Attempt, ending: Ending): void {
+  if (ending.kind === 'completed')
+    hooks.call(attempt, 'onComplete', (known) => known.onComplete?.(ending.result, attempt.context));
+  if (ending.kind !== 'failed') return;
+  const { attempt: tries, maxAttempts } = attempt.job;
+  const next = { willRetry: ending.error.retryable && tries < maxAttempts, retryAt: null };
+  hooks.call(attempt, 'onError', (known) => known.onError?.(ending.thrown ?? ending.error, attempt.context, next));
 }
 
 function remember(told: Told, said: Said): HandlerEvent {
@@ -126,6 +159,8 @@ function outcomeOf(ending: Ending): Pick<HandlerRun<unknown>, 'outcome' | 'resul
   }
 }
 
+type Takes<Arguments, Result> = Handler<Arguments, Result> | HandlerObject<Arguments, Result>;
+
 const DEFAULT_TIMEOUT_MS = 300_000;
 
 function claimedJob(definition: JobDefinition, args: unknown, options: RunHandlerOptions): ClaimedJob {
@@ -134,7 +169,7 @@ function claimedJob(definition: JobDefinition, args: unknown, options: RunHandle
     id: options.id ?? randomUUID(),
     type: definition.type,
     queue: options.queue ?? definition.defaults.queue ?? 'default',
-    arguments: args === undefined ? null : (JSON.parse(JSON.stringify(args)) as unknown),
+    arguments: argumentsOf(args),
     attempt: options.attempt ?? 1,
     maxAttempts: options.maxAttempts ?? definition.defaults.maxAttempts ?? 11,
     leaseToken: randomUUID(),
@@ -149,4 +184,11 @@ function claimedJob(definition: JobDefinition, args: unknown, options: RunHandle
     checkpoint: options.lastCheckpoint ?? null,
     traceparent: null,
   };
+}
+
+/** Through the gate that creates pass: what the handler would never be given is not given here either. */
+function argumentsOf(args: unknown): unknown {
+  const stored = storable(args);
+  if (!stored.isStorable) throw new ConfigurationError(`these arguments could not be created: ${stored.detail}`);
+  return stored.json ?? null;
 }

@@ -1,4 +1,5 @@
 import type * as Otel from '@opentelemetry/api';
+import { reportOf } from './failure';
 import type { ClaimedJob, ReportedError } from './protocol';
 import { SDK_VERSION } from './version';
 
@@ -56,7 +57,7 @@ export function startSending(type: string, queue = 'default', count = 1): Sendin
       if (!('error' in outcome)) {
         if (outcome.jobId !== undefined) span.setAttribute('messaging.message.id', outcome.jobId);
       } else {
-        span.recordException(outcome.error instanceof Error ? outcome.error : String(outcome.error));
+        span.recordException(asException(reportOf(outcome.error)));
         span.setStatus({ code: SpanStatusCode.ERROR });
       }
       span.end();
@@ -112,8 +113,8 @@ function creationOf(api: typeof Otel, { traceparent, tracestate }: ClaimedJob): 
 
 function tell({ SpanStatusCode }: typeof Otel, span: Otel.Span, ending: Outcome): void {
   if (ending.kind === 'failed') {
-    const { message, code = 'error', stack, retryable, retryAfterMs } = ending.error;
-    span.recordException({ name: code, message, ...(stack && { stack }) });
+    const { message, code = 'error', retryable, retryAfterMs } = ending.error;
+    span.recordException(asException(ending.error));
     span.addEvent('baton.job.failed', {
       'baton.retryable': retryable,
       ...(retryAfterMs !== undefined && { 'baton.retry_after_ms': retryAfterMs }),
@@ -126,4 +127,8 @@ function tell({ SpanStatusCode }: typeof Otel, span: Otel.Span, ending: Outcome)
     span.addEvent('baton.job.dropped', { 'baton.reason': ending.reason.name });
     span.setStatus({ code: SpanStatusCode.ERROR, message: ending.reason.message });
   }
+}
+
+function asException({ message, code = 'error', stack }: ReportedError): Otel.Exception {
+  return { name: code, message, ...(stack && { stack }) };
 }

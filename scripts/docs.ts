@@ -162,6 +162,36 @@ function renderErrors(): string {
   ]);
 }
 
+/** As `runner-sdk/runner-config.ts` reads them. */
+const RUNNER_SETTINGS: [string, string, string][] = [
+  [
+    '`RUNNER_CONCURRENCY`',
+    '`1-10`',
+    'How many jobs run at once: a whole number up to 10000, or a range such as `1-20` within which it grows and shrinks. Option `concurrency`.',
+  ],
+  [
+    '`RUNNER_GRACE_MS`',
+    '`20000`',
+    'How long handlers may finish when the runner stops, 0 to 86400000. Option `graceMs`.',
+  ],
+  [
+    '`RUNNER_LEASE_MS`',
+    '`30000`',
+    'How long a job stays leased without a heartbeat, 1000 to 600000. Option `leaseMs`.',
+  ],
+  ['`RUNNER_QUEUES`', 'all', 'The queues it takes jobs from, separated by commas. Option `queues`.'],
+  [
+    '`RUNNER_LABELS`',
+    'none',
+    'What it has, for jobs that require it: `region=eu,gpu=true,memoryGb=64`. Option `labels`.',
+  ],
+  [
+    '`RUNNER_LOG_LEVEL`',
+    '`info`, in development `debug`',
+    '`debug`, `info`, `warn`, `error` or `silent`; the [README](../runner-sdk/README.md#runner-options) says what each adds. Option `logLevel`.',
+  ],
+];
+
 function renderConfiguration(quotesReadme: string): string {
   return page('Configuration', 'coordinator/config.ts', [
     'Everything is set by environment variables and read once, at the start. An empty variable counts as one that is not set. A value that cannot be used stops the start with one line that names the variable, its fault and what is allowed; so does an unknown variable that begins with `BATON_`, because a misspelt setting would silently be its default.',
@@ -189,6 +219,7 @@ function renderConfiguration(quotesReadme: string): string {
           'none, needed',
           'An API key of role `runner`; for a `Client`, the key of whoever submits. The option `apiKey` comes first.',
         ],
+        ...RUNNER_SETTINGS,
       ],
     ),
     '## The quotes runner',

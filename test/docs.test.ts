@@ -98,7 +98,8 @@ describe('settings of runners', () => {
     ].map(([, name = '']) => name);
 
   test('of the SDK are those that it reads', () => {
-    const read = [...text('runner-sdk/config.ts').matchAll(/environment\['([A-Z_]+)'\]/g)].map(([, name = '']) => name);
+    const sources = text('runner-sdk/config.ts') + text('runner-sdk/runner-config.ts');
+    const read = [...sources.matchAll(/'((?:RUNNER|COORDINATOR)_[A-Z_]+)'/g)].map(([, name = '']) => name);
     expect(read.length).toBeGreaterThan(0);
     expect(documented('Every runner that uses the SDK').sort()).toEqual(read.sort());
   });

@@ -34,6 +34,8 @@ export class FakeCoordinator {
   readonly verdicts = new Map<string, string>();
   /** What a completion says of a job, once. */
   readonly completionVerdicts = new Map<string, string>();
+  /** What it answers to the report on a job, beside the usual. */
+  readonly completionReplies = new Map<string, object>();
   /** Calls of reports that hold one of these texts are answered with its status and no problem text. */
   readonly stumblesOver = new Map<string, number>();
   private readonly granted = new Map<string, ClaimedJob[]>();
@@ -173,7 +175,10 @@ export class FakeCoordinator {
       this.completionVerdicts.delete(completion.jobId);
       if (code !== undefined) return { jobId: completion.jobId, code, detail: `scripted ${code}` };
       this.completed.set(completion.jobId, completion);
-      return { jobId: completion.jobId, status: completion.outcome, attempt: 1 };
+      return {
+        ...{ jobId: completion.jobId, status: completion.outcome, attempt: 1 },
+        ...this.completionReplies.get(completion.jobId),
+      };
     });
     // A report alone does not say whose it is, so there is nothing to direct.
     return {

@@ -9,7 +9,7 @@ import { retryAfterMsOf } from '../../runner-sdk/http';
 import { loggable, storable } from '../../runner-sdk/json';
 import { LogBuffer, sentLines } from '../../runner-sdk/log-buffer';
 import { SlotPool } from '../../runner-sdk/slot-pool';
-import { reportOf } from '../../runner-sdk/attempt';
+import { reportOf } from '../../runner-sdk/failure';
 
 describe('backoff', () => {
   const backoff = { baseMs: 100, maxMs: 1000 };

@@ -1,3 +1,4 @@
+import { inspect, types } from 'node:util';
 import { NonRetryableError, RetryAfterError } from '@baton/runner-sdk';
 import { request } from 'undici';
 import type { TmdbConfig } from '../config';
@@ -97,7 +98,7 @@ async function readBody(body: AsyncIterable<Buffer>): Promise<string> {
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!types.isNativeError(error)) return typeof error === 'string' ? error : inspect(error);
   const { code } = error as NodeJS.ErrnoException;
   return error.message || code || error.name;
 }
