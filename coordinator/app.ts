@@ -84,6 +84,7 @@ export type AppConfig = Pick<
   | 'keepMs'
   | 'keepMetricsMs'
   | 'maxLogLines'
+  | 'jobDefaults'
   | 'drainMs'
   | 'webhooks'
 > & {
@@ -109,7 +110,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     lanes: new LaneCatalog(db),
     readyLanes: new ReadyLanes(),
     handOff: new HandOff(),
-    queueSettings: new QueueSettings(db),
+    queueSettings: new QueueSettings(db, config.jobDefaults),
     runnerRegistry: new RunnerRegistry(db),
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,

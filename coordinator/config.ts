@@ -1,8 +1,10 @@
 import { closest } from 'fastest-levenshtein';
+import { maxAttempts, retryPolicy, timeoutMs } from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type AccessSettings, accessSettings, readAccess } from './config-access';
 import { readTracing, type TracingSettings, tracingSettings } from './config-tracing';
 import { readWebhooks, webhookSettings } from './config-webhooks';
+import { CONTRACT_DEFAULTS, type Defaults } from './state/defaults';
 import type { WebhookSettings } from './domain/webhooks/settings';
 
 const MOST_KEPT_MS = 3650 * 86_400_000;
@@ -10,6 +12,26 @@ const MOST_KEPT_MS = 3650 * 86_400_000;
 function wholeNumber(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`;
   return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+}
+
+function readRetry(text: string, context: z.RefinementCtx): Defaults['retry'] {
+  const read = retryPolicy.safeParse(jsonOf(text));
+  if (read.success) return read.data;
+  const at = read.error.issues[0]?.path.join('.') ?? '';
+  const where = at === '' ? '' : `; its ${at} is not allowed`;
+  context.addIssue({
+    code: 'custom',
+    message: `must be a retry policy as JSON, such as {"strategy":"fixed","baseMs":60000}${where}`,
+  });
+  return z.NEVER;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Every setting, its default and its reason. `docs/configuration.md` is printed from this table. */
@@ -62,6 +84,19 @@ const settings = {
     ),
   ...accessSettings,
   ...tracingSettings,
+  BATON_DEFAULT_MAX_ATTEMPTS: wholeNumber(1, maxAttempts.maxValue ?? 1000)
+    .default(CONTRACT_DEFAULTS.maxAttempts)
+    .describe('The maxAttempts of jobs whose create leaves it out, where their queue sets nothing else.'),
+  BATON_DEFAULT_TIMEOUT_MS: wholeNumber(1, timeoutMs.maxValue ?? 604_800_000)
+    .default(CONTRACT_DEFAULTS.timeoutMs)
+    .describe('The timeoutMs of jobs whose create leaves it out, where their queue sets nothing else.'),
+  BATON_DEFAULT_RETRY: z
+    .string()
+    .transform(readRetry)
+    .optional()
+    .describe(
+      `The retry policy of jobs whose create leaves it out, where their queue sets nothing else, as JSON. Default: \`${JSON.stringify(CONTRACT_DEFAULTS.retry)}\`.`,
+    ),
   BATON_MAX_LOG_LINES: wholeNumber(100, 1_000_000)
     .default(10_000)
     .describe('The most log lines that are kept of one job; of one that logs more, lines in the middle are dropped.'),
@@ -106,6 +141,8 @@ export interface Config {
   /** Null: nothing is traced. */
   tracing: TracingSettings | null;
   maxLogLines: number;
+  /** What a job has that its create leaves out, where its queue sets nothing else. */
+  jobDefaults: Defaults;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
   webhooks: WebhookSettings;
@@ -143,6 +180,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     access: accessOf(read, host),
     tracing: readTracing(read),
     maxLogLines: read.BATON_MAX_LOG_LINES,
+    jobDefaults: {
+      priority: CONTRACT_DEFAULTS.priority,
+      maxAttempts: read.BATON_DEFAULT_MAX_ATTEMPTS,
+      timeoutMs: read.BATON_DEFAULT_TIMEOUT_MS,
+      retry: read.BATON_DEFAULT_RETRY ?? CONTRACT_DEFAULTS.retry,
+    },
     keepMs: {
       completed: read.BATON_KEEP_COMPLETED_MS,
       failed: read.BATON_KEEP_FAILED_MS,

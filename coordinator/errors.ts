@@ -36,6 +36,24 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
     retryable: false,
     remedy: 'Check the id and the path. What belongs to another user answers like what does not exist.',
   },
+  method_not_allowed: {
+    status: 405,
+    title: 'The path does not take this method',
+    retryable: false,
+    remedy: 'Use one of the methods that the header `Allow` names.',
+  },
+  host_not_allowed: {
+    status: 403,
+    title: 'This coordinator does not answer for that host',
+    retryable: false,
+    remedy: 'Call it by a name that `BATON_ALLOWED_HOSTS` lists, or add the name there. No key changes that.',
+  },
+  origin_not_allowed: {
+    status: 403,
+    title: 'A page of another origin may not do that',
+    retryable: false,
+    remedy: "Send a key instead of the browser's session, or call from the coordinator's own pages.",
+  },
   state_conflict: {
     status: 409,
     title: 'The state does not allow it',
@@ -104,15 +122,18 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
 export class BatonError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly errors: FieldError[] | undefined;
+  /** Of a method that the path does not take: those that it does. */
+  readonly allow: readonly string[] | undefined;
 
   constructor(
     readonly code: ErrorCode,
     detail: string,
-    extra: { errors?: FieldError[]; retryAfterMs?: number; cause?: unknown } = {},
+    extra: { errors?: FieldError[]; retryAfterMs?: number; allow?: readonly string[]; cause?: unknown } = {},
   ) {
     super(detail, { cause: extra.cause });
     this.name = 'BatonError';
     this.errors = extra.errors;
+    this.allow = extra.allow;
     this.retryAfterMs = extra.retryAfterMs;
   }
 

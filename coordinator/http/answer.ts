@@ -11,7 +11,7 @@ import { Disconnect } from './disconnect';
 import { type Heading, setHeaders } from './heading';
 import { toJson } from './json';
 import { invalid, sendProblem } from './problem';
-import { readBody } from './read-body';
+import { readBody, requireNoBody } from './read-body';
 
 // From a request that found its endpoint to its answer. Everything here is done for every call, so it is done sparingly.
 
@@ -79,6 +79,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       this.sessionEndsAt = login.sessionEndsAt;
       if (endpoint.roles !== 'public' && !this.isDisconnected) this.seat = this.enter(login.caller.keyId);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await readBody(request, response), 'body');
+      else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
       const reply = await endpoint.run(this);
@@ -180,6 +181,6 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 function parse(schema: NonNullable<AnyEndpoint['body']>, value: unknown, where: string): unknown {
   const read = schema.safeParse(value);
-  if (!read.success) throw invalid(where, read.error);
+  if (!read.success) throw invalid(where, schema, value, read.error);
   return read.data;
 }

@@ -201,7 +201,7 @@ async function judgeEach<Item extends { jobId: string }, Outcome extends object>
   const outcomes = items.length === 0 ? [] : await verb(items);
   let next = 0;
   return read.map((one, index) => {
-    if (!one.success) return { jobId: jobIdOf(sent[index]), ...invalid(name, one.error).toItem() };
+    if (!one.success) return { jobId: jobIdOf(sent[index]), ...invalid(name, schema, sent[index], one.error).toItem() };
     const { jobId } = one.data;
     const outcome = outcomes[next++] ?? missing();
     return { jobId, ...(outcome instanceof BatonError ? outcome.toItem() : render(outcome)) };

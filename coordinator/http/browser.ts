@@ -43,14 +43,14 @@ export function securityHeaders(isTls: boolean): readonly string[] {
 
 /**
  * Against DNS rebinding: a page of another name that was pointed at this address is refused by its name.
- * @throws {BatonError} `forbidden`
+ * @throws {BatonError} `host_not_allowed`
  */
 export function requireHost(request: IncomingMessage, allowed: Access['allowedHosts']): void {
   if (allowed === null) return;
   const host = hostName(request.headers.host ?? '');
   if (allowed.includes(host) || PROBES.has(pathOf(request))) return;
   throw new BatonError(
-    'forbidden',
+    'host_not_allowed',
     `This coordinator does not answer for the host ${JSON.stringify(host.slice(0, 100))}. BATON_ALLOWED_HOSTS lists those it answers for.`,
   );
 }
@@ -84,12 +84,12 @@ export function allowOrigin(
 
 /**
  * A browser sends the cookie whatever page made it; so a write that a cookie vouches for must come from a page of ours.
- * @throws {BatonError} `forbidden`
+ * @throws {BatonError} `origin_not_allowed`
  */
 export function requireOwnPage(request: IncomingMessage): void {
   if (READS.has(request.method ?? '') || isFromOwnPage(request)) return;
   throw new BatonError(
-    'forbidden',
+    'origin_not_allowed',
     "A browser's session may change things only from this coordinator's own pages; other callers send a key.",
   );
 }

@@ -61,8 +61,8 @@ export const createEndpoints = [
           read.map((one) => one.data?.idempotencyKey),
         );
       const own = readTrace(header('traceparent'), header('tracestate'));
-      const items = read.map((one): CreateItem | BatonError => {
-        if (!one.success) return invalid('job', one.error);
+      const items = read.map((one, index): CreateItem | BatonError => {
+        if (!one.success) return invalid('job', protocol.bulkJob, body.jobs[index], one.error);
         const { idempotencyKey, traceparent, tracestate, ...job } = one.data;
         return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
       });
@@ -85,7 +85,7 @@ function traced<Made>(desk: Desk, items: CreateItem[], make: (items: CreateItem[
 function readIdempotencyKey(sent: string | undefined): string | undefined {
   if (sent === undefined) return undefined;
   const read = protocol.idempotencyKey.safeParse(sent);
-  if (!read.success) throw invalid('header Idempotency-Key', read.error);
+  if (!read.success) throw invalid('header Idempotency-Key', protocol.idempotencyKey, sent, read.error);
   return read.data;
 }
 

@@ -22,7 +22,7 @@ export class Heading {
   /**
    * Asks whether the request's host and origin may call.
    * @returns whether it was answered already
-   * @throws {BatonError} `forbidden`
+   * @throws {BatonError} `host_not_allowed`
    */
   begin(): boolean {
     const { door, request, response } = this;

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import type { FieldError, Problem } from '@baton/runner-sdk/protocol';
+import type { Problem } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import { BatonError, ERRORS } from '../errors';
 import { describeError, type Logger } from '../logger';
+import { fieldErrors } from './faults';
 import { isUnavailable, translated } from '../store/db';
 
 /** Answers with a problem. What is not a BatonError tells nothing of the inside; the log line with its request id does. */
@@ -16,6 +17,7 @@ export function sendProblem(response: ServerResponse, error: unknown, requestId:
   if (known.retryAfterMs !== undefined || status === 429 || status === 503) {
     response.setHeader('Retry-After', String(Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000))));
   }
+  if (known.allow !== undefined) response.setHeader('Allow', known.allow.join(', '));
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   const problem: Problem = {
     type: `urn:baton:error:${known.code}`,
@@ -31,13 +33,26 @@ export function sendProblem(response: ServerResponse, error: unknown, requestId:
   response.end(JSON.stringify(problem));
 }
 
-/** Turns what zod found into one error: the first fault in words, all of them in `errors`. */
-export function invalid(where: string, error: z.ZodError): BatonError {
-  const errors = error.issues.flatMap((issue) => toFieldErrors(issue)).slice(0, 50);
+/**
+ * Turns what zod found into one error: the first fault in words, all of them in `errors`.
+ * @param where what was read: `body`, `query`, `path`, or a name of the item
+ */
+export function invalid(where: string, schema: z.ZodType, value: unknown, error: z.ZodError): BatonError {
+  const errors = fieldErrors(schema, value, error.issues, where === 'query' ? 'parameter' : 'field').slice(
+    0,
+    MOST_ERRORS,
+  );
   const [first] = errors;
-  const at = first === undefined || first.path === '' ? where : `${where} field ${first.path}`;
-  return new BatonError('validation_failed', `The ${at}: ${first?.message ?? 'is not valid'}.`, { errors });
+  const rule = first?.message ?? 'is not valid';
+  const at = first === undefined || first.path === '' ? where : `${PARTS.get(where) ?? `${where} field`} ${first.path}`;
+  return new BatonError('validation_failed', `The ${at} ${rule}${rule.endsWith('?') ? '' : '.'}`, { errors });
 }
+
+const MOST_ERRORS = 50;
+const PARTS = new Map([
+  ['query', 'query parameter'],
+  ['path', 'path parameter'],
+]);
 
 function toBatonError(error: unknown): BatonError {
   const known = translated(error);
@@ -57,41 +72,14 @@ function bodyFault(error: unknown): BatonError | null {
   const type = 'type' in error ? error.type : undefined;
   if (type === 'entity.too.large')
     return new BatonError('payload_too_large', 'The request takes more than 16 MiB. Split it into several.');
-  if (type === 'entity.parse.failed') return new BatonError('validation_failed', 'The body is not well-formed JSON.');
-  if (type === 'encoding.unsupported' || type === 'charset.unsupported') {
-    return new BatonError(
-      'unsupported_media_type',
-      'The body must be UTF-8 JSON, plain or compressed with gzip, deflate or br.',
-    );
+  if (type === 'encoding.unsupported') {
+    return new BatonError('unsupported_media_type', 'The body must be plain, or compressed with gzip, deflate or br.');
   }
   const status = 'status' in error ? error.status : undefined;
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return new BatonError('validation_failed', 'The request could not be read: its path or body is malformed.');
   }
   return null;
-}
-
-function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
-  const path = issue.path.map(String).join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      path: path === '' ? key : `${path}.${key}`,
-      message: 'is not a field of this call',
-    }));
-  }
-  if (issue.code === 'invalid_union') {
-    const branches = issue.errors.map((branch) => branch[0]).filter((one) => one !== undefined);
-    const nested = branches.find((one) => one.path.length > 0);
-    if (nested !== undefined) return toFieldErrors({ ...nested, path: [...issue.path, ...nested.path] });
-    return [
-      { path, message: [...new Set(branches.map((one) => lower(one.message)))].join(', or ') || lower(issue.message) },
-    ];
-  }
-  return [{ path, message: lower(issue.message) }];
-}
-
-function lower(message: string): string {
-  return message.replace(/^Invalid input: /, '').replace(/^Invalid /, 'invalid ');
 }
 
 /** What became of one item of a call that has only one. */

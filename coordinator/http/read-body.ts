@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { jsonFault, parseJson } from '@baton/runner-sdk/protocol';
 import express from 'express';
 import { BatonError } from '../errors';
+import type { AnyEndpoint } from './endpoint';
 
 const MOST_BODY_BYTES = 16 * 1024 * 1024;
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
@@ -9,12 +11,10 @@ const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 const PLAIN_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i;
 const BYTE_ORDER_MARK = 0xfeff;
 
-const readWithExpress = express.json({
-  limit: MOST_BODY_BYTES,
-  strict: false,
-  type: () => true,
-  verify: (_request, _response, body) => requireUtf8(body),
-});
+/** Takes compression off. */
+const readWithExpress = express.raw({ limit: MOST_BODY_BYTES, type: () => true });
+/** Other charsets than UTF-8, of which ASCII is a part. */
+const OTHER_CHARSET = /;\s*charset\s*=\s*"?(?!(?:utf-?8|us-ascii)"?\s*(?:;|$))/i;
 
 /**
  * The request's JSON. A call whose body may be left out takes an empty one for `{}`.
@@ -36,6 +36,8 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   }
   if (headers['content-encoding'] === undefined && PLAIN_TYPE.test(type))
     return parsed((await arrived(request, length)) ?? (await collected(request, length)));
+  if (OTHER_CHARSET.test(type))
+    throw new BatonError('unsupported_media_type', 'The body must be JSON in UTF-8, the only charset that is read.');
   await new Promise<void>((resolve, reject) => {
     void readWithExpress(request, response, (error?: unknown) =>
       error === undefined
@@ -43,7 +45,23 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
         : reject(error instanceof Error ? error : new Error('the body could not be read')),
     );
   });
-  return 'body' in request ? request.body : undefined;
+  return 'body' in request && Buffer.isBuffer(request.body) ? parsed(request.body) : {};
+}
+
+/**
+ * For calls that take none; an empty object counts as none, because many clients send one with every write.
+ * @throws {BatonError} `validation_failed`
+ */
+export async function requireNoBody(
+  { method, path }: Pick<AnyEndpoint, 'method' | 'path'>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { headers } = request;
+  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length'] ?? 0) > 0)) return;
+  const sent = JSON_TYPE.test(headers['content-type'] ?? '') ? await readBody(request, response) : null;
+  if (typeof sent === 'object' && sent !== null && !Array.isArray(sent) && Object.keys(sent).length === 0) return;
+  throw new BatonError('validation_failed', `${method.toUpperCase()} ${path} takes no body; leave it out.`);
 }
 
 /**
@@ -73,9 +91,9 @@ function collected(request: IncomingMessage, announced: number): Promise<Buffer>
     });
     // Nobody is left to be answered.
     request.on('close', () => {
-      if (!request.readableEnded) reject(malformed());
+      if (!request.readableEnded) reject(cutOff());
     });
-    request.on('error', () => reject(malformed()));
+    request.on('error', () => reject(cutOff()));
   });
 }
 
@@ -86,26 +104,23 @@ function refuse(request: IncomingMessage, reject: (error: BatonError) => void): 
 }
 
 function parsed(bytes: Buffer): unknown {
-  if (!isUtf8(bytes)) throw malformed();
+  if (!isUtf8(bytes)) throw notUtf8();
   const text = bytes.toString('utf8');
   const json = text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
   // An empty body may be sent in chunks too, without a length.
   if (json === '') return {};
   try {
-    return JSON.parse(json) as unknown;
+    return parseJson(json);
   } catch {
-    throw malformed();
+    throw new BatonError('validation_failed', `The body is not JSON: ${jsonFault(json)}.`);
   }
 }
 
-/**
- * What is no UTF-8 would be stored as something else than was sent. Express's reader sets the status of what is thrown
- * here, which an error of ours does not allow, so it is a plain one that says the same.
- */
-function requireUtf8(body: Buffer): void {
-  if (!isUtf8(body)) throw Object.assign(new Error('not UTF-8'), { type: 'entity.parse.failed' });
+function notUtf8(): BatonError {
+  return new BatonError('validation_failed', 'The body is not UTF-8, the only charset that is read.');
 }
 
-function malformed(): BatonError {
-  return new BatonError('validation_failed', 'The body is not well-formed JSON in UTF-8.');
+/** The client went away, or sent less than it had announced. */
+function cutOff(): BatonError {
+  return new BatonError('validation_failed', 'The body ended before all of it had come.');
 }

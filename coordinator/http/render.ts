@@ -113,6 +113,7 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
     userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
+    defaults: row?.defaults ?? null,
     fair: row?.isFair ?? true,
     cost: row === undefined ? null : renderCost(row),
     retention: row === undefined ? null : renderRetention(row),

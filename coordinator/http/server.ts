@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import express, { type Request, type Response } from 'express';
-import { BatonError } from '../errors';
 import { analyticsEndpoints } from './analytics';
 import { refuse, serve } from './answer';
 import { alertEndpoints } from './alerts';
@@ -23,6 +22,7 @@ import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { metricsEndpoints } from './metrics';
 import { documentationEndpoints } from './openapi';
+import { noRoute } from './no-route';
 import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
@@ -110,13 +110,14 @@ function route(app: express.Express, door: Door): void {
   app.use((request, response, next) => {
     if (!headingOf(door, request, response).begin()) next();
   });
-  for (const endpoint of [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)]) {
+  const routes = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)];
+  for (const endpoint of routes) {
     app[endpoint.method](
       endpoint.path,
       (request, response) => void serve(endpoint, door, request, response, headingOf(door, request, response), request),
     );
   }
-  app.use((request, response) => refuse(door, response, headingOf(door, request, response), noRoute(request)));
+  app.use((request, response) => refuse(door, response, headingOf(door, request, response), noRoute(routes, request)));
   // Express tells an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) =>
     refuse(door, response, headingOf(door, request, response), error),
@@ -126,11 +127,4 @@ function route(app: express.Express, door: Door): void {
 function headingOf(door: Door, request: Request, response: Response): Heading {
   response.locals['heading'] ??= new Heading(door, request, response);
   return response.locals['heading'] as Heading;
-}
-
-function noRoute(request: Request): BatonError {
-  return new BatonError(
-    'not_found',
-    `There is no ${request.method} ${request.path.slice(0, 200)}. GET /docs shows what there is, and /openapi.json lists it.`,
-  );
 }

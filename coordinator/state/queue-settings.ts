@@ -1,5 +1,6 @@
 import type { Db } from '../store/db';
 import * as store from '../store/queues';
+import type { Defaults } from './defaults';
 
 /**
  * The settings of queues. They may be a moment old: the claim's statement judges pauses and limits itself, this only tells
@@ -8,12 +9,20 @@ import * as store from '../store/queues';
 export class QueueSettings {
   private rows = new Map<string, store.QueueRow>();
   private isPriced = false;
+  private readonly defaults = new Map<string, Defaults>();
 
-  constructor(private readonly db: Db) {}
+  /** @param general what jobs have that leave it out, where their queue sets nothing else */
+  constructor(
+    private readonly db: Db,
+    private readonly general: Defaults,
+  ) {}
 
   async read(): Promise<void> {
     const rows = await store.list(this.db);
     this.rows = new Map(rows.map((row) => [row.name, row]));
+    this.defaults.clear();
+    for (const { name, defaults } of rows)
+      if (defaults !== null) this.defaults.set(name, { ...this.general, ...defaults });
     this.isPriced = rows.some((row) => row.costBase !== null);
   }
 
@@ -25,6 +34,11 @@ export class QueueSettings {
   paceMs(queue: string): number | null {
     const row = this.rows.get(queue);
     return row === undefined || row.rateMax === null || row.ratePerMs === null ? null : row.ratePerMs / row.rateMax;
+  }
+
+  /** What jobs of the queue have that leave it out. */
+  defaultsOf(queue: string): Defaults {
+    return this.defaults.get(queue) ?? this.general;
   }
 
   /** Whether it limits how many jobs one user creates. */

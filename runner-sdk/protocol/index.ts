@@ -9,6 +9,7 @@ export * from './dead-letters';
 export * from './events';
 export * from './health';
 export * from './jobs';
+export * from './json-text';
 export * from './logs';
 export * from './payload';
 export * from './primitives';

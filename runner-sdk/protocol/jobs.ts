@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from './json-text';
 import { payload, payloadObject } from './payload';
 import { durationMs, id, labels, listOf, name, page, repeatable, text, timestamp } from './primitives';
 import { itemError } from './problem';
@@ -86,11 +87,15 @@ export const DEFAULT_RETRY: RetryPolicy = {
   jitter: 1,
 };
 export const DEFAULT_MAX_ATTEMPTS = 11;
+export const DEFAULT_TIMEOUT_MS = 300_000;
 
 const tags = z.array(text(100)).max(50);
 
 /** How long one attempt may take, in milliseconds, up to a week; its lease ends for good at 1.25 × this. */
 export const timeoutMs = durationMs(1, 604_800_000);
+
+/** How many failures and timeouts a job may have, the last of which ends it. */
+export const maxAttempts = z.int().min(1).max(1000);
 
 /** What a job is about. Not `null`: a job without arguments has `{}`. */
 export const jobArguments = payload.refine((value) => value !== null, 'must not be null; leave it out, which means {}');
@@ -111,9 +116,12 @@ const jobFields = {
   type: name.describe('What kind of work it is. Runners claim jobs by type.'),
   queue: name.default('default').describe('The queue. Limits, pauses and statistics apply to queues.'),
   arguments: jobArguments.optional().describe('Any JSON value but null, handed to the handler; default: {}.'),
+  // The queue's defaults, else the coordinator's settings, else the contract's own fill these four.
   priority: priority
-    .default(0)
-    .describe('Jobs with a higher priority are claimed first. -100 to 100, or `high` (10), `normal` (0), `low` (-10).'),
+    .optional()
+    .describe(
+      "Jobs with a higher priority are claimed first. -100 to 100, or `high` (10), `normal` (0), `low` (-10); default: the queue's, else 0.",
+    ),
   /** When it may start; default now. Not with `delayMs`. */
   runAt: timestamp
     .optional()
@@ -122,28 +130,31 @@ const jobFields = {
     .optional()
     .describe('How long to wait before the job may start, in milliseconds. Cannot be combined with `runAt`.'),
   timeoutMs: timeoutMs
-    .default(300_000)
+    .optional()
     .describe(
-      'How long one attempt may take, in milliseconds, at most a week. The runner aborts the handler after that; at 1.25 × this value the coordinator ends the attempt.',
+      "How long one attempt may take, in milliseconds, at most a week. The runner aborts the handler after that; at 1.25 × this value the coordinator ends the attempt. Default: the queue's, else the setting's, else 300,000.",
     ),
-  maxAttempts: z
-    .int()
-    .min(1)
-    .max(1000)
-    .default(DEFAULT_MAX_ATTEMPTS)
-    .describe('After how many failed attempts the job fails for good; the first attempt counts.'),
+  maxAttempts: maxAttempts
+    .optional()
+    .describe(
+      "After how many failed attempts the job fails for good; the first attempt counts. Default: the queue's, else the setting's, else 11.",
+    ),
   retry: retryPolicy
     .optional()
-    .describe('How long to wait between attempts; default: exponential from 4 s with factor 2, at most 1 h.'),
+    .describe(
+      "How long to wait between attempts. Default: the queue's, else the setting's, else exponential from 4 s with factor 2, at most 1 h.",
+    ),
   uniqueKey: text(500)
     .optional()
     .describe(
       'While an unfinished job of this type has the same key, no other is created: the existing job is returned.',
     ),
-  /** How long the unique key is held, counted from the create, though the job may have finished. */
+  /** How long the unique key is held, counted from the create, though the job has completed. */
   uniqueForMs: durationMs(1)
     .optional()
-    .describe('How long the unique key is held, in milliseconds from the creation, even if the job finishes earlier.'),
+    .describe(
+      'How long the unique key is held, in milliseconds from the creation, even if the job completes earlier. A job that failed or was cancelled holds it no longer.',
+    ),
   /** What happens to the job that holds the unique key, if it still waits: it is kept as it is, or takes over this one's
    * arguments, metadata and runAt. */
   onConflict: z
@@ -359,7 +370,7 @@ export const listJobsQuery = z.strictObject({
   arguments: z
     .string()
     .max(10_000)
-    .transform(parseJson)
+    .transform(jsonOf)
     .pipe(payloadObject)
     .optional()
     .describe('Only jobs whose arguments contain this JSON object, written as text.'),
@@ -367,9 +378,9 @@ export const listJobsQuery = z.strictObject({
 });
 export type ListJobsQuery = z.input<typeof listJobsQuery>;
 
-function parseJson(source: string, context: z.RefinementCtx): unknown {
+function jsonOf(source: string, context: z.RefinementCtx): unknown {
   try {
-    return JSON.parse(source);
+    return parseJson(source);
   } catch {
     context.addIssue({ code: 'custom', message: 'must be a JSON object, such as {"movieId":603}' });
     return z.NEVER;

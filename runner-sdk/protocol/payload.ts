@@ -47,6 +47,8 @@ function scalarFault(value: unknown, depth: number): string | null {
       return Math.abs(value) <= PAYLOAD_LIMITS.magnitude
         ? null
         : `must be a number between -${PAYLOAD_LIMITS.magnitude} and ${PAYLOAD_LIMITS.magnitude}; send larger ones as text`;
+    case 'bigint':
+      return `must not be a whole number that double precision changes; send ${String(value).slice(0, 40)} as text`;
     case 'boolean':
       return null;
     case 'object':

@@ -40,7 +40,7 @@ export function cleanText(value: unknown, max: number): string {
 const CUT_MARK = '… (cut)';
 
 function describe(value: unknown): string {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null) return '';
   try {
     return JSON.stringify(value);
@@ -81,7 +81,7 @@ export const id = z.uuid('must be a UUID').toLowerCase();
 /** Labels a runner has: name to text, number or boolean. */
 export const labels = z
   .record(name, z.union([text(200), z.number(), z.boolean()]))
-  .refine((all) => Object.keys(all).length <= 50, 'at most 50 labels');
+  .refine((all) => Object.keys(all).length <= 50, 'must be at most 50 labels');
 export type Labels = z.infer<typeof labels>;
 
 /** One value or a list of them: a repeatable query parameter. */

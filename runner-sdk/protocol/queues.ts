@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { maxAttempts, priority, retryPolicy, timeoutMs } from './jobs';
 import { durationMs, name, text, timestamp } from './primitives';
 import { retention } from './retention';
 
@@ -23,6 +24,23 @@ export const queueCost = z.strictObject({
   perGbSecond: price.describe("Price of each second and each 10⁹ bytes of the attempt's memory peak."),
 });
 
+/** What jobs of the queue have that leave it out; each member that is left out here is as the coordinator's settings say. */
+export const jobDefaults = z
+  .strictObject({
+    priority: priority.optional().describe('Priority of jobs that bring none.'),
+    maxAttempts: maxAttempts
+      .optional()
+      .describe('After how many failed attempts jobs fail for good that bring no `maxAttempts`.'),
+    timeoutMs: timeoutMs
+      .optional()
+      .describe('How long one attempt may take, in milliseconds, of jobs that bring no `timeoutMs`.'),
+    retry: retryPolicy.optional().describe('How long jobs that bring no `retry` wait between attempts.'),
+  })
+  .refine(
+    (defaults) => Object.keys(defaults).length > 0,
+    'must hold at least one of priority, maxAttempts, timeoutMs, retry; null takes them all away',
+  );
+
 /** What is left out stays as it is. */
 export const setQueue = z
   .strictObject({
@@ -42,6 +60,12 @@ export const setQueue = z
       .describe(
         'How many jobs each user may create in the queue within a period; jobs without a user are not counted. null: no limit.',
       ),
+    defaults: jobDefaults
+      .nullable()
+      .optional()
+      .describe(
+        'What jobs have that are created from now on and leave it out. Replaces all defaults that were set before; null: none.',
+      ),
     fair: z.boolean().optional().describe('Whether users, and concurrency keys, take turns.'),
     retention: retention
       .nullable()
@@ -51,7 +75,7 @@ export const setQueue = z
   })
   .refine(
     (settings) => Object.keys(settings).length > 0,
-    'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, fair, retention, cost',
+    'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, defaults, fair, retention, cost',
   );
 export type SetQueue = z.input<typeof setQueue>;
 
@@ -87,6 +111,9 @@ export const queue = z.object({
   userRateLimit: rateLimit
     .nullable()
     .describe('How many jobs each user may create in the queue within a period; null: no limit.'),
+  defaults: jobDefaults
+    .nullable()
+    .describe("What the queue's jobs have that leave it out; null: the coordinator's defaults."),
   fair: z.boolean().describe('Whether users, and concurrency keys, take turns.'),
   retention: retention
     .nullable()

@@ -95,6 +95,50 @@ test('uniqueForMs throttles: the key is held though the job has finished, and no
   expect((await post(unique)).job.id).toBe(next.job.id);
 });
 
+const endings: Record<string, (job: Job, type: string) => Promise<unknown>> = {
+  'was cancelled': ({ id }) => stage.one.api.post(`/jobs/${id}/cancel`, {}),
+  'was cancelled while it ran': async ({ id }, type) => {
+    await stage.one.api.claimOne({ runnerId: 'r', types: [type] });
+    await stage.one.api.post(`/jobs/${id}/cancel`, {});
+  },
+  failed: async (_job, type) =>
+    stage.one.api.complete(await stage.one.api.claimOne({ runnerId: 'r', types: [type] }), {
+      outcome: 'failed',
+      error: { message: 'no', retryable: false },
+    }),
+  expired: async ({ id }) => {
+    await stage.sql.query("UPDATE jobs SET expires_at = now() - interval '1 s' WHERE id = $1", [id]);
+    await stage.one.app.loops.monitor.runOnce();
+    expect((await stage.one.api.job(id)).reason).toBe('expired');
+  },
+  'was deleted': async ({ id }, type) => {
+    await stage.one.api.complete(await stage.one.api.claimOne({ runnerId: 'r', types: [type] }));
+    await stage.one.api.delete(`/jobs/${id}?purge=true`);
+  },
+};
+
+test.each(Object.keys(endings))('uniqueForMs: a job that %s holds no window, in a list neither', async (how) => {
+  const unique = { type: uniqueType(), uniqueKey: 'u', uniqueForMs: LATER };
+  for (const more of [{}, { onConflict: 'replace', arguments: { v: 2 } }]) {
+    const first = await post({ ...unique, ...more });
+    expect(first.status).toBe(201);
+    await endings[how]?.(first.job, unique.type);
+  }
+  const { jobs } = expectStatus(await stage.one.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [unique] }), 201);
+  expect(jobs[0]?.status).toBe('pending');
+  expect((await post(unique)).job.id).toBe(jobs[0]?.id);
+});
+
+test('uniqueForMs: what failed and is retried by hand holds its key again, and its window once it has completed', async () => {
+  const unique = { type: uniqueType(), uniqueKey: 'u', uniqueForMs: LATER };
+  const { job } = await post(unique);
+  await endings['failed']?.(job, unique.type);
+  await stage.one.api.post(`/jobs/${job.id}/retry`);
+  expect((await post(unique)).job.id).toBe(job.id);
+  await stage.one.api.complete(await stage.one.api.claimOne({ runnerId: 'r', types: [unique.type] }));
+  expect((await post(unique)).job.id).toBe(job.id);
+});
+
 test('concurrent creates on both coordinators make one job, with the arguments of one of them', async () => {
   const unique = { type: uniqueType(), uniqueKey: 'u', onConflict: 'replace', delayMs: LATER };
   const answers = await Promise.all(

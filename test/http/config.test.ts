@@ -1,4 +1,5 @@
 import { ConfigError, describeSettings, readConfig } from '../../coordinator/config';
+import { CONTRACT_DEFAULTS } from '../../coordinator/state/defaults';
 import { DEFAULT_ACCESS } from '../../coordinator/http/access';
 
 function fault(env: Record<string, string>): string {
@@ -16,6 +17,7 @@ test('an empty environment is the embedded database on the local port 3001', () 
     port: 3001,
     host: '127.0.0.1',
     databaseUrl: undefined,
+    jobDefaults: CONTRACT_DEFAULTS,
     dataDir: '.baton',
     adminKey: undefined,
     logLevel: 'info',

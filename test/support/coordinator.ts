@@ -42,7 +42,10 @@ export interface Cluster {
 }
 
 export type Options = Partial<
-  Pick<Config, 'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs'>
+  Pick<
+    Config,
+    'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs' | 'jobDefaults'
+  >
 > & {
   /** Where it differs from the default. */
   webhooks?: Partial<Config['webhooks']>;
@@ -102,6 +105,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       startsBlind: options.startsBlind ?? false,
       ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
       ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
+      ...(options.jobDefaults === undefined ? {} : { jobDefaults: options.jobDefaults }),
       ...(options.keepMs === undefined ? {} : { keepMs: options.keepMs }),
     },
     url,

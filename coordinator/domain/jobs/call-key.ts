@@ -1,20 +1,25 @@
-import { hash } from 'node:crypto';
-import type { NewJob } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import type { Executor } from '../../store/db';
 import type * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
 import { getMany } from '../../store/views/jobs';
 import { type Caller, visibleUser } from '../auth/caller';
-import type { Created } from './drafts';
+import type { Created, Draft } from './drafts';
+import { isSameRequest, keyConflict, requestHash } from './request-hash';
 
 // One idempotency key for a call that creates many jobs, all or none: one row, where a key for each job is as many.
 
 export const { takeCall } = keys;
 
 /** Whose key it is, and what it was sent with. */
-export function callOf(caller: Caller, jobs: NewJob[], key: string): store.CallKey {
-  return { scope: visibleUser(caller) ?? '', key, requestHash: hash('sha256', JSON.stringify(jobs), 'base64url') };
+export function callOf({ queueSettings }: Context, caller: Caller, drafts: Draft[], key: string): store.CallKey {
+  const requests = drafts.map(({ job, row }) => ({
+    job,
+    defaults: queueSettings.defaultsOf(job.queue),
+    userId: row.userId,
+  }));
+  return { scope: visibleUser(caller) ?? '', key, requestHash: requestHash(requests, { isCall: true }) };
 }
 
 /** Writes down what the call came down to. The key goes with the first job that it made itself, if it made one. */
@@ -44,12 +49,7 @@ export async function repeatedCall(db: Executor, call: store.CallKey): Promise<C
     throw new BatonError('unavailable', 'The first request with this idempotency key is still under way.', {
       retryAfterMs: 1000,
     });
-  if (used.requestHash !== call.requestHash || used.jobIds === null) {
-    throw new BatonError(
-      'idempotency_conflict',
-      `The idempotency key ${call.key} was used for another request. Use a new key, or repeat the first request unchanged.`,
-    );
-  }
+  if (used.jobIds === null || !isSameRequest(used.requestHash, call.requestHash)) throw keyConflict(call.key);
   const jobs = new Map((await getMany(db, null, used.jobIds)).map((job) => [job.id, job]));
   const repeated = used.jobIds.flatMap((id): Created[] => {
     const job = jobs.get(id);

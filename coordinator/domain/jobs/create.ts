@@ -1,5 +1,4 @@
-import { hash } from 'node:crypto';
-import type { NewJob } from '@baton/runner-sdk/protocol';
+import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
@@ -24,6 +23,7 @@ import {
 } from './drafts';
 import { Offering } from './hand-off';
 import { requireSize } from './payload-size';
+import { requestHash } from './request-hash';
 import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
 
 export interface CreateItem {
@@ -57,14 +57,7 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
 export async function createAtomic(context: Context, items: CreateItem[], key?: string): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
   const [first] = items;
-  const call =
-    key === undefined || first === undefined
-      ? undefined
-      : callOf(
-          first.caller,
-          items.map(({ job }) => job),
-          key,
-        );
+  const call = key === undefined || first === undefined ? undefined : callOf(context, first.caller, drafts, key);
   await route(context, drafts);
   const outcomes = await storeAll(context, drafts, call);
   if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
@@ -114,19 +107,21 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
+  const defaults = context.queueSettings.defaultsOf(job.queue);
   // Spelled out, for the same reason as in `draftedRow`.
   const row: Complete<store.InsertJob> = {
     id: uuidv7(),
     type: job.type,
     queue: job.queue,
-    priority: job.priority,
+    priority: job.priority ?? defaults.priority,
     laneId: 0,
     arguments: job.arguments === undefined ? {} : job.arguments,
     runAt: job.runAt,
     delayMs: job.delayMs,
-    timeoutMs: job.timeoutMs,
-    maxAttempts: job.maxAttempts,
-    retry: job.retry,
+    timeoutMs: job.timeoutMs ?? defaults.timeoutMs,
+    maxAttempts: job.maxAttempts ?? defaults.maxAttempts,
+    // Stored only where it is not what null stands for.
+    retry: job.retry ?? (defaults.retry === DEFAULT_RETRY ? undefined : defaults.retry),
     uniqueKey: job.uniqueKey,
     uniqueForMs: job.uniqueForMs,
     expiresAt: job.expiresAt,
@@ -142,7 +137,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     trace: item.trace,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
-    requestHash: isKeyed ? hashOf(job) : undefined,
+    requestHash: isKeyed ? requestHash([{ job, defaults, userId: own ?? job.userId }], { isCall: false }) : undefined,
   };
   return { job, row, onConflict: job.onConflict };
 }
@@ -159,13 +154,9 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
       });
 }
 
-function hashOf(job: NewJob): string {
-  return hash('sha256', JSON.stringify(job), 'base64url');
-}
-
 async function route(context: Context, drafts: Draft[]): Promise<void> {
   const lanes = await context.lanes.of(
-    drafts.map(({ job: { queue, type, priority, requires = null, prefers = null } }) => ({
+    drafts.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
       queue,
       type,
       priority,

@@ -3,6 +3,7 @@ import { BatonError } from '../../errors';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
+import { isSameRequest, keyConflict } from './request-hash';
 
 /** A job that was not refused, on its way into the table. */
 export interface Draft {
@@ -35,9 +36,8 @@ export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<D
           retryAfterMs: 1000,
         }),
       );
-    } else if (first.requestHash !== requestHash) {
-      const detail = `The idempotency key ${idempotencyKey} was used for another request. Use a new key, or repeat the first request unchanged.`;
-      outcomes.set(draft, new BatonError('idempotency_conflict', detail));
+    } else if (!isSameRequest(first.requestHash, requestHash ?? '')) {
+      outcomes.set(draft, keyConflict(idempotencyKey ?? ''));
     } else {
       outcomes.set(draft, { created: { job: first, as: 'repeated' }, inserted: null });
     }

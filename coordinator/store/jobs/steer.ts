@@ -125,7 +125,7 @@ export interface Keep {
 
 /**
  * Finished -> gone, the oldest of those that were kept long enough. Jobs that somebody works on are passed over, and so are
- * those whose unique key is still held.
+ * completed ones that still hold their unique key.
  */
 export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Removed[]> {
   return removeThose(
@@ -136,7 +136,7 @@ export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<R
     ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
       SELECT j.id, j.finished_at FROM jobs j
       WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
-        AND (j.unique_until IS NULL OR j.unique_until < now())
+        AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
       ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
     ) found LIMIT ${limit}`,
   );

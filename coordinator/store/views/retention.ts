@@ -17,6 +17,6 @@ export function countOld(db: Executor, keeps: Keep[]): Promise<{ status: Keep['s
     ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
       SELECT count(*) AS count FROM jobs j
       WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
-        AND (j.unique_until IS NULL OR j.unique_until < now())
+        AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
     ) old GROUP BY 1`);
 }

@@ -1,0 +1,110 @@
+import { hash } from 'node:crypto';
+import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../errors';
+import type { Defaults } from '../../state/defaults';
+
+// Whether two creates under one idempotency key are the same request: equal as values, however they were written.
+
+/** A job as it was sent, and what takes the place of what it left out. */
+interface Request {
+  job: NewJob;
+  defaults: Defaults;
+  /** Whose job it becomes, be it written out or not. */
+  userId: string | undefined;
+}
+
+/**
+ * The request, a single job or a call that creates several, as a text to compare (`isSameRequest`), of three parts: all that has no settable default; what the settable
+ * ones came to; and what of them was sent. Members in any order, other spellings of a time and defaults written out give
+ * the same text.
+ */
+export function requestHash(requests: Request[], { isCall }: { isCall: boolean }): string {
+  const base = `${isCall ? 'call' : 'job'} ${requests.map(canonical).join('\n')}`;
+  const came = requests.map(({ job, defaults }) => settable({ ...defaults, ...present(job) })).join('\n');
+  const sent = requests.map(({ job }) => settable(present(job))).join('\n');
+  return `${digest(base)}.${short(came)}.${short(sent)}`;
+}
+
+/** Also when the defaults were changed in between: then what was sent is the same, or what it came to. */
+export function isSameRequest(one: string, other: string): boolean {
+  const [base, came, sent] = one.split('.');
+  const [otherBase, otherCame, otherSent] = other.split('.');
+  return base === otherBase && (came === otherCame || sent === otherSent);
+}
+
+export function keyConflict(key: string): BatonError {
+  return new BatonError(
+    'idempotency_conflict',
+    `The idempotency key ${key} was used for another request. Use a new key, or repeat the first request unchanged.`,
+  );
+}
+
+type Settable = Partial<Defaults>;
+
+function present({ priority, maxAttempts, timeoutMs, retry }: NewJob): Settable {
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(maxAttempts === undefined ? {} : { maxAttempts }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(retry === undefined ? {} : { retry }),
+  };
+}
+
+function settable({ priority, maxAttempts, timeoutMs, retry }: Settable): string {
+  const policy = retry === undefined ? '' : retry === DEFAULT_RETRY ? DEFAULT_RETRY_TEXT : canonicalText(retry);
+  return `${priority ?? ''},${maxAttempts ?? ''},${timeoutMs ?? ''},${policy}`;
+}
+
+const SHORT = 40;
+
+/** As it is when that is short, which spares most creates two digests. It must not hold a dot. */
+function short(text: string): string {
+  return text.length <= SHORT && !text.includes('.') ? text : digest(text);
+}
+
+function digest(text: string): string {
+  return hash('sha256', text, 'base64url');
+}
+
+/** All of a job but what has settable defaults. Empty lists, objects of labels and no delay are what leaving them out means. */
+function canonical({ job, userId }: Request): string {
+  const { priority: _priority, maxAttempts: _maxAttempts, timeoutMs: _timeoutMs, retry: _retry, ...rest } = job;
+  return canonicalText({
+    ...rest,
+    userId,
+    arguments: job.arguments ?? {},
+    runAt: moment(job.runAt),
+    expiresAt: moment(job.expiresAt),
+    delayMs: job.delayMs === 0 ? undefined : job.delayMs,
+    requires: labelsOf(job.requires),
+    prefers: labelsOf(job.prefers),
+  });
+}
+
+function labelsOf(labels: NewJob['requires']): NewJob['requires'] {
+  return labels === undefined || Object.keys(labels).length === 0 ? undefined : labels;
+}
+
+/** A time in microseconds, as PostgreSQL keeps it: `2026-01-01T00:00:00Z` and `2026-01-01T01:00:00.000+01:00` are one. */
+function moment(time: string | undefined): string | undefined {
+  if (time === undefined) return undefined;
+  const beyondMs = /\.\d{3}(\d{1,3})/.exec(time)?.[1] ?? '';
+  return `${Date.parse(time)}${beyondMs.padEnd(3, '0')}`;
+}
+
+/** JSON with the members of objects in the order of their names. */
+function canonicalText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members: string[] = [];
+  for (const [name, member] of Object.entries(value).sort(byName)) {
+    if (member !== undefined) members.push(`${JSON.stringify(name)}:${canonicalText(member)}`);
+  }
+  return `{${members.join(',')}}`;
+}
+
+function byName([one]: [string, unknown], [other]: [string, unknown]): number {
+  return one < other ? -1 : 1;
+}
+
+const DEFAULT_RETRY_TEXT = canonicalText(DEFAULT_RETRY);
