@@ -210,11 +210,16 @@ export function describeSettings(): { name: string; default: string; allowed: st
     const fallback = setting.safeParse(undefined);
     return {
       name,
-      default: fallback.success && fallback.data !== undefined ? String(fallback.data) : '',
+      default: fallback.success && fallback.data !== undefined ? textOf(fallback.data) : '',
       allowed: describeAllowed(z.toJSONSchema(setting, { unrepresentable: 'any' })),
       description: setting.description ?? '',
     };
   });
+}
+
+function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.join(',');
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function describeAllowed(schema: z.core.JSONSchema.BaseSchema): string {
