@@ -67,10 +67,10 @@ const settings = {
   BATON_MAX_PAYLOAD_BYTES: wholeNumber(1024, 1_048_576)
     .default(262_144)
     .describe("The most bytes that one job's arguments, or its result, may take as JSON."),
-  BATON_POOL_SIZE: wholeNumber(5, 200)
-    .default(12)
+  BATON_POOL_SIZE: wholeNumber(6, 200)
+    .default(16)
     .describe(
-      "Database connections: a third of them (at most 4) kept for runners' heartbeats and reports, a third (2 to 6) for creates and claims; one more listens. Lower it when many coordinators share a small database.",
+      "Database connections: a quarter of them (at most 4) kept for runners' heartbeats and reports, a third (2 to 6) for creates and claims, a fifth for what callers read, the rest for the coordinator's own work; one more listens. Lower it when many coordinators share a small database.",
     ),
   BATON_MONITOR_INTERVAL_MS: wholeNumber(50, 60_000)
     .default(1000)

@@ -24,7 +24,7 @@ async function main(): Promise<void> {
 
   const embedded = config.databaseUrl === undefined ? await startEmbedded({ dataDir: config.dataDir, log }) : undefined;
   const url = config.databaseUrl ?? embedded?.url ?? '';
-  await migrateWhenReachable(url, log, stopping.signal);
+  await migrateWhenReachable(url, { log, ownsDatabase: embedded !== undefined }, stopping.signal);
   if (!stopping.signal.aborted) await serve({ ...config, access }, url, resolveAdminKey(config), log, stopped);
   await embedded?.stop();
 }
@@ -76,10 +76,14 @@ function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
 }
 
 /** A database that is away at the start is waited for, as it is later. */
-async function migrateWhenReachable(url: string, log: Logger, signal: AbortSignal): Promise<void> {
+async function migrateWhenReachable(
+  url: string,
+  { log, ownsDatabase }: { log: Logger; ownsDatabase: boolean },
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     try {
-      const applied = await migrate(url, { log });
+      const applied = await migrate(url, { log, ownsDatabase });
       if (applied.length > 0) log.info('migrations applied', { applied });
       return;
     } catch (error) {

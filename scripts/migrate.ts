@@ -8,7 +8,7 @@ async function main(): Promise<void> {
   const log = { info: (line: string) => console.log(line), warn: (line: string) => console.warn(line) };
   const embedded = databaseUrl === undefined ? await startEmbedded({ dataDir, log }) : undefined;
   try {
-    const applied = await migrate(databaseUrl ?? embedded?.url ?? '', { log });
+    const applied = await migrate(databaseUrl ?? embedded?.url ?? '', { log, ownsDatabase: embedded !== undefined });
     console.log(applied.length === 0 ? 'The database is up to date.' : `${applied.length} applied.`);
   } finally {
     await embedded?.stop();

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Pool, type PoolClient } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client';
 import { BatonError } from '../errors';
+import { readAddress } from './connections/address';
+import { Liveness, type PooledSession, type PoolOptions, SessionPool } from './connections/pool';
+import { ReaderShares } from './connections/reader-shares';
+import { SilentDatabase } from './connections/session';
 import { Gate } from './gate';
-import { VALUES } from './values';
 
+export { PLANNING } from './connections/session';
 export const sql = Prisma.sql;
 export type Sql = Prisma.Sql;
 
@@ -21,10 +23,11 @@ export interface Connections extends Executor {
   transaction<T>(run: (transaction: Executor) => Promise<T>): Promise<T>;
 }
 
+/** What runs on itself is background work and administration, which no reader keeps waiting. */
 export interface Db extends Connections {
-  /** Reads and administration through the models. */
+  /** Administration through the models. */
   prisma: PrismaClient;
-  /** Kept apart for heartbeats and reports, so that slow reads never cost a runner its lease. */
+  /** Kept apart for heartbeats and reports, so that nothing slow costs a runner its lease. */
   vital: Connections;
   /**
    * For creates and claims, whose statements are planned once for each connection and not for each call, as are those of
@@ -35,110 +38,119 @@ export interface Db extends Connections {
   keyed: Connections;
   /** What else may be slow on `hot` goes through the same gate, so that claims never wait for it. */
   gate: Gate;
+  /**
+   * For what callers read: lists, figures, pages. A caller has a share of these connections, named by its key; a read that
+   * takes longer than some seconds is stopped, and so is one whose signal is aborted.
+   */
+  reads(owner: string, signal?: AbortSignal): Executor;
+  /** The channel of this schema's notifications. */
+  channel: string;
   /** How the pools are used at this moment. */
   usage(): { pool: string; busy: number; idle: number; waiting: number }[];
   close(): Promise<void>;
 }
 
-const CONNECT_TIMEOUT_MS = 5000;
-const STATEMENT_TIMEOUT_MS = 30_000;
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
-const FAREWELL_MS = 2000;
+/**
+ * How long a statement may take, and how long its answer, before the connection is given up and another one tried. What
+ * carries leases must have tried again well before a lease of usual length is over.
+ */
+const TIMEOUTS = {
+  vital: { statementTimeoutMs: 3000, answerTimeoutMs: 4000 },
+  hot: { statementTimeoutMs: 8000, answerTimeoutMs: 10_000 },
+  readers: { statementTimeoutMs: 5000, answerTimeoutMs: 7000 },
+  general: { statementTimeoutMs: 15_000, answerTimeoutMs: 18_000 },
+} as const;
+const GATE_PATIENCE_MS = 5000;
+/** How long a read waits for its turn. */
+const READ_PATIENCE_MS = 5000;
 const TRIES = 5;
+
 /** One is left to claims while transactions wait for locks of keys. */
 const LEAST_HOT = 2;
 /** A bulk operation is held by one while its batch moves jobs on another. */
 const LEAST_GENERAL = 2;
+const LEAST_READERS = 1;
 
-export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
-  const vitalSize = Math.max(1, Math.min(4, Math.floor(options.poolSize / 3)));
-  const hotSize = Math.max(LEAST_HOT, Math.min(6, Math.floor(options.poolSize / 3)));
-  const vitalPool = openPool(url, vitalSize, options.onError, PLANNED_ONCE);
-  const hotPool = openPool(url, hotSize, options.onError, PLANNED_ONCE);
-  const generalPool = openPool(
-    url,
-    Math.max(LEAST_GENERAL, options.poolSize - vitalSize - hotSize),
-    options.onError,
-    PLANNED_EACH,
-  );
-  const gate = new Gate(hotSize - 1, CONNECT_TIMEOUT_MS);
-  const prisma = new PrismaClient({ adapter: new PrismaPg(generalPool) });
-  return {
-    ...connections(generalPool),
-    vital: connections(vitalPool),
-    hot: connections(hotPool),
-    keyed: gated(connections(hotPool), gate),
-    gate,
-    prisma,
-    usage: () =>
-      Object.entries({ vital: vitalPool, hot: hotPool, general: generalPool }).map(
-        ([pool, { totalCount, idleCount, waitingCount }]) => ({
-          pool,
-          busy: totalCount - idleCount,
-          idle: idleCount,
-          waiting: waitingCount,
-        }),
-      ),
-    async close() {
-      await prisma.$disconnect();
-      await Promise.all([generalPool, hotPool, vitalPool].map(end));
-    },
-  };
+/** How many connections each pool has, of so many in all. */
+export function poolSizes(total: number): Record<keyof typeof TIMEOUTS, number> {
+  const vital = between(1, Math.floor(total / 4), 4);
+  const hot = between(LEAST_HOT, Math.floor(total / 3), 6);
+  const readers = between(LEAST_READERS, Math.floor(total / 5), 16);
+  return { vital, hot, readers, general: Math.max(LEAST_GENERAL, total - vital - hot - readers) };
 }
 
-/**
- * Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is not
- * worth the day it reads a million rows instead, so it is told that walks are dear and that pages found one by one are
- * nearly free. Else it joins a few rows to a whole table in order, as soon as it takes the few for a hundredth of it.
- * No plan here is worth being compiled.
- */
-export const PLANNING = '-c enable_seqscan=off -c random_page_cost=0.01 -c jit=off';
+/** Of the connections of readers, how many one caller may use at once: it never has the last, if there are several. */
+export function readShare(readers: number): number {
+  return between(1, Math.ceil(readers / 2), Math.max(1, readers - 1));
+}
+
+function between(least: number, wanted: number, most: number): number {
+  return Math.max(least, Math.min(most, wanted));
+}
 
 /**
  * One plan for a statement, whatever its values: without it PostgreSQL plans long statements anew at each call. Such a plan
  * may have been made while the tables were empty, and is kept until they are counted.
  */
-const PLANNED_ONCE = ' -c plan_cache_mode=force_generic_plan';
+const PLANNED_ONCE = { plan_cache_mode: 'force_generic_plan' };
 /** Planned for the values and tables of each call: left to itself PostgreSQL keeps a plan after the fifth. */
-const PLANNED_EACH = ' -c plan_cache_mode=force_custom_plan';
+const PLANNED_EACH = { plan_cache_mode: 'force_custom_plan' };
 
-function openPool(url: string, max: number, onError: (error: Error) => void, settings: string): Pool {
-  const pool = new Pool({
-    connectionString: url,
-    max,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    // For a server that went silent without closing the connection, whose own timeout cannot be heard.
-    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
-    application_name: 'baton',
-    types: VALUES,
-    options: `${PLANNING} -c timezone=UTC${settings}`,
-    keepAlive: true,
-  });
-  // An idle connection that breaks must not end the process.
-  pool.on('error', onError);
-  return pool;
-}
-
-/**
- * `Pool.end` resolves when it has said goodbye, `remove` comes when the server has gone too: one that is stopped between
- * the two breaks its connections instead of ending them. A server that went silent is not waited for.
- */
-async function end(pool: Pool): Promise<void> {
-  let open = pool.totalCount;
-  const ended = new Promise<void>((resolve) => {
-    if (open === 0) resolve();
-    pool.on('remove', () => (open -= 1) === 0 && resolve());
-  });
-  await pool.end();
-  await Promise.race([ended, sleep(FAREWELL_MS, undefined, { ref: false })]);
-}
-
-function connections(pool: Pool): Connections {
+/** @throws {DatabaseFault} for an address that cannot be used. It connects when it is first asked something. */
+export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
+  const address = readAddress(url);
+  const liveness = new Liveness(address);
+  const sizes = poolSizes(options.poolSize);
+  const open = (name: keyof typeof TIMEOUTS, isPlannedOnce: boolean): SessionPool => {
+    const settings: PoolOptions = {
+      applicationName: 'baton',
+      max: sizes[name],
+      settings: isPlannedOnce ? PLANNED_ONCE : PLANNED_EACH,
+      isPrepared: isPlannedOnce,
+      onError: options.onError,
+      ...TIMEOUTS[name],
+    };
+    return new SessionPool(liveness, settings);
+  };
+  const pools = {
+    vital: open('vital', true),
+    hot: open('hot', true),
+    readers: open('readers', false),
+    general: open('general', false),
+  };
+  const gate = new Gate(sizes.hot - 1, GATE_PATIENCE_MS);
+  const shares = new ReaderShares(sizes.readers, readShare(sizes.readers), READ_PATIENCE_MS);
+  const general = connections(pools.general);
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pools.general.pool, { schema: address.schema }) });
   return {
-    query: (statement) => retried(() => run(pool, statement)),
-    transaction: (body) => retried(() => transact(pool, body)),
+    ...general,
+    vital: connections(pools.vital),
+    hot: connections(pools.hot),
+    keyed: gated(connections(pools.hot), gate),
+    gate,
+    prisma,
+    channel: channelOf(address),
+    reads: (owner, signal) => ({
+      query: (statement) => shares.run(owner, signal, () => read(pools.readers, general, statement, signal)),
+    }),
+    usage: () =>
+      Object.entries(pools).map(([name, { pool }]) => ({
+        pool: name,
+        busy: pool.totalCount - pool.idleCount,
+        idle: pool.idleCount,
+        waiting: pool.waitingCount,
+      })),
+    async close() {
+      await prisma.$disconnect();
+      await Promise.all(Object.values(pools).map((pool) => pool.end()));
+    },
+  };
+}
+
+function connections(pool: SessionPool): Connections {
+  return {
+    query: (statement) => retried(() => pool.with((session) => session.query(statement))),
+    transaction: (body) => retried(() => pool.with((session) => transact(session, body))),
   };
 }
 
@@ -146,47 +158,66 @@ function gated({ query, transaction }: Connections, gate: Gate): Connections {
   return { query, transaction: (body) => gate.run(() => transaction(body)) };
 }
 
-async function transact<T>(pool: Pool, body: (transaction: Executor) => Promise<T>): Promise<T> {
-  const client = await connect(pool);
-  let broken = false;
-  // Without a listener, a connection that breaks between two statements would end the process.
-  const onError = () => (broken = true);
-  client.on('error', onError);
+async function transact<T>(session: PooledSession, body: (transaction: Executor) => Promise<T>): Promise<T> {
   try {
-    await client.query('BEGIN');
-    const result = await body({ query: (statement) => run(client, statement) });
-    await client.query('COMMIT');
+    await session.run('BEGIN');
+    const result = await body({ query: (statement) => session.query(statement) });
+    await session.run('COMMIT');
     return result;
   } catch (error) {
-    // A connection that cannot roll back is thrown away, else its open transaction would be the next caller's.
-    await client.query('ROLLBACK').catch(() => (broken = true));
+    await session.rollBack();
     throw error;
-  } finally {
-    client.off('error', onError);
-    client.release(broken);
   }
 }
 
-async function connect(pool: Pool): Promise<PoolClient> {
-  try {
-    return await pool.connect();
-  } catch (error) {
-    throw translated(error);
-  }
+/** Stops the statement when the signal is aborted: without it, PostgreSQL would go on for a client that has gone. */
+async function read<Row>(
+  readers: SessionPool,
+  general: Executor,
+  statement: Sql,
+  signal: AbortSignal | undefined,
+): Promise<Row[]> {
+  return retried(() =>
+    readers.with(async (session) => {
+      signal?.throwIfAborted();
+      const stop = (): void => {
+        // A cancel that comes late must not hit the next caller's statement.
+        session.discard();
+        void general.query(sql`SELECT pg_cancel_backend(${session.pid ?? 0}::int)`).catch(() => undefined);
+      };
+      signal?.addEventListener('abort', stop, { once: true });
+      try {
+        return await session.query<Row>(statement);
+      } catch (error) {
+        if (stateOf(error) === CANCELLED && signal?.aborted !== true) throw tooSlow(error);
+        throw error;
+      } finally {
+        signal?.removeEventListener('abort', stop);
+      }
+    }),
+  );
 }
 
-/** Prepared statements are named by their text, so that PostgreSQL plans each one once for every connection. */
-const names = new Map<string, string>();
+const CANCELLED = '57014';
 
-async function run<Row>(target: Pool | PoolClient, statement: Sql): Promise<Row[]> {
-  const text = statement.text;
-  let name = names.get(text);
-  if (name === undefined) {
-    name = createHash('sha1').update(text).digest('base64url');
-    names.set(text, name);
-  }
-  const { rows } = await target.query({ name, text, values: statement.values });
-  return rows as Row[];
+function tooSlow(cause: unknown): BatonError {
+  return new BatonError(
+    'unavailable',
+    `The read took longer than ${TIMEOUTS.readers.statementTimeoutMs / 1000} s and was stopped. Narrow it by status, queue, type, ` +
+      'user or time: of the other filters none has an index, so the rows of these are looked at one by one.',
+    { retryAfterMs: 5000, cause },
+  );
+}
+
+/** PostgreSQL cuts off longer names of channels when it listens, and refuses them when it is to notify. */
+const MOST_CHANNEL_BYTES = 63;
+
+/** Two Batons in one database do not hear each other. */
+export function channelOf({ schema }: { schema: string }): string {
+  const channel = `baton:${schema}`;
+  return Buffer.byteLength(channel) <= MOST_CHANNEL_BYTES
+    ? channel
+    : `baton:${createHash('sha1').update(schema).digest('hex')}`;
 }
 
 async function retried<T>(work: () => Promise<T>): Promise<T> {
@@ -200,6 +231,18 @@ async function retried<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * Once more, on another connection, when the first gave no answer. Only for what may be done twice: whether the first one
+ * did it is not known.
+ */
+export async function repeated<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof BatonError && error.cause instanceof SilentDatabase) return work();
+    throw error;
+  }
+}
 const RETRYABLE_STATES = new Set(['40P01', '40001']);
 
 /** SQLSTATEs, and classes of them, after which the same statement may succeed on a healthy server. */
@@ -210,6 +253,7 @@ const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET)/;
 
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof BatonError) return error.code === 'unavailable';
+  if (error instanceof SilentDatabase) return true;
   const state = stateOf(error);
   if (UNAVAILABLE_STATES.test(state) || SOCKET_CODES.test(state)) return true;
   if (error instanceof AggregateError) return error.errors.some(isUnavailable);

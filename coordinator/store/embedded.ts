@@ -92,7 +92,7 @@ class Server {
   }
 
   url(database = DATABASE_NAME): string {
-    return `postgresql://${DATABASE_NAME}:${encodeURIComponent(this.place.password)}@127.0.0.1:${this.port}/${database}`;
+    return `postgresql://${DATABASE_NAME}:${encodeURIComponent(this.place.password)}@127.0.0.1:${this.port}/${database}?sslmode=disable`;
   }
 
   stop(): Promise<void> {

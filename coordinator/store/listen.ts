@@ -1,11 +1,13 @@
-import { Client } from 'pg';
-import { type Executor, sql } from './db';
+import type { Client } from 'pg';
+import { readAddress } from './connections/address';
+import { answered, closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
+import { channelOf, type Db, sql } from './db';
 
-const CHANNEL = 'baton';
 const HEARTBEAT_MS = 5000;
-const HEARTBEAT_TIMEOUT_MS = 4000;
+const ANSWER_TIMEOUT_MS = 3000;
 const RECONNECT_MIN_MS = 200;
 const RECONNECT_MAX_MS = 5000;
+const SESSION: SessionOptions = { applicationName: 'baton-listen', statementTimeoutMs: ANSWER_TIMEOUT_MS };
 
 export interface Listener {
   /** Resolves when the connection is given up; nothing is heard any more. */
@@ -13,8 +15,8 @@ export interface Listener {
 }
 
 /** Sends a hint to all coordinators, this one included. At most 7,900 bytes. */
-export async function notify(db: Executor, message: string): Promise<void> {
-  await db.query(sql`SELECT pg_notify(${CHANNEL}, ${message})`);
+export async function notify(db: Pick<Db, 'query' | 'channel'>, message: string): Promise<void> {
+  await db.query(sql`SELECT pg_notify(${db.channel}, ${message})`);
 }
 
 /**
@@ -26,72 +28,72 @@ export function listen(
   url: string,
   on: { message: (payload: string) => void; connect: () => void; error: (error: unknown) => void },
 ): Listener {
-  let isStopped = false;
-  let client: Client | undefined;
+  const address = readAddress(url);
+  const tls = new TlsChoice(address);
+  const stopping = new AbortController();
   let wake: () => void = () => undefined;
 
   const running = (async () => {
-    for (let failures = 0; !isStopped;) {
-      const current = new Client({
-        connectionString: url,
-        application_name: 'baton-listen',
-        connectionTimeoutMillis: 5000,
-        keepAlive: true,
-      });
-      client = current;
-      let isBroken = false;
-      let isListening = false;
-      const onBreak = (): void => {
-        isBroken = true;
-        // Only from listening: the wait before the next connection must not be cut short by the end of this one.
-        if (isListening) wake();
-      };
-      current.on('error', onBreak);
-      current.on('end', onBreak);
-      current.on('notification', (notice) => on.message(notice.payload ?? ''));
+    for (let failures = 0; !stopping.signal.aborted;) {
+      let client: Client | undefined;
       try {
-        // Ended while it connects, it never tells.
-        await Promise.race([current.connect(), new Promise((resolve) => current.once('end', () => resolve(null)))]);
-        if (isStopped) break;
-        await current.query(`LISTEN ${CHANNEL}`);
+        let isBroken = false;
+        client = await interruptible(
+          openSession(address, tls, SESSION, () => {
+            isBroken = true;
+            wake();
+          }),
+          (interrupt) => (wake = interrupt),
+        );
+        client.on('notification', (notice) => on.message(notice.payload ?? ''));
+        const listening = client;
+        await answered(client, ANSWER_TIMEOUT_MS, () =>
+          listening.query(`LISTEN ${listening.escapeIdentifier(channelOf(address))}`),
+        );
         failures = 0;
-        isListening = true;
         on.connect();
         await keepAlive(
-          current,
-          () => isStopped || isBroken,
+          client,
+          () => stopping.signal.aborted || isBroken,
           (resume) => (wake = resume),
         );
       } catch (error) {
-        on.error(error);
+        if (!stopping.signal.aborted) on.error(error);
         failures += 1;
       }
-      isListening = false;
-      void current.end().catch(() => undefined);
-      if (!isStopped) await pause(backoffMs(failures), (resume) => (wake = resume));
+      wake = () => undefined;
+      if (client !== undefined) await closeSession(client);
+      if (!stopping.signal.aborted) await pause(backoffMs(failures), (resume) => (wake = resume));
     }
   })();
 
   return {
     async stop() {
-      isStopped = true;
+      stopping.abort();
       wake();
-      await client?.end().catch(() => undefined);
       await running;
     },
   };
 }
 
-/** Returns when the connection is over, or does not answer in time. */
+/** A connection that comes after the interruption is closed. */
+function interruptible(opening: Promise<Client>, onStart: (interrupt: () => void) => void): Promise<Client> {
+  return new Promise((resolve, reject) => {
+    let isInterrupted = false;
+    onStart(() => {
+      isInterrupted = true;
+      reject(new Error('interrupted'));
+    });
+    opening.then((client) => (isInterrupted ? void closeSession(client) : resolve(client)), reject);
+  });
+}
+
+/** Returns when the connection is over; throws when it does not answer in time. */
 async function keepAlive(client: Client, isOver: () => boolean, onPause: (resume: () => void) => void): Promise<void> {
   while (!isOver()) {
     await pause(HEARTBEAT_MS, onPause);
     if (isOver()) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => (timer = setTimeout(() => resolve('late'), HEARTBEAT_TIMEOUT_MS)));
-    const answer = await Promise.race([client.query('SELECT 1'), late]);
-    clearTimeout(timer);
-    if (answer === 'late') return;
+    await answered(client, ANSWER_TIMEOUT_MS, () => client.query('SELECT 1'));
   }
 }
 

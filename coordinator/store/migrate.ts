@@ -1,6 +1,9 @@
-import { Client, DatabaseError } from 'pg';
+import { type Client, DatabaseError } from 'pg';
+import { readAddress } from './connections/address';
+import { closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
 import { applyMigration, failedBefore, isLockTimeout, type MigrationLog } from './migrate/apply';
 import { type Migration, MigrationError, readMigrations } from './migrate/files';
+import { ensureSchema, hasOldLayout, moveOldLayout, oldLayout } from './migrate/layout';
 
 export { MigrationError };
 
@@ -8,6 +11,8 @@ export interface MigrateOptions {
   log: MigrationLog;
   /** The folder of the migrations; default: the one that comes with this version. */
   directory?: string;
+  /** The database holds nothing but Baton, so tables that an older version made in `public` are moved. */
+  ownsDatabase?: boolean;
 }
 
 /** Anything that runs a statement of PostgreSQL: a client or a pool of `pg`. */
@@ -24,6 +29,12 @@ interface AppliedMigration {
 /** The advisory lock that `prisma migrate` takes, so that the two never run at the same time. */
 const PRISMA_LOCK = 72707369;
 const LOCK_WAIT = '60s';
+/** A migration takes as long as it takes. */
+const SESSION: SessionOptions = {
+  applicationName: 'baton migrate',
+  statementTimeoutMs: 0,
+  settings: { idle_in_transaction_session_timeout: '0' },
+};
 
 /**
  * Applies `prisma/migrations/NNNN_name/migration.sql` in the order of their names, each in one transaction, and writes
@@ -34,14 +45,18 @@ const LOCK_WAIT = '60s';
  * @throws {MigrationError} when one failed, now or before, or was changed after it was applied.
  */
 export async function migrate(url: string, options: MigrateOptions): Promise<string[]> {
+  const address = readAddress(url);
   const migrations = readMigrations(options.directory);
-  const client = new Client({ connectionString: url, application_name: 'baton migrate' });
-  // A connection that breaks also fails the statement in flight, which reports it.
-  client.on('error', () => undefined);
-  await client.connect();
+  const client = await openSession(address, new TlsChoice(address), SESSION);
   try {
     if (judge(migrations, await readApplied(client), options).length === 0) return [];
+    if (await hasOldLayout(client, address, migrations[0]?.name ?? '')) {
+      if (options.ownsDatabase !== true) throw oldLayout();
+      await takeLock(client);
+      await moveOldLayout(client, address);
+    }
     await takeLock(client);
+    await ensureSchema(client, address);
     await client.query(BOOKKEEPING_TABLE);
     const pending = judge(migrations, await readApplied(client), options);
     for (const migration of pending) await applyMigration(client, migration, options.log);
@@ -49,20 +64,19 @@ export async function migrate(url: string, options: MigrateOptions): Promise<str
   } catch (error) {
     throw isForbidden(error) ? new MigrationError(forbidden(error)) : error;
   } finally {
-    await client.end();
+    await closeSession(client);
   }
 }
 
 /** The names of the migrations that this version needs and the database has not (successfully) applied. It only reads. */
 export async function pendingMigrations(database: string | Queryable, directory?: string): Promise<string[]> {
   if (typeof database !== 'string') return pendingOf(database, directory);
-  const client = new Client({ connectionString: database, application_name: 'baton migrate' });
-  client.on('error', () => undefined);
-  await client.connect();
+  const address = readAddress(database);
+  const client = await openSession(address, new TlsChoice(address), SESSION);
   try {
     return await pendingOf(client, directory);
   } finally {
-    await client.end();
+    await closeSession(client);
   }
 }
 
@@ -135,6 +149,6 @@ function isForbidden(error: unknown): error is DatabaseError {
 function forbidden(error: DatabaseError): string {
   return (
     `The database must be migrated, or asked whether it must, and this role may not: ${error.message}. Run npm run migrate once with DATABASE_URL of a role ` +
-    `that may create tables, and GRANT SELECT ON "_prisma_migrations" to this one.`
+    `that may create tables, and grant this one what docs/database-roles.md says, of which GRANT USAGE ON SCHEMA and GRANT SELECT ON "_prisma_migrations" come first.`
   );
 }

@@ -103,7 +103,7 @@ describe('on the channel', () => {
     const [here, there] = cluster.coordinators;
     const type = uniqueType();
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 20_000 });
-    for (const message of GARBAGE) await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', message]);
+    for (const message of GARBAGE) await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton:baton', message]);
     const { id } = (await here?.api.create({ type })) ?? {};
     expect((await parked)?.map((job) => job.id)).toEqual([id]);
   });
@@ -145,7 +145,7 @@ describe('on the channel', () => {
     const received: string[] = [];
     listener.on('notification', ({ payload }) => received.push(payload ?? ''));
     await listener.connect();
-    await listener.query('LISTEN baton');
+    await listener.query('LISTEN "baton:baton"');
     const { id, type } = (await here?.api.create({ type: uniqueType() })) ?? { id: '', type: '' };
     const { laneId } = await cluster.sql.one<{ laneId: number }>('SELECT lane_id AS "laneId" FROM jobs WHERE id = $1', [
       id,
@@ -168,7 +168,10 @@ describe('on the channel', () => {
     const { id } = (await there?.api.create({ type: uniqueType() })) ?? {};
     const waiting = there?.api.get<{ status: string }>(`/jobs/${id}/wait?waitMs=50000`);
     await eventually(() => there?.app.desk.waitingReads.size === 1);
-    await cluster.sql.query('SELECT pg_notify($1, $2)', ['baton', JSON.stringify({ from: 'another', finished: [id] })]);
+    await cluster.sql.query('SELECT pg_notify($1, $2)', [
+      'baton:baton',
+      JSON.stringify({ from: 'another', finished: [id] }),
+    ]);
     expect((await waiting)?.body.status).toBe('pending');
   });
 
@@ -177,7 +180,7 @@ describe('on the channel', () => {
     const heard = jest.fn();
     there?.app.context.notifications.on('ready', heard);
     await cluster.sql.query('SELECT pg_notify($1, $2)', [
-      'baton',
+      'baton:baton',
       JSON.stringify({ from: 'another', ready: [readyLane(4242)] }),
     ]);
     await eventually(

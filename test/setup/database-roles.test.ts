@@ -46,7 +46,7 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
   let owner = '';
   const coordinator = await startCoordinator({ through: (url) => roleUrl((owner = url)) });
   try {
-    const bound = new Client({ connectionString: asRole(owner) });
+    const bound = new Client({ connectionString: asRole(owner), options: '-c search_path=baton' });
     await bound.connect();
     const refused = [
       'CREATE TABLE mine (a int)',

@@ -18,6 +18,7 @@ beforeEach(async () => {
   database = await createTestDatabase({ migrated: false });
   client = new Client({ connectionString: database.url });
   await client.connect();
+  await client.query('CREATE SCHEMA baton');
 });
 afterEach(async () => {
   await client.end();
@@ -137,6 +138,7 @@ describe('a role that may only read', () => {
 
   it('needs no more when nothing is pending', async () => {
     await run();
+    await client.query(`GRANT USAGE ON SCHEMA baton TO ${role}`);
     await client.query(`GRANT SELECT ON "_prisma_migrations" TO ${role}`);
     expect(await migrate(readerUrl, { log, directory })).toEqual([]);
     expect(await pendingMigrations(readerUrl, directory)).toEqual([]);

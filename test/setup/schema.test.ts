@@ -26,7 +26,7 @@ describe('the migrations and schema.prisma', () => {
 async function readDatabase(): Promise<Schema> {
   const tables = await rows<{
     name: string;
-  }>(`SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+  }>(`SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'baton'::regnamespace
     AND NOT relispartition AND relname <> '_prisma_migrations'`);
   const enums = await rows<{ name: string; label: string }>(`SELECT typname AS name, enumlabel AS label
     FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid ORDER BY enumsortorder`);

@@ -1,6 +1,7 @@
 import type { Json, LogLine } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
+import { repeated } from '../../store/db';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
 import { judgeToken, leaseKey, leaseLost, movedKey, traceOf } from './fence';
@@ -26,7 +27,7 @@ export async function heartbeat(
     // Several signs of one lease in one batch: each adds to what the former said.
     if (refused[index] === null) beats.set(leaseKey(item), { ...beats.get(leaseKey(item)), ...toExtend(item) });
   });
-  const extended = beats.size === 0 ? [] : await store.extend(context.db.vital, [...beats.values()]);
+  const extended = beats.size === 0 ? [] : await repeated(() => store.extend(context.db.vital, [...beats.values()]));
   const held = new Map(extended.map((row) => [movedKey(row), row]));
   const missed = items.filter((item, index) => refused[index] === null && !held.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);

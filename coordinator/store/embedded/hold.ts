@@ -1,4 +1,6 @@
-import { Client, DatabaseError } from 'pg';
+import { type Client, DatabaseError } from 'pg';
+import { DEFAULT_SCHEMA, readAddress } from '../connections/address';
+import { closeSession, openSession, type SessionOptions, TlsChoice } from '../connections/session';
 import { EmbeddedDatabaseError } from './account';
 import { DATABASE_NAME } from './cluster';
 
@@ -30,7 +32,7 @@ export async function hold(url: (database: string) => string, onLost: () => void
       isHeld = false;
       const isLast = await leave(client);
       // When it was the last one the lock is kept: a newcomer waits for it, and hears of the shutdown.
-      if (!isLast) await client.end();
+      if (!isLast) await closeSession(client);
       return isLast;
     },
   };
@@ -51,27 +53,30 @@ async function ensureDatabase(url: string): Promise<void> {
   const client = await connect(url, () => undefined);
   try {
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE_NAME]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE_NAME}`);
+    if (rowCount === 0) {
+      await client.query(`CREATE DATABASE ${DATABASE_NAME}`);
+      // So that psql finds the tables; Baton's own connections set it themselves.
+      await client.query(`ALTER ROLE ${DATABASE_NAME} SET search_path = ${DEFAULT_SCHEMA}, public`);
+    }
   } catch (error) {
     const isThereNow = error instanceof DatabaseError && (error.code === '42P04' || error.code === '23505');
     if (!isThereNow) throw error;
   } finally {
-    await client.end();
+    await closeSession(client);
   }
 }
 
 async function connect(url: string, onEnd: () => void): Promise<Client> {
-  const client = new Client({ connectionString: url, application_name: 'baton embedded' });
-  // An error is followed by the end.
-  client.on('error', () => undefined);
-  client.on('end', onEnd);
+  const address = readAddress(url);
   try {
-    await client.connect();
+    return await openSession(address, new TlsChoice(address), SESSION, onEnd);
   } catch (error) {
     throw isWrongPassword(error) ? new EmbeddedDatabaseError(WRONG_PASSWORD) : error;
   }
-  return client;
 }
+
+/** Waiting for the lock may take as long as another's shutdown does. */
+const SESSION: SessionOptions = { applicationName: 'baton embedded', statementTimeoutMs: 0 };
 
 const WRONG_PASSWORD =
   'The embedded database refuses the password in the file postgres-password of the data directory. Put back the file that was made with the database.';

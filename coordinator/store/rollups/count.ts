@@ -34,7 +34,7 @@ export async function before(db: Executor, at: string, ms: number): Promise<stri
  */
 export async function lockProgress(transaction: Executor): Promise<boolean> {
   const [lock] = await transaction.query<{ isOurs: boolean }>(
-    sql`SELECT pg_try_advisory_xact_lock(hashtextextended('rollups', 8271)) AS "isOurs"`,
+    sql`SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '/rollups', 8271)) AS "isOurs"`,
   );
   if (lock?.isOurs !== true) return false;
   await transaction.query(sql`SELECT p.id FROM rollup_progress p WHERE p.id = 1 FOR UPDATE`);

@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { DatabaseFault } from './faults';
+
+/** Where Baton's tables are when `DATABASE_URL` names no schema. */
+export const DEFAULT_SCHEMA = 'baton';
+
+export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type SslMode = (typeof SSL_MODES)[number];
+
+/** What an address says, as libpq reads it where libpq reads it too. */
+export interface DatabaseAddress {
+  /** Undefined: as libpq, the shell's `PGHOST` and so on, else the defaults of the driver. */
+  host: string | undefined;
+  port: number | undefined;
+  user: string | undefined;
+  password: string | undefined;
+  database: string | undefined;
+  /** The schema of all of Baton's tables, and whether the address names it. */
+  schema: string;
+  namesSchema: boolean;
+  /** Sent when the session starts, as `-c work_mem=64MB`; what Baton relies on is set afterwards and counts. */
+  options: string | undefined;
+  sslMode: SslMode;
+  /** What TLS takes; read only for modes that may use it. */
+  tls: ConnectionOptions;
+}
+
+/**
+ * Reads a `postgresql://` address. Parameters that it does not know, such as those of connection pools of other
+ * programs, are passed over.
+ * @throws {DatabaseFault} for a mode, file or schema that cannot be used
+ */
+export function readAddress(text: string): DatabaseAddress {
+  const url = new URL(text);
+  const parameters = url.searchParams;
+  const named = parameters.get('schema');
+  const sslMode = readSslMode(parameters);
+  const host = parameters.get('host') ?? (decoded(url.hostname).replace(/^\[(.*)\]$/, '$1') || undefined);
+  const isSocket = host?.startsWith('/') ?? false;
+  return {
+    host,
+    port: Number(url.port || parameters.get('port')) || undefined,
+    user: decoded(url.username) || (parameters.get('user') ?? undefined),
+    password: decoded(url.password) || (parameters.get('password') ?? undefined),
+    database: decoded(url.pathname.slice(1)) || (parameters.get('dbname') ?? undefined),
+    schema: readSchema(named),
+    namesSchema: named !== null,
+    options: parameters.get('options') ?? undefined,
+    // A socket of this machine is not encrypted, as with libpq.
+    sslMode: isSocket ? 'disable' : sslMode,
+    tls: isSocket || sslMode === 'disable' ? {} : readTls(parameters, sslMode),
+  };
+}
+
+/** `host:port/database`, without secrets, for messages. */
+export function describeAddress({ host = 'localhost', port = 5432, database }: DatabaseAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}${database === undefined ? '' : `/${database}`}`;
+}
+
+/** PostgreSQL cuts longer names off, and Baton's would then be another one. */
+const MOST_SCHEMA_BYTES = 63;
+
+function readSchema(named: string | null): string {
+  const schema = named ?? DEFAULT_SCHEMA;
+  const isUsable = schema !== '' && Buffer.byteLength(schema) <= MOST_SCHEMA_BYTES && !schema.includes('\0');
+  if (!isUsable || /^pg_/.test(schema))
+    throw new DatabaseFault(
+      `DATABASE_URL names the schema "${schema}", which cannot be used: a name has 1 to ${MOST_SCHEMA_BYTES} bytes and does not begin with pg_. ` +
+        `Change ?schema=, or leave it out for "${DEFAULT_SCHEMA}".`,
+    );
+  return schema;
+}
+
+function readSslMode(parameters: URLSearchParams): SslMode {
+  const mode = parameters.get('sslmode');
+  if (mode === null) return readSsl(parameters.get('ssl'));
+  // The driver's own word for a connection that is encrypted and not verified.
+  if (mode === 'no-verify') return 'require';
+  const known = SSL_MODES.find((each) => each === mode);
+  if (known !== undefined) return known;
+  throw new DatabaseFault(`DATABASE_URL has sslmode=${mode}, which is none of ${SSL_MODES.join(', ')}.`);
+}
+
+/** The older `ssl=true`, which other drivers know; libpq's default is `prefer`. */
+function readSsl(ssl: string | null): SslMode {
+  if (ssl === null) return 'prefer';
+  if (/^(0|false|off|no)$/i.test(ssl)) return 'disable';
+  return ssl === 'no-verify' ? 'require' : 'verify-full';
+}
+
+function readTls(parameters: URLSearchParams, mode: SslMode): ConnectionOptions {
+  const root = parameters.get('sslrootcert');
+  const isSystem = root === null || root === 'system';
+  if (mode === 'verify-ca' && isSystem)
+    throw new DatabaseFault(
+      'DATABASE_URL has sslmode=verify-ca without sslrootcert: any certificate of any public authority would do. ' +
+        'Name the authority with sslrootcert=FILE, or use sslmode=verify-full.',
+    );
+  const [cert, key] = [parameters.get('sslcert'), parameters.get('sslkey')];
+  const password = parameters.get('sslpassword');
+  // With an authority named, `require` verifies it, as libpq does.
+  const isVerified = mode === 'verify-full' || mode === 'verify-ca' || (mode === 'require' && !isSystem);
+  return {
+    rejectUnauthorized: isVerified,
+    ...(isVerified && mode !== 'verify-full' ? { checkServerIdentity: () => undefined } : {}),
+    ...(isSystem ? {} : { ca: readPem('sslrootcert', root) }),
+    ...(cert === null ? {} : { cert: readPem('sslcert', cert) }),
+    ...(key === null ? {} : { key: readPem('sslkey', key) }),
+    ...(password === null ? {} : { passphrase: password }),
+  };
+}
+
+function readPem(parameter: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    throw new DatabaseFault(`DATABASE_URL has ${parameter}=${file}, a file that cannot be read.`);
+  }
+}
+
+/** A stray `%` is taken as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { type DatabaseAddress } from './address';
+import {
+  answered,
+  backendPid,
+  pin,
+  SessionClient,
+  sessionConfig,
+  type SessionOptions,
+  SilentDatabase,
+  TlsChoice,
+} from './session';
+
+/** A statement with its values, as `Prisma.sql` makes it. */
+interface Statement {
+  text: string;
+  values: unknown[];
+}
+
+export interface PoolOptions extends SessionOptions {
+  max: number;
+  /** How long an answer may take before the connection is given up as dead. Longer than the statement may take. */
+  answerTimeoutMs: number;
+  /** Whether statements are prepared by name, once for each connection. Only where their texts are few. */
+  isPrepared: boolean;
+  onError: (error: Error) => void;
+}
+
+type OnConnect = NonNullable<PoolConfig['onConnect']>;
+
+/** What the pools of one coordinator know together of their connections to one address. */
+export class Liveness {
+  readonly tls: TlsChoice;
+  private suspectSince = -Infinity;
+  private readonly heardAt = new WeakMap<PoolClient, number>();
+
+  constructor(readonly address: DatabaseAddress) {
+    this.tls = new TlsChoice(address);
+  }
+
+  heard(client: PoolClient): void {
+    this.heardAt.set(client, performance.now());
+  }
+
+  /** A connection went silent: those that were heard last before it was asked may be as dead. */
+  suspect(askedAt: number): void {
+    this.suspectSince = Math.max(this.suspectSince, askedAt);
+  }
+
+  isSuspect(client: PoolClient): boolean {
+    return (this.heardAt.get(client) ?? Infinity) < this.suspectSince;
+  }
+}
+
+const FAREWELL_MS = 2000;
+/** Callers shape some statements; beyond so many texts the rest go unnamed, because each named one stays in every backend. */
+const MOST_NAMES = 256;
+/** A try without TLS, or with it, follows one that taught which. */
+const TLS_TRIES = 2;
+
+/** Connections of one kind. */
+export class SessionPool {
+  readonly pool: Pool;
+  private readonly names = new Map<string, string>();
+
+  constructor(
+    private readonly liveness: Liveness,
+    private readonly options: PoolOptions,
+  ) {
+    const { address, tls } = liveness;
+    const config: PoolConfig = {
+      ...sessionConfig(address, tls, options),
+      max: options.max,
+      Client: SessionClient as unknown as NonNullable<PoolConfig['Client']>,
+      // The pool waits for what it returns, which its types do not say.
+      onConnect: ((client: PoolClient) => pin(client, address, options)) as unknown as OnConnect,
+      // For Prisma's adapter, which asks past `run`.
+      query_timeout: options.answerTimeoutMs,
+    };
+    this.pool = new Pool(config);
+    // An idle connection that breaks must not end the process.
+    this.pool.on('error', options.onError);
+    this.pool.on('connect', (client) => liveness.heard(client));
+  }
+
+  /** Runs something on one connection, which is thrown away when it may be dead or is of no use any more. */
+  async with<T>(work: (session: PooledSession) => Promise<T>): Promise<T> {
+    const session = new PooledSession(await this.connect(), this.liveness, this.options, this.names);
+    try {
+      return await work(session);
+    } catch (error) {
+      if (isLastOf(error)) session.discard();
+      throw error;
+    } finally {
+      session.release();
+    }
+  }
+
+  /**
+   * `Pool.end` resolves when it has said goodbye, `remove` comes when the server has gone too: one that is stopped
+   * between the two breaks its connections instead of ending them. A server that went silent is not waited for.
+   */
+  async end(): Promise<void> {
+    const { pool } = this;
+    let open = pool.totalCount;
+    const ended = new Promise<void>((resolve) => {
+      if (open === 0) resolve();
+      pool.on('remove', () => (open -= 1) === 0 && resolve());
+    });
+    await pool.end();
+    await Promise.race([ended, sleep(FAREWELL_MS, undefined, { ref: false })]);
+  }
+
+  private async connect(): Promise<PoolClient> {
+    for (let attempt = 1; ;) {
+      try {
+        const client = await this.pool.connect();
+        if (!this.liveness.isSuspect(client)) return client;
+        client.release(true);
+      } catch (error) {
+        attempt += 1;
+        if (attempt > TLS_TRIES || !this.liveness.tls.learn(error)) throw error;
+      }
+    }
+  }
+}
+
+/** A connection while somebody has it. */
+export class PooledSession {
+  private isBroken = false;
+  private readonly onError = (): void => void (this.isBroken = true);
+
+  constructor(
+    private readonly client: PoolClient,
+    private readonly liveness: Liveness,
+    private readonly options: PoolOptions,
+    private readonly names: Map<string, string>,
+  ) {
+    // Without a listener, a connection that breaks between two statements would end the process.
+    client.on('error', this.onError);
+  }
+
+  get pid(): number | undefined {
+    return backendPid(this.client);
+  }
+
+  async query<Row>({ text, values }: Statement): Promise<Row[]> {
+    const askedAt = performance.now();
+    const name = this.options.isPrepared ? this.nameOf(text) : undefined;
+    try {
+      const { rows } = await answered(this.client, this.options.answerTimeoutMs, () =>
+        this.client.query({ ...(name === undefined ? {} : { name }), text, values }),
+      );
+      this.liveness.heard(this.client);
+      return rows as Row[];
+    } catch (error) {
+      if (error instanceof SilentDatabase) this.liveness.suspect(askedAt);
+      throw error;
+    }
+  }
+
+  async run(command: 'BEGIN' | 'COMMIT'): Promise<void> {
+    await this.query({ text: command, values: [] });
+  }
+
+  /** A connection that cannot roll back is thrown away, else its open transaction would be the next caller's. */
+  async rollBack(): Promise<void> {
+    if (this.isBroken) return;
+    await this.query({ text: 'ROLLBACK', values: [] }).catch(() => this.discard());
+  }
+
+  discard(): void {
+    this.isBroken = true;
+  }
+
+  release(): void {
+    this.client.off('error', this.onError);
+    this.client.release(this.isBroken);
+  }
+
+  private nameOf(text: string): string | undefined {
+    const known = this.names.get(text);
+    if (known !== undefined) return known;
+    if (this.names.size >= MOST_NAMES) return undefined;
+    const name = createHash('sha1').update(text).digest('base64url');
+    this.names.set(text, name);
+    return name;
+  }
+}
+
+/** After these the connection serves nobody: it may be dead, the server ends it, or it leads to a standby after a failover. */
+function isLastOf(error: unknown): boolean {
+  if (error instanceof SilentDatabase) return true;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^(08...|25006|25P03|57P0.)$/.test(code);
+}

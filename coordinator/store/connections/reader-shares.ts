@@ -1,0 +1,117 @@
+import { BatonError } from '../../errors';
+
+interface Waiting {
+  enter: () => void;
+}
+
+/**
+ * Divides the connections of readers among those who ask: each has at most a share of them at once, and when there are
+ * none left, those who wait take turns, whoever asked more often before.
+ */
+export class ReaderShares {
+  private readonly running = new Map<string, number>();
+  /** In the order in which it is their turn. */
+  private readonly waiting = new Map<string, Waiting[]>();
+  private inUse = 0;
+
+  constructor(
+    private readonly total: number,
+    private readonly share: number,
+    private readonly patienceMs: number,
+  ) {}
+
+  /**
+   * @throws {BatonError} `rate_limited` when the owner's own reads take its share for too long, `unavailable` when those
+   * of others do
+   * @throws the signal's reason, once it is aborted
+   */
+  async run<T>(owner: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
+    if (this.isFull(owner)) await this.turn(owner, signal);
+    else this.enter(owner);
+    try {
+      return await work();
+    } finally {
+      this.leave(owner);
+    }
+  }
+
+  private isFull(owner: string): boolean {
+    return this.inUse >= this.total || this.isAtShare(owner) || this.waiting.has(owner);
+  }
+
+  private isAtShare(owner: string): boolean {
+    return (this.running.get(owner) ?? 0) >= this.share;
+  }
+
+  private enter(owner: string): void {
+    this.inUse += 1;
+    this.running.set(owner, (this.running.get(owner) ?? 0) + 1);
+  }
+
+  private leave(owner: string): void {
+    this.inUse -= 1;
+    const left = (this.running.get(owner) ?? 1) - 1;
+    if (left === 0) this.running.delete(owner);
+    else this.running.set(owner, left);
+    for (const [next, queue] of this.waiting) {
+      if (this.isAtShare(next)) continue;
+      // Behind the others again.
+      this.waiting.delete(next);
+      const first = queue.shift();
+      if (queue.length > 0) this.waiting.set(next, queue);
+      this.enter(next);
+      first?.enter();
+      return;
+    }
+  }
+
+  private turn(owner: string, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const waiting: Waiting = {
+        enter() {
+          settle();
+          resolve();
+        },
+      };
+      const giveUp = (reason: unknown): void => {
+        settle();
+        this.forget(owner, waiting);
+        reject(reason instanceof Error ? reason : new Error(String(reason)));
+      };
+      const onAbort = (): void => giveUp(signal?.reason);
+      const timer = setTimeout(
+        () => giveUp(this.isAtShare(owner) ? ownShare(this.share) : allShares()),
+        this.patienceMs,
+      );
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const queue = this.waiting.get(owner);
+      if (queue === undefined) this.waiting.set(owner, [waiting]);
+      else queue.push(waiting);
+    });
+  }
+
+  private forget(owner: string, waiting: Waiting): void {
+    const queue = this.waiting.get(owner) ?? [];
+    queue.splice(queue.indexOf(waiting), 1);
+    if (queue.length === 0) this.waiting.delete(owner);
+  }
+}
+
+function ownShare(share: number): BatonError {
+  return new BatonError(
+    'rate_limited',
+    `Of this key's reads ${share} may run at once, and those under way take long.`,
+    {
+      retryAfterMs: 1000,
+    },
+  );
+}
+
+function allShares(): BatonError {
+  return new BatonError('unavailable', 'Too many reads are under way.', { retryAfterMs: 1000 });
+}

@@ -1,0 +1,270 @@
+import { Client, type ClientBase, type ClientConfig, escapeIdentifier, escapeLiteral } from 'pg';
+import { type DatabaseAddress } from './address';
+import { VALUES } from '../values';
+
+/** What a session is for. */
+export interface SessionOptions {
+  applicationName: string;
+  /** PostgreSQL ends a statement that takes longer; 0: none. */
+  statementTimeoutMs: number;
+  /** Settings of this kind of session, over those that all have. */
+  settings?: Readonly<Record<string, string>>;
+  /** How long a connection may take to be made. */
+  connectTimeoutMs?: number;
+}
+
+export const CONNECT_TIMEOUT_MS = 5000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
+/** The first probe of an idle connection; Node then asks ten times, a second apart. */
+const KEEP_ALIVE_AFTER_MS = 3000;
+
+/**
+ * Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is not
+ * worth the day it reads a million rows instead, so it is told that walks are dear and that pages found one by one are
+ * nearly free. Else it joins a few rows to a whole table in order, as soon as it takes the few for a hundredth of it.
+ * No plan here is worth being compiled, or run by several processes.
+ */
+const PLANNER = {
+  enable_seqscan: 'off',
+  random_page_cost: '0.01',
+  jit: 'off',
+  max_parallel_workers_per_gather: '0',
+};
+
+/** What else the planner must be allowed: PostgreSQL's own defaults, lest a role or a database has others. */
+const PLANNER_DEFAULTS = {
+  ...Object.fromEntries(
+    ['indexscan', 'indexonlyscan', 'bitmapscan', 'tidscan', 'nestloop', 'hashjoin', 'mergejoin', 'hashagg', 'sort']
+      .concat('material', 'memoize', 'incremental_sort')
+      .map((method) => [`enable_${method}`, 'on']),
+  ),
+  seq_page_cost: '1',
+  cpu_tuple_cost: '0.01',
+  cpu_index_tuple_cost: '0.005',
+  cpu_operator_cost: '0.0025',
+  from_collapse_limit: '8',
+  join_collapse_limit: '8',
+  geqo: 'on',
+  geqo_threshold: '12',
+  constraint_exclusion: 'partition',
+  cursor_tuple_fraction: '0.1',
+  gin_fuzzy_search_limit: '0',
+};
+
+/** For tests that look at plans: what the planner is told, as startup options. */
+export const PLANNING = Object.entries(PLANNER)
+  .map(([name, value]) => `-c ${name}=${value}`)
+  .join(' ');
+
+/** What correctness relies on, whatever role, database, `options` of the address or the shell say. */
+const CORRECTNESS = {
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  client_encoding: 'UTF8',
+  datestyle: 'ISO, MDY',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  array_nulls: 'on',
+  standard_conforming_strings: 'on',
+  backslash_quote: 'safe_encoding',
+  transform_null_equals: 'off',
+  xmloption: 'content',
+  row_security: 'on',
+  check_function_bodies: 'on',
+  default_table_access_method: 'heap',
+  exit_on_error: 'off',
+  lock_timeout: '0',
+  idle_session_timeout: '0',
+  transaction_timeout: '0',
+  idle_in_transaction_session_timeout: String(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+};
+
+/**
+ * So that PostgreSQL notices a client that is gone without a word, and frees its locks. Not every platform of a server
+ * knows them, so they may be refused.
+ */
+const LIVELINESS = {
+  client_connection_check_interval: '5000',
+  tcp_user_timeout: '10000',
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '3',
+  tcp_keepalives_count: '3',
+};
+
+/** Closes over an address how TLS is begun, and remembers what the server took. */
+export class TlsChoice {
+  private isOn: boolean;
+
+  constructor(private readonly address: DatabaseAddress) {
+    this.isOn = address.sslMode !== 'disable' && address.sslMode !== 'allow';
+  }
+
+  get ssl(): ClientConfig['ssl'] {
+    return this.isOn ? this.address.tls : false;
+  }
+
+  /**
+   * Whether another try may succeed where this one failed: `prefer` goes on without TLS with a server that has none, and
+   * `allow` with TLS where the server insists on it.
+   */
+  learn(error: unknown): boolean {
+    const { sslMode } = this.address;
+    if (sslMode !== 'prefer' && sslMode !== 'allow') return false;
+    const text = error instanceof Error ? error.message : '';
+    if (/does not support SSL|establishing an SSL connection|\bSSL (encryption|on)\b/.test(text)) this.isOn = false;
+    else if (/no pg_hba\.conf entry|no encryption|SSL off|SSL.*required|insecure connection/i.test(text))
+      this.isOn = true;
+    else if (isHandshake(error)) this.isOn = false;
+    else return false;
+    return true;
+  }
+}
+
+function isHandshake(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && /^(ERR_SSL|ERR_TLS|EPROTO|UNABLE_|CERT_)/.test(String(error.code))
+  );
+}
+
+export interface SessionConfig extends ClientConfig {
+  address: DatabaseAddress;
+  tls: TlsChoice;
+}
+
+/** A connection of `pg` that takes nothing from the shell but what the address leaves open. */
+export class SessionClient extends Client {
+  constructor(config: SessionConfig) {
+    const { address, tls } = config;
+    // A pool keeps the password where a copy does not find it.
+    super({ ...config, password: config.password, ssl: tls.ssl });
+    const parameters = (this as unknown as { connectionParameters: Record<string, unknown> }).connectionParameters;
+    parameters['options'] = address.options;
+    parameters['replication'] = undefined;
+  }
+}
+
+/** What `pg` is given for a session; a pool takes it too. */
+export function sessionConfig(address: DatabaseAddress, tls: TlsChoice, options: SessionOptions): SessionConfig {
+  const { host, port, user, password, database } = address;
+  return {
+    address,
+    tls,
+    ...(host === undefined ? {} : { host }),
+    ...(port === undefined ? {} : { port }),
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ...(database === undefined ? {} : { database }),
+    sslnegotiation: 'postgres',
+    application_name: options.applicationName,
+    client_encoding: 'UTF8',
+    connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    types: VALUES,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
+  };
+}
+
+const backends = new WeakMap<ClientBase, number>();
+
+/** The number of the process that serves a session; the driver's own is a pooler's, where there is one. */
+export function backendPid(client: ClientBase): number | undefined {
+  return backends.get(client);
+}
+
+/**
+ * Sets what Baton relies on, by statements after the start: these count more than what role, database and `options` say,
+ * and poolers, which refuse options of the start, let them pass.
+ * @throws what the connection throws, also when it does not answer in time
+ */
+export async function pin(client: Client, address: DatabaseAddress, options: SessionOptions): Promise<void> {
+  const settings = {
+    ...CORRECTNESS,
+    ...PLANNER_DEFAULTS,
+    ...PLANNER,
+    search_path: `${escapeIdentifier(address.schema)}, pg_temp`,
+    statement_timeout: String(options.statementTimeoutMs),
+    ...options.settings,
+  };
+  // Older servers lack some of them.
+  const text = `
+    SELECT set_config(s.name, s.value, false) FROM (VALUES ${pairs(settings)}) AS s (name, value)
+    WHERE current_setting(s.name, true) IS NOT NULL;
+    DO $do$ BEGIN
+      PERFORM set_config(s.name, s.value, false) FROM (VALUES ${pairs(LIVELINESS)}) AS s (name, value);
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END $do$;
+    SELECT pg_backend_pid() AS pid`;
+  const results = (await answered(client, CONNECT_TIMEOUT_MS, () => client.query(text))) as unknown as {
+    rows: { pid: number }[];
+  }[];
+  backends.set(client, results.at(-1)?.rows[0]?.pid ?? 0);
+}
+
+/**
+ * Ends a connection whose server gives no answer in time, which fails what waits for it. An answer that came while this
+ * process was busy still counts.
+ */
+export async function answered<T>(client: Client, withinMs: number, ask: () => Promise<T>): Promise<T> {
+  let isAnswered = false;
+  const timer = setTimeout(() => {
+    setImmediate(() =>
+      setImmediate(() => isAnswered || client.connection.stream.destroy(new SilentDatabase(withinMs))),
+    );
+  }, withinMs);
+  try {
+    return await ask();
+  } finally {
+    isAnswered = true;
+    clearTimeout(timer);
+  }
+}
+
+export class SilentDatabase extends Error {
+  constructor(withinMs: number) {
+    super(`The database gave no answer within ${withinMs} ms.`);
+  }
+}
+
+/**
+ * A connection outside the pools.
+ * @param onBreak told when it ends unasked, whether by an error or by the server's farewell
+ */
+export async function openSession(
+  address: DatabaseAddress,
+  tls: TlsChoice,
+  options: SessionOptions,
+  onBreak: () => void = () => undefined,
+): Promise<Client> {
+  for (let attempt = 1; ; attempt += 1) {
+    const client = new SessionClient(sessionConfig(address, tls, options));
+    // An error is followed by the end.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await pin(client, address, options);
+      client.once('end', onBreak);
+      return client;
+    } catch (error) {
+      await closeSession(client);
+      if (attempt > 1 || !tls.learn(error)) throw error;
+    }
+  }
+}
+
+const FAREWELL_MS = 1000;
+
+/** Says goodbye, and waits until the server has gone; one that does not answer is left after a moment. */
+export async function closeSession(client: Client): Promise<void> {
+  const timer = setTimeout(() => client.connection.stream.destroy(), FAREWELL_MS);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
+}
+
+function pairs(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `(${escapeLiteral(name)}, ${escapeLiteral(value)})`)
+    .join(', ');
+}
