@@ -4,7 +4,7 @@ import type { EventFilter } from '../domain/events/scopes';
 import type { Listener } from '../domain/events/stream';
 import { BatonError } from '../errors';
 import { describeError } from '../logger';
-import type { EventRow, Position } from '../store/events';
+import type { EventRow } from '../store/events';
 
 const HEARTBEAT_MS = 15_000;
 /** One who does not read so much is cut off, and may come back with its Last-Event-ID. */
@@ -47,7 +47,7 @@ export class EventConnections {
         gone.abort();
       });
       response.write(`retry: ${RETRY_MS}\n\n`);
-      response.write(frame(idOf(position), hasGap ? 'gap' : 'ready', '{}'));
+      response.write(frame(String(position), hasGap ? 'gap' : 'ready', '{}'));
       const listener = listenerOn(response, filter, position);
       this.context.stream.serve(listener, gone.signal).catch((error: unknown) => {
         this.context.log.warn('a stream of events broke', describeError(error));
@@ -75,7 +75,7 @@ export class EventConnections {
   }
 }
 
-function listenerOn(response: ServerResponse, filter: EventFilter, position: Position): Listener {
+function listenerOn(response: ServerResponse, filter: EventFilter, position: number): Listener {
   return {
     filter,
     position,
@@ -103,9 +103,9 @@ function frameOf(event: EventRow): string {
   let text = frames.get(event);
   if (text === undefined) {
     text = frame(
-      idOf(event),
+      String(event.position),
       event.name,
-      JSON.stringify({ id: idOf(event), ...publicEvent(event), at: event.at.toISOString() }),
+      JSON.stringify({ id: String(event.position), ...publicEvent(event), at: event.at.toISOString() }),
     );
     frames.set(event, text);
   }
@@ -121,16 +121,11 @@ function frame(id: string, event: string, data: string): string {
   return `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
 }
 
-function idOf({ xact, id }: Position): string {
-  return `${xact}-${id}`;
-}
-
-function readPosition(sent: string): Position {
-  const [, xact, id] = /^(\d{1,15})-(\d{1,15})$/.exec(sent) ?? [];
-  if (xact === undefined || id === undefined) {
+function readPosition(sent: string): number {
+  if (!/^\d{1,15}$/.test(sent)) {
     throw new BatonError('validation_failed', 'Last-Event-ID must be the id of an event of this stream.', {
       errors: [{ path: 'Last-Event-ID', message: 'must be the id of an event of this stream' }],
     });
   }
-  return { xact: Number(xact), id: Number(id) };
+  return Number(sent);
 }

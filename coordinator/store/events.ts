@@ -1,13 +1,9 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
-import { type Executor, type Sql, sql } from './db';
+import { type Connections, type Executor, type Sql, sql } from './db';
 
-/** A place in the order of events. */
-export interface Position {
-  xact: number;
-  id: number;
-}
-
-export interface EventRow extends Position {
+export interface EventRow {
+  /** Its place in the order in which events are read. */
+  position: number;
   at: Date;
   name: string;
   /** Null, like the rest of a job's, for events of other things. */
@@ -46,8 +42,8 @@ export function recorded(
   }: { details?: Sql; status?: Sql; callback?: Sql } = {},
 ): Sql {
   return sql`recorded AS (
-    INSERT INTO events (xact, at, name, job_id, type, queue, user_id, status, attempt, runner_id, details, callback)
-    SELECT pg_current_xact_id()::text::bigint, now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}, ${callback}
+    INSERT INTO events (at, name, job_id, type, queue, user_id, status, attempt, runner_id, details, callback)
+    SELECT now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}, ${callback}
     FROM ${from} e
     WHERE ${callback} IS NOT NULL OR ((SELECT EXISTS (SELECT FROM event_watches w WHERE w.until_at > now())) AND EXISTS (
       SELECT FROM event_watches w
@@ -63,48 +59,98 @@ export async function tell(
   event: { name: string; userId: string | null; details: Record<string, unknown> },
 ): Promise<void> {
   await db.query(sql`
-    INSERT INTO events (xact, at, name, user_id, details)
-    VALUES (pg_current_xact_id()::text::bigint, now(), ${event.name}, ${event.userId}, ${JSON.stringify(event.details)}::json)`);
+    INSERT INTO events (at, name, user_id, details)
+    VALUES (now(), ${event.name}, ${event.userId}, ${JSON.stringify(event.details)}::json)`);
 }
 
-/** Events of these scopes are written down from now on, for at least `forMs`. Returns since when they are. */
-export async function watch(db: Executor, scopes: string[], forMs: number): Promise<Map<string, number>> {
-  const rows = await db.query<{ scope: string; since: number }>(sql`
-    INSERT INTO event_watches AS w (scope, since, until_at)
-    SELECT s.scope, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, now() + ${forMs}::float8 * interval '1 ms'
-    FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
-    ON CONFLICT (scope) DO UPDATE SET
-      since = CASE WHEN w.until_at <= now() THEN EXCLUDED.since ELSE w.since END, until_at = GREATEST(w.until_at, EXCLUDED.until_at)
-    RETURNING w.scope, w.since::float8 AS since`);
-  return new Map(rows.map(({ scope, since }) => [scope, since]));
+/**
+ * Gives positions to events whose transactions have ended: in the order of their ids, which for one job is the order in
+ * which things happened to it. One publisher at a time, so a reader never meets a position lower than one it has read;
+ * and the positions are the log's own, so they mean the same in whatever cluster the tables are restored.
+ * @returns the last position that was given.
+ */
+export async function publish(transaction: Executor): Promise<number> {
+  // A statement of its own: the next one must see what was committed while this one waited for the lock.
+  await transaction.query(sql`SELECT l.id FROM event_log l WHERE l.id = 1 FOR UPDATE`);
+  const [row] = await transaction.query<{ position: number }>(sql`
+    WITH fresh AS MATERIALIZED (
+      SELECT e.id, row_number() OVER (ORDER BY e.id) AS nth FROM events e WHERE e.position IS NULL
+    ), placed AS (
+      UPDATE events e SET position = l.position + f.nth FROM fresh f CROSS JOIN event_log l
+      -- Found by their ids, lest a plan that was made while there were few events reads all of them.
+      WHERE e.id = ANY (ARRAY(SELECT id FROM fresh)) AND e.id = f.id AND l.id = 1
+    )
+    UPDATE event_log l SET position = l.position + (SELECT count(*) FROM fresh) WHERE l.id = 1
+    RETURNING l.position::float8 AS position`);
+  return row?.position ?? 0;
 }
 
-/** All transactions before this one have ended. */
-export async function horizon(db: Executor): Promise<number> {
-  const [row] = await db.query<{ xact: number }>(
-    sql`SELECT pg_snapshot_xmin(pg_current_snapshot())::text::float8 AS xact`,
+/** Whether there are events without a position. */
+export const HAS_UNPUBLISHED = sql`EXISTS (SELECT FROM events e WHERE e.position IS NULL)`;
+
+/** Events of these scopes are written down from now on, for at least `forMs`. Returns after which position they are. */
+export function watch(db: Connections, scopes: string[], forMs: number): Promise<Map<string, number>> {
+  return db.transaction(async (transaction) => {
+    // What happened before is before this position.
+    const since = await publish(transaction);
+    const rows = await transaction.query<{ scope: string; since: number }>(sql`
+      INSERT INTO event_watches AS w (scope, since, until_at)
+      SELECT s.scope, ${since}::bigint, now() + ${forMs}::float8 * interval '1 ms'
+      FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
+      ON CONFLICT (scope) DO UPDATE SET
+        since = CASE WHEN w.until_at <= now() THEN EXCLUDED.since ELSE w.since END, until_at = GREATEST(w.until_at, EXCLUDED.until_at)
+      RETURNING w.scope, w.since::float8 AS since`);
+    return new Map(rows.map((row) => [row.scope, row.since]));
+  });
+}
+
+/** The last position that was given. */
+export async function lastPosition(db: Executor): Promise<number> {
+  const [row] = await db.query<{ position: number }>(
+    sql`SELECT l.position::float8 AS position FROM event_log l WHERE l.id = 1`,
   );
-  return row?.xact ?? 0;
+  return row?.position ?? 0;
 }
 
-/** The next events after a place, and the place up to which there are no others. */
-export async function read(
+export interface EventPage {
+  events: EventRow[];
+  /** Up to where there are no others; before `after`, when the tables were restored to an earlier state. */
+  upTo: number;
+  /** Whether there is more to be read now: a full page was found, or events that had no position yet. */
+  hasMore: boolean;
+}
+
+/** The next events after a position. Those that have none yet are given theirs, and come with the next page. */
+export async function read(db: Connections, after: number, limit: number): Promise<EventPage> {
+  const { hasUnpublished, ...page } = await readPublished(db, after, limit);
+  if (!hasUnpublished) return page;
+  await db.transaction(publish);
+  return { ...page, hasMore: true };
+}
+
+/** The same of those that have a position, within a transaction that must not keep others from giving them. */
+export async function readPublished(
   db: Executor,
-  after: Position,
+  after: number,
   limit: number,
-): Promise<{ events: EventRow[]; upTo: Position }> {
-  const rows = await db.query<EventRow & { horizon: number }>(sql`
-    SELECT h.xact AS horizon, e.xact::float8 AS xact, e.id::float8 AS id, e.at, e.name, e.job_id AS "jobId", e.type, e.queue, e.user_id AS "userId",
-      e.status, e.attempt, e.runner_id AS "runnerId", e.details, e.callback
-    FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xact) h
+): Promise<EventPage & { hasUnpublished: boolean }> {
+  const rows = await db.query<EventRow & { last: number; hasUnpublished: boolean }>(sql`
+    SELECT l.position::float8 AS last, ${HAS_UNPUBLISHED} AS "hasUnpublished", e.position::float8 AS position, e.at, e.name, e.job_id AS "jobId", e.type,
+      e.queue, e.user_id AS "userId", e.status, e.attempt, e.runner_id AS "runnerId", e.details, e.callback
+    FROM event_log l
     LEFT JOIN LATERAL (
-      SELECT * FROM events e WHERE (e.xact, e.id) > (${after.xact}::bigint, ${after.id}::bigint) AND e.xact < h.xact
-      ORDER BY e.xact, e.id LIMIT ${limit}
-    ) e ON true`);
+      SELECT * FROM events e WHERE e.position > ${after}::bigint ORDER BY e.position LIMIT ${limit}
+    ) e ON true
+    WHERE l.id = 1`);
   const events = rows.filter((row) => row.name !== null);
+  const isFull = events.length === limit;
   const last = events.at(-1);
-  if (events.length === limit && last !== undefined) return { events, upTo: last };
-  return { events, upTo: { xact: Math.max(after.xact, Number(rows[0]?.horizon ?? 0)), id: 0 } };
+  return {
+    events,
+    upTo: isFull && last !== undefined ? last.position : Number(rows[0]?.last ?? after),
+    hasMore: isFull,
+    hasUnpublished: rows[0]?.hasUnpublished === true,
+  };
 }
 
 /**
@@ -120,10 +166,10 @@ export async function prune(
     SELECT o.scope FROM event_watches o WHERE o.until_at <= now() ORDER BY o.scope FOR UPDATE SKIP LOCKED))`);
   const gone = await db.query(sql`
     DELETE FROM events e USING (
-      SELECT o.xact, o.id FROM (SELECT * FROM events ORDER BY xact, id LIMIT ${limit}) o CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b
+      SELECT o.id FROM (SELECT * FROM events ORDER BY id LIMIT ${limit}) o CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b
       WHERE o.at < now() - ${keepMs}::float8 * interval '1 ms'
-        AND ((o.xact, o.id) <= (b.xact, b.event_id) OR o.at < now() - ${mostMs}::float8 * interval '1 ms')
+        AND (o.position <= b.position OR o.at < now() - ${mostMs}::float8 * interval '1 ms')
     ) old
-    WHERE e.xact = old.xact AND e.id = old.id RETURNING e.id`);
+    WHERE e.id = old.id RETURNING e.id`);
   return gone.length;
 }

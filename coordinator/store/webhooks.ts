@@ -1,5 +1,6 @@
 import type { Webhook } from '../generated/prisma/client';
 import { type Executor, sql } from './db';
+import { publish } from './events';
 
 export type WebhookRow = Webhook;
 
@@ -20,13 +21,14 @@ const COLUMNS = sql`
   w.disabled_at AS "disabledAt", w.disabled_reason AS "disabledReason", w.failing_since AS "failingSince",
   w.created_at AS "createdAt", w.updated_at AS "updatedAt"`;
 
-/** It is told of events of transactions that have not ended by now, and of later ones. */
-export async function insert(db: Executor, webhook: InsertWebhook): Promise<WebhookRow> {
+/** It is told of what happens from now on. */
+export async function insert(transaction: Executor, webhook: InsertWebhook): Promise<WebhookRow> {
+  const since = await publish(transaction);
   const { id, userId, url, description, events, queues, types, userIds } = webhook;
-  const [row] = await db.query<WebhookRow>(sql`
+  const [row] = await transaction.query<WebhookRow>(sql`
     INSERT INTO webhooks AS w (id, user_id, url, description, events, queues, types, user_ids, since, created_at, updated_at)
     VALUES (${id}::uuid, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[], ${types}::text[], ${userIds}::text[],
-      pg_snapshot_xmin(pg_current_snapshot())::text::bigint, now(), now())
+      ${since}::bigint, now(), now())
     RETURNING ${COLUMNS}`);
   if (row === undefined) throw new Error(`webhook ${id} was not stored`);
   return row;
@@ -62,13 +64,18 @@ export async function count(db: Executor, userId: string | null): Promise<number
 }
 
 /** One that was disabled and is enabled again is told of what happens from then on. */
-export async function update(db: Executor, webhook: InsertWebhook, disabledReason: string | null): Promise<WebhookRow> {
+export async function update(
+  transaction: Executor,
+  webhook: InsertWebhook,
+  disabledReason: string | null,
+): Promise<WebhookRow> {
+  const since = await publish(transaction);
   const { id, url, description, events, queues, types, userIds } = webhook;
-  const [row] = await db.query<WebhookRow>(sql`
+  const [row] = await transaction.query<WebhookRow>(sql`
     UPDATE webhooks w SET
       url = ${url}, description = ${description}, events = ${events}::text[], queues = ${queues}::text[], types = ${types}::text[],
       user_ids = ${userIds}::text[],
-      since = CASE WHEN w.disabled_at IS NOT NULL AND ${disabledReason}::text IS NULL THEN pg_snapshot_xmin(pg_current_snapshot())::text::bigint ELSE w.since END,
+      since = CASE WHEN w.disabled_at IS NOT NULL AND ${disabledReason}::text IS NULL THEN ${since}::bigint ELSE w.since END,
       failing_since = CASE WHEN w.disabled_at IS NULL THEN w.failing_since END,
       disabled_at = CASE WHEN ${disabledReason}::text IS NOT NULL THEN COALESCE(w.disabled_at, now()) END,
       disabled_reason = ${disabledReason}::text,
@@ -116,11 +123,12 @@ export function overfull(db: Executor, most: number): Promise<{ id: string }[]> 
 
 /** From the next statement on events of exactly these scopes are written down for webhooks; run under a lock. */
 export async function watchExactly(transaction: Executor, scopes: string[]): Promise<void> {
+  const since = await publish(transaction);
   await transaction.query(sql`
     WITH over AS (
       UPDATE event_watches w SET until_at = now() WHERE w.until_at = 'infinity' AND w.scope <> ALL (${scopes}::text[])
     )
     INSERT INTO event_watches AS w (scope, since, until_at)
-    SELECT s.scope, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, 'infinity' FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
+    SELECT s.scope, ${since}::bigint, 'infinity' FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
     ON CONFLICT (scope) DO UPDATE SET until_at = 'infinity' WHERE w.until_at <> 'infinity'`);
 }

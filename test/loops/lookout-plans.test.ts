@@ -28,10 +28,10 @@ const FILLINGS: [string, () => Promise<unknown>][] = [
   [
     'much that was told, sent and done, and no statistics',
     async () => {
-      await sql.query(`INSERT INTO events (xact, at, name, job_id, type, queue, status, attempt)
-      SELECT 100 + n / 10, now(), 'job.created', gen_random_uuid(), 't', 'q', 'pending', 0 FROM generate_series(1, ${MANY}) n`);
+      await sql.query(`INSERT INTO events (position, at, name, job_id, type, queue, status, attempt)
+      SELECT n, now(), 'job.created', gen_random_uuid(), 't', 'q', 'pending', 0 FROM generate_series(1, ${MANY}) n`);
       await sql.query(
-        'UPDATE webhook_outbox SET (xact, event_id) = (SELECT e.xact, e.id FROM events e ORDER BY e.xact DESC, e.id DESC LIMIT 1)',
+        `WITH given AS (UPDATE event_log SET position = ${MANY}) UPDATE webhook_outbox SET position = ${MANY}`,
       );
       await sql.query(`INSERT INTO webhook_deliveries (id, url, endpoint, name, at, data, status, next_at, created_at, finished_at)
       SELECT gen_random_uuid(), 'https://a.example/', 'callback::a' || n % 9, 'x', now(), '{}', 'delivered', now(), now(), now() FROM generate_series(1, ${MANY}) n`);

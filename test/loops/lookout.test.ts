@@ -60,8 +60,8 @@ test('an event, and then its delivery', async () => {
   await eventually(() => isTrue('webhook_deliveries WHERE webhook_id = $1', id));
   await query('DELETE FROM webhook_deliveries WHERE webhook_id = $1', [id]);
   await query(
-    `INSERT INTO events (xact, at, name, job_id, type, queue, status, attempt)
-    VALUES (pg_current_xact_id()::text::bigint, now(), 'job.created', $1, $2, 'default', 'pending', 0)`,
+    `INSERT INTO events (at, name, job_id, type, queue, status, attempt)
+    VALUES (now(), 'job.created', $1, $2, 'default', 'pending', 0)`,
     [job.id, type],
   );
   await eventually(() => isTrue('webhook_deliveries WHERE webhook_id = $1', id));

@@ -5,8 +5,11 @@ import { eventually } from './eventually';
 export class TestSql {
   private readonly pool: Pool;
 
-  constructor(readonly url: string) {
-    this.pool = new Pool({ connectionString: url, max: 4, application_name: 'test' });
+  constructor(
+    readonly url: string,
+    connections = 4,
+  ) {
+    this.pool = new Pool({ connectionString: url, max: connections, application_name: 'test' });
     // The server may be gone before this pool.
     this.pool.on('error', () => undefined);
   }

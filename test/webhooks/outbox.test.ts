@@ -105,7 +105,7 @@ describe('the outbox', () => {
       const { id } = await stage.webhook(receiver, { events: ['job.created'], filter: { type } });
       const jobs = await Promise.all(Array.from({ length: 40 }, () => stage.api.create({ type })));
       // One dies after it has made some deliveries, before its transaction ends.
-      await sql().query('ALTER TABLE webhook_outbox ADD CONSTRAINT dies CHECK (xact < 0) NOT VALID');
+      await sql().query('ALTER TABLE webhook_outbox ADD CONSTRAINT dies CHECK (position < 0) NOT VALID');
       await expect(fanOut(stage.one.app.context)).rejects.toThrow(/dies/);
       expect(await stage.deliveries(id)).toEqual([]);
       await sql().query('ALTER TABLE webhook_outbox DROP CONSTRAINT dies');

@@ -12,7 +12,7 @@ const PAGE = 500;
 export interface Listener {
   filter: EventFilter;
   /** Up to where it has been served. */
-  position: store.Position;
+  position: number;
   /** Takes the next events of its filter. */
   deliver(events: store.EventRow[]): void;
   /** Resolves when it can take more. */
@@ -21,7 +21,7 @@ export interface Listener {
 
 /** What a listener is told first. */
 export interface Opening {
-  position: store.Position;
+  position: number;
   /** It asked to go on from where not everything is kept any more. */
   hasGap: boolean;
 }
@@ -33,17 +33,19 @@ export interface Opening {
 export class EventStream {
   private readonly live = new Set<Listener>();
   private readonly scopes = new Map<string, number>();
-  private position: store.Position = { xact: 0, id: 0 };
+  private position: number = 0;
   private renewedAt = -Infinity;
 
   constructor(private readonly db: Db) {}
 
   /** From here on, everything of the filter will be there to be read. */
-  async open(filter: EventFilter, after: store.Position | null): Promise<Opening> {
+  async open(filter: EventFilter, after: number | null): Promise<Opening> {
     const scope = scopeOf(filter);
     const since = (await store.watch(this.db, [scope], EVENT_KEEP_MS)).get(scope) ?? Infinity;
-    if (after !== null && after.xact >= since) return { position: after, hasGap: false };
-    return { position: { xact: await store.horizon(this.db), id: 0 }, hasGap: after !== null };
+    const last = await store.lastPosition(this.db);
+    // A position that was not given yet is one of a database that was restored to an earlier state since.
+    if (after !== null && after >= since && after <= last) return { position: after, hasGap: false };
+    return { position: last, hasGap: after !== null };
   }
 
   /** Serves the listener until `signal` is aborted: what it missed, then what comes. */
@@ -52,14 +54,14 @@ export class EventStream {
     this.scopes.set(scope, (this.scopes.get(scope) ?? 0) + 1);
     signal.addEventListener('abort', () => this.leave(listener, scope), { once: true });
     while (!signal.aborted) {
-      const { events, upTo } = await store.read(this.db, listener.position, PAGE);
+      const { events, upTo, hasMore } = await store.read(this.db, listener.position, PAGE);
       give(listener, events);
       listener.position = upTo;
       await listener.drained();
-      if (events.length === PAGE || signal.aborted) continue;
+      if (hasMore || signal.aborted) continue;
       if (this.live.size === 0) this.position = listener.position;
       // Only one that is not behind the others may join them; it passes over what it was given already.
-      if (compare(this.position, listener.position) > 0) continue;
+      if (this.position > listener.position) continue;
       this.live.add(listener);
       return;
     }
@@ -73,12 +75,14 @@ export class EventStream {
     }
     if (this.live.size === 0) return false;
     const from = this.position;
-    const { events, upTo } = await store.read(this.db, from, PAGE);
+    const { events, upTo, hasMore } = await store.read(this.db, from, PAGE);
     // While it read, the last listener may have left and another one come.
     if (this.position !== from) return true;
     this.position = upTo;
+    // The database was restored to an earlier state: what comes has positions that were given before.
+    if (upTo < from) for (const listener of this.live) listener.position = upTo;
     if (events.length > 0) for (const listener of this.live) give(listener, events);
-    return events.length === PAGE;
+    return hasMore;
   }
 
   get listeners(): number {
@@ -94,10 +98,6 @@ export class EventStream {
 }
 
 function give(listener: Listener, events: store.EventRow[]): void {
-  const wanted = events.filter((event) => compare(event, listener.position) > 0 && matches(listener.filter, event));
+  const wanted = events.filter((event) => event.position > listener.position && matches(listener.filter, event));
   if (wanted.length > 0) listener.deliver(wanted);
-}
-
-function compare(a: store.Position, b: store.Position): number {
-  return a.xact - b.xact || a.id - b.id;
 }

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
-import { type EventRow, read } from '../../store/events';
+import { type EventRow, publish, readPublished } from '../../store/events';
 import * as deliveries from '../../store/webhook-deliveries';
 import * as outbox from '../../store/webhook-outbox';
 import { enabled, type WebhookRow } from '../../store/webhooks';
@@ -26,10 +26,11 @@ export async function fanOut(context: Context): Promise<FannedOut> {
   const { hasNews, isAwaited } = await outbox.look(context.db);
   const nothing = { made: 0, hasMore: false, isAwaited };
   if (!hasNews) return nothing;
+  await context.db.transaction(publish);
   return context.db.transaction(async (transaction) => {
     const from = await outbox.lock(transaction);
     if (from === null) return nothing;
-    const { events, upTo } = await read(transaction, from, PAGE);
+    const { events, upTo, hasMore } = await readPublished(transaction, from, PAGE);
     const webhooks = events.length === 0 ? [] : await enabled(transaction);
     const made = events.flatMap((event) => deliveriesOf(event, webhooks));
     await ensureSecrets(
@@ -39,7 +40,7 @@ export async function fanOut(context: Context): Promise<FannedOut> {
     for (let start = 0; start < made.length; start += MOST_AT_ONCE)
       await deliveries.insert(transaction, made.slice(start, start + MOST_AT_ONCE));
     await outbox.advance(transaction, upTo);
-    return { made: made.length, hasMore: events.length === PAGE, isAwaited };
+    return { made: made.length, hasMore, isAwaited };
   });
 }
 

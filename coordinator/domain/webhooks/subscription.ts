@@ -6,9 +6,9 @@ type Subscription = Pick<WebhookRow, 'userId' | 'events' | 'queues' | 'types' | 
 /** Whether a webhook is told of an event. One of a user hears of what concerns this user, and of nothing else. */
 export function wants(
   webhook: Subscription & Pick<WebhookRow, 'since'>,
-  event: Pick<EventRow, 'xact' | 'name' | 'jobId' | 'queue' | 'type' | 'userId'>,
+  event: Pick<EventRow, 'position' | 'name' | 'jobId' | 'queue' | 'type' | 'userId'>,
 ): boolean {
-  if (event.xact < Number(webhook.since) || !webhook.events.includes(event.name)) return false;
+  if (event.position <= Number(webhook.since) || !webhook.events.includes(event.name)) return false;
   if (webhook.userId !== null && webhook.userId !== event.userId) return false;
   if (event.jobId === null) return true;
   return (
