@@ -19,16 +19,16 @@ export const createEndpoints = [
     summary: 'Create a job',
     roles: CLIENTS,
     headers: {
-      'Idempotency-Key': 'The same key and body again bring the first job instead of a second one.',
+      'Idempotency-Key':
+        'A key of your own for this request, 1 to 255 visible ASCII characters. Repeating the request with the same key and body returns the first job instead of creating a second one; another body is refused with `idempotency_conflict`.',
       Traceparent:
-        'The W3C trace context that the job belongs to; its runner is handed it with the claim. Tracestate stands beside it.',
+        'W3C trace context of the request. The runner receives it with the job; `Tracestate` is passed on too.',
     },
     body: protocol.createJob,
     audit: CREATES,
     replies: { 201: protocol.job, 200: protocol.job },
     replyHeaders: {
-      'Baton-Deduplicated':
-        'true when a job with the same uniqueKey was there already, which is the one in the answer.',
+      'Baton-Deduplicated': '`true` if a job with the same `uniqueKey` already existed; the answer is that job.',
     },
     async run({ desk, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
@@ -46,8 +46,8 @@ export const createEndpoints = [
     roles: CLIENTS,
     headers: {
       'Idempotency-Key':
-        'For calls that are all or none: the same key and body again bring the same jobs, with 200. The jobs then have no keys of their own.',
-      Traceparent: 'As for a single job, for those that bring none.',
+        'A key of your own for this request, for calls with `atomic: true`. Repeating it with the same key and body returns the same jobs with 200. The jobs must not have an `idempotencyKey` of their own.',
+      Traceparent: 'W3C trace context, for jobs that have no `traceparent` of their own.',
     },
     body: protocol.createJobs,
     audit: CREATES,

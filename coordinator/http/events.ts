@@ -8,8 +8,7 @@ import { type Call, endpoint, READERS, type Reply } from './endpoint';
 
 const params = z.object({ id: protocol.id });
 const HEADERS = {
-  'Last-Event-ID':
-    'The id of the last event that was received; the stream goes on after it, and misses nothing for an hour.',
+  'Last-Event-ID': 'Id of the last event that was received. The stream resumes after it; events are kept for an hour.',
 };
 
 export const eventEndpoints = [

@@ -6,38 +6,45 @@ interface Tag {
 }
 
 const WORK: Tag = {
-  name: 'Work',
-  description: 'All that a runner says: it claims jobs, keeps their leases, and reports what became of them.',
+  name: 'Runner protocol',
+  description:
+    'The calls of a runner: it claims jobs, extends their leases with heartbeats, and reports their outcomes.',
 };
 const SERVICE: Tag = {
   name: 'Service',
-  description: 'Whether the coordinator lives and works, its figures, and what it can do.',
+  description: 'Health, metrics, cleanup and this documentation.',
 };
 
 /** What operations are about, by how their paths begin; in the order in which they are shown. */
 const ABOUT: Record<string, Tag> = {
-  jobs: { name: 'Jobs', description: 'Create jobs, one or a thousand; read, steer, cancel and retry them.' },
+  jobs: {
+    name: 'Jobs',
+    description: 'Create jobs, one or up to 1,000 in a call; read, change, cancel and retry them.',
+  },
   'bulk-operations': { name: 'Jobs', description: '' },
   workflows: {
     name: 'Workflows',
-    description: 'Jobs that wait for one another, and are given what the former ones made.',
+    description: 'Jobs that depend on one another and receive the results of those before them.',
   },
-  batches: { name: 'Batches', description: 'Many jobs as one, with jobs that follow when all have ended.' },
-  schedules: { name: 'Schedules', description: 'Jobs by the clock.' },
-  queues: { name: 'Queues', description: 'How much waits where, and at which pace it may go.' },
+  batches: { name: 'Batches', description: 'Many jobs handled as one, with callback jobs when all have finished.' },
+  schedules: { name: 'Schedules', description: 'Jobs created by cron expressions and intervals.' },
+  queues: { name: 'Queues', description: 'Depth, rates, limits and pauses of queues.' },
   'rate-limits': { name: 'Queues', description: '' },
   'dead-letters': {
     name: 'Dead letters',
-    description: 'Jobs that were given up: why, how many alike, and again from the start.',
+    description: 'Jobs that failed for good: list them, group them by error, retry or delete them.',
   },
-  runners: { name: 'Runners', description: 'Who does the work.' },
-  events: { name: 'Events', description: 'What happens, as it happens.' },
-  stats: { name: 'Figures', description: 'How much, how fast and how well.' },
-  analytics: { name: 'Figures', description: '' },
-  webhooks: { name: 'Webhooks', description: 'What happens, told to other services.' },
+  runners: { name: 'Runners', description: 'List runners, drain and resume them.' },
+  events: { name: 'Events', description: 'Live events of jobs as server-sent events.' },
+  stats: { name: 'Statistics', description: 'Current load, and statistics over time.' },
+  analytics: { name: 'Statistics', description: '' },
+  webhooks: { name: 'Webhooks', description: 'Events and job callbacks posted to other services.' },
   'callback-secret': { name: 'Webhooks', description: '' },
-  alerts: { name: 'Alerts', description: 'Rules that tell when something goes wrong, and when it is well again.' },
-  'api-keys': { name: 'Access', description: 'Keys, sessions, and who did what.' },
+  alerts: {
+    name: 'Alerts',
+    description: 'Rules that notify when a measurement exceeds a threshold, and when it recovers.',
+  },
+  'api-keys': { name: 'Access', description: 'API keys, browser sessions and the audit log.' },
   session: { name: 'Access', description: '' },
   audit: { name: 'Access', description: '' },
   cleanup: { name: 'Service', description: '' },

@@ -2,45 +2,24 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { ERRORS } from '../errors';
 import { type AnyEndpoint, endpoint, reply } from './endpoint';
+import { type Document, Schemas } from './openapi-schemas';
 import { tagOf, tagsOf } from './openapi-tags';
+import { operationId } from './operation-ids';
+import { addExamples } from './openapi-examples';
 import { referenceEndpoints } from './reference';
+import { type ApiDocument, nameOf, type Schema } from './reference/document';
 
-type Document = Record<string, unknown>;
+const DESCRIPTION = `Baton is a job queue over HTTP. Applications create jobs; runners on any host claim them, extend their leases with heartbeats, and report the outcome.
 
+- Requests and answers are JSON in UTF-8. Times are ISO 8601 in UTC, durations are whole milliseconds in fields that end in \`Ms\`, ids are UUIDs.
+- Send an API key as \`Authorization: Bearer <key>\`. What it may do depends on its role; every operation names the roles that may call it.
+- A create with an \`Idempotency-Key\` can be repeated without creating a second job.
+- Lists take \`limit\` and \`cursor\`, and answer with \`items\` and \`nextCursor\`.
+- Every error is a problem document (RFC 9457) with a stable \`code\`. \`429\` and \`503\` carry \`Retry-After\` in seconds.
+- Answers may gain fields at any time: ignore those you do not know.`;
 const REQUEST_ID =
-  "The caller's X-Request-Id if it sent a sane one, else a new one; the coordinator's log lines of the call carry it.";
-const RETRY_AFTER = 'Seconds to wait before the same call may succeed; stands on every 429 and 503.';
-
-/** Shapes that stand once, under `components`, and are referred to wherever they occur. */
-const SENT = {
-  CreateJob: protocol.createJob,
-  BulkJob: protocol.bulkJob,
-  JobFilter: protocol.jobFilter,
-  Claim: protocol.claim,
-  Heartbeat: protocol.beat,
-  Completion: protocol.completion,
-  CreateWebhook: protocol.createWebhook,
-};
-const ANSWERED = {
-  Job: protocol.job,
-  ClaimedJob: protocol.claimedJob,
-  Attempt: protocol.attempt,
-  LogLine: protocol.logLine,
-  Directives: protocol.directives,
-  Runner: protocol.runner,
-  ApiKey: protocol.apiKey,
-  Webhook: protocol.webhook,
-  Delivery: protocol.delivery,
-  ItemError: protocol.itemError,
-  Problem: protocol.problem,
-};
-const names = new Map<z.core.$ZodType, string>(
-  Object.entries({ ...SENT, ...ANSWERED }).map(([name, schema]) => [schema, name]),
-);
-// Items that are read one by one, so that one bad item does not take the others with it: to the caller they have a shape.
-names.set(protocol.createJobs.shape.jobs.element, 'BulkJob');
-names.set(protocol.heartbeats.shape.jobs.element, 'Heartbeat');
-names.set(protocol.completions.shape.completions.element, 'Completion');
+  "The caller's `X-Request-Id` if it sent a valid one, else a new one. The coordinator's log lines of the call carry it.";
+const RETRY_AFTER = 'Seconds to wait before the same call may succeed. Every 429 and 503 carries it.';
 
 /** What tells of these endpoints, and of itself: the OpenAPI document, and the same for people. */
 export function documentationEndpoints(endpoints: readonly AnyEndpoint[]): AnyEndpoint[] {
@@ -53,29 +32,64 @@ export function documentationEndpoints(endpoints: readonly AnyEndpoint[]): AnyEn
       summary: 'Read this document',
       roles: 'public',
       replies: { 200: z.record(z.string(), z.unknown()) },
-      run: async () => Promise.resolve(reply(200, read())),
+      run: async ({ header, isSecure }) =>
+        Promise.resolve(reply(200, { ...read(), servers: [serverAt(header('host'), isSecure)] })),
     }),
     ...referenceEndpoints(read),
   ];
   return own;
 }
 
+/** Generators that were given the document's address find the server in it. */
+function serverAt(host: string | undefined, isSecure: boolean): Document {
+  const origin = `${isSecure ? 'https' : 'http'}://${host}`;
+  return { url: URL.canParse(origin) ? new URL(origin).origin : '/', description: 'This coordinator.' };
+}
+
 /** OpenAPI 3.1 of the endpoints, from what they declare. */
 export function describe(endpoints: readonly AnyEndpoint[]): Document {
+  let twofold = new Set<string>();
+  for (;;) {
+    const schemas = new Schemas(twofold);
+    const document = describeWith(schemas, endpoints);
+    const unlike = schemas.unlike();
+    // What refers to a shape that stands twice, and is sent and answered, stands twice too.
+    if ([...unlike].every((name) => twofold.has(name))) {
+      const api = document as unknown as ApiDocument;
+      addMappings(api.components.schemas);
+      addExamples(api);
+      return document;
+    }
+    twofold = new Set([...twofold, ...unlike]);
+  }
+}
+
+/** Says which shape a discriminating value stands for; without it, generators take the shape's name for the value. */
+function addMappings(shapes: Record<string, Schema>): void {
+  for (const { discriminator, oneOf = [] } of Object.values(shapes)) {
+    if (discriminator === undefined) continue;
+    const { propertyName } = discriminator;
+    discriminator.mapping = Object.fromEntries(
+      oneOf.map((kind) => [String(shapes[nameOf(kind) ?? '']?.properties?.[propertyName]?.const), kind.$ref ?? '']),
+    );
+  }
+}
+
+function describeWith(schemas: Schemas, endpoints: readonly AnyEndpoint[]): Document {
   const paths: Record<string, Record<string, Document>> = {};
   for (const one of endpoints) {
     const path = one.path.replace(/:(\w+)/g, '{$1}');
-    (paths[path] ??= {})[one.method] = operation(one);
+    (paths[path] ??= {})[one.method] = operation(one, schemas);
   }
   return {
     openapi: '3.1.0',
     info: {
       title: 'Baton',
       version: '1',
-      description: 'Hands work to runners on any host, over plain HTTP, and never drops it.',
+      description: DESCRIPTION,
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/', description: 'The coordinator that serves this document.' }],
+    servers: [{ url: 'http://127.0.0.1:3001', description: 'A coordinator started with `npm start`.' }],
     security: [{ apiKey: [] }, { session: [] }],
     tags: tagsOf(endpoints),
     paths,
@@ -93,7 +107,7 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
           description: 'The session cookie of a browser that has signed in with `POST /session`.',
         },
       },
-      schemas: { ...schemasOf(SENT, 'input'), ...schemasOf(ANSWERED, 'output') },
+      schemas: { Problem: schemas.inline(protocol.problem, 'output'), ...schemas.components() },
       headers: {
         RequestId: { description: REQUEST_ID, required: true, schema: { type: 'string' } },
         RetryAfter: { description: RETRY_AFTER, schema: { type: 'integer', minimum: 1 } },
@@ -114,23 +128,23 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
 
 const EVERYWHERE = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
 
-function operation(one: AnyEndpoint): Document {
+function operation(one: AnyEndpoint, schemas: Schemas): Document {
   return {
     operationId: operationId(one),
     summary: one.summary,
     tags: [tagOf(one)],
     ...(one.roles === 'public' ? { security: [] } : { description: `Roles: ${one.roles.join(', ')}.` }),
     parameters: [
-      ...parameters(one.params, 'path', one.path),
-      ...parameters(one.query, 'query', one.path),
+      ...parameters(one.params, 'path', one.path, schemas),
+      ...parameters(one.query, 'query', one.path, schemas),
       ...headers(one.headers),
     ],
     ...(one.body === undefined
       ? {}
-      : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemaOf(one.body, 'input')) } }),
+      : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemas.sent(one.body)) } }),
     responses: {
       ...Object.fromEntries(
-        Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one)]),
+        Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one, schemas)]),
       ),
       '4XX': { $ref: '#/components/responses/Problem' },
       '5XX': { $ref: '#/components/responses/Problem' },
@@ -142,15 +156,16 @@ function answer(
   status: number,
   schema: z.ZodType,
   { produces = 'application/json', replyHeaders = {} }: AnyEndpoint,
+  schemas: Schemas,
 ): Document {
   const headers: Document = { ...EVERYWHERE };
   for (const [name, description] of Object.entries(replyHeaders))
     headers[name] = { description, schema: { type: 'string' } };
-  if (status === 204) return { description: 'Done; there is no body.', headers };
+  if (status === 204) return { description: 'Done. There is no body.', headers };
   return {
     description: status < 300 ? 'Done.' : 'Not now.',
     headers,
-    content: { [produces]: { schema: schemaOf(schema, 'output') } },
+    content: { [produces]: { schema: schemas.of(schema, 'output') } },
   };
 }
 
@@ -158,9 +173,14 @@ function json(schema: Document): Document {
   return { 'application/json': { schema } };
 }
 
-function parameters(schema: AnyEndpoint['params'], where: 'path' | 'query', path: string): Document[] {
+function parameters(
+  schema: AnyEndpoint['params'],
+  where: 'path' | 'query',
+  path: string,
+  schemas: Schemas,
+): Document[] {
   if (schema === undefined) return [];
-  const { properties = {}, required = [] } = schemaOf(schema, 'input') as {
+  const { properties = {}, required = [] } = schemas.inline(schema, 'input') as {
     properties?: Record<string, Document>;
     required?: string[];
   };
@@ -191,50 +211,6 @@ function headers(declared: Record<string, string> = {}): Document[] {
   }));
 }
 
-function schemasOf(schemas: Record<string, z.ZodType>, io: 'input' | 'output'): Document {
-  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, toDocument(schema, io)]));
-}
-
-function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Document {
-  const name = names.get(schema);
-  return name === undefined ? toDocument(schema, io) : reference(name);
-}
-
-function toDocument(schema: z.ZodType, io: 'input' | 'output'): Document {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
-    io,
-    unrepresentable: 'any',
-    target: 'draft-2020-12',
-    override({ zodSchema, jsonSchema, path }) {
-      const name = path.length === 0 ? undefined : names.get(zodSchema);
-      if (name !== undefined) replaceBy(jsonSchema, reference(name));
-      else simplify(jsonSchema, io);
-    },
-  }) as Document;
-  return rest;
-}
-
 function reference(name: string): Document {
   return { $ref: `#/components/schemas/${name}` };
-}
-
-function replaceBy(schema: Document, other: Document): void {
-  for (const key of Object.keys(schema)) delete schema[key];
-  Object.assign(schema, other);
-}
-
-/** Takes away what repeats a format or the nature of JSON numbers, and what would forbid answers to grow new fields. */
-function simplify(schema: Document, io: 'input' | 'output'): void {
-  if (schema['format'] === 'date-time' || schema['format'] === 'uuid') delete schema['pattern'];
-  if (schema['minimum'] === Number.MIN_SAFE_INTEGER) delete schema['minimum'];
-  if (schema['maximum'] === Number.MAX_SAFE_INTEGER) delete schema['maximum'];
-  if (io === 'output' && schema['additionalProperties'] === false) delete schema['additionalProperties'];
-}
-
-function operationId({ method, path }: AnyEndpoint): string {
-  const words = path
-    .split('/')
-    .filter((part) => part !== '')
-    .map((part) => (part.startsWith(':') ? `by-${part.slice(1)}` : part));
-  return [method, ...words].join('-').replace(/[^\w-]/g, '-');
 }

@@ -136,17 +136,16 @@ export const beat = z.object({
   ...sign,
 });
 export type HeartbeatsInput = { runnerId: string; jobs: z.input<typeof beat>[] };
+const sentJobId = "The `jobId` of the request's item.";
+export const extendedLease = z.object({
+  jobId: id.describe(sentJobId),
+  leaseExpiresAt: timestamp.describe('When the extended lease expires.'),
+});
+/** An item that was refused; the others of its call are not affected. */
+export const refusedItem = z.object({ jobId: z.unknown().describe(sentJobId), ...itemError.shape });
 export const heartbeatsReply = z.object({
   jobs: z
-    .array(
-      z.union([
-        z.object({
-          jobId: id.describe("The `jobId` of the request's item."),
-          leaseExpiresAt: timestamp.describe('When the extended lease expires.'),
-        }),
-        z.object({ jobId: z.unknown().describe("The `jobId` of the request's item."), ...itemError.shape }),
-      ]),
-    )
+    .array(z.union([extendedLease, refusedItem]))
     .describe('The outcome for each heartbeat, in the order of the request.'),
   directives: directives.describe('What the coordinator asks of the runner.'),
 });
@@ -215,14 +214,10 @@ export const completions = z.object({
 });
 export const completion = z.object({ jobId: id.describe('Id of the job.'), ...report }).superRefine(checkResult);
 export type CompletionsInput = { completions: z.input<typeof completion>[]; claim?: ClaimInput };
+export const acceptedReport = z.object({ jobId: id.describe(sentJobId), ...completeReply.shape });
 export const completionsReply = z.object({
   results: z
-    .array(
-      z.union([
-        z.object({ jobId: id.describe("The `jobId` of the request's item."), ...completeReply.shape }),
-        z.object({ jobId: z.unknown().describe("The `jobId` of the request's item."), ...itemError.shape }),
-      ]),
-    )
+    .array(z.union([acceptedReport, refusedItem]))
     .describe('The outcome for each report, in the order of the request.'),
   jobs: z.array(claimedJob).optional().describe('The jobs that `claim` returned; absent if there was no `claim`.'),
   directives: directives.describe('What the coordinator asks of the runner.'),

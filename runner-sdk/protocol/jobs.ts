@@ -18,11 +18,35 @@ export const priority = z.union([
 ]);
 
 const HOUR_MS = 3_600_000;
-const backoffLimits = {
-  baseMs: durationMs(0, 30 * 24 * HOUR_MS),
-  maxMs: durationMs(0, 30 * 24 * HOUR_MS),
-  jitter: z.number().min(0).max(1),
+const backoff = {
+  baseMs: durationMs(0, 30 * 24 * HOUR_MS)
+    .default(4000)
+    .describe('Wait before the first retry, in milliseconds, before jitter.'),
+  maxMs: durationMs(0, 30 * 24 * HOUR_MS)
+    .default(HOUR_MS)
+    .describe('The longest wait, in milliseconds, jitter included.'),
+  jitter: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
 };
+export const exponentialBackoff = z.strictObject({
+  strategy: z.literal('exponential').describe('After n failures the wait is `baseMs` × `factor` ^ (n - 1).'),
+  baseMs: backoff.baseMs,
+  factor: z.number().min(1).max(100).default(2).describe('By how much the wait grows with each failure.'),
+  maxMs: backoff.maxMs,
+  jitter: backoff.jitter,
+});
+export const linearBackoff = z.strictObject({
+  strategy: z.literal('linear').describe('After n failures the wait is `baseMs` × n.'),
+  ...backoff,
+});
+export const fixedBackoff = z.strictObject({
+  strategy: z.literal('fixed').describe('After each failure the wait is `baseMs`.'),
+  ...backoff,
+});
 
 /**
  * How long a job waits before its next attempt; n counts its failures.
@@ -31,51 +55,7 @@ const backoffLimits = {
  */
 export const retryPolicy = z.discriminatedUnion(
   'strategy',
-  [
-    z.strictObject({
-      strategy: z
-        .literal('exponential')
-        .describe(
-          'How the wait grows. exponential: baseMs × factor^(n-1), linear: baseMs × n, fixed: baseMs, where n counts the failures.',
-        ),
-      baseMs: backoffLimits.baseMs
-        .default(4000)
-        .describe('Wait before the first retry, in milliseconds, before jitter.'),
-      factor: z.number().min(1).max(100).default(2).describe('By how much the wait grows with each failure.'),
-      maxMs: backoffLimits.maxMs.default(HOUR_MS).describe('The longest wait, in milliseconds, jitter included.'),
-      jitter: backoffLimits.jitter
-        .default(1)
-        .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
-    }),
-    z.strictObject({
-      strategy: z
-        .literal('linear')
-        .describe(
-          'How the wait grows. exponential: baseMs × factor^(n-1), linear: baseMs × n, fixed: baseMs, where n counts the failures.',
-        ),
-      baseMs: backoffLimits.baseMs
-        .default(4000)
-        .describe('Wait before the first retry, in milliseconds, before jitter.'),
-      maxMs: backoffLimits.maxMs.default(HOUR_MS).describe('The longest wait, in milliseconds, jitter included.'),
-      jitter: backoffLimits.jitter
-        .default(1)
-        .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
-    }),
-    z.strictObject({
-      strategy: z
-        .literal('fixed')
-        .describe(
-          'How the wait grows. exponential: baseMs × factor^(n-1), linear: baseMs × n, fixed: baseMs, where n counts the failures.',
-        ),
-      baseMs: backoffLimits.baseMs
-        .default(4000)
-        .describe('Wait before the first retry, in milliseconds, before jitter.'),
-      maxMs: backoffLimits.maxMs.default(HOUR_MS).describe('The longest wait, in milliseconds, jitter included.'),
-      jitter: backoffLimits.jitter
-        .default(1)
-        .describe('Random extra wait, as a share of the wait: 0 adds none, 1 adds up to 100 %.'),
-    }),
-  ],
+  [exponentialBackoff, linearBackoff, fixedBackoff],
   'must be an object whose strategy is exponential, linear or fixed',
 );
 export type RetryPolicy = z.infer<typeof retryPolicy>;

@@ -65,10 +65,12 @@ export const payload = z.custom<Json>().superRefine((value, context) => {
 });
 
 /** A JSON object that passes the payload gate. */
-export const payloadObject = payload.refine(
-  (value): value is { [key: string]: Json } => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'must be a JSON object',
-);
+export const payloadObject = payload
+  .refine(
+    (value): value is { [key: string]: Json } => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'must be a JSON object',
+  )
+  .meta({ type: 'object', additionalProperties: {} });
 
 /** A payload of a failing path: what does not pass the gate, or takes more characters as JSON, is dropped, and the drop is marked. */
 export function cleanedPayload(mostCharacters: number) {

@@ -1,5 +1,8 @@
 import { Script } from 'node:vm';
 import { gunzipSync } from 'node:zlib';
+import type { Job } from '@baton/runner-sdk/protocol';
+import Ajv2020 from 'ajv/dist/2020';
+import addFormats from 'ajv-formats';
 import { request } from 'undici';
 import { describe as describeApi } from '../../coordinator/http/openapi';
 import { type ApiDocument, routesOf } from '../../coordinator/http/reference/document';
@@ -63,18 +66,60 @@ describe('the reference', () => {
 });
 
 describe('the examples', () => {
-  test.each(
-    routes
-      .filter(({ requestBody }) => requestBody !== undefined)
-      .map((route) => [`${route.method} ${route.path}`, route] as const),
-  )('of %s would be taken', (name, route) => {
+  const ajv = new Ajv2020({ strict: false });
+  addFormats(ajv);
+  ajv.addSchema(document, 'openapi');
+  const faultsOf = (pointer: string, value: unknown): string[] => {
+    const validate = ajv.compile({ $ref: `openapi#/${pointer}` });
+    return validate(value)
+      ? []
+      : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
+  };
+  const sent = routes.flatMap((route) =>
+    route.requestBody === undefined ? [] : [[`${route.method} ${route.path}`, route] as const],
+  );
+  const answers = routes.flatMap((route) =>
+    Object.entries(route.responses).flatMap(([status, { content = {} }]) =>
+      'application/json' in content
+        ? [[`${route.operationId} ${status}`, route, status, content['application/json']?.example] as const]
+        : [],
+    ),
+  );
+
+  test.each(sent)('%s would be taken', (name, route) => {
     const { body } =
       ENDPOINTS.find(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}` === name) ?? {};
     expect(body?.safeParse(exampleBody(route, document))).toMatchObject({ success: true });
+    expect(Object.values(route.requestBody?.content ?? {})[0]?.example).toEqual(exampleBody(route, document));
+  });
+
+  test.each(answers)('%s has the shape that is documented', (_name, route, status, example) => {
+    const pointer = ['paths', route.path, route.method, 'responses', status, 'content', 'application/json', 'schema'];
+    const path = pointer.map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1')).map(encodeURIComponent);
+    expect(faultsOf(path.join('/'), example)).toEqual([]);
+    expect(untrueIn(example)).toEqual([]);
+  });
+
+  test.each(Object.keys(document.components.schemas))('%s, and its fields, have examples that fit', (name) => {
+    const schema = document.components.schemas[name] ?? {};
+    for (const example of schema.examples ?? []) {
+      expect(faultsOf(`components/schemas/${name}`, example)).toEqual([]);
+      expect(untrueIn(example)).toEqual([]);
+    }
+    for (const [field, property] of Object.entries(schema.properties ?? {})) {
+      for (const example of property.examples ?? [])
+        expect([field, faultsOf(`components/schemas/${name}/properties/${field}`, example)]).toEqual([field, []]);
+    }
+  });
+
+  test('that no job could be are found', () => {
+    expect(untrueIn({ jobs: [{ status: 'blocked', attempt: 0, result: {}, error: null, finishedAt: null }] })).toEqual([
+      'blocked with a result',
+    ]);
   });
 
   test('name key, body and what must be in the query', () => {
-    const [create, read, health] = ['post-jobs', 'get-jobs-by-id', 'get-healthz'].map((id) =>
+    const [create, read, health] = ['createJob', 'getJob', 'checkLiveness'].map((id) =>
       routes.find(({ operationId }) => operationId === id),
     );
     if (create === undefined || read === undefined || health === undefined) throw new Error('an operation is gone');
@@ -85,6 +130,23 @@ describe('the examples', () => {
     expect(curlOf(health, document)).toBe('curl "$COORDINATOR_URL/healthz"');
   });
 });
+
+/** What jobs in an example are, and no job can be. */
+function untrueIn(example: unknown): string[] {
+  if (typeof example !== 'object' || example === null) return [];
+  const { status, result, error, attempt, finishedAt } = example as Partial<Job>;
+  const inner = Object.values(example).flatMap(untrueIn);
+  if (!('finishedAt' in example && 'attempt' in example && 'status' in example)) return inner;
+  const isFinished = ['completed', 'failed', 'cancelled'].includes(status ?? '');
+  const faults = [
+    [result !== null && status !== 'completed', 'a result'],
+    [error !== null && status === 'completed', 'an error'],
+    [error === null && status === 'failed', 'no error'],
+    [(finishedAt !== null) !== isFinished, 'the wrong finishedAt'],
+    [attempt === 0 && ['running', 'completed', 'failed'].includes(status ?? ''), 'no attempt'],
+  ] as const;
+  return [...inner, ...faults.flatMap(([isFault, what]) => (isFault ? [`${status} with ${what}`] : []))];
+}
 
 describe('GET /docs', () => {
   let coordinator: Awaited<ReturnType<typeof startCoordinator>>;

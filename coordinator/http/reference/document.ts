@@ -7,6 +7,8 @@ export interface Schema {
   enum?: unknown[];
   const?: unknown;
   default?: unknown;
+  examples?: unknown[];
+  discriminator?: { propertyName: string; mapping?: Record<string, string> };
   anyOf?: Schema[];
   oneOf?: Schema[];
   properties?: Record<string, Schema>;
@@ -28,10 +30,11 @@ export interface Parameter {
   required: boolean;
   description?: string;
   schema: Schema;
+  example?: unknown;
 }
 
 interface Content {
-  content?: Record<string, { schema: Schema }>;
+  content?: Record<string, { schema: Schema; example?: unknown }>;
 }
 
 export interface Operation {

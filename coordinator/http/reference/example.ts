@@ -1,102 +1,168 @@
-import { type ApiDocument, nameOf, type Route, type Schema, bodyOf } from './document';
+import { type ApiDocument, bodyOf, nameOf, type Route, type Schema } from './document';
+import { ANSWER_EXAMPLES, ID, SHAPE_EXAMPLES } from './examples';
 
-const ID = '01936f5e-7b1c-7d2a-9c3e-5f4a6b7c8d9e';
-const TOKEN = '4f7c1e0a-5b7e-4a3d-9a55-8d0c0b7f2e61';
 const AT = '2026-01-31T12:00:00.000Z';
 const DEEPEST = 6;
 
-/** What fields of these names hold, in the story that the examples tell. */
-const TOLD: Record<string, unknown> = {
+/** What fields of these names hold where no shape says it, in the story that the examples tell. */
+const BY_NAME: Record<string, unknown> = {
   type: 'send-mail',
   types: ['send-mail'],
-  queue: 'default',
-  queues: ['default'],
+  queue: 'mails',
+  queues: ['mails'],
   runnerId: 'mailer-1',
   userId: 'user-42',
-  leaseToken: TOKEN,
+  keyId: 'k_8f3b2a1c',
+  claimId: 'mailer-1-17',
   idempotencyKey: 'order-1017-mail',
+  uniqueKey: 'welcome-user-42',
+  concurrencyKey: 'smtp.example.com',
+  orderKey: 'user-42',
+  callbackUrl: 'https://example.com/hooks/baton',
+  traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  tracestate: 'vendor=1017',
   requestId: '0b7e5a52-3c52-4c3b-9d3e-0f6f0f6b1a11',
   arguments: { to: 'ada@example.com', template: 'welcome' },
   result: { messageId: '<1017@example.com>' },
+  checkpoint: { sent: 40 },
+  metadata: { orderId: 1017 },
+  fields: { host: 'smtp.example.com' },
+  details: {},
+  requires: { region: 'eu' },
+  prefers: { gpu: true },
+  tag: 'welcome',
   tags: ['welcome'],
   labels: { region: 'eu' },
-  message: 'sent to the mail server',
-  cron: '0 7 * * 1-5',
-  timezone: 'Europe/Berlin',
-  apiKey: 'baton_…',
+  message: 'connected to the mail server',
+  reason: 'the order was withdrawn',
+  fingerprint: '9f86d081884c7d65',
   url: 'https://example.com/hooks/baton',
   version: '1.4.0',
+  key: 'mails',
+  target: 'mails',
+  lastEventId: '1017-1',
+  'Idempotency-Key': 'order-1017-mail',
+  'Last-Event-ID': '1017-1',
+  Traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  Prefer: 'return=minimal',
+  'Baton-Lease': '4f7c1e0a-5b7e-4a3d-9a55-8d0c0b7f2e61',
+  after: AT,
+  before: AT,
   nextCursor: null,
+  cursor: 'MTAxNw',
+  stack: 'Error: The mail server did not answer.\n    at send (mailer.js:17:9)',
 };
-/** Fields of bodies that may be left out, but that a first try should show. */
-const SHOWN = new Set(['arguments', 'waitMs', 'max', 'result', 'filter', 'reason', 'concurrency', 'tags']);
-/** Of what is one of several kinds, and needs one of several fields. */
-const ALSO: Record<string, string[]> = { 'patch /jobs/{id}': ['priority'], 'patch /alerts/{id}': ['threshold'] };
 
-/** A body for a first try: what must be sent, and little more. Null: the operation takes none, or nothing must be said. */
-export function exampleBody(route: Route, document: ApiDocument): unknown {
-  const schema = bodyOf(route);
-  if (schema === null) return null;
-  return exampleOf(schema, document, { isBody: true, also: new Set(ALSO[`${route.method} ${route.path}`] ?? []) });
-}
+/** What is looked up: the shapes. */
+type Document = Pick<ApiDocument, 'components'>;
 
-interface Telling {
-  isBody: boolean;
-  also?: ReadonlySet<string>;
-}
-
-/** A value of this shape. Answers have all their fields. */
-export function exampleOf(
-  schema: Schema,
-  document: ApiDocument,
-  telling: Telling = { isBody: false },
-  name = '',
-  depth = 0,
-): unknown {
-  const named = nameOf(schema);
-  if (named !== null)
-    return exampleOf(document.components.schemas[named] ?? {}, document, telling, name === '' ? named : name, depth);
+/** A value of this shape, with all its fields in answers, and those that must be there in requests. */
+export function exampleOf(schema: Schema, document: Document, isSent = false, name = '', depth = 0): unknown {
+  const shape = nameOf(schema);
+  if (shape !== null) return exampleOfShape(shape, document, isSent, name, depth);
   if (depth > DEEPEST) return null;
   if (schema.const !== undefined) return schema.const;
   if (schema.enum !== undefined) return schema.enum[0];
+  if (name in BY_NAME && isOfType(BY_NAME[name], schema)) return BY_NAME[name];
   const kinds = schema.anyOf ?? schema.oneOf;
-  if (kinds !== undefined && !(name in TOLD)) return exampleOf(kinds[0] ?? {}, document, telling, name, depth);
-  if (schema.properties !== undefined) return exampleObject(schema, document, telling, depth);
-  if (name in TOLD) return TOLD[name];
+  if (kinds !== undefined) return exampleOf(lastScalar(kinds), document, isSent, name, depth);
+  if (schema.properties !== undefined) return exampleObject(schema, document, isSent, depth);
   if (schema.type === 'array')
-    return [exampleOf(schema.items ?? {}, document, telling, name.replace(/s$/, ''), depth + 1)];
+    return [exampleOf(schema.items ?? {}, document, isSent, name.replace(/s$/, ''), depth + 1)];
+  if (typeof schema.additionalProperties === 'object') return exampleMap(schema, document, isSent, depth);
   return exampleScalar(schema, name);
 }
 
-function exampleObject(
-  { properties = {}, required = [] }: Schema,
-  document: ApiDocument,
-  telling: Telling,
-  depth: number,
-): Record<string, unknown> {
-  const isWanted = (name: string): boolean =>
-    !telling.isBody ||
-    required.includes(name) ||
-    (depth === 0 && (SHOWN.has(name) || telling.also?.has(name) === true));
-  const fields = Object.entries(properties).filter(([name]) => isWanted(name));
+/** What is one value or a list of them is shown as one value. */
+function lastScalar(kinds: readonly Schema[]): Schema {
+  const [first, ...others] = kinds;
+  const single = first?.type === 'array' ? others.find(({ type }) => type !== 'array' && type !== 'null') : undefined;
+  return single ?? first ?? {};
+}
+
+function exampleOfShape(shape: string, document: Document, isSent: boolean, name: string, depth: number): unknown {
+  const schema = document.components.schemas[shape] ?? {};
+  const told = SHAPE_EXAMPLES[shape] ?? SHAPE_EXAMPLES[shape.replace(/Input$/, '')];
+  if (told === undefined) return exampleOf(schema, document, isSent, name === '' ? shape : name, depth);
+  return complete(told, schema, document, isSent, depth);
+}
+
+/** With the fields that must be there and that the example was written without. */
+function complete(told: unknown, schema: Schema, document: Document, isSent: boolean, depth: number): unknown {
+  if (schema.properties === undefined || typeof told !== 'object') return told;
+  const missing = (schema.required ?? []).filter((field) => !(field in (told ?? {})));
+  const made = missing.map((field) => [
+    field,
+    exampleOf(schema.properties?.[field] ?? {}, document, isSent, field, depth + 1),
+  ]);
+  return { ...told, ...Object.fromEntries(made) };
+}
+
+function exampleObject(schema: Schema, document: Document, isSent: boolean, depth: number): Record<string, unknown> {
+  const { properties = {}, required = [] } = schema;
+  const fields = Object.entries(properties).filter(([field]) => !isSent || required.includes(field));
   return Object.fromEntries(
-    fields.map(([name, property]) => [name, exampleOf(property, document, telling, name, depth + 1)]),
+    fields.map(([field, property]) => [field, exampleOf(property, document, isSent, field, depth + 1)]),
   );
 }
 
-function exampleScalar(
-  { type, format, default: fallback, minimum = 0, maximum = Infinity }: Schema,
-  name: string,
-): unknown {
+/** Of a map: each of the keys that it must have, or one. */
+function exampleMap(schema: Schema, document: Document, isSent: boolean, depth: number): Record<string, unknown> {
+  const { additionalProperties, required = ['mails'] } = schema;
+  if (typeof additionalProperties !== 'object') return {};
+  return Object.fromEntries(
+    required.map((key) => [key, exampleOf(additionalProperties, document, isSent, key, depth + 1)]),
+  );
+}
+
+function exampleScalar(schema: Schema, name: string): unknown {
+  const { type, format, default: fallback, minimum = 0, maximum = Infinity } = schema;
   if (format === 'uuid') return ID;
   if (format === 'date-time') return AT;
   if (fallback !== undefined) return fallback;
   if (type === 'integer' || type === 'number')
-    return Math.min(maximum, Math.max(minimum, name.endsWith('Ms') ? 30_000 : name.endsWith('PerMinute') ? 12 : 1));
+    return Math.min(maximum, Math.max(minimum, name.endsWith('Ms') ? 30_000 : 12));
   if (type === 'boolean') return true;
-  if (type === 'string') return name === 'id' ? ID : name === 'name' ? 'default' : 'text';
+  if (type === 'string') return name === 'id' ? ID : name === 'name' ? 'mails' : 'text';
   if (type === 'null') return null;
-  return {};
+  return null;
+}
+
+function isOfType(value: unknown, schema: Schema): boolean {
+  const kinds = schema.anyOf ?? schema.oneOf;
+  if (kinds !== undefined) return kinds.some((kind) => isOfType(value, kind));
+  if (schema.$ref !== undefined) return false;
+  switch (schema.type) {
+    case undefined:
+      return true;
+    case 'string':
+      return (
+        typeof value === 'string' && (schema.format === undefined || (schema.format === 'date-time' && value === AT))
+      );
+    case 'array':
+      return Array.isArray(value) && value.every((item) => isOfType(item, schema.items ?? {}));
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value) && schema.properties === undefined;
+    case 'null':
+      return value === null;
+    default:
+      return false;
+  }
+}
+
+/** A body for a first try: what must be sent, and little more. Null: the operation takes none. */
+export function exampleBody(route: Route, document: Document): unknown {
+  const schema = bodyOf(route);
+  return schema === null ? null : exampleOf(schema, document, true);
+}
+
+/** What an operation answers with this status. */
+export function exampleAnswer(operationId: string, status: string, schema: Schema, document: Document): unknown {
+  return (
+    ANSWER_EXAMPLES[`${operationId} ${status}`] ??
+    (status === '200' || status === '201' ? ANSWER_EXAMPLES[operationId] : undefined) ??
+    exampleOf(schema, document)
+  );
 }
 
 /** The call for a shell, which can be sent as it stands once URL and key are set. */
@@ -104,9 +170,7 @@ export function curlOf(route: Route, document: ApiDocument): string {
   const path = route.path.replace(/\{(\w+)\}/g, (_all, name: string) => pathValue(name, route));
   const needed = route.parameters
     .filter((one) => one.in === 'query' && one.required)
-    .map(
-      (one) => `${one.name}=${encodeURIComponent(String(exampleOf(one.schema, document, { isBody: true }, one.name)))}`,
-    );
+    .map((one) => `${one.name}=${encodeURIComponent(String(exampleOf(one.schema, document, true, one.name)))}`);
   const body = exampleBody(route, document);
   const lines = [
     `curl ${verbOf(route, body !== null)}"$COORDINATOR_URL${path}${needed.length === 0 ? '' : `?${needed.join('&')}`}"`,

@@ -9,7 +9,7 @@ import {
   routesOf,
   type Schema,
 } from './document';
-import { curlOf, exampleOf } from './example';
+import { curlOf, exampleAnswer } from './example';
 import { fieldsOf, parametersOf, typeOf } from './fields';
 import { html, type Markup } from './markup';
 
@@ -266,7 +266,7 @@ function examples(route: Route, document: ApiDocument): Markup {
       answer.schema !== null &&
       html`<details class="example">
         <summary>An answer, ${answer.status}</summary>
-        <pre><code>${JSON.stringify(exampleOf(answer.schema, document), null, 2)}</code></pre>
+        <pre><code>${JSON.stringify(exampleAnswer(route.operationId, answer.status, answer.schema, document), null, 2)}</code></pre>
       </details>`
     }`;
 }
