@@ -12,7 +12,6 @@ import { Events } from './domain/events/events';
 import { EventStream } from './domain/events/stream';
 import { Notifications } from './state/notifications';
 import { logEvents } from './domain/events/log-events';
-import { HandOff } from './domain/jobs/hand-off';
 import { LaneCatalog } from './state/lanes';
 import { ReadyLanes } from './state/ready-lanes';
 import { QueueSettings } from './state/queue-settings';
@@ -109,7 +108,6 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     ),
     lanes: new LaneCatalog(db),
     readyLanes: new ReadyLanes(),
-    handOff: new HandOff(),
     queueSettings: new QueueSettings(db, config.jobDefaults),
     runnerRegistry: new RunnerRegistry(db),
     maxPayloadBytes: config.maxPayloadBytes,
@@ -153,12 +151,6 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     service,
     tracing,
   );
-  context.notifications.on('runners', () => {
-    const answered = context.runnerRegistry
-      .readDraining()
-      .then(() => desk.dispatcher.answerEmpty((claim) => context.runnerRegistry.isDraining(claim.runnerId)));
-    answered.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
-  });
   const server = createHttpServer(desk);
   let listener: ReturnType<typeof receiveNotifications> | undefined;
 

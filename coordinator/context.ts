@@ -1,7 +1,6 @@
 import type { Events } from './domain/events/events';
 import type { EventStream } from './domain/events/stream';
 import type { Notifications } from './state/notifications';
-import type { HandOff } from './domain/jobs/hand-off';
 import type { LaneCatalog } from './state/lanes';
 import type { ReadyLanes } from './state/ready-lanes';
 import type { QueueSettings } from './state/queue-settings';
@@ -11,7 +10,7 @@ import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
 import type { Db } from './store/db';
 
-/** What every verb is given first. Who asks stands on each item of its list, because one batch serves many callers. */
+/** The first argument of every verb. The caller stands on each item of a verb's list, because a batch serves many callers. */
 export interface Context {
   db: Db;
   log: Logger;
@@ -21,7 +20,6 @@ export interface Context {
   notifications: Notifications;
   lanes: LaneCatalog;
   readyLanes: ReadyLanes;
-  handOff: HandOff;
   queueSettings: QueueSettings;
   runnerRegistry: RunnerRegistry;
   maxPayloadBytes: number;

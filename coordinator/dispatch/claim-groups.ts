@@ -1,96 +1,91 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
-import type { Lane, LaneCatalog, RunnerCapabilities } from '../state/lanes';
+import type { LaneCatalog, RunnerCapabilities } from '../state/lanes';
+import { ClaimGroup, SharedGrant, type WaitingClaim } from './waiting-claim';
 
-const MOST_CLASSES = 1000;
+const MOST_GROUPS = 1000;
 
-/** Claims of runners that take the same, and so can be served by one statement. */
-export interface ClaimGroup<Waiting> {
-  lanes: Lane[];
-  /** The same by their ids. */
-  laneById: Map<number, Lane>;
-  /** How many lanes there were when `lanes` was made. */
-  catalogSize: number;
-  /** What its runners take, as one of them said it. */
-  readonly taker: RunnerCapabilities;
-  /** In the order in which they came. */
-  readonly waiting: Set<Waiting>;
-  /** Those that wait, of all classes, by what they are known by when they are sent again. */
-  readonly named: Map<string, Waiting>;
-  /** Those of them that shall be answered now, with nothing if there is nothing. */
-  readonly due: Set<Waiting>;
-  /** How many statements for it are under way, and when the last one was started, on the monotonic clock. */
-  statements: number;
-  startedAtMs: number;
-  /** When it last had its turn: a statement was started for it, or a job was to be handed to one of its claims. */
-  hadTurnAtMs: number;
-}
+/** The claims that wait, grouped by what their runners take. */
+export class ClaimGroups {
+  private readonly groups = new Map<string, ClaimGroup>();
+  /** The last request of each claim id, as long as it or an earlier one of that claim id is under way. */
+  private readonly byClaimId = new Map<string, WaitingClaim>();
 
-/** The claims that wait, by what their runners take. */
-export class ClaimGroups<Waiting> {
-  private readonly classes = new Map<string, ClaimGroup<Waiting>>();
-  private readonly named = new Map<string, Waiting>();
+  constructor(private readonly catalog: LaneCatalog) {}
 
-  constructor(private readonly lanes: LaneCatalog) {}
+  /** How many claims wait. */
+  get size(): number {
+    return this.all().reduce((sum, group) => sum + group.waiting.size, 0);
+  }
 
-  of({ types, queues, labels }: Claim): ClaimGroup<Waiting> {
+  of({ types, queues, labels }: Claim): ClaimGroup {
     const key = JSON.stringify([
       [...types].sort(),
       queues === undefined ? null : [...queues].sort(),
       Object.entries(labels).sort(),
     ]);
-    let group = this.classes.get(key);
+    let group = this.groups.get(key);
     if (group === undefined) {
-      this.dropIdle();
-      this.classes.set(
-        key,
-        (group = {
-          lanes: [],
-          laneById: new Map(),
-          catalogSize: -1,
-          taker: { types, queues, labels },
-          waiting: new Set(),
-          named: this.named,
-          due: new Set(),
-          statements: 0,
-          startedAtMs: 0,
-          hadTurnAtMs: 0,
-        }),
-      );
+      if (this.groups.size >= MOST_GROUPS) this.dropIdle();
+      this.groups.set(key, (group = this.open({ types, queues, labels })));
     }
     return group;
   }
 
-  /** Those with claims that wait, the one whose last turn is longest ago first: else some would wait as long as others have a backlog. */
-  inTurn(): ClaimGroup<Waiting>[] {
-    return [...this.classes.values()]
+  all(): ClaimGroup[] {
+    return [...this.groups.values()];
+  }
+
+  /** Those with claims that wait, the one whose last turn is longest ago first: a backlog of one must not starve others. */
+  inTurn(): ClaimGroup[] {
+    return this.all()
       .filter((group) => group.waiting.size > 0)
-      .sort((one, other) => one.hadTurnAtMs - other.hadTurnAtMs);
+      .sort((one, other) => one.lastTurnAtMs - other.lastTurnAtMs);
   }
 
-  get size(): number {
-    return [...this.classes.values()].reduce((sum, group) => sum + group.waiting.size, 0);
+  waiting(): WaitingClaim[] {
+    return this.all().flatMap((group) => [...group.waiting].filter((claim) => claim.isWaiting));
   }
 
-  waiting(): Waiting[] {
-    return [...this.classes.values()].flatMap((group) => [...group.waiting]);
+  due(): WaitingClaim[] {
+    return this.all().flatMap((group) => [...group.due].filter((claim) => claim.isWaiting));
   }
 
-  due(): Waiting[] {
-    return [...this.classes.values()].flatMap((group) => [...group.due]);
+  /**
+   * The claim replaces the request that brought the same claim id before, which is answered with nothing: its connection
+   * may be dead, and a job sent down it would be stuck until its lease expires.
+   */
+  replaceEarlier(claim: WaitingClaim): void {
+    const key = keyOf(claim);
+    if (key === null) return;
+    const earlier = this.byClaimId.get(key);
+    this.byClaimId.set(key, claim);
+    if (earlier === undefined) return;
+    earlier.answer([]);
+    if (isUnderWay(earlier)) (earlier.shared ?? new SharedGrant(earlier)).add(claim);
   }
 
-  /** The lanes that a runner of this class takes jobs from. */
-  lanesOf(group: ClaimGroup<Waiting>): Lane[] {
-    if (group.catalogSize !== this.lanes.size) {
-      group.lanes = this.lanes.takenBy(group.taker);
-      group.laneById = new Map(group.lanes.map((lane) => [lane.id, lane]));
-      group.catalogSize = this.lanes.size;
-    }
-    return group.lanes;
+  /** Forgets the claim's id when none of its requests is under way. To be called when one was answered or released. */
+  forget(claim: WaitingClaim): void {
+    const key = keyOf(claim);
+    const latest = claim.shared?.latest ?? claim;
+    if (key === null || isUnderWay(latest) || this.byClaimId.get(key) !== latest) return;
+    this.byClaimId.delete(key);
+  }
+
+  private open(capabilities: RunnerCapabilities): ClaimGroup {
+    return new ClaimGroup(capabilities, this.catalog, (claim) => this.forget(claim));
   }
 
   private dropIdle(): void {
-    if (this.classes.size < MOST_CLASSES) return;
-    for (const [key, group] of this.classes) if (group.waiting.size === 0) this.classes.delete(key);
+    for (const [key, group] of this.groups) if (group.waiting.size === 0) this.groups.delete(key);
   }
+}
+
+/** Whether the claim is open, or a statement may grant jobs to it or to an earlier request with its claim id. */
+function isUnderWay(claim: WaitingClaim): boolean {
+  return claim.isOpen || claim.isReserved || claim.shared?.isPending === true;
+}
+
+function keyOf({ claim: { runnerId, claimId } }: WaitingClaim): string | null {
+  return claimId === undefined ? null : JSON.stringify([runnerId, claimId]);
 }

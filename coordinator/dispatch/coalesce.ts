@@ -6,36 +6,36 @@ interface Waiting<Item, Result> {
   reject(error: unknown): void;
 }
 
+/** Fewest items of a statement that starts beside one of its kind: small ones cost more an item than one full statement. */
+export const FEWEST_BESIDE = 50;
+/** How long fewer items wait for the statement under way, which may itself wait for a lock. */
+export const PATIENCE_MS = 50;
+
 /**
- * Natural batching: calls that arrive in one turn of the event loop, or while a batch is under way, go together. There is
- * no timer, so a lone call is not delayed, and under load one statement and one commit serve many calls.
+ * Natural batching: calls that arrive in one turn of the event loop, or while a batch is under way, form the next batch. No
+ * timer delays a lone call, and under load one statement and one commit serve many calls. Beside a batch under way another
+ * one starts only when it has `fewestBeside` items, or after `patienceMs`.
  *
- * Beside a batch under way another one starts only when it is worth a statement and a commit of its own, because small
- * ones would each take what the next could have taken together; or when the other takes long, as one does that waits for
- * somebody's lock.
- *
- * A batch that fails is tried again call by call, so that no call fails for what another one brought.
- * @param maxBatch most items in one batch; a single call with more goes alone
- * @param fillBeside fewest items in a batch that starts beside another one
- * @param patienceMs how long a smaller one waits for the one under way
+ * A batch that fails is tried again call by call, so that no call fails for another one's items.
+ * @param maxBatch most items in one batch; a single call with more is a batch of its own
  */
 export function coalesce<Item, Result>(
   run: (items: Item[]) => Promise<Result[]>,
   {
     maxBatch,
     maxInFlight,
-    fillBeside = 50,
-    patienceMs = 50,
-  }: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number },
+    fewestBeside = FEWEST_BESIDE,
+    patienceMs = PATIENCE_MS,
+  }: { maxBatch: number; maxInFlight: number; fewestBeside?: number; patienceMs?: number },
 ): (items: Item[]) => Promise<Result[]> {
   const waiting: Waiting<Item, Result>[] = [];
   let inFlight = 0;
   let itemsWaiting = 0;
 
   let isSoon = false;
-  let impatience: NodeJS.Timeout | undefined;
+  let patienceTimer: NodeJS.Timeout | undefined;
 
-  /** At the end of this turn: what the other sockets brought in it has been read by then. */
+  /** At the end of this turn of the event loop, when the requests of all sockets have been read. */
   function nextSoon(): void {
     if (isSoon) return;
     isSoon = true;
@@ -45,17 +45,17 @@ export function coalesce<Item, Result>(
     });
   }
 
-  function next(fewest = inFlight === 0 ? 1 : fillBeside): void {
+  function next(fewest = inFlight === 0 ? 1 : fewestBeside): void {
     if (inFlight >= maxInFlight || itemsWaiting === 0) return;
     if (itemsWaiting < fewest) {
-      impatience ??= setTimeout(() => {
-        impatience = undefined;
+      patienceTimer ??= setTimeout(() => {
+        patienceTimer = undefined;
         next(1);
       }, patienceMs).unref();
       return;
     }
-    clearTimeout(impatience);
-    impatience = undefined;
+    clearTimeout(patienceTimer);
+    patienceTimer = undefined;
     inFlight += 1;
     const calls = take(waiting, maxBatch);
     for (const call of calls) itemsWaiting -= call.items.length;
@@ -63,7 +63,7 @@ export function coalesce<Item, Result>(
       inFlight -= 1;
       nextSoon();
     });
-    // As many start as may: a full batch must not wait for one that waits for somebody's lock.
+    // A full batch must not wait for one that waits for a lock.
     next();
   }
 

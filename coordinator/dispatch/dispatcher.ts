@@ -1,311 +1,416 @@
-import type { Claim, Labels } from '@baton/runner-sdk/protocol';
+import type { Claim } from '@baton/runner-sdk/protocol';
 import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
-import type { Lane } from '../state/lanes';
+import { NOTHING_RESERVED, type Reservation } from '../domain/jobs/reservation';
 import { placeAllDue } from '../domain/jobs/waiting';
 import { describeError } from '../logger';
-import type { ClaimedRow, Slot } from '../store/jobs';
+import type { Lane } from '../state/lanes';
+import type { ClaimedRow } from '../store/jobs';
 import { heads } from '../store/lanes';
-import { ClaimAnswers } from './claim-answers';
-import { type ClaimGroup, ClaimGroups } from './claim-groups';
-import { ClaimOffers } from './claim-offers';
+import { ClaimGroups } from './claim-groups';
+import { FEWEST_BESIDE, PATIENCE_MS } from './coalesce';
 import type { DisconnectSignal } from './disconnect-signal';
-import { fillSlots, isWanted, slotOf, slotsWanted } from './slots';
-import { HeldPolls } from './held-polls';
+import { KeyedWaits } from './keyed-waits';
+import { Poller } from './poller';
 import { RateLimitTimers } from './rate-limit-timers';
-import { WaitingClaim } from './waiting-claim';
+import { reserveClaims } from './reservation';
 import { SharedTimeouts } from './shared-timeouts';
+import { type FilledSlot, fillSlots, isWanted, slotOf, slotsWanted } from './slots';
 import { UndeliveredJobs } from './undelivered-jobs';
+import { type ClaimGroup, type SharedGrant, WaitingClaim } from './waiting-claim';
 
-const LOOK_EVERY_MS = 1000;
+const POLL_MS = 1000;
 const MOST_STATEMENTS = 4;
-/** So many slots must wait for another statement of their class to start beside one: fuller ones cost less a job. */
-const FILL_BESIDE = 50;
-/** But not longer than this: a statement may have to wait for somebody's lock. */
-const PATIENCE_MS = 50;
+/** Shorter waits end exactly on time. */
+const LEAST_SHARED_MS = 10_000;
+/** How long a poll of a draining runner is held, so that the runner does not ask without pause. */
+const DRAINING_WAIT_MS = 1000;
+
+type Granted = ReadonlyMap<WaitingClaim, ClaimedRow[]>;
+
+interface ClaimStatement {
+  group: ClaimGroup;
+  startedAtMs: number;
+}
 
 /**
- * The claims of all runners that wait here. They hold no connection. Jobs that become ready are claimed for many of them
- * in one statement, at most four of which are under way; what is known about where ready jobs are comes from hints, and
- * once a second, while anybody waits, from a look at the table. So what an idle fleet costs the database does not grow
- * with its size.
+ * Matches the claims that wait in this process to jobs that are ready.
+ *
+ * A waiting claim holds no connection, so an idle fleet costs the database one poll a second, whatever its size. Claims of
+ * runners with the same capabilities form a group, and share statements. A group gets a statement when one of its lanes is
+ * ready (a notification, the poll, a rate limit's timer), or a job that is just being created is reserved for one of its
+ * claims. Its states are those of its claims (`WaitingClaim`): waiting > reserved > waiting …, and at any time answered.
+ *
+ * Who moves a claim:
+ * - `claim` admits it as waiting, and replaces an earlier request with the same claim id.
+ * - `startStatement`, `findRepeated` and `reserve` reserve it; only a waiting claim can be reserved.
+ * - `settle` releases it when the statement ends, exactly once, whether it succeeded, failed or nobody knows.
+ * - The end of its wait makes it due. It is answered with nothing once it is synced, not reserved, and no statement that is
+ *   to come has a job for it.
+ * - Its client's disconnect, a later request with its claim id, a drain and `close` answer it with nothing at once; if it
+ *   was reserved, it is abandoned until `settle`.
+ *
+ * What always holds:
+ * - A claim is reserved by at most one statement, so it is never granted more than its `max`.
+ * - A granted job is answered to exactly one request, or given back: `deliver` decides.
+ * - At most 4 claim statements are under way. One starts beside another of its group only when it is nearly full, or the
+ *   other takes long. Groups start in turn, the one whose last turn is longest ago first.
+ * - Nothing is reserved for a create before the poll has told which lanes are ready: it would overtake jobs that wait.
+ * - During every await claims may be answered, replaced or abandoned. So their state is read after it, never kept across.
  */
 export class Dispatcher {
-  readonly held = new HeldPolls();
-  readonly unsent: UndeliveredJobs;
-  private readonly classes: ClaimGroups<WaitingClaim>;
-  private readonly answers: ClaimAnswers;
-  private readonly offers: ClaimOffers;
-  /** Those that came after the last look at the table began. */
-  private readonly newcomers = new Set<WaitingClaim>();
-  private readonly ends = new SharedTimeouts<WaitingClaim>(LOOK_EVERY_MS);
-  private readonly pace: RateLimitTimers;
-  private readonly fresh = new Set<ClaimGroup<WaitingClaim>>();
-  private readonly underWay = new Set<Promise<void>>();
+  readonly undelivered: UndeliveredJobs;
+  private readonly groups: ClaimGroups;
+  private readonly drainingPolls = new KeyedWaits();
+  private readonly timeouts = new SharedTimeouts<WaitingClaim>(POLL_MS);
+  private readonly rateLimits: RateLimitTimers;
+  private readonly poller: Poller;
+  /** Claims that no poll has covered since they came, or since they may have been granted jobs that nobody delivered. */
+  private readonly unsynced = new Set<WaitingClaim>();
+  /** Groups with claims that came in this turn of the event loop. */
+  private readonly arrivals = new Set<ClaimGroup>();
+  private readonly statements = new Map<Promise<void>, ClaimStatement>();
+  private readonly reservations = new Set<Promise<void>>();
+  /** Whether the last poll succeeded, and polls go on: so `readyLanes` is at most one poll old. */
+  private isSynced = false;
   private isClosed = false;
-  private isLooking = false;
-  /** The last look at the table told where jobs wait, and looks go on. */
-  private isSighted = false;
-  private lookTimer: NodeJS.Timeout | undefined;
-  private impatience: NodeJS.Timeout | undefined;
-  private readonly onDue = ({ group }: WaitingClaim): void => this.dispatchTo(group);
+  private patienceTimer: NodeJS.Timeout | undefined;
 
   constructor(private readonly context: Context) {
-    this.classes = new ClaimGroups(context.lanes);
-    this.unsent = new UndeliveredJobs(context);
-    this.answers = new ClaimAnswers({
-      unsent: this.unsent,
-      isGivenNothing: (one) => this.isClosed || context.runnerRegistry.isDraining(one.claim.runnerId),
-      lookAgainFor: (one) => this.lookAgainFor(one),
+    this.groups = new ClaimGroups(context.lanes);
+    this.undelivered = new UndeliveredJobs(context);
+    this.rateLimits = new RateLimitTimers(context, POLL_MS, () => this.dispatchAll());
+    this.poller = new Poller(POLL_MS, {
+      poll: () => this.poll(),
+      isNeeded: () => this.size > 0,
+      onPeriod: () => this.expireWaits(),
+      onPolled: () => this.dispatchAll(),
+      onStop: () => this.forgetPoll(),
     });
-    this.pace = new RateLimitTimers(context, LOOK_EVERY_MS, () => this.dispatch());
-    this.offers = new ClaimOffers(context, {
-      classes: this.classes,
-      isSighted: () => this.isSighted,
-      onSettled: (...settled) => this.settle(...settled),
-    });
-    context.handOff.serve(this.offers);
-    context.notifications.on('ready', (lanes) => {
-      this.context.readyLanes.markReady(lanes);
-      void this.learn(lanes.map((lane) => lane.laneId));
-    });
-    context.notifications.on('freed', (queues) => {
-      this.context.readyLanes.reopen(this.context.lanes.ofQueues(queues).map((lane) => lane.id));
-      this.dispatch();
-    });
-    context.notifications.on('resync', () => {
-      this.isSighted = false;
-      void this.look();
-    });
+    this.subscribe();
   }
 
   /** How many claims wait. */
   get size(): number {
-    return this.classes.size;
+    return this.groups.size;
+  }
+
+  /** Whether the table is polled, as it is while claims wait. */
+  get isPolling(): boolean {
+    return this.poller.isRunning;
   }
 
   /**
-   * Resolves with jobs as soon as there are some, and with none when the wait is over. After `signal` was aborted
-   * nothing is claimed for it any more, and what a statement under way still brings is given back.
+   * Resolves with jobs as soon as there are some, and with none when the wait is over, the runner is draining or the process
+   * stops. After `signal` was aborted nothing is claimed for it, and what a statement under way brings is given back.
    */
-  take(claim: Claim, signal: DisconnectSignal): Promise<ClaimedRow[]> {
-    if (this.isClosed || signal.aborted) return Promise.resolve([]);
-    return new Promise((resolve, reject) => {
-      const parked = new WaitingClaim(claim, this.classes.of(claim), signal, resolve, reject);
-      parked.wait(this.ends, this.onDue);
-      this.newcomers.add(parked);
-      if (this.lookTimer === undefined) {
-        this.lookTimer = setInterval(() => this.endWaits(), LOOK_EVERY_MS);
-        void this.look();
-      }
-      this.dispatchSoon(parked.group);
-    });
+  async claim(claim: Claim, signal: DisconnectSignal): Promise<ClaimedRow[]> {
+    if (this.context.runnerRegistry.isDraining(claim.runnerId)) {
+      await this.drainingPolls.wait(claim.runnerId, Math.min(claim.waitMs, DRAINING_WAIT_MS), signal);
+      return [];
+    }
+    if (this.isClosed || signal.aborted) return [];
+    return new Promise((resolve) => this.admit(new WaitingClaim(claim, this.groups.of(claim), signal, resolve)));
   }
 
-  /** Answers those that wait for this runner, so that it hears what it was told. */
-  answerEmpty(isMeant: (claim: Claim) => boolean): void {
-    for (const parked of this.classes.waiting()) if (!parked.isTaken && isMeant(parked.claim)) parked.answer([]);
+  /** Reserves waiting claims for jobs that are about to be stored: both are then one statement and one commit. */
+  reserve(jobs: { id: string; laneId: number }[]): Reservation {
+    if (!this.isSynced) return NOTHING_RESERVED;
+    const groups = this.groups.inTurn().filter((group) => this.readyLanes(group).length === 0);
+    const claims = reserveClaims(jobs, groups, (queue) => this.context.queueSettings.isLimited(queue));
+    if (claims.size === 0) return NOTHING_RESERVED;
+    let onSettled = (): void => undefined;
+    const settled = new Promise<void>((resolve) => (onSettled = resolve));
+    this.reservations.add(settled);
+    return {
+      offers: [...claims].map(([jobId, claim]) => ({ ...slotOf(claim), jobId })),
+      settle: (stored) => {
+        if (!this.reservations.delete(settled)) return;
+        this.settleReservation(claims, stored);
+        onSettled();
+      },
+    };
   }
 
-  /** Answers all that wait, now and from now on, with nothing. */
+  /** Answers all claims, now and from now on, with nothing. */
   async close(): Promise<void> {
     this.isClosed = true;
-    clearInterval(this.lookTimer);
-    this.lookTimer = undefined;
-    this.pace.close();
-    clearTimeout(this.impatience);
-    this.answerEmpty(() => true);
-    this.held.close();
-    await this.unsent.settled();
+    this.poller.stop();
+    this.rateLimits.close();
+    clearTimeout(this.patienceTimer);
+    for (const claim of this.groups.waiting()) claim.answer([]);
+    this.drainingPolls.close();
+    await this.undelivered.settled();
   }
 
-  /** Resolves when the statements under way, and creates that claims are put aside for, have ended, and what they brought for clients who have gone is given back. */
+  /** Resolves when no statement is under way that may grant jobs, and what it brought for nobody is given back. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.underWay, this.offers.settled()]);
-    this.pace.close();
-    await this.unsent.settled();
+    await Promise.all([...this.statements.keys(), ...this.reservations, this.poller.settled()]);
+    await this.undelivered.settled();
   }
 
-  /** At the end of this turn: claims that come in one, as those do that rode on reports stored together, share a statement. */
-  private dispatchSoon(group: ClaimGroup<WaitingClaim>): void {
-    if (this.fresh.size === 0) {
+  private subscribe(): void {
+    const { notifications, readyLanes, lanes } = this.context;
+    notifications.on('ready', (ready) => {
+      readyLanes.markReady(ready);
+      void this.learnLanes(ready.map(({ laneId }) => laneId));
+    });
+    notifications.on('freed', (queues) => {
+      readyLanes.reopen(lanes.ofQueues(queues).map(({ id }) => id));
+      this.dispatchAll();
+    });
+    notifications.on('resync', () => {
+      this.isSynced = false;
+      this.poller.poll();
+    });
+    notifications.on('runners', () => void this.answerDraining());
+  }
+
+  private admit(claim: WaitingClaim): void {
+    this.groups.replaceEarlier(claim);
+    this.startTimeout(claim);
+    this.unsynced.add(claim);
+    if (!this.poller.isRunning) {
+      this.poller.start();
+      this.poller.poll();
+    }
+    this.dispatchSoon(claim.group);
+  }
+
+  private startTimeout(claim: WaitingClaim): void {
+    const { waitMs } = claim.claim;
+    if (waitMs === 0) claim.fallDue();
+    else if (waitMs >= LEAST_SHARED_MS) claim.timeout = this.timeouts.add(claim, waitMs);
+    else {
+      claim.timeout = setTimeout(() => {
+        claim.fallDue();
+        this.dispatch(claim.group);
+      }, waitMs);
+    }
+  }
+
+  private expireWaits(): void {
+    const expired = this.timeouts.takeExpired();
+    for (const claim of expired) claim.fallDue();
+    for (const group of new Set(expired.map((claim) => claim.group))) this.dispatch(group);
+  }
+
+  /** Whether a claim that got nothing may wait on for jobs. */
+  private mayReceive({ claim }: WaitingClaim): boolean {
+    return !this.isClosed && !this.context.runnerRegistry.isDraining(claim.runnerId);
+  }
+
+  /** At the end of this turn of the event loop: claims that arrive in one turn share a statement. */
+  private dispatchSoon(group: ClaimGroup): void {
+    if (this.arrivals.size === 0) {
       setImmediate(() => {
-        const groups = [...this.fresh];
-        this.fresh.clear();
-        for (const one of groups) this.dispatchTo(one);
+        const groups = [...this.arrivals];
+        this.arrivals.clear();
+        for (const one of groups) this.dispatch(one);
       });
     }
-    this.fresh.add(group);
+    this.arrivals.add(group);
   }
 
-  /** Starts what statements can be started, and answers those whose wait ended without a job. */
-  private dispatch(): void {
-    for (const group of this.classes.inTurn()) this.dispatchTo(group);
+  private dispatchAll(): void {
+    for (const group of this.groups.inTurn()) this.dispatch(group);
   }
 
-  private dispatchTo(group: ClaimGroup<WaitingClaim>): void {
-    while (this.underWay.size < MOST_STATEMENTS && group.waiting.size > 0) {
-      const lanes = this.context.readyLanes.among(this.classes.lanesOf(group));
-      if (lanes.length === 0) break;
-      const free = [...group.waiting].filter((one) => !one.isTaken);
-      if (free.length === 0 || (this.isBusy(group) && slotsWanted(free) < FILL_BESIDE)) break;
-      this.start(group, lanes, group.taker.labels, free);
-    }
-    if (group.due.size > 0) this.settleEmpty(group);
+  /** Starts the statements that may start now, and answers due claims that none of them serves. */
+  private dispatch(group: ClaimGroup): void {
+    while (this.startStatement(group));
+    if (group.due.size > 0) this.answerDue(group);
   }
 
-  private settleEmpty(group: ClaimGroup<WaitingClaim>): void {
-    const due = [...group.due].filter((one) => !one.isTaken);
-    if (due.length === 0 || this.isServed(group)) return;
-    let needsLook = false;
-    for (const parked of due) {
-      if (parked.wasLookedFor) parked.answer([]);
-      else needsLook = true;
-    }
-    // Those that wait for a free statement are told by it.
-    if (needsLook && this.underWay.size < MOST_STATEMENTS) void this.look();
+  private startStatement(group: ClaimGroup): boolean {
+    if (this.statements.size >= MOST_STATEMENTS || group.waiting.size === 0) return false;
+    const lanes = this.readyLanes(group);
+    const claims = lanes.length === 0 ? [] : [...group.waiting].filter((claim) => claim.isWaiting);
+    if (claims.length === 0 || this.mustShare(group, claims)) return false;
+    const startedAtMs = (group.lastTurnAtMs = performance.now());
+    const done = this.claimFor(lanes, group.capabilities.labels, fillSlots(claims)).finally(() => {
+      this.statements.delete(done);
+      this.dispatchAll();
+    });
+    this.statements.set(done, { group, startedAtMs });
+    return true;
   }
 
-  /** Jobs are in turn for it, and only the statements under way keep it waiting: the first that ends takes it along. */
-  private isServed(group: ClaimGroup<WaitingClaim>): boolean {
-    return this.underWay.size > 0 && this.context.readyLanes.among(this.classes.lanesOf(group)).length > 0;
-  }
-
-  private isBusy({ statements, startedAtMs }: ClaimGroup<WaitingClaim>): boolean {
-    if (statements === 0 || performance.now() - startedAtMs >= PATIENCE_MS) return false;
-    this.impatience ??= setTimeout(() => {
-      this.impatience = undefined;
-      this.dispatch();
+  /** Too few to start beside a statement of their group: they share the next one, unless this one takes long. */
+  private mustShare(group: ClaimGroup, claims: WaitingClaim[]): boolean {
+    const latestMs = performance.now() - PATIENCE_MS;
+    const isBeside = [...this.statements.values()].some((one) => one.group === group && one.startedAtMs > latestMs);
+    if (!isBeside || slotsWanted(claims) >= FEWEST_BESIDE) return false;
+    this.patienceTimer ??= setTimeout(() => {
+      this.patienceTimer = undefined;
+      this.dispatchAll();
     }, PATIENCE_MS).unref();
     return true;
   }
 
-  private start(group: ClaimGroup<WaitingClaim>, lanes: Lane[], labels: Labels, waiting: WaitingClaim[]): void {
-    const batch = fillSlots(waiting);
-    const taken = new Set(batch.map(({ parked }) => parked));
-    for (const parked of taken) parked.isTaken = true;
-    group.statements += 1;
-    group.startedAtMs = group.hadTurnAtMs = performance.now();
-    const work = this.claimFor(lanes, labels, batch, taken).finally(() => {
-      this.underWay.delete(work);
-      group.statements -= 1;
-      this.dispatch();
-    });
-    this.underWay.add(work);
+  private readyLanes(group: ClaimGroup): Lane[] {
+    return this.context.readyLanes.among(group.lanes.values());
   }
 
-  private async claimFor(
-    lanes: Lane[],
-    labels: Labels,
-    batch: { parked: WaitingClaim; slot: Slot }[],
-    taken: Set<WaitingClaim>,
-  ): Promise<void> {
+  private answerDue(group: ClaimGroup): void {
+    const due = [...group.due].filter((claim) => claim.isWaiting);
+    if (due.length === 0 || this.isServedNext(group)) return;
+    const isUnsynced = due.some((claim) => this.unsynced.has(claim));
+    for (const claim of due) if (!this.unsynced.has(claim)) claim.answer([]);
+    // When all statements are under way, the first that ends dispatches again.
+    if (isUnsynced && this.statements.size < MOST_STATEMENTS) this.poller.poll();
+  }
+
+  /** The group has ready lanes, and waits only for a statement to end. */
+  private isServedNext(group: ClaimGroup): boolean {
+    return this.statements.size > 0 && this.readyLanes(group).length > 0;
+  }
+
+  /** Claims jobs for these slots in one statement. Never rejects. */
+  private async claimFor(lanes: Lane[], labels: Claim['labels'], batch: FilledSlot[]): Promise<void> {
+    const claims = new Set(batch.map(({ claim }) => claim));
+    for (const claim of claims) claim.reserve();
+    const slots = batch.map(({ slot }) => slot);
+    let rows: ClaimedRow[];
     try {
-      const rows = await claimJobs(
-        this.context,
-        lanes,
-        labels,
-        batch.map(({ slot }) => slot),
-      );
-      const given = new Map<WaitingClaim, ClaimedRow[]>();
-      for (const row of rows) {
-        const parked = batch[row.slot]?.parked;
-        if (parked === undefined) continue;
-        let jobs = given.get(parked);
-        if (jobs === undefined) given.set(parked, (jobs = []));
-        if (isWanted(row, parked.claim)) jobs.push(row);
-      }
-      if (rows.length < batch.length) this.pace.comeBack(lanes);
-      this.answers.give(taken, given);
+      rows = await claimJobs(this.context, lanes, labels, slots);
     } catch (error) {
-      this.answers.fail(taken, error);
+      return this.failAll(claims, error);
+    }
+    if (rows.length < batch.length && !this.isClosed) this.rateLimits.start(lanes);
+    const granted = new Map<WaitingClaim, ClaimedRow[]>();
+    for (const row of rows) {
+      const claim = batch[row.slot]?.claim;
+      if (claim !== undefined) grant(granted, claim, isWanted(row, claim.claim) ? [row] : []);
+    }
+    this.settle(claims, granted);
+  }
+
+  private settleReservation(claims: Map<string, WaitingClaim>, stored: ClaimedRow[]): void {
+    const granted = new Map<WaitingClaim, ClaimedRow[]>();
+    for (const row of stored) {
+      const claim = claims.get(row.id);
+      if (claim !== undefined) grant(granted, claim, [row]);
+    }
+    const reserved = new Set(claims.values());
+    // The poll left out what was reserved, and the outcome may be unknown.
+    for (const claim of reserved) if (claim.isOpen && !granted.has(claim)) this.unsynced.add(claim);
+    this.settle(reserved, granted);
+    for (const group of new Set([...reserved].map((claim) => claim.group))) this.dispatch(group);
+  }
+
+  /** Ends the statement that these claims were reserved for. */
+  private settle(claims: Iterable<WaitingClaim>, granted: Granted): void {
+    for (const claim of claims) {
+      claim.release();
+      this.deliver(claim, granted.get(claim));
+      this.groups.forget(claim);
     }
   }
 
-  private lookAgainFor(parked: WaitingClaim): void {
-    parked.wasLookedFor = false;
-    this.newcomers.add(parked);
+  /** The statement failed, and may have been committed all the same. */
+  private failAll(claims: Set<WaitingClaim>, error: unknown): void {
+    for (const claim of claims) claim.fail(error);
+    this.settle(claims, new Map());
   }
 
-  /** Claims that were put aside for a create. One that got nothing was not looked up meanwhile, or got what nobody heard of. */
-  private settle(
-    groups: ClaimGroup<WaitingClaim>[],
-    taken: Set<WaitingClaim>,
-    given: Map<WaitingClaim, ClaimedRow[]>,
-  ): void {
-    for (const parked of taken) if (!given.has(parked) && !parked.isOver) this.lookAgainFor(parked);
-    this.answers.give(taken, given);
-    for (const group of groups) this.dispatchTo(group);
+  /** @param jobs what the claim was granted; undefined: the statement granted it nothing, or nobody knows */
+  private deliver(claim: WaitingClaim, jobs: ClaimedRow[] | undefined): void {
+    if (claim.shared !== null) this.deliverShared(claim, claim.shared, jobs);
+    else if (!claim.isOpen) this.undelivered.giveBack(jobs ?? []);
+    else if (jobs !== undefined) claim.answer(jobs);
+    else if (!this.mayReceive(claim)) claim.answer([]);
   }
 
-  private async learn(laneIds: number[]): Promise<void> {
+  /** What an earlier request was granted goes to the last one with its claim id, unless that was answered otherwise. */
+  private deliverShared(claim: WaitingClaim, shared: SharedGrant, jobs: ClaimedRow[] | undefined): void {
+    const { latest } = shared;
+    shared.grant(jobs ?? []);
+    if (latest === claim && jobs !== undefined) claim.answer(jobs);
+    if (!latest.isOpen) this.undelivered.giveBack(shared.takeUndelivered());
+    // The earlier request may have been granted jobs that nobody heard of: the next poll finds them by the claim id.
+    else if (latest !== claim && !shared.hasUndelivered) this.unsynced.add(latest);
+    // While it is reserved, its own statement decides.
+    else if (latest.isWaiting) this.handOver(latest, shared.takeUndelivered());
+  }
+
+  /** What the claim may not have, because its key or the claim itself names less than before, is given back. */
+  private handOver(claim: WaitingClaim, jobs: ClaimedRow[]): void {
+    const wanted = jobs.filter((job) => isWanted(job, claim.claim));
+    if (wanted.length > 0) claim.answer(wanted);
+    else if (!this.mayReceive(claim)) claim.answer([]);
+    this.undelivered.giveBack(jobs.filter((job) => !wanted.includes(job)));
+  }
+
+  /** Reads which lanes are ready, and whether claims that came since the last poll were answered before. */
+  private async poll(): Promise<void> {
+    const unsynced = [...this.unsynced];
+    const due = this.groups.due();
+    try {
+      // An empty answer is true at this moment, not at the last round of the loop that promotes due jobs.
+      if (due.length > 0) await placeAllDue(this.context);
+      await this.syncReadyLanes();
+      this.isSynced = true;
+      await this.findRepeated(unsynced.filter((claim) => claim.isWaiting));
+    } catch (error) {
+      this.isSynced = false;
+      for (const claim of due) if (claim.isWaiting) claim.fail(error);
+      this.context.log.warn('could not poll for jobs', describeError(error));
+    }
+    for (const claim of unsynced) if (!claim.isOpen) this.unsynced.delete(claim);
+  }
+
+  private async syncReadyLanes(): Promise<void> {
+    const { db, lanes, readyLanes } = this.context;
+    const before = readyLanes.versions();
+    const found = await heads(db);
+    await lanes.learn(found.map(({ laneId }) => laneId));
+    readyLanes.sync(found, before);
+  }
+
+  /** The answer to an earlier request with the same claim id may have been lost: such claims get the same jobs again. */
+  private async findRepeated(claims: WaitingClaim[]): Promise<void> {
+    // Removed before the statement, so that a claim which becomes unsynced during it is polled for again.
+    for (const claim of claims) this.unsynced.delete(claim);
+    const named = claims.filter(({ claim }) => claim.claimId !== undefined);
+    if (named.length === 0) return;
+    await this.claimFor(
+      [],
+      {},
+      named.map((claim) => ({ claim, slot: slotOf(claim) })),
+    );
+  }
+
+  private forgetPoll(): void {
+    this.isSynced = false;
+    this.unsynced.clear();
+  }
+
+  private async learnLanes(laneIds: number[]): Promise<void> {
     try {
       await this.context.lanes.learn(laneIds);
     } catch (error) {
       this.context.log.warn('could not read new lanes', describeError(error));
     }
-    this.dispatch();
+    this.dispatchAll();
   }
 
-  private endWaits(): void {
-    const over = this.ends.over();
-    for (const parked of over) parked.fallDue();
-    for (const group of new Set(over.map((parked) => parked.group))) this.dispatchTo(group);
-    void this.look();
-  }
-
-  /** Looks at the table: where jobs wait, and whether claims that wait here were answered before. */
-  private async look(): Promise<void> {
-    if (this.isLooking) return;
-    if (this.classes.size === 0) {
-      this.newcomers.clear();
-      clearInterval(this.lookTimer);
-      this.lookTimer = undefined;
-      this.isSighted = false;
-      return;
-    }
-    this.isLooking = true;
-    const newcomers = [...this.newcomers];
-    const due = this.classes.due();
+  /** Runners that are to drain learn it at once, and so do those that may take work again. */
+  private async answerDraining(): Promise<void> {
+    const { runnerRegistry, log } = this.context;
     try {
-      // Who does not wait is told the truth of this moment, not of the last round of the loop that places due jobs.
-      if (due.length > 0) await placeAllDue(this.context);
-      const before = this.context.readyLanes.versions();
-      const found = await heads(this.context.db);
-      await this.context.lanes.learn(found.map((head) => head.laneId));
-      this.context.readyLanes.sync(found, before);
-      this.isSighted = true;
-      await this.answerRepeated(newcomers.filter((one) => !one.isTaken));
+      await runnerRegistry.readDraining();
     } catch (error) {
-      this.isSighted = false;
-      for (const parked of due) if (!parked.isTaken) parked.fail(error);
-      this.context.log.warn('could not look for waiting jobs', describeError(error));
-    } finally {
-      this.isLooking = false;
-      for (const parked of newcomers) if (parked.isOver) this.newcomers.delete(parked);
+      log.warn('could not read which runners are draining', describeError(error));
     }
-    this.dispatch();
+    for (const claim of this.groups.waiting()) if (!this.mayReceive(claim)) claim.answer([]);
+    for (const runnerId of this.drainingPolls.keys())
+      if (!runnerRegistry.isDraining(runnerId)) this.drainingPolls.wake(runnerId);
   }
+}
 
-  /**
-   * Claims with a claim id that have not been looked for yet: their answer may have been lost. One that is being filled, or
-   * put aside, is none of them, and looked for the next time.
-   */
-  private async answerRepeated(free: WaitingClaim[]): Promise<void> {
-    // Before the statement: what they may be given after it has looked is looked for again.
-    for (const parked of free) {
-      parked.wasLookedFor = true;
-      this.newcomers.delete(parked);
-    }
-    const asked = free.filter((one) => one.claim.claimId !== undefined && !one.isOver);
-    if (asked.length === 0) return;
-    const taken = new Set(asked);
-    for (const parked of taken) parked.isTaken = true;
-    await this.claimFor(
-      [],
-      {},
-      asked.map((parked) => ({ parked, slot: slotOf(parked.claim) })),
-      taken,
-    );
-  }
+function grant(granted: Map<WaitingClaim, ClaimedRow[]>, claim: WaitingClaim, jobs: ClaimedRow[]): void {
+  const known = granted.get(claim);
+  if (known === undefined) granted.set(claim, jobs);
+  else known.push(...jobs);
 }

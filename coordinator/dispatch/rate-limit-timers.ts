@@ -1,47 +1,53 @@
-import type { Context } from '../context';
 import type { Lane } from '../state/lanes';
+import type { QueueSettings } from '../state/queue-settings';
+import type { ReadyLanes } from '../state/ready-lanes';
 
 const LEAST_MS = 20;
 
-/** Rate limits let the next job start before the next look at the table would find it. */
+export interface RateLimitedLanes {
+  queueSettings: Pick<QueueSettings, 'paceMs'>;
+  readyLanes: Pick<ReadyLanes, 'reopen'>;
+}
+
+/** Reopens the lanes of rate-limited queues when the limit lets the next job start, where the next poll would be too late. */
 export class RateLimitTimers {
-  /** By queue: which of its lanes may give jobs again when its limit lets one start. */
-  private readonly lanes = new Map<string, Set<number>>();
-  private readonly timers = new Set<NodeJS.Timeout>();
+  private readonly timersByQueue = new Map<string, { timer: NodeJS.Timeout; laneIds: Set<number> }>();
 
   /**
-   * @param mostMs slower limits are left to the look at the table
-   * @param onOpen told when lanes were opened again
+   * @param mostMs slower limits are left to the poll
+   * @param onReopened called when lanes were reopened
    */
   constructor(
-    private readonly context: Context,
+    private readonly context: RateLimitedLanes,
     private readonly mostMs: number,
-    private readonly onOpen: () => void,
+    private readonly onReopened: () => void,
   ) {}
 
-  /** These lanes gave less than was asked for. */
-  comeBack(lanes: Lane[]): void {
+  /** These lanes gave fewer jobs than were asked for. */
+  start(lanes: Lane[]): void {
     for (const { id, queue } of lanes) {
       const inMs = this.context.queueSettings.paceMs(queue) ?? Infinity;
       if (inMs >= this.mostMs) continue;
-      const those = this.lanes.get(queue);
-      if (those === undefined) this.openIn(Math.max(LEAST_MS, inMs), queue, new Set([id]));
-      else those.add(id);
+      this.laneIdsOf(queue, Math.max(LEAST_MS, inMs)).add(id);
     }
   }
 
   close(): void {
-    for (const timer of this.timers) clearTimeout(timer);
+    for (const { timer } of this.timersByQueue.values()) clearTimeout(timer);
+    this.timersByQueue.clear();
   }
 
-  private openIn(inMs: number, queue: string, laneIds: Set<number>): void {
-    this.lanes.set(queue, laneIds);
+  /** The lanes that are reopened when the queue's timer fires. */
+  private laneIdsOf(queue: string, inMs: number): Set<number> {
+    const started = this.timersByQueue.get(queue);
+    if (started !== undefined) return started.laneIds;
+    const laneIds = new Set<number>();
     const timer = setTimeout(() => {
-      this.timers.delete(timer);
-      this.lanes.delete(queue);
+      this.timersByQueue.delete(queue);
       this.context.readyLanes.reopen([...laneIds]);
-      this.onOpen();
+      this.onReopened();
     }, inMs);
-    this.timers.add(timer);
+    this.timersByQueue.set(queue, { timer, laneIds });
+    return laneIds;
   }
 }

@@ -1,31 +1,38 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
 import type { ClaimedRow, Slot } from '../store/jobs';
+import type { WaitingClaim } from './waiting-claim';
 
 const MOST_SLOTS = 500;
 
-/** Slots in turns, so that few jobs are spread over many runners. */
-export function fillSlots<Parked extends { claim: Claim }>(waiting: Parked[]): { parked: Parked; slot: Slot }[] {
-  const batch: { parked: Parked; slot: Slot }[] = [];
-  let wanting = waiting.slice(0, MOST_SLOTS).map((parked) => ({ parked, slot: slotOf(parked.claim) }));
+/** A claim, and one of the jobs that it takes. */
+export interface FilledSlot {
+  claim: WaitingClaim;
+  slot: Slot;
+}
+
+/** The slots of one statement: one of each claim before a second of any, so that few jobs are spread over many runners. */
+export function fillSlots(claims: WaitingClaim[]): FilledSlot[] {
+  const batch: FilledSlot[] = [];
+  let wanting = claims.slice(0, MOST_SLOTS).map((claim) => ({ claim, slot: slotOf(claim) }));
   for (let round = 1; wanting.length > 0 && batch.length < MOST_SLOTS; round += 1) {
-    for (const one of wanting) if (batch.length < MOST_SLOTS) batch.push(one);
-    wanting = wanting.filter(({ parked }) => parked.claim.max > round);
+    batch.push(...wanting.slice(0, MOST_SLOTS - batch.length));
+    wanting = wanting.filter(({ claim }) => claim.claim.max > round);
   }
   return batch;
 }
 
-/** How many jobs these would take together. */
-export function slotsWanted(waiting: { claim: Claim }[]): number {
-  return waiting.reduce((sum, { claim }) => sum + claim.max, 0);
+/** How many jobs these claims take together. */
+export function slotsWanted(claims: WaitingClaim[]): number {
+  return claims.reduce((sum, { claim }) => sum + claim.max, 0);
 }
 
-export function slotOf({ runnerId, claimId, leaseMs }: Claim): Slot {
+export function slotOf({ claim: { runnerId, claimId, leaseMs } }: WaitingClaim): Slot {
   return { runnerId, claimId: claimId ?? null, leaseMs };
 }
 
 /**
- * Whether a claim may have this job. One that is given again, under its claim id, was claimed when the key, or the claim,
- * may have named other types and queues; what it names now is what its key allows now.
+ * Whether a claim may have this job. Jobs that are granted again under a claim id may have been claimed with other types
+ * and queues; those that the claim names now are the ones that its key allows now.
  */
 export function isWanted({ type, queue }: Pick<ClaimedRow, 'type' | 'queue'>, { types, queues }: Claim): boolean {
   return types.includes(type) && (queues === undefined || queues.includes(queue));

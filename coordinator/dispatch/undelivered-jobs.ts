@@ -3,28 +3,28 @@ import { release } from '../domain/jobs/release';
 import { describeError } from '../logger';
 import type { ClaimedRow } from '../store/jobs';
 
-/** Jobs that were claimed for clients who have gone: they are given back. */
+/** Jobs that were claimed for clients that disconnected. They are released, so that they need not wait for their leases. */
 export class UndeliveredJobs {
-  private readonly underWay = new Set<Promise<unknown>>();
+  private readonly releases = new Set<Promise<unknown>>();
 
   constructor(private readonly context: Context) {}
 
   giveBack(jobs: ClaimedRow[]): void {
     if (jobs.length === 0) return;
     const items = jobs.map((job) => ({ jobId: job.id, leaseToken: job.leaseToken, delayMs: 0 }));
-    const work = release(this.context, items)
+    const released = release(this.context, items)
       .catch((error: unknown) =>
         this.context.log.warn(
-          'jobs claimed for a runner that has gone wait for their lease to end',
+          'jobs claimed for a client that disconnected are stuck until their leases expire',
           describeError(error),
         ),
       )
-      .finally(() => this.underWay.delete(work));
-    this.underWay.add(work);
+      .finally(() => this.releases.delete(released));
+    this.releases.add(released);
   }
 
-  /** Resolves when what was given back by now is. */
+  /** Resolves when all that was given back so far is released. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.underWay]);
+    await Promise.allSettled([...this.releases]);
   }
 }

@@ -1,126 +1,164 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
+import type { Lane, LaneCatalog, RunnerCapabilities } from '../state/lanes';
 import type { ClaimedRow } from '../store/jobs';
-import type { ClaimGroup } from './claim-groups';
 import type { DisconnectSignal } from './disconnect-signal';
-import type { SharedTimeouts } from './shared-timeouts';
 
-/** Shorter waits end on their moment. */
-const LEAST_SHARED_MS = 10_000;
-const NONE: readonly ClaimedRow[] = [];
+/**
+ * - `waiting`: nothing is under way for it. It may be reserved, or answered.
+ * - `reserved`: one statement may grant it jobs, a claim or a create. That statement ends with `release`.
+ * - `abandoned`: answered while reserved, because its client disconnected or sent the claim again. What it is granted goes
+ *   to the request that replaces it, or back to the queue.
+ * - `answered`: the end.
+ */
+type State = 'waiting' | 'reserved' | 'abandoned' | 'answered';
 
-/** One claim that waits. Thousands of them do, so it holds little. */
+/** One request that waits for jobs. There are thousands, so it holds little. */
 export class WaitingClaim {
-  /** It was asked for without waiting, or its wait is over. */
-  isDue = false;
-  /** A look at the table that began after it came has ended, so an empty answer is true. */
-  wasLookedFor = false;
-  /** A statement under way may fill it. */
-  isTaken = false;
-  /** It was answered, or its client has gone: it waits no more. */
-  isOver = false;
-  /** What former polls of it were given while a statement might fill this one: it may be answered with the same. */
-  inherited = NONE;
-  /** The same claim, that was sent again while this one waited or a statement might fill it. */
-  private heir: WaitingClaim | null = null;
-  private answered = NONE;
-  /** By which it is known when it is sent again; null: without a claim id it never is. */
-  private readonly name: string | null;
-  private timer: NodeJS.Timeout | undefined;
-  private sharers: Set<WaitingClaim> | undefined;
-  private readonly onGone = (): void => this.answer([]);
+  state: State = 'waiting';
+  /** Set while an earlier request with the same claim id is under way: they share what they are granted. */
+  shared: SharedGrant | null = null;
+  /** Ends the wait: a timer of its own, or the set of `SharedTimeouts` that it is in. */
+  timeout: NodeJS.Timeout | Set<WaitingClaim> | undefined;
+  private readonly onDisconnect = (): void => this.answer([]);
 
   constructor(
     readonly claim: Claim,
-    readonly group: ClaimGroup<WaitingClaim>,
+    readonly group: ClaimGroup,
     private readonly signal: DisconnectSignal,
-    private readonly resolve: (jobs: ClaimedRow[]) => void,
-    private readonly reject: (error: unknown) => void,
+    private readonly resolve: (jobs: ClaimedRow[] | PromiseLike<ClaimedRow[]>) => void,
   ) {
     group.waiting.add(this);
-    this.name = claim.claimId === undefined ? null : JSON.stringify([claim.runnerId, claim.claimId]);
-    if (this.name !== null) this.takePlace(this.name);
-    signal.addEventListener('abort', this.onGone);
-    if (claim.waitMs === 0) this.fallDue();
+    signal.addEventListener('abort', this.onDisconnect);
   }
 
-  /** The same claim, sent again, that waits in its place; null: none does. */
-  get successor(): WaitingClaim | null {
-    return this.heirs().find((one) => !one.isOver) ?? null;
+  get isWaiting(): boolean {
+    return this.state === 'waiting';
   }
 
-  /** It was sent again, whatever became of that: nobody reads its own answer. */
-  get isReplaced(): boolean {
-    return this.heir !== null;
+  /** Whether a statement may grant it jobs. */
+  get isReserved(): boolean {
+    return this.state === 'reserved' || this.state === 'abandoned';
   }
 
-  /** Those of the jobs that it was given, or has inherited, with which neither it nor the same claim, sent again, was answered: they run under one claim id. */
-  unheard(jobs: ClaimedRow[]): ClaimedRow[] {
-    const heard = new Set([this, ...this.heirs()].flatMap((one) => one.answered.map((job) => job.leaseToken)));
-    return [...jobs, ...this.inherited].filter((job) => !heard.has(job.leaseToken));
+  /** Whether its client still waits for the answer. */
+  get isOpen(): boolean {
+    return this.state === 'waiting' || this.state === 'reserved';
   }
 
-  /** @param onDue called when its wait is over, unless that ends with others' */
-  wait(ends: SharedTimeouts<WaitingClaim>, onDue: (parked: WaitingClaim) => void): void {
-    if (this.isDue) return;
-    if (this.claim.waitMs >= LEAST_SHARED_MS) {
-      this.sharers = ends.add(this, this.claim.waitMs);
-      return;
-    }
-    this.timer = setTimeout(() => {
-      this.fallDue();
-      onDue(this);
-    }, this.claim.waitMs);
-  }
-
-  /** Its wait is over: it is to be answered, with nothing if there is nothing. */
+  /** Its wait is over: it is answered as soon as it is certain that there is nothing for it. */
   fallDue(): void {
-    this.isDue = true;
     this.group.due.add(this);
   }
 
+  reserve(): void {
+    this.state = 'reserved';
+  }
+
+  release(): void {
+    this.state = this.state === 'reserved' ? 'waiting' : 'answered';
+  }
+
   answer(jobs: ClaimedRow[]): void {
-    if (!this.isOver) this.answered = jobs;
-    this.leave();
+    if (!this.isOpen) return;
+    this.close();
+    this.shared?.markDelivered(jobs);
     this.resolve(jobs);
   }
 
   fail(error: unknown): void {
-    this.leave();
-    this.reject(error);
+    if (!this.isOpen) return;
+    this.close();
+    this.resolve(Promise.reject(error));
   }
 
-  /** No statement fills it any more. */
-  release(): void {
-    this.isTaken = false;
-    if (this.isOver) this.forget();
+  private close(): void {
+    this.state = this.isReserved ? 'abandoned' : 'answered';
+    if (this.timeout instanceof Set) this.timeout.delete(this);
+    else clearTimeout(this.timeout);
+    this.signal.removeEventListener('abort', this.onDisconnect);
+    this.group.remove(this);
+  }
+}
+
+/** Claims of runners with the same capabilities, which one statement can serve. */
+export class ClaimGroup {
+  /** In the order in which they came. */
+  readonly waiting = new Set<WaitingClaim>();
+  /** Those that are answered as soon as it is certain that there is nothing for them. */
+  readonly due = new Set<WaitingClaim>();
+  /** When a statement was last started for it, or a job was handed to one of its claims; on the monotonic clock. */
+  lastTurnAtMs = 0;
+  private lanesById = new Map<number, Lane>();
+  private catalogVersion = -1;
+
+  constructor(
+    readonly capabilities: RunnerCapabilities,
+    private readonly catalog: LaneCatalog,
+    private readonly onRemoved: (claim: WaitingClaim) => void,
+  ) {}
+
+  /** The lanes that its runners take jobs from, by their ids. */
+  get lanes(): ReadonlyMap<number, Lane> {
+    if (this.catalogVersion !== this.catalog.version) {
+      this.lanesById = new Map(this.catalog.takenBy(this.capabilities).map((lane) => [lane.id, lane]));
+      this.catalogVersion = this.catalog.version;
+    }
+    return this.lanesById;
   }
 
-  private leave(): void {
-    this.isOver = true;
-    clearTimeout(this.timer);
-    this.sharers?.delete(this);
-    this.signal.removeEventListener('abort', this.onGone);
-    this.group.waiting.delete(this);
-    this.group.due.delete(this);
-    if (!this.isTaken) this.forget();
+  /** To be called when the claim was answered, so that it waits no more. */
+  remove(claim: WaitingClaim): void {
+    this.waiting.delete(claim);
+    this.due.delete(claim);
+    this.onRemoved(claim);
+  }
+}
+
+/** What the requests of one claim id were granted while more than one of them was under way. */
+export class SharedGrant {
+  /** The last one that came. The others are answered already. */
+  latest: WaitingClaim;
+  private readonly requests: WaitingClaim[];
+  private readonly deliveredTokens = new Set<string>();
+  private readonly undelivered = new Map<string, ClaimedRow>();
+
+  constructor(first: WaitingClaim) {
+    this.latest = first;
+    this.requests = [first];
+    first.shared = this;
   }
 
-  private forget(): void {
-    if (this.name !== null && this.group.named.get(this.name) === this) this.group.named.delete(this.name);
+  /** Whether a statement may still grant jobs to any of the requests. */
+  get isPending(): boolean {
+    return this.requests.some((request) => request.isReserved);
   }
 
-  private takePlace(name: string): void {
-    const former = this.group.named.get(name);
-    this.group.named.set(name, this);
-    if (former === undefined) return;
-    former.heir = this;
-    // Its connection may be dead, and what it were given would wait there for its lease to end.
-    if (!former.isTaken) former.answer([]);
+  add(request: WaitingClaim): void {
+    request.shared = this;
+    this.latest = request;
+    this.requests.push(request);
   }
 
-  private heirs(): WaitingClaim[] {
-    const heirs: WaitingClaim[] = [];
-    for (let one = this.heir; one !== null; one = one.heir) heirs.push(one);
-    return heirs;
+  grant(jobs: ClaimedRow[]): void {
+    for (const job of jobs) if (!this.deliveredTokens.has(job.leaseToken)) this.undelivered.set(job.leaseToken, job);
+  }
+
+  markDelivered(jobs: ClaimedRow[]): void {
+    for (const { leaseToken } of jobs) {
+      this.deliveredTokens.add(leaseToken);
+      this.undelivered.delete(leaseToken);
+    }
+  }
+
+  /** Whether jobs were granted that no request was answered with. */
+  get hasUndelivered(): boolean {
+    return this.undelivered.size > 0;
+  }
+
+  /** What was granted and no request was answered with. It is the caller's from now on. */
+  takeUndelivered(): ClaimedRow[] {
+    const jobs = [...this.undelivered.values()];
+    this.undelivered.clear();
+    return jobs;
   }
 }

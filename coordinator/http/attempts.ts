@@ -17,9 +17,6 @@ const params = z.object({ id: protocol.id });
 
 const WORK = { none: "a job's attempts and log lines tell what runners did" };
 
-/** How long a claim of a runner that was told to drain is held, so that it does not ask without pause. */
-const DRAINING_WAIT_MS = 1000;
-
 export const attemptEndpoints = [
   endpoint({
     method: 'post',
@@ -143,16 +140,12 @@ async function claimFor(
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
   desk.context.runnerRegistry.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
-  if (desk.context.runnerRegistry.isDraining(runnerId)) {
-    await desk.dispatcher.held.hold(Math.min(claim.waitMs, DRAINING_WAIT_MS), disconnect);
-    return [];
-  }
-  return desk.dispatcher.take(allowed, disconnect);
+  return desk.dispatcher.claim(allowed, disconnect);
 }
 
 /** The socket may close between the grant and the answer: then the jobs are given back. */
 function replyClaimed({ dispatcher }: Desk, jobs: ClaimedRow[], text: string): Reply {
-  return { ...replyText(200, text), onUnsent: () => dispatcher.unsent.giveBack(jobs) };
+  return { ...replyText(200, text), onUnsent: () => dispatcher.undelivered.giveBack(jobs) };
 }
 
 /** The reports are stored by now, so whatever befalls the claim must not take their answer away. */

@@ -67,7 +67,9 @@ export const createEndpoints = [
         return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
       });
       if (body.atomic) {
-        const created = await traced(desk, allOrThrow(items), (all) => createAtomic(desk.context, all, key));
+        const created = await traced(desk, allOrThrow(items), (all) =>
+          createAtomic(desk.context, all, (jobs) => desk.dispatcher.reserve(jobs), key),
+        );
         return replyCreated(created, key !== undefined && created.every(({ as }) => as === 'repeated') ? 200 : 201);
       }
       const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));

@@ -52,6 +52,7 @@ export function openDesk(
   service: Service,
   tracing: Tracing | null = null,
 ): Desk {
+  const dispatcher = new Dispatcher(context);
   return {
     context,
     access,
@@ -61,7 +62,7 @@ export function openDesk(
     caps: new Caps(access),
     service,
     tracing,
-    dispatcher: new Dispatcher(context),
+    dispatcher,
     waitingReads: new WaitingReads(context),
     eventConnections: new EventConnections(context),
     metrics: new Metrics({
@@ -71,7 +72,10 @@ export function openDesk(
       monitorLagMs: () => service.monitorLagMs(),
       listeners: () => context.stream.listeners,
     }),
-    create: coalesce((items) => create(context, items), { maxBatch: 1000, maxInFlight: 2 }),
+    create: coalesce((items) => create(context, items, (jobs) => dispatcher.reserve(jobs)), {
+      maxBatch: 1000,
+      maxInFlight: 2,
+    }),
     complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
     heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),
     release: coalesce((items) => release(context, items), { maxBatch: 500, maxInFlight: 1 }),

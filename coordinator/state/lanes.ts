@@ -33,8 +33,8 @@ export class LaneCatalog {
 
   constructor(private readonly db: Db) {}
 
-  /** Grows with each new lane, so that what was derived from the catalog can be derived again. */
-  get size(): number {
+  /** Changes with every change of the catalog, to tell whether what was derived from it is stale. */
+  get version(): number {
     return this.byId.size;
   }
 

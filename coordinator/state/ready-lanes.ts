@@ -46,8 +46,10 @@ export class ReadyLanes {
   }
 
   /** Those of the lanes that have jobs to claim. */
-  among<Lane extends { id: number }>(lanes: Lane[]): Lane[] {
-    return lanes.filter((lane) => this.lanes.get(lane.id)?.isReady === true);
+  among<Lane extends { id: number }>(lanes: Iterable<Lane>): Lane[] {
+    const ready: Lane[] = [];
+    for (const lane of lanes) if (this.lanes.get(lane.id)?.isReady === true) ready.push(lane);
+    return ready;
   }
 
   from(laneId: number): Place | null {

@@ -28,8 +28,8 @@ const waiting = (count: number) => eventually(() => coordinator.app.desk.dispatc
 const lookUp = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
 
 /** A claim that waits, and was looked up. */
-async function parkFormer(type: string): Promise<{ former: Promise<ClaimedJob[]> }> {
-  const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
+async function parkFormer(type: string, claimId = `c-${type}`): Promise<{ former: Promise<ClaimedJob[]> }> {
+  const former = ask(type, { claimId, waitMs: 50_000 });
   await waiting(1);
   await lookUp();
   return { former };
@@ -100,7 +100,7 @@ test('a claim that is sent again while its former poll is given a job gets that 
   let latter: Promise<ClaimedJob[]> | undefined;
   afterNext(CREATE, async () => {
     latter = ask(type, { claimId: `c-${type}` });
-    await waiting(2);
+    await former;
   });
   const { id } = await coordinator.api.create({ type });
   expect(await former).toEqual([]);
@@ -125,11 +125,35 @@ test('a claim that is sent again, and answered with the job before anybody hears
     latter = await coordinator.api.claim({ runnerId: 'again', types: [type], claimId, waitMs: 5000 });
   });
   const { id } = await coordinator.api.create({ type });
-  await dispatcher.unsent.settled();
+  await dispatcher.undelivered.settled();
   const [job] = latter;
   if (job === undefined) throw new Error('the claim was not answered with the job');
   expect(job.id).toBe(id);
   expect((await coordinator.api.complete(job)).status).toBe(200);
+});
+
+test('a claim that is sent a third time, after the second request disconnected while the first is given a job, gets and keeps that job', async () => {
+  const [type, claimId] = [uniqueType(), 'c-thrice'];
+  const { former } = await parkFormer(type, claimId);
+  const gone = new AbortController();
+  let third: Promise<ClaimedJob[]> | undefined;
+  afterNext(CREATE, async () => {
+    const second = coordinator.api.claim(
+      { runnerId: 'waits', types: [type], claimId, waitMs: 20_000 },
+      { signal: gone.signal },
+    );
+    second.catch(() => undefined);
+    await former;
+    gone.abort();
+    await waiting(0);
+    third = ask(type, { claimId });
+    await waiting(1);
+  });
+  const { id } = await coordinator.api.create({ type });
+  const [job] = (await third) ?? [];
+  expect(job).toMatchObject({ id, attempt: 1 });
+  await coordinator.app.desk.dispatcher.undelivered.settled();
+  expect((await coordinator.api.complete(job as ClaimedJob)).status).toBe(200);
 });
 
 test('a claim that is sent again, and given the job by a statement of its own before anybody hears that its former poll was given it, keeps it', async () => {
@@ -146,7 +170,7 @@ test('a claim that is sent again, and given the job by a statement of its own be
   });
   await coordinator.api.create({ type });
   expect(await former).toEqual([]);
-  await coordinator.app.desk.dispatcher.unsent.settled();
+  await coordinator.app.desk.dispatcher.undelivered.settled();
   tell();
   const [job] = (await latter) ?? [];
   if (job === undefined) throw new Error('the claim was not answered with the job');
@@ -162,7 +186,7 @@ test('a claim that is sent again while its former poll is given a job is answere
   const { query } = db;
   aroundCommit(async () => {
     latter = ask(type, { claimId: `c-${type}` });
-    await waiting(2);
+    await former;
     await lookUp();
     db.query = async <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
       await told;
@@ -184,7 +208,7 @@ test('what a poll is given after the same claim, sent again, was answered with a
   const heard: (string | undefined)[] = [];
   aroundCommit(async () => {
     const latter = ask(type, { claimId: `c-${type}` });
-    await waiting(2);
+    await former;
     await lookUp();
     const other = await coordinator.api.create({ type });
     heard.push(other.id, ...(await latter).map(({ id }) => id));
@@ -192,7 +216,7 @@ test('what a poll is given after the same claim, sent again, was answered with a
   const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
   expect(heard).toEqual([heard[0], heard[0]]);
   expect(await former).toEqual([]);
-  await coordinator.app.desk.dispatcher.unsent.settled();
+  await coordinator.app.desk.dispatcher.undelivered.settled();
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0 });
 });
 
@@ -242,13 +266,12 @@ test('a claim that is sent again gets the job that its former poll was given by 
   const former = ask(type, { claimId: `c-${type}`, waitMs: 50_000 });
   await session.hasWaiter();
   const latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
-  await waiting(2);
+  expect(await former).toEqual([]);
   // The first look may find it being filled.
   for (let nth = 0; nth < 2; nth += 1) await lookUp();
   const { lanes, readyLanes } = coordinator.app.context;
   await eventually(() => readyLanes.among(lanes.takenBy({ types: [type], labels: {} })).length === 0);
   await session.query({ text: 'SELECT pg_advisory_unlock(44)' });
-  await expect(former).rejects.toThrow();
   expect(await latter).toMatchObject([{ type, attempt: 1 }]);
   await coordinator.sql.query('DROP TRIGGER hold ON jobs');
   await session.end();
@@ -259,12 +282,13 @@ test('a runner that is told to drain while its claim is put aside for a job that
   const answer = ask(type, { runnerId: `drains-${type}` });
   await waiting(1);
   await lookUp();
-  const { handOff, lanes } = coordinator.app.context;
-  const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
-  const hands = handOff.putAside([lane?.id ?? 0]);
-  expect(hands?.slots).toMatchObject([{ runnerId: `drains-${type}` }]);
+  const [lane] = await coordinator.app.context.lanes.of([
+    { queue: 'default', type, priority: 0, requires: null, prefers: null },
+  ]);
+  const reservation = coordinator.app.desk.dispatcher.reserve([{ id: 'job', laneId: lane?.id ?? 0 }]);
+  expect(reservation.offers).toMatchObject([{ jobId: 'job', runnerId: `drains-${type}` }]);
   expectStatus(await coordinator.api.post(`/runners/drains-${type}/drain`), 200);
-  hands?.settle([]);
+  reservation.settle([]);
   const { id } = await coordinator.api.create({ type });
   expect(await answer).toEqual([]);
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
@@ -311,7 +335,7 @@ test('jobs that were claimed are given out though the look for more fails', asyn
   // One claim of each runner that asks at once shares the statement, which so finds less than is asked for.
   const answers = await Promise.allSettled(
     ['a', 'b', 'c'].map((runnerId) =>
-      coordinator.app.desk.dispatcher.take(
+      coordinator.app.desk.dispatcher.claim(
         { runnerId, types: [type], labels: {}, max: 1, waitMs: 1000, leaseMs: 30_000 },
         new AbortController().signal,
       ),

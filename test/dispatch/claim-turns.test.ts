@@ -31,7 +31,7 @@ test('runners whose jobs are few get them while others, who came first, have a b
   const take = (type: string, runnerId: string): void => {
     const claim: Claim = { runnerId, types: [type], labels: {}, max: 50, waitMs: 20_000, leaseMs: 30_000 };
     void desk.dispatcher
-      .take(claim, gone.signal)
+      .claim(claim, gone.signal)
       .then((jobs) => answered.push(...(jobs.length === 0 ? [] : [runnerId])));
   };
   await coordinator.api.post('/jobs/bulk', { jobs: Array.from({ length: 500 }, () => ({ type: many })) });

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually';
 
 /** Batches that are held until they are let go. */
 function rig(
-  limits: { maxBatch: number; maxInFlight: number; fillBeside?: number; patienceMs?: number },
+  limits: { maxBatch: number; maxInFlight: number; fewestBeside?: number; patienceMs?: number },
   fault?: (items: number[]) => Error | null,
 ) {
   const batches: number[][] = [];
@@ -45,7 +45,7 @@ test('what comes in one turn goes together', async () => {
 });
 
 test('of what comes in one turn as many full batches start as may', async () => {
-  const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fillBeside: 3 });
+  const { call, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fewestBeside: 3 });
   const answers = [call([1, 2, 3]), call([4, 5, 6]), call([7, 8, 9])];
   await turn();
   expect(batches).toEqual([
@@ -68,7 +68,7 @@ test('a lone call goes at once; what comes meanwhile goes together in the next b
 });
 
 test('a batch is no larger than allowed, unless one call alone is; as many are under way as allowed', async () => {
-  const { call, callAlone, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fillBeside: 1 });
+  const { call, callAlone, batches, letGo } = rig({ maxBatch: 3, maxInFlight: 2, fewestBeside: 1 });
   const calls = [await callAlone([1]), await callAlone([2])];
   const answers = [...calls.map(({ answer }) => answer), call([3, 4]), call([5, 6]), call([7, 8, 9, 10])];
   expect(batches).toEqual([[1], [2]]);
@@ -78,7 +78,7 @@ test('a batch is no larger than allowed, unless one call alone is; as many are u
 });
 
 test('beside a batch under way only one that is full enough starts', async () => {
-  const { callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 2, fillBeside: 3 });
+  const { callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 2, fewestBeside: 3 });
   const calls = [await callAlone([1]), await callAlone([2]), await callAlone([3])];
   expect(batches).toEqual([[1]]);
   calls.push(await callAlone([4]), await callAlone([5]));
@@ -93,7 +93,7 @@ test('beside a batch under way only one that is full enough starts', async () =>
 });
 
 test('beside a batch that takes long even a small one starts', async () => {
-  const { callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 2, fillBeside: 3, patienceMs: 1 });
+  const { callAlone, batches, letGo } = rig({ maxBatch: 10, maxInFlight: 2, fewestBeside: 3, patienceMs: 1 });
   const calls = [await callAlone([1]), await callAlone([2])];
   const answers = calls.map(({ answer }) => answer);
   expect(batches[0]).toEqual([1]);

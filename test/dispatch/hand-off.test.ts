@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimedJob, ClaimInput, CreateJob, Job } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../coordinator/errors';
+import type { Reservation } from '../../coordinator/domain/jobs/reservation';
 import { LaneCatalog } from '../../coordinator/state/lanes';
 import * as store from '../../coordinator/store/jobs';
 import { expectStatus } from '../support/api';
@@ -33,6 +34,13 @@ async function park(
   await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
   return { answer };
 }
+
+const laneIdOf = async (type: string): Promise<number> => {
+  const [lane] = await coordinator.app.context.lanes.of([
+    { queue: 'default', type, priority: 0, requires: null, prefers: null },
+  ]);
+  return lane?.id ?? 0;
+};
 
 /** Whether it runs, and was touched by no transaction but the one that created it. */
 const wasHanded = ({ createdAt, startedAt, updatedAt }: Job): boolean => startedAt !== null && createdAt === updatedAt;
@@ -169,8 +177,7 @@ test('of a call that is all or none, and refused after its jobs were stored for 
     200,
   );
   const { answer } = await park(type, { max: 5 });
-  const { context } = coordinator.app;
-  const putAside = jest.spyOn(context.handOff, 'putAside');
+  const reserve = jest.spyOn(coordinator.app.desk.dispatcher, 'reserve');
   const refused = await coordinator.api.refusal('post', '/jobs/bulk', {
     jobs: [
       { type, queue },
@@ -178,11 +185,11 @@ test('of a call that is all or none, and refused after its jobs were stored for 
       { type, queue, userId: 'u' },
     ],
   });
-  expect([
-    refused,
-    putAside.mock.results.map(({ value }) => (value as { slots: unknown[] } | null)?.slots.length),
-  ]).toEqual([[429, 'rate_limited'], [2]]);
-  putAside.mockRestore();
+  expect([refused, reserve.mock.results.map(({ value }) => (value as Reservation).offers.length)]).toEqual([
+    [429, 'rate_limited'],
+    [2],
+  ]);
+  reserve.mockRestore();
   const { id } = await coordinator.api.create({ type, uniqueKey: 'next' });
   expect((await answer).map((job) => job.id)).toEqual([id]);
   expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
@@ -207,25 +214,21 @@ test('of jobs that come together, those that are first in turn are handed over',
 test('nothing is handed to the first claim that comes, before it is known what waits', async () => {
   const type = uniqueType();
   const { dispatcher } = coordinator.app.desk;
-  const { handOff, lanes } = coordinator.app.context;
-  const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  const jobs = [{ id: 'job', laneId: await laneIdOf(type) }];
   await eventually(() => dispatcher.size === 0);
-  // The look that sees that nobody waits any more ends the looking.
-  await eventually(
-    () => handOff.putAside([lane?.id ?? 0]) === null && Reflect.get(dispatcher, 'lookTimer') === undefined,
-  );
+  await eventually(() => !dispatcher.isPolling);
   const signal = new AbortController();
-  const answer = dispatcher.take(
+  const answer = dispatcher.claim(
     { runnerId: 'first', types: [type], labels: {}, max: 1, waitMs: 20_000, leaseMs: 30_000 },
     signal.signal,
   );
-  expect(handOff.putAside([lane?.id ?? 0])).toBeNull();
-  const hands = await eventually(
-    () => handOff.putAside([lane?.id ?? 0]),
-    (found) => found !== null,
+  expect(dispatcher.reserve(jobs).offers).toEqual([]);
+  const reservation = await eventually(
+    () => dispatcher.reserve(jobs),
+    ({ offers }) => offers.length > 0,
   );
-  expect(hands?.slots).toMatchObject([{ runnerId: 'first' }]);
-  hands?.settle([]);
+  expect(reservation.offers).toMatchObject([{ runnerId: 'first' }]);
+  reservation.settle([]);
   signal.abort();
   await answer;
 });
@@ -272,20 +275,22 @@ test.each<[string, Partial<CreateJob>]>([
 
 test('nothing is handed to a claim while jobs are believed to wait that it could have', async () => {
   const type = uniqueType();
-  const { handOff, lanes, readyLanes } = coordinator.app.context;
+  const { lanes, readyLanes } = coordinator.app.context;
+  const { dispatcher } = coordinator.app.desk;
   const [waiting, created] = await lanes.of(
     [-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })),
   );
   if (waiting === undefined || created === undefined) throw new Error('two lanes');
   const { answer } = await park(type);
   readyLanes.reopen([waiting.id]);
-  expect(handOff.putAside([created.id])).toBeNull();
+  const job = { id: 'a', laneId: created.id };
+  expect(dispatcher.reserve([job]).offers).toEqual([]);
   readyLanes.exhausted(waiting.id, readyLanes.version(waiting.id));
-  const hands = handOff.putAside([-1, created.id, created.id]);
-  expect(hands?.slots).toMatchObject([null, { runnerId: 'waits' }, null]);
-  // While it is put aside for one job, it is for no other; given nothing, it waits on.
-  expect(handOff.putAside([created.id])).toBeNull();
-  hands?.settle([]);
+  const reservation = dispatcher.reserve([{ id: 'none', laneId: -1 }, job, { ...job, id: 'b' }]);
+  expect(reservation.offers).toMatchObject([{ jobId: 'a', runnerId: 'waits' }]);
+  // While it is reserved for one job, it is for no other; granted nothing, it waits on.
+  expect(dispatcher.reserve([job]).offers).toEqual([]);
+  reservation.settle([]);
   const { id } = await coordinator.api.create({ type });
   expect((await answer).map((job) => job.id)).toEqual([id]);
 });
@@ -372,26 +377,23 @@ test('a create that is committed, but whose answer from the database is lost: th
 
 test('a create whose hand-off breaks after the commit is acknowledged all the same, and stored once', async () => {
   const type = uniqueType();
-  const { handOff } = coordinator.app.context;
-  const putAside = jest.spyOn(handOff, 'putAside').mockReturnValueOnce({
-    slots: [null],
+  const reserve = jest.spyOn(coordinator.app.desk.dispatcher, 'reserve').mockReturnValueOnce({
+    offers: [],
     settle: () => {
       throw new Error('broken');
     },
   });
   expect((await coordinator.api.post('/jobs', { type })).status).toBe(201);
-  putAside.mockRestore();
+  reserve.mockRestore();
   expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
 });
 
 test('a claim that was put aside for a create that failed is answered with nothing when its wait is over', async () => {
   const type = uniqueType();
   const { answer } = await park(type, { claimId: 'c-5', waitMs: 1500 });
-  const { handOff, lanes } = coordinator.app.context;
-  const [lane] = await lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
-  const hands = handOff.putAside([lane?.id ?? 0]);
-  expect(hands).not.toBeNull();
-  hands?.settle([]);
+  const reservation = coordinator.app.desk.dispatcher.reserve([{ id: 'job', laneId: await laneIdOf(type) }]);
+  expect(reservation.offers).toHaveLength(1);
+  reservation.settle([]);
   expect(await answer).toEqual([]);
 });
 

@@ -414,17 +414,17 @@ describe('creates', () => {
     });
   });
 
-  test('against the same retry by hand, with a claim put aside for it: the claim waits on, and gets the retried job', async () => {
+  test('against the same retry by hand, with a claim reserved for it: the claim waits on, and gets the retried job', async () => {
     const { job } = await jobIn('failed', coordinator, { uniqueKey: 'again' });
     const claiming = coordinator.api.claim({ runnerId: 'waits', types: [job.type], waitMs: 20_000 });
-    const putAside = jest.spyOn(coordinator.app.context.handOff, 'putAside');
+    const reserve = jest.spyOn(coordinator.app.desk.dispatcher, 'reserve');
     await eventually(() => coordinator.app.desk.dispatcher.size === 1);
     await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
     const retry = (on: Session) => store.retryByHand(on, [{ jobId: job.id, userId: null }]);
     const answer = await race(retry, () => coordinator.api.post('/jobs', { type: job.type, uniqueKey: 'again' }));
     expect(answer).toMatchObject({ status: 200, body: { id: job.id } });
-    expect(putAside.mock.results).toMatchObject([{ value: { slots: [{ runnerId: 'waits' }] } }]);
-    putAside.mockRestore();
+    expect(reserve.mock.results).toMatchObject([{ value: { offers: [{ runnerId: 'waits' }] } }]);
+    reserve.mockRestore();
     expect((await claiming).map(({ id }) => id)).toEqual([job.id]);
     expect(await coordinator.sql.count('jobs WHERE type = $1', [job.type])).toBe(1);
   });

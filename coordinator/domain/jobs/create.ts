@@ -2,6 +2,7 @@ import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
+import { describeError } from '../../logger';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
@@ -21,9 +22,9 @@ import {
   type Outcome,
   uniqueLock,
 } from './drafts';
-import { Offering } from './hand-off';
 import { requireSize } from './payload-size';
 import { requestHash } from './request-hash';
+import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
 import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
 
 export interface CreateItem {
@@ -35,16 +36,20 @@ export interface CreateItem {
 }
 
 /**
- * (none) -> pending. Each job is judged alone; the refused ones come back as errors and store nothing.
- * All that are not refused are stored in one transaction.
+ * (none) -> pending, or running where a waiting claim is reserved. Each job is judged alone; the refused ones come back as
+ * errors and store nothing. All that are not refused are stored in one transaction.
  */
-export async function create(context: Context, items: CreateItem[]): Promise<(Created | BatonError)[]> {
+export async function create(
+  context: Context,
+  items: CreateItem[],
+  reserve: Reserve,
+): Promise<(Created | BatonError)[]> {
   const checked = items.map((item) => check(context, item));
   const accepted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
   await route(context, accepted);
   const outcomes = accepted.every((draft) => isPlain(context, draft))
-    ? await storeOffered(context, accepted)
-    : await withKeys(context, (transaction, offering) => storeKeyed(context, transaction, offering, accepted));
+    ? await storeReserved(context, accepted, reserve)
+    : await withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open));
   await announce(context, outcomes);
   return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
 }
@@ -54,24 +59,34 @@ export async function create(context: Context, items: CreateItem[]): Promise<(Cr
  * @param key of the whole call: the same call again brings the jobs of the first. The jobs then have no keys of their own.
  * @throws {BatonError} of the first job that is refused, its place in the list named in `errors`.
  */
-export async function createAtomic(context: Context, items: CreateItem[], key?: string): Promise<Created[]> {
+export async function createAtomic(
+  context: Context,
+  items: CreateItem[],
+  reserve: Reserve,
+  key?: string,
+): Promise<Created[]> {
   const drafts = items.map((item, index) => orThrow(check(context, item), index));
   const [first] = items;
   const call = key === undefined || first === undefined ? undefined : callOf(context, first.caller, drafts, key);
   await route(context, drafts);
-  const outcomes = await storeAll(context, drafts, call);
+  const outcomes = await storeAll(context, drafts, reserve, call);
   if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
   await announce(context, outcomes);
   return drafts.map((draft, index) => orThrow(outcomeOf(outcomes, draft), index));
 }
 
 /** Those that a single statement stores need no transaction. Stores nothing when the call's key was used before. */
-function storeAll(context: Context, drafts: Draft[], call: store.CallKey | undefined): Promise<Map<Draft, Outcome>> {
+function storeAll(
+  context: Context,
+  drafts: Draft[],
+  reserve: Reserve,
+  call: store.CallKey | undefined,
+): Promise<Map<Draft, Outcome>> {
   const isOneStatement = drafts.every((draft) => isPlain(context, draft) && draft.row.idempotencyKey === undefined);
-  if (isOneStatement) return context.db.gate.run(() => storeOffered(context, drafts, call));
-  return withKeys(context, async (transaction, offering) => {
+  if (isOneStatement) return context.db.gate.run(() => storeReserved(context, drafts, reserve, call));
+  return withKeys(context, reserve, async (transaction, open) => {
     if (call !== undefined && !(await takeCall(transaction, call))) return new Map<Draft, Outcome>();
-    const stored = await storeKeyed(context, transaction, offering, drafts);
+    const stored = await storeKeyed(context, transaction, drafts, open);
     const outcomes = drafts.map((draft, index) => orThrow(outcomeOf(stored, draft), index));
     if (call !== undefined) await nameCall(transaction, call, outcomes);
     return stored;
@@ -167,30 +182,45 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
   drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
 }
 
+const NOTHING_STORED: ReadonlyMap<Draft, Outcome> = new Map();
+
+/** Reserves claims for these jobs, in place of those that an earlier try reserved. */
+type OpenReservation = (drafts: Draft[]) => Reservation;
+
 /**
  * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
  * the key's lock; looked at again, it is the holder.
  */
 async function withKeys(
   context: Context,
-  body: (transaction: Executor, offering: Offering) => Promise<Map<Draft, Outcome>>,
+  reserve: Reserve,
+  body: (transaction: Executor, open: OpenReservation) => Promise<Map<Draft, Outcome>>,
 ): Promise<Map<Draft, Outcome>> {
-  const offering = new Offering(context.handOff, context.log);
+  let reservation = NOTHING_RESERVED;
   const run = (): Promise<Map<Draft, Outcome>> =>
     context.db.keyed.transaction((transaction) => {
-      // Those of a try that was rolled back.
-      offering.close();
-      return body(transaction, offering);
+      // An earlier try was rolled back.
+      settle(context, reservation);
+      return body(transaction, (drafts) => (reservation = reserveFor(drafts, reserve)));
     });
   try {
     const outcomes = await run().catch((error: unknown) => {
       if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
       return run();
     });
-    offering.settle(outcomes);
+    settle(context, reservation, outcomes);
     return outcomes;
   } finally {
-    offering.close();
+    settle(context, reservation);
+  }
+}
+
+/** Never throws: jobs that are stored must not be reported as refused, or the caller would create them again. */
+function settle({ log }: Context, reservation: Reservation, outcomes = NOTHING_STORED): void {
+  try {
+    reservation.settle(claimedRows(outcomes, reservation));
+  } catch (error) {
+    log.error('jobs that were handed over are stuck until their leases expire', describeError(error));
   }
 }
 
@@ -201,8 +231,8 @@ async function withKeys(
 async function storeKeyed(
   context: Context,
   transaction: Executor,
-  offering: Offering,
   drafts: Draft[],
+  open: OpenReservation,
 ): Promise<Map<Draft, Outcome>> {
   await lockNames(
     transaction,
@@ -223,9 +253,10 @@ async function storeKeyed(
     ({ row }) => row,
   );
   const wanted = wanting.filter((draft) => !over.has(draft));
-  // Where others are to be judged after the insert, one by one, claims are not kept from other jobs so long.
-  const offers = holders.size === 0 ? offering.open(wanted) : [];
-  const outcomes = await storePlain(context, transaction, wanted, { offers });
+  // Deduplicated jobs are judged one by one after the insert. Claims are not reserved for so long.
+  const { offers } = holders.size === 0 ? open(wanted) : NOTHING_RESERVED;
+  const { outcomes, repeated } = await insertAll(context, transaction, wanted, offers);
+  for (const [draft, outcome] of await findRepeated(transaction, repeated)) outcomes.set(draft, outcome);
   for (const [draft, refused] of over) outcomes.set(draft, refused);
   for (const [draft, holder] of holders) {
     const first =
@@ -235,50 +266,46 @@ async function storeKeyed(
   return outcomes;
 }
 
-/** As `storePlain`, but jobs that a claim waits for here are handed to it in the same statement, claimed already. */
-async function storeOffered(context: Context, drafts: Draft[], call?: store.CallKey): Promise<Map<Draft, Outcome>> {
-  const offering = new Offering(context.handOff, context.log);
+/** Jobs without such keys need one statement, or two when an idempotency key was used before. */
+async function storeReserved(
+  context: Context,
+  drafts: Draft[],
+  reserve: Reserve,
+  call?: store.CallKey,
+): Promise<Map<Draft, Outcome>> {
+  const { hot } = context.db;
+  const reservation = reserveFor(drafts, reserve);
   try {
-    return await storePlain(context, context.db.hot, drafts, {
-      offers: offering.open(drafts),
-      onStored: (outcomes) => offering.settle(outcomes),
-      call,
-    });
+    const { outcomes, repeated } = await insertAll(context, hot, drafts, reservation.offers, call);
+    settle(context, reservation, outcomes);
+    for (const [draft, outcome] of await findRepeated(hot, repeated)) outcomes.set(draft, outcome);
+    return outcomes;
   } finally {
-    offering.close();
+    settle(context, reservation);
   }
 }
 
-/** Jobs without such keys need one statement, or two when an idempotency key was used before. */
-async function storePlain(
+/** @returns the stored jobs, and those whose idempotency key was used before. Nothing is stored when the call's key was. */
+async function insertAll(
   context: Context,
   db: Executor,
   drafts: Draft[],
-  { offers = [], onStored, call }: Storing = {},
-): Promise<Map<Draft, Outcome>> {
-  if (drafts.length === 0) return new Map();
-  const rows = drafts.map((draft) => draft.row);
-  const inserted = new Map(
-    (await store.insert(db, rows, knownPlaces(context, rows), offers, call)).map((row) => [row.id, row]),
-  );
-  if (call !== undefined && inserted.size === 0) return new Map();
+  offers: store.Offer[],
+  call?: store.CallKey,
+): Promise<{ outcomes: Map<Draft, Outcome>; repeated: Draft[] }> {
   const outcomes = new Map<Draft, Outcome>();
   const repeated: Draft[] = [];
+  if (drafts.length === 0) return { outcomes, repeated };
+  const rows = drafts.map((draft) => draft.row);
+  const stored = await store.insert(db, rows, knownPlaces(context, rows), offers, call);
+  if (call !== undefined && stored.length === 0) return { outcomes, repeated };
+  const inserted = new Map(stored.map((row) => [row.id, row]));
   for (const draft of drafts) {
     const row = inserted.get(draft.row.id);
     if (row === undefined) repeated.push(draft);
     else outcomes.set(draft, { created: { job: draftedRow(draft, row), as: 'created' }, inserted: row });
   }
-  onStored?.(outcomes);
-  for (const [draft, outcome] of await findRepeated(db, repeated)) outcomes.set(draft, outcome);
-  return outcomes;
-}
-
-interface Storing {
-  call?: store.CallKey | undefined;
-  offers?: store.Offer[];
-  /** Told of the jobs that are stored by now, before others are looked up. */
-  onStored?: (outcomes: Map<Draft, Outcome>) => void;
+  return { outcomes, repeated };
 }
 
 /** From where the queues' orders begin, for jobs that take turns. */

@@ -1,4 +1,3 @@
-import type { Context } from '../../coordinator/context';
 import type { Lane } from '../../coordinator/state/lanes';
 import { RateLimitTimers } from '../../coordinator/dispatch/rate-limit-timers';
 
@@ -18,13 +17,13 @@ const lane = (id: number, queue: string): Lane => ({
   key: String(id),
 });
 
-function begin(): { pace: RateLimitTimers; opened: number[] } {
+function begin(): { timers: RateLimitTimers; opened: number[] } {
   const opened: number[] = [];
   const context = {
-    queues: { paceMs: (queue: string) => PACES[queue] ?? null },
-    ready: { reopen: (ids: number[]) => opened.push(...ids) },
+    queueSettings: { paceMs: (queue: string) => PACES[queue] ?? null },
+    readyLanes: { reopen: (ids: number[]) => void opened.push(...ids) },
   };
-  return { pace: new RateLimitTimers(context as unknown as Context, 1000, () => undefined), opened };
+  return { timers: new RateLimitTimers(context, 1000, () => undefined), opened };
 }
 
 /** What is opened up to this time, in milliseconds from the last. */
@@ -34,9 +33,9 @@ function after(ms: number, opened: number[]): number[] {
 }
 
 test('each queue is opened in its own time, whatever others wait for', () => {
-  const { pace, opened } = begin();
-  pace.comeBack([lane(1, 'slow')]);
-  pace.comeBack([lane(2, 'fast'), lane(3, 'faster'), lane(4, 'none'), lane(5, 'slowest')]);
+  const { timers, opened } = begin();
+  timers.start([lane(1, 'slow')]);
+  timers.start([lane(2, 'fast'), lane(3, 'faster'), lane(4, 'none'), lane(5, 'slowest')]);
   expect([
     after(19, opened),
     after(1, opened),
@@ -48,18 +47,18 @@ test('each queue is opened in its own time, whatever others wait for', () => {
 });
 
 test('lanes of one queue are opened together, when the first is; and then each again', () => {
-  const { pace, opened } = begin();
-  pace.comeBack([lane(1, 'fast')]);
+  const { timers, opened } = begin();
+  timers.start([lane(1, 'fast')]);
   jest.advanceTimersByTime(40);
-  pace.comeBack([lane(1, 'fast'), lane(2, 'fast')]);
+  timers.start([lane(1, 'fast'), lane(2, 'fast')]);
   expect(after(10, opened)).toEqual([1, 2]);
-  pace.comeBack([lane(2, 'fast')]);
+  timers.start([lane(2, 'fast')]);
   expect(after(50, opened)).toEqual([2]);
 });
 
 test('nothing is opened after the end', () => {
-  const { pace, opened } = begin();
-  pace.comeBack([lane(1, 'fast')]);
-  pace.close();
+  const { timers, opened } = begin();
+  timers.start([lane(1, 'fast')]);
+  timers.close();
   expect(after(9000, opened)).toEqual([]);
 });

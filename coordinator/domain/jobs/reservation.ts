@@ -1,0 +1,73 @@
+import { BatonError } from '../../errors';
+import type { ClaimedRow, Offer } from '../../store/jobs';
+import type { Draft, Outcome } from './drafts';
+
+/**
+ * Waiting claims that are reserved for jobs about to be stored: a job with an offer is stored as running, for the claim of
+ * the offer, in the same statement.
+ */
+export interface Reservation {
+  readonly offers: Offer[];
+  /**
+   * Called on commit, on rollback and on an unknown outcome: delivers these jobs to the claims they were stored for. The
+   * other claims wait on, and what they may have been granted is looked up by claim id. Only the first call has an effect.
+   */
+  settle(stored: ClaimedRow[]): void;
+}
+
+/** Reserves waiting claims for these jobs; the jobs that a queue hands out first come first. */
+export type Reserve = (jobs: { id: string; laneId: number }[]) => Reservation;
+
+export const NOTHING_RESERVED: Reservation = { offers: [], settle: () => undefined };
+
+/**
+ * Reserves claims for those jobs that can be claimed at once, in the order in which their queues hand them out: by
+ * priority, then the first job of each user before anyone's second. Jobs that wait for a time or a key are left out.
+ */
+export function reserveFor(drafts: Draft[], reserve: Reserve): Reservation {
+  const turns = new Map<string, number>();
+  const jobs = drafts.filter(isClaimableAtOnce).map(({ row: { id, laneId, queue, priority, userId } }) => {
+    const user = userId === undefined ? null : JSON.stringify([queue, priority, userId]);
+    const turn = user === null ? 0 : (turns.get(user) ?? 0);
+    if (user !== null) turns.set(user, turn + 1);
+    return { id, laneId, priority, turn };
+  });
+  return reserve(jobs.sort((one, other) => other.priority - one.priority || one.turn - other.turn));
+}
+
+/** The jobs that were stored as running for the claims of the offers, as these claims receive them. */
+export function claimedRows(outcomes: ReadonlyMap<Draft, Outcome>, { offers }: Reservation): ClaimedRow[] {
+  if (offers.length === 0) return [];
+  const offerOf = new Map(offers.map((offer) => [offer.jobId, offer]));
+  return [...outcomes].flatMap(([{ row }, outcome]) => {
+    const offer = offerOf.get(row.id);
+    return offer === undefined ? [] : claimedRow(outcome, offer);
+  });
+}
+
+function isClaimableAtOnce({ row: { runAt, delayMs, orderKey, concurrencyKey } }: Draft): boolean {
+  return runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined;
+}
+
+function claimedRow(outcome: Outcome, { leaseMs }: Offer): ClaimedRow[] {
+  if (outcome instanceof BatonError || outcome.inserted === null || outcome.inserted.lease === null) return [];
+  const {
+    created: { job },
+    inserted: { lease },
+  } = outcome;
+  const { id, type, queue, laneId, maxAttempts, timeoutMs, tags, userId, concurrencyKey, trace } = job;
+  return [
+    {
+      ...{ id, type, queue, laneId, maxAttempts, timeoutMs, tags, userId, concurrencyKey, trace, ...lease },
+      arguments: JSON.stringify(job.arguments),
+      metadata: job.metadata === null ? null : JSON.stringify(job.metadata),
+      checkpoint: null,
+      position: job.position ?? job.createdAt,
+      attempt: 1,
+      leaseMs,
+      waitMs: 0,
+      slot: 0,
+      repeated: false,
+    },
+  ];
+}
