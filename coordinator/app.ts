@@ -67,7 +67,7 @@ export interface App {
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
   /**
-   * Tells load balancers that it goes, for `drainMs`; answers what is parked, lets requests under way end, then stops loops
+   * Tells load balancers that it goes, for `drainMs`; answers all that wait, lets requests under way end, then stops loops
    * and pools. Requests that take longer than `graceMs` are cut off.
    */
   stop(graceMs?: number): Promise<void>;

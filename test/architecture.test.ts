@@ -10,6 +10,7 @@ import {
   packagesStayInPlace,
   sqlStaysInStore,
 } from './architecture/places';
+import { foldersAreSmall, foldersFormNoCycle, httpTakesViewsOnly } from './architecture/folders';
 import { parseSource, readSources } from './architecture/sources';
 
 const ROOT = join(__dirname, '..');
@@ -22,6 +23,36 @@ const isDeclared: Rule = (all) => importsAreDeclared(all, declared);
 const EXCEPTIONS: { rule: Rule; path: string; reason: string }[] = [
   { rule: exportsHaveNames, path: 'test/support/global-setup.ts', reason: 'jest calls the default export' },
   { rule: exportsHaveNames, path: 'test/support/global-teardown.ts', reason: 'jest calls the default export' },
+  ...['alerts', 'api-keys', 'audit', 'bulk', 'callbacks', 'queues', 'webhooks'].map((name) => ({
+    rule: httpTakesViewsOnly,
+    path: `coordinator/http/${name}.ts`,
+    reason: 'its list is read by a statement that stands beside those that write the same table',
+  })),
+  {
+    rule: httpTakesViewsOnly,
+    path: 'coordinator/http/problem.ts',
+    reason: 'a broken or refused statement becomes a problem here, whatever call it belongs to',
+  },
+  ...['coordinator/store', 'coordinator/store/jobs', 'coordinator/store/rollups'].map((path) => ({
+    rule: foldersFormNoCycle,
+    path,
+    reason: 'connections and columns that all statements share stand in the folder above them',
+  })),
+  ...['coordinator/domain/auth', 'coordinator/domain/audit'].map((path) => ({
+    rule: foldersFormNoCycle,
+    path,
+    reason: 'an audit entry names a caller, and changes of keys are audited',
+  })),
+  ...['coordinator/domain/jobs', 'coordinator/domain/dead-letters'].map((path) => ({
+    rule: foldersFormNoCycle,
+    path,
+    reason: 'a failure gets the fingerprint by which dead letters are grouped, and dead letters are retried',
+  })),
+  ...['coordinator/http', 'coordinator/domain/jobs', 'runner-sdk'].map((path) => ({
+    rule: foldersAreSmall,
+    path,
+    reason: 'grew before the rule; a new file goes into a folder of its subject',
+  })),
 ];
 
 interface Case {
@@ -74,6 +105,53 @@ const CASES: Case[] = [
     },
   },
   {
+    name: 'http takes only views and types from the store',
+    rule: httpTakesViewsOnly,
+    broken: [
+      { 'coordinator/http/queues.ts': "import * as store from '../store/queues';" },
+      { 'coordinator/http/queues.ts': "import { type QueueRow, list } from '../store/queues';" },
+      { 'coordinator/http/routes/queues.ts': "export { list } from '../../store/queues';" },
+    ],
+    kept: {
+      'coordinator/http/queues.ts':
+        "import type { QueueRow } from '../store/queues'; import { type Slot } from '../store/jobs'; import * as views from '../store/views/jobs';",
+      'coordinator/domain/queues/steer.ts': "import * as store from '../../store/queues';",
+    },
+  },
+  {
+    name: 'folders form no cycle',
+    rule: foldersFormNoCycle,
+    broken: [
+      {
+        'coordinator/domain/a/one.ts': "import '../b/two';",
+        'coordinator/domain/b/two.ts': '',
+        'coordinator/domain/b/three.ts': "import type { X } from '../c/four';",
+        'coordinator/domain/c/four.ts': "import '../a/five';",
+        'coordinator/domain/a/five.ts': '',
+      },
+      {
+        'coordinator/store/db.ts': "import './jobs';",
+        'coordinator/store/jobs/index.ts': '',
+        'coordinator/store/jobs/claim.ts': "import '../db';",
+      },
+    ],
+    kept: {
+      'coordinator/domain/a/one.ts': "import '../b/two'; import '../../errors';",
+      'coordinator/domain/b/two.ts': "import './three'; import type { Context } from '../../context';",
+      'coordinator/domain/b/three.ts': '',
+      'coordinator/context.ts': "import './domain/a/one';",
+      'coordinator/errors.ts': '',
+    },
+  },
+  {
+    name: 'folders are small',
+    rule: foldersAreSmall,
+    broken: [Object.fromEntries(Array.from({ length: 26 }, (_, nth) => [`coordinator/loops/loop-${nth}.ts`, '']))],
+    kept: Object.fromEntries(
+      Array.from({ length: 26 }, (_, nth) => [`coordinator/${nth < 25 ? 'loops' : 'loops/more'}/loop-${nth}.ts`, '']),
+    ),
+  },
+  {
     name: 'packages keep apart',
     rule: packagesKeepApart,
     broken: [
@@ -108,7 +186,7 @@ const CASES: Case[] = [
     rule: packagesStayInPlace,
     broken: [
       { 'coordinator/domain/jobs/create.ts': "import type { Request } from 'express';" },
-      { 'coordinator/loops/hints.ts': "import { Client } from 'pg';" },
+      { 'coordinator/loops/notifications.ts': "import { Client } from 'pg';" },
       { 'coordinator/domain/jobs/create.ts': "import type { Job } from '../../generated/prisma/client';" },
     ],
     kept: {
@@ -121,7 +199,7 @@ const CASES: Case[] = [
     rule: sqlStaysInStore,
     broken: [
       { 'coordinator/domain/jobs/create.ts': "db.query('SELECT 1');" },
-      { 'coordinator/loops/hints.ts': `db.query(\`\n  UPDATE jobs SET status = \${status}\`);` },
+      { 'coordinator/loops/notifications.ts': `db.query(\`\n  UPDATE jobs SET status = \${status}\`);` },
       { 'coordinator/http/jobs.ts': 'const condition = sql`j.id = 1`;' },
       { 'coordinator/http/jobs.ts': 'context.db.prisma.job.findMany();' },
     ],

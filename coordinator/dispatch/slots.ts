@@ -10,13 +10,31 @@ export interface FilledSlot {
   slot: Slot;
 }
 
-/** The slots of one statement: one of each claim before a second of any, so that few jobs are spread over many runners. */
+/**
+ * The slots of the claims that are waiting, each as its claim: one of each claim before a second of any, so that few jobs
+ * are spread over many runners. A claim may be reserved when its first slot is taken.
+ */
+export function* freeSlots(claims: Iterable<WaitingClaim>): Generator<WaitingClaim> {
+  let found: WaitingClaim[] = [];
+  for (const claim of claims) {
+    if (!claim.isWaiting) continue;
+    found.push(claim);
+    yield claim;
+  }
+  for (let taken = 1; found.length > 0; taken += 1) {
+    found = found.filter(({ claim }) => claim.max > taken);
+    yield* found;
+  }
+}
+
+/** The slots of one statement. Those of one claim are one object. */
 export function fillSlots(claims: WaitingClaim[]): FilledSlot[] {
   const batch: FilledSlot[] = [];
-  let wanting = claims.slice(0, MOST_SLOTS).map((claim) => ({ claim, slot: slotOf(claim) }));
-  for (let round = 1; wanting.length > 0 && batch.length < MOST_SLOTS; round += 1) {
-    batch.push(...wanting.slice(0, MOST_SLOTS - batch.length));
-    wanting = wanting.filter(({ claim }) => claim.claim.max > round);
+  const slots = new Map<WaitingClaim, Slot>();
+  for (const claim of freeSlots(claims)) {
+    const slot = slots.get(claim) ?? slotOf(claim);
+    slots.set(claim, slot);
+    if (batch.push({ claim, slot }) === MOST_SLOTS) break;
   }
   return batch;
 }

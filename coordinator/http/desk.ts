@@ -1,21 +1,17 @@
 import type { Context } from '../context';
 import type { Doorman } from '../domain/auth/doorman';
 import type { KeyRing } from '../domain/auth/keys';
-import { complete } from '../domain/jobs/complete';
-import { create } from '../domain/jobs/create';
-import { heartbeat } from '../domain/jobs/heartbeat';
-import { release } from '../domain/jobs/release';
 import { Metrics } from '../domain/metrics/metrics';
 import type { Access } from './access';
 import { Caps } from './caps';
-import { coalesce } from '../dispatch/coalesce';
+import { type BatchedVerbs, batchVerbs } from '../dispatch/batched-verbs';
 import { EventConnections } from './event-connections';
 import { Dispatcher } from '../dispatch/dispatcher';
 import { WaitingReads } from '../dispatch/waiting-reads';
 import type { Tracing } from './tracing';
 
-/** What stands behind the routes: the verbs, with the calls of all requests merged, and what waits. */
-export interface Desk {
+/** Services shared by all routes. */
+export interface Desk extends BatchedVerbs {
   context: Context;
   access: Access;
   keys: KeyRing;
@@ -25,18 +21,14 @@ export interface Desk {
   waitingReads: WaitingReads;
   eventConnections: EventConnections;
   metrics: Metrics;
-  create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
-  complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
-  heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
-  release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
-  /** Deliveries that are due are sent now, not within a second. */
+  /** Sends due deliveries now, not within a second. */
   wakeDeliveries: () => void;
   service: Service;
   /** Null: nothing is traced. */
   tracing: Tracing | null;
 }
 
-/** What the service knows of itself. */
+/** The state of this process. */
 export interface Service {
   version: string;
   startedAt: number;
@@ -72,12 +64,6 @@ export function openDesk(
       monitorLagMs: () => service.monitorLagMs(),
       listeners: () => context.stream.listeners,
     }),
-    create: coalesce((items) => create(context, items, (jobs) => dispatcher.reserve(jobs)), {
-      maxBatch: 1000,
-      maxInFlight: 2,
-    }),
-    complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
-    heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),
-    release: coalesce((items) => release(context, items), { maxBatch: 500, maxInFlight: 1 }),
+    ...batchVerbs(context, (jobs) => dispatcher.reserve(jobs)),
   };
 }

@@ -105,7 +105,7 @@ export const jobEndpoints = [
     replies: { 200: protocol.job },
     async run(call) {
       if (call.query.waitMs > 0) call.park();
-      // Parked before the look, so that a job that finishes in between is heard.
+      // Waits before it reads, so that a job which finishes in between is noticed.
       const stop = new AbortController();
       const waited = call.desk.waitingReads.wait(
         call.params.id,

@@ -14,15 +14,15 @@ export interface Listener {
   stop(): Promise<void>;
 }
 
-/** Sends a hint to all coordinators, this one included. At most 7,900 bytes. */
+/** Sends a message to all coordinators, this one included. At most 7,900 bytes. */
 export async function notify(db: Pick<Db, 'query' | 'channel'>, message: string): Promise<void> {
   await db.query(sql`SELECT pg_notify(${db.channel}, ${message})`);
 }
 
 /**
- * Hears hints on a connection of its own. LISTEN may die without a word (a half-open socket), so the same connection is
- * asked for a sign of life and made anew when it fails. `onConnect` is called each time it listens again: hints sent in
- * between are gone, so the caller looks at the tables.
+ * Receives messages on a connection of its own. LISTEN may die silently (a half-open socket), so the connection is probed and
+ * replaced when it fails. `connect` is called each time it listens again: messages sent in between are lost, so the caller
+ * reads the tables.
  */
 export function listen(
   url: string,

@@ -16,6 +16,8 @@ export interface Import {
   /** For a relative import: the path it names, without extension; else null. */
   target: string | null;
   line: number;
+  /** Whether it takes nothing but types. */
+  isType: boolean;
 }
 
 /** Every TypeScript file below these folders, and those beside them; what is generated or compiled is left out. */
@@ -61,9 +63,20 @@ function findImports(path: string, tree: ts.SourceFile): Import[] {
       specifier: name.text,
       target,
       line: tree.getLineAndCharacterOfPosition(name.getStart(tree)).line + 1,
+      isType: takesTypes(node),
     });
   });
   return found;
+}
+
+function takesTypes(node: ts.Node): boolean {
+  if (ts.isImportTypeNode(node)) return true;
+  if (ts.isExportDeclaration(node)) return node.isTypeOnly;
+  if (!ts.isImportDeclaration(node) || node.importClause === undefined) return false;
+  const { isTypeOnly, name, namedBindings } = node.importClause;
+  if (isTypeOnly) return true;
+  if (name !== undefined || namedBindings === undefined || !ts.isNamedImports(namedBindings)) return false;
+  return namedBindings.elements.every((element) => element.isTypeOnly);
 }
 
 function specifierOf(node: ts.Node): ts.Node | undefined {

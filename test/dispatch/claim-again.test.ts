@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 import { RawSocket } from '../support/raw-socket';
 
-// Claims whose connection is dead, though nobody told so; claims that are to end while a statement may fill them; and what breaks half-way.
+// Claims whose connection is dead unnoticed, claims that end while they are reserved, and failures half-way.
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));
@@ -24,14 +24,14 @@ function ask(type: string, more: Partial<ClaimInput> = {}): Promise<ClaimedJob[]
 
 const waiting = (count: number) => eventually(() => coordinator.app.desk.dispatcher.size === count);
 
-/** Those that wait were looked up after this, so that nothing but a job or their end answers them. */
-const lookUp = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
+/** After this, all claims that wait are synced, so that only a job or the end of their wait answers them. */
+const poll = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
 
-/** A claim that waits, and was looked up. */
-async function parkFormer(type: string, claimId = `c-${type}`): Promise<{ former: Promise<ClaimedJob[]> }> {
+/** A claim that waits and is synced. */
+async function askFormer(type: string, claimId = `c-${type}`): Promise<{ former: Promise<ClaimedJob[]> }> {
   const former = ask(type, { claimId, waitMs: 50_000 });
   await waiting(1);
-  await lookUp();
+  await poll();
   return { former };
 }
 
@@ -43,7 +43,7 @@ function latch(): { told: Promise<void>; tell: () => void } {
 
 const [CREATE, CLAIM] = ['INSERT INTO jobs', 'asked AS MATERIALIZED'];
 
-/** What is done after the next such statement has committed, and before anybody here hears of it. */
+/** Acts after the next such statement has committed, and before its result is known here. */
 function afterNext(kind: string, act: () => Promise<void> | void): void {
   const { db } = coordinator.app.context;
   const { hot } = db;
@@ -59,7 +59,7 @@ function afterNext(kind: string, act: () => Promise<void> | void): void {
   };
 }
 
-/** What is done when the next create with a key has stored its jobs, before it commits, and after it. */
+/** Acts when the next create with a key has stored its jobs: before it commits, and after. */
 function aroundCommit(before: () => Promise<void>, after: () => void = () => undefined): void {
   const { db } = coordinator.app.context;
   const { keyed } = db;
@@ -82,7 +82,7 @@ test.each([{}, { labels: { now: 'another' } }])(
   'a claim that is sent again while it waits (%j) gets the job, not its former poll',
   async (changed) => {
     const type = uniqueType();
-    const { former } = await parkFormer(type);
+    const { former } = await askFormer(type);
     const latter = ask(type, { claimId: `c-${type}`, ...changed });
     expect(await former).toEqual([]);
     const jobs = expectStatus(
@@ -96,7 +96,7 @@ test.each([{}, { labels: { now: 'another' } }])(
 
 test('a claim that is sent again while its former poll is given a job gets that job', async () => {
   const type = uniqueType();
-  const { former } = await parkFormer(type);
+  const { former } = await askFormer(type);
   let latter: Promise<ClaimedJob[]> | undefined;
   afterNext(CREATE, async () => {
     latter = ask(type, { claimId: `c-${type}` });
@@ -117,7 +117,7 @@ test('a claim that is sent again, and answered with the job before anybody hears
   );
   former.catch(() => undefined);
   await waiting(1);
-  await lookUp();
+  await poll();
   let latter: ClaimedJob[] = [];
   afterNext(CREATE, async () => {
     gone.abort();
@@ -134,7 +134,7 @@ test('a claim that is sent again, and answered with the job before anybody hears
 
 test('a claim that is sent a third time, after the second request disconnected while the first is given a job, gets and keeps that job', async () => {
   const [type, claimId] = [uniqueType(), 'c-thrice'];
-  const { former } = await parkFormer(type, claimId);
+  const { former } = await askFormer(type, claimId);
   const gone = new AbortController();
   let third: Promise<ClaimedJob[]> | undefined;
   afterNext(CREATE, async () => {
@@ -158,7 +158,7 @@ test('a claim that is sent a third time, after the second request disconnected w
 
 test('a claim that is sent again, and given the job by a statement of its own before anybody hears that its former poll was given it, keeps it', async () => {
   const type = uniqueType();
-  const { former } = await parkFormer(type);
+  const { former } = await askFormer(type);
   let latter: Promise<ClaimedJob[]> | undefined;
   const { told, tell } = latch();
   afterNext(CREATE, async () => {
@@ -177,9 +177,9 @@ test('a claim that is sent again, and given the job by a statement of its own be
   expect((await coordinator.api.complete(job)).status).toBe(200);
 });
 
-test('a claim that is sent again while its former poll is given a job is answered with it at once, without a look at the table', async () => {
+test('a claim that is sent again while its former poll is given a job is answered with it at once, without a poll', async () => {
   const type = uniqueType();
-  const { former } = await parkFormer(type);
+  const { former } = await askFormer(type);
   let latter: Promise<ClaimedJob[]> | undefined;
   const { told, tell } = latch();
   const { db } = coordinator.app.context;
@@ -187,7 +187,7 @@ test('a claim that is sent again while its former poll is given a job is answere
   aroundCommit(async () => {
     latter = ask(type, { claimId: `c-${type}` });
     await former;
-    await lookUp();
+    await poll();
     db.query = async <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
       await told;
       return query<Row>(statement);
@@ -204,12 +204,12 @@ test('a claim that is sent again while its former poll is given a job is answere
 
 test('what a poll is given after the same claim, sent again, was answered with another job is given back', async () => {
   const type = uniqueType();
-  const { former } = await parkFormer(type);
+  const { former } = await askFormer(type);
   const heard: (string | undefined)[] = [];
   aroundCommit(async () => {
     const latter = ask(type, { claimId: `c-${type}` });
     await former;
-    await lookUp();
+    await poll();
     const other = await coordinator.api.create({ type });
     heard.push(other.id, ...(await latter).map(({ id }) => id));
   });
@@ -228,7 +228,7 @@ test.each([
   'a claim that is sent again, and was %s (%j), gets the job of its former poll, though nobody hears that it was stored: %j',
   async (_when, isLooking, isUnheard) => {
     const type = uniqueType();
-    const { former } = await parkFormer(type);
+    const { former } = await askFormer(type);
     let latter: Promise<ClaimedJob[]> | undefined;
     const { told, tell } = latch();
     aroundCommit(
@@ -238,7 +238,7 @@ test.each([
         });
         latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
         await found;
-        if (!isLooking) await lookUp();
+        if (!isLooking) await poll();
       },
       () => {
         if (isUnheard) throw new BatonError('unavailable', 'the connection broke');
@@ -267,8 +267,8 @@ test('a claim that is sent again gets the job that its former poll was given by 
   await session.hasWaiter();
   const latter = ask(type, { claimId: `c-${type}`, waitMs: 5000 });
   expect(await former).toEqual([]);
-  // The first look may find it being filled.
-  for (let nth = 0; nth < 2; nth += 1) await lookUp();
+  // During the first poll it may be reserved.
+  for (let nth = 0; nth < 2; nth += 1) await poll();
   const { lanes, readyLanes } = coordinator.app.context;
   await eventually(() => readyLanes.among(lanes.takenBy({ types: [type], labels: {} })).length === 0);
   await session.query({ text: 'SELECT pg_advisory_unlock(44)' });
@@ -277,11 +277,11 @@ test('a claim that is sent again gets the job that its former poll was given by 
   await session.end();
 });
 
-test('a runner that is told to drain while its claim is put aside for a job that it does not get is given nothing more', async () => {
+test('a runner that is told to drain while its claim is reserved for a job that it does not get is given nothing more', async () => {
   const type = uniqueType();
   const answer = ask(type, { runnerId: `drains-${type}` });
   await waiting(1);
-  await lookUp();
+  await poll();
   const [lane] = await coordinator.app.context.lanes.of([
     { queue: 'default', type, priority: 0, requires: null, prefers: null },
   ]);
@@ -294,7 +294,7 @@ test('a runner that is told to drain while its claim is put aside for a job that
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
 });
 
-test('a job for a client whose connection broke, which this process has not been told yet, is given back', async () => {
+test('a job for a client whose connection broke, of which this process does not know yet, is given back', async () => {
   const type = uniqueType();
   const key = await coordinator.api.makeKey({ name: 'breaks', role: 'runner' });
   const accepted = once(coordinator.app.server, 'connection') as Promise<[Socket]>;
@@ -305,7 +305,7 @@ test('a job for a client whose connection broke, which this process has not been
     `POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
   await waiting(1);
-  await lookUp();
+  await poll();
   afterNext(CREATE, () => void connection.destroy());
   const { id } = await coordinator.api.create({ type });
   await eventually(
@@ -315,7 +315,7 @@ test('a job for a client whose connection broke, which this process has not been
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0, attempt: 1 });
 });
 
-test('jobs that were claimed are given out though the look for more fails', async () => {
+test('jobs that were claimed are delivered though the search for more fails', async () => {
   const type = uniqueType();
   const ids = expectStatus(
     await coordinator.api.post<{ jobs: Job[] }>('/jobs/bulk', { jobs: [{ type }, { type, priority: 1 }] }),

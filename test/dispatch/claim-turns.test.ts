@@ -60,7 +60,7 @@ test('a job is handed to the runner that waits, not again to the one that came f
   const ask = async (runnerId: string, labels: Claim['labels'], count: number) => {
     const answer = coordinator.api.claim({ runnerId, types: [type], labels, waitMs: 20_000 });
     await eventually(() => desk.dispatcher.size === count);
-    // An answer with nothing comes after a look at the table, which was for all that wait.
+    // An empty answer comes after a poll, which was for all claims that wait.
     await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
     return { answer };
   };
@@ -73,7 +73,7 @@ test('a job is handed to the runner that waits, not again to the one that came f
   expect([(await other.answer)[0]?.id, (await again.answer)[0]?.id]).toEqual(ids.slice(1));
 });
 
-test('a lane that was not looked at, because the look at another failed, is not thought to be empty', async () => {
+test('a lane that was not read, because reading another failed, is not believed to be empty', async () => {
   const type = uniqueType();
   const { context } = coordinator.app;
   const { hot } = context.db;

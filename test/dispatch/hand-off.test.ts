@@ -10,13 +10,13 @@ import { TestEventSource } from '../support/event-source';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
-// Jobs that are created while a claim waits for them are handed to it in the statement that stores them.
+// A job that is created while a claim waits for it is stored as running for that claim, in one statement.
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));
 afterAll(() => coordinator.stop());
 
-/** A claim that waits, and was looked up, so that nothing but a job or its end answers it. */
+/** A claim that waits and is synced, so that only a job or the end of its wait answers it. */
 async function park(
   type: string,
   more: Partial<ClaimInput> = {},
@@ -30,7 +30,7 @@ async function park(
   );
   answer.catch(() => undefined);
   await eventually(() => dispatcher.size === before + 1);
-  // An answer with nothing comes after a look at the table, which was for all that wait.
+  // An empty answer comes after a poll, which was for all claims that wait.
   await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
   return { answer };
 }
@@ -211,7 +211,7 @@ test('of jobs that come together, those that are first in turn are handed over',
   expect((await answer).map(({ id }) => jobs.findIndex((job) => job.id === id)).sort()).toEqual([1, 3, 4]);
 });
 
-test('nothing is handed to the first claim that comes, before it is known what waits', async () => {
+test('nothing is handed to the first claim that comes, before the poll has told which lanes are ready', async () => {
   const type = uniqueType();
   const { dispatcher } = coordinator.app.desk;
   const jobs = [{ id: 'job', laneId: await laneIdOf(type) }];
@@ -273,7 +273,7 @@ test.each<[string, Partial<CreateJob>]>([
   await eventually(() => coordinator.app.desk.dispatcher.size === 0);
 });
 
-test('nothing is handed to a claim while jobs are believed to wait that it could have', async () => {
+test('nothing is handed to a claim while one of its lanes is believed to be ready', async () => {
   const type = uniqueType();
   const { lanes, readyLanes } = coordinator.app.context;
   const { dispatcher } = coordinator.app.desk;
@@ -328,7 +328,7 @@ test('a claim that was answered before is handed nothing more', async () => {
   );
 });
 
-test('a client that goes away while the job is stored for it: it is given back, and nothing is counted', async () => {
+test('a client that disconnects while the job is stored for it: the job is given back, and nothing is counted', async () => {
   const type = uniqueType();
   const session = await coordinator.sql.session();
   await coordinator.sql.query(
@@ -388,7 +388,7 @@ test('a create whose hand-off breaks after the commit is acknowledged all the sa
   expect(await coordinator.sql.count('jobs WHERE type = $1', [type])).toBe(1);
 });
 
-test('a claim that was put aside for a create that failed is answered with nothing when its wait is over', async () => {
+test('a claim that was reserved for a create that failed is answered with nothing when its wait is over', async () => {
   const type = uniqueType();
   const { answer } = await park(type, { claimId: 'c-5', waitMs: 1500 });
   const reservation = coordinator.app.desk.dispatcher.reserve([{ id: 'job', laneId: await laneIdOf(type) }]);

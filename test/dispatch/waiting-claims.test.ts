@@ -37,7 +37,7 @@ async function park(
   const before = on.app.desk.dispatcher.size;
   const { signal, ...rest } = more;
   const answer = on.api.claim(
-    { runnerId: 'parked', types: [type], waitMs: 20_000, ...rest },
+    { runnerId: 'waits', types: [type], waitMs: 20_000, ...rest },
     signal === undefined ? {} : { signal },
   );
   answer.catch(() => undefined);
@@ -56,7 +56,7 @@ test.each([
   expect((await answer).map(({ id }) => id)).toEqual([job.id]);
 });
 
-test('a type that nobody had heard of yet is found on the other coordinator too', async () => {
+test('a job of a new type is found on the other coordinator too', async () => {
   const type = uniqueType();
   const { answer } = await park(there, type);
   const job = await here.api.create({ type });

@@ -79,7 +79,7 @@ test('as many and as long labels as may be sent are met, whether they are requir
   );
   await stage.create(queue, 2, (n) => (n === 0 ? { requires: labels } : { requires: labels, prefers: labels }));
   await stage.create(queue, 1, { requires: labels }, stage.two);
-  // An empty answer is given after a look at the table, so both know of both lanes from here on.
+  // An empty answer comes after a poll, so both know of both lanes from here on.
   for (const on of stage.both) expect(await stage.claim(queue, 9, {}, on)).toEqual([]);
   expect(await stage.claim(queue, 9, { labels }, stage.two)).toHaveLength(3);
   expect(await stage.sql.count('lanes WHERE queue = $1', [queue])).toBe(2);

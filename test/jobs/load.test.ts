@@ -26,7 +26,7 @@ async function inParallel<T>(width: number, items: T[], work: (item: T) => Promi
   );
 }
 
-test('64 parked polls over two coordinators grant each of 5,000 jobs exactly once, and at most four claims are under way in each', async () => {
+test('64 waiting claims over two coordinators grant each of 5,000 jobs exactly once, and at most four claims are under way in each', async () => {
   const cluster = await opened(startCluster(2));
   const apis = cluster.coordinators.map(({ api }) => api);
   const [first] = apis;
@@ -134,7 +134,7 @@ test('batches over the same jobs in random order: no deadlock reaches a client',
   expect(cluster.coordinators.flatMap(({ logged }) => logged.filter(({ level }) => level === 'error'))).toEqual([]);
 }, 60_000);
 
-test('with the fewest connections and 200 parked polls, which hold none, and a table that is locked for slow reads, heartbeats with log lines are answered', async () => {
+test('with the fewest connections and 200 waiting claims, which hold none, and a table that is locked for slow reads, heartbeats with log lines are answered', async () => {
   const coordinator = await opened(startCoordinator({ poolSize: 5 }));
   const { api, sql } = coordinator;
   const type = uniqueType();

@@ -76,7 +76,7 @@ test('runOnce runs a round though the loop was never started', async () => {
   expect(rounds).toBe(1);
 });
 
-test('what fails is not woken by a look before its time; by a hint it is', async () => {
+test('what fails is not woken by the regular poll before its time; by a notification it is', async () => {
   let rounds = 0;
   let isFailing = false;
   const loop = loopOf(async () => {

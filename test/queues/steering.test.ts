@@ -34,7 +34,7 @@ describe('pause', () => {
     expect(await waiting).toHaveLength(2);
   });
 
-  test('a parked claim gets nothing of what is created while the queue is paused on the other coordinator', async () => {
+  test('a waiting claim gets nothing of what is created while the queue is paused on the other coordinator', async () => {
     const queue = await stage.queue();
     await stage.create(queue, 1, { delayMs: 3_600_000 });
     const waiting = stage.claim(queue, 5, { waitMs: 1500 }, stage.two);

@@ -1,0 +1,25 @@
+import type { Context } from '../context';
+import { complete } from '../domain/jobs/complete';
+import { create } from '../domain/jobs/create';
+import { heartbeat } from '../domain/jobs/heartbeat';
+import { release } from '../domain/jobs/release';
+import type { Reserve } from '../domain/jobs/reservation';
+import { coalesce } from './coalesce';
+
+/** The verbs of the hot calls, each with the items of all requests that arrive together merged into one statement. */
+export interface BatchedVerbs {
+  create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
+  complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
+  heartbeat: (items: Parameters<typeof heartbeat>[1]) => ReturnType<typeof heartbeat>;
+  release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
+}
+
+/** @param reserve hands jobs to claims that wait, as they are created */
+export function batchVerbs(context: Context, reserve: Reserve): BatchedVerbs {
+  return {
+    create: coalesce((items) => create(context, items, reserve), { maxBatch: 1000, maxInFlight: 2 }),
+    complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
+    heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),
+    release: coalesce((items) => release(context, items), { maxBatch: 500, maxInFlight: 1 }),
+  };
+}
