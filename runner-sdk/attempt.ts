@@ -1,8 +1,6 @@
-import type { z } from 'zod';
 import { setMaxListeners } from 'node:events';
 import { monotonicMs } from './clock';
 import { contextOf, type JobContext, type Said, type Voice } from './context';
-import { check } from './define-job';
 import { AttemptScope } from './attempt-scope';
 import {
   AttemptTimeoutError,
@@ -15,6 +13,7 @@ import type { HandlerHooks, Work } from './handler';
 import { delayMsOf, reportOf } from './failure';
 import { isIterator, storable } from './json';
 import type { ClaimedJob, FieldError, Json, ReportedError } from './protocol';
+import { check, type Schema } from './schema';
 import { whileProcessing } from './tracing';
 
 /** How an attempt ended, for the coordinator; `dropped`: there is nothing to report. */
@@ -161,7 +160,7 @@ export class Attempt implements Voice {
     }
   }
 
-  private async handleChecked(schema: z.ZodType): Promise<Ending> {
+  private async handleChecked(schema: Schema): Promise<Ending> {
     const args = await check(schema, this.job.arguments);
     return args.isValid
       ? this.handle(args.value)
@@ -185,7 +184,7 @@ export class Attempt implements Voice {
     return schema === undefined ? endingWith(result) : this.judgeChecked(schema, result);
   }
 
-  private async judgeChecked(schema: z.ZodType, result: unknown): Promise<Ending> {
+  private async judgeChecked(schema: Schema, result: unknown): Promise<Ending> {
     const checked = await check(schema, result);
     return checked.isValid
       ? endingWith(result)

@@ -1,3 +1,5 @@
+import { onAbort } from './abort';
+
 export interface Backoff {
   baseMs: number;
   maxMs: number;
@@ -40,18 +42,19 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
     const timer = setTimeout(
       () => {
-        signal?.removeEventListener('abort', stop);
+        ignore?.();
         resolve();
       },
       Math.min(ms, LONGEST_TIMER_MS),
     );
-    signal?.addEventListener('abort', stop, { once: true });
+    const ignore =
+      signal &&
+      onAbort(signal, () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      });
   });
 }
 

@@ -1,37 +1,45 @@
 import { randomUUID } from 'node:crypto';
-import { type z } from 'zod';
+import type { z } from 'zod';
 import { connectionOf, type ConnectionOptions } from './config';
-import { CreateQueue, itemRefusal, withKey } from './create-queue';
+import { createAllOrNone, createEach } from './create-many';
+import { CreateQueue, type CreationOrder } from './create-queue';
 import { assertArguments, type JobDefinition, type JobOf } from './define-job';
 import { BatonError } from './errors';
-import { Transport, type ApiRequest, type QueryValue } from './http';
+import { filterQuery, type Filter, type Page } from './filters';
+import { Transport, type ApiRequest } from './http';
 import { storable } from './json';
-import { Operations, type Filter, type Page } from './operations';
+import { Operations } from './operations';
 import {
+  idempotencyKey as idempotencyKeySchema,
   type attemptList,
-  type jobList,
-  type logLine,
-  type logList,
   type CreatedJobs,
   type CreateJob,
   type EditJob,
   type Explanation,
   type Job,
+  type jobList,
+  type logLine,
+  type logList,
   type LogLevel,
 } from './protocol';
+import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from './schema';
 import { startSending, type Trace } from './tracing';
+import { Turns } from './turns';
 import { waitForResult, type WaitOptions } from './wait';
 
 export interface ClientOptions extends ConnectionOptions {
   /** How long one call may be tried again while the coordinator cannot be reached or is overloaded. Default 30 s. */
-  budgetMs?: number;
+  budgetMs?: number | undefined;
 }
 
-/** Everything of a create but its type and arguments; overrules the definition's defaults. */
+/** Everything of a create but its type and arguments; overrules the definition's defaults. `undefined`: as if left out. */
 export interface CreateOptions extends Omit<CreateJob, 'type' | 'arguments'> {
-  /** Default: random. Give your own to make the create the same one also after your process was restarted. */
-  idempotencyKey?: string;
-  signal?: AbortSignal;
+  /**
+   * 1 to 255 visible ASCII characters. Default: random. Give your own to make the create the same one also after your
+   * process was restarted.
+   */
+  idempotencyKey?: string | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export type JobListPage = z.infer<typeof jobList>;
@@ -40,10 +48,10 @@ export type LogLineView = z.infer<typeof logLine>;
 export type LogPage = z.infer<typeof logList>;
 
 /** Arguments may be left out where the definition allows that. */
-type CreateRest<Arguments extends z.ZodType> =
-  undefined extends z.input<Arguments>
-    ? [args?: z.input<Arguments>, options?: CreateOptions]
-    : [args: z.input<Arguments>, options?: CreateOptions];
+type CreateRest<Arguments extends Schema> =
+  undefined extends InputOf<Arguments>
+    ? [args?: InputOf<Arguments>, options?: CreateOptions]
+    : [args: InputOf<Arguments>, options?: CreateOptions];
 
 /**
  * Submits jobs, follows them, and runs the coordinator. Every call is tried again, with jittered backoff, on 429, 5xx
@@ -51,8 +59,8 @@ type CreateRest<Arguments extends z.ZodType> =
  */
 export class Client extends Operations {
   private readonly creations: CreateQueue;
-  /** Settled when the arguments of all creates of an order so far are checked. */
-  private orderChecked: Promise<unknown> = Promise.resolve();
+  /** Creates of an order go one after the other, also while their arguments are checked. */
+  private readonly turns = new Turns();
 
   /** Throws `ConfigurationError` when URL or key are missing or wrong. */
   constructor(options: ClientOptions = {}) {
@@ -62,72 +70,76 @@ export class Client extends Operations {
 
   /**
    * Creates a job. Arguments that do not fit the definition throw `BatonError` `invalid_arguments` before anything is
-   * sent. Calls made while one is in flight travel together; each is accepted or refused alone.
+   * sent. Calls made while one is in flight travel together; each is accepted or refused alone, and none waits for
+   * another, unless both have the same queue and `orderKey`.
    */
-  create<Arguments extends z.ZodType, Result extends z.ZodType>(
+  create<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,
     ...rest: CreateRest<Arguments>
   ): Promise<JobOf<Arguments, Result>>;
   create(type: string, args?: unknown, options?: CreateOptions): Promise<Job>;
   async create(target: string | JobDefinition, args?: unknown, options: CreateOptions = {}): Promise<Job> {
     const definition = definitionOf(target);
-    const { idempotencyKey, signal, ...fields } = options;
-    const isOrdered = (fields.orderKey ?? definition.defaults.orderKey) !== undefined;
+    const { idempotencyKey, signal, ...fields } = given(options);
+    if (idempotencyKey !== undefined) assertIsKey(idempotencyKey);
+    const order = orderOf(definition, fields);
     const json = creationJson(definition, args, settingsJson(definition, fields));
-    if (isOrdered) await this.checkInOrder(definition, args);
-    else if (definition.arguments !== undefined) await assertArguments(definition, args);
-    const job = await traced(definition, fields, 1, (trace) =>
-      this.creations.add({
-        json,
-        trace,
-        isOrdered,
-        ...(idempotencyKey && { idempotencyKey }),
-        ...(signal && { signal }),
-      }),
-    );
-    return remembered(job, definition);
+    const start = () =>
+      traced(definition, fields, 1, (trace) =>
+        this.creations.add({
+          json,
+          trace,
+          order,
+          ...(idempotencyKey && { idempotencyKey }),
+          ...(signal && { signal }),
+        }),
+      );
+    if (order !== undefined) {
+      const checked = assertArguments(definition, args);
+      return remembered(await this.turns.take(order.key, checked, start), definition);
+    }
+    if (definition.arguments !== undefined) await assertArguments(definition, args);
+    return remembered(await start(), definition);
   }
 
   /**
-   * Creates a job for each of the arguments (1 to 1000), all or none; with `atomic: false` each is judged alone, and
-   * the answer holds a `BatonError` in the place of each that was refused. The options go for all of them; the
-   * `idempotencyKey` is the call's: the same call again brings the same jobs.
+   * Creates a job for each of the arguments, all or none: at most 1000 and 16 MiB. With `atomic: false` each is judged
+   * alone, in as many requests as they need, and the answer holds a `BatonError` in the place of each that was refused.
+   * The options go for all of them; the `idempotencyKey` is the call's: the same call again brings the same jobs.
    */
-  createMany<Arguments extends z.ZodType, Result extends z.ZodType>(
+  createMany<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,
-    list: readonly z.input<Arguments>[],
-    options?: CreateOptions & { atomic?: true },
+    list: readonly InputOf<Arguments>[],
+    options?: CreateOptions & { atomic?: true | undefined },
   ): Promise<JobOf<Arguments, Result>[]>;
-  createMany<Arguments extends z.ZodType, Result extends z.ZodType>(
+  createMany<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,
-    list: readonly z.input<Arguments>[],
+    list: readonly InputOf<Arguments>[],
     options: CreateOptions & { atomic: boolean },
   ): Promise<(JobOf<Arguments, Result> | BatonError)[]>;
   async createMany(
     definition: JobDefinition,
     list: readonly unknown[],
-    { atomic = true, idempotencyKey = randomUUID(), signal, ...fields }: CreateOptions & { atomic?: boolean } = {},
+    options: CreateOptions & { atomic?: boolean | undefined } = {},
   ): Promise<(Job | BatonError)[]> {
-    if (definition.arguments !== undefined) for (const args of list) await assertArguments(definition, args);
+    const { atomic = true, idempotencyKey = randomUUID(), signal, ...fields } = given(options);
+    // Those that are judged alone have the key with their place behind it.
+    assertIsKey(atomic ? idempotencyKey : `${idempotencyKey}.${list.length}`, idempotencyKey);
+    const order = orderOf(definition, fields);
     const settings = settingsJson(definition, fields);
-    const all = list.map((args) => creationJson(definition, args, settings));
-    const jobs = await traced(definition, fields, list.length, async (trace) => {
-      // Jobs that are judged alone are repeated alone.
-      const keyed = atomic ? all : all.map((one, index) => withKey(one, `${idempotencyKey}.${index}`));
-      const headers = { ...(atomic && { 'idempotency-key': idempotencyKey }), ...trace };
-      const json = `{"atomic":${atomic},"jobs":[${keyed.join(',')}]}`;
-      return (
-        await this.send<CreatedJobs>({
-          method: 'POST',
-          path: '/jobs/bulk',
-          json,
-          headers,
-          expects: 'jobs',
-          ...(signal && { signal }),
-        })
-      ).jobs;
-    });
-    return jobs.map((job) => ('code' in job ? itemRefusal(job) : remembered(job, definition)));
+    const jobs = list.map((args) => creationJson(definition, args, settings));
+    if (jobs.length === 0) return [];
+    const send = (request: ApiRequest) => this.send<CreatedJobs>(request);
+    const start = () =>
+      traced<(Job | BatonError)[]>(definition, fields, list.length, (trace) =>
+        (atomic ? createAllOrNone : createEach)(send, { jobs, idempotencyKey, trace, signal }),
+      );
+    const checked = assertAll(definition, list);
+    const made =
+      order === undefined
+        ? await checked.then(start)
+        : await this.turns.takeAlone(order.key, checked, () => this.creations.settled(order.key).then(start));
+    return made.map((job) => (job instanceof BatonError ? job : remembered(job, definition)));
   }
 
   /** Throws `BatonError` `not_found`. */
@@ -137,14 +149,18 @@ export class Client extends Operations {
 
   /** One page of jobs, newest first. */
   async list(filter: Filter & Page = {}): Promise<JobListPage> {
-    return this.send({ method: 'GET', path: '/jobs', query: queryOf(filter) });
+    return this.send({ method: 'GET', path: '/jobs', query: filterQuery('list', filter) });
   }
 
   /** All jobs that match, page after page: `for await (const job of client.listAll({ status: 'failed' }))`. */
   async *listAll(filter: Filter & Pick<Page, 'limit'> = {}): AsyncGenerator<Job, void, undefined> {
     let cursor: string | null = null;
     do {
-      const page: JobListPage = await this.list({ limit: 500, ...filter, ...(cursor !== null && { cursor }) });
+      const page: JobListPage = await this.list({
+        ...filter,
+        limit: filter.limit ?? 500,
+        ...(cursor !== null && { cursor }),
+      });
       yield* page.items;
       cursor = page.nextCursor;
     } while (cursor !== null);
@@ -157,7 +173,10 @@ export class Client extends Operations {
   }
 
   /** One page of the job's log lines, oldest first; `after` continues from a line's `seq`. */
-  async logs(id: string, query: { after?: number; level?: LogLevel } & Page = {}): Promise<LogPage> {
+  async logs(
+    id: string,
+    query: { after?: number | undefined; level?: LogLevel | undefined } & Page = {},
+  ): Promise<LogPage> {
     return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/logs`, query });
   }
 
@@ -190,11 +209,11 @@ export class Client extends Operations {
    * The job's result, once it has completed. Throws `JobFailedError`, `JobCancelledError`, and `BatonError`
    * `wait_timeout` when `timeoutMs` is over first.
    */
-  wait<Result extends z.ZodType = z.ZodUnknown>(
-    job: string | JobOf<z.ZodType, Result>,
+  wait<Result extends Schema = Schema>(
+    job: string | JobOf<Schema, Result>,
     options?: WaitOptions<Result>,
-  ): Promise<z.output<Result>>;
-  async wait(job: string | Job, options: WaitOptions<z.ZodType> = {}): Promise<unknown> {
+  ): Promise<OutputOf<Result>>;
+  async wait(job: string | Job, options: WaitOptions = {}): Promise<unknown> {
     const definition = options.definition ?? (typeof job === 'string' ? undefined : definitions.get(job));
     return waitForResult(
       this.transport,
@@ -206,15 +225,10 @@ export class Client extends Operations {
 
   /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */
   async close(): Promise<void> {
+    this.creations.close(
+      new BatonError({ code: 'unreachable', status: 0, detail: 'the client was closed before the job was created' }),
+    );
     await this.transport.close();
-  }
-
-  /** A create whose arguments are checked quickly must not overtake one that was asked for before. */
-  private async checkInOrder(definition: JobDefinition, args: unknown): Promise<void> {
-    const checks = [this.orderChecked, assertArguments(definition, args)];
-    // Without their outcomes, or each would keep those of all before it.
-    this.orderChecked = Promise.allSettled(checks).then(() => undefined);
-    await Promise.all(checks);
   }
 
   /** A verb that refuses to be done twice: after a try whose answer was lost, its refusal may mean that it was done. */
@@ -268,9 +282,38 @@ function definitionOf(target: string | JobDefinition): JobDefinition {
   return typeof target === 'string' ? { type: target, defaults: {} } : target;
 }
 
+/** Without what is `undefined`, which must not overrule anything. */
+function given<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
 /** All of a create but its arguments. */
 function settingsJson({ type, defaults }: JobDefinition, fields: object): string {
   return JSON.stringify({ ...defaults, ...fields, type });
+}
+
+function orderOf({ defaults }: JobDefinition, fields: Partial<CreateJob>): CreationOrder | undefined {
+  const { queue = 'default', orderKey, userId } = { ...defaults, ...fields };
+  return orderKey === undefined ? undefined : { key: JSON.stringify([queue, orderKey]), userId };
+}
+
+/** The same rules for a create that travels alone, whose key is a header, and for one among others. */
+function assertIsKey(key: unknown, named: unknown = key): void {
+  const checked = idempotencyKeySchema.safeParse(key);
+  if (checked.success && typeof named === 'string' && named !== '') return;
+  const [fault] = checked.success ? [] : fieldErrorsOf(checked.error);
+  const message = typeof named === 'string' ? (fault?.message ?? 'must not be empty') : 'must be text';
+  throw new BatonError({
+    code: 'validation_failed',
+    status: 0,
+    detail: `idempotencyKey ${message}; nothing was sent`,
+    errors: [{ path: 'idempotencyKey', message }],
+  });
+}
+
+async function assertAll(definition: JobDefinition, list: readonly unknown[]): Promise<void> {
+  if (definition.arguments === undefined) return;
+  for (const [index, args] of list.entries()) await assertArguments(definition, args, index);
 }
 
 /** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
@@ -284,8 +327,4 @@ function creationJson(definition: JobDefinition, args: unknown, settings: string
     });
   }
   return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
-}
-
-function queryOf({ arguments: contained, ...rest }: Filter & Page): Record<string, QueryValue> {
-  return { ...rest, ...(contained !== undefined && { arguments: JSON.stringify(contained) }) };
 }

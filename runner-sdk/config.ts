@@ -2,26 +2,55 @@ import { ConfigurationError } from './errors';
 
 export interface ConnectionOptions {
   /** One URL, several, or several in one text with commas. Default: the environment's `COORDINATOR_URL`. */
-  coordinatorUrl?: string | string[];
+  coordinatorUrl?: string | readonly string[] | undefined;
   /** Default: the environment's `RUNNER_KEY`. */
-  apiKey?: string;
+  apiKey?: string | undefined;
+  /** `false`: the coordinator is called directly, whatever `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say. */
+  proxy?: false | undefined;
+}
+
+/** The proxies to the coordinator, by the scheme of its URL; an empty text means none. */
+export interface Proxies {
+  httpProxy: string;
+  httpsProxy: string;
+  noProxy: string;
 }
 
 export interface Connection {
   urls: string[];
   apiKey: string;
+  /** Left out: the coordinator is called directly. */
+  proxies?: Proxies;
 }
 
 /** The only reader of the environment in this package. */
 export function connectionOf(options: ConnectionOptions, environment: NodeJS.ProcessEnv = process.env): Connection {
+  const proxies = options.proxy === false ? undefined : proxiesOf(environment);
   return {
     urls: urlsOf(options.coordinatorUrl ?? environment['COORDINATOR_URL']),
     apiKey: apiKeyOf(options.apiKey ?? environment['RUNNER_KEY']),
+    ...(proxies && { proxies }),
   };
 }
 
-function urlsOf(given: string | string[] | undefined): string[] {
-  const list = (Array.isArray(given) ? given : (given ?? '').split(','))
+/** The lower-case names win, as with curl. */
+function proxiesOf(environment: NodeJS.ProcessEnv): Proxies | undefined {
+  const httpProxy = proxyOf('HTTP_PROXY', environment['http_proxy'] ?? environment['HTTP_PROXY']);
+  const httpsProxy = proxyOf('HTTPS_PROXY', environment['https_proxy'] ?? environment['HTTPS_PROXY']);
+  if (httpProxy === '' && httpsProxy === '') return undefined;
+  return { httpProxy, httpsProxy, noProxy: environment['no_proxy'] ?? environment['NO_PROXY'] ?? '' };
+}
+
+function proxyOf(name: string, given: string | undefined): string {
+  const text = given?.trim() ?? '';
+  if (text === '') return '';
+  const full = text.includes('://') ? text : `http://${text}`;
+  if (URL.canParse(full) && /^(https?|socks5?):$/.test(new URL(full).protocol)) return full;
+  throw new ConfigurationError(`${name} is not the URL of a proxy; write it like http://proxy.example.com:3128`);
+}
+
+function urlsOf(given: string | readonly string[] | undefined): string[] {
+  const list = (typeof given === 'object' ? given : (given ?? '').split(','))
     .map((url) => url.trim())
     .filter((url) => url !== '');
   if (list.length === 0) {

@@ -1,6 +1,6 @@
-import type { z } from 'zod';
 import { BatonError, ConfigurationError } from './errors';
-import { createJob, type CreateJob, type FieldError, type Job } from './protocol';
+import { createJob, type CreateJob, type Job } from './protocol';
+import { check, fieldErrorsOf, isSchema, type InputOf, type Schema } from './schema';
 
 /** Settings a definition gives to each job created from it; a create may overrule any of them. */
 export type JobDefaults = Pick<
@@ -21,25 +21,26 @@ export type JobDefaults = Pick<
 
 /**
  * A kind of job: its type, the shape of its arguments and of its result, and the defaults of its creates. Producers and
- * runners share it. The schemas describe JSON as it travels: for a date take `z.coerce.date()`, not `z.date()`.
+ * runners share it. The schemas are of any library that speaks Standard Schema, and describe JSON as it travels: for a
+ * date take `z.coerce.date()`, not `z.date()`.
  */
-export interface JobDefinition<Arguments extends z.ZodType = z.ZodType, Result extends z.ZodType = z.ZodType> {
+export interface JobDefinition<Arguments extends Schema = Schema, Result extends Schema = Schema> {
   readonly type: string;
   readonly arguments?: Arguments;
   readonly result?: Result;
   readonly defaults: JobDefaults;
 }
 
-export interface JobDefinitionOptions<Arguments extends z.ZodType, Result extends z.ZodType> extends JobDefaults {
+export interface JobDefinitionOptions<Arguments extends Schema, Result extends Schema> extends JobDefaults {
   type: string;
   /** Checked before a job is created, and again before its handler runs. Without it: any JSON. */
-  arguments?: Arguments;
+  arguments?: Arguments | undefined;
   /** Checked before a result is reported, and again by `client.wait`. Without it: any JSON. */
-  result?: Result;
+  result?: Result | undefined;
 }
 
-/** Defines a kind of job. Throws `ConfigurationError` when a default is out of range. */
-export function defineJob<Arguments extends z.ZodType = z.ZodUnknown, Result extends z.ZodType = z.ZodUnknown>(
+/** Defines a kind of job. Throws `ConfigurationError` when a default is out of range, or a schema is none. */
+export function defineJob<Arguments extends Schema = Schema, Result extends Schema = Schema>(
   options: JobDefinitionOptions<Arguments, Result>,
 ): JobDefinition<Arguments, Result> {
   const { type, arguments: argumentsSchema, result, ...defaults } = options;
@@ -48,6 +49,8 @@ export function defineJob<Arguments extends z.ZodType = z.ZodUnknown, Result ext
     const faults = fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`);
     throw new ConfigurationError(`the definition of job ${JSON.stringify(type)} is wrong: ${faults.join('; ')}`);
   }
+  assertIsSchema(type, 'arguments', argumentsSchema);
+  assertIsSchema(type, 'result', result);
   return Object.freeze({
     type,
     defaults,
@@ -56,32 +59,27 @@ export function defineJob<Arguments extends z.ZodType = z.ZodUnknown, Result ext
   });
 }
 
+function assertIsSchema(type: string, name: string, schema: unknown): void {
+  if (schema === undefined || isSchema(schema)) return;
+  throw new ConfigurationError(
+    `the definition of job ${JSON.stringify(type)} is wrong: ${name} must be a schema of a library that speaks ` +
+      'Standard Schema, such as zod 3.25 or later, Valibot 1 or ArkType 2',
+  );
+}
+
 declare const RESULT: unique symbol;
 
 /** A job that remembers, for the compiler, what its arguments and its result are. */
-export type JobOf<Arguments extends z.ZodType = z.ZodType, Result extends z.ZodType = z.ZodType> = Omit<
-  Job,
-  'arguments'
-> & {
-  readonly arguments: z.input<Arguments>;
+export type JobOf<Arguments extends Schema = Schema, Result extends Schema = Schema> = Omit<Job, 'arguments'> & {
+  readonly arguments: InputOf<Arguments>;
   readonly [RESULT]?: Result;
 };
 
-/** What a value checked against a schema turned out to be. */
-export type Checked<T> = { isValid: true; value: T } | { isValid: false; errors: FieldError[] };
-
-/** Checks a value that came as JSON; `null` also stands for "none", since JSON has no undefined. */
-export async function check<S extends z.ZodType>(schema: S, value: unknown): Promise<Checked<z.output<S>>> {
-  const first = await schema.safeParseAsync(value);
-  if (first.success) return { isValid: true, value: first.data };
-  const second = value === null ? await schema.safeParseAsync(undefined) : first;
-  return second.success
-    ? { isValid: true, value: second.data }
-    : { isValid: false, errors: fieldErrorsOf(first.error) };
-}
-
-/** Throws `BatonError` with code `invalid_arguments`, naming the type and each fault. */
-export async function assertArguments(definition: JobDefinition, value: unknown): Promise<void> {
+/**
+ * Throws `BatonError` with code `invalid_arguments`, naming the type and each fault.
+ * @param index the place in a list of arguments, if they are one of many
+ */
+export async function assertArguments(definition: JobDefinition, value: unknown, index?: number): Promise<void> {
   if (definition.arguments === undefined) return;
   const checked = await check(definition.arguments, value);
   if (checked.isValid) return;
@@ -89,10 +87,9 @@ export async function assertArguments(definition: JobDefinition, value: unknown)
     code: 'invalid_arguments',
     status: 0,
     detail: `the arguments do not fit ${definition.type}; nothing was sent`,
-    errors: checked.errors,
+    errors:
+      index === undefined
+        ? checked.errors
+        : checked.errors.map(({ path, message }) => ({ path: path === '' ? `${index}` : `${index}.${path}`, message })),
   });
-}
-
-export function fieldErrorsOf(error: z.ZodError): FieldError[] {
-  return error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }));
 }

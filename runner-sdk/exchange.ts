@@ -62,23 +62,3 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.reject(error);
   }
 }
-
-/** Which exchanges a signal stops. One listener serves all of them: to add and remove one for each call costs more. */
-export class SignalledExchanges {
-  private readonly bySignal = new WeakMap<AbortSignal, Set<Exchange>>();
-
-  /** The exchange is stopped when the signal is aborted, as long as it is among those that are returned. */
-  heed(signal: AbortSignal, exchange: Exchange): Set<Exchange> {
-    const exchanges = this.bySignal.get(signal) ?? this.listenTo(signal);
-    return exchanges.add(exchange);
-  }
-
-  private listenTo(signal: AbortSignal): Set<Exchange> {
-    const exchanges = new Set<Exchange>();
-    signal.addEventListener('abort', () => exchanges.forEach((one) => one.stop(new Error('the call was cut off'))), {
-      once: true,
-    });
-    this.bySignal.set(signal, exchanges);
-    return exchanges;
-  }
-}

@@ -1,5 +1,4 @@
 import { types } from 'node:util';
-import type { z } from 'zod';
 import type { JobContext } from './context';
 import type { JobDefinition } from './define-job';
 import { ConfigurationError } from './errors';
@@ -51,7 +50,7 @@ type NoGeneratorFunction<Given> = Given extends (...args: never[]) => infer Retu
 
 /** A handler with what its job's definition says of arguments and results. */
 export interface Work {
-  definition: Pick<JobDefinition<z.ZodType, z.ZodType>, 'arguments' | 'result'>;
+  definition: Pick<JobDefinition, 'arguments' | 'result'>;
   handler: Handler;
   hooks?: HandlerHooks | undefined;
 }

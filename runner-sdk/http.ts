@@ -1,10 +1,11 @@
 import { setMaxListeners } from 'node:events';
-import { Pool } from 'undici';
+import { EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici';
+import { onAbort } from './abort';
 import { DEFAULT_BACKOFF, pause, retryDelayMs, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
-import type { Connection } from './config';
+import type { Connection, Proxies } from './config';
 import { BatonError } from './errors';
-import { Exchange, SignalledExchanges } from './exchange';
+import { Exchange } from './exchange';
 import type { FieldError } from './protocol';
 import { SDK_VERSION } from './version';
 
@@ -26,12 +27,18 @@ export interface ApiRequest {
   signal?: AbortSignal;
   /** A list or text that the answer must hold; one without it came from something else on the way, and the call is tried again. */
   expects?: string;
+  /** Statuses from 400 up that are an answer and no refusal. */
+  accepts?: readonly number[];
+  /** The answer's body is text, not JSON. */
+  isText?: boolean;
   /** `false`: done twice it would do harm, so it is tried again only when it surely was not done. Default `true`. */
   repeatable?: boolean;
   /** Its budget ends at a time after which it is of no use: a wait that would last longer is cut short, for a try before. */
   untilEnd?: boolean;
   /** How often it is tried again after a status of 500, which its own body may be to blame for. Default: within the budget. */
   triesAfter500?: number;
+  /** The coordinator answers only when something has happened, so the call must not take a connection from others. */
+  waits?: boolean;
   /** Told of each failure that is followed by another try. */
   onRetry?: (failure: BatonError, failures: number) => void;
 }
@@ -43,15 +50,22 @@ export interface ApiReply<T> {
   failures: number;
 }
 
+/** Sends one request, within the client's budget, and returns the answer's body. */
+export type Send = <T>(request: ApiRequest) => Promise<T>;
+
 /** A coordinator, and where below its origin the API begins. */
 interface Endpoint {
   url: string;
-  pool: Pool;
+  origin: string;
   prefix: string;
+  pool: Dispatcher;
+  /** For calls that wait: however many there are, they take no connection from others. */
+  waitingPool: Dispatcher;
 }
 
 const TIMEOUT_MS = 10_000;
 const BUDGET_MS = 30_000;
+const CONNECTIONS = 64;
 /** With less time left there is no further try: each wait that is cut short leaves half of the rest. */
 const LEAST_LEFT_MS = 100;
 
@@ -66,14 +80,13 @@ export class Transport {
   private readonly endpoints: Endpoint[];
   private readonly headers: Record<string, string>;
   private readonly jsonHeaders: Record<string, string>;
-  private readonly signalled = new SignalledExchanges();
   private readonly closing = new AbortController();
   private current = 0;
 
   constructor(connection: Connection) {
     // Every call that waits for another try listens to it.
     setMaxListeners(0, this.closing.signal);
-    this.endpoints = connection.urls.map(endpointAt);
+    this.endpoints = connection.urls.map((url) => endpointAt(url, connection.proxies));
     this.headers = {
       authorization: `Bearer ${connection.apiKey}`,
       accept: 'application/json, application/problem+json',
@@ -92,7 +105,8 @@ export class Transport {
         const { status, body } = await this.try<T>(this.endpoints[index], request);
         return { status, body, failures };
       } catch (error) {
-        if (!(error instanceof BatonError) || this.closing.signal.aborted || !mayTryAgain(error, request)) throw error;
+        if (!(error instanceof BatonError) || this.closing.signal.aborted || !isWorthAnotherTry(error, request))
+          throw error;
         if (error.status === 500 && (left500 -= 1) < 0) throw error;
         failures += 1;
         let waitMs = this.hasFreshUrl(error, index, failures)
@@ -117,7 +131,7 @@ export class Transport {
     this.closing.abort(
       new BatonError({ code: 'unreachable', status: 0, detail: 'the connection was closed before an answer came' }),
     );
-    await Promise.all(this.endpoints.map(({ pool }) => pool.destroy()));
+    await Promise.all(this.endpoints.flatMap(({ pool, waitingPool }) => [pool.destroy(), waitingPool.destroy()]));
   }
 
   /** Leaves a URL that is gone; `true` while there is one that this call has not tried. */
@@ -136,11 +150,13 @@ export class Transport {
       () => exchange.stop(unreachable(endpoint, `did not answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    const heeding = signal === undefined ? null : this.signalled.heed(signal, exchange);
+    const ignore =
+      signal === undefined ? undefined : onAbort(signal, () => exchange.stop(new Error('the call was cut off')));
     try {
       this.dispatch(endpoint, request, exchange);
       const { status, text, headers } = await exchange.answered;
-      if (status >= 400) throw refusal(status, text, headers['retry-after'], `${request.method} ${request.path}`);
+      if (status >= 400 && request.accepts?.includes(status) !== true)
+        throw refusal(status, text, headers['retry-after'], `${request.method} ${request.path}`);
       return { status, body: parse<T>(text, status, request) };
     } catch (error) {
       signal?.throwIfAborted();
@@ -148,19 +164,20 @@ export class Transport {
       throw unreachable(endpoint, whyUnreachable(error), error);
     } finally {
       clearTimeout(timer);
-      heeding?.delete(exchange);
+      ignore?.();
     }
   }
 
   private dispatch(
-    { pool, prefix }: Endpoint,
-    { method, path, query, body, json, headers }: ApiRequest,
+    { origin, prefix, pool, waitingPool }: Endpoint,
+    { method, path, query, body, json, headers, waits }: ApiRequest,
     exchange: Exchange,
   ): void {
     const text = json ?? (body === undefined ? null : JSON.stringify(body));
     const own = text === null ? this.headers : this.jsonHeaders;
-    pool.dispatch(
+    (waits === true ? waitingPool : pool).dispatch(
       {
+        origin,
         method,
         path: `${prefix}${path}${query === undefined ? '' : queryText(query)}`,
         headers: headers === undefined ? own : { ...own, ...headers },
@@ -174,22 +191,31 @@ export class Transport {
   }
 }
 
-function endpointAt(url: string): Endpoint {
+function endpointAt(url: string, proxies: Proxies | undefined): Endpoint {
   const { origin, pathname } = new URL(url);
-  const pool = new Pool(origin, {
-    connections: 64,
-    pipelining: 1,
-    keepAliveTimeout: 30_000,
-    connect: { timeout: 5000 },
-  });
-  return { url, pool, prefix: pathname === '/' ? '' : pathname };
+  return {
+    url,
+    origin,
+    prefix: pathname === '/' ? '' : pathname,
+    pool: dispatcherFor(origin, proxies, CONNECTIONS),
+    waitingPool: dispatcherFor(origin, proxies, null),
+  };
+}
+
+/** @param connections how many at most; null: as many as there are calls */
+function dispatcherFor(origin: string, proxies: Proxies | undefined, connections: number | null): Dispatcher {
+  const options = { connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } };
+  if (proxies === undefined) return new Pool(origin, options);
+  // Proxies refuse to tunnel to ports that are not those of TLS, so plain HTTP is forwarded, as curl does.
+  return new EnvHttpProxyAgent({ ...options, ...proxies, proxyTunnel: false });
 }
 
 function unreachable({ url }: Endpoint, why: string, cause?: unknown): BatonError {
   return new BatonError({ code: 'unreachable', status: 0, detail: `${url} ${why}`, cause });
 }
 
-function mayTryAgain(error: BatonError, request: ApiRequest): boolean {
+/** Whether the same call may do better later. */
+export function isWorthAnotherTry(error: BatonError, request: ApiRequest): boolean {
   if (error.status === 429) return true;
   if (request.repeatable === false) return error.status === 503 || isUnsent(error.cause);
   return error.code === 'unreachable' || error.status >= 500 || (request.expects !== undefined && isForeign(error));
@@ -250,7 +276,8 @@ export function retryAfterMsOf(header: string | undefined, nowMs = Date.now()): 
   return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
-function parse<T>(text: string, status: number, { method, path, expects }: ApiRequest): T {
+function parse<T>(text: string, status: number, { method, path, expects, isText }: ApiRequest): T {
+  if (isText === true) return text as T;
   const call = `${method} ${path}`;
   const body: unknown = text === '' ? undefined : json(text, status, call);
   if (expects === undefined || holds(body, expects)) return body as T;

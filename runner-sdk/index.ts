@@ -26,7 +26,12 @@ export {
 } from './errors';
 export type { Handler, HandlerHooks, HandlerObject, NextTry } from './handler';
 export { stderrLogger, type Logger, type LogThreshold } from './logger';
-export type { ApiKeyPage, Bulk, BulkInBackground, Filter, Page, RunnerPage } from './operations';
+export type { All, Bulk, BulkInBackground, Filter, Page } from './filters';
+export type { AuditPage, RunnerPage } from './operations';
+export type { AlertPage } from './resources/alerts';
+export type { ApiKeyPage } from './resources/api-keys';
+export type { DeadLetterFilter, DeadLetterPage } from './resources/dead-letters';
+export type { DeliveryPage, WebhookPage } from './resources/webhooks';
 export * from './protocol';
 export { Runner, type RunnerOptions } from './runner';
 export type { Concurrency } from './slot-pool';

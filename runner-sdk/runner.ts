@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { z } from 'zod';
 import { AsyncScope, currentAttempt } from './attempt-scope';
 import { within } from './backoff';
 import { Claims } from './claims';
 import { monotonicMs } from './clock';
 import { connectionOf, type Connection, type ConnectionOptions } from './config';
-import { fieldErrorsOf, type JobDefinition } from './define-job';
+import type { JobDefinition } from './define-job';
 import { ConfigurationError } from './errors';
 import { workOf, type Handler, type HandlerObject, type NoGenerator, type Work } from './handler';
 import { Heartbeats } from './heartbeats';
@@ -17,6 +16,7 @@ import { stderrLoggerFrom, withFields, withThreshold, type Logger, type LogThres
 import { processMeter } from './process-meter';
 import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
 import { Reports } from './reports';
+import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from './schema';
 import { processSignals, type Signalled } from './signals';
 import { defaultLogLevel, withSettings } from './runner-config';
 import { SlotPool, type Concurrency } from './slot-pool';
@@ -135,9 +135,9 @@ export class Runner {
    * type, and for what is no handler, such as a generator function.
    */
   handle<
-    Arguments extends z.ZodType,
-    Result extends z.ZodType,
-    Given extends Takes<z.output<Arguments>, z.input<Result>>,
+    Arguments extends Schema,
+    Result extends Schema,
+    Given extends Takes<OutputOf<Arguments>, InputOf<Result>>,
   >(definition: JobDefinition<Arguments, Result>, handler: Given & NoGenerator<Given>): this;
   handle<Given extends Takes<unknown, unknown>>(type: string, handler: Given & NoGenerator<Given>): this;
   handle(target: string | JobDefinition, handler: unknown): this {

@@ -1,6 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import type { z } from 'zod';
 import { Attempt, type Ending } from './attempt';
 import type { Said } from './context';
 import type { JobDefinition } from './define-job';
@@ -10,6 +9,7 @@ import { storable } from './json';
 import { stderrLogger } from './logger';
 import { AttemptCancelledError, ConfigurationError, LeaseLostError, RunnerStoppingError } from './errors';
 import type { ClaimedJob, Json, LogLevel, ReportedError } from './protocol';
+import type { InputOf, OutputOf, Schema } from './schema';
 
 export interface RunHandlerOptions {
   /** Default 1. */
@@ -65,29 +65,29 @@ export type HandlerRun<Result> = Told &
  * schemas, errors become reports. Arguments are deliberately not typed as the definition's, so that bad ones can be tried.
  */
 export function runHandler<
-  Arguments extends z.ZodType,
-  Result extends z.ZodType,
-  Given extends Takes<z.output<Arguments>, z.input<Result>>,
+  Arguments extends Schema,
+  Result extends Schema,
+  Given extends Takes<OutputOf<Arguments>, InputOf<Result>>,
 >(
   definition: JobDefinition<Arguments, Result>,
   handler: Given & NoGenerator<Given>,
   args?: unknown,
   options?: RunHandlerOptions,
-): Promise<HandlerRun<z.input<Result>>> {
+): Promise<HandlerRun<InputOf<Result>>> {
   return startHandler(definition, handler, args, options).ended;
 }
 
 /** As `runHandler`, for a test that wants to act while the handler runs. */
 export function startHandler<
-  Arguments extends z.ZodType,
-  Result extends z.ZodType,
-  Given extends Takes<z.output<Arguments>, z.input<Result>>,
+  Arguments extends Schema,
+  Result extends Schema,
+  Given extends Takes<OutputOf<Arguments>, InputOf<Result>>,
 >(
   definition: JobDefinition<Arguments, Result>,
   handler: Given & NoGenerator<Given>,
   args?: unknown,
   options: RunHandlerOptions = {},
-): Control & { ended: Promise<HandlerRun<z.input<Result>>> } {
+): Control & { ended: Promise<HandlerRun<InputOf<Result>>> } {
   const told: Told = { progress: [], logs: [], checkpoints: [], ignoredAbort: false };
   const work = workOf(definition, handler);
   const hooks = new HookCalls(stderrLogger);
@@ -114,7 +114,7 @@ export function startHandler<
   const ended = attempt.run().then(async (ending) => {
     callBack(hooks, attempt, ending);
     await hooks.settled();
-    return { ...told, ...outcomeOf(ending) } as HandlerRun<z.input<Result>>;
+    return { ...told, ...outcomeOf(ending) } as HandlerRun<InputOf<Result>>;
   });
   return { ...control, ended };
 }

@@ -1,17 +1,17 @@
-import type { z } from 'zod';
 import { backoffMs, pause } from './backoff';
 import { monotonicMs } from './clock';
-import { check, type JobDefinition } from './define-job';
+import type { JobDefinition } from './define-job';
 import { BatonError, JobCancelledError, JobFailedError } from './errors';
 import type { Transport } from './http';
 import type { Job } from './protocol';
+import { check, type Schema } from './schema';
 
-export interface WaitOptions<Result extends z.ZodType = z.ZodType> {
+export interface WaitOptions<Result extends Schema = Schema> {
   /** How long to wait for the job to finish. Default: as long as it takes. */
-  timeoutMs?: number;
-  signal?: AbortSignal;
+  timeoutMs?: number | undefined;
+  signal?: AbortSignal | undefined;
   /** Checks and types the result; needed only where `wait` gets an id, or a job that `create` did not return. */
-  definition?: JobDefinition<z.ZodType, Result>;
+  definition?: JobDefinition<Schema, Result> | undefined;
 }
 
 const POLL_MS = 25_000;
@@ -60,6 +60,7 @@ async function poll(
     query: { waitMs: Math.round(waitMs) },
     timeoutMs: waitMs + SLACK_MS,
     budgetMs,
+    waits: true,
     ...(signal && { signal }),
   });
   return reply.body;

@@ -220,6 +220,21 @@ function renderConfiguration(quotesReadme: string): string {
           'An API key of role `runner`; for a `Client`, the key of whoever submits. The option `apiKey` comes first.',
         ],
         ...RUNNER_SETTINGS,
+        [
+          '`HTTP_PROXY`',
+          'none',
+          'The proxy to coordinators at `http://` URLs, to which requests are forwarded; also `http_proxy`, which comes first.',
+        ],
+        [
+          '`HTTPS_PROXY`',
+          '`HTTP_PROXY`',
+          'The proxy to coordinators at `https://` URLs, through which connections are tunnelled; also `https_proxy`.',
+        ],
+        [
+          '`NO_PROXY`',
+          'none',
+          'Hosts that are called directly: names, which mean their subdomains too, with a port if wanted, and commas between them; `*` for all. Also `no_proxy`.',
+        ],
       ],
     ),
     '## The quotes runner',

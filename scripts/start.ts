@@ -56,7 +56,7 @@ async function run(config: Config, flags: Set<string>, processes: KeptProcess[],
   const admin = findAdminKey(config.dataDir, config.adminKey);
   if (admin === undefined)
     throw new StartError(`The coordinator runs, but there is no admin key in ${config.dataDir}.`);
-  const client = new Client({ coordinatorUrl: url, apiKey: admin.key });
+  const client = new Client({ coordinatorUrl: url, apiKey: admin.key, proxy: false });
   const runnerKey = await ensureRunnerKey(client, config.dataDir);
   const runner = keep('quotes runner', join('runners', 'quotes'), runnerEnv(url, runnerKey, config), config);
   runner.keep();
@@ -91,6 +91,8 @@ function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.
     ...Object.fromEntries(own),
     COORDINATOR_URL: url,
     RUNNER_KEY: runnerKey,
+    // Both run here.
+    no_proxy: '*',
   };
 }
 

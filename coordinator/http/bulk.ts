@@ -68,7 +68,8 @@ export const bulkEndpoints = [
 ];
 
 export interface Choice {
-  filter: protocol.JobFilter;
+  /** Left out: every job, which the call has asked for in so many words. */
+  filter?: protocol.JobFilter | undefined;
   dryRun: boolean;
   background: boolean;
 }
@@ -78,7 +79,7 @@ export async function applyBulk(
   caller: Caller,
   by: Actor,
   verb: store.BulkVerb,
-  { filter, dryRun, background }: Choice,
+  { filter = {}, dryRun, background }: Choice,
   parameters: Bulk['parameters'],
 ): Promise<Reply> {
   const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters, by };

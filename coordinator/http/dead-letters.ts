@@ -82,7 +82,7 @@ export const deadLetterEndpoints = [
     body: protocol.cleanupDeadLetters,
     audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ desk, by, body: { olderThanMs } }) =>
+    run: async ({ desk, by, body: { olderThanMs = 0 } }) =>
       reply(200, { count: await removeOlder(desk.context, by, { status: ['failed'], olderThanMs }) }),
   }),
   endpoint({

@@ -2,8 +2,11 @@ import { z } from 'zod';
 import { jobFilter, priority } from './jobs';
 import { id, text, timestamp } from './primitives';
 
-const choice = {
-  filter: jobFilter.describe('Selects the jobs, as the filters of the job list do.'),
+export const bulkChoice = {
+  filter: jobFilter
+    .optional()
+    .describe('Selects the jobs, as the filters of the job list do. Either this, not empty, or `all`.'),
+  all: z.literal(true, 'must be true, or left out').optional().describe('Selects every job. Either this or `filter`.'),
   dryRun: z.boolean().default(false).describe('If true, the matching jobs are only counted and nothing is changed.'),
   background: z
     .boolean()
@@ -12,13 +15,37 @@ const choice = {
       'If true, the call answers at once with an operation to poll, and the jobs are changed in the background.',
     ),
 };
+
+/** Every job has to be asked for in so many words: a filter that came out empty is a mistake of its caller. */
+export function requireChoice(
+  sent: { filter?: object | undefined; all?: true | undefined },
+  context: z.RefinementCtx<object>,
+): void {
+  if (sent.filter !== undefined && sent.all !== undefined) {
+    context.addIssue({ code: 'custom', path: ['all'], message: 'cannot stand beside a filter; send one of the two' });
+  } else if (sent.filter === undefined && sent.all === undefined) {
+    const message = 'must be given: a filter of the jobs that are meant, or "all": true instead for every job';
+    context.addIssue({ code: 'custom', path: ['filter'], message });
+  } else if (sent.filter !== undefined && matchesAll(sent.filter)) {
+    const message = 'is empty, which would mean every job; send "all": true instead of it if that is meant';
+    context.addIssue({ code: 'custom', path: ['filter'], message });
+  }
+}
+
+/** Every job's arguments contain the empty object. */
+function matchesAll(filter: object): boolean {
+  return Object.entries(filter).every(
+    ([field, value]) => field === 'arguments' && Object.keys(value as object).length === 0,
+  );
+}
+
 export const bulkCancel = z.strictObject({
-  ...choice,
-  reason: text(500).optional().describe('Why the jobs are cancelled; kept with each of them.'),
-});
-export const bulkRetry = z.strictObject(choice);
-export const bulkPurge = z.strictObject(choice);
-export const bulkPrioritise = z.strictObject({ ...choice, priority: priority.describe('The new priority.') });
+    ...bulkChoice,
+    reason: text(500).optional().describe('Why the jobs are cancelled; kept with each of them.'),
+  }).superRefine(requireChoice);
+export const bulkRetry = z.strictObject(bulkChoice).superRefine(requireChoice);
+export const bulkPurge = z.strictObject(bulkChoice).superRefine(requireChoice);
+export const bulkPrioritise = z.strictObject({ ...bulkChoice, priority: priority.describe('The new priority.') }).superRefine(requireChoice);
 export const bulkCount = z.object({
   count: z.int().describe('Number of jobs that were changed, or with `dryRun` would be.'),
 });

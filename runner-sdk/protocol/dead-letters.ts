@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bulkRetry } from './bulk';
+import { bulkChoice, requireChoice } from './bulk';
 import { job, jobArguments, jobFilter, listJobsQuery } from './jobs';
 import { durationMs, id, listOf, text, timestamp } from './primitives';
 
@@ -43,19 +43,39 @@ export const retryDeadLetter = z.strictObject({
   arguments: jobArguments.optional().describe('New arguments for the job; default: its own.'),
 });
 
-export const retryDeadLetters = bulkRetry
-  .extend({
+/** A filter, one group by its `fingerprint`, or all of them. */
+export const retryDeadLetters = z
+  .strictObject({
+    ...bulkChoice,
     filter: jobFilter
       .omit({ status: true })
       .optional()
-      .describe('Selects the dead letters, as the filters of the list do. Either this or `fingerprint`.'),
-    fingerprint: text(64).optional().describe('Selects one group. Either this or `filter`.'),
+      .describe('Selects the dead letters, as the filters of the list do. Either this, `fingerprint` or `all`.'),
+    all: bulkChoice.all.describe('Selects every dead letter. Either this, `filter` or `fingerprint`.'),
+    fingerprint: text(64).optional().describe('Selects one group. Either this, `filter` or `all`.'),
   })
-  .refine(
-    (sent) => (sent.filter === undefined) !== (sent.fingerprint === undefined),
-    'must name either a filter or a fingerprint',
-  );
+  .superRefine((sent, context) => {
+    if (sent.fingerprint === undefined) return requireChoice(sent, context);
+    for (const field of ['filter', 'all'] as const) {
+      if (sent[field] === undefined) continue;
+      context.addIssue({
+        code: 'custom',
+        path: [field],
+        message: 'cannot stand beside a fingerprint; send one of the two',
+      });
+    }
+  });
 
-export const cleanupDeadLetters = z.strictObject({
-  olderThanMs: durationMs().describe('Deletes dead letters that failed longer ago than this, in milliseconds.'),
-});
+/** Those that failed so long ago, or all of them. */
+export const cleanupDeadLetters = z
+  .strictObject({
+    olderThanMs: durationMs(1)
+      .optional()
+      .describe('Deletes dead letters that failed longer ago than this, in milliseconds. Either this or `all`.'),
+    all: bulkChoice.all.describe('Deletes every dead letter. Either this or `olderThanMs`.'),
+  })
+  .superRefine((sent, context) => {
+    if ((sent.olderThanMs === undefined) !== (sent.all === undefined)) return;
+    const message = 'must be given, at least 1; or "all": true instead for every dead letter';
+    context.addIssue({ code: 'custom', path: ['olderThanMs'], message });
+  });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bulkChoice } from './bulk';
 import { name, durationMs, repeatable } from './primitives';
 
 const endings = z.enum(['completed', 'failed', 'cancelled']);
@@ -24,13 +25,25 @@ export const cleanupPreview = z.object({
   cancelled: z.int().describe('Cancelled jobs.'),
 });
 
-/** Without `olderThanMs`: what retention would delete by now. */
-export const cleanup = z.strictObject({
-  olderThanMs: durationMs()
-    .optional()
-    .describe(
-      'Deletes jobs that finished longer ago than this, in milliseconds; default: what retention would delete now.',
-    ),
-  status: repeatable(endings).optional().describe('Only jobs with this status. May be a list.'),
-  queue: repeatable(name).optional().describe('Only jobs in this queue. May be a list.'),
-});
+/** Without `olderThanMs`: what retention would delete by now. With it: of the status or queue that is named, or of all. */
+export const cleanup = z
+  .strictObject({
+    olderThanMs: durationMs()
+      .optional()
+      .describe(
+        'Deletes jobs that finished longer ago than this, in milliseconds; default: what retention would delete now.',
+      ),
+    status: repeatable(endings).optional().describe('Only jobs with this status. May be a list.'),
+    queue: repeatable(name).optional().describe('Only jobs in this queue. May be a list.'),
+    all: bulkChoice.all.describe('Beside `olderThanMs`, instead of `status` and `queue`: finished jobs of every one.'),
+  })
+  .superRefine(({ olderThanMs, status, queue, all }, context) => {
+    const isNamed = status !== undefined || queue !== undefined;
+    if (all !== undefined && (isNamed || olderThanMs === undefined)) {
+      const message = 'stands beside olderThanMs alone: finished jobs of every status and queue';
+      context.addIssue({ code: 'custom', path: ['all'], message });
+    } else if (olderThanMs !== undefined && !isNamed && all === undefined) {
+      const message = 'needs a status or a queue beside it, or "all": true for finished jobs of every status and queue';
+      context.addIssue({ code: 'custom', path: ['olderThanMs'], message });
+    }
+  });

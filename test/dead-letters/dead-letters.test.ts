@@ -110,10 +110,10 @@ describe('dead letters', () => {
     );
     expect(operation.matched).toBe(1);
     expect(await coordinator.api.refusal('post', '/dead-letters/retry', {})).toEqual([400, 'validation_failed']);
-    expect(await coordinator.api.refusal('post', '/dead-letters/retry', { fingerprint, filter: {} })).toEqual([
-      400,
-      'validation_failed',
-    ]);
+    for (const body of [{ fingerprint, filter: {} }, { fingerprint, all: true }, { filter: {} }])
+      expect(await coordinator.api.refusal('post', '/dead-letters/retry', body)).toEqual([400, 'validation_failed']);
+    for (const body of [{}, { olderThanMs: 0 }, { olderThanMs: 1, all: true }])
+      expect(await coordinator.api.refusal('post', '/dead-letters/cleanup', body)).toEqual([400, 'validation_failed']);
   });
 
   it('are deleted by admins, one or by age', async () => {

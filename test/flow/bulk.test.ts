@@ -1,4 +1,4 @@
-import type { BulkOperation, Job } from '@baton/runner-sdk/protocol';
+import type { BulkOperation, Job, Problem } from '@baton/runner-sdk/protocol';
 import { randomUUID } from 'node:crypto';
 import { expectStatus } from '../support/api';
 import { eventually } from '../support/eventually';
@@ -136,8 +136,20 @@ test('what is not a filter, or no operation, is refused', async () => {
   const { api } = stage.one;
   expect(await api.refusal('post', '/jobs/cancel', { filter: { tpye: 'x' } })).toEqual([400, 'validation_failed']);
   expect(await api.refusal('post', '/jobs/cancel', {})).toEqual([400, 'validation_failed']);
-  expect(await api.refusal('post', '/jobs/prioritise', { filter: {} })).toEqual([400, 'validation_failed']);
+  expect(await api.refusal('post', '/jobs/prioritise', { all: true })).toEqual([400, 'validation_failed']);
   expect(await api.refusal('get', `/bulk-operations/${randomUUID()}`)).toEqual([404, 'not_found']);
+});
+
+test('every job must be asked for in so many words', async () => {
+  const { api } = stage.one;
+  for (const verb of ['cancel', 'retry', 'prioritise', 'purge'])
+    for (const filter of [{}, { arguments: {} }]) {
+      const { status, body } = await api.post<Problem>(`/jobs/${verb}`, { filter, priority: 1 });
+      expect([status, body.detail]).toEqual([400, expect.stringMatching(verb === 'prioritise' ? /"all": true/ : /./)]);
+    }
+  await stage.create(await stage.queue(), 2, { type: uniqueType() });
+  const waiting = await stage.sql.count("jobs WHERE status IN ('pending', 'blocked', 'running')");
+  expect(await bulk('cancel', { all: true, dryRun: true })).toBe(waiting);
 });
 
 test('prioritised jobs keep their order, and a claim that waits gets them', async () => {

@@ -207,10 +207,17 @@ describe('in bulk', () => {
     expect(await bulk('retry', { type })).toBe(1);
   });
 
-  test.each([[{}], [{ filter: { typo: 'a' } }], [{ filter: { status: 'gone' } }], [{ filter: [] }]])(
-    'refuses %j',
-    async (body) => {
-      expect((await coordinator.api.post('/jobs/cancel', body)).status).toBe(400);
-    },
-  );
+  test.each([
+    [{}],
+    [{ filter: {} }],
+    [{ filter: { arguments: {} } }],
+    [{ filter: { type: [] } }],
+    [{ all: false }],
+    [{ all: true, filter: { type: 'a' } }],
+    [{ filter: { typo: 'a' } }],
+    [{ filter: { status: 'gone' } }],
+    [{ filter: [] }],
+  ])('refuses %j', async (body) => {
+    expect((await coordinator.api.post('/jobs/cancel', body)).status).toBe(400);
+  });
 });

@@ -3,32 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import { monotonicMs } from '../../runner-sdk/clock';
 import { eventually } from '../support/eventually';
 import { CreateQueue } from '../../runner-sdk/create-queue';
-import { Transport, type ApiReply, type ApiRequest } from '../../runner-sdk/http';
 import { Reports } from '../../runner-sdk/reports';
-
-/** A transport whose calls are answered when the test says so. */
-class HeldTransport extends Transport {
-  readonly held: {
-    path: string;
-    body: { completions?: { jobId: string }[]; jobs?: { arguments: number }[]; arguments?: number };
-    answer: (body: unknown) => void;
-  }[] = [];
-
-  constructor() {
-    super({ urls: ['http://127.0.0.1:1'], apiKey: 'none' });
-  }
-
-  override call<T>(request: ApiRequest): Promise<ApiReply<T>> {
-    return new Promise((resolve) => {
-      const body = JSON.parse(request.json ?? '{}') as HeldTransport['held'][number]['body'];
-      this.held.push({
-        path: request.path,
-        body,
-        answer: (answer) => resolve({ status: 200, body: answer as T, failures: 0 }),
-      });
-    });
-  }
-}
+import { HeldTransport, PATIENT } from './held-transport';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -139,7 +115,7 @@ test('many reports travel in two calls at once, each with its share of the free 
 
 test('many creates travel in two calls at once, few in one; each gets its own job', async () => {
   const transport = new HeldTransport();
-  const queue = new CreateQueue(transport, 10_000);
+  const queue = new CreateQueue(transport, 10_000, PATIENT);
   const create = (count: number, from = 0) =>
     Array.from({ length: count }, (_, n) => queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }) }));
   const answer = (at: number) => {
@@ -175,10 +151,13 @@ test('many creates travel in two calls at once, few in one; each gets its own jo
 
 test('jobs of an order never overtake each other, however slow the call that brings the first', async () => {
   const transport = new HeldTransport();
-  const queue = new CreateQueue(transport, 10_000);
+  const queue = new CreateQueue(transport, 10_000, PATIENT);
   const create = (count: number, from: number, isOrdered: boolean) =>
     Array.from({ length: count }, (_, n) =>
-      queue.add({ json: JSON.stringify({ type: 'a', arguments: from + n }), isOrdered }),
+      queue.add({
+        json: JSON.stringify({ type: 'a', arguments: from + n }),
+        order: isOrdered ? { key: 'k', userId: undefined } : undefined,
+      }),
     );
   const answer = async (at: number) => {
     const call = transport.held[at];
@@ -210,7 +189,7 @@ test('jobs of an order never overtake each other, however slow the call that bri
 
 test('a create that was put off is not sent once it is withdrawn', async () => {
   const transport = new HeldTransport();
-  const queue = new CreateQueue(transport, 10_000);
+  const queue = new CreateQueue(transport, 10_000, PATIENT);
   const control = new AbortController();
   const withdrawn = queue.add({ json: '{"type":"a","arguments":1}', signal: control.signal });
   const kept = queue.add({ json: '{"type":"a","arguments":2}' });
@@ -230,9 +209,12 @@ test('a create that was put off is not sent once it is withdrawn', async () => {
 
 test('jobs of an order that were put off are sent in their order, before those that were asked for meanwhile', async () => {
   const transport = new HeldTransport();
-  const queue = new CreateQueue(transport, 10_000);
+  const queue = new CreateQueue(transport, 10_000, PATIENT);
   const create = (n: number, isOrdered: boolean) =>
-    queue.add({ json: JSON.stringify({ type: 'a', arguments: n }), isOrdered });
+    queue.add({
+      json: JSON.stringify({ type: 'a', arguments: n }),
+      order: isOrdered ? { key: 'k', userId: undefined } : undefined,
+    });
   const sent = () => transport.held.map(({ body }) => body.jobs?.map((job) => job.arguments) ?? [body.arguments]);
   const all = [1, 2, 3].map((n) => create(n, true));
   await setImmediate();

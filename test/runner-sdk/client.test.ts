@@ -90,7 +90,7 @@ describe('create', () => {
     });
   });
 
-  it.each(['drop_request', 'drop_reply', { status: 500 }, { status: 503, headers: { 'retry-after': '0' } }] as const)(
+  it.each(['drop_request', 'drop_reply', { status: 503, headers: { 'retry-after': '0' } }] as const)(
     'after %j sends the same jobs with the same keys',
     async (answer) => {
       coordinator.script('POST /jobs', answer);
@@ -104,6 +104,14 @@ describe('create', () => {
       expect(coordinator.requests).toHaveLength(4);
     },
   );
+
+  it('after a 500 sends the jobs of a call each alone, with the same keys', async () => {
+    coordinator.script('POST /jobs/bulk', { status: 500 });
+    await Promise.all([client.create(syncMovie, { movieId: 2 }), client.create(syncMovie, { movieId: 3 })]);
+    const [bulk, ...alone] = coordinator.requests as [Recorded, Recorded, Recorded];
+    expect(alone.map(({ call }) => call)).toEqual(['POST /jobs', 'POST /jobs']);
+    expect(alone.flatMap(keysOf).sort()).toEqual(keysOf(bulk).sort());
+  });
 
   it('a withdrawn create is not sent', async () => {
     const first = client.create(syncMovie, { movieId: 1 });

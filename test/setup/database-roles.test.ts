@@ -85,7 +85,7 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
     const key = await api.post<{ id: string; key: string }>('/api-keys', { name: 'k', role: 'viewer' });
     expect((await api.as(null).post('/session', { apiKey: key.body.key })).status).toBe(201);
     expect((await api.delete(`/api-keys/${key.body.id}`)).status).toBe(200);
-    expect((await api.post('/jobs/cancel', { filter: {}, background: true })).status).toBe(202);
+    expect((await api.post('/jobs/cancel', { all: true, background: true })).status).toBe(202);
     await coordinator.app.loops.bulk.runOnce();
     await coordinator.runMonitor();
     for (let round = 0; round < 3; round += 1) await coordinator.app.loops.rollups.runOnce();

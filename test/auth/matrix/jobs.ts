@@ -220,8 +220,8 @@ export const JOB_ROWS: Rows = {
   },
   'POST /dead-letters/cleanup': {
     places: [
-      plain([200, '"count":1'], () => ({ json: { olderThanMs: 0 } }), oldFailure(1)),
-      plain([200, '"count":2'], () => ({ json: { olderThanMs: 0 } }), oldFailure(2)),
+      plain([200, '"count":1'], () => ({ json: { all: true } }), oldFailure(1)),
+      plain([200, '"count":2'], () => ({ json: { all: true } }), oldFailure(2)),
     ],
   },
   'GET /stats': { places: [plain([200, '"lastHour"'])] },
