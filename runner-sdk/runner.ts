@@ -134,11 +134,10 @@ export class Runner {
    * it returns is the job's result; what it throws is its failure. Throws `ConfigurationError` for a second handler of a
    * type, and for what is no handler, such as a generator function.
    */
-  handle<
-    Arguments extends Schema,
-    Result extends Schema,
-    Given extends Takes<OutputOf<Arguments>, InputOf<Result>>,
-  >(definition: JobDefinition<Arguments, Result>, handler: Given & NoGenerator<Given>): this;
+  handle<Arguments extends Schema, Result extends Schema, Given extends Takes<OutputOf<Arguments>, InputOf<Result>>>(
+    definition: JobDefinition<Arguments, Result>,
+    handler: Given & NoGenerator<Given>,
+  ): this;
   handle<Given extends Takes<unknown, unknown>>(type: string, handler: Given & NoGenerator<Given>): this;
   handle(target: string | JobDefinition, handler: unknown): this {
     const definition: JobDefinition = typeof target === 'string' ? { type: target, defaults: {} } : target;

@@ -99,7 +99,9 @@ describe('settings of runners', () => {
 
   test('of the SDK are those that it reads', () => {
     const sources = text('runner-sdk/config.ts') + text('runner-sdk/runner-config.ts');
-    const read = [...sources.matchAll(/'((?:RUNNER|COORDINATOR)_[A-Z_]+|(?:HTTPS?|NO)_PROXY)'/g)].map(([, name = '']) => name);
+    const read = [...sources.matchAll(/'((?:RUNNER|COORDINATOR)_[A-Z_]+|(?:HTTPS?|NO)_PROXY)'/g)].map(
+      ([, name = '']) => name,
+    );
     expect(read.length).toBeGreaterThan(0);
     expect(documented('Every runner that uses the SDK').sort()).toEqual([...new Set(read)].sort());
   });

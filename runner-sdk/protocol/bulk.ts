@@ -39,13 +39,17 @@ function matchesAll(filter: object): boolean {
   );
 }
 
-export const bulkCancel = z.strictObject({
+export const bulkCancel = z
+  .strictObject({
     ...bulkChoice,
     reason: text(500).optional().describe('Why the jobs are cancelled; kept with each of them.'),
-  }).superRefine(requireChoice);
+  })
+  .superRefine(requireChoice);
 export const bulkRetry = z.strictObject(bulkChoice).superRefine(requireChoice);
 export const bulkPurge = z.strictObject(bulkChoice).superRefine(requireChoice);
-export const bulkPrioritise = z.strictObject({ ...bulkChoice, priority: priority.describe('The new priority.') }).superRefine(requireChoice);
+export const bulkPrioritise = z
+  .strictObject({ ...bulkChoice, priority: priority.describe('The new priority.') })
+  .superRefine(requireChoice);
 export const bulkCount = z.object({
   count: z.int().describe('Number of jobs that were changed, or with `dryRun` would be.'),
 });
