@@ -5,7 +5,9 @@ import { createAllOrNone, createEach } from './create-many';
 import { CreateQueue, type CreationOrder } from './create-queue';
 import { assertArguments, type JobDefinition, type JobOf } from './define-job';
 import { BatonError } from './errors';
-import { filterQuery, type Filter, type Page } from './filters';
+import type { EventStreamOptions } from './event-stream';
+import { assertStrict, filterQuery, type Filter, type Page, type Strict } from './filters';
+import { followEvents, followJob, type ClientEvent } from './follow';
 import { Transport, type ApiRequest } from './http';
 import { storable } from './json';
 import { Operations } from './operations';
@@ -15,8 +17,10 @@ import {
   type CreatedJobs,
   type CreateJob,
   type EditJob,
+  type eventsQuery,
   type Explanation,
   type Job,
+  type JobEvent,
   type jobList,
   type logLine,
   type logList,
@@ -42,6 +46,8 @@ export interface CreateOptions extends Omit<CreateJob, 'type' | 'arguments'> {
   signal?: AbortSignal | undefined;
 }
 
+/** Of jobs in this queue, of this type, of this user; of one job. */
+export type EventFilter = Strict<Omit<z.input<typeof eventsQuery>, 'lastEventId'>>;
 export type JobListPage = z.infer<typeof jobList>;
 export type AttemptView = z.infer<typeof attemptList>['items'][number];
 export type LogLineView = z.infer<typeof logLine>;
@@ -221,6 +227,27 @@ export class Client extends Operations {
       { ...options, ...(definition && { definition }) },
       this.budgetMs,
     );
+  }
+
+  /**
+   * What happens to a job, until it has finished: `for await (const event of client.watch(job))`. Connects again after
+   * breaks and misses nothing; leaving the loop closes the connection. Of a job that had finished before there is one
+   * event, which says so.
+   */
+  watch(job: string | Pick<Job, 'id'>, options: EventStreamOptions = {}): AsyncGenerator<JobEvent, void> {
+    const id = typeof job === 'string' ? job : job.id;
+    const request = { path: `/jobs/${encodeURIComponent(id)}/events` };
+    return followJob({ transport: this.transport, request, budgetMs: this.budgetMs }, options, () => this.get(id));
+  }
+
+  /**
+   * What happens to all jobs that match, from now on: `for await (const event of client.events({ queue: 'films' }))`.
+   * Connects again after breaks and goes on after the last event; leaving the loop closes the connection.
+   */
+  events(filter: EventFilter = {}, options: EventStreamOptions = {}): AsyncGenerator<ClientEvent, void> {
+    assertStrict('events', filter);
+    const request = { path: '/events', query: filter };
+    return followEvents({ transport: this.transport, request, budgetMs: this.budgetMs }, options);
   }
 
   /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */

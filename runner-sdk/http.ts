@@ -126,6 +126,43 @@ export class Transport {
     }
   }
 
+  /**
+   * The text of an answer that goes on, piece by piece as it comes; one try, at one URL. Throws `BatonError` when it is
+   * refused or breaks, also when nothing comes for `timeoutMs`. The signal ends it, and so does leaving the loop.
+   */
+  async *stream(request: ApiRequest): AsyncGenerator<string, void> {
+    const index = this.current;
+    const endpoint = this.endpoints[index];
+    if (endpoint === undefined) throw new TypeError('there is no URL to call');
+    const { method, path, query, headers, signal, timeoutMs = TIMEOUT_MS } = request;
+    const call = `${method} ${path}`;
+    try {
+      const answer = await endpoint.waitingPool.request({
+        origin: endpoint.origin,
+        method,
+        path: `${endpoint.prefix}${path}${query === undefined ? '' : queryText(query)}`,
+        headers: { ...this.headers, accept: 'text/event-stream, application/problem+json', ...headers },
+        headersTimeout: TIMEOUT_MS,
+        bodyTimeout: timeoutMs,
+        signal: signal ?? null,
+      });
+      if (answer.statusCode !== 200)
+        throw refusal(answer.statusCode, await answer.body.text(), answer.headers['retry-after'], call);
+      if (!String(answer.headers['content-type']).startsWith('text/event-stream')) {
+        answer.body.destroy();
+        throw foreign(answer.statusCode, `${call} was answered with what is no stream of events`);
+      }
+      answer.body.setEncoding('utf8');
+      // Leaving the loop destroys the body, and with it the connection.
+      for await (const piece of answer.body) yield piece as string;
+    } catch (error) {
+      const failure =
+        error instanceof BatonError || isMisuse(error) ? error : unreachable(endpoint, whyUnreachable(error), error);
+      if (failure instanceof BatonError) this.hasFreshUrl(failure, index, 1);
+      throw failure;
+    }
+  }
+
   /** Ends all connections at once; calls in flight, and those that wait for another try, fail. */
   async close(): Promise<void> {
     this.closing.abort(

@@ -4,6 +4,7 @@ export {
   type AttemptView,
   type ClientOptions,
   type CreateOptions,
+  type EventFilter,
   type JobListPage,
   type LogLineView,
   type LogPage,
@@ -26,6 +27,8 @@ export {
 } from './errors';
 export type { Handler, HandlerHooks, HandlerObject, NextTry } from './handler';
 export { stderrLogger, type Logger, type LogThreshold } from './logger';
+export type { EventStreamOptions } from './event-stream';
+export type { ClientEvent } from './follow';
 export type { All, Bulk, BulkInBackground, Filter, Page } from './filters';
 export type { AuditPage, RunnerPage } from './operations';
 export type { AlertPage } from './resources/alerts';
