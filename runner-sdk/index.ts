@@ -35,7 +35,34 @@ export type { AlertPage } from './resources/alerts';
 export type { ApiKeyPage } from './resources/api-keys';
 export type { DeadLetterFilter, DeadLetterPage } from './resources/dead-letters';
 export type { DeliveryPage, WebhookPage } from './resources/webhooks';
-export * from './protocol';
+export type {
+  Alert,
+  Analytics,
+  ApiKey,
+  AuditEntry,
+  BulkOperation,
+  DeadLetter,
+  DeadLetterGroup,
+  Delivery,
+  Explanation,
+  Health,
+  Job,
+  JobError,
+  JobEvent,
+  JobStatus,
+  Json,
+  Labels,
+  LogLevel,
+  Notice,
+  Queue,
+  RateLimits,
+  RetryPolicy,
+  RunnerView,
+  Scale,
+  SetQueue,
+  Stats,
+  Webhook,
+} from './protocol';
 export { Runner, type RunnerOptions } from './runner';
 export type { Concurrency } from './slot-pool';
 export { SDK_VERSION } from './version';

@@ -24,33 +24,33 @@ import { SDK_VERSION } from './version';
 
 export interface RunnerOptions extends ConnectionOptions {
   /** How many jobs run at once: a fixed number, or between `min` and `max` as work and event loop allow. Default 1 to 10. */
-  concurrency?: Concurrency;
+  concurrency?: Concurrency | undefined;
   /** What this runner has, for jobs that require it: `{ region: 'eu', gpu: true }`. */
-  labels?: Labels;
+  labels?: Labels | undefined;
   /** Default: all queues. */
-  queues?: string[];
+  queues?: string[] | undefined;
   /** Begins the runner's id. Default: the host's name. */
-  name?: string;
+  name?: string | undefined;
   /** Shown in the list of runners. Default: the SDK's version. */
-  version?: string;
+  version?: string | undefined;
   /** How long a job stays leased without a heartbeat. Default 30 s. */
-  leaseMs?: number;
+  leaseMs?: number | undefined;
   /** How long a claim waits for work, up to 50 s; what stands in between must allow it. Default: 35 to 40 s, each runner its own. */
-  waitMs?: number;
+  waitMs?: number | undefined;
   /** How long `stop` lets handlers finish before it aborts them and gives their jobs back. Default 20 s. */
-  graceMs?: number;
+  graceMs?: number | undefined;
   /** How long a handler may still run after its signal was aborted, before the attempt ends without it. Default 5 s. */
-  abortGraceMs?: number;
+  abortGraceMs?: number | undefined;
   /** `false`: SIGTERM and SIGINT are left alone. Default: they stop the runner and then end the process. */
-  signals?: boolean;
+  signals?: boolean | undefined;
   /** Default: JSON lines on stderr. */
-  logger?: Logger;
+  logger?: Logger | undefined;
   /**
    * `debug` (each job), `info` (start, connection, stop), `warn` (failed attempts, outages), `error` (jobs that failed for
    * good, refusals) or `silent`. Default: the environment's `RUNNER_LOG_LEVEL`; else `info`, in development `debug`, and
    * all of it for a logger of your own.
    */
-  logLevel?: LogThreshold;
+  logLevel?: LogThreshold | undefined;
 }
 
 type Takes<Arguments, Result> = Handler<Arguments, Result> | HandlerObject<Arguments, Result>;

@@ -13,21 +13,21 @@ import type { InputOf, OutputOf, Schema } from './schema';
 
 export interface RunHandlerOptions {
   /** Default 1. */
-  attempt?: number;
-  maxAttempts?: number;
-  timeoutMs?: number;
+  attempt?: number | undefined;
+  maxAttempts?: number | undefined;
+  timeoutMs?: number | undefined;
   /** What the handler finds in `job.lastCheckpoint`. */
-  lastCheckpoint?: unknown;
-  id?: string;
-  queue?: string;
-  tags?: string[];
-  metadata?: Record<string, unknown>;
-  userId?: string;
-  dependencies?: ClaimedJob['dependencies'];
+  lastCheckpoint?: unknown | undefined;
+  id?: string | undefined;
+  queue?: string | undefined;
+  tags?: string[] | undefined;
+  metadata?: Record<string, unknown> | undefined;
+  userId?: string | undefined;
+  dependencies?: ClaimedJob['dependencies'] | undefined;
   /** How long a handler may ignore its aborted signal before the run ends without it. Default 1 s. */
-  abortGraceMs?: number;
+  abortGraceMs?: number | undefined;
   /** Called at each word of the handler, in its own turn: the place to cancel after the second checkpoint, say. */
-  onEvent?: (event: HandlerEvent, control: Control) => unknown;
+  onEvent?: ((event: HandlerEvent, control: Control) => unknown) | undefined;
 }
 
 export type HandlerEvent =
