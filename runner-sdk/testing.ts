@@ -17,7 +17,7 @@ export interface RunHandlerOptions {
   maxAttempts?: number | undefined;
   timeoutMs?: number | undefined;
   /** What the handler finds in `job.lastCheckpoint`. */
-  lastCheckpoint?: unknown | undefined;
+  lastCheckpoint?: unknown;
   id?: string | undefined;
   queue?: string | undefined;
   tags?: string[] | undefined;
