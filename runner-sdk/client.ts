@@ -191,6 +191,11 @@ export class Client extends Operations {
     return this.verb(id, 'cancel', reason === undefined ? {} : { reason }, (job) => job.status === 'cancelled');
   }
 
+  /** Deletes a finished job for good; needs a key of role `admin`. */
+  async delete(id: string): Promise<void> {
+    await this.send({ method: 'DELETE', path: `/jobs/${encodeURIComponent(id)}`, query: { purge: true } });
+  }
+
   /** A failed or cancelled job again, from its first try. */
   async retry(id: string): Promise<Job> {
     return this.verb(id, 'retry', {}, (job) => job.status === 'pending' || job.status === 'running');

@@ -17,7 +17,10 @@ export class Callbacks {
   }
 
   /** One page of the deliveries of a job's callback, newest first. */
-  deliveries(jobId: string, filter: { status?: DeliveryStatus | DeliveryStatus[] } & Page = {}): Promise<DeliveryPage> {
+  async deliveries(
+    jobId: string,
+    filter: { status?: DeliveryStatus | DeliveryStatus[] } & Page = {},
+  ): Promise<DeliveryPage> {
     assertStrict('callbacks.deliveries', filter, PAGE_FIELDS);
     return this.send({ method: 'GET', path: callbackPath(jobId), query: filter });
   }

@@ -21,7 +21,7 @@ export class DeadLetters {
   constructor(private readonly send: Send) {}
 
   /** One page, newest first. */
-  list(filter: DeadLetterFilter & Page = {}): Promise<DeadLetterPage> {
+  async list(filter: DeadLetterFilter & Page = {}): Promise<DeadLetterPage> {
     return this.send({ method: 'GET', path: '/dead-letters', query: filterQuery('deadLetters.list', filter) });
   }
 

@@ -50,7 +50,10 @@ export class Webhooks {
   }
 
   /** One page of its deliveries, newest first. */
-  deliveries(id: string, filter: { status?: DeliveryStatus | DeliveryStatus[] } & Page = {}): Promise<DeliveryPage> {
+  async deliveries(
+    id: string,
+    filter: { status?: DeliveryStatus | DeliveryStatus[] } & Page = {},
+  ): Promise<DeliveryPage> {
     assertStrict('webhooks.deliveries', filter, PAGE_FIELDS);
     return this.send({ method: 'GET', path: webhookPath(id, '/deliveries'), query: filter });
   }
