@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { BatonError, Client, ConfigurationError, defineJob } from '@baton/runner-sdk';
-import { FakeCoordinator, type Recorded } from './fake-coordinator';
+import { FakeCoordinator } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;
 let client: Client;
@@ -159,7 +159,7 @@ describe('createMany', () => {
       client.create(ordered, 4),
       client.create('OTHER', 0, { orderKey: 'p' }),
     ]);
-    const taken = (coordinator.requests).slice(1).flatMap(({ body }) => body.jobs ?? [body]);
+    const taken = coordinator.requests.slice(1).flatMap(({ body }) => body.jobs ?? [body]);
     const numbers = taken.map((job: { arguments: number }) => job.arguments).filter((n: number) => n !== 0);
     expect(numbers).toEqual([1, 2, 3, 4]);
   });
