@@ -1,8 +1,8 @@
 import { createServer, request as forward, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { Client, ConfigurationError, Runner } from '@baton/runner-sdk';
-import { connectionOf } from '../../runner-sdk/config';
-import { FakeCoordinator, testLogger } from './fake-coordinator';
+import { connectionOf } from '../../../runner-sdk/config';
+import { FakeCoordinator, testLogger } from '../fake-coordinator';
 
 const OWN = { coordinatorUrl: 'http://127.0.0.1:1', apiKey: 'key' };
 const NAMES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'] as const;

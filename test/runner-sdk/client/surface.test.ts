@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import * as sdk from '@baton/runner-sdk';
 import { Client } from '@baton/runner-sdk';
 import ts from 'typescript';
-import { ENDPOINTS } from '../../coordinator/http/server';
-import { FakeCoordinator } from './fake-coordinator';
+import { ENDPOINTS } from '../../../coordinator/http/server';
+import { FakeCoordinator } from '../fake-coordinator';
 
 /** What the package's root exports. A name more is a promise more: add it here when users have to write it. */
 const VALUES = [
@@ -32,7 +32,7 @@ const TYPES = [
 ];
 
 test('the root exports what users write, and nothing else', () => {
-  const path = join(__dirname, '../../runner-sdk/index.ts');
+  const path = join(__dirname, '../../../runner-sdk/index.ts');
   const program = ts.createProgram([path], { module: ts.ModuleKind.Node16, noLib: true, types: [] });
   const source = program.getSourceFile(path);
   const checker = program.getTypeChecker();

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import ts from 'typescript';
 
-const ROOT = join(__dirname, '..', '..');
+const ROOT = join(__dirname, '..', '..', '..');
 const run = promisify(execFile);
 
 /** What stands for the same schemas in each library: `id` is text that becomes a number, `at` text that becomes a date. */

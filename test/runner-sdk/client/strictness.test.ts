@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { BatonError, Client, ConfigurationError, defineJob } from '@baton/runner-sdk';
-import { FakeCoordinator } from './fake-coordinator';
+import { FakeCoordinator } from '../fake-coordinator';
 
 let coordinator: FakeCoordinator;
 let client: Client;
