@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { type Actor, actorOf, type Caller } from '../domain/auth/caller';
 import { BatonError } from '../errors';
 import { authenticate, NOBODY } from './authenticate';
+import { UNCOUNTED_BYTES } from './body-budget';
 import type { Seat } from './caps';
 import type { Desk } from './desk';
 import type { Door } from './door';
@@ -10,8 +11,9 @@ import type { AnyEndpoint, Call, Reply } from './endpoint';
 import { Disconnect } from './disconnect';
 import { type Heading, setHeaders } from './heading';
 import { toJson } from './json';
+import { bodyLimits } from './limits';
 import { invalid, sendProblem } from './problem';
-import { readBody, requireNoBody } from './read-body';
+import { announcedBytes, readBody, requireNoBody } from './read-body';
 
 // From a request that found its endpoint to its answer. Everything here is done for every call, so it is done sparingly.
 
@@ -52,6 +54,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   body: unknown;
   private readonly startedAt = performance.now();
   private seat: Seat | null = null;
+  private giveRoomBack: (() => void) | undefined;
   private hasEnded = false;
 
   constructor(
@@ -78,7 +81,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
       if (endpoint.roles !== 'public' && !this.isDisconnected) this.seat = this.enter(login.caller.keyId);
-      if (endpoint.body !== undefined) this.body = parse(endpoint.body, await readBody(request, response), 'body');
+      if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
@@ -87,7 +90,18 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       else this.send(reply);
     } catch (error) {
       refuse(door, response, this.heading, error);
+    } finally {
+      this.giveRoomBack?.();
     }
+  }
+
+  private async read(endpoint: AnyEndpoint): Promise<unknown> {
+    const { desk, request, response } = this;
+    const limits = bodyLimits(endpoint, desk.context.maxPayloadBytes);
+    const bytes = announcedBytes(request, limits);
+    // Short ones, which most are, are not waited for.
+    if (bytes > UNCOUNTED_BYTES) this.giveRoomBack = await desk.bodies.take(this.caller.keyId, bytes, this.disconnect);
+    return readBody(request, response, limits);
   }
 
   get by(): Actor {

@@ -4,10 +4,12 @@ import type { Caller } from '../domain/auth/caller';
 import { withinReach } from '../domain/auth/reach';
 import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
+import { mapInTurns } from '../turns';
 import { claimedText } from './claimed-text';
 import type { Desk } from './desk';
 import { endpoint, reply, type Reply, replyText, RUNNERS } from './endpoint';
 import type { DisconnectSignal } from '../dispatch/disconnect-signal';
+import { boundedWait } from './limits';
 import { toJson } from './json';
 import { invalid, missing, orThrow } from './problem';
 
@@ -43,6 +45,7 @@ export const attemptEndpoints = [
     summary: 'Report many outcomes, and claim the next jobs in the same call',
     roles: RUNNERS,
     body: protocol.completions,
+    takes: 'list',
     audit: WORK,
     replies: { 200: protocol.completionsReply },
     async run({ desk, caller, body, disconnect }) {
@@ -71,6 +74,7 @@ export const attemptEndpoints = [
     summary: "Extend all of a runner's leases",
     roles: RUNNERS,
     body: protocol.heartbeats,
+    takes: 'list',
     audit: WORK,
     replies: { 200: protocol.heartbeatsReply },
     async run({ desk, caller, body }) {
@@ -92,6 +96,7 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     params,
     body: protocol.heartbeat,
+    takes: 'list',
     audit: WORK,
     replies: { 200: protocol.heartbeatReply },
     async run({ desk, caller, params: { id }, body }) {
@@ -108,6 +113,7 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     params,
     body: protocol.complete,
+    takes: 'list',
     audit: WORK,
     replies: { 200: protocol.completeReply },
     async run({ desk, caller, params: { id }, body }) {
@@ -122,6 +128,7 @@ export const attemptEndpoints = [
     roles: RUNNERS,
     params,
     body: protocol.release,
+    takes: 'list',
     audit: WORK,
     replies: { 200: protocol.releaseReply },
     async run({ desk, caller, params: { id }, body }) {
@@ -140,7 +147,7 @@ async function claimFor(
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
   desk.context.runnerRegistry.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
-  return desk.dispatcher.claim(allowed, disconnect);
+  return desk.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
 }
 
 /** The socket may close between the grant and the answer: then the jobs are given back. */
@@ -165,20 +172,23 @@ async function claimNext(
 
 /** @throws {BatonError} `forbidden` for a type or queue that the runner's key does not name. */
 function withinKey(caller: Caller, claim: protocol.Claim): protocol.Claim {
-  const type = caller.types.length === 0 ? undefined : claim.types.find((one) => !caller.types.includes(one));
+  const { types, queues } = caller;
+  const type = types === null ? undefined : claim.types.find((one) => !types.includes(one));
   if (type !== undefined)
-    throw new BatonError(
-      'forbidden',
-      `This key may not claim jobs of type ${type}; it may claim ${caller.types.join(', ')}.`,
-    );
-  if (caller.queues.length === 0) return claim;
-  const queue = claim.queues?.find((one) => !caller.queues.includes(one));
+    throw new BatonError('forbidden', `This key may not claim jobs of type ${type}; it may claim ${listed(types)}.`);
+  if (queues === null) return claim;
+  if (queues.length === 0) throw new BatonError('forbidden', 'This key may not claim from any queue.');
+  const queue = claim.queues?.find((one) => !queues.includes(one));
   if (queue !== undefined)
     throw new BatonError(
       'forbidden',
-      `This key may not claim from queue ${queue}; it may claim from ${caller.queues.join(', ')}.`,
+      `This key may not claim from queue ${queue}; it may claim from ${listed(queues)}.`,
     );
-  return { ...claim, queues: claim.queues ?? caller.queues };
+  return { ...claim, queues: claim.queues ?? queues };
+}
+
+function listed(names: string[] | null): string {
+  return names === null || names.length === 0 ? 'none' : names.join(', ');
 }
 
 /** Each item of a runner's list is read, and judged, alone: a bad one must not cost the others their leases. */
@@ -189,7 +199,7 @@ async function judgeEach<Item extends { jobId: string }, Outcome extends object>
   verb: (items: Item[]) => Promise<(Outcome | BatonError | undefined)[]>,
   render: (outcome: Outcome) => object,
 ): Promise<unknown[]> {
-  const read = sent.map((one) => schema.safeParse(one));
+  const read = await mapInTurns(sent, (one) => schema.safeParse(one));
   const items = read.flatMap((one) => (one.success ? [one.data] : []));
   const outcomes = items.length === 0 ? [] : await verb(items);
   let next = 0;

@@ -6,7 +6,7 @@ import { readSession, requireOwnPage } from './browser';
 import type { Door } from './door';
 import type { AnyEndpoint } from './endpoint';
 
-export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: [], types: [] };
+export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: null, types: null };
 
 /**
  * Who calls, if the endpoint lets them: by a bearer, or else by a browser's session. At once for a key that was found

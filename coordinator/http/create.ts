@@ -2,6 +2,7 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { type CreateItem, createAtomic } from '../domain/jobs/create';
 import type { Created } from '../domain/jobs/drafts';
 import { BatonError } from '../errors';
+import { mapInTurns } from '../turns';
 import { createdText } from './created-text';
 import type { Desk } from './desk';
 import { CLIENTS, endpoint, reply, type Reply, replyText } from './endpoint';
@@ -25,6 +26,7 @@ export const createEndpoints = [
         'W3C trace context of the request. The runner receives it with the job; `Tracestate` is passed on too.',
     },
     body: protocol.createJob,
+    takes: 'job',
     audit: CREATES,
     replies: { 201: protocol.job, 200: protocol.job },
     replyHeaders: {
@@ -50,11 +52,12 @@ export const createEndpoints = [
       Traceparent: 'W3C trace context, for jobs that have no `traceparent` of their own.',
     },
     body: protocol.createJobs,
+    takes: 'list',
     audit: CREATES,
     replies: { 201: protocol.createdJobs, 200: protocol.createdJobs },
     async run({ desk, caller, body, header }) {
       const key = readIdempotencyKey(header('idempotency-key'));
-      const read = body.jobs.map((job) => protocol.bulkJob.safeParse(job));
+      const read = await mapInTurns(body.jobs, (job) => protocol.bulkJob.safeParse(job));
       if (key !== undefined)
         requireOneKey(
           body.atomic,
@@ -136,8 +139,9 @@ function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   return items.filter((item): item is CreateItem => !(item instanceof BatonError));
 }
 
-function replyCreated(outcomes: (Created | BatonError)[], status = 201): Reply {
-  return replyText(status, `{"jobs":[${outcomes.map(outcomeText).join(',')}]}`);
+async function replyCreated(outcomes: (Created | BatonError)[], status = 201): Promise<Reply> {
+  const texts = await mapInTurns(outcomes, outcomeText);
+  return replyText(status, `{"jobs":[${texts.join(',')}]}`);
 }
 
 function outcomeText(outcome: Created | BatonError): string {

@@ -102,6 +102,7 @@ export const deadLetterEndpoints = [
     roles: CLIENTS,
     params,
     body: protocol.retryDeadLetter,
+    takes: 'job',
     audit: ['job.retried'],
     replies: { 200: protocol.job },
     run: async ({ desk, caller, by, params: { id }, body }) =>

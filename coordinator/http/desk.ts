@@ -3,11 +3,13 @@ import type { Doorman } from '../domain/auth/doorman';
 import type { KeyRing } from '../domain/auth/keys';
 import { Metrics } from '../domain/metrics/metrics';
 import type { Access } from './access';
+import { BodyBudget } from './body-budget';
 import { Caps } from './caps';
 import { type BatchedVerbs, batchVerbs } from '../dispatch/batched-verbs';
 import { EventConnections } from './event-connections';
 import { Dispatcher } from '../dispatch/dispatcher';
 import { WaitingReads } from '../dispatch/waiting-reads';
+import { MOST_BODY_BYTES } from './limits';
 import type { Tracing } from './tracing';
 
 /** Services shared by all routes. */
@@ -17,6 +19,7 @@ export interface Desk extends BatchedVerbs {
   keys: KeyRing;
   doorman: Doorman;
   caps: Caps;
+  bodies: BodyBudget;
   dispatcher: Dispatcher;
   waitingReads: WaitingReads;
   eventConnections: EventConnections;
@@ -52,6 +55,7 @@ export function openDesk(
     doorman,
     wakeDeliveries,
     caps: new Caps(access),
+    bodies: new BodyBudget(MOST_BODY_BYTES),
     service,
     tracing,
     dispatcher,

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Actor, Caller } from '../domain/auth/caller';
 import type { Desk } from './desk';
 import type { DisconnectSignal } from '../dispatch/disconnect-signal';
+import type { BodyKind } from './limits';
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
@@ -57,6 +58,8 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   params?: Params;
   query?: Query;
   body?: Body;
+  /** How large its body may be. Default: `command`. */
+  takes?: BodyKind;
   /** What the audit tells of a call that changed something, or why it tells nothing. Every route that is not `get` says so. */
   audit?: readonly AuditAction[] | { none: string };
   /** Request headers with a meaning, and what they do. */

@@ -12,6 +12,7 @@ import { BatonError } from '../errors';
 import type { JobRow } from '../store/jobs';
 import * as views from '../store/views/jobs';
 import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
+import { boundedWait } from './limits';
 import { isUuid, readCursor, toPage } from './pages';
 import { orThrow } from './problem';
 import { renderAttempt, renderJob, renderLog } from './render';
@@ -109,7 +110,7 @@ export const jobEndpoints = [
       const stop = new AbortController();
       const waited = call.desk.waitingReads.wait(
         call.params.id,
-        call.query.waitMs,
+        boundedWait(call.query.waitMs),
         AbortSignal.any([call.signal, stop.signal]),
       );
       try {

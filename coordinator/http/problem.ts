@@ -66,15 +66,9 @@ function toBatonError(error: unknown): BatonError {
   );
 }
 
-/** What the body reader and the router throw. */
+/** What the router throws. */
 function bodyFault(error: unknown): BatonError | null {
   if (typeof error !== 'object' || error === null) return null;
-  const type = 'type' in error ? error.type : undefined;
-  if (type === 'entity.too.large')
-    return new BatonError('payload_too_large', 'The request takes more than 16 MiB. Split it into several.');
-  if (type === 'encoding.unsupported') {
-    return new BatonError('unsupported_media_type', 'The body must be plain, or compressed with gzip, deflate or br.');
-  }
   const status = 'status' in error ? error.status : undefined;
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return new BatonError('validation_failed', 'The request could not be read: its path or body is malformed.');

@@ -1,51 +1,64 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { jsonFault, parseJson } from '@baton/runner-sdk/protocol';
-import express from 'express';
+import type { Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import { jsonFault } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../errors';
 import type { AnyEndpoint } from './endpoint';
+import { parseJson } from './parse-json';
 
-const MOST_BODY_BYTES = 16 * 1024 * 1024;
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
-/** What is read without help: no compression, no other charset. */
-const PLAIN_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i;
-const BYTE_ORDER_MARK = 0xfeff;
-
-/** Takes compression off. */
-const readWithExpress = express.raw({ limit: MOST_BODY_BYTES, type: () => true });
 /** Other charsets than UTF-8, of which ASCII is a part. */
 const OTHER_CHARSET = /;\s*charset\s*=\s*"?(?!(?:utf-?8|us-ascii)"?\s*(?:;|$))/i;
 
+/** What a route takes. */
+export interface BodyLimits {
+  /** Counted after decompression, and before it. */
+  mostBytes: number;
+  /** Whether compressed bodies are taken. */
+  inflates: boolean;
+}
+
+/** How many bytes the request's body may come to; of one that is compressed, or does not say, the most. */
+export function announcedBytes({ headers }: IncomingMessage, { mostBytes }: BodyLimits): number {
+  const length = Number(headers['content-length'] ?? 0);
+  if (headers['transfer-encoding'] === undefined && !(length > 0)) return 0;
+  const isKnown = headers['transfer-encoding'] === undefined && headers['content-encoding'] === undefined;
+  return isKnown ? Math.min(length, mostBytes) : mostBytes;
+}
+
 /**
  * The request's JSON. A call whose body may be left out takes an empty one for `{}`.
- *
- * A plain body is read here, because Express's reader, which knows compression and charsets, costs as much as a tenth of
- * a create; all others go through it.
- * @throws {BatonError} `unsupported_media_type`, `payload_too_large`, `validation_failed`; what Express's reader throws
+ * @throws {BatonError} `unsupported_media_type`, `payload_too_large`, `validation_failed`
  */
-export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  limits: BodyLimits,
+): Promise<unknown> {
   const { headers } = request;
   const length = Number(headers['content-length'] ?? 0);
   if (headers['transfer-encoding'] === undefined && !(length > 0)) return {};
-  const type = headers['content-type'] ?? '';
-  if (type !== 'application/json' && !JSON_TYPE.test(type)) {
+  requireJson(headers['content-type'] ?? '');
+  const inflater = inflaterOf(headers['content-encoding'], limits);
+  if (length > limits.mostBytes) {
+    request.resume();
+    throw tooLarge(limits);
+  }
+  if (headers.expect !== undefined) response.writeContinue();
+  if (inflater === null) return parsed((await arrived(request, length)) ?? (await collected(request, request, limits)));
+  return parsed(await collected(request, request.pipe(inflater), limits));
+}
+
+function requireJson(type: string): void {
+  if (type === 'application/json') return;
+  if (!JSON_TYPE.test(type))
     throw new BatonError(
       'unsupported_media_type',
       `The body must be JSON, sent with Content-Type: application/json${type === '' ? '' : `, not ${JSON.stringify(type.slice(0, 100))}`}.`,
     );
-  }
-  if (headers['content-encoding'] === undefined && PLAIN_TYPE.test(type))
-    return parsed((await arrived(request, length)) ?? (await collected(request, length)));
   if (OTHER_CHARSET.test(type))
     throw new BatonError('unsupported_media_type', 'The body must be JSON in UTF-8, the only charset that is read.');
-  await new Promise<void>((resolve, reject) => {
-    void readWithExpress(request, response, (error?: unknown) =>
-      error === undefined
-        ? resolve()
-        : reject(error instanceof Error ? error : new Error('the body could not be read')),
-    );
-  });
-  return 'body' in request && Buffer.isBuffer(request.body) ? parsed(request.body) : {};
 }
 
 /**
@@ -58,10 +71,35 @@ export async function requireNoBody(
   response: ServerResponse,
 ): Promise<void> {
   const { headers } = request;
-  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length'] ?? 0) > 0)) return;
-  const sent = JSON_TYPE.test(headers['content-type'] ?? '') ? await readBody(request, response) : null;
+  const length = Number(headers['content-length'] ?? 0);
+  if (headers['transfer-encoding'] === undefined && !(length > 0)) return;
+  const isReadable = JSON_TYPE.test(headers['content-type'] ?? '') && length <= EMPTY_BODY.mostBytes;
+  const sent = isReadable ? await readBody(request, response, EMPTY_BODY) : null;
   if (typeof sent === 'object' && sent !== null && !Array.isArray(sent) && Object.keys(sent).length === 0) return;
   throw new BatonError('validation_failed', `${method.toUpperCase()} ${path} takes no body; leave it out.`);
+}
+
+/** An empty object, and blanks. */
+const EMPTY_BODY: BodyLimits = { mostBytes: 1024, inflates: false };
+
+function inflaterOf(encoding: string | undefined, { inflates }: BodyLimits): Transform | null {
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return null;
+  if (!inflates)
+    throw new BatonError('unsupported_media_type', 'This call takes no compressed body; leave Content-Encoding out.');
+  switch (encoding.toLowerCase()) {
+    case 'gzip':
+    case 'x-gzip':
+      return createGunzip();
+    case 'deflate':
+      return createInflate();
+    case 'br':
+      return createBrotliDecompress();
+    default:
+      throw new BatonError(
+        'unsupported_media_type',
+        'The body must be plain, or compressed with gzip, deflate or br; Content-Encoding names something else.',
+      );
+  }
 }
 
 /**
@@ -69,51 +107,78 @@ export async function requireNoBody(
  * on. So it can be taken without four listeners and the turns of a stream that flows. Null: there is more to come.
  */
 async function arrived(request: IncomingMessage, announced: number): Promise<Buffer | null> {
-  if (!(announced > 0 && announced <= MOST_BODY_BYTES)) return null;
+  if (!(announced > 0)) return null;
   await Promise.resolve();
   return request.readableLength === announced ? (request.read() as Buffer | null) : null;
 }
 
-function collected(request: IncomingMessage, announced: number): Promise<Buffer> {
+/** All that `source` gives, which is the request, or what inflates it; counted while it streams. */
+function collected(request: IncomingMessage, source: IncomingMessage | Transform, limits: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (announced > MOST_BODY_BYTES) return refuse(request, reject);
     const chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= MOST_BODY_BYTES) return void chunks.push(chunk);
+    let [length, sent] = [0, 0];
+    const refuse = (error: BatonError): void => {
       chunks.length = 0;
-      refuse(request, reject);
+      // The rest is let run past, unread, so that the client comes to read the answer.
+      request.removeAllListeners('data').removeAllListeners('end').resume();
+      if (source !== request) {
+        request.unpipe();
+        source.destroy();
+      }
+      reject(error);
+    };
+    source.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > limits.mostBytes) refuse(tooLarge(limits));
+      else chunks.push(chunk);
     });
-    request.on('end', () => {
+    source.on('end', () => {
       const [first] = chunks;
       resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length));
     });
+    source.on('error', () => refuse(source === request ? cutOff() : notCompressed()));
+    if (source !== request) {
+      // As text it is longer than what it inflates to: nothing but empty members.
+      request.on('data', (chunk: Buffer) => {
+        sent += chunk.length;
+        if (sent > limits.mostBytes) refuse(tooLarge(limits));
+      });
+    }
+    request.on('error', () => refuse(cutOff()));
     // Nobody is left to be answered.
     request.on('close', () => {
-      if (!request.readableEnded) reject(cutOff());
+      if (!request.readableEnded) refuse(cutOff());
     });
-    request.on('error', () => reject(cutOff()));
   });
 }
 
-/** The rest is let run past, unread, so that the client comes to read the answer. */
-function refuse(request: IncomingMessage, reject: (error: BatonError) => void): void {
-  request.removeAllListeners('data').removeAllListeners('end').resume();
-  reject(new BatonError('payload_too_large', 'The request takes more than 16 MiB. Split it into several.'));
+async function parsed(bytes: Buffer): Promise<unknown> {
+  // What is no UTF-8 would be stored as something else than was sent.
+  if (!isUtf8(bytes)) throw notUtf8();
+  const json = bytes.length >= 3 && bytes.readUIntBE(0, 3) === UTF8_MARK ? bytes.subarray(3) : bytes;
+  // An empty body may be sent in chunks too, without a length.
+  if (json.length === 0) return {};
+  try {
+    return await parseJson(json);
+  } catch (error) {
+    if (error instanceof BatonError) throw error;
+    // To find the place in a long one would hold the event loop.
+    const fault = json.length <= MOST_LOOKED_AT_BYTES ? `: ${jsonFault(json.toString('utf8'))}` : '';
+    throw new BatonError('validation_failed', `The body is not JSON${fault}.`);
+  }
 }
 
-function parsed(bytes: Buffer): unknown {
-  if (!isUtf8(bytes)) throw notUtf8();
-  const text = bytes.toString('utf8');
-  const json = text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
-  // An empty body may be sent in chunks too, without a length.
-  if (json === '') return {};
-  try {
-    return parseJson(json);
-  } catch {
-    throw new BatonError('validation_failed', `The body is not JSON: ${jsonFault(json)}.`);
-  }
+const MOST_LOOKED_AT_BYTES = 64 * 1024;
+
+/** U+FEFF in UTF-8. */
+const UTF8_MARK = 0xefbbbf;
+
+function tooLarge({ mostBytes }: BodyLimits): BatonError {
+  const most = mostBytes >= 1_048_576 ? `${mostBytes / 1_048_576} MiB` : `${mostBytes / 1024} KiB`;
+  return new BatonError(
+    'payload_too_large',
+    `The request takes more than ${most}, which is the most for this call. Send less, or split it into several.`,
+  );
 }
 
 function notUtf8(): BatonError {
@@ -123,4 +188,8 @@ function notUtf8(): BatonError {
 /** The client went away, or sent less than it had announced. */
 function cutOff(): BatonError {
   return new BatonError('validation_failed', 'The body ended before all of it had come.');
+}
+
+function notCompressed(): BatonError {
+  return new BatonError('validation_failed', 'The body is not compressed as its Content-Encoding says.');
 }

@@ -94,6 +94,8 @@ export function createHttpServer(desk: Desk): Server {
       ? createServer(TIMES, listener)
       : createTlsServer({ ...TIMES, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
   server.maxRequestsPerSocket = MOST_REQUESTS_PER_SOCKET;
+  // A caller that asks first whether to send its body hears so once it is to be read.
+  server.on('checkContinue', listener);
   server.on('clientError', (_error, socket) => socket.destroy());
   capSockets(server, desk.access);
   return server;

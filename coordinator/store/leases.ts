@@ -99,15 +99,15 @@ export function keepLate(
       AND a.outcome IN ('timed_out', 'cancelled', 'released')`);
 }
 
-/** Jobs that are not in one of these queues, or not of one of these types; an empty list means all. Neither ever changes. */
+/** Jobs that are not in one of these queues, or not of one of these types; null means all of them, an empty list none. Neither ever changes. */
 export function outside(
   db: Executor,
   jobIds: string[],
-  { queues, types }: { queues: string[]; types: string[] },
+  { queues, types }: { queues: string[] | null; types: string[] | null },
 ): Promise<{ id: string }[]> {
   return db.query(sql`
     SELECT j.id FROM jobs j
     WHERE j.id = ANY (${jobIds}::uuid[]) AND (
-      (cardinality(${queues}::text[]) > 0 AND j.queue <> ALL (${queues}::text[]))
-      OR (cardinality(${types}::text[]) > 0 AND j.type <> ALL (${types}::text[])))`);
+      (${queues}::text[] IS NOT NULL AND j.queue <> ALL (${queues}::text[]))
+      OR (${types}::text[] IS NOT NULL AND j.type <> ALL (${types}::text[])))`);
 }

@@ -4,6 +4,8 @@ import { durationMs, listOf, name, page, text, timestamp } from './primitives';
 export const role = z.enum(['admin', 'producer', 'user', 'runner', 'viewer']);
 export type Role = z.infer<typeof role>;
 
+const names = z.array(name).min(1, 'must name at least one; leave it out to allow all').max(200);
+
 export const createApiKey = z
   .strictObject({
     name: text(200).describe('A name to recognise the key by.'),
@@ -11,8 +13,8 @@ export const createApiKey = z
     userId: text(200)
       .optional()
       .describe('The user that the key acts for. Required for role `user`, not allowed for other roles.'),
-    queues: z.array(name).max(200).optional().describe('Queues that the key is limited to; default: all queues.'),
-    types: z.array(name).max(200).optional().describe('Job types that the key is limited to; default: all types.'),
+    queues: names.optional().describe('Queues that the key is limited to; default: all queues.'),
+    types: names.optional().describe('Job types that the key is limited to; default: all types.'),
     expiresAt: timestamp.optional().describe('When the key stops working; default: never.'),
   })
   .superRefine((key, context) => {

@@ -78,11 +78,21 @@ function isStorableTime(time: string): boolean {
 /** A job's, workflow's or batch's id: a UUIDv7. */
 export const id = z.uuid('must be a UUID').toLowerCase();
 
-/** Labels a runner has: name to text, number or boolean. */
-export const labels = z
-  .record(name, z.union([text(200), z.number(), z.boolean()]))
-  .refine((all) => Object.keys(all).length <= 50, 'must be at most 50 labels');
-export type Labels = z.infer<typeof labels>;
+/**
+ * Labels a runner has: name to text, number or boolean. `__proto__` is refused, because zod would leave it out without a
+ * word, and a job that requires it would run on any runner.
+ */
+export const labels: z.ZodType<Labels, Labels> = z.preprocess(
+  (sent, context) => {
+    if (typeof sent === 'object' && sent !== null && Object.hasOwn(sent, '__proto__'))
+      context.addIssue({ code: 'custom', message: 'must not have a label named __proto__' });
+    return sent;
+  },
+  z
+    .record(name, z.union([text(200), z.number(), z.boolean()]))
+    .refine((all) => Object.keys(all).length <= 50, 'must be at most 50 labels'),
+);
+export type Labels = Record<string, string | number | boolean>;
 
 /** One value or a list of them: a repeatable query parameter. */
 export function repeatable<T extends z.ZodType>(item: T) {

@@ -163,3 +163,9 @@ describe('a runner’s key', () => {
     expect((await coordinator.api.job(own.id)).status).toBe('running');
   });
 });
+
+test('a key that would be limited to nothing is refused', async () => {
+  for (const limit of [{ queues: [] }, { types: [] }]) {
+    expect((await create({ name: 'none', role: 'runner', ...limit })).status).toBe(400);
+  }
+});

@@ -63,6 +63,20 @@ describe('tokens signed with a secret', () => {
   beforeAll(async () => (coordinator = await startWith({ secret: SECRET })));
   const who = async (bearer: string) => coordinator.api.as(bearer).get<Session & Problem>('/session');
 
+  test('a claim that names no type or queue lets a runner claim nothing and touch no job', async () => {
+    const type = uniqueType();
+    await coordinator.api.create({ type });
+    const claim = { runnerId: 'r', types: [type] };
+    for (const empty of [{ baton_types: [] }, { baton_queues: [] }]) {
+      const runner = coordinator.api.as(await token({ claims: { baton_role: 'runner', ...empty } }));
+      expect(await runner.refusal('post', '/jobs/claim', claim)).toEqual([403, 'forbidden']);
+    }
+    const job = await coordinator.api.claimOne(claim);
+    const none = coordinator.api.as(await token({ claims: { baton_role: 'runner', baton_types: [] } }));
+    const beat = await none.refusal('post', `/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken });
+    expect(beat).toEqual([404, 'not_found']);
+  });
+
   test('speak for their user in their role', async () => {
     expect(expectStatus(await who(await token({ claims: { baton_role: 'user' } })), 200)).toEqual({
       keyId: 'jwt:ann',

@@ -197,6 +197,27 @@ test('a user sees why an own job waits; another’s is not there', async () => {
   expect(await bob.refusal('get', `/jobs/${job.id}/explain`)).toEqual([404, 'not_found']);
 });
 
+test('a user is told nothing of runners, nor of who paused a queue', async () => {
+  const [queue, other, type] = [await stage.queue(), await stage.queue(), uniqueType()];
+  const ann = stage.one.api.as(await stage.one.api.makeKey({ name: 'ann', role: 'user', userId: 'ann' }));
+  const told = async (more: object) => {
+    const job = await one(queue, { userId: 'ann', ...more });
+    return JSON.stringify(expectStatus(await ann.get(`/jobs/${job.id}/explain`), 200));
+  };
+  const secret = /secret|liveRunners|typesTaken|queuesTaken|closest|runnerIds/;
+  expect(await told({ type })).not.toMatch(secret);
+  await runner(other, { types: [type], runnerId: `secret-${type}` });
+  expect(await told({ type })).not.toMatch(secret);
+  await runner(queue, { types: [type], runnerId: `secret-${type}`, labels: { secret: 'label' } });
+  expect(await told({ type, requires: { memory: '>=40' } })).not.toMatch(secret);
+  expectStatus(await stage.one.api.post(`/runners/secret-${type}/drain`), 200);
+  expectStatus(await stage.one.api.post(`/queues/${queue}/pause`, { reason: 'a secret' }), 200);
+  const draining = await told({ type });
+  expect(draining).toContain('runners_draining');
+  expect(draining).toContain('queue_paused');
+  expect(draining).not.toMatch(/secret|admin key|runnerIds/);
+});
+
 function missing(): never {
   throw new Error('missing');
 }

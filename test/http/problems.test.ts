@@ -95,11 +95,11 @@ test.each<[string, string, string, Sent, number, keyof typeof ERRORS]>([
     413,
     'payload_too_large',
   ],
-  ['a body that is no UTF-8', 'post', '/session', { raw: Buffer.from([0x22, 0xff, 0x22]) }, 400, 'validation_failed'],
+  ['a body that is no UTF-8', 'post', '/jobs', { raw: Buffer.from([0x22, 0xff, 0x22]) }, 400, 'validation_failed'],
   [
     'a compressed body that is no UTF-8',
     'post',
-    '/session',
+    '/jobs',
     { raw: gzipSync(Buffer.from([0x22, 0xff, 0x22])), headers: { 'content-encoding': 'gzip' } },
     400,
     'validation_failed',
@@ -107,7 +107,7 @@ test.each<[string, string, string, Sent, number, keyof typeof ERRORS]>([
   [
     'a body of another JSON type that is no UTF-8',
     'post',
-    '/session',
+    '/jobs',
     { raw: Buffer.from([0x22, 0xff, 0x22]), type: 'application/x+json' },
     400,
     'validation_failed',
@@ -115,7 +115,7 @@ test.each<[string, string, string, Sent, number, keyof typeof ERRORS]>([
   [
     'UTF-16',
     'post',
-    '/session',
+    '/jobs',
     { raw: Buffer.from([0xff, 0xfe, 0x22, 0x00, 0xe9, 0x00]), type: 'application/json; charset=utf-16' },
     415,
     'unsupported_media_type',

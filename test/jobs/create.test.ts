@@ -256,3 +256,13 @@ describe('in bulk', () => {
     },
   );
 });
+
+test('a label or field that JavaScript would swallow is refused', async () => {
+  const sent = (text: string) => coordinator.api.call('post', '/jobs', { raw: text });
+  for (const text of [
+    '{"type":"a","requires":{"__proto__":"x"}}',
+    '{"type":"a","prefers":{"__proto__":"x"}}',
+    '{"type":"a","__proto__":{"queue":"b"}}',
+  ])
+    expect((await sent(text)).status).toBe(400);
+});

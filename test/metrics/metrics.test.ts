@@ -49,6 +49,13 @@ it('tells depth, age, running, rates, latencies, runners, pools and build as the
   expect([...figures.keys()].some((name) => name.startsWith('baton_build_info{version="'))).toBe(true);
 });
 
+it('counts queues that are named like members of an object', async () => {
+  const names = ['constructor', '__proto__', 'toString', 'hasOwnProperty'];
+  for (const queue of names) await coordinator.api.create({ type: 'named', queue });
+  const figures = await scrape();
+  expect(names.map((name) => figures.get(`baton_queue_waiting{queue="${name}"}`))).toEqual([1, 1, 1, 1]);
+});
+
 it('are for operators alone', async () => {
   const { api } = coordinator;
   const user = api.as(await api.makeKey({ name: 'u', role: 'user', userId: 'u' }));

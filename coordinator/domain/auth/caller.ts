@@ -7,9 +7,9 @@ export interface Caller {
   role: Role;
   /** The one user that a caller of role `user` speaks for. */
   userId: string | null;
-  /** What a runner's key may claim; empty: everything. */
-  queues: string[];
-  types: string[];
+  /** What a runner's key may claim; null: everything, empty: nothing. */
+  queues: string[] | null;
+  types: string[] | null;
 }
 
 /** Who did something by hand, as the audit tells it. */

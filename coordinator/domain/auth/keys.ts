@@ -131,8 +131,13 @@ export function publicIdOf(key: string): string | null {
   return SHAPE.test(key) ? (key.split('_')[1] ?? null) : null;
 }
 
+/** A stored key without names is not limited; one that is to be limited to nothing cannot be made. */
 function toCaller({ id, name, role, userId, queues, types }: store.ApiKeyRow): Caller {
-  return { keyId: id, name, role, userId, queues, types };
+  return { keyId: id, name, role, userId, queues: namedOrAll(queues), types: namedOrAll(types) };
+}
+
+function namedOrAll(names: string[]): string[] | null {
+  return names.length === 0 ? null : names;
 }
 
 /** Refuses mistyped keys without a query. A configured admin key may have any shape. */

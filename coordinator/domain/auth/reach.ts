@@ -13,7 +13,7 @@ export async function withinReach<Item extends { jobId: string }, Outcome>(
   items: Item[],
   verb: (items: Item[]) => Promise<(Outcome | BatonError)[]>,
 ): Promise<(Outcome | BatonError | undefined)[]> {
-  if (queues.length === 0 && types.length === 0) return verb(items);
+  if (queues === null && types === null) return verb(items);
   const rows = await outside(
     context.db.vital,
     items.map((item) => item.jobId),

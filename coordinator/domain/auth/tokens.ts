@@ -26,7 +26,8 @@ const JWKS_TIMEOUT_MS = 5000;
 const JWKS_COOLDOWN_MS = 5000;
 
 const subject = z.string().min(1).max(200).refine(isStorableText);
-const names = z.array(name).max(200).default([]);
+/** A claim that is there limits to what it names, though that be nothing; only one that is absent does not limit. */
+const names = z.array(name).max(200).optional();
 
 /** Whether a bearer looks like a token: three parts of base64url. */
 export function isToken(bearer: string): boolean {
@@ -100,8 +101,8 @@ export class TokenVerifier {
       name: sub,
       role: wanted.data,
       userId: wanted.data === 'user' ? sub : null,
-      queues,
-      types,
+      queues: queues ?? null,
+      types: types ?? null,
     };
   }
 }

@@ -6,6 +6,7 @@ import { describeError } from '../../logger';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
+import { mapInTurns } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
 import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
@@ -44,7 +45,7 @@ export async function create(
   items: CreateItem[],
   reserve: Reserve,
 ): Promise<(Created | BatonError)[]> {
-  const checked = items.map((item) => check(context, item));
+  const checked = await mapInTurns(items, (item) => check(context, item));
   const accepted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
   await route(context, accepted);
   const outcomes = accepted.every((draft) => isPlain(context, draft))
@@ -65,7 +66,7 @@ export async function createAtomic(
   reserve: Reserve,
   key?: string,
 ): Promise<Created[]> {
-  const drafts = items.map((item, index) => orThrow(check(context, item), index));
+  const drafts = await mapInTurns(items, (item, index) => orThrow(check(context, item), index));
   const [first] = items;
   const call = key === undefined || first === undefined ? undefined : callOf(context, first.caller, drafts, key);
   await route(context, drafts);

@@ -29,7 +29,7 @@ export async function explain(context: Context, userId: string | null, job: JobR
     ...(await ofHold(context, userId, job)),
     ...(await ofQueue(context, userId, job)),
     ...(await ofRunners(context, job)),
-  ];
+  ].map((reason) => (userId === null ? reason : withoutOperators(reason)));
   if (
     reasons.length === 0 ||
     (job.position !== null && reasons.every((reason) => reason.code === 'prefers_other_runners'))
@@ -37,6 +37,18 @@ export async function explain(context: Context, userId: string | null, job: JobR
     reasons.push(await ofLine(context, job));
   }
   return { status: job.status, reasons };
+}
+
+/** What only operators may read: other routes refuse a user the runners, what they take, and who paused a queue and why. */
+const OPERATORS_DETAILS = new Set(['liveRunners', 'typesTaken', 'closest', 'queuesTaken', 'runnerIds', 'by', 'reason']);
+
+function withoutOperators({ code, message, details }: Reason): Reason {
+  const told = Object.entries(details).filter(([name]) => !OPERATORS_DETAILS.has(name));
+  return {
+    code,
+    message: code === 'queue_paused' ? 'The queue is paused.' : message,
+    details: Object.fromEntries(told),
+  };
 }
 
 function one(job: JobRow, code: Reason['code'], message: string, details: Reason['details']): Explanation {

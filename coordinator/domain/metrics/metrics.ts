@@ -156,11 +156,13 @@ export class Metrics {
       counts(this.source.db),
     ]);
     this.lookedAt = performance.now();
-    this.gauge('baton_jobs', 'Jobs in the table, those that are over counted up to 100,000.', 'status', jobs);
-    this.gauge('baton_runners', 'Runners heard within the last minute.', 'state', {
-      active: runners.active,
-      idle: runners.idle,
-    });
+    const jobsByStatus = new Map(Object.entries(jobs));
+    this.gauge('baton_jobs', 'Jobs in the table, those that are over counted up to 100,000.', 'status', jobsByStatus);
+    const runnersByState = new Map([
+      ['active', runners.active],
+      ['idle', runners.idle],
+    ]);
+    this.gauge('baton_runners', 'Runners heard within the last minute.', 'state', runnersByState);
     const byQueue = (value: (one: queues.QueueFigures) => number) =>
       sums(figures.map((one) => [this.queueLabels.of(one.name), value(one)]));
     this.gauge(
@@ -191,10 +193,10 @@ export class Metrics {
     );
   }
 
-  private gauge(name: string, help: string, label: string, values: Record<string, number>): void {
+  private gauge(name: string, help: string, label: string, values: ReadonlyMap<string, number>): void {
     this.registry.removeSingleMetric(name);
     const gauge = new Gauge({ name, help, labelNames: [label], registers: [this.registry] });
-    for (const [key, value] of Object.entries(values)) gauge.set({ [label]: key }, value);
+    for (const [key, value] of values) gauge.set({ [label]: key }, value);
   }
 }
 
@@ -202,8 +204,9 @@ function outcomeOf(event: JobEvent): string {
   return event.name === 'job.completed' ? 'completed' : 'failed';
 }
 
-function sums(entries: [string, number][]): Record<string, number> {
-  const totals: Record<string, number> = {};
-  for (const [key, value] of entries) totals[key] = (totals[key] ?? 0) + value;
+/** A map and not an object, because callers name the queues: one may be called `constructor`. */
+function sums(entries: [string, number][]): Map<string, number> {
+  const totals = new Map<string, number>();
+  for (const [key, value] of entries) totals.set(key, (totals.get(key) ?? 0) + value);
   return totals;
 }
