@@ -27,7 +27,8 @@ export function foldersAreSmall(sources: Source[]): Breach[] {
 
 /**
  * No two folders of the coordinator need each other, by whatever detour. The files beside the folders (`context.ts`,
- * `errors.ts`, `app.ts`) are layers of their own, and judged as such.
+ * `errors.ts`, `app.ts`) are layers of their own, and judged as such. The store counts as one folder: its connections and
+ * shared columns are in its root, which its folders use.
  */
 export function foldersFormNoCycle(sources: Source[]): Breach[] {
   const needs = folderImports(sources);
@@ -43,16 +44,20 @@ function folderImports(sources: Source[]): Map<string, Set<string>> {
   const paths = new Set(sources.map(({ path }) => path));
   const needs = new Map<string, Set<string>>();
   for (const { path, imports } of sources) {
-    const from = posix.dirname(path);
+    const from = folderOf(path);
     if (!from.startsWith('coordinator/')) continue;
     for (const { target } of imports) {
       if (target === null) continue;
-      const to = paths.has(`${target}.ts`) ? posix.dirname(target) : target;
+      const to = folderOf(paths.has(`${target}.ts`) ? target : `${target}/index`);
       if (to === from || !to.startsWith('coordinator/')) continue;
       needs.set(from, (needs.get(from) ?? new Set()).add(to));
     }
   }
   return needs;
+}
+
+function folderOf(path: string): string {
+  return path.startsWith('coordinator/store/') ? 'coordinator/store' : posix.dirname(path);
 }
 
 /** The folders that one needs, directly or through others. */
