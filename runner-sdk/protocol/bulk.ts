@@ -24,7 +24,8 @@ export function requireChoice(
   if (sent.filter !== undefined && sent.all !== undefined) {
     context.addIssue({ code: 'custom', path: ['all'], message: 'cannot stand beside a filter; send one of the two' });
   } else if (sent.filter === undefined && sent.all === undefined) {
-    const message = 'must be given: a filter of the jobs that are meant, or "all": true instead for every job';
+    const message =
+      'must be a filter of the jobs that are meant, or left out beside "all": true, which means every job';
     context.addIssue({ code: 'custom', path: ['filter'], message });
   } else if (sent.filter !== undefined && matchesAll(sent.filter)) {
     const message = 'is empty, which would mean every job; send "all": true instead of it if that is meant';
