@@ -325,6 +325,11 @@ export const SHAPE_EXAMPLES: Readonly<Record<string, unknown>> = {
     lastAt: FINISHED_AT,
     latest: { jobId: ID, queue: 'mails', message: FAILURE.message },
   },
+  BulkCancel: { filter: { queue: 'mails', status: 'pending' } },
+  BulkRetry: { filter: { type: 'send-mail', status: 'failed' } },
+  BulkPrioritise: { filter: { queue: 'mails' } },
+  BulkPurge: { filter: { queue: 'mails', status: 'completed' } },
+  CleanupDeadLetters: { olderThanMs: 604_800_000 },
   RetryDeadLetters: { fingerprint: '9f86d081884c7d65' },
   BulkOperation: {
     id: OTHER_ID,
