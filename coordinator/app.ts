@@ -151,6 +151,12 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     service,
     tracing,
   );
+  context.notifications.on('runners', () => {
+    const told = context.runnerRegistry.readDraining().then(() => desk.waitingHeartbeats.drainingChanged());
+    told.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
+  });
+  context.notifications.on('cancelled', (jobs) => desk.waitingHeartbeats.cancelled(jobs));
+  context.notifications.on('cancelledMany', () => desk.waitingHeartbeats.cancelledMany());
   const server = createHttpServer(desk);
   let listener: ReturnType<typeof receiveNotifications> | undefined;
 
@@ -176,6 +182,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const delivered = deliverer.close(graceMs);
       desk.waitingReads.close();
+      desk.waitingHeartbeats.close();
       desk.eventConnections.close();
       await desk.dispatcher.close();
       // An answer to a request that began before the drain leaves its connection open.

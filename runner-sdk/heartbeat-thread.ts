@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { CancellationWatch } from './cancellation-watch';
 import type { Connection } from './config';
 import { Transport } from './http';
 import { LeaseBoardReader, type PostedLease } from './lease-board';
 import { LeaseKeeper, type HeldJob, type KeeperEvent } from './lease-keeper';
-import type { HeartbeatsReply } from './protocol';
+import type { HeartbeatsInput, HeartbeatsReply } from './protocol';
 import type { Sign } from './sign';
 
 interface Opening {
@@ -40,8 +41,11 @@ export type FromThread = { runnerId: string } & (
 interface Open {
   member: number;
   keeper: LeaseKeeper;
+  watch: CancellationWatch;
   transport: Transport;
 }
+
+const WATCH_SLACK_MS = 10_000;
 
 /** How soon a lease that was put up is known here: well before a third of the shortest one. */
 const LOOK_MS = 50;
@@ -73,7 +77,8 @@ class HeartbeatThread {
     if (keeper === undefined) return;
     switch (message.kind) {
       case 'hold':
-        return keeper.hold(message.jobs);
+        keeper.hold(message.jobs);
+        return this.open.get(message.runnerId)?.watch.wake();
       case 'let_go':
         return keeper.letGo(message.jobs);
       case 'signs':
@@ -104,13 +109,37 @@ class HeartbeatThread {
         ).body,
       refresh: () => void this.look(),
     });
-    const open = { member, keeper, transport };
+    const watch = new CancellationWatch({
+      send: async (waitMs) => {
+        const body: HeartbeatsInput = { runnerId, jobs: [], waitMs };
+        const limits = { timeoutMs: waitMs + WATCH_SLACK_MS, budgetMs: 0 };
+        return (
+          await transport.call<HeartbeatsReply>({
+            method: 'POST',
+            path: '/jobs/heartbeat',
+            body,
+            expects: 'jobs',
+            ...limits,
+          })
+        ).body;
+      },
+      heldForMs: () => keeper.heldForMs(),
+      onCheck: (check) => keeper.check(check),
+      onDirectives: (directives) => keeper.heed(directives),
+      onFailure: (error) =>
+        this.post({
+          ...{ runnerId, kind: 'notice', level: 'debug', fields: { error } },
+          message: 'cancellations cannot be waited for; they are heard with the next heartbeat',
+        }),
+    });
+    const open = { member, keeper, watch, transport };
     this.open.set(runnerId, open);
     this.members.set(member, open);
     keeper.setIdleBeat(beatsWhenIdle);
     // Those in doubt stand on the board too, as they were when they were put up.
     this.look();
     keeper.hold(jobs);
+    watch.wake();
     this.post({ runnerId, kind: 'opened' });
   }
 
@@ -136,7 +165,11 @@ class HeartbeatThread {
   private look(): boolean {
     const { held, gone } = this.board.look((member) => this.members.has(member));
     for (const lease of gone) this.members.get(lease.member)?.keeper.letGo([lease]);
-    for (const [member, leases] of groupedByMember(held)) this.members.get(member)?.keeper.hold(leases);
+    for (const [member, leases] of groupedByMember(held)) {
+      const open = this.members.get(member);
+      open?.keeper.hold(leases);
+      open?.watch.wake();
+    }
     return held.length + gone.length > 0;
   }
 
@@ -151,6 +184,7 @@ class HeartbeatThread {
     const open = this.open.get(runnerId);
     if (open === undefined) return;
     open.keeper.close();
+    open.watch.close();
     void open.transport.close();
     this.open.delete(runnerId);
     this.members.delete(open.member);

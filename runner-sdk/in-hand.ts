@@ -225,11 +225,12 @@ export class InHand {
     if (ending.kind === 'failed') await this.saveCheckpoint(held, said);
     const logs =
       said.logs !== undefined && said.logs.length > 0 ? { logs: sentLines(said.logs.slice(-1000), monotonicMs()) } : {};
+    const progress = said.progress === undefined ? {} : { progress: said.progress };
     const outcome: Pick<Completion, 'outcome' | 'result' | 'error'> =
       ending.kind === 'failed'
         ? { outcome: 'failed', error: ending.error }
         : { outcome: 'completed', ...(ending.result !== undefined && { result: ending.result }) };
-    this.push(held, ending, { ...lease, ...outcome, metrics, ...logs });
+    this.push(held, ending, { ...lease, ...outcome, metrics, ...progress, ...logs });
   }
 
   private push({ attempt, giveUpAtMs }: Held, ending: Reported, completion: Completion): void {

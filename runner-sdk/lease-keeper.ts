@@ -31,7 +31,9 @@ export interface KeeperOptions {
 }
 
 interface Held extends HeldJob, Unsaid {
-  hasProgressed: boolean;
+  heldSinceMs: number;
+  /** The coordinator has hinted that it may be cancelled: ask at once. */
+  isToCheck: boolean;
 }
 
 interface Load {
@@ -39,7 +41,10 @@ interface Load {
   sign: Sign;
 }
 
+/** What handlers say is sent this soon, and not sooner than several times what a beat takes. */
 const EARLY_BEAT_MS = 1000;
+const BEAT_SHARE = 4;
+const LONGEST_EARLY_BEAT_MS = 5000;
 const RETRY_BEAT_MS = 1000;
 const IDLE_BEAT_MS = 5000;
 const WITHDRAW_PATIENCE_MS = 2000;
@@ -62,6 +67,7 @@ export class LeaseKeeper {
   private wakesAtMs = Infinity;
   private beating: Promise<void> | null = null;
   private lastBeatAtMs = -Infinity;
+  private lastBeatTookMs = 0;
   private notBeforeMs = -Infinity;
   private wantsEarlyBeat = false;
   /** The last beat was refused, perhaps for its words: the next one keeps the leases without any. */
@@ -75,7 +81,7 @@ export class LeaseKeeper {
 
   hold(jobs: readonly HeldJob[]): void {
     for (const job of jobs) {
-      const held = { ...job, logs: new LogBuffer(), hasProgressed: false };
+      const held = { ...job, logs: new LogBuffer(), heldSinceMs: monotonicMs(), isToCheck: false };
       this.leases.set(job.leaseToken, held);
       this.wakeBy(this.beating === null ? Math.min(this.beatDueAtMs(held), held.leaseEndsAtMs) : held.leaseEndsAtMs);
     }
@@ -83,6 +89,25 @@ export class LeaseKeeper {
 
   letGo(jobs: readonly Pick<HeldJob, 'leaseToken'>[]): void {
     for (const { leaseToken } of jobs) this.leases.delete(leaseToken);
+  }
+
+  /** For how long the oldest lease has been held, in milliseconds; `null`: there is none. */
+  heldForMs(): number | null {
+    let sinceMs = Infinity;
+    for (const held of this.leases.values()) sinceMs = Math.min(sinceMs, held.heldSinceMs);
+    return sinceMs === Infinity ? null : monotonicMs() - sinceMs;
+  }
+
+  /** Asks at once whether the leases of these jobs, or all, still stand. */
+  check(jobs: readonly string[] | 'all'): void {
+    const named = jobs === 'all' ? null : new Set(jobs);
+    for (const held of this.leases.values()) if (named?.has(held.jobId) ?? true) held.isToCheck = true;
+    this.schedule();
+  }
+
+  /** What the coordinator has said beside a beat. */
+  heed(directives: Directives): void {
+    this.direct(directives);
   }
 
   /** All at once, since each look for what is due next walks over all leases. */
@@ -113,9 +138,8 @@ export class LeaseKeeper {
     const held = this.leases.get(leaseToken);
     if (held === undefined) return;
     held.logs.addAll(sign.logs ?? []);
-    if (sign.checkpoint !== undefined || (sign.progress !== undefined && !held.hasProgressed))
-      this.wantsEarlyBeat = true;
-    if (sign.progress !== undefined) Object.assign(held, { progress: sign.progress, hasProgressed: true });
+    this.wantsEarlyBeat = true;
+    if (sign.progress !== undefined) held.progress = sign.progress;
     if (sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
   }
 
@@ -135,13 +159,18 @@ export class LeaseKeeper {
 
   private nextBeatAtMs(): number {
     let dueAtMs = this.beatsWhenIdle ? this.lastBeatAtMs + IDLE_BEAT_MS : Infinity;
-    if (this.wantsEarlyBeat && this.leases.size > 0) dueAtMs = Math.min(dueAtMs, this.lastBeatAtMs + EARLY_BEAT_MS);
+    if (this.wantsEarlyBeat && this.leases.size > 0) dueAtMs = Math.min(dueAtMs, this.earlyBeatAtMs());
     for (const held of this.leases.values()) dueAtMs = Math.min(dueAtMs, this.beatDueAtMs(held));
     return Math.max(dueAtMs, this.notBeforeMs);
   }
 
+  private earlyBeatAtMs(): number {
+    const apartMs = Math.max(EARLY_BEAT_MS, this.lastBeatTookMs * BEAT_SHARE);
+    return this.lastBeatAtMs + Math.min(apartMs, LONGEST_EARLY_BEAT_MS);
+  }
+
   private beatDueAtMs(held: Held): number {
-    if (held.isUnconfirmed) return -Infinity;
+    if (held.isUnconfirmed || held.isToCheck) return -Infinity;
     const renewedAtMs = held.leaseEndsAtMs - held.leaseMs;
     return renewedAtMs + Math.min(this.heartbeatMs ?? held.leaseMs / 3, held.leaseMs / 2);
   }
@@ -184,6 +213,7 @@ export class LeaseKeeper {
         { runnerId: this.options.runnerId, jobs: loads.map((load) => entryOf(load, sentAtMs)) },
         limits,
       );
+      this.lastBeatTookMs = monotonicMs() - sentAtMs;
       this.notBeforeMs = -Infinity;
       this.isSilent = false;
       this.apply(loads, reply, sentAtMs);
@@ -206,7 +236,11 @@ export class LeaseKeeper {
     const loads: Load[] = [];
     let length = 0;
     for (const held of this.isSilent ? near : [...near, ...talking]) {
-      if (loads.length === JOBS_PER_BEAT || length > BEAT_LENGTH) break;
+      if (loads.length === JOBS_PER_BEAT || length > BEAT_LENGTH) {
+        this.wantsEarlyBeat = true;
+        break;
+      }
+      held.isToCheck = false;
       const sign = this.isSilent ? {} : takeSign(held);
       length += 200 + JSON.stringify(sign).length;
       loads.push({ held, sign });

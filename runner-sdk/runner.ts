@@ -9,12 +9,12 @@ import type { JobDefinition } from './define-job';
 import { ConfigurationError } from './errors';
 import { workOf, type Handler, type HandlerObject, type NoGenerator, type Work } from './handler';
 import { Heartbeats } from './heartbeats';
-import { Transport } from './http';
+import { Transport, type ApiRequest } from './http';
 import { InHand } from './in-hand';
 import type { KeeperEvent } from './lease-keeper';
 import { stderrLoggerFrom, withFields, withThreshold, type Logger, type LogThreshold } from './logger';
 import { processMeter } from './process-meter';
-import { claim as claimSchema, type ClaimInput, type Directives, type Labels } from './protocol';
+import { claim as claimSchema, type ClaimInput, type Directives, type HeartbeatsInput, type Labels } from './protocol';
 import { Reports } from './reports';
 import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from './schema';
 import { processSignals, type Signalled } from './signals';
@@ -60,6 +60,7 @@ type ClaimBody = Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
 const GRACE_MS = 20_000;
 const ABORT_GRACE_MS = 5000;
 const FLUSH_MS = 5000;
+const SELF_CALL_MS = 2000;
 
 const LEAST_WAIT_MS = 35_000;
 const WAIT_SPREAD_MS = 5000;
@@ -102,6 +103,7 @@ export class Runner {
   };
   private state: 'new' | 'running' | 'stopping' = 'new';
   private stopped: Promise<void> | null = null;
+  private readonly stopping = new AbortController();
   private isDraining = false;
   private labels: Labels | undefined;
   /** What every claim says, until the runner changes. */
@@ -165,6 +167,7 @@ export class Runner {
     await this.heartbeats.open();
     if (this.stopped !== null) return;
     processMeter.start(this.onSample);
+    void this.sayHello();
     this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
     this.claims.wake();
   }
@@ -199,6 +202,36 @@ export class Runner {
     return isCalledByHandler ? Promise.resolve() : this.stopped;
   }
 
+  /** One line that tells whoever started it that the coordinator is there and takes the key. */
+  private async sayHello(): Promise<void> {
+    try {
+      await this.callAboutItself({}, { budgetMs: Infinity, signal: this.stopping.signal });
+      this.logger.info('connected to the coordinator', { url: this.connection.urls.join(', ') });
+    } catch {
+      // The claims say what is wrong, and go on.
+    }
+  }
+
+  /** So that it is listed as stopped, and not taken for lost. */
+  private async sayGoodbye(): Promise<void> {
+    try {
+      await this.callAboutItself({ goodbye: true }, { budgetMs: 0 });
+    } catch {
+      // Then it will be taken for lost.
+    }
+  }
+
+  private async callAboutItself(
+    more: { goodbye?: true },
+    limits: Pick<ApiRequest, 'budgetMs' | 'signal'>,
+  ): Promise<void> {
+    const body: HeartbeatsInput = { runnerId: this.id, jobs: [], ...more };
+    await this.transport.call({
+      ...{ method: 'POST', path: '/jobs/heartbeat', body, expects: 'jobs', timeoutMs: SELF_CALL_MS },
+      ...limits,
+    });
+  }
+
   /** A stop must not fail over its grace, so what is no time falls back to the runner's own. */
   private graceOf(graceMs: number | undefined): number {
     if (graceMs === undefined) return this.graceMs;
@@ -213,6 +246,7 @@ export class Runner {
   private async shutDown(graceMs: number): Promise<void> {
     const wasRunning = this.state === 'running';
     this.state = 'stopping';
+    this.stopping.abort();
     if (wasRunning) {
       this.logger.info('runner stopping: no more claims', { busy: this.pool.busy, graceMs });
       await Promise.all([this.claims.stop(), this.inHand.stop(graceMs)]);
@@ -226,6 +260,7 @@ export class Runner {
       await this.inHand.hooksSettled();
       processMeter.stop(this.onSample);
       await this.heartbeats.close();
+      await this.sayGoodbye();
     }
     processSignals.ignore(this.signalled);
     await this.transport.close();

@@ -124,8 +124,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   get park(): Call<unknown, unknown, unknown>['park'] {
-    return ({ keepsHead = false } = {}) => {
-      this.seat?.park();
+    return ({ keepsHead = false, isHeartbeat = false } = {}) => {
+      this.seat?.park(isHeartbeat ? 'heartbeats' : 'parked');
       if (!keepsHead) this.heading.forgetRequest();
     };
   }

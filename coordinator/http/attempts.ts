@@ -77,8 +77,9 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.heartbeatsReply },
-    async run({ desk, caller, body }) {
-      desk.context.runnerRegistry.hear({ id: body.runnerId });
+    async run({ desk, caller, body, disconnect, park }) {
+      if (body.goodbye) desk.context.runnerRegistry.leave(body.runnerId);
+      else desk.context.runnerRegistry.hear({ id: body.runnerId });
       const jobs = await judgeEach(
         body.jobs,
         protocol.beat,
@@ -86,7 +87,10 @@ export const attemptEndpoints = [
         (items) => withinReach(desk.context, caller, items, desk.heartbeat),
         ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }),
       );
-      return reply(200, { jobs, directives: directives(desk, body.runnerId) });
+      if (body.waitMs === 0) return reply(200, { jobs, directives: directives(desk, body.runnerId) });
+      park({ isHeartbeat: true });
+      const check = await desk.waitingHeartbeats.wait(body.runnerId, body.waitMs, disconnect);
+      return reply(200, { jobs, check, directives: directives(desk, body.runnerId) });
     },
   }),
   endpoint({

@@ -8,6 +8,8 @@ type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerK
 interface Load {
   requests: number;
   parked: number;
+  /** Heartbeats that wait. Counted apart, so that busy runners do not take the places of those that wait for work. */
+  heartbeats: number;
 }
 
 /** How much of this coordinator each key takes at present, so that no key can take all of it. */
@@ -21,7 +23,7 @@ export class Caps {
 
   /** @throws {BatonError} `rate_limited` when the key has too many requests under way */
   enter(keyId: string): Seat {
-    const load = this.loads.get(keyId) ?? { requests: 0, parked: 0 };
+    const load = this.loads.get(keyId) ?? { requests: 0, parked: 0, heartbeats: 0 };
     if (load.requests >= this.limits.requestsPerKey) {
       throw new BatonError(
         'rate_limited',
@@ -32,7 +34,7 @@ export class Caps {
     this.loads.set(keyId, load);
     load.requests += 1;
     return new Seat(load, this.limits, () => {
-      if (load.requests + load.parked === 0) this.loads.delete(keyId);
+      if (load.requests + load.parked + load.heartbeats === 0) this.loads.delete(keyId);
     });
   }
 
@@ -73,9 +75,9 @@ export class Seat {
    * From here on it only waits, which costs little, so more may.
    * @throws {BatonError} `rate_limited` when too many of the key wait
    */
-  park(): void {
+  park(place: 'parked' | 'heartbeats' = 'parked'): void {
     if (this.place !== 'requests') return;
-    if (this.load.parked >= this.limits.parkedPollsPerKey) {
+    if (this.load[place] >= this.limits.parkedPollsPerKey) {
       throw new BatonError(
         'rate_limited',
         `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`,
@@ -83,8 +85,8 @@ export class Seat {
       );
     }
     this.load.requests -= 1;
-    this.load.parked += 1;
-    this.place = 'parked';
+    this.load[place] += 1;
+    this.place = place;
   }
 
   leave(): void {

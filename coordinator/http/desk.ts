@@ -8,6 +8,7 @@ import { Caps } from './caps';
 import { type BatchedVerbs, batchVerbs } from '../dispatch/batched-verbs';
 import { EventConnections } from './event-connections';
 import { Dispatcher } from '../dispatch/dispatcher';
+import { WaitingHeartbeats } from '../dispatch/waiting-heartbeats';
 import { WaitingReads } from '../dispatch/waiting-reads';
 import { MOST_BODY_BYTES } from './limits';
 import type { Tracing } from './tracing';
@@ -22,6 +23,7 @@ export interface Desk extends BatchedVerbs {
   bodies: BodyBudget;
   dispatcher: Dispatcher;
   waitingReads: WaitingReads;
+  waitingHeartbeats: WaitingHeartbeats;
   eventConnections: EventConnections;
   metrics: Metrics;
   /** Sends due deliveries now, not within a second. */
@@ -60,6 +62,7 @@ export function openDesk(
     tracing,
     dispatcher,
     waitingReads: new WaitingReads(context),
+    waitingHeartbeats: new WaitingHeartbeats(context.runnerRegistry),
     eventConnections: new EventConnections(context),
     metrics: new Metrics({
       db: context.db,

@@ -31,7 +31,7 @@ export interface Call<Params, Query, Body> {
    * From here on the call only waits, and knows no headers any more, unless it keeps the request's head. Throws
    * `rate_limited` when too many of the key wait.
    */
-  park(how?: { keepsHead?: boolean }): void;
+  park(how?: { keepsHead?: boolean; isHeartbeat?: boolean }): void;
   /** For answers that last: rejects once the caller's key is good no longer. */
   recheck(): Promise<unknown>;
 }

@@ -89,7 +89,7 @@ export function renderRunner(row: RunnerRow): RunnerView {
     labels: row.labels,
     version: row.version,
     running: row.running,
-    status: row.isLost ? 'lost' : row.drainingSince === null ? 'active' : 'draining',
+    status: row.isStopped ? 'stopped' : row.isLost ? 'lost' : row.drainingSince === null ? 'active' : 'draining',
     firstSeenAt: row.firstSeenAt.toISOString(),
     lastSeenAt: row.lastSeenAt.toISOString(),
     drainingSince: time(row.drainingSince),

@@ -1,9 +1,21 @@
+import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 
 /** A lane with a job that can be claimed, and the job's position in it: milliseconds, rounded down. */
 export interface ReadyLane {
   laneId: number;
   positionMs: number;
+}
+
+/** A running job that was cancelled, and the tag of the runner that has it. */
+export interface CancelledJob {
+  jobId: string;
+  runner: string;
+}
+
+/** Names a runner in a few characters. Two may share one: what is told under it is a hint, and verified. */
+export function runnerTag(runnerId: string): string {
+  return createHash('sha256').update(runnerId).digest('base64url').slice(0, 8);
 }
 
 interface Topics {
@@ -17,6 +29,10 @@ interface Topics {
   finished: [string[]];
   /** Some jobs finished, but too many to name. */
   finishedMany: [];
+  /** Running jobs were cancelled. */
+  cancelled: [CancelledJob[]];
+  /** Running jobs were cancelled, but too many to name. */
+  cancelledMany: [];
   /** A runner was told to drain, or to resume. */
   runners: [];
   /** There is a message for the other coordinators. */
@@ -34,11 +50,15 @@ export interface NotificationMessage {
   freed?: string[];
   finished?: string[];
   finishedMany?: true;
+  cancelled?: CancelledJob[];
+  cancelledMany?: true;
   runners?: true;
 }
 
-// Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 50, a queue's name 203.
-const MOST_NAMED_JOBS = 100;
+// Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 50, a queue's name 203,
+// a cancelled job 79.
+const MOST_NAMED_JOBS = 70;
+const MOST_NAMED_CANCELLED = 15;
 const MOST_NAMED_LANES = 50;
 const MOST_NAMED_QUEUES = 5;
 
@@ -52,6 +72,7 @@ export class Notifications {
   private ready = new Map<number, ReadyLane>();
   private finishedIds = new Set<string>();
   private readonly freedQueues = new Set<string>();
+  private cancelledJobs: CancelledJob[] = [];
   /** When the next job becomes due, on this process's monotonic clock. */
   private dueAt = Infinity;
   private haveRunnersChanged = false;
@@ -112,6 +133,15 @@ export class Notifications {
     this.emitter.emit('unsent');
   }
 
+  publishCancelled(jobs: { jobId: string; runnerId: string }[]): void {
+    if (jobs.length === 0) return;
+    const cancelled = jobs.map(({ jobId, runnerId }) => ({ jobId, runner: runnerTag(runnerId) }));
+    // One more than are named tells that they are too many.
+    this.cancelledJobs.push(...cancelled.slice(0, MOST_NAMED_CANCELLED + 1 - this.cancelledJobs.length));
+    this.emitter.emit('cancelled', cancelled);
+    this.emitter.emit('unsent');
+  }
+
   publishRunners(): void {
     this.haveRunnersChanged = true;
     this.emitter.emit('runners');
@@ -132,6 +162,10 @@ export class Notifications {
       ...(this.finishedIds.size > MOST_NAMED_JOBS ? { finishedMany: true } : { finished: [...this.finishedIds] }),
       ...(this.dueAt === Infinity ? {} : { due: Math.max(0, Math.round(this.dueAt - performance.now())) }),
       ...(this.freedQueues.size === 0 ? {} : { freed: [...this.freedQueues].slice(0, MOST_NAMED_QUEUES) }),
+      ...(this.cancelledJobs.length > MOST_NAMED_CANCELLED ? { cancelledMany: true } : {}),
+      ...(this.cancelledJobs.length > 0 && this.cancelledJobs.length <= MOST_NAMED_CANCELLED
+        ? { cancelled: this.cancelledJobs }
+        : {}),
       ...(this.haveRunnersChanged ? { runners: true } : {}),
       ...(this.haveQueuesChanged ? { queues: true } : {}),
     };
@@ -151,12 +185,16 @@ export class Notifications {
     if (freed.length > 0) this.emitter.emit('freed', freed);
     if (Number.isFinite(message.due)) this.emitter.emit('due', Number(message.due));
     if (message.queues === true) this.emitter.emit('queues');
+    const cancelled = listOf(message.cancelled, isCancelledJob);
+    if (cancelled.length > 0) this.emitter.emit('cancelled', cancelled);
+    if (message.cancelledMany === true) this.emitter.emit('cancelledMany');
     if (message.finishedMany === true) this.emitter.emit('finishedMany');
     if (message.runners === true) this.emitter.emit('runners');
   }
 
   private isUnsent(): boolean {
-    const hasNamed = this.ready.size > 0 || this.finishedIds.size > 0 || this.freedQueues.size > 0;
+    const hasNamed =
+      this.ready.size > 0 || this.finishedIds.size > 0 || this.freedQueues.size > 0 || this.cancelledJobs.length > 0;
     return hasNamed || this.dueAt < Infinity || this.haveRunnersChanged || this.haveQueuesChanged;
   }
 
@@ -164,6 +202,7 @@ export class Notifications {
     this.ready = new Map();
     this.finishedIds = new Set();
     this.freedQueues.clear();
+    this.cancelledJobs = [];
     this.dueAt = Infinity;
     this.haveRunnersChanged = false;
     this.haveQueuesChanged = false;
@@ -189,4 +228,9 @@ function listOf<Item>(sent: Item[] | undefined, isItem: (item: unknown) => boole
 function isReadyLane(sent: unknown): boolean {
   if (typeof sent !== 'object' || sent === null || !('laneId' in sent) || !('positionMs' in sent)) return false;
   return Number.isInteger(sent.laneId) && Number.isFinite(sent.positionMs);
+}
+
+function isCancelledJob(job: unknown): boolean {
+  if (typeof job !== 'object' || job === null || !('jobId' in job) || !('runner' in job)) return false;
+  return typeof job.jobId === 'string' && typeof job.runner === 'string';
 }

@@ -20,6 +20,13 @@ export class RunnerRegistry {
     this.seen.set(runner.id, before === undefined || runner.types !== undefined ? runner : before);
   }
 
+  /** It has stopped, and said so. */
+  leave(runnerId: string): void {
+    this.seen.set(runnerId, { id: runnerId, isStopped: true });
+    // Written down soon, as newcomers are.
+    this.known.delete(runnerId);
+  }
+
   /** Whether a runner that this coordinator never recorded is waiting to be. */
   hasNewcomers(): boolean {
     for (const id of this.seen.keys()) if (!this.known.has(id)) return true;

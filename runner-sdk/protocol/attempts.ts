@@ -97,9 +97,14 @@ export type ClaimReply = z.infer<typeof claimReply>;
 
 /** Percent outside 0 to 100 is moved to the nearest end. */
 export const sentProgress = z.object({
-  percent: z.coerce
-    .number()
-    .catch(0)
+  percent: z
+    .union([
+      z.number(),
+      z
+        .string()
+        .regex(/^\s*-?\d+(\.\d+)?\s*$/)
+        .transform(Number),
+    ])
     .transform((percent) => Math.min(100, Math.max(0, percent)))
     .describe('How much is done, from 0 to 100. Values outside are moved to the nearest limit.'),
   message: cleanedText(1000).optional().describe('What the job is doing at the moment, in words.'),
@@ -129,13 +134,31 @@ export const heartbeats = z.object({
     .array(z.unknown())
     .max(1000)
     .describe('One heartbeat for each job. Each is judged alone: an invalid one does not affect the others.'),
+  waitMs: z
+    .int()
+    .min(0)
+    .max(50_000)
+    .default(0)
+    .describe(
+      'How long the call waits, after it has extended the leases, for a job of this runner to be cancelled or the runner to be drained, in milliseconds.',
+    ),
+  goodbye: z
+    .boolean()
+    .catch(false)
+    .default(false)
+    .describe('The runner has stopped: it is listed as `stopped`, and no alert takes it for lost.'),
 });
 export const beat = z.object({
   jobId: id.describe('Id of the job.'),
   leaseToken: leaseToken.describe('The lease token from the claim.'),
   ...sign,
 });
-export type HeartbeatsInput = { runnerId: string; jobs: z.input<typeof beat>[] };
+export type HeartbeatsInput = {
+  runnerId: string;
+  jobs: z.input<typeof beat>[];
+  waitMs?: number;
+  goodbye?: boolean;
+};
 const sentJobId = "The `jobId` of the request's item.";
 export const extendedLease = z.object({
   jobId: id.describe(sentJobId),
@@ -147,6 +170,12 @@ export const heartbeatsReply = z.object({
   jobs: z
     .array(z.union([extendedLease, refusedItem]))
     .describe('The outcome for each heartbeat, in the order of the request.'),
+  check: z
+    .union([z.array(z.string()), z.literal('all')])
+    .optional()
+    .describe(
+      'With `waitMs` only: jobs that may have been cancelled, or all. Send a heartbeat for those that the runner has: its outcome tells.',
+    ),
   directives: directives.describe('What the coordinator asks of the runner.'),
 });
 export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;
@@ -191,6 +220,7 @@ const report = {
     .describe('The result of the job, any JSON value. Ignored unless `outcome` is `completed`.'),
   error: reportedError.optional().describe('What went wrong, if `outcome` is `failed`.'),
   metrics: reportedMetrics.optional().catch(undefined).describe('What the attempt used.'),
+  progress: sentProgress.optional().catch(undefined).describe('The last progress, if no heartbeat has brought it.'),
   logs: sentLogLines.optional().describe('The last log lines of the attempt, at most 1,000 in one call.'),
 };
 export const complete = z.object(report).superRefine(checkResult);

@@ -9,8 +9,10 @@ export const runner = z.object({
   version: z.string().nullable().describe("The runner's own version; null: not given."),
   running: z.int().describe('Number of jobs that the runner is running.'),
   status: z
-    .enum(['active', 'draining', 'lost'])
-    .describe('`active`: seen within the last minute. `lost`: not seen. `draining`: it takes no more work.'),
+    .enum(['active', 'draining', 'lost', 'stopped'])
+    .describe(
+      '`active`: seen within the last minute. `lost`: not seen. `draining`: it takes no more work. `stopped`: it has said goodbye.',
+    ),
   firstSeenAt: timestamp.describe('When the runner was first seen.'),
   lastSeenAt: timestamp.describe('When the runner was last seen.'),
   drainingSince: timestamp.nullable().describe('When the runner was told to drain; null: it was not.'),

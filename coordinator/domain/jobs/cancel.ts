@@ -8,7 +8,7 @@ import { refusal } from './refusal';
 import { freed } from './waiting';
 
 /**
- * blocked, pending, running -> cancelled. A running job's runner hears it on its next call.
+ * blocked, pending, running -> cancelled. A running job's runner hears it at once, by the heartbeat that waits, or on its next call.
  * @param by who does it by hand; null: nobody
  */
 export async function cancel(
@@ -22,6 +22,9 @@ export async function cancel(
     by,
     (db) => store.cancel(db, items, context.queueSettings.hasPrices()),
     (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }),
+  );
+  context.notifications.publishCancelled(
+    moved.flatMap(({ id, was, runnerId }) => (was === 'running' && runnerId !== null ? [{ jobId: id, runnerId }] : [])),
   );
   await announceCancelled(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));

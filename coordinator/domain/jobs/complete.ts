@@ -6,6 +6,7 @@ import { keepLate, traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { fail, publicError } from './fail';
 import { judgeToken, leaseKey, movedKey, type Report, traceOf } from './fence';
+import { heartbeat, type HeartbeatItem } from './heartbeat';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 import { freed } from './waiting';
@@ -18,6 +19,7 @@ export interface CompleteItem {
   result?: Json | undefined;
   error?: ReportedError | undefined;
   metrics?: JobMetrics | undefined;
+  progress?: HeartbeatItem['progress'];
   logs?: LogLine[] | undefined;
 }
 
@@ -32,6 +34,7 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
     const tooLarge = requireSize(resultOf(item), 'result', context.maxPayloadBytes);
     if (tooLarge !== null) replies.set(item, tooLarge);
   }
+  await keepProgress(context, items);
   const reports = firstOfEach(replies.size === 0 ? items : items.filter((item) => !replies.has(item)));
   const [completed, failed] = await Promise.all([moveCompleted(context, reports), moveFailed(context, reports)]);
   for (const [item, reply] of completed) replies.set(item, reply);
@@ -44,6 +47,16 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
     items.flatMap((item) => (item.logs === undefined ? NO_LINES : linesOf(item, replies.get(item)))),
   );
   return items.map((item) => replies.get(item) ?? new BatonError('internal', 'The report was not judged.'));
+}
+
+/** Few reports bring a progress that no heartbeat did; it is stored as heartbeats store it, under the same token. */
+async function keepProgress(context: Context, items: CompleteItem[]): Promise<void> {
+  const speaking = items.filter(({ progress }) => progress !== undefined);
+  if (speaking.length === 0) return;
+  await heartbeat(
+    context,
+    speaking.map(({ jobId, leaseToken, progress }) => ({ jobId, leaseToken, progress })),
+  );
 }
 
 const NO_LINES: never[] = [];

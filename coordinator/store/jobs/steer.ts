@@ -16,7 +16,12 @@ export interface Cancel {
 }
 
 /** blocked, pending, running -> cancelled. A running job's lease ends with it; its attempt's row keeps the token. */
-export function cancel(db: Executor, cancels: Cancel[], isPriced: boolean): Promise<JobRow[]> {
+/** `was`: the status that each was moved from. */
+export function cancel(
+  db: Executor,
+  cancels: Cancel[],
+  isPriced: boolean,
+): Promise<(JobRow & { was: JobRow['status'] })[]> {
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(cancels)}::json) AS c ("jobId" uuid, "userId" text, "reason" text, "from" json)

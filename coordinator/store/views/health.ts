@@ -19,7 +19,7 @@ export async function counts(db: Executor): Promise<Counts> {
       count(*) FILTER (WHERE r.running = 0)::int AS idle, current_setting('server_version') AS version
     FROM (
       SELECT (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.runner_id = r.id) AS running
-      FROM runners r WHERE r.last_seen_at > now() - interval '1 minute'
+      FROM runners r WHERE r.last_seen_at > now() - interval '1 minute' AND r.stopped_at IS NULL
     ) r`);
   const row = runners[0];
   return {

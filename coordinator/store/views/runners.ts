@@ -11,12 +11,15 @@ export interface RunnerRow {
   lastSeenAt: Date;
   drainingSince: Date | null;
   isLost: boolean;
+  /** It said goodbye, and was not heard again. */
+  isStopped: boolean;
 }
 
 /** A runner is lost when it has not been heard for a minute. */
 const RUNNER_COLUMNS = sql`
   r.id, r.types, r.queues, r.labels, r.version, r.first_seen_at AS "firstSeenAt", r.last_seen_at AS "lastSeenAt",
   r.draining_since AS "drainingSince", r.last_seen_at < now() - interval '1 minute' AS "isLost",
+  r.stopped_at IS NOT NULL AS "isStopped",
   (SELECT count(*)::int FROM jobs j WHERE j.status = 'running' AND j.runner_id = r.id) AS running`;
 
 export function page(db: Executor, after: string | null, limit: number): Promise<RunnerRow[]> {
