@@ -48,6 +48,7 @@ export class Attempt implements Voice {
   private graceTimer: NodeJS.Timeout | undefined;
   private scope: AttemptScope | null = null;
   private handlersContext: JobContext | null = null;
+  private handlersMetrics: Record<string, number> | null = null;
   private startedAtMs = monotonicMs();
   private isStarted = false;
   private hasEnded = false;
@@ -92,7 +93,21 @@ export class Attempt implements Voice {
 
   /** Passes on what the handler says, while it still counts. */
   say(said: Said): void {
-    if (!this.hasEnded) this.options.say(said, this);
+    if (said.kind === 'metric') this.addMetric(said.name, said.value);
+    else if (!this.hasEnded) this.options.say(said, this);
+    else if (said.kind === 'checkpoint')
+      said.stored.reject(this.abortReason ?? new Error('the attempt has ended; its checkpoint is not stored'));
+  }
+
+  /** The handler's own, or `null`. */
+  get metrics(): Readonly<Record<string, number>> | null {
+    return this.handlersMetrics;
+  }
+
+  private addMetric(name: string, value: number): void {
+    this.handlersMetrics ??= {};
+    const isKnown = Object.hasOwn(this.handlersMetrics, name);
+    if (isKnown || Object.keys(this.handlersMetrics).length < MOST_METRICS) this.handlersMetrics[name] = value;
   }
 
   /** Runs the handler. Never rejects. */
@@ -206,6 +221,9 @@ export class Attempt implements Voice {
     this.tellEnding(ending);
   }
 }
+
+/** Names beyond these are passed over. */
+const MOST_METRICS = 50;
 
 /** A handler may pass its signal to as many calls as it likes, each of which listens to it. */
 function handlersController(): AbortController {

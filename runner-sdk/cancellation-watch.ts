@@ -1,6 +1,6 @@
 import { backoffMs, pause, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
-import { messageOf } from './failure';
+import { errorText } from './error-like';
 import type { Directives, HeartbeatsReply } from './protocol';
 
 export interface CancellationWatchOptions {
@@ -69,7 +69,7 @@ export class CancellationWatch {
     } catch (error) {
       if (this.closing.signal.aborted) return 0;
       this.failures += 1;
-      if (this.failures === 1) this.options.onFailure(messageOf(error));
+      if (this.failures === 1) this.options.onFailure(errorText(error));
     }
     return this.failures === 0 ? 0 : backoffMs(this.failures, FAILURE_BACKOFF);
   }

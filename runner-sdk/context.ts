@@ -2,6 +2,7 @@ import { monotonicMs } from './clock';
 import { NonRetryableError } from './errors';
 import { messageOf } from './failure';
 import { loggable, storable } from './json';
+import { StoredCheckpoint } from './stored-checkpoint';
 import type { TimedLine } from './log-buffer';
 import type { ClaimedJob, Json, LogLevel } from './protocol';
 
@@ -25,8 +26,14 @@ export interface JobContext {
   /** 0 to 100. Costs next to nothing: only the latest is sent, within 2 s. What is no number leaves the percent as it was. */
   readonly progress: (percent: number, message?: string | null) => void;
   readonly log: Readonly<Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>>;
-  /** Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. */
-  readonly checkpoint: (value: unknown) => void;
+  /**
+   * Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. It need not
+   * be awaited; if it is, it is sent at once, and resolves when it is stored or rejects when it will not be, as when the
+   * lease is lost.
+   */
+  readonly checkpoint: (value: unknown) => Promise<void>;
+  /** A number of your own beside the attempt's metrics, such as `rows`. The last value of a name counts; at most 50 names. */
+  readonly metric: (name: string, value: number) => void;
   /** The W3C trace context of the job's create, or `null`; with OpenTelemetry the handler runs within that trace. */
   readonly traceparent: string | null;
   /** How long until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
@@ -35,7 +42,10 @@ export interface JobContext {
 
 export type Said =
   | { kind: 'progress'; percent: number; message?: string }
-  | { kind: 'checkpoint'; value: Json }
+  | { kind: 'checkpoint'; value: Json; stored: StoredCheckpoint }
+  /** Somebody waits for a checkpoint to be stored. */
+  | { kind: 'urgent' }
+  | { kind: 'metric'; name: string; value: number }
   | { kind: 'log'; line: TimedLine };
 
 /** Whose handler it is: what it says goes there, and its time and signal come from there. */
@@ -45,6 +55,7 @@ export interface Voice {
   say: (said: Said) => void;
 }
 
+const METRIC_NAME = /^[A-Za-z0-9_][\w.:/-]{0,99}$/;
 const CHECKPOINT_LENGTH = 256 * 1024;
 
 /** The context of one attempt. */
@@ -82,6 +93,7 @@ class AttemptContext implements JobContext {
   readonly log: JobContext['log'];
   readonly progress: JobContext['progress'];
   readonly checkpoint: JobContext['checkpoint'];
+  readonly metric: JobContext['metric'];
   readonly timeRemainingMs: JobContext['timeRemainingMs'];
   declare readonly [VOICE]: Voice;
 
@@ -103,6 +115,7 @@ class AttemptContext implements JobContext {
     this.log = logOf(voice);
     this.progress = progressOf(voice);
     this.checkpoint = (value) => writeCheckpoint(voice, value);
+    this.metric = (name, value) => writeMetric(voice, name, value);
     this.timeRemainingMs = () => voice.remainingMs;
   }
 }
@@ -124,7 +137,7 @@ function writeLog(voice: Voice, level: LogLevel, message: string, fields?: Recor
   });
 }
 
-function writeCheckpoint(voice: Voice, value: unknown): void {
+function writeCheckpoint(voice: Voice, value: unknown): Promise<void> {
   const stored = storable(value);
   if (!stored.isStorable || stored.json === undefined || stored.text === undefined) {
     throw new NonRetryableError(
@@ -140,7 +153,24 @@ function writeCheckpoint(voice: Voice, value: unknown): void {
       },
     );
   }
-  voice.say({ kind: 'checkpoint', value: stored.json });
+  const written = new StoredCheckpoint(() => voice.say({ kind: 'urgent' }));
+  voice.say({ kind: 'checkpoint', value: stored.json, stored: written });
+  return written.promise;
+}
+
+/** What is no metric costs the job nothing but a line in its log. */
+function writeMetric(voice: Voice, name: unknown, value: unknown): void {
+  if (typeof name === 'string' && METRIC_NAME.test(name) && typeof value === 'number' && Number.isFinite(value))
+    return voice.say({ kind: 'metric', name, value });
+  writeLog(
+    voice,
+    'warn',
+    'a metric was passed over: it needs a name of 1 to 100 letters, digits and _ . : / -, and a number',
+    {
+      name,
+      value,
+    },
+  );
 }
 
 function progressOf(voice: Voice): JobContext['progress'] {

@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 
 /** What an error has that was made anywhere: in this realm or another, or by a library that only imitates one. */
 export interface ErrorLike {
@@ -28,4 +28,9 @@ export function readProperty(value: object, key: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** What an error of our own or of Node says; `messageOf` tells more of what users throw. */
+export function errorText(error: unknown): string {
+  return isErrorLike(error) ? String(error.message || error.code || error.name) : inspect(error);
 }

@@ -1,16 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { within } from './backoff';
 import { monotonicMs } from './clock';
 import type { Connection } from './config';
 import type { Said } from './context';
-import { ConfigurationError } from './errors';
+import { AttemptCancelledError, BatonError, ConfigurationError, LeaseLostError } from './errors';
+import { heartbeatThreadSource } from './heartbeat-thread-source';
 import type { FromThread, HeartbeatThreadData, ToThread } from './heartbeat-thread';
 import { LeaseBoard, NO_SLOT } from './lease-board';
 import type { HeldJob, KeeperEvent } from './lease-keeper';
 import { LogBuffer } from './log-buffer';
 import type { Sign } from './sign';
+import type { StoredCheckpoint } from './stored-checkpoint';
 
 /** Handlers may talk as often as they like: the thread hears of it at most four times a second. */
 const SIGN_PERIOD_MS = 250;
@@ -41,6 +43,9 @@ export class Heartbeats {
   private readonly outbox = new Map<string, Outgoing>();
   /** Tokens of jobs of which the thread may hold words that are not sent yet. */
   private readonly signed = new Set<string>();
+  /** Checkpoints that are not stored yet, by lease token, each with its number. */
+  private readonly unstored = new Map<string, Map<number, StoredCheckpoint>>();
+  private nextCheckpointId = 1;
   private readonly tickets = new Map<number, (sign: Sign) => void>();
   private nextTicket = 1;
   private lastPostAtMs = -Infinity;
@@ -100,14 +105,43 @@ export class Heartbeats {
 
   say(lease: Lease, said: Said): void {
     // A handler that speaks as it hears that its lease is lost: nobody would take its words back.
-    if (!this.held.has(lease.leaseToken)) return;
+    if (!this.held.has(lease.leaseToken)) {
+      if (said.kind === 'checkpoint') said.stored.reject(new LeaseLostError());
+      return;
+    }
     const outgoing = this.outbox.get(lease.leaseToken) ?? { lease, sign: {}, logs: new LogBuffer() };
     this.outbox.set(lease.leaseToken, outgoing);
     if (said.kind === 'log') outgoing.logs.add(said.line);
-    if (said.kind === 'checkpoint') outgoing.sign.checkpoint = said.value;
+    if (said.kind === 'checkpoint') {
+      outgoing.sign.checkpoint = said.value;
+      outgoing.sign.checkpointId = this.awaitStored(lease, said.stored);
+    }
     if (said.kind === 'progress')
       outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
-    this.postSignsSoon();
+    if (said.kind === 'urgent') {
+      outgoing.sign.isUrgent = true;
+      this.postSigns();
+    } else this.postSignsSoon();
+  }
+
+  private awaitStored({ leaseToken }: Lease, checkpoint: StoredCheckpoint): number {
+    const id = this.nextCheckpointId++;
+    const waiting = this.unstored.get(leaseToken) ?? new Map<number, StoredCheckpoint>();
+    this.unstored.set(leaseToken, waiting.set(id, checkpoint));
+    return id;
+  }
+
+  /** A later checkpoint takes the place of those before it. */
+  private settleStored(leaseToken: string, upTo: number, failure: Error | null): void {
+    const waiting = this.unstored.get(leaseToken);
+    if (waiting === undefined) return;
+    for (const [id, checkpoint] of waiting) {
+      if (id > upTo) break;
+      waiting.delete(id);
+      if (failure === null) checkpoint.resolve();
+      else checkpoint.reject(failure);
+    }
+    if (waiting.size === 0) this.unstored.delete(leaseToken);
   }
 
   /** `false`: there is nothing to withdraw. */
@@ -165,7 +199,20 @@ export class Heartbeats {
   private receive(message: FromThread): void {
     if (message.kind === 'opened') return this.onOpened();
     if (message.kind === 'withdrawn') return this.tickets.get(message.ticket)?.(message.sign);
-    if (message.kind === 'lost') for (const { leaseToken } of message.jobs) this.forget(leaseToken);
+    if (message.kind === 'stored') {
+      for (const { leaseToken, checkpointId, code } of message.checkpoints)
+        this.settleStored(leaseToken, checkpointId, code === undefined ? null : refusedCheckpoint(code));
+      return;
+    }
+    if (message.kind === 'lost')
+      for (const { leaseToken, code } of message.jobs) {
+        this.settleStored(
+          leaseToken,
+          Infinity,
+          code === 'job_cancelled' ? new AttemptCancelledError() : new LeaseLostError(),
+        );
+        this.forget(leaseToken);
+      }
     this.onEvent(message);
   }
 
@@ -203,6 +250,7 @@ export class Heartbeats {
     this.held.delete(leaseToken);
     this.outbox.delete(leaseToken);
     this.signed.delete(leaseToken);
+    this.settleStored(leaseToken, Infinity, new Error('the attempt ended before its checkpoint was stored'));
     if (kept !== undefined && kept.slot !== NO_SLOT) sharedThread.board.clear(kept.slot);
     return kept;
   }
@@ -210,6 +258,10 @@ export class Heartbeats {
   private post(message: ToThread): void {
     sharedThread.post(message);
   }
+}
+
+function refusedCheckpoint(code: string): Error {
+  return new BatonError({ code, status: 0, detail: 'the coordinator refused the checkpoint' });
 }
 
 interface Member {
@@ -247,7 +299,7 @@ class SharedThread {
   private start(): Worker {
     // No flags of the main thread: loaders and test runners set some that a thread must not have.
     const workerData: HeartbeatThreadData = { board: this.board.memory };
-    const worker = new Worker(threadFile(), { name: 'baton-heartbeats', execArgv: [], workerData });
+    const worker = startThread({ name: 'baton-heartbeats', execArgv: [], workerData });
     worker.unref();
     worker.on('message', (message: FromThread) => this.members.get(message.runnerId)?.receive(message));
     worker.on('error', () => undefined);
@@ -267,11 +319,19 @@ class SharedThread {
 
 const sharedThread = new SharedThread();
 
-/** The built thread: beside this file when that is built too, under `dist` when this runs from its TypeScript source. */
-function threadFile(): string {
-  const places = [join(__dirname, 'heartbeat-thread.js'), join(__dirname, 'dist', 'heartbeat-thread.js')];
+/**
+ * The built thread: beside this file when that is built too, under `dist` when this runs from its TypeScript source. A
+ * bundler leaves it behind, so then it is run from its source, which was compiled into the bundle.
+ */
+function startThread(options: WorkerOptions): Worker {
+  // Bundles of ES modules have no `__dirname`.
+  const folder = typeof __dirname === 'undefined' ? null : __dirname;
+  const places =
+    folder === null ? [] : [join(folder, 'heartbeat-thread.js'), join(folder, 'dist', 'heartbeat-thread.js')];
   const found = places.find((place) => existsSync(place));
-  if (found === undefined)
-    throw new ConfigurationError(`the heartbeat thread is not built: none of ${places.join(', ')} exists; run tsc -b`);
-  return found;
+  if (found !== undefined) return new Worker(found, options);
+  if (heartbeatThreadSource !== null) return new Worker(heartbeatThreadSource, { ...options, eval: true });
+  throw new ConfigurationError(
+    `the heartbeat thread is not built: none of ${places.join(', ')} exists; run npm run build`,
+  );
 }

@@ -189,7 +189,11 @@ export class InHand {
 
   private run(held: Held): void {
     const stopMeasuring = this.options.meter.measure();
-    void held.attempt.run().then((ending) => this.finish(held, ending, stopMeasuring()));
+    void held.attempt.run().then((ending) => {
+      const measured = stopMeasuring();
+      const { metrics: custom } = held.attempt;
+      this.finish(held, ending, custom === null ? measured : { ...measured, custom });
+    });
   }
 
   private finish(held: Held, ending: Ending, metrics: AttemptMetrics): void {

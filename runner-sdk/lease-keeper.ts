@@ -1,7 +1,7 @@
 import { within } from './backoff';
 import { monotonicMs } from './clock';
 import { BatonError } from './errors';
-import { messageOf } from './failure';
+import { errorText } from './error-like';
 import { LogBuffer, sentLines } from './log-buffer';
 import type { Directives, HeartbeatsInput, HeartbeatsReply, LogLevel } from './protocol';
 import { returnSign, takeSign, type Sign, type Unsaid } from './sign';
@@ -19,6 +19,8 @@ export interface HeldJob {
 export type KeeperEvent =
   | { kind: 'lost'; jobs: { leaseToken: string; code: string }[] }
   | { kind: 'confirmed'; leaseTokens: string[] }
+  /** Checkpoints that are stored now; with a `code`, that were refused. */
+  | { kind: 'stored'; checkpoints: { leaseToken: string; checkpointId: number; code?: string }[] }
   | { kind: 'directives'; directives: Directives }
   | { kind: 'notice'; level: LogLevel; message: string; fields: Record<string, unknown> };
 
@@ -70,6 +72,8 @@ export class LeaseKeeper {
   private lastBeatTookMs = 0;
   private notBeforeMs = -Infinity;
   private wantsEarlyBeat = false;
+  /** Somebody waits for what is to be sent. */
+  private wantsBeatNow = false;
   /** The last beat was refused, perhaps for its words: the next one keeps the leases without any. */
   private isSilent = false;
   private beatsWhenIdle = false;
@@ -139,8 +143,10 @@ export class LeaseKeeper {
     if (held === undefined) return;
     held.logs.addAll(sign.logs ?? []);
     this.wantsEarlyBeat = true;
+    if (sign.isUrgent === true) this.wantsBeatNow = true;
     if (sign.progress !== undefined) held.progress = sign.progress;
     if (sign.checkpoint !== undefined) held.checkpoint = sign.checkpoint;
+    if (sign.checkpointId !== undefined) held.checkpointId = sign.checkpointId;
   }
 
   private schedule(): void {
@@ -165,6 +171,7 @@ export class LeaseKeeper {
   }
 
   private earlyBeatAtMs(): number {
+    if (this.wantsBeatNow) return -Infinity;
     const apartMs = Math.max(EARLY_BEAT_MS, this.lastBeatTookMs * BEAT_SHARE);
     return this.lastBeatAtMs + Math.min(apartMs, LONGEST_EARLY_BEAT_MS);
   }
@@ -204,6 +211,7 @@ export class LeaseKeeper {
     const sentAtMs = monotonicMs();
     this.lastBeatAtMs = sentAtMs;
     this.wantsEarlyBeat = false;
+    this.wantsBeatNow = false;
     const loads = this.pack(sentAtMs);
     if (loads.length === 0 && !this.beatsWhenIdle) return;
     const shortestLeaseMs = Math.min(30_000, ...loads.map(({ held }) => held.leaseMs));
@@ -253,10 +261,13 @@ export class LeaseKeeper {
     const isInOrder = loads.every(({ held }, index) => reply.jobs[index]?.jobId === held.jobId);
     const lost: { held: Held; code: string }[] = [];
     const confirmed: string[] = [];
+    const stored: { leaseToken: string; checkpointId: number; code?: string }[] = [];
     for (const [index, { held, sign }] of loads.entries()) {
       const answer = isInOrder ? reply.jobs[index] : answers.get(held.jobId);
       if (answer !== undefined && 'leaseExpiresAt' in answer) {
         held.leaseEndsAtMs = sentAtMs + held.leaseMs;
+        if (sign.checkpointId !== undefined)
+          stored.push({ leaseToken: held.leaseToken, checkpointId: sign.checkpointId });
         if (held.isUnconfirmed) confirmed.push(held.leaseToken);
         held.isUnconfirmed = false;
       } else if (answer !== undefined && FINAL_CODES.has(answer.code)) {
@@ -266,12 +277,15 @@ export class LeaseKeeper {
           jobId: held.jobId,
           code: answer.code,
         });
+        if (sign.checkpointId !== undefined)
+          stored.push({ leaseToken: held.leaseToken, checkpointId: sign.checkpointId, code: answer.code });
         this.putOff(held);
       } else {
         returnSign(held, sign);
         this.putOff(held);
       }
     }
+    if (stored.length > 0) this.emit({ kind: 'stored', checkpoints: stored });
     if (confirmed.length > 0) this.emit({ kind: 'confirmed', leaseTokens: confirmed });
     this.lose(lost);
     this.direct(reply.directives ?? {});
@@ -288,12 +302,16 @@ export class LeaseKeeper {
     const wasRefused = status === 400 || status === 413;
     this.isSilent = !AWAY.has(status);
     if (!wasRefused) for (const { held, sign } of loads) returnSign(held, sign);
+    const refused = loads.flatMap(({ held: { leaseToken }, sign: { checkpointId } }) =>
+      wasRefused && checkpointId !== undefined ? [{ leaseToken, checkpointId, code: 'validation_failed' }] : [],
+    );
+    if (refused.length > 0) this.emit({ kind: 'stored', checkpoints: refused });
     this.notBeforeMs =
       monotonicMs() + Math.min(RETRY_BEAT_MS, ...loads.map(({ held }) => held.leaseMs / 6)) * Math.random();
     const message = wasRefused
       ? 'a heartbeat was refused; its progress, logs and checkpoints are dropped'
       : 'a heartbeat got no answer; the leases stand until their clocks end';
-    this.notice('warn', message, { error: messageOf(error), jobs: loads.length });
+    this.notice('warn', message, { error: errorText(error), jobs: loads.length });
   }
 
   private lose(lost: readonly { held: Held; code: string }[]): void {
@@ -321,6 +339,11 @@ export class LeaseKeeper {
 }
 
 function entryOf({ held, sign }: Load, nowMs: number): HeartbeatsInput['jobs'][number] {
-  const { logs, ...latest } = sign;
-  return { jobId: held.jobId, leaseToken: held.leaseToken, ...latest, ...(logs && { logs: sentLines(logs, nowMs) }) };
+  const { progress, checkpoint, logs } = sign;
+  return {
+    ...{ jobId: held.jobId, leaseToken: held.leaseToken },
+    ...(progress && { progress }),
+    ...(checkpoint !== undefined && { checkpoint }),
+    ...(logs && { logs: sentLines(logs, nowMs) }),
+  };
 }

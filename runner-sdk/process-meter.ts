@@ -11,6 +11,8 @@ export interface AttemptMetrics {
   cpuMs: number;
   /** The process's largest resident set seen while the attempt ran. */
   memoryPeakBytes: number;
+  /** The handler's own figures, if it has any. */
+  custom?: Readonly<Record<string, number>>;
 }
 
 const RESOLUTION_MS = 20;

@@ -100,6 +100,13 @@ export class Runner {
   private readonly signalled: Signalled = {
     stop: () => this.stop(),
     onAgain: (signal) => this.logger.warn('told to stop again: ending at once', { signal }),
+    onLeft: (signal) =>
+      this.logger.info(
+        'stopped; others listen to the signal too, so the end of the process is left to them, for 30 s',
+        {
+          signal,
+        },
+      ),
   };
   private state: 'new' | 'running' | 'stopping' = 'new';
   private stopped: Promise<void> | null = null;
@@ -163,7 +170,7 @@ export class Runner {
   }
 
   private async open(): Promise<void> {
-    if (this.options.signals !== false) processSignals.heed(this.signalled);
+    if (this.options.signals !== false) processSignals.listen(this.signalled);
     await this.heartbeats.open();
     if (this.stopped !== null) return;
     processMeter.start(this.onSample);

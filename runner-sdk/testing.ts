@@ -47,6 +47,8 @@ interface Told {
   progress: { percent: number; message?: string }[];
   logs: { level: LogLevel; message: string; fields?: Json }[];
   checkpoints: Json[];
+  /** The last value of each `job.metric`. */
+  metrics: Record<string, number>;
   /** The handler had not returned `abortGraceMs` after its signal was aborted. */
   ignoredAbort: boolean;
 }
@@ -88,7 +90,7 @@ export function startHandler<
   args?: unknown,
   options: RunHandlerOptions = {},
 ): Control & { ended: Promise<HandlerRun<InputOf<Result>>> } {
-  const told: Told = { progress: [], logs: [], checkpoints: [], ignoredAbort: false };
+  const told: Told = { progress: [], logs: [], checkpoints: [], metrics: {}, ignoredAbort: false };
   const work = workOf(definition, handler);
   const hooks = new HookCalls(stderrLogger);
   const test = AsyncResource.bind((call: () => unknown) => call());
@@ -98,6 +100,7 @@ export function startHandler<
     say: (said) => {
       const event = remember(told, said);
       // The test's own function, so it is called in the test's own async context.
+      if (event === null) return;
       test(() => options.onEvent?.(event, control));
       if (event.kind !== 'progress') return;
       const { kind: _kind, ...progress } = event;
@@ -114,7 +117,7 @@ export function startHandler<
   const ended = attempt.run().then(async (ending) => {
     callBack(hooks, attempt, ending);
     await hooks.settled();
-    return { ...told, ...outcomeOf(ending) } as HandlerRun<InputOf<Result>>;
+    return { ...told, metrics: { ...attempt.metrics }, ...outcomeOf(ending) } as HandlerRun<InputOf<Result>>;
   });
   return { ...control, ended };
 }
@@ -129,8 +132,13 @@ function callBack(hooks: HookCalls, attempt: Attempt, ending: Ending): void {
   hooks.call(attempt, 'onError', (known) => known.onError?.(ending.thrown ?? ending.error, attempt.context, next));
 }
 
-function remember(told: Told, said: Said): HandlerEvent {
-  if (said.kind === 'checkpoint') told.checkpoints.push(said.value);
+function remember(told: Told, said: Said): HandlerEvent | null {
+  if (said.kind === 'urgent' || said.kind === 'metric') return null;
+  if (said.kind === 'checkpoint') {
+    told.checkpoints.push(said.value);
+    said.stored.resolve();
+    return { kind: 'checkpoint', value: said.value };
+  }
   if (said.kind === 'progress')
     told.progress.push({ percent: said.percent, ...(said.message !== undefined && { message: said.message }) });
   if (said.kind !== 'log') return said;

@@ -133,6 +133,8 @@ function build() {
   const result = spawn(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-b', ...projects]);
   if (result.status !== 0 && flags.has('--keep-going')) return 'with errors';
   if (result.status !== 0) throw new Error(output(result));
+  const bundled = spawn(process.execPath, [join('scripts', 'bundle-thread.mjs')]);
+  if (bundled.status !== 0) throw new Error(output(bundled));
   mkdirSync(dirname(buildStamp), { recursive: true });
   writeFileSync(buildStamp, print);
   return 'done';

@@ -202,6 +202,17 @@ export const reportedError = z
 export type ReportedError = z.infer<typeof reportedError>;
 
 const figure = z.number().min(0).max(1e15).nullable().catch(null).default(null);
+/** Those that are no figures of a name are passed over, and so are those beyond the first 50. */
+const customMetrics = z
+  .record(z.string(), z.unknown())
+  .transform((given) => {
+    const figures = Object.entries(given).filter(
+      (pair): pair is [string, number] => /^[A-Za-z0-9_][\w.:/-]{0,99}$/.test(pair[0]) && typeof pair[1] === 'number',
+    );
+    return Object.fromEntries(figures.filter(([name]) => name !== 'constructor').slice(0, 50));
+  })
+  .optional()
+  .catch(undefined);
 export const reportedMetrics = z.object({
   durationMs: figure.describe('How long the handler ran, in milliseconds; null: not measured.'),
   cpuMs: figure.describe('Processor time that the handler used, in milliseconds; null: not measured.'),
@@ -209,6 +220,7 @@ export const reportedMetrics = z.object({
   cost: figure.describe(
     "Cost of the attempt, in a unit of your own; null: computed from the queue's prices, if it has any.",
   ),
+  custom: customMetrics.describe('Figures of your own, by name, at most 50, such as rows imported.'),
 });
 
 const report = {

@@ -246,6 +246,7 @@ export const jobMetrics = z.object({
   cpuMs: z.number().nullable().describe('Processor time that the handler used, in milliseconds; null: not measured.'),
   memoryPeakBytes: z.number().nullable().describe('Largest amount of memory in use, in bytes; null: not measured.'),
   cost: z.number().nullable().describe("Cost of the attempt, in the unit of the queue's prices; null: not computed."),
+  custom: z.record(z.string(), z.number()).nullish().describe('Figures of the handler, by name; null or absent: none.'),
 });
 export type JobMetrics = z.infer<typeof jobMetrics>;
 

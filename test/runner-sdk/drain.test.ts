@@ -52,7 +52,7 @@ it('aborts what is not finished after the grace, and gives it back with its chec
   const job = coordinator.add();
   let seen: unknown;
   const one = await run((_args, { signal, checkpoint }) => {
-    checkpoint({ at: 7 });
+    void checkpoint({ at: 7 });
     started.open();
     return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject((seen = signal.reason))));
   });
@@ -135,7 +135,11 @@ it('told to drain it claims nothing while it reports what it held either', async
   await run(() => held[running++]?.opened, { logger });
   await coordinator.until('both jobs', () => running === 2);
   coordinator.directives = { drain: true };
-  const idleBeat = () => coordinator.calls('POST /jobs/heartbeat').some(({ body }) => body.jobs.length === 0);
+  const idleBeat = () =>
+    coordinator
+      .calls('POST /jobs/heartbeat')
+      // One is the runner's first word, and one waits for cancellations.
+      .filter(({ body }) => body.jobs.length === 0 && body.waitMs === undefined).length > 1;
   await eventually(() => logger.lines.some(({ message }) => message.startsWith('told to drain')));
   const count = coordinator.calls('POST /jobs/claim').length;
   held.forEach(({ open }) => open());
@@ -190,6 +194,39 @@ it.each([
   child.kill('SIGTERM');
   const [exitCode] = (await once(child, 'exit')) as [number];
   expect([exitCode, coordinator.completed.get(job.id)]).toEqual([0, expect.objectContaining({ result: 'done' })]);
+});
+
+it.each([
+  ['one that comes twice within a second is the same', '', 2, 0],
+  [
+    'others that listen to it may finish',
+    "process.once('SIGTERM', () => setTimeout(() => process.exit(7), 1000));",
+    1,
+    7,
+  ],
+])('of signals %s', async (_name, more, times, exit) => {
+  const dist = join(__dirname, '../../runner-sdk/dist/index.js');
+  const job = coordinator.add();
+  const code = `
+    const { Runner } = require(${JSON.stringify(dist)});
+    ${more}
+    const runner = new Runner();
+    runner.handle('TEST', () => new Promise((resolve) => { process.stdout.write('started'); setTimeout(resolve, 300, 'done'); }));
+    runner.start();`;
+  const child = spawn(process.execPath, ['-e', code], {
+    env: { COORDINATOR_URL: coordinator.url, RUNNER_KEY: 'key' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  child.stderr.on('data', (chunk) => (log += String(chunk)));
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  if (times === 2) {
+    await eventually(() => log.includes('runner stopping'));
+    child.kill('SIGTERM');
+  }
+  const [exitCode] = (await once(child, 'exit')) as [number];
+  expect([exitCode, coordinator.completed.get(job.id)]).toEqual([exit, expect.objectContaining({ result: 'done' })]);
 });
 
 it('gives back a thousand jobs over the same few connections, each with the longer for it', async () => {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { getMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   defineJob,
@@ -140,6 +141,53 @@ describe('progress', () => {
     const { progress } = await runHandler(TEST, handler as Handler);
     expect(progress).toEqual([50, 50, 50, 50, 100].map((percent) => ({ percent })));
   });
+});
+
+describe('an awaited checkpoint', () => {
+  it('is sent at once, and resolves when it is stored', async () => {
+    const job = coordinator.add({ leaseMs: 600_000 });
+    const stored: unknown[] = [];
+    await run(async (_args, { checkpoint }) => {
+      for (const at of [1, 2]) {
+        void checkpoint({ skipped: at });
+        await checkpoint({ at });
+        stored.push(
+          coordinator
+            .calls('POST /jobs/heartbeat')
+            .flatMap(({ body }) => body.jobs)
+            .at(-1)?.checkpoint,
+        );
+      }
+    });
+    await coordinator.report(job);
+    expect(stored).toEqual([{ at: 1 }, { at: 2 }]);
+  });
+
+  it('rejects when the lease is lost, and is nobody’s fault when it is not awaited', async () => {
+    const job = coordinator.add();
+    coordinator.verdicts.set(job.id, 'lease_lost');
+    const seen = gate();
+    let reason: unknown;
+    await run(async (_args, { checkpoint }) => {
+      void checkpoint({ at: 1 });
+      await checkpoint({ at: 2 }).catch((error: unknown) => (reason = error));
+      void checkpoint({ at: 3 });
+      seen.open();
+    });
+    await seen.opened;
+    expect(reason).toMatchObject({ code: 'lease_lost' });
+  });
+});
+
+it('the figures of a handler go with its report', async () => {
+  const job = coordinator.add();
+  await run((_args, { metric }) => (metric('rows', 5), metric('rows', 6), metric('__proto__', NaN), null));
+  expect((await coordinator.report(job)).metrics).toMatchObject({ custom: { rows: 6 } });
+});
+
+it('any number of calls may listen to one signal without a warning', async () => {
+  const { result } = await runHandler(TEST, (_args, { signal }) => getMaxListeners(signal));
+  expect(result).toBe(0);
 });
 
 describe('generators', () => {

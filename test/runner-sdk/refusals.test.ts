@@ -114,7 +114,7 @@ it('a job whose checkpoint or log lines are refused is given back without them',
   const job = coordinator.add();
   coordinator.script(`POST /jobs/${job.id}/release`, { status: 413 });
   await run((_args, { checkpoint, log }) => {
-    checkpoint({ text: 'ä'.repeat(200_000) });
+    void checkpoint({ text: 'ä'.repeat(200_000) });
     log.info('x');
     throw new SnoozeError(5000);
   });

@@ -283,7 +283,7 @@ describe('reporting', () => {
   it('gives a snoozed job back with its delay and its checkpoint', async () => {
     const job = coordinator.add();
     await run((_args, { checkpoint }) => {
-      checkpoint({ page: 3 });
+      void checkpoint({ page: 3 });
       throw new SnoozeError(5000);
     });
     const { body } = await coordinator.until('the release', () => coordinator.released[0]);
@@ -293,7 +293,7 @@ describe('reporting', () => {
   it('saves the last checkpoint before it reports a failure', async () => {
     const job = coordinator.add();
     await run((_args, { checkpoint }) => {
-      checkpoint({ page: 4 });
+      void checkpoint({ page: 4 });
       throw new Error('no');
     });
     await coordinator.report(job);
@@ -365,7 +365,7 @@ describe('leases', () => {
       job.progress(20, 'fetched');
       job.log.info('first');
       job.log.info('second');
-      job.checkpoint({ at: job.id });
+      void job.checkpoint({ at: job.id });
       return held.opened;
     });
     const said = new Map<string, any>();

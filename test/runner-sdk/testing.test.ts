@@ -16,7 +16,10 @@ it('records what a handler says, and how it ends', async () => {
     ({ to }, job) => {
       job.progress(150, 'far');
       job.log.info('counting', { to });
-      job.checkpoint({ at: job.attempt });
+      void job.checkpoint({ at: job.attempt });
+      job.metric('rows', 6);
+      job.metric('rows', to + 4);
+      job.metric('bad name', 1);
       return { counted: to };
     },
     { to: 3 },
@@ -26,8 +29,16 @@ it('records what a handler says, and how it ends', async () => {
     ...{ outcome: 'completed', result: { counted: 3 }, error: null, ignoredAbort: false },
     ...{
       progress: [{ percent: 100, message: 'far' }],
-      logs: [{ level: 'info', message: 'counting', fields: { to: 3 } }],
+      logs: [
+        { level: 'info', message: 'counting', fields: { to: 3 } },
+        {
+          level: 'warn',
+          message: expect.stringContaining('a metric was passed over'),
+          fields: { name: 'bad name', value: 1 },
+        },
+      ],
       checkpoints: [{ at: 2 }],
+      metrics: { rows: 7 },
     },
   });
 });
@@ -54,7 +65,7 @@ it('what a handler is given may be spread, wrapped and inherited from', async ()
     for (const one of [spread, proxy, heir]) one.log.info('said', { has: one.signal === job.signal });
     spread.progress(10);
     proxy.progress(20);
-    heir.checkpoint({ at: 1 });
+    void heir.checkpoint({ at: 1 });
     return [spread, proxy, heir].map((one) => one.timeRemainingMs() > 0);
   });
   expect(run).toMatchObject({

@@ -1,0 +1,36 @@
+/** What `job.checkpoint` returns: settled once the coordinator has stored the value, or never will. */
+export class StoredCheckpoint {
+  readonly promise: Promise<void>;
+  resolve: () => void = () => undefined;
+  reject: (reason: Error) => void = () => undefined;
+
+  /** @param onAwaited called once, when somebody waits for it: most checkpoints are written and forgotten. */
+  constructor(onAwaited: () => void) {
+    const promise = new AwaitedPromise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Nobody has to wait for it, so its failure is no unhandled rejection.
+    void Promise.prototype.then.call(promise, undefined, () => undefined);
+    promise.onAwaited = onAwaited;
+    this.promise = promise;
+  }
+}
+
+class AwaitedPromise extends Promise<void> {
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  onAwaited: (() => void) | null = null;
+
+  /** `await` calls it too, because this is no plain Promise. */
+  override then<Fulfilled = void, Rejected = never>(
+    onFulfilled?: ((value: void) => Fulfilled | PromiseLike<Fulfilled>) | null,
+    onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
+  ): Promise<Fulfilled | Rejected> {
+    this.onAwaited?.();
+    this.onAwaited = null;
+    return super.then(onFulfilled, onRejected);
+  }
+}
