@@ -37,6 +37,9 @@ interface Outgoing {
   logs: LogBuffer;
 }
 
+/** What a runner hears of its leases. Which checkpoints are stored is settled here. */
+export type HeartbeatEvent = Exclude<KeeperEvent, { kind: 'stored' }>;
+
 /** One runner's line to the heartbeat thread. */
 export class Heartbeats {
   private readonly held = new Map<string, Kept>();
@@ -57,7 +60,7 @@ export class Heartbeats {
   constructor(
     private readonly runnerId: string,
     private readonly connection: Connection,
-    private readonly onEvent: (event: KeeperEvent) => void,
+    private readonly onEvent: (event: HeartbeatEvent) => void,
   ) {}
 
   /**

@@ -8,10 +8,9 @@ import { connectionOf, type Connection, type ConnectionOptions } from './config'
 import type { JobDefinition } from './define-job';
 import { ConfigurationError } from './errors';
 import { workOf, type Handler, type HandlerObject, type NoGenerator, type Work } from './handler';
-import { Heartbeats } from './heartbeats';
+import { Heartbeats, type HeartbeatEvent } from './heartbeats';
 import { Transport, type ApiRequest } from './http';
 import { InHand } from './in-hand';
-import type { KeeperEvent } from './lease-keeper';
 import { stderrLoggerFrom, withFields, withThreshold, type Logger, type LogThreshold } from './logger';
 import { processMeter } from './process-meter';
 import { claim as claimSchema, type ClaimInput, type Directives, type HeartbeatsInput, type Labels } from './protocol';
@@ -279,7 +278,7 @@ export class Runner {
     this.claims.wake();
   }
 
-  private onKeeperEvent(event: KeeperEvent): void {
+  private onKeeperEvent(event: HeartbeatEvent): void {
     switch (event.kind) {
       case 'lost':
         return event.jobs.forEach(({ leaseToken, code }) => this.inHand.lose(leaseToken, code));
