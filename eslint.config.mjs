@@ -1,5 +1,6 @@
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
+import { noObjectAsMap } from './scripts/lint/no-object-as-map.mjs';
 
 /** Where a person reads the output at a terminal. */
 const speaksToTerminal = ['scripts/**', 'runner-sdk/cli/**', 'runners/*/cli.ts'];
@@ -59,6 +60,12 @@ export default defineConfig(
       'object-shorthand': 'error',
       'prefer-const': 'error',
     },
+  },
+  {
+    // What callers name is looked up here; elsewhere records have the names of settings, headers and documents.
+    files: ['coordinator/{dispatch,domain,loops,state,store}/**/*.ts'],
+    plugins: { baton: { rules: { 'no-object-as-map': noObjectAsMap } } },
+    rules: { 'baton/no-object-as-map': 'error' },
   },
   {
     // Jest's matchers are `any` by type.

@@ -14,6 +14,7 @@ import { Notifications } from './state/notifications';
 import { logEvents } from './domain/events/log-events';
 import { LaneCatalog } from './state/lanes';
 import { ReadyLanes } from './state/ready-lanes';
+import { JobIds } from './state/job-ids';
 import { QueueSettings } from './state/queue-settings';
 import { RunnerRegistry } from './state/runner-registry';
 import { Deliverer } from './domain/webhooks/deliverer';
@@ -24,6 +25,7 @@ import type { Tracing } from './http/tracing';
 import { describeError, type Logger } from './logger';
 import { alertsLoop } from './loops/alerts';
 import { bulkLoop } from './loops/bulk';
+import { credentialsLoop } from './loops/credentials';
 import { dueLoop } from './loops/due';
 import { eventPruneLoop, eventsLoop } from './loops/events';
 import { receiveNotifications, notificationsLoop } from './loops/notifications';
@@ -61,6 +63,7 @@ export interface App {
     outbox: Loop;
     deliveries: Loop;
     webhookTidy: Loop;
+    credentials: Loop;
   };
   deliverer: Deliverer;
   server: Server;
@@ -110,6 +113,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     readyLanes: new ReadyLanes(),
     queueSettings: new QueueSettings(db, config.jobDefaults),
     runnerRegistry: new RunnerRegistry(db),
+    jobIds: new JobIds(),
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
@@ -157,13 +161,14 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   });
   context.notifications.on('cancelled', (jobs) => desk.waitingHeartbeats.cancelled(jobs));
   context.notifications.on('cancelledMany', () => desk.waitingHeartbeats.cancelledMany());
+  const allLoops = { ...loops, credentials: credentialsLoop(desk.credentials, log) };
   const server = createHttpServer(desk);
   let listener: ReturnType<typeof receiveNotifications> | undefined;
 
   return {
     context,
     desk,
-    loops,
+    loops: allLoops,
     deliverer,
     server,
     async start() {
@@ -171,9 +176,12 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       await context.queueSettings
         .read()
         .catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
+      await context.jobIds
+        .adjust(db)
+        .catch((error: unknown) => log.warn('could not read the time of the database', describeError(error)));
       const port = await listenOn(server, config);
       listener = receiveNotifications(context, url);
-      for (const loop of Object.values(loops)) loop.start();
+      for (const loop of Object.values(allLoops)) loop.start();
       return port;
     },
     async stop(graceMs = 5000) {
@@ -192,7 +200,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       clearInterval(sweep);
       clearTimeout(cut);
       await desk.dispatcher.settled();
-      await Promise.all(Object.values(loops).map((loop) => loop.stop()));
+      await Promise.all(Object.values(allLoops).map((loop) => loop.stop()));
       await delivered;
       await context.runnerRegistry
         .writeSeen()

@@ -94,6 +94,12 @@ export const accessSettings = {
   BATON_MAX_SOCKETS_PER_KEY: count(DEFAULT_ACCESS.socketsPerKey, 1, 1_000_000).describe(
     'How many connections that last called with one key may be open, on each coordinator; not counted behind trusted proxies.',
   ),
+  BATON_MAX_EVENT_STREAMS: count(DEFAULT_ACCESS.eventStreams, 1, 1_000_000).describe(
+    'How many streams of events may be open at once, on each coordinator.',
+  ),
+  BATON_MAX_EVENT_STREAMS_PER_KEY: count(DEFAULT_ACCESS.eventStreamsPerKey, 1, 1_000_000).describe(
+    'How many streams of events one key may have open at once, on each coordinator.',
+  ),
 };
 
 /** What the settings say; the certificate is not read yet. */
@@ -116,6 +122,8 @@ export function readAccess(read: Read, host: string): AccessSettings {
     requestsPerKey: read.BATON_MAX_REQUESTS_PER_KEY,
     socketsPerAddress: read.BATON_MAX_SOCKETS_PER_ADDRESS,
     socketsPerKey: read.BATON_MAX_SOCKETS_PER_KEY,
+    eventStreams: read.BATON_MAX_EVENT_STREAMS,
+    eventStreamsPerKey: read.BATON_MAX_EVENT_STREAMS_PER_KEY,
   };
 }
 

@@ -8,6 +8,7 @@ import type { KeepMs } from './domain/retention/keeping';
 import type { RunnerRegistry } from './state/runner-registry';
 import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
+import type { JobIds } from './state/job-ids';
 import type { Db } from './store/db';
 
 /** The first argument of every verb. The caller stands on each item of a verb's list, because a batch serves many callers. */
@@ -22,6 +23,7 @@ export interface Context {
   readyLanes: ReadyLanes;
   queueSettings: QueueSettings;
   runnerRegistry: RunnerRegistry;
+  jobIds: JobIds;
   maxPayloadBytes: number;
   /** The most log lines that are kept of one job. */
   maxLogLines: number;

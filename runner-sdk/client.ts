@@ -173,9 +173,7 @@ export class Client extends Operations {
   }
 
   async attempts(id: string): Promise<AttemptView[]> {
-    return (
-      await this.send<{ items: AttemptView[] }>({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/attempts` })
-    ).items;
+    return this.all<AttemptView>(`/jobs/${encodeURIComponent(id)}/attempts`);
   }
 
   /** One page of the job's log lines, oldest first; `after` continues from a line's `seq`. */

@@ -69,7 +69,20 @@ export class Operations {
 
   /** All queues, with depth, rates, limits and pauses. */
   async queues(): Promise<Queue[]> {
-    return (await this.send<{ items: Queue[] }>({ method: 'GET', path: '/queues' })).items;
+    return this.all<Queue>('/queues');
+  }
+
+  /** Every item of a list, page after page. */
+  protected async all<Item>(path: string): Promise<Item[]> {
+    const items: Item[] = [];
+    let cursor: string | null = null;
+    do {
+      const query: { cursor?: string } = cursor === null ? {} : { cursor };
+      const page: { items: Item[]; nextCursor?: string | null } = await this.send({ method: 'GET', path, query });
+      items.push(...page.items);
+      cursor = page.nextCursor ?? null;
+    } while (cursor !== null);
+    return items;
   }
 
   /** Throws `BatonError` `not_found` when no job was ever created in it, and nothing is set for it. */

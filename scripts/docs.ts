@@ -6,6 +6,7 @@ import { ERRORS } from '@baton/coordinator/dist/errors';
 import { describe } from '@baton/coordinator/dist/http/openapi';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
 import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
+import { callRules, LOOPS, routeLimits, sharedLimits } from './limits-page';
 
 /**
  * Prints the documents that say again what the code says, so that they never say something else.
@@ -38,6 +39,7 @@ export function renderDocuments(root: string): Map<string, string> {
     ['docs/state-machine.md', renderStateMachine()],
     ['docs/errors.md', renderErrors()],
     ['docs/configuration.md', renderConfiguration(readFileSync(join(root, QUOTES_README), 'utf8'))],
+    ['docs/limits.md', renderLimits()],
     ['docs/openapi.json', `${JSON.stringify(describe(ENDPOINTS), null, 2)}\n`],
   ]);
 }
@@ -191,6 +193,24 @@ const RUNNER_SETTINGS: [string, string, string][] = [
     '`debug`, `info`, `warn`, `error` or `silent`; the [README](../runner-sdk/README.md#runner-options) says what each adds. Option `logLevel`.',
   ],
 ];
+
+function renderLimits(): string {
+  return page('Limits', 'coordinator/http/limits.ts and the routes', [
+    'What one call can cost, who else waits for it, and what stops it. Sizes are with the default `BATON_MAX_PAYLOAD_BYTES`; what a job takes as it is sent is six times that, because arguments and metadata may be written with escapes. Each coordinator counts for itself.',
+    '## Every call',
+    callRules()
+      .map((rule) => `- ${rule}`)
+      .join('\n'),
+    '## What callers share',
+    table(['what', 'in all', 'of one key', 'then'], sharedLimits()),
+    'Some of these are settings: [configuration.md](configuration.md).',
+    '## Each route',
+    table(['route', 'who', 'body', 'answer', 'waits'], routeLimits(ENDPOINTS)),
+    'A claim may bring 500 jobs with what they carry; it is the largest answer, and a key whose answers are not read gets no more.',
+    '## What runs by itself',
+    table(['what', 'how often', 'at once'], LOOPS),
+  ]);
+}
 
 function renderConfiguration(quotesReadme: string): string {
   return page('Configuration', 'coordinator/config.ts', [

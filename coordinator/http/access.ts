@@ -17,6 +17,8 @@ export interface Access {
   requestsPerKey: number;
   socketsPerAddress: number;
   socketsPerKey: number;
+  eventStreams: number;
+  eventStreamsPerKey: number;
 }
 
 export const DEFAULT_ACCESS: Access = {
@@ -30,4 +32,6 @@ export const DEFAULT_ACCESS: Access = {
   requestsPerKey: 1000,
   socketsPerAddress: 10_000,
   socketsPerKey: 5000,
+  eventStreams: 2000,
+  eventStreamsPerKey: 200,
 };

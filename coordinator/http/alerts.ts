@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { createAlert, deleteAlert, editAlert, findAlert, testAlert } from '../domain/alerts/manage';
 import * as store from '../store/alerts';
 import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
-import { isUuid, readCursor, toPage } from './pages';
+import { isUuid, readCursor, replyPage } from './pages';
 
 const params = z.object({ id: protocol.id });
 
@@ -27,10 +27,7 @@ export const alertEndpoints = [
     replies: { 200: protocol.alertList },
     async run({ desk, query: { limit, cursor } }) {
       const rows = await store.page(desk.context.db, readCursor(cursor, isUuid), limit + 1);
-      return reply(
-        200,
-        toPage(rows, limit, render, (row) => row.id),
-      );
+      return replyPage(rows, limit, render, (row) => row.id);
     },
   }),
   endpoint({

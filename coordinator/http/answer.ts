@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Actor, actorOf, type Caller } from '../domain/auth/caller';
+import type { Credential } from '../domain/auth/credentials';
 import { BatonError } from '../errors';
 import { authenticate, NOBODY } from './authenticate';
 import { UNCOUNTED_BYTES } from './body-budget';
@@ -56,6 +57,10 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   private seat: Seat | null = null;
   private giveRoomBack: (() => void) | undefined;
   private hasEnded = false;
+  private credential: Credential | null = null;
+  /** What let the caller in ended while the call waited. */
+  private isRevoked = false;
+  private letGo: (() => void) | undefined;
 
   constructor(
     private readonly endpoint: AnyEndpoint,
@@ -80,19 +85,50 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       const login = known instanceof Promise ? await known : known;
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
-      if (endpoint.roles !== 'public' && !this.isDisconnected) this.seat = this.enter(login.caller.keyId);
+      this.credential = login.credential;
+      if (endpoint.roles !== 'public' && !this.isDisconnected) {
+        this.seat = this.enter(login.caller.keyId);
+        this.desk.unsent.requireRoom(login.caller.keyId, 0);
+      }
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
-      const reply = await endpoint.run(this);
-      if (this.isDisconnected) reply.onUnsent?.();
-      else this.send(reply);
+      await this.deliver(await endpoint.run(this));
     } catch (error) {
       refuse(door, response, this.heading, error);
     } finally {
       this.giveRoomBack?.();
     }
+  }
+
+  /** Sends the reply, unless nobody is left to read it, or whoever is may not read it any more. */
+  private async deliver(reply: Reply): Promise<void> {
+    try {
+      // What is known already is not waited for.
+      const isGood = this.isGood();
+      if (!(isGood === true || (await isGood))) throw new BatonError('unauthenticated', WAS_REVOKED);
+      if (!this.isDisconnected) return this.send(reply);
+    } catch (error) {
+      reply.onUnsent?.();
+      throw error;
+    }
+    reply.onUnsent?.();
+  }
+
+  /** Whether what let the caller in is still good, as far as the call took so long that it may have ended meanwhile. */
+  private isGood(): boolean | Promise<boolean> {
+    const { credential, desk, startedAt } = this;
+    if (this.isRevoked) return false;
+    if (credential === null || performance.now() - startedAt < SHORT_CALL_MS) return true;
+    return desk.credentials.isGood(credential);
+  }
+
+  private revoke(): void {
+    this.isRevoked = true;
+    // A stream is under way; others are told when what they wait for has ended.
+    if (this.response.headersSent) this.response.end();
+    this.disconnect.abort();
   }
 
   private async read(endpoint: AnyEndpoint): Promise<unknown> {
@@ -124,14 +160,16 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   get park(): Call<unknown, unknown, unknown>['park'] {
-    return ({ keepsHead = false, isHeartbeat = false } = {}) => {
+    return ({ isHeartbeat = false } = {}) => {
       this.seat?.park(isHeartbeat ? 'heartbeats' : 'parked');
-      if (!keepsHead) this.heading.forgetRequest();
+      this.heading.forgetRequest();
+      if (this.credential !== null && !this.hasEnded)
+        this.letGo = this.desk.credentials.hold(this.credential, () => this.revoke());
     };
   }
 
-  get recheck(): () => Promise<unknown> {
-    return async () => authenticate(this.endpoint, this.door, this.request);
+  get isHead(): boolean {
+    return this.request.method === 'HEAD';
   }
 
   private get isDisconnected(): boolean {
@@ -170,9 +208,13 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     }
     const text = reply.text ?? toJson(reply.body);
     const length = Buffer.byteLength(text);
+    const { unsent } = this.desk;
+    // What a call has done must be told; what it only reads, or is given back, can be asked for again.
+    if (endpoint.method === 'get' || reply.onUnsent !== undefined) unsent.requireRoom(this.caller.keyId, length);
     head.push('Content-Length', String(length));
     // As many bytes as characters: all ASCII, which is copied, not encoded.
     response.writeHead(reply.status, head).end(text, length === text.length ? 'latin1' : 'utf8');
+    unsent.written(response, this.caller.keyId, length);
   }
 
   /** Not when the answer is ready, but when it was taken, or cannot be any more. */
@@ -180,6 +222,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const { endpoint, desk, response } = this;
     if (this.hasEnded) return;
     this.hasEnded = true;
+    this.letGo?.();
     this.seat?.leave();
     if (!response.writableFinished) return this.disconnect.abort();
     desk.metrics.answered(
@@ -191,6 +234,9 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 }
 
+/** A call that took no longer was answered to who asked. */
+const SHORT_CALL_MS = 3000;
+const WAS_REVOKED = 'The key, session or token was revoked, or has expired, while the call was under way.';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 function parse(schema: NonNullable<AnyEndpoint['body']>, value: unknown, where: string): unknown {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { createKey, rotateKey, revokeKey } from '../domain/auth/manage-keys';
 import * as store from '../store/api-keys';
 import { ADMINS, endpoint, reply } from './endpoint';
-import { readCursor, toPage } from './pages';
+import { readCursor, replyPage } from './pages';
 import { renderApiKey } from './render';
 
 const params = z.object({ id: protocol.text(100) });
@@ -32,10 +32,7 @@ export const apiKeyEndpoints = [
     async run({ desk, query: { limit, cursor } }) {
       const after = readCursor(cursor, protocol.isStorableText);
       const rows = await store.page(desk.context.db, after, limit + 1);
-      return reply(
-        200,
-        toPage(rows, limit, renderApiKey, (row) => row.id),
-      );
+      return replyPage(rows, limit, renderApiKey, (row) => row.id);
     },
   }),
   endpoint({

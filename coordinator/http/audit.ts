@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import * as store from '../store/audit';
-import { ADMINS, endpoint, reply } from './endpoint';
-import { isUuid, readCursor, toPage } from './pages';
+import { ADMINS, endpoint } from './endpoint';
+import { isUuid, readCursor, replyPage } from './pages';
 
 export const auditEndpoints = [
   endpoint({
@@ -13,10 +13,7 @@ export const auditEndpoints = [
     replies: { 200: protocol.auditList },
     async run({ desk, query: { limit, cursor, ...filter } }) {
       const rows = await store.page(desk.context.db, filter, readCursor(cursor, isUuid), limit + 1);
-      return reply(
-        200,
-        toPage(rows, limit, render, (row) => row.id),
-      );
+      return replyPage(rows, limit, render, (row) => row.id);
     },
   }),
 ];

@@ -14,7 +14,7 @@ export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userI
  * @throws {BatonError} `unauthenticated`, `forbidden`, or `rate_limited` after too many bad credentials
  */
 export function authenticate(endpoint: AnyEndpoint, door: Door, request: IncomingMessage): Login | Promise<Login> {
-  if (endpoint.roles === 'public') return { caller: NOBODY, sessionEndsAt: null };
+  if (endpoint.roles === 'public') return { caller: NOBODY, sessionEndsAt: null, credential: null };
   const login = identify(door, request);
   return login instanceof Promise ? login.then((found) => allowed(endpoint, found)) : allowed(endpoint, login);
 }

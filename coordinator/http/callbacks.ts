@@ -7,7 +7,7 @@ import { BatonError } from '../errors';
 import * as views from '../store/views/jobs';
 import * as deliveries from '../store/webhook-deliveries';
 import { type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
-import { isUuid, readCursor, toPage } from './pages';
+import { isUuid, readCursor, replyPage } from './pages';
 import { renderDelivery } from './render-webhooks';
 
 const params = z.object({ id: protocol.id });
@@ -56,10 +56,7 @@ export const callbackEndpoints = [
         readCursor(cursor, isUuid),
         limit + 1,
       );
-      return reply(
-        200,
-        toPage(rows, limit, renderDelivery, (row) => row.id),
-      );
+      return replyPage(rows, limit, renderDelivery, (row) => row.id);
     },
   }),
   endpoint({

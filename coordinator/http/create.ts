@@ -8,7 +8,7 @@ import type { Desk } from './desk';
 import { CLIENTS, endpoint, reply, type Reply, replyText } from './endpoint';
 import { toJson } from './json';
 import { invalid, missing, orThrow } from './problem';
-import { renderJob } from './render';
+import { renderJob, renderListedJob } from './render';
 import { readTrace } from './trace-headers';
 
 const CREATES = { none: 'jobs themselves tell when they were created, and for whom' };
@@ -146,5 +146,5 @@ async function replyCreated(outcomes: (Created | BatonError)[], status = 201): P
 
 function outcomeText(outcome: Created | BatonError): string {
   if (outcome instanceof BatonError) return toJson(outcome.toItem());
-  return outcome.as === 'created' ? createdText(outcome.job) : toJson(renderJob(outcome.job));
+  return outcome.as === 'created' ? createdText(outcome.job) : toJson(renderListedJob({ omitted: [], ...outcome.job }));
 }

@@ -9,9 +9,9 @@ import { type DeadLetterGroupRow, groups } from '../store/views/dead-letters';
 import * as views from '../store/views/jobs';
 import { applyBulk } from './bulk';
 import { ADMINS, CLIENTS, endpoint, READERS, reply } from './endpoint';
-import { isUuid, readCursor, toPage } from './pages';
+import { isUuid, readCursor, replyPage } from './pages';
 import { orThrow } from './problem';
-import { renderJob } from './render';
+import { renderJob, renderListedJob } from './render';
 
 const params = z.object({ id: protocol.id });
 
@@ -31,9 +31,11 @@ export const deadLetterEndpoints = [
         readCursor(cursor, isUuid),
         limit + 1,
       );
-      return reply(
-        200,
-        toPage(rows, limit, renderDeadLetter, (row) => row.id),
+      return replyPage(
+        rows,
+        limit,
+        (row) => ({ ...renderListedJob(row), fingerprint: row.fingerprint }),
+        (row) => row.id,
       );
     },
   }),
@@ -130,6 +132,9 @@ function renderDeadLetter(row: JobRow): protocol.DeadLetter {
   return { ...renderJob(row), fingerprint: row.fingerprint };
 }
 
+/** A list of groups shows the beginning of a message; the job has all of it. */
+const MOST_GROUP_MESSAGE = 1000;
+
 function renderGroup({
   fingerprint,
   type,
@@ -144,10 +149,10 @@ function renderGroup({
     fingerprint,
     type,
     code: error.code ?? null,
-    pattern: patternOf(error.message),
+    pattern: protocol.cleanText(patternOf(error.message), MOST_GROUP_MESSAGE),
     count,
     firstAt: firstAt.toISOString(),
     lastAt: lastAt.toISOString(),
-    latest: { jobId, queue, message: error.message },
+    latest: { jobId, queue, message: protocol.cleanText(error.message, MOST_GROUP_MESSAGE) },
   };
 }

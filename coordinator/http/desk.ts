@@ -1,4 +1,5 @@
 import type { Context } from '../context';
+import { Credentials } from '../domain/auth/credentials';
 import type { Doorman } from '../domain/auth/doorman';
 import type { KeyRing } from '../domain/auth/keys';
 import { Metrics } from '../domain/metrics/metrics';
@@ -10,8 +11,9 @@ import { EventConnections } from './event-connections';
 import { Dispatcher } from '../dispatch/dispatcher';
 import { WaitingHeartbeats } from '../dispatch/waiting-heartbeats';
 import { WaitingReads } from '../dispatch/waiting-reads';
-import { MOST_BODY_BYTES } from './limits';
+import { MOST_BODY_BYTES, MOST_UNSENT_BYTES } from './limits';
 import type { Tracing } from './tracing';
+import { UnsentAnswers } from './unsent-answers';
 
 /** Services shared by all routes. */
 export interface Desk extends BatchedVerbs {
@@ -21,6 +23,8 @@ export interface Desk extends BatchedVerbs {
   doorman: Doorman;
   caps: Caps;
   bodies: BodyBudget;
+  unsent: UnsentAnswers;
+  credentials: Credentials;
   dispatcher: Dispatcher;
   waitingReads: WaitingReads;
   waitingHeartbeats: WaitingHeartbeats;
@@ -58,12 +62,14 @@ export function openDesk(
     wakeDeliveries,
     caps: new Caps(access),
     bodies: new BodyBudget(MOST_BODY_BYTES),
+    unsent: new UnsentAnswers(MOST_UNSENT_BYTES),
+    credentials: new Credentials(context.db.vital),
     service,
     tracing,
     dispatcher,
     waitingReads: new WaitingReads(context),
     waitingHeartbeats: new WaitingHeartbeats(context.runnerRegistry),
-    eventConnections: new EventConnections(context),
+    eventConnections: new EventConnections(context, { inAll: access.eventStreams, perKey: access.eventStreamsPerKey }),
     metrics: new Metrics({
       db: context.db,
       events: context.events,

@@ -28,12 +28,12 @@ export interface Call<Params, Query, Body> {
   /** Whether the client's connection is encrypted, as far as the trusted proxies tell. */
   isSecure: boolean;
   /**
-   * From here on the call only waits, and knows no headers any more, unless it keeps the request's head. Throws
+   * From here on the call only waits, and knows no headers any more. Throws
    * `rate_limited` when too many of the key wait.
    */
-  park(how?: { keepsHead?: boolean; isHeartbeat?: boolean }): void;
-  /** For answers that last: rejects once the caller's key is good no longer. */
-  recheck(): Promise<unknown>;
+  park(how?: { isHeartbeat?: boolean }): void;
+  /** Only the head of the answer is wanted. */
+  isHead: boolean;
 }
 
 export interface Reply {

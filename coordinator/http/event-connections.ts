@@ -9,41 +9,46 @@ import type { EventRow } from '../store/events';
 const HEARTBEAT_MS = 15_000;
 /** One who does not read so much is cut off, and may come back with its Last-Event-ID. */
 const MOST_BUFFERED_BYTES = 1_048_576;
-const MOST_CONNECTIONS = 2000;
 /** How long a client waits before it comes back. */
 const RETRY_MS = 1000;
 
 /** The connections of those who listen to events. */
 export class EventConnections {
-  private readonly open = new Map<ServerResponse, () => Promise<unknown>>();
+  private readonly open = new Set<ServerResponse>();
+  /** How many each key has, those included that are being opened. */
+  private readonly byKey = new Map<string, number>();
+  private total = 0;
   private readonly timer: NodeJS.Timeout;
 
   constructor(
     private readonly context: Context,
+    private readonly most: { inAll: number; perKey: number },
     heartbeatMs = HEARTBEAT_MS,
   ) {
-    this.timer = setInterval(() => void this.beat(), heartbeatMs).unref();
+    this.timer = setInterval(() => this.beat(), heartbeatMs).unref();
   }
 
   /**
-   * Prepares a stream, and returns what sends it.
-   * @param isAllowed rejects once the caller's key is good no longer
-   * @throws {BatonError} `unavailable` when as many listen as may
+   * Prepares a stream, and returns what sends it, or what is called when it is not sent.
+   * @throws {BatonError} `rate_limited` when as many listen with this key as may, `unavailable` when as many do in all
    */
   async start(
     filter: EventFilter,
     lastEventId: string | undefined,
-    isAllowed: () => Promise<unknown>,
-  ): Promise<(response: ServerResponse) => void> {
-    if (this.open.size >= MOST_CONNECTIONS)
-      throw new BatonError('unavailable', `${MOST_CONNECTIONS} listen to events already.`, { retryAfterMs: 5000 });
+    keyId: string,
+  ): Promise<{ send: (response: ServerResponse) => void; onUnsent: () => void }> {
     const after = lastEventId === undefined ? null : readPosition(lastEventId);
-    const { position, hasGap } = await this.context.stream.open(filter, after);
-    return (response) => {
-      this.open.set(response, isAllowed);
+    const leave = this.enter(keyId);
+    const { position, hasGap } = await this.context.stream.open(filter, after).catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+    const serve = (response: ServerResponse): void => {
+      this.open.add(response);
       const gone = new AbortController();
       response.on('close', () => {
         this.open.delete(response);
+        leave();
         gone.abort();
       });
       response.write(`retry: ${RETRY_MS}\n\n`);
@@ -54,24 +59,40 @@ export class EventConnections {
         response.destroy();
       });
     };
+    return { send: serve, onUnsent: leave };
   }
 
   close(): void {
     clearInterval(this.timer);
-    for (const response of this.open.keys()) response.end();
+    for (const response of this.open) response.end();
   }
 
-  private async beat(): Promise<void> {
-    await Promise.all(
-      [...this.open].map(([response, isAllowed]) =>
-        isAllowed().then(
-          () => send(response, ': heartbeat\n\n'),
-          (error: unknown) => {
-            if (error instanceof BatonError && error.code !== 'unavailable') response.end();
-          },
-        ),
-      ),
-    );
+  private beat(): void {
+    for (const response of this.open) send(response, ': heartbeat\n\n');
+  }
+
+  private enter(keyId: string): () => void {
+    const { inAll, perKey } = this.most;
+    const own = this.byKey.get(keyId) ?? 0;
+    if (own >= perKey)
+      throw new BatonError('rate_limited', `${perKey} streams of events are open with this key already.`, {
+        retryAfterMs: 5000,
+      });
+    if (this.total >= inAll)
+      throw new BatonError('unavailable', `${inAll} listen to events already.`, { retryAfterMs: 5000 });
+    this.add(keyId, 1);
+    let isIn = true;
+    return () => {
+      if (isIn) this.add(keyId, -1);
+      isIn = false;
+    };
+  }
+
+  private add(keyId: string, count: number): void {
+    this.total += count;
+    const own = (this.byKey.get(keyId) ?? 0) + count;
+    if (own === 0) this.byKey.delete(keyId);
+    else this.byKey.set(keyId, own);
   }
 }
 

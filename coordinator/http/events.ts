@@ -56,9 +56,15 @@ async function stream(
   call: Call<z.ZodType | undefined, typeof protocol.jobEventsQuery, undefined>,
   filter: EventFilter,
 ): Promise<Reply> {
-  const { desk, query, header, recheck } = call;
-  // Its caller's key is looked at again and again.
-  call.park({ keepsHead: true });
-  const send = await desk.eventConnections.start(filter, header('last-event-id') ?? query.lastEventId, recheck);
-  return { status: 200, body: null, headers: { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' }, send };
+  const { desk, caller, query, header } = call;
+  const headers = { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' };
+  if (call.isHead) return { status: 200, body: null, headers, send: (response) => void response.end() };
+  const lastEventId = header('last-event-id') ?? query.lastEventId;
+  call.park();
+  return {
+    status: 200,
+    body: null,
+    headers,
+    ...(await desk.eventConnections.start(filter, lastEventId, caller.keyId)),
+  };
 }

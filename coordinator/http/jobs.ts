@@ -13,9 +13,9 @@ import type { JobRow } from '../store/jobs';
 import * as views from '../store/views/jobs';
 import { ADMINS, type Call, CLIENTS, endpoint, READERS, reply } from './endpoint';
 import { boundedWait } from './limits';
-import { isUuid, readCursor, toPage } from './pages';
+import { isUuid, readCursor, replyPage } from './pages';
 import { orThrow } from './problem';
-import { renderAttempt, renderJob, renderLog } from './render';
+import { renderAttempt, renderJob, renderListedJob, renderLog } from './render';
 
 const params = z.object({ id: protocol.id });
 
@@ -25,20 +25,20 @@ export const jobEndpoints = [
     path: '/jobs',
     summary: 'List jobs, newest first',
     roles: READERS,
-    query: protocol.listJobsQuery,
-    replies: { 200: protocol.jobList },
+    query: protocol.listJobsPageQuery,
+    replies: { 200: z.union([protocol.jobList, protocol.partialJobList]) },
     async run({ desk, caller, query }) {
-      const { limit, cursor, ...filter } = query;
+      const { limit, cursor, fields, ...filter } = query;
       const before = readCursor(cursor, isUuid);
-      const rows = await views.page(desk.context.db, visibleUser(caller), filter, before, limit + 1);
-      return reply(
-        200,
-        toPage(
-          rows,
-          limit,
-          (row) => renderJob(row),
-          (row) => row.id,
-        ),
+      const rows = await views.page(desk.context.db, visibleUser(caller), filter, before, limit + 1, {
+        whole: protocol.largeField.options.filter((name) => fields?.includes(name) === true),
+        unwanted: fields === undefined ? [] : protocol.largeField.options.filter((name) => !fields.includes(name)),
+      });
+      return replyPage(
+        rows,
+        limit,
+        (row) => renderListedJob(row, fields),
+        (row) => row.id,
       );
     },
   }),
@@ -60,11 +60,14 @@ export const jobEndpoints = [
     summary: "Read a job's attempts, oldest first",
     roles: READERS,
     params,
+    query: protocol.listAttemptsQuery,
     replies: { 200: protocol.attemptList },
     async run(call) {
+      const { limit, cursor } = call.query;
       const job = await find(call);
-      const rows = await views.attempts(call.desk.context.db, job.id);
-      return reply(200, { items: rows.map(renderAttempt) });
+      const after = Number(readCursor(cursor, (key) => /^\d{1,9}$/.test(key)) ?? 0);
+      const rows = await views.attempts(call.desk.context.db, job.id, after, limit + 1);
+      return replyPage(rows, limit, renderAttempt, (row) => String(row.attempt));
     },
   }),
   endpoint({
@@ -81,10 +84,7 @@ export const jobEndpoints = [
       const from = Number(readCursor(cursor, (key) => /^\d{1,15}$/.test(key)) ?? after);
       const levels = protocol.logLevel.options.slice(protocol.logLevel.options.indexOf(level));
       const rows = await views.logs(call.desk.context.db, job.id, from, levels, limit + 1);
-      return reply(
-        200,
-        toPage(rows, limit, renderLog, (row) => row.seq),
-      );
+      return replyPage(rows, limit, renderLog, (row) => row.seq);
     },
   }),
   endpoint({
@@ -105,14 +105,11 @@ export const jobEndpoints = [
     query: protocol.waitQuery,
     replies: { 200: protocol.job },
     async run(call) {
-      if (call.query.waitMs > 0) call.park();
+      const waitMs = call.isHead ? 0 : boundedWait(call.query.waitMs);
+      if (waitMs > 0) call.park();
       // Waits before it reads, so that a job which finishes in between is noticed.
       const stop = new AbortController();
-      const waited = call.desk.waitingReads.wait(
-        call.params.id,
-        boundedWait(call.query.waitMs),
-        AbortSignal.any([call.signal, stop.signal]),
-      );
+      const waited = call.desk.waitingReads.wait(call.params.id, waitMs, AbortSignal.any([call.signal, stop.signal]));
       try {
         const job = await find(call);
         if (isFinished(job.status)) return reply(200, renderJob(job));

@@ -1,4 +1,3 @@
-import type { AnyEndpoint } from './endpoint';
 import type { BodyLimits } from './read-body';
 
 /** What bounds the cost of calls. `docs/limits.md` is printed from these and from the routes. */
@@ -34,13 +33,16 @@ export type BodyKind = 'command' | 'job' | 'list';
  * written with escapes, which triple them, and have all else beside them.
  */
 export function bodyLimits(
-  { roles, takes = 'command' }: Pick<AnyEndpoint, 'roles' | 'takes'>,
+  { roles, takes = 'command' }: { roles: readonly string[] | 'public'; takes?: BodyKind },
   maxPayloadBytes: number,
 ): BodyLimits {
   if (roles === 'public') return { mostBytes: BODY_BYTES.public, inflates: false };
   const mostBytes = takes === 'job' ? 6 * maxPayloadBytes + 128 * KIB : BODY_BYTES[takes];
   return { mostBytes, inflates: true };
 }
+
+/** How much of all answers waits to be read by its clients. */
+export const MOST_UNSENT_BYTES = { inAll: 256 * MIB, perKey: 64 * MIB };
 
 /** How much of all bodies is in memory at once. */
 export const MOST_BODY_BYTES = { inAll: 128 * MIB, perKey: 32 * MIB };

@@ -1,13 +1,34 @@
 import { BatonError } from '../errors';
+import { MOST_PAGE_BYTES } from '../store/views/within-bytes';
+import { type Reply, replyText } from './endpoint';
+import { toJson } from './json';
 
-/** A list's answer: at most `limit` of the rows, of which one more was asked for to know whether there are more. */
-export function toPage<Row, Item>(rows: Row[], limit: number, render: (row: Row) => Item, keyOf: (row: Row) => string) {
-  const shown = rows.slice(0, limit);
-  const last = shown.at(-1);
-  return {
-    items: shown.map(render),
-    nextCursor: rows.length > limit && last !== undefined ? Buffer.from(keyOf(last)).toString('base64url') : null,
-  };
+/**
+ * A list's answer: at most `limit` of the rows, of which one more was asked for to know whether there are more, and no
+ * more than fit into the bytes of a page. Of rows that were cut off by then, `found` tells that there were more.
+ */
+export function replyPage<Row extends object>(
+  rows: Row[],
+  limit: number,
+  render: (row: Row) => unknown,
+  keyOf: (row: Row) => string,
+): Reply {
+  const items: string[] = [];
+  let bytes = 0;
+  for (const row of rows.slice(0, limit)) {
+    const text = toJson(render(row));
+    bytes += text.length;
+    if (items.length > 0 && bytes > MOST_PAGE_BYTES) break;
+    items.push(text);
+  }
+  const last = rows[items.length - 1];
+  const hasMore = last !== undefined && (items.length < rows.length || items.length < foundOf(last));
+  const nextCursor = hasMore ? Buffer.from(keyOf(last)).toString('base64url') : null;
+  return replyText(200, `{"items":[${items.join(',')}],"nextCursor":${JSON.stringify(nextCursor)}}`);
+}
+
+function foundOf(row: object): number {
+  return 'found' in row && typeof row.found === 'number' ? row.found : 0;
 }
 
 /** @throws {BatonError} for a cursor that no answer of this list holds. */

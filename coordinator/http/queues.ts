@@ -9,6 +9,7 @@ import * as store from '../store/queues';
 import * as views from '../store/views/queues';
 import type { Desk } from './desk';
 import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
+import { readCursor, replyPage } from './pages';
 import { renderQueue } from './render';
 
 const params = z.object({ name: protocol.queueName });
@@ -19,9 +20,19 @@ export const queueEndpoints = [
     path: '/queues',
     summary: 'List the queues, with depth, rates, limits and pauses',
     roles: OPERATORS,
+    query: protocol.listQueuesQuery,
     replies: { 200: protocol.queueList },
-    async run({ desk }) {
-      return reply(200, { items: await read(desk, null) });
+    async run({ desk, query: { limit, cursor } }) {
+      const after = readCursor(cursor, (key) => protocol.queueName.safeParse(key).success);
+      const queues = (await read(desk, null))
+        .sort((one, other) => (one.name < other.name ? -1 : 1))
+        .filter(({ name }) => after === null || name > after);
+      return replyPage(
+        queues.slice(0, limit + 1),
+        limit,
+        (queue) => queue,
+        ({ name }) => name,
+      );
     },
   }),
   endpoint({

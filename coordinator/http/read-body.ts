@@ -4,7 +4,6 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { jsonFault } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../errors';
-import type { AnyEndpoint } from './endpoint';
 import { parseJson } from './parse-json';
 
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
@@ -66,7 +65,7 @@ function requireJson(type: string): void {
  * @throws {BatonError} `validation_failed`
  */
 export async function requireNoBody(
-  { method, path }: Pick<AnyEndpoint, 'method' | 'path'>,
+  { method, path }: { method: string; path: string },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {

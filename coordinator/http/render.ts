@@ -4,13 +4,14 @@ import {
   type Attempt,
   DEFAULT_RETRY,
   type Job,
+  type ListedJob,
   type Queue,
   type RunnerView,
 } from '@baton/runner-sdk/protocol';
 import type { Estimate } from '../domain/jobs/estimate';
 import type { ApiKeyRow } from '../store/api-keys';
 import type { BulkOperationRow } from '../store/bulk';
-import type { JobRow } from '../store/jobs';
+import type { JobRow, ListedJobRow } from '../store/jobs';
 import type { QueueRow } from '../store/queues';
 import type { AttemptRow, LogRow } from '../store/views/jobs';
 import type { QueueFigures } from '../store/views/queues';
@@ -64,6 +65,15 @@ export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
   };
 }
 
+/** A job as lists show it: large values left out and named, and only the fields that were asked for. */
+export function renderListedJob(row: ListedJobRow, fields?: readonly string[]): Partial<ListedJob> {
+  const job = { ...renderJob(row), ...(row.omitted.length === 0 ? {} : { omitted: row.omitted }) };
+  if (fields === undefined) return job;
+  return Object.fromEntries(Object.entries(job).filter(([name]) => ALWAYS_LISTED.has(name) || fields.includes(name)));
+}
+
+const ALWAYS_LISTED = new Set(['id', 'omitted']);
+
 export function renderAttempt(row: AttemptRow): Attempt {
   return {
     attempt: row.attempt,
@@ -78,7 +88,8 @@ export function renderAttempt(row: AttemptRow): Attempt {
 }
 
 export function renderLog(row: LogRow) {
-  return { ...row, seq: Number(row.seq), at: row.at.toISOString() };
+  const { level, message, fields, attempt } = row;
+  return { seq: Number(row.seq), at: row.at.toISOString(), level, message, fields, attempt };
 }
 
 export function renderRunner(row: RunnerRow): RunnerView {

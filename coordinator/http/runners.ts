@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { setDraining } from '../domain/runners/drain';
 import * as views from '../store/views/runners';
 import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
-import { readCursor, toPage } from './pages';
+import { readCursor, replyPage } from './pages';
 import { renderRunner } from './render';
 
 const params = z.object({ id: protocol.runnerId });
@@ -20,10 +20,7 @@ export const runnerEndpoints = [
       await desk.context.runnerRegistry.writeSeen();
       const after = readCursor(cursor, protocol.isStorableText);
       const rows = await views.page(desk.context.db, after, limit + 1);
-      return reply(
-        200,
-        toPage(rows, limit, renderRunner, (row) => row.id),
-      );
+      return replyPage(rows, limit, renderRunner, (row) => row.id);
     },
   }),
   endpoint({

@@ -6,7 +6,7 @@ import { findWebhook, resendDelivery, testWebhook } from '../domain/webhooks/red
 import * as deliveries from '../store/webhook-deliveries';
 import * as store from '../store/webhooks';
 import { CLIENTS, endpoint, reply } from './endpoint';
-import { isUuid, readCursor, toPage } from './pages';
+import { isUuid, readCursor, replyPage } from './pages';
 import { renderDelivery, renderWebhook } from './render-webhooks';
 
 const params = z.object({ id: protocol.id });
@@ -34,10 +34,7 @@ export const webhookEndpoints = [
     replies: { 200: protocol.webhookList },
     async run({ desk, caller, query: { limit, cursor } }) {
       const rows = await store.page(desk.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
-      return reply(
-        200,
-        toPage(rows, limit, renderWebhook, (row) => row.id),
-      );
+      return replyPage(rows, limit, renderWebhook, (row) => row.id);
     },
   }),
   endpoint({
@@ -120,10 +117,7 @@ export const webhookEndpoints = [
         readCursor(cursor, isUuid),
         limit + 1,
       );
-      return reply(
-        200,
-        toPage(rows, limit, renderDelivery, (row) => row.id),
-      );
+      return replyPage(rows, limit, renderDelivery, (row) => row.id);
     },
   }),
   endpoint({

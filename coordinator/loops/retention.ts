@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { pruneBatch } from '../domain/retention/prune';
+import { pruneBatch, pruneNamed } from '../domain/retention/prune';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 60_000;
@@ -15,6 +15,7 @@ export function retentionLoop(context: Context): Loop {
     log: context.log,
     async round() {
       const before = performance.now();
+      await pruneNamed(context);
       const hasMore = await pruneBatch(context);
       if (hasMore) loop.wake(Math.max(LEAST_REST_MS, (performance.now() - before) * REST));
       return false;

@@ -16,7 +16,11 @@ export function runnerRegistryLoop(context: Context): Loop {
       round += 1;
       if (round % ROUNDS === 0 || context.runnerRegistry.hasNewcomers()) await context.runnerRegistry.writeSeen();
       if (round % ROUNDS === 1)
-        await Promise.all([context.runnerRegistry.readDraining(), context.queueSettings.read()]);
+        await Promise.all([
+          context.runnerRegistry.readDraining(),
+          context.queueSettings.read(),
+          context.jobIds.adjust(context.db),
+        ]);
       return false;
     },
   });

@@ -1,6 +1,9 @@
 import type { Db } from '../store/db';
 import * as store from '../store/runners';
 
+/** Callers name runners as they like, so no more are remembered between two writes. */
+const MOST_SEEN = 10_000;
+
 /** The runners that call this coordinator, recorded in batches, and those that any coordinator was told to drain. */
 export class RunnerRegistry {
   private seen = new Map<string, store.SeenRunner>();
@@ -17,6 +20,8 @@ export class RunnerRegistry {
   /** A claim says what the runner takes, a heartbeat only that it is alive. */
   hear(runner: store.SeenRunner): void {
     const before = this.seen.get(runner.id);
+    // The rest is heard at its next call.
+    if (before === undefined && this.seen.size >= MOST_SEEN) return;
     this.seen.set(runner.id, before === undefined || runner.types !== undefined ? runner : before);
   }
 
@@ -50,6 +55,7 @@ export class RunnerRegistry {
     this.seen = new Map();
     try {
       await store.markSeen(this.db, batch);
+      if (this.known.size >= MOST_SEEN) this.known.clear();
       for (const runner of batch) this.known.add(runner.id);
     } catch (error) {
       for (const runner of batch) if (!this.seen.has(runner.id)) this.seen.set(runner.id, runner);

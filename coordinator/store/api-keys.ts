@@ -70,6 +70,20 @@ export async function findUsable(db: Executor, secretHash: string): Promise<ApiK
   return key ?? null;
 }
 
+/** Which of these keys and sessions may be used now, by their hashes. */
+export function findGood(
+  db: Executor,
+  { keys, sessions }: { keys: string[]; sessions: string[] },
+): Promise<{ kind: 'key' | 'session'; hash: string }[]> {
+  return db.query(sql`
+    SELECT 'key' AS kind, k.secret_hash AS hash FROM api_keys k
+    WHERE k.secret_hash = ANY (${keys}::text[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+    UNION ALL
+    SELECT 'session', s.token_hash FROM sessions s JOIN api_keys k ON k.id = s.key_id
+    WHERE s.token_hash = ANY (${sessions}::text[]) AND s.expires_at > now() AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > now())`);
+}
+
 export function get(db: Db, id: string): Promise<ApiKeyRow | null> {
   return db.prisma.apiKey.findUnique({ where: { id } });
 }

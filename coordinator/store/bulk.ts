@@ -72,3 +72,18 @@ export async function advance(
       finished_at = CASE WHEN ${cursor}::uuid IS NULL THEN now() END
     WHERE id = ${id}::uuid`);
 }
+
+/** How many operations that this key asked for have not ended. */
+export async function countOpen(db: Executor, keyId: string): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`
+    SELECT count(*)::int AS count FROM bulk_operations b
+    WHERE b.finished_at IS NULL AND b.requested_by ->> 'keyId' = ${keyId}`);
+  return row?.count ?? 0;
+}
+
+/** Deletes operations that ended so long ago. */
+export async function removeEnded(db: Executor, keepMs: number, limit: number): Promise<void> {
+  await db.query(sql`
+    DELETE FROM bulk_operations b WHERE b.id IN (
+      SELECT o.id FROM bulk_operations o WHERE o.finished_at < now() - ${keepMs}::float8 * interval '1 ms' LIMIT ${limit})`);
+}

@@ -1,6 +1,13 @@
-import { type Executor, sql } from './db';
-import { type CallKey, JOB_COLUMNS, type JobRow } from './jobs';
+import { type Executor, type Sql, sql } from './db';
+import { type CallKey, JOB_COLUMNS, type JobRow, listedColumns } from './jobs';
 import { uuidList } from './values';
+
+/** Of many jobs at once large values are left out, as in lists: a call of some kilobytes may name a thousand of them. */
+function columnsOf(jobs: number): Sql {
+  return jobs <= MOST_WHOLE ? JOB_COLUMNS : listedColumns();
+}
+
+const MOST_WHOLE = 10;
 
 /** Jobs that were created under these idempotency keys, as they are now. */
 export function findIdempotent(
@@ -9,7 +16,7 @@ export function findIdempotent(
 ): Promise<(JobRow & { scope: string; key: string; requestHash: string })[]> {
   if (keys.length === 0) return Promise.resolve([]);
   return db.query(sql`
-    SELECT ${JOB_COLUMNS}, k.scope, k.key, k.request_hash AS "requestHash"
+    SELECT ${columnsOf(keys.length)}, k.scope, k.key, k.request_hash AS "requestHash"
     FROM unnest(${keys.map((key) => key.scope)}::text[], ${keys.map((key) => key.key)}::text[]) AS w (scope, key)
     JOIN idempotency_keys k ON k.scope = w.scope AND k.key = w.key
     JOIN jobs j ON j.id = k.job_id`);
@@ -82,11 +89,11 @@ export function findUniqueHolders(transaction: Executor, keys: UniqueKey[]): Pro
       ${keys.map((key) => key.type)}::text[], ${keys.map((key) => key.uniqueKey)}::text[], ${keys.map((key) => key.userId)}::text[]
     ) AS w (type, unique_key, user_id)
     CROSS JOIN LATERAL (
-      SELECT ${JOB_COLUMNS} FROM jobs j
+      SELECT ${columnsOf(keys.length)} FROM jobs j
       WHERE j.type = w.type AND j.unique_key = w.unique_key AND j.unique_key IS NOT NULL AND COALESCE(j.user_id, '') = w.user_id
         AND j.status IN ('blocked', 'pending', 'running')
       UNION ALL
-      SELECT ${JOB_COLUMNS} FROM jobs j
+      SELECT ${columnsOf(keys.length)} FROM jobs j
       WHERE j.type = w.type AND j.unique_key = w.unique_key AND COALESCE(j.user_id, '') = w.user_id
         AND j.unique_until IS NOT NULL AND j.unique_until > now() AND j.status::text = 'completed'
     ) h

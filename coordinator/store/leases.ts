@@ -61,7 +61,11 @@ export function lockExpired(transaction: Executor, limit: number): Promise<{ id:
 }
 
 /** All that is known about a token that moved nothing: where its job stands now, and what its own attempt came to. */
-export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'result' | 'error' | 'runAt'> {
+export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'runAt'> {
+  /** What the attempt came to, if the report that is judged may be the same: it is no longer than that. */
+  result: unknown;
+  /** It is longer than the report's, and so another. */
+  isLonger: boolean;
   leaseToken: string | null;
   /** The token that was asked about. */
   askedToken: string;
@@ -74,12 +78,23 @@ export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | '
   } | null;
 }
 
-export function traceTokens(db: Executor, tokens: { jobId: string; leaseToken: string }[]): Promise<TokenTrace[]> {
+/** A report without a result is the same as one whose result is null. */
+const NULL_BYTES = 4;
+
+/** @param tokens with how many bytes of JSON their reports bring as result: a longer one need not be read to be told apart */
+export function traceTokens(
+  db: Executor,
+  tokens: { jobId: string; leaseToken: string; resultBytes?: number }[],
+): Promise<TokenTrace[]> {
   return db.query(sql`
-    SELECT j.id, j.status, j.attempt, j.result, j.error, j.run_at AS "runAt", j.lease_token AS "leaseToken", t."leaseToken" AS "askedToken",
+    SELECT j.id, j.status, j.attempt, j.run_at AS "runAt", j.lease_token AS "leaseToken", t."leaseToken" AS "askedToken",
+      CASE WHEN j.lease_token = t."leaseToken" AND octet_length(j.result::text) <= t.bytes THEN j.result END AS result,
+      COALESCE(octet_length(j.result::text) > t.bytes, false) AS "isLonger",
       (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome, 'error', a.error, 'reply', a.reply)
        FROM attempts a WHERE a.job_id = j.id AND a.lease_token = t."leaseToken") AS past
-    FROM unnest(${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[]) AS t ("jobId", "leaseToken")
+    FROM unnest(
+      ${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[], ${tokens.map((one) => Math.max(one.resultBytes ?? 0, NULL_BYTES))}::int[]
+    ) AS t ("jobId", "leaseToken", bytes)
     JOIN jobs j ON j.id = t."jobId"
     -- The list too, lest a plan that was made while there were few jobs reads all of them.
     WHERE j.id = ANY (${tokens.map((one) => one.jobId)}::uuid[])`);

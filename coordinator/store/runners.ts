@@ -40,3 +40,20 @@ export async function listDraining(db: Executor): Promise<string[]> {
   const rows = await db.query<{ id: string }>(sql`SELECT id FROM runners WHERE draining_since IS NOT NULL`);
   return rows.map((row) => row.id);
 }
+
+/** Deletes runners that were not heard for so long, and beyond so many of them those not heard for ten minutes. */
+export async function removeLost(
+  db: Executor,
+  { keepMs, most }: { keepMs: number; most: number },
+  limit: number,
+): Promise<number> {
+  const rows = await db.query(sql`
+    DELETE FROM runners r WHERE r.last_seen_at < now() - interval '10 minutes' AND r.id IN (
+      SELECT o.id FROM (
+        SELECT n.id, n.last_seen_at, row_number() OVER (ORDER BY n.last_seen_at DESC, n.id) AS nth FROM runners n
+      ) o
+      WHERE o.last_seen_at < now() - ${keepMs}::float8 * interval '1 ms' OR o.nth > ${most}
+      LIMIT ${limit})
+    RETURNING r.id`);
+  return rows.length;
+}

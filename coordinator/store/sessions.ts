@@ -1,12 +1,18 @@
 import { type Executor, sql } from './db';
 import type { ApiKeyRow } from './api-keys';
 
+/** Sessions of one key that are open at once; the oldest ends when one more is opened. */
+export const MOST_SESSIONS = 100;
+
 export async function insert(
   db: Executor,
   session: { tokenHash: string; keyId: string; lifeMs: number },
 ): Promise<Date> {
   const [row] = await db.query<{ expiresAt: Date }>(sql`
-    WITH over AS (DELETE FROM sessions s WHERE s.expires_at <= now())
+    WITH over AS (
+      DELETE FROM sessions s WHERE s.expires_at <= now() OR s.token_hash IN (
+        SELECT o.token_hash FROM sessions o WHERE o.key_id = ${session.keyId} ORDER BY o.created_at DESC, o.token_hash OFFSET ${MOST_SESSIONS - 1})
+    )
     INSERT INTO sessions (token_hash, key_id, created_at, expires_at)
     SELECT ${session.tokenHash}, k.id, now(), LEAST(k.expires_at, now() + ${session.lifeMs}::float8 * interval '1 ms')
     FROM api_keys k WHERE k.id = ${session.keyId}

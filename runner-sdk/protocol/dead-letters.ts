@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { bulkChoice, requireChoice } from './bulk';
-import { job, jobArguments, jobFilter, listJobsQuery } from './jobs';
+import { job, jobArguments, jobFilter, listJobsQuery, omitted } from './jobs';
 import { durationMs, id, listOf, text, timestamp } from './primitives';
 
 export const listDeadLettersQuery = listJobsQuery.omit({ status: true });
@@ -16,7 +16,7 @@ export const deadLetter = job.extend({
     ),
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
-export const deadLetterList = listOf(deadLetter);
+export const deadLetterList = listOf(deadLetter.extend({ omitted }));
 
 /** Dead letters of one type, code and message; words with digits in the message are not compared. */
 export const deadLetterGroup = z.object({

@@ -310,11 +310,23 @@ export const job = z.object({
 });
 export type Job = z.infer<typeof job>;
 
-export const jobList = listOf(job);
+/** What a list leaves out of a job. */
+export const largeField = z.enum(['arguments', 'result', 'metadata', 'checkpoint']);
+export const omitted = z
+  .array(largeField)
+  .optional()
+  .describe(
+    'Values that are too large for a list, and null here. Read the job by its id, or name them in `fields`; absent: none.',
+  );
+export const listedJob = job.extend({ omitted });
+export type ListedJob = z.infer<typeof listedJob>;
+export const jobList = listOf(listedJob);
 export type JobList = z.infer<typeof jobList>;
+/** A list with `fields`: the id, and what was asked for. */
+export const partialJobList = listOf(listedJob.partial().required({ id: true }));
 export const createdJobs = z.object({
   jobs: z
-    .array(z.union([job, itemError]))
+    .array(z.union([listedJob, itemError]))
     .describe(
       'The created jobs in the order of the request. With `atomic: false`, an error stands where a job was refused.',
     ),
@@ -357,6 +369,17 @@ export const listJobsQuery = z.strictObject({
     .describe('Only jobs whose arguments contain this JSON object, written as text.'),
   ...page,
 });
+const jobFieldNames = z.enum(Object.keys(job.shape) as [keyof Job, ...(keyof Job)[]]);
+export const listJobsPageQuery = listJobsQuery.extend({
+  fields: z
+    .union([z.string(), z.array(z.string())])
+    .transform((sent) => [sent].flat().flatMap((names) => names.split(',')))
+    .pipe(z.array(jobFieldNames).min(1))
+    .optional()
+    .describe(
+      'Only these fields of each job, separated by commas; the id always. Large values that are named here are answered whole.',
+    ),
+});
 export type ListJobsQuery = z.input<typeof listJobsQuery>;
 
 function jsonOf(source: string, context: z.RefinementCtx): unknown {
@@ -383,7 +406,11 @@ export const attempt = z.object({
     ),
 });
 export type Attempt = z.infer<typeof attempt>;
-export const attemptList = z.object({ items: z.array(attempt).describe('The attempts, oldest first.') });
+export const attemptList = listOf(attempt);
+export const listAttemptsQuery = z.strictObject({
+  ...page,
+  limit: z.coerce.number().int().min(1).max(500).default(500).describe('The largest number of items to return.'),
+});
 
 export const cancelJob = z.strictObject({
   reason: text(500).optional().describe('Why the job is cancelled; kept with the job.'),

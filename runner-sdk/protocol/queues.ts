@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { maxAttempts, priority, retryPolicy, timeoutMs } from './jobs';
-import { durationMs, name, text, timestamp } from './primitives';
+import { durationMs, listOf, name, page, text, timestamp } from './primitives';
 import { retention } from './retention';
 
 /** A limit that is set, or `null` to take it away. */
@@ -121,7 +121,11 @@ export const queue = z.object({
   cost: queueCost.nullable().describe('What an attempt costs; null: no prices.'),
 });
 export type Queue = z.infer<typeof queue>;
-export const queueList = z.object({ items: z.array(queue).describe('The queues, by name.') });
+export const queueList = listOf(queue);
+export const listQueuesQuery = z.strictObject({
+  ...page,
+  limit: z.coerce.number().int().min(1).max(500).default(500).describe('The largest number of items to return.'),
+});
 export const queueName = name;
 
 export const scaleQuery = z.strictObject({

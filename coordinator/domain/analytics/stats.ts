@@ -26,7 +26,7 @@ async function ofAll({ db }: Context): Promise<Now> {
     views.types(db, MOST_LISTED),
   ]);
   return {
-    jobs: byStatus(jobs),
+    jobs: byStatus(new Map(Object.entries(jobs))),
     ...total(queues),
     ...flow(queues),
     queues: queues.map(shown).sort(busiestFirst).slice(0, MOST_LISTED),
@@ -37,8 +37,8 @@ async function ofAll({ db }: Context): Promise<Now> {
 
 async function ofUser({ db }: Context, userId: string): Promise<Now> {
   const rows = await views.ofUser(db, userId);
-  const jobs: Record<string, number> = {};
-  for (const row of rows) jobs[row.status] = (jobs[row.status] ?? 0) + row.jobs;
+  const jobs = new Map<string, number>();
+  for (const row of rows) jobs.set(row.status, (jobs.get(row.status) ?? 0) + row.jobs);
   const queues = grouped(rows, (row) => row.queue).map(([name, own]) => ({ name, ...loadOf(own), ...flowOf(own) }));
   const types = grouped(rows, (row) => row.type).map(([type, own]) => ({ type, ...loadOf(own) }));
   return {
@@ -51,8 +51,8 @@ async function ofUser({ db }: Context, userId: string): Promise<Now> {
   };
 }
 
-function byStatus(jobs: Record<string, number>): Stats['jobs'] {
-  return Object.fromEntries(jobStatus.options.map((status) => [status, jobs[status] ?? 0])) as Stats['jobs'];
+function byStatus(jobs: ReadonlyMap<string, number>): Stats['jobs'] {
+  return Object.fromEntries(jobStatus.options.map((status) => [status, jobs.get(status) ?? 0])) as Stats['jobs'];
 }
 
 function loadOf(rows: views.UserLoad[]): Load {

@@ -1,6 +1,6 @@
 import { BatonError } from '../../errors';
 import { type FailedLogins, sourceOf } from './failed-logins';
-import { type KeyRing, type Login, publicIdOf } from './keys';
+import { hashOf, type KeyRing, type Login, publicIdOf } from './keys';
 import { isToken, type TokenVerifier } from './tokens';
 
 /** Looks at every credential. Those who bring bad ones too often are held off; good ones are not slowed by it. */
@@ -22,7 +22,7 @@ export class Doorman {
   async admit(bearer: string, address: string): Promise<Login> {
     const { tokens } = this;
     if (tokens !== null && isToken(bearer))
-      return this.judged(address, null, async () => ({ caller: await tokens.callerOf(bearer), sessionEndsAt: null }));
+      return this.judged(address, null, async () => ({ ...(await tokens.verify(bearer)), sessionEndsAt: null }));
     return this.admitKey(bearer, address);
   }
 
@@ -32,6 +32,7 @@ export class Doorman {
     return this.judged(address, publicIdOf(key), async () => ({
       caller: await this.keys.callerOf(key),
       sessionEndsAt: null,
+      credential: { kind: 'key' as const, hash: hashOf(key) },
     }));
   }
 

@@ -5,6 +5,7 @@ import * as store from '../../store/api-keys';
 import { type Db, type Executor, isUniqueViolation } from '../../store/db';
 import { findOpen } from '../../store/sessions';
 import type { Caller } from './caller';
+import type { Credential } from './credentials';
 import { Memory } from './memory';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -51,6 +52,8 @@ export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key
 export interface Login {
   caller: Caller;
   sessionEndsAt: Date | null;
+  /** What let the caller in; null: nothing was asked for. */
+  credential: Credential | null;
 }
 
 /** Tells who a key belongs to. Answers are kept for a short time, so a revoked key works at most that much longer. */
@@ -85,7 +88,8 @@ export class KeyRing {
   recall(key: string): Login | null {
     const hash = this.hashes.get(key);
     const caller = hash === undefined ? null : (this.known.peek(hash) ?? null);
-    if (caller !== null) return { caller, sessionEndsAt: null };
+    if (hash !== undefined && caller !== null)
+      return { caller, sessionEndsAt: null, credential: { kind: 'key', hash } };
     // No key is remembered for longer than what is known of it.
     this.hashes.delete(key);
     return null;
@@ -96,7 +100,13 @@ export class KeyRing {
     const tokenHash = hashOf(token);
     const login = await this.sessions.recall(tokenHash, async () => {
       const row = await findOpen(this.db, tokenHash);
-      return row === null ? null : { caller: toCaller(row), sessionEndsAt: row.sessionEndsAt };
+      return row === null
+        ? null
+        : {
+            caller: toCaller(row),
+            sessionEndsAt: row.sessionEndsAt,
+            credential: { kind: 'session' as const, hash: tokenHash },
+          };
     });
     if (login === null) throw new BatonError('unauthenticated', 'The session is over. POST /session opens a new one.');
     return login;

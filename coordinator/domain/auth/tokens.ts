@@ -20,7 +20,8 @@ const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 const SYMMETRIC = ['HS256'];
 /** Longer ones are refused before anything is reckoned. */
 const MOST_CHARACTERS = 8192;
-const CLOCK_TOLERANCE_S = 5;
+/** Clocks may be so far apart. Within this time after its end nothing more is answered to a token. */
+const CLOCK_TOLERANCE_S = 4;
 const KEEP_MS = 3000;
 const JWKS_TIMEOUT_MS = 5000;
 const JWKS_COOLDOWN_MS = 5000;
@@ -34,9 +35,14 @@ export function isToken(bearer: string): boolean {
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(bearer);
 }
 
+interface Verified {
+  caller: Caller;
+  credential: { kind: 'token'; endsAt: number };
+}
+
 /** Tells whom a JSON Web Token speaks for. */
 export class TokenVerifier {
-  private readonly known = new Memory<Caller>(KEEP_MS);
+  private readonly known = new Memory<Verified>(KEEP_MS);
   private readonly key: KeyLike | Uint8Array | JWTVerifyGetKey;
   private readonly algorithms: string[];
 
@@ -53,15 +59,20 @@ export class TokenVerifier {
   }
 
   /** @throws {BatonError} `unauthenticated`; `unavailable` when the issuer's keys cannot be had. */
-  callerOf(token: string): Promise<Caller> {
+  async verify(token: string): Promise<Verified> {
     if (token.length > MOST_CHARACTERS)
-      return Promise.reject(
-        new BatonError('unauthenticated', `The token is longer than ${MOST_CHARACTERS} characters.`),
-      );
-    return this.known.recall(token, async () => this.toCaller(await this.verify(token)));
+      throw new BatonError('unauthenticated', `The token is longer than ${MOST_CHARACTERS} characters.`);
+    const verified = await this.known.recall(token, async () => {
+      const payload = await this.payloadOf(token);
+      const endsAt = ((payload.exp ?? 0) + CLOCK_TOLERANCE_S) * 1000;
+      return { caller: this.toCaller(payload), credential: { kind: 'token' as const, endsAt } };
+    });
+    // It may have expired since it was remembered.
+    if (Date.now() >= verified.credential.endsAt) throw new BatonError('unauthenticated', 'The token has expired.');
+    return verified;
   }
 
-  private async verify(token: string): Promise<JWTPayload> {
+  private async payloadOf(token: string): Promise<JWTPayload> {
     const { issuer, audience } = this.settings;
     const options = {
       issuer,
@@ -83,7 +94,7 @@ export class TokenVerifier {
 
   private toCaller(payload: JWTPayload): Caller {
     const { roleClaim } = this.settings;
-    const wanted = role.safeParse(payload[roleClaim]);
+    const wanted = role.safeParse(Object.hasOwn(payload, roleClaim) ? payload[roleClaim] : undefined);
     if (!wanted.success)
       throw new BatonError(
         'unauthenticated',

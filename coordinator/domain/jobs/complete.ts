@@ -117,7 +117,7 @@ async function moveFailed(context: Context, items: CompleteItem[]): Promise<Repl
 
 async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Replies> {
   if (missed.length === 0) return [];
-  const traces = await traceTokens(context.db.vital, missed);
+  const traces = await traceTokens(context.db.vital, askedOf(missed));
   const judged = missed.map((item): [CompleteItem, CompleteReply | BatonError] => {
     const trace = traceOf(traces, item);
     return [item, judgeToken(trace, item.leaseToken, reportOf(item))];
@@ -138,6 +138,19 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
     );
   }
   return judged;
+}
+
+/** What to ask about these reports: the same token is asked about once, though a thousand reports name it. */
+function askedOf(items: CompleteItem[]): { jobId: string; leaseToken: string; resultBytes: number }[] {
+  const asked = new Map<string, { jobId: string; leaseToken: string; resultBytes: number }>();
+  for (const item of items) {
+    const { jobId, leaseToken } = item;
+    const result = resultOf(item);
+    const resultBytes = result === undefined ? 0 : Buffer.byteLength(JSON.stringify(result));
+    const before = asked.get(leaseKey(item))?.resultBytes ?? 0;
+    asked.set(leaseKey(item), { jobId, leaseToken, resultBytes: Math.max(before, resultBytes) });
+  }
+  return [...asked.values()];
 }
 
 function reportOf(item: CompleteItem): Report {

@@ -1,5 +1,4 @@
 import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
-import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { describeError } from '../../logger';
@@ -126,7 +125,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   const defaults = context.queueSettings.defaultsOf(job.queue);
   // Spelled out, for the same reason as in `draftedRow`.
   const row: Complete<store.InsertJob> = {
-    id: uuidv7(),
+    id: context.jobIds.next(),
     type: job.type,
     queue: job.queue,
     priority: job.priority ?? defaults.priority,

@@ -68,7 +68,8 @@ function judgePast(past: NonNullable<TokenTrace['past']>, report: Report): Compl
 
 function judgeCompleted(trace: TokenTrace, report: Report): CompleteReply | BatonError {
   if (report.verb !== 'complete') return leaseLost();
-  const isSame = report.outcome === 'completed' && isDeepStrictEqual(trace.result, plain(report.result) ?? null);
+  const isSame =
+    report.outcome === 'completed' && !trace.isLonger && isDeepStrictEqual(trace.result, plain(report.result) ?? null);
   if (isSame) return { status: 'completed', attempt: trace.attempt };
   return new BatonError('state_conflict', 'This attempt was already reported as completed, with another report.');
 }

@@ -13,6 +13,8 @@ import { retryByHand } from './retry-by-hand';
 import { allowedFrom, type Verb } from './transitions';
 
 const BATCH = 500;
+/** Background operations that one key may have waiting: they are done one after the other, those of others too. */
+const MOST_OPEN = 20;
 
 /** One verb for all jobs that match. */
 export interface Bulk {
@@ -46,6 +48,13 @@ export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
 
 /** Writes it down for the loop of any coordinator to work on. */
 export async function applyInBackground(context: Context, bulk: Bulk): Promise<store.BulkOperationRow> {
+  const open = bulk.by === null ? 0 : await store.countOpen(context.db, bulk.by.keyId);
+  if (open >= MOST_OPEN)
+    throw new BatonError(
+      'rate_limited',
+      `${MOST_OPEN} operations of this key have not ended yet; they are done one after the other, so wait for one to end.`,
+      { retryAfterMs: 5000 },
+    );
   const matched = await countMatching(context, bulk);
   const {
     verb,

@@ -1,6 +1,8 @@
 import type { Context } from '../../context';
 import * as store from '../../store/jobs';
 import * as queues from '../../store/queues';
+import { removeEnded } from '../../store/bulk';
+import { removeLost } from '../../store/runners';
 import * as views from '../../store/views/retention';
 import { jobDeeds, recorded } from '../audit/record';
 import type { Actor } from '../auth/caller';
@@ -12,6 +14,17 @@ const BATCH = 500;
 /** completed, failed, cancelled -> gone: one batch of what was kept long enough. Returns whether there may be more. */
 export async function pruneBatch(context: Context): Promise<boolean> {
   return (await removeBatch(context, await dueKeeps(context))) === BATCH;
+}
+
+/** How long runners are listed after they were last heard, and how many of those that are silent. */
+export const RUNNERS_KEPT = { keepMs: 7 * 86_400_000, most: 10_000 };
+/** How long bulk operations can be read after they ended. */
+export const BULK_KEPT_MS = 30 * 86_400_000;
+
+/** Deletes what callers named and nobody uses any more: runners, and bulk operations that ended. */
+export async function pruneNamed(context: Context): Promise<void> {
+  await removeLost(context.db, RUNNERS_KEPT, BATCH);
+  await removeEnded(context.db, BULK_KEPT_MS, BATCH);
 }
 
 /** How many jobs retention would delete by now, by how they ended. */

@@ -102,26 +102,27 @@ function textOf(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
 }
 
-const MEANINGS: Record<string, string> = {
-  BATON_ADDRESS: 'not sent: the host leads to an address that webhooks may not reach',
-  ENOTFOUND: 'the host name is unknown',
-  ENODATA: 'the host name has no address',
-  ETIMEOUT: 'the host name could not be looked up in time',
-  ESERVFAIL: 'the host name could not be looked up',
-  EAI_AGAIN: 'the host name could not be looked up',
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was reset',
-  UND_ERR_SOCKET: 'the connection was closed before an answer',
-  UND_ERR_CONNECT_TIMEOUT: 'the connection could not be made in time',
-  UND_ERR_HEADERS_TIMEOUT: 'there was no answer in time',
-  UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
-};
+const MEANINGS = new Map([
+  ['BATON_ADDRESS', 'not sent: the host leads to an address that webhooks may not reach'],
+  ['ENOTFOUND', 'the host name is unknown'],
+  ['ENODATA', 'the host name has no address'],
+  ['ETIMEOUT', 'the host name could not be looked up in time'],
+  ['ESERVFAIL', 'the host name could not be looked up'],
+  ['EAI_AGAIN', 'the host name could not be looked up'],
+  ['ECONNREFUSED', 'the connection was refused'],
+  ['ECONNRESET', 'the connection was reset'],
+  ['UND_ERR_SOCKET', 'the connection was closed before an answer'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'the connection could not be made in time'],
+  ['UND_ERR_HEADERS_TIMEOUT', 'there was no answer in time'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'the headers of the answer are too large'],
+]);
 
 /** In our own words: the texts of errors may hold addresses of the inside. */
 function describeFault(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   if (error instanceof AggregateError && error.errors.length > 0) return describeFault(error.errors[0]);
-  if (MEANINGS[code] !== undefined) return MEANINGS[code];
+  const meaning = MEANINGS.get(code);
+  if (meaning !== undefined) return meaning;
   if (/CERT|SIGNATURE|SSL|TLS|ALTNAME/.test(code)) return `the connection could not be secured (${code})`;
   return `the request failed${/^[A-Z_]{3,40}$/.test(code) ? ` (${code})` : ''}`;
 }

@@ -1,7 +1,8 @@
 import type { JobFilter, LogLevel } from '@baton/runner-sdk/protocol';
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
-import { JOB_COLUMNS, type JobRow } from '../jobs';
+import { JOB_COLUMNS, type JobRow, listedColumns, type ListedJobRow, type ListedValues } from '../jobs';
+import { type Counted, withinBytes } from './within-bytes';
 
 // Reads. The user whose jobs may be seen comes first everywhere; null sees all.
 
@@ -16,18 +17,22 @@ export function getMany(db: Executor, userId: string | null, jobIds: string[]): 
     WHERE j.id = ANY (${jobIds}::uuid[]) AND (${userId}::text IS NULL OR j.user_id = ${userId}::text)`);
 }
 
-/** Newest first; `before` is the last id of the page before. */
+/** Newest first; `before` is the last id of the page before. Large values are left out, unless they are asked for. */
 export function page(
   db: Executor,
   userId: string | null,
   filter: JobFilter,
   before: string | null,
   limit: number,
-): Promise<JobRow[]> {
-  return db.query(sql`
-    SELECT ${JOB_COLUMNS} FROM jobs j
-    WHERE ${matching(userId, filter)} ${before === null ? Prisma.empty : sql`AND j.id < ${before}::uuid`}
-    ORDER BY j.id DESC LIMIT ${limit}`);
+  values?: ListedValues,
+): Promise<(ListedJobRow & Counted)[]> {
+  const chosen = sql`
+    SELECT ${listedColumns(values)} FROM (
+      SELECT * FROM jobs j
+      WHERE ${matching(userId, filter)} ${before === null ? Prisma.empty : sql`AND j.id < ${before}::uuid`}
+      ORDER BY j.id DESC LIMIT ${limit}
+    ) j`;
+  return db.query(withinBytes(chosen, sql`p.id DESC`));
 }
 
 /** Ids of jobs that match, oldest first, after `after`: one batch of a verb in bulk. */
@@ -90,16 +95,19 @@ export interface AttemptRow {
   lateResult: unknown;
 }
 
-/** All attempts of a job, oldest first: those kept apart, and the one on the job's own row, which runs or completed. */
-export function attempts(db: Executor, jobId: string): Promise<AttemptRow[]> {
-  return db.query(sql`
-    SELECT a.attempt, a.runner_id AS "runnerId", a.started_at AS "startedAt", a.finished_at AS "finishedAt",
-      a.outcome::text AS outcome, a.error, a.metrics, a.late_result AS "lateResult"
-    FROM attempts a WHERE a.job_id = ${jobId}::uuid
-    UNION ALL
-    SELECT j.attempt, j.runner_id, j.started_at, j.finished_at, j.status::text, NULL, j.metrics, NULL
-    FROM jobs j WHERE j.id = ${jobId}::uuid AND j.status IN ('running', 'completed')
-    ORDER BY attempt`);
+/** Attempts of a job after one, oldest first: those kept apart, and the one on the job's own row, which runs or completed. */
+export function attempts(db: Executor, jobId: string, after: number, limit: number): Promise<(AttemptRow & Counted)[]> {
+  const chosen = sql`
+    SELECT a.*, 300 + COALESCE(octet_length(a.error::text), 0) + COALESCE(octet_length(a."lateResult"::text), 0) AS bytes FROM (
+      SELECT a.attempt, a.runner_id AS "runnerId", a.started_at AS "startedAt", a.finished_at AS "finishedAt",
+        a.outcome::text AS outcome, a.error, a.metrics, a.late_result AS "lateResult"
+      FROM attempts a WHERE a.job_id = ${jobId}::uuid AND a.attempt > ${after}::int
+      UNION ALL
+      SELECT j.attempt, j.runner_id, j.started_at, j.finished_at, j.status::text, NULL, j.metrics, NULL
+      FROM jobs j WHERE j.id = ${jobId}::uuid AND j.status IN ('running', 'completed') AND j.attempt > ${after}::int
+      ORDER BY attempt LIMIT ${limit}
+    ) a`;
+  return db.query(withinBytes(chosen, sql`p.attempt`));
 }
 
 export interface LogRow {
@@ -111,9 +119,18 @@ export interface LogRow {
   attempt: number;
 }
 
-export function logs(db: Executor, jobId: string, after: number, levels: LogLevel[], limit: number): Promise<LogRow[]> {
-  return db.query(sql`
-    SELECT l.seq::text AS seq, l.at, l.level, l.message, l.fields, l.attempt FROM job_logs l
+export function logs(
+  db: Executor,
+  jobId: string,
+  after: number,
+  levels: LogLevel[],
+  limit: number,
+): Promise<(LogRow & Counted)[]> {
+  const chosen = sql`
+    SELECT l.seq, l.at, l.level, l.message, l.fields, l.attempt,
+      200 + octet_length(l.message) + COALESCE(octet_length(l.fields::text), 0) AS bytes
+    FROM job_logs l
     WHERE l.job_id = ${jobId}::uuid AND l.seq > ${after} AND l.level = ANY (${levels}::log_level[])
-    ORDER BY l.seq LIMIT ${limit}`);
+    ORDER BY l.seq LIMIT ${limit}`;
+  return db.query(withinBytes(chosen, sql`p.seq`));
 }

@@ -1,4 +1,5 @@
 import { type Executor, sql } from '../db';
+import { type Counted, withinBytes } from './within-bytes';
 
 export interface RunnerRow {
   id: string;
@@ -22,9 +23,11 @@ const RUNNER_COLUMNS = sql`
   r.stopped_at IS NOT NULL AS "isStopped",
   (SELECT count(*)::int FROM jobs j WHERE j.status = 'running' AND j.runner_id = r.id) AS running`;
 
-export function page(db: Executor, after: string | null, limit: number): Promise<RunnerRow[]> {
-  return db.query(sql`
-    SELECT ${RUNNER_COLUMNS} FROM runners r WHERE ${after}::text IS NULL OR r.id > ${after} ORDER BY r.id LIMIT ${limit}`);
+export function page(db: Executor, after: string | null, limit: number): Promise<(RunnerRow & Counted)[]> {
+  const chosen = sql`
+    SELECT ${RUNNER_COLUMNS}, 300 + octet_length(r.types::text) + octet_length(r.queues::text) + octet_length(r.labels::text) AS bytes
+    FROM runners r WHERE ${after}::text IS NULL OR r.id > ${after} ORDER BY r.id LIMIT ${limit}`;
+  return db.query(withinBytes(chosen, sql`p.id`));
 }
 
 export async function get(db: Executor, id: string): Promise<RunnerRow | null> {

@@ -1,0 +1,91 @@
+import * as store from '../../store/api-keys';
+import type { Executor } from '../../store/db';
+
+/** What let a caller in, as far as it can end: a key or a browser's session by its hash, a token by its time. */
+export type Credential = { kind: 'key' | 'session'; hash: string } | { kind: 'token'; endsAt: number };
+
+/** How often the credentials of those who wait are looked up, in one statement for all. */
+export const CREDENTIALS_CHECKED_EVERY_MS = 1500;
+/** What was found good so lately is good enough for an answer. */
+const FRESH_MS = 3500;
+
+interface Held {
+  credential: Credential;
+  goodAt: number;
+  onEnd: Set<() => void>;
+}
+
+/**
+ * The credentials of calls that wait: parked claims, waits, event streams. Each is looked up again and again while its
+ * call waits, and when it ends, so does the call. So nothing is answered to a key for longer than five seconds after it was
+ * revoked or has expired, on whichever coordinator.
+ */
+export class Credentials {
+  private readonly held = new Map<string, Held>();
+
+  constructor(private readonly db: Executor) {}
+
+  /**
+   * @param onEnd called when the credential is good no longer
+   * @returns what is called when the call does not wait any more
+   */
+  hold(credential: Credential, onEnd: () => void): () => void {
+    const name = nameOf(credential);
+    let held = this.held.get(name);
+    if (held === undefined) {
+      held = { credential, goodAt: performance.now(), onEnd: new Set() };
+      this.held.set(name, held);
+    }
+    const listeners = held.onEnd.add(onEnd);
+    return () => {
+      listeners.delete(onEnd);
+      if (listeners.size === 0 && this.held.get(name)?.onEnd === listeners) this.held.delete(name);
+    };
+  }
+
+  /** How many credentials calls wait with. */
+  get size(): number {
+    return this.held.size;
+  }
+
+  /**
+   * Whether a call that waited with it may be answered. It is only looked up when that was not done lately.
+   * @throws {BatonError} `unavailable` when it cannot be looked up
+   */
+  isGood(credential: Credential): boolean | Promise<boolean> {
+    if (credential.kind === 'token') return Date.now() < credential.endsAt;
+    const held = this.held.get(nameOf(credential));
+    if (held !== undefined && performance.now() - held.goodAt < FRESH_MS) return true;
+    return this.lookUp([credential]).then((good) => good.has(nameOf(credential)));
+  }
+
+  /** Looks all of them up, and ends the calls of those that are good no longer. */
+  async check(): Promise<void> {
+    const asked = [...this.held.values()];
+    if (asked.length === 0) return;
+    const askedAt = performance.now();
+    const stored = asked.flatMap(({ credential }) => (credential.kind === 'token' ? [] : [credential]));
+    const good = stored.length === 0 ? new Set<string>() : await this.lookUp(stored);
+    for (const held of asked) {
+      const { credential } = held;
+      const isGood = credential.kind === 'token' ? Date.now() < credential.endsAt : good.has(nameOf(credential));
+      if (isGood) held.goodAt = askedAt;
+      else this.end(held);
+    }
+  }
+
+  private end(held: Held): void {
+    this.held.delete(nameOf(held.credential));
+    for (const onEnd of [...held.onEnd]) onEnd();
+  }
+
+  private async lookUp(credentials: { kind: 'key' | 'session'; hash: string }[]): Promise<Set<string>> {
+    const of = (wanted: string) => credentials.filter(({ kind }) => kind === wanted).map(({ hash }) => hash);
+    const found = await store.findGood(this.db, { keys: of('key'), sessions: of('session') });
+    return new Set(found.map(nameOf));
+  }
+}
+
+function nameOf(credential: Credential): string {
+  return credential.kind === 'token' ? `token ${credential.endsAt}` : `${credential.kind} ${credential.hash}`;
+}
