@@ -228,7 +228,7 @@ const MOST_METRICS = 50;
 /** A handler may pass its signal to as many calls as it likes, each of which listens to it. */
 function handlersController(): AbortController {
   const control = new AbortController();
-  setMaxListeners(0, control.signal);
+  setMaxListeners(Infinity, control.signal);
   return control;
 }
 

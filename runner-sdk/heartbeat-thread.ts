@@ -111,7 +111,7 @@ class HeartbeatThread {
     });
     const watch = new CancellationWatch({
       send: async (waitMs) => {
-        const body: HeartbeatsInput = { runnerId, jobs: [], waitMs };
+        const body: HeartbeatsInput = { runnerId, jobs: [], waitMs, isDraining: keeper.isDraining };
         const limits = { timeoutMs: waitMs + WATCH_SLACK_MS, budgetMs: 0 };
         return (
           await transport.call<HeartbeatsReply>({

@@ -95,6 +95,10 @@ export class LeaseKeeper {
     for (const { leaseToken } of jobs) this.leases.delete(leaseToken);
   }
 
+  get isDraining(): boolean {
+    return this.beatsWhenIdle;
+  }
+
   /** For how long the oldest lease has been held, in milliseconds; `null`: there is none. */
   heldForMs(): number | null {
     let sinceMs = Infinity;

@@ -29,13 +29,21 @@ export class WaitingHeartbeats {
 
   constructor(private readonly runners: Pick<RunnerRegistry, 'isDraining'>) {}
 
-  /** Resolves with what to check, empty when the time is over, the client goes away, or this coordinator drains. */
-  wait(runnerId: string, waitMs: number, disconnect: DisconnectSignal): Promise<Check> {
+  /**
+   * `isDraining`: what the runner has been told; it is answered at once when that is not so any more.
+   * Resolves with what to check, empty when the time is over, the client goes away, or this coordinator drains.
+   */
+  wait(
+    runnerId: string,
+    { waitMs, isDraining }: { waitMs: number; isDraining: boolean },
+    disconnect: DisconnectSignal,
+  ): Promise<Check> {
     const tag = runnerTag(runnerId);
     const untold = this.untold.get(tag);
     this.untold.delete(tag);
     if (untold !== undefined) return Promise.resolve(untold.map(({ jobId }) => jobId));
-    if (this.isClosed || disconnect.aborted) return Promise.resolve([]);
+    const knowsBetter = this.runners.isDraining(runnerId) !== isDraining;
+    if (knowsBetter || this.isClosed || disconnect.aborted) return Promise.resolve([]);
     return new Promise((resolve) => {
       const group = this.waiting.get(tag) ?? new Set();
       this.waiting.set(tag, group);
@@ -48,7 +56,7 @@ export class WaitingHeartbeats {
       };
       const leave = (): void => end([]);
       const timer = setTimeout(leave, waitMs);
-      const waiting: Waiting = { runnerId, wasDraining: this.runners.isDraining(runnerId), end };
+      const waiting: Waiting = { runnerId, wasDraining: isDraining, end };
       group.add(waiting);
       disconnect.addEventListener('abort', leave);
     });

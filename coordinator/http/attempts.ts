@@ -89,7 +89,7 @@ export const attemptEndpoints = [
       );
       if (body.waitMs === 0) return reply(200, { jobs, directives: directives(desk, body.runnerId) });
       park({ isHeartbeat: true });
-      const check = await desk.waitingHeartbeats.wait(body.runnerId, body.waitMs, disconnect);
+      const check = await desk.waitingHeartbeats.wait(body.runnerId, body, disconnect);
       return reply(200, { jobs, check, directives: directives(desk, body.runnerId) });
     },
   }),

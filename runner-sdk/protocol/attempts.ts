@@ -142,6 +142,13 @@ export const heartbeats = z.object({
     .describe(
       'How long the call waits, after it has extended the leases, for a job of this runner to be cancelled or the runner to be drained, in milliseconds.',
     ),
+  isDraining: z
+    .boolean()
+    .catch(false)
+    .default(false)
+    .describe(
+      'With `waitMs`: whether the runner has been told to drain. When that has changed, the call does not wait.',
+    ),
   goodbye: z
     .boolean()
     .catch(false)
@@ -157,6 +164,7 @@ export type HeartbeatsInput = {
   runnerId: string;
   jobs: z.input<typeof beat>[];
   waitMs?: number;
+  isDraining?: boolean;
   goodbye?: boolean;
 };
 const sentJobId = "The `jobId` of the request's item.";
