@@ -9,7 +9,9 @@ test('a coordinator that was told to stop goes on serving, and tells load balanc
   const coordinator = await startCoordinator({ drainMs: DRAIN_MS });
   const { api } = coordinator;
   const type = uniqueType();
-  const parked = api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 50_000 });
+  // The first answer compiles the contract that answers are held against, which takes a second or two.
+  await api.get('/healthz');
+  const waiting = api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 50_000 });
   await eventually(() => coordinator.app.desk.dispatcher.size === 1);
   const stopping = coordinator.stop();
   const told = await eventually(
@@ -23,8 +25,8 @@ test('a coordinator that was told to stop goes on serving, and tells load balanc
   const { id } = await api.create({ type });
   expect((await api.complete(await api.claimOne({ runnerId: 'r', types: [type] }))).status).toBe(200);
   expect((await api.job(id)).status).toBe('completed');
-  // Only then what waits is answered, and the door closed.
-  expect(await parked).toEqual([]);
+  // Only then are waiting claims answered, and connections refused.
+  expect(await waiting).toEqual([]);
   await stopping;
   await expect(fetch(`${coordinator.url}/healthz`)).rejects.toThrow();
 });
