@@ -61,6 +61,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   /** What let the caller in ended while the call waited. */
   private isRevoked = false;
   private letGo: (() => void) | undefined;
+  private taken: (() => void) | undefined;
 
   constructor(
     private readonly endpoint: AnyEndpoint,
@@ -214,7 +215,9 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     head.push('Content-Length', String(length));
     // As many bytes as characters: all ASCII, which is copied, not encoded.
     response.writeHead(reply.status, head).end(text, length === text.length ? 'latin1' : 'utf8');
-    unsent.written(response, this.caller.keyId, length);
+    this.taken = unsent.written(response, this.caller.keyId, length, () => this.request.socket.destroy());
+    // It ended while it was written.
+    if (this.hasEnded) this.taken?.();
   }
 
   /** Not when the answer is ready, but when it was taken, or cannot be any more. */
@@ -223,6 +226,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     if (this.hasEnded) return;
     this.hasEnded = true;
     this.letGo?.();
+    this.taken?.();
     this.seat?.leave();
     if (!response.writableFinished) return this.disconnect.abort();
     desk.metrics.answered(

@@ -10,6 +10,7 @@ interface Unsent {
   keyId: string;
   bytes: number;
   until: number;
+  cut: () => void;
 }
 
 /** How much a key, and all of them, may have waiting to be read. */
@@ -23,7 +24,7 @@ export interface UnsentLimits {
  * only so much of them, and a client that takes nothing for too long is cut off.
  */
 export class UnsentAnswers {
-  private readonly open = new Map<ServerResponse, Unsent>();
+  private readonly open = new Set<Unsent>();
   private readonly byKey = new Map<string, number>();
   private total = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -49,21 +50,25 @@ export class UnsentAnswers {
       throw new BatonError('unavailable', 'Too many answers wait to be read by their clients.', { retryAfterMs: 1000 });
   }
 
-  /** An answer was written. Most are taken by the connection at once, and cost nothing here. */
-  written(response: ServerResponse, keyId: string, bytes: number): void {
-    if (response.writableLength === 0 && (response.socket?.writableLength ?? 1) === 0) return;
-    this.open.set(response, { keyId, bytes, until: performance.now() + deadlineMs(bytes) });
+  /**
+   * An answer was written. Most are taken by the connection at once, and cost nothing here.
+   * @param cut closes the connection
+   * @returns what is called when the answer was taken, or cannot be any more; undefined: it was taken already
+   */
+  written(response: ServerResponse, keyId: string, bytes: number, cut: () => void): (() => void) | undefined {
+    if (response.writableLength === 0 && (response.socket?.writableLength ?? 1) === 0) return undefined;
+    const answer = { keyId, bytes, until: performance.now() + deadlineMs(bytes), cut };
+    this.open.add(answer);
     this.add(keyId, bytes);
-    response.once('close', () => {
-      this.open.delete(response);
-      this.add(keyId, -bytes);
-    });
     this.timer ??= setInterval(() => this.sweep(performance.now()), SWEEP_MS).unref();
+    return () => {
+      if (this.open.delete(answer)) this.add(keyId, -bytes);
+    };
   }
 
   /** Cuts off those who are late. */
   sweep(now: number): void {
-    for (const [response, { until }] of this.open) if (until < now) response.destroy();
+    for (const { until, cut } of [...this.open]) if (until < now) cut();
     if (this.open.size > 0) return;
     clearInterval(this.timer);
     this.timer = undefined;

@@ -16,7 +16,8 @@ export const deadLetter = job.extend({
     ),
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
-export const deadLetterList = listOf(deadLetter.extend({ omitted }));
+export const listedDeadLetter = deadLetter.extend({ omitted });
+export const deadLetterList = listOf(listedDeadLetter);
 
 /** Dead letters of one type, code and message; words with digits in the message are not compared. */
 export const deadLetterGroup = z.object({

@@ -323,7 +323,8 @@ export type ListedJob = z.infer<typeof listedJob>;
 export const jobList = listOf(listedJob);
 export type JobList = z.infer<typeof jobList>;
 /** A list with `fields`: the id, and what was asked for. */
-export const partialJobList = listOf(listedJob.partial().required({ id: true }));
+export const partialJob = listedJob.partial().required({ id: true });
+export const partialJobList = listOf(partialJob);
 export const createdJobs = z.object({
   jobs: z
     .array(z.union([listedJob, itemError]))

@@ -201,6 +201,8 @@ const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 /** A value of each shape, by its name; those of shapes that are not here are made from their schemas. */
 export const SHAPE_EXAMPLES: Readonly<Record<string, unknown>> = {
   Job: COMPLETED,
+  ListedJob: COMPLETED,
+  PartialJob: COMPLETED,
   JobError: FAILURE,
   JobMetrics: METRICS,
   Progress: { percent: 40, message: 'connected to the mail server', at: STARTED_AT },
@@ -214,6 +216,7 @@ export const SHAPE_EXAMPLES: Readonly<Record<string, unknown>> = {
   },
   CreatedJobs: { jobs: [PENDING, { ...PENDING, id: OTHER_ID }] },
   DeadLetter: { ...FAILED, fingerprint: '9f86d081884c7d65' },
+  ListedDeadLetter: { ...FAILED, fingerprint: '9f86d081884c7d65' },
   EditJob: { priority: 'high' },
   CancelJob: { reason: 'the order was withdrawn' },
   JobFilter: { queue: 'mails', status: 'failed' },
