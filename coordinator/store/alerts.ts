@@ -141,7 +141,7 @@ const MEASURES: Record<AlertMeasure, (scope: Scope) => Sql> = {
   runnersLost: (scope) => sql`
     SELECT count(*)::float8 AS value FROM runners r
     WHERE r.last_seen_at < now() - interval '1 minute' AND r.last_seen_at >= now() - interval '1 minute' - ${scope.windowMs}::float8 * interval '1 ms'
-      AND r.draining_since IS NULL AND (${scope.type}::text IS NULL OR ${scope.type}::text = ANY (r.types))
+      AND r.draining_since IS NULL AND r.stopped_at IS NULL AND (${scope.type}::text IS NULL OR ${scope.type}::text = ANY (r.types))
       AND (${scope.queue}::text IS NULL OR r.queues = '{}' OR ${scope.queue}::text = ANY (r.queues))`,
   monitorLagMs: (scope) => sql`
     SELECT GREATEST(0, extract(epoch FROM now() - min(LEAST(j.lease_expires_at, j.deadline_at)))::float8 * 1000) AS value FROM jobs j

@@ -74,5 +74,5 @@ export interface LiveRunner {
 export function liveRunners(db: Executor): Promise<LiveRunner[]> {
   return db.query(sql`
     SELECT r.id, r.types, r.queues, r.labels, r.draining_since IS NOT NULL AS "isDraining" FROM runners r
-    WHERE r.last_seen_at > now() - interval '1 minute' ORDER BY r.id LIMIT 5000`);
+    WHERE r.last_seen_at > now() - interval '1 minute' AND r.stopped_at IS NULL ORDER BY r.id LIMIT 5000`);
 }
