@@ -6,6 +6,7 @@ import { readTracing, type TracingSettings, tracingSettings } from './config-tra
 import { readWebhooks, webhookSettings } from './config-webhooks';
 import { CONTRACT_DEFAULTS, type Defaults } from './state/defaults';
 import type { WebhookSettings } from './domain/webhooks/settings';
+import { readAddress } from './store/connections/address';
 
 const MOST_KEPT_MS = 3650 * 86_400_000;
 
@@ -160,7 +161,10 @@ export class ConfigError extends Error {}
 export function readConfig(env: Record<string, string | undefined>): Config {
   refuseUnknown(env);
   const present = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
+    Object.keys(settings).flatMap((name) => {
+      const value = unquoted(env[name]);
+      return value === undefined || value.trim() === '' ? [] : [[name, value]];
+    }),
   );
   const parsed = schema.safeParse(present);
   if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
@@ -169,7 +173,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   return {
     port: read.PORT,
     host,
-    databaseUrl: read.DATABASE_URL,
+    databaseUrl: read.DATABASE_URL === undefined ? undefined : databaseUrl(read.DATABASE_URL, env),
     dataDir: read.BATON_DATA_DIR,
     adminKey: read.BATON_ADMIN_KEY,
     logLevel: read.LOG_LEVEL,
@@ -230,13 +234,57 @@ function describeAllowed(schema: z.core.JSONSchema.BaseSchema): string {
   return '';
 }
 
+/** The known name that is most like a misspelt one. */
+export function suggest(name: string, known: string[]): string {
+  return closest(name, known);
+}
+
+/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+function unquoted(value: string | undefined): string | undefined {
+  const inner = /^\s*(["'])(.*)\1\s*$/s.exec(value ?? '')?.[2];
+  return inner === undefined || inner === '' ? value : inner;
+}
+
+/** What libpq takes from the shell when the address does not say it. The embedded database is not the shell's business. */
+const TLS_VARIABLES = {
+  sslmode: 'PGSSLMODE',
+  sslrootcert: 'PGSSLROOTCERT',
+  sslcert: 'PGSSLCERT',
+  sslkey: 'PGSSLKEY',
+} as const;
+
+/** @throws {ConfigError} for an address that cannot be used */
+function databaseUrl(text: string, env: Record<string, string | undefined>): string {
+  const url = new URL(text);
+  const saysHow = url.searchParams.has('sslmode') || url.searchParams.has('ssl');
+  for (const [parameter, name] of Object.entries(TLS_VARIABLES)) {
+    const value = unquoted(env[name]);
+    const isSaid = url.searchParams.has(parameter) || (parameter === 'sslmode' && saysHow);
+    if (value !== undefined && value !== '' && !isSaid) url.searchParams.set(parameter, value);
+  }
+  try {
+    readAddress(url.href);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+  return url.href;
+}
+
+/** Kubernetes sets these for a Service named `baton`, or `baton-…`, and BATON_PORT=tcp://…, which its value tells. */
+const SERVICE_LINK = /^BATON_(.+_)?(SERVICE_(HOST|PORT)(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
+
 function refuseUnknown(env: Record<string, string | undefined>): void {
   const known = Object.keys(settings);
-  for (const name of Object.keys(env)) {
-    if (name.startsWith('BATON_') && !known.includes(name)) {
-      throw new ConfigError(`${name} is not a setting of Baton. Did you mean ${closest(name, known)}?`);
-    }
+  for (const [name, value = ''] of Object.entries(env)) {
+    if (!name.startsWith('BATON_') || known.includes(name) || value === '') continue;
+    if (isServiceLink(name, value)) continue;
+    throw new ConfigError(`${name} is not a setting of Baton. Did you mean ${suggest(name, known)}?`);
   }
+}
+
+/** A `BATON_PORT=4000` is somebody's mistake for `PORT`. */
+function isServiceLink(name: string, value: string): boolean {
+  return /^(tcp|udp|sctp):\/\//.test(value) || SERVICE_LINK.test(name);
 }
 
 /** Never shows the value of a secret. */

@@ -2,11 +2,15 @@
 import './memory';
 import { createApp } from './app';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type AdminKey, resolveAdminKey } from './admin-key';
 import { type Config, ConfigError, readConfig } from './config';
 import { installAdminKey } from './domain/auth/keys';
 import type { Access } from './http/access';
 import { createJsonLogger, describeError, type Logger } from './logger';
+import { readAddress } from './store/connections/address';
+import { DatabaseFault } from './store/connections/fault';
+import { explainFault } from './store/connections/faults';
 import { isUnavailable } from './store/db';
 import { EmbeddedDatabaseError, startEmbedded } from './store/embedded';
 import { migrate, MigrationError } from './store/migrate';
@@ -14,6 +18,8 @@ import type { StartedTracing } from './tracing';
 
 const SHUTDOWN_GRACE_MS = 10_000;
 const RETRY_MS = 2000;
+/** Then the start ends, and whoever supervises it begins anew. */
+const DATABASE_PATIENCE_MS = 60_000;
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
@@ -24,9 +30,13 @@ async function main(): Promise<void> {
 
   const embedded = config.databaseUrl === undefined ? await startEmbedded({ dataDir: config.dataDir, log }) : undefined;
   const url = config.databaseUrl ?? embedded?.url ?? '';
-  await migrateWhenReachable(url, { log, ownsDatabase: embedded !== undefined }, stopping.signal);
-  if (!stopping.signal.aborted) await serve({ ...config, access }, url, resolveAdminKey(config), log, stopped);
-  await embedded?.stop();
+  // A start that fails leaves no PostgreSQL behind.
+  try {
+    await migrateWhenReachable(url, { log, ownsDatabase: embedded !== undefined }, stopping.signal);
+    if (!stopping.signal.aborted) await serve({ ...config, access }, url, resolveAdminKey(config), log, stopped);
+  } finally {
+    await embedded?.stop();
+  }
 }
 
 /** What it takes is loaded only when spans are wanted, so that the start of others is not slowed. */
@@ -75,24 +85,32 @@ function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
   return { ...access, tls };
 }
 
-/** A database that is away at the start is waited for, as it is later. */
+/**
+ * A database that is away at the start is waited for, because it may be starting too, but not for ever.
+ * @throws {DatabaseFault} that says why it cannot be used
+ */
 async function migrateWhenReachable(
   url: string,
   { log, ownsDatabase }: { log: Logger; ownsDatabase: boolean },
   signal: AbortSignal,
 ): Promise<void> {
+  const address = readAddress(url);
+  const giveUpAt = performance.now() + DATABASE_PATIENCE_MS;
+  let lastWords = '';
   while (!signal.aborted) {
     try {
       const applied = await migrate(url, { log, ownsDatabase });
       if (applied.length > 0) log.info('migrations applied', { applied });
       return;
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      log.warn('the database cannot be reached; trying again', describeError(error));
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, RETRY_MS);
-        signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-      });
+      const known = isPlain(error) ? undefined : explainFault(error, address);
+      if (known === undefined && !isUnavailable(error)) throw error;
+      if (known !== undefined && (!known.mayPass || performance.now() > giveUpAt)) throw known.fault;
+      if (known === undefined && performance.now() > giveUpAt) throw error;
+      const words = known?.fault.message ?? describeError(error).error;
+      if (words !== lastWords) log.warn(`${String(words)} Waiting for it.`);
+      lastWords = String(words);
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 }
@@ -111,10 +129,13 @@ function onSignal(stopping: AbortController, log: Logger): Promise<void> {
   });
 }
 
+function isPlain(error: unknown): error is Error {
+  return [ConfigError, EmbeddedDatabaseError, MigrationError, DatabaseFault].some((kind) => error instanceof kind);
+}
+
 /** What an operator can mend is told in one line; all else with its stack. */
 function describeStart(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof EmbeddedDatabaseError || error instanceof MigrationError)
-    return error.message;
+  if (isPlain(error)) return error.message;
   if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
     return `PORT ${'port' in error ? String(error.port) : ''} is in use by another process; end it, or set PORT to a free one.`;
   }

@@ -1,3 +1,6 @@
+import { readAddress } from '@baton/coordinator/dist/store/connections/address';
+import { DatabaseFault } from '@baton/coordinator/dist/store/connections/fault';
+import { explainFault } from '@baton/coordinator/dist/store/connections/faults';
 import { EmbeddedDatabaseError, startEmbedded } from '@baton/coordinator/dist/store/embedded';
 import { migrate, MigrationError } from '@baton/coordinator/dist/store/migrate';
 import { ConfigError, readConfig } from '@baton/coordinator/dist/config';
@@ -8,7 +11,10 @@ async function main(): Promise<void> {
   const log = { info: (line: string) => console.log(line), warn: (line: string) => console.warn(line) };
   const embedded = databaseUrl === undefined ? await startEmbedded({ dataDir, log }) : undefined;
   try {
-    const applied = await migrate(databaseUrl ?? embedded?.url ?? '', { log, ownsDatabase: embedded !== undefined });
+    const url = databaseUrl ?? embedded?.url ?? '';
+    const applied = await migrate(url, { log, ownsDatabase: embedded !== undefined }).catch((error: unknown) => {
+      throw explainFault(error, readAddress(url))?.fault ?? error;
+    });
     console.log(applied.length === 0 ? 'The database is up to date.' : `${applied.length} applied.`);
   } finally {
     await embedded?.stop();
@@ -16,8 +22,9 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const isPlain =
-    error instanceof ConfigError || error instanceof MigrationError || error instanceof EmbeddedDatabaseError;
-  console.error(isPlain ? error.message : error);
+  const isPlain = [ConfigError, MigrationError, EmbeddedDatabaseError, DatabaseFault].some(
+    (kind) => error instanceof kind,
+  );
+  console.error(isPlain && error instanceof Error ? error.message : error);
   process.exitCode = 1;
 });

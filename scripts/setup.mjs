@@ -3,7 +3,8 @@
 //   --quiet       print only what takes time
 //   --build       compile even when nothing changed
 //   --keep-going  compile errors do not stop it (npm test reports them as a failed check)
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -25,6 +26,10 @@ const buildStamp = join(root, 'node_modules', '.baton-build');
 const schemaStamp = join(root, 'coordinator', 'generated', '.schema');
 /** Of what a failed step wrote; the cause stands at its head. */
 const MOST_LINES = 25;
+/** How long a step may be silent where there is no terminal. */
+const SILENCE_MS = 15_000;
+/** The signal that ended the step under way. */
+let interruptedBy;
 
 /** In order; `due` says why a step must run (falsy: it need not), `run` throws what went wrong. */
 const steps = [
@@ -34,9 +39,9 @@ const steps = [
   { name: 'build', due: buildDue, run: build },
 ];
 
-main();
+await main();
 
-function main() {
+async function main() {
   checkNode();
   for (const step of steps) {
     if (!step.due()) {
@@ -44,15 +49,35 @@ function main() {
       continue;
     }
     const startedAt = Date.now();
-    if (process.stdout.isTTY) process.stdout.write(`${step.name} …\r`);
+    const stopShowing = showThatItMoves(step.name, startedAt);
     try {
-      const outcome = step.run() ?? 'done';
+      const outcome = (await step.run()) ?? 'done';
+      stopShowing();
       console.log(`${step.name}: ${outcome} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
     } catch (error) {
+      stopShowing();
+      if (interruptedBy !== undefined) {
+        console.error(`${step.name}: interrupted; the next start takes it up again`);
+        process.exit(interruptedBy === 'SIGINT' ? 130 : 143);
+      }
       console.error(`${step.name}: failed\n${error.message}`);
       process.exit(1);
     }
   }
+}
+
+/** In a terminal the seconds are counted on one line; elsewhere a line is written now and then. */
+function showThatItMoves(name, startedAt) {
+  const seconds = () => Math.round((Date.now() - startedAt) / 1000);
+  const isLive = process.stdout.isTTY;
+  const show = () =>
+    isLive ? process.stdout.write(`\r${name} … ${seconds()} s `) : console.log(`${name} … ${seconds()} s`);
+  if (isLive) show();
+  const timer = setInterval(show, isLive ? 1000 : SILENCE_MS);
+  return () => {
+    clearInterval(timer);
+    if (isLive) process.stdout.write('\r\u001b[K');
+  };
 }
 
 function checkNode() {
@@ -75,7 +100,9 @@ function dependenciesDue() {
 }
 
 function installDependencies() {
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { shell: process.platform === 'win32' });
+  // What npm says it installed is not true any more once it begins; if it is interrupted, the next start must not believe it.
+  rmSync(join(root, 'node_modules', '.package-lock.json'), { force: true });
+  return run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { shell: process.platform === 'win32' });
 }
 
 /** PostgreSQL's libraries are shipped without their links; the package's own install script, which is not run, would make them. */
@@ -108,10 +135,10 @@ function clientDue() {
   );
 }
 
-function generateClient() {
+async function generateClient() {
   // `prisma generate` wants the schema engine to exist, but never runs it: any executable will do, and none is downloaded.
   const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1' };
-  run(process.execPath, [join('node_modules', 'prisma', 'build', 'index.js'), 'generate'], { env });
+  await run(process.execPath, [join('node_modules', 'prisma', 'build', 'index.js'), 'generate'], { env });
   writeFileSync(schemaStamp, schemaPrint());
 }
 
@@ -127,13 +154,13 @@ function buildDue() {
   return neverBuilt || flags.has('--build') || changed(buildStamp, sourcePrint());
 }
 
-function build() {
+async function build() {
   const print = sourcePrint();
   for (const project of projects) removeOrphans(join(root, project), join(root, project, 'dist'));
-  const result = spawn(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-b', ...projects]);
+  const result = await start(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-b', ...projects]);
   if (result.status !== 0 && flags.has('--keep-going')) return 'with errors';
   if (result.status !== 0) throw new Error(output(result));
-  const bundled = spawn(process.execPath, [join('scripts', 'bundle-thread.mjs')]);
+  const bundled = await start(process.execPath, [join('scripts', 'bundle-thread.mjs')]);
   if (bundled.status !== 0) throw new Error(output(bundled));
   mkdirSync(dirname(buildStamp), { recursive: true });
   writeFileSync(buildStamp, print);
@@ -178,13 +205,35 @@ function changed(stamp, print) {
   return readIfThere(stamp) !== print;
 }
 
-function run(command, args, options = {}) {
-  const result = spawn(command, args, options);
+async function run(command, args, options = {}) {
+  const result = await start(command, args, options);
   if (result.status !== 0) throw new Error(output(result));
 }
 
-function spawn(command, args, options = {}) {
-  return spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, ...options });
+/** A signal that this process gets is handed on, and the program waited for, so that nothing goes on in the background. */
+async function start(command, args, options = {}) {
+  const running = {};
+  const interrupt = (signal) => {
+    // A terminal sends Ctrl-C to both; a second one ends a program that ignored the first.
+    running.child?.kill(interruptedBy === undefined ? signal : 'SIGKILL');
+    interruptedBy ??= signal;
+  };
+  // Before there is a program that a signal could leave behind.
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, interrupt);
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  running.child = child;
+  const result = { status: null, error: undefined, stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => (result.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (result.stderr += text));
+  try {
+    [result.status] = await once(child, 'close');
+  } catch (error) {
+    result.error = error;
+  }
+  for (const signal of signals) process.off(signal, interrupt);
+  if (interruptedBy !== undefined) throw new Error('interrupted');
+  return result;
 }
 
 function output(result) {

@@ -7,6 +7,7 @@ import { BatonError, Client, ConfigurationError } from '@baton/runner-sdk';
 import { followJobs, submitQuotes, summary } from './start/demo';
 import { listenForTheEnd } from './start/ending';
 import { KeptProcess } from './start/kept-process';
+import { type Flags, readFlags, USAGE } from './start/flags';
 import { type AdminKey, ensureRunnerKey, findAdminKey, quoted, shortest } from './start/keys';
 import { assertPortIsFree, StartError, urlOf } from './start/port';
 import { Screen } from './start/screen';
@@ -17,14 +18,12 @@ const READY_POLL_MS = 50;
 const STEP_WIDTH = 14;
 const screen = new Screen();
 
-/**
- * `npm start`: the coordinator and the quotes runner, each a process of its own, and the first work for them.
- *   --watch  compile and restart what changes
- *   --again  submit the quotes once more
- */
+/** `npm start`: the coordinator and the quotes runner, each a process of its own, and the first work for them. */
 async function main(): Promise<void> {
-  const flags = new Set(process.argv.slice(2));
-  const read = readConfig(process.env);
+  const flags = readFlags(process.argv.slice(2));
+  if (flags.help) return console.log(USAGE);
+  const env = { ...process.env, ...(flags.port === undefined ? {} : { PORT: flags.port }) };
+  const read = readConfig(env);
   const config = { ...read, dataDir: resolve(read.dataDir) };
   if (config.databaseUrl !== undefined && config.adminKey === undefined)
     throw new StartError('With DATABASE_URL, set BATON_ADMIN_KEY too: the key that this start shall use.');
@@ -33,7 +32,7 @@ async function main(): Promise<void> {
   const processes: KeptProcess[] = [];
   const stopping = listenForTheEnd(() => processes.forEach((kept) => kept.hurry()));
   try {
-    await run(config, flags, processes, stopping);
+    await run(config, { flags, env }, processes, stopping);
     if (!stopping.aborted) await once(stopping, 'abort');
     screen.settle(['', 'Draining …']);
   } finally {
@@ -42,12 +41,17 @@ async function main(): Promise<void> {
   screen.line('Stopped. The data stay.');
 }
 
-async function run(config: Config, flags: Set<string>, processes: KeptProcess[], stopping: AbortSignal): Promise<void> {
+async function run(
+  config: Config,
+  { flags, env }: { flags: Flags; env: NodeJS.ProcessEnv },
+  processes: KeptProcess[],
+  stopping: AbortSignal,
+): Promise<void> {
   screen.line(
     `${screen.bold('Baton')} ${screen.dim('hands work to runners on any host, over plain HTTP, and never drops it.')}\n`,
   );
   const url = urlOf(config);
-  const coordinator = keep('coordinator', 'coordinator', { ...process.env, BATON_DATA_DIR: config.dataDir }, config);
+  const coordinator = keep('coordinator', 'coordinator', { ...env, BATON_DATA_DIR: config.dataDir }, config);
   processes.push(coordinator);
   if (!(await isReady(url, coordinator, stopping))) return;
   coordinator.keep();
@@ -63,9 +67,9 @@ async function run(config: Config, flags: Set<string>, processes: KeptProcess[],
   // The runner stops before the coordinator.
   processes.unshift(runner);
   step('quotes runner', 'a process of its own, which speaks only HTTP');
-  if (flags.has('--watch')) watch(coordinator, runner, stopping);
+  if (flags.watch) watch(coordinator, runner, stopping);
 
-  await showQuotes(client, flags.has('--again'), stopping);
+  await showQuotes(client, flags.again, stopping);
   if (!stopping.aborted) showWhatNext(url, admin, config);
   await client.close();
 }
@@ -166,7 +170,7 @@ function showWhatNext(url: string, admin: AdminKey, config: Config): void {
     `  curl -s '${url}/jobs?limit=1' ${header}`,
     '',
     `  ${screen.dim('admin key')}  ${admin.place}`,
-    `  ${screen.dim('API')}        ${url}/openapi.json`,
+    `  ${screen.dim('API')}        ${url}/docs`,
     `  ${screen.dim('output')}     ${quoted(shortest(join(config.dataDir, 'quotes')))}`,
     `  ${screen.dim('logs')}       ${quoted(shortest(config.dataDir))}/*.log`,
     '',

@@ -15,6 +15,7 @@ import { toJson } from './json';
 import { bodyLimits } from './limits';
 import { invalid, sendProblem } from './problem';
 import { announcedBytes, readBody, requireNoBody } from './read-body';
+import { reading } from './reading';
 
 // From a request that found its endpoint to its answer. Everything here is done for every call, so it is done sparingly.
 
@@ -46,7 +47,7 @@ export function refuse({ desk }: Door, response: ServerResponse, heading: Headin
 
 /** One request on its way to its answer, and the call that its endpoint sees. What few ask for is made when they ask. */
 class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyEndpoint['body']> {
-  readonly desk: Desk;
+  desk: Desk;
   readonly disconnect = new Disconnect();
   caller: Caller = NOBODY;
   sessionEndsAt: Date | null = null;
@@ -91,6 +92,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
         this.seat = this.enter(login.caller.keyId);
         this.desk.unsent.requireRoom(login.caller.keyId, 0);
       }
+      if (endpoint.roles !== 'public' && endpoint.method === 'get') this.desk = reading(this);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');

@@ -7,6 +7,7 @@ import * as store from '../store/bulk';
 import type { Desk } from './desk';
 import { ADMINS, CLIENTS, endpoint, reply, type Reply } from './endpoint';
 import { renderBulkOperation } from './render';
+import { reading } from './reading';
 
 const replies = { 200: protocol.bulkCount, 202: protocol.bulkOperation };
 
@@ -19,8 +20,8 @@ export const bulkEndpoints = [
     body: protocol.bulkCancel,
     audit: ['job.cancelled', 'jobs.cancelled', 'bulk.requested'],
     replies,
-    run: ({ desk, caller, by, body }) =>
-      applyBulk(desk, caller, by, 'cancel', body, body.reason === undefined ? {} : { reason: body.reason }),
+    run: (call) =>
+      applyBulk(call, 'cancel', call.body, call.body.reason === undefined ? {} : { reason: call.body.reason }),
   }),
   endpoint({
     method: 'post',
@@ -30,7 +31,7 @@ export const bulkEndpoints = [
     body: protocol.bulkRetry,
     audit: ['job.retried', 'jobs.retried', 'bulk.requested'],
     replies,
-    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'retry', body, {}),
+    run: (call) => applyBulk(call, 'retry', call.body, {}),
   }),
   endpoint({
     method: 'post',
@@ -40,7 +41,7 @@ export const bulkEndpoints = [
     body: protocol.bulkPrioritise,
     audit: ['job.edited', 'jobs.prioritised', 'bulk.requested'],
     replies,
-    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'prioritise', body, { priority: body.priority }),
+    run: (call) => applyBulk(call, 'prioritise', call.body, { priority: call.body.priority }),
   }),
   endpoint({
     method: 'post',
@@ -50,7 +51,7 @@ export const bulkEndpoints = [
     body: protocol.bulkPurge,
     audit: ['job.deleted', 'jobs.deleted', 'bulk.requested'],
     replies,
-    run: ({ desk, caller, by, body }) => applyBulk(desk, caller, by, 'purge', body, {}),
+    run: (call) => applyBulk(call, 'purge', call.body, {}),
   }),
   endpoint({
     method: 'get',
@@ -75,15 +76,14 @@ export interface Choice {
 }
 
 export async function applyBulk(
-  desk: Desk,
-  caller: Caller,
-  by: Actor,
+  call: { desk: Desk; caller: Caller; by: Actor; readonly signal: AbortSignal },
   verb: store.BulkVerb,
   { filter = {}, dryRun, background }: Choice,
   parameters: Bulk['parameters'],
 ): Promise<Reply> {
+  const { desk, caller, by } = call;
   const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters, by };
-  if (dryRun) return reply(200, { count: await countMatching(desk.context, bulk) });
+  if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));
   return reply(200, { count: await applyNow(desk.context, bulk) });
 }

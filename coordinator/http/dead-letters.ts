@@ -59,11 +59,10 @@ export const deadLetterEndpoints = [
     body: protocol.retryDeadLetters,
     audit: ['job.retried', 'jobs.retried', 'bulk.requested'],
     replies: { 200: protocol.bulkCount, 202: protocol.bulkOperation },
-    run: ({ desk, caller, by, body: { fingerprint, filter = {}, ...choice } }) =>
-      applyBulk(
-        desk,
-        caller,
-        by,
+    run(call) {
+      const { fingerprint, filter = {}, ...choice } = call.body;
+      return applyBulk(
+        call,
         'retry',
         {
           ...choice,
@@ -74,7 +73,8 @@ export const deadLetterEndpoints = [
           },
         },
         {},
-      ),
+      );
+    },
   }),
   endpoint({
     method: 'post',

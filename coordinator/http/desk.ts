@@ -71,7 +71,7 @@ export function openDesk(
     waitingHeartbeats: new WaitingHeartbeats(context.runnerRegistry),
     eventConnections: new EventConnections(context, { inAll: access.eventStreams, perKey: access.eventStreamsPerKey }),
     metrics: new Metrics({
-      db: context.db,
+      db: { ...context.db, ...context.db.reads('metrics') },
       events: context.events,
       version: service.version,
       monitorLagMs: () => service.monitorLagMs(),

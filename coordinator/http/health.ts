@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { describeError } from '../logger';
 import * as figures from '../store/views/figures';
-import { counts, ping } from '../store/views/health';
+import { counts, ping, pingWrite } from '../store/views/health';
 import { typeNames } from '../store/views/stats';
 import type { Desk } from './desk';
 import { endpoint, OPERATORS, reply } from './endpoint';
@@ -24,7 +24,7 @@ export const healthEndpoints = [
   endpoint({
     method: 'get',
     path: '/readyz',
-    summary: 'Tell whether requests can be served: database reachable, migrations current, not draining',
+    summary: 'Tell whether requests can be served: database reachable and writable, migrations current, not draining',
     roles: 'public',
     replies: { 200: protocol.readiness, 503: protocol.readiness },
     async run({ desk }) {
@@ -79,11 +79,20 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
 async function whyNotReady({ context, service }: Desk): Promise<string[]> {
   if (service.isDraining) return ['the coordinator is shutting down'];
   try {
-    await within(READY_WITHIN_MS, ping(context.db));
+    await within(READY_WITHIN_MS, pingWrite(context.db));
     const pending = await service.pendingMigrations();
     return pending.length === 0 ? [] : [`migrations are missing: ${pending.join(', ')}; run: npm run migrate`];
   } catch (error) {
     context.log.warn('not ready', describeError(error));
-    return ['the database cannot be reached'];
+    return [whyNotWritable(error) ?? 'the database cannot be reached'];
   }
+}
+
+/** It answers, and takes no writes. */
+function whyNotWritable(error: unknown): string | undefined {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const state = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (state === '25006') return 'the database is read only';
+  if (state === '42501') return "the database's role may not write";
+  return undefined;
 }

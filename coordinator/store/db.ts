@@ -4,7 +4,7 @@ import { Prisma, PrismaClient } from '../generated/prisma/client';
 import { BatonError } from '../errors';
 import { readAddress } from './connections/address';
 import { Liveness, type PooledSession, type PoolOptions, SessionPool } from './connections/pool';
-import { ReaderShares } from './connections/reader-shares';
+import { clientGone, ReaderShares } from './connections/reader-shares';
 import { SilentDatabase } from './connections/session';
 import { Gate } from './gate';
 
@@ -40,9 +40,9 @@ export interface Db extends Connections {
   gate: Gate;
   /**
    * For what callers read: lists, figures, pages. A caller has a share of these connections, named by its key; a read that
-   * takes longer than some seconds is stopped, and so is one whose signal is aborted.
+   * takes longer than some seconds is stopped, and so is one whose signal, asked for when it begins, is aborted.
    */
-  reads(owner: string, signal?: AbortSignal): Executor;
+  reads(owner: string, signal?: () => AbortSignal): Executor;
   /** The channel of this schema's notifications. */
   channel: string;
   /** How the pools are used at this moment. */
@@ -131,7 +131,10 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     prisma,
     channel: channelOf(address),
     reads: (owner, signal) => ({
-      query: (statement) => shares.run(owner, signal, () => read(pools.readers, general, statement, signal)),
+      query: (statement) => {
+        const stopped = signal?.();
+        return shares.run(owner, stopped, () => read(pools.readers, general, statement, stopped));
+      },
     }),
     usage: () =>
       Object.entries(pools).map(([name, { pool }]) => ({
@@ -179,7 +182,6 @@ async function read<Row>(
 ): Promise<Row[]> {
   return retried(() =>
     readers.with(async (session) => {
-      signal?.throwIfAborted();
       const stop = (): void => {
         // A cancel that comes late must not hit the next caller's statement.
         session.discard();
@@ -189,8 +191,8 @@ async function read<Row>(
       try {
         return await session.query<Row>(statement);
       } catch (error) {
-        if (stateOf(error) === CANCELLED && signal?.aborted !== true) throw tooSlow(error);
-        throw error;
+        if (stateOf(error) !== CANCELLED) throw error;
+        throw signal?.aborted === true ? clientGone() : tooSlow(error);
       } finally {
         signal?.removeEventListener('abort', stop);
       }

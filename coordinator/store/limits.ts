@@ -37,6 +37,8 @@ export function userRates(db: Executor, wanted: UserQueue[]): Promise<UserRate[]
         SELECT j.created_at FROM jobs j
         WHERE j.queue = w.queue AND j.user_id = w.user_id AND j.user_id IS NOT NULL
           AND j.created_at > now() - q.user_rate_per_ms * interval '1 ms'
+          -- Made before the clock was set back; a transaction under way is never so far ahead.
+          AND j.created_at < now() + interval '1 minute'
       ) recent
     ) used`);
 }

@@ -1,5 +1,6 @@
 import { type Client, DatabaseError } from 'pg';
 import { readAddress } from './connections/address';
+import { requireFit } from './connections/fitness';
 import { closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
 import { applyMigration, failedBefore, isLockTimeout, type MigrationLog } from './migrate/apply';
 import { type Migration, MigrationError, readMigrations } from './migrate/files';
@@ -43,12 +44,15 @@ const SESSION: SessionOptions = {
  * When nothing is pending it only reads.
  * @returns the names of those it applied.
  * @throws {MigrationError} when one failed, now or before, or was changed after it was applied.
+ * @throws {DatabaseFault} when the database cannot serve
  */
 export async function migrate(url: string, options: MigrateOptions): Promise<string[]> {
   const address = readAddress(url);
   const migrations = readMigrations(options.directory);
-  const client = await openSession(address, new TlsChoice(address), SESSION);
+  const tls = new TlsChoice(address);
+  const client = await openSession(address, tls, SESSION);
   try {
+    await requireFit(client, address, tls, SESSION);
     if (judge(migrations, await readApplied(client), options).length === 0) return [];
     if (await hasOldLayout(client, address, migrations[0]?.name ?? '')) {
       if (options.ownsDatabase !== true) throw oldLayout();

@@ -24,12 +24,12 @@ export async function assertPortIsFree(address: Address): Promise<void> {
   if (fault === undefined) return;
   if (await isBaton(urlOf(address))) {
     throw new StartError(
-      `Baton runs already at ${urlOf(address)}. Stop it first, or set PORT to another port and BATON_DATA_DIR to another folder.`,
+      `Baton runs already at ${urlOf(address)}. Stop it first, or set PORT to another port (npm start -- --port N) and BATON_DATA_DIR to another folder.`,
     );
   }
   throw new StartError(
     fault.code === 'EADDRINUSE'
-      ? `PORT ${port} is in use by another program; end that, or set PORT to a free one.`
+      ? `PORT ${port} is in use by another program; end that, or set PORT to a free one (npm start -- --port N).`
       : `PORT ${port} of HOST ${host} cannot be used: ${fault.message}.`,
   );
 }

@@ -106,6 +106,19 @@ test('queue_rate_limit tells until when', async () => {
   expect(reason?.details['nextInMs']).toBeLessThanOrEqual(3_600_000);
 });
 
+test("a rate limit does not outlast a day by which the database's clock was set back", async () => {
+  const queue = await stage.queue({ rateLimit: { max: 2, perMs: 60_000 } });
+  await stage.create(queue, 3);
+  expect(await stage.claim(queue, 3)).toHaveLength(2);
+  const job = await stage.sql.one<{ id: string }>("SELECT id FROM jobs WHERE queue = $1 AND status = 'pending'", [
+    queue,
+  ]);
+  expect(await first(job)).toMatchObject({ code: 'queue_rate_limit' });
+  // As if the bucket had been filled tomorrow.
+  await stage.sql.query("UPDATE queues SET tokens = 0, tokens_at = now() + interval '1 day' WHERE name = $1", [queue]);
+  expect(await stage.claim(queue, 3)).toHaveLength(1);
+});
+
 test('no_runner_for_type', async () => {
   const queue = await stage.queue();
   const type = uniqueType();

@@ -101,6 +101,47 @@ test.each([
   expect(fault({ [name]: '1' })).toBe(`${name} is not a setting of Baton. Did you mean ${meant}?`);
 });
 
+test('what Kubernetes sets for Services named baton stops nothing, a misspelt setting does', () => {
+  const links = {
+    BATON_SERVICE_HOST: '10.0.0.1',
+    BATON_SERVICE_PORT: '3001',
+    BATON_SERVICE_PORT_HTTP: '3001',
+    BATON_PORT: 'tcp://10.0.0.1:3001',
+    BATON_PORT_3001_TCP: 'tcp://10.0.0.1:3001',
+    BATON_PORT_3001_TCP_PROTO: 'tcp',
+    BATON_PORT_3001_TCP_PORT: '3001',
+    BATON_PORT_3001_TCP_ADDR: '10.0.0.1',
+    BATON_COORDINATOR_SERVICE_HOST: '10.0.0.2',
+    BATON_COORDINATOR_PORT: 'udp://10.0.0.2:3001',
+    BATON_COORDINATOR_PORT_3001_TCP_ADDR: '10.0.0.2',
+  };
+  expect(readConfig(links)).toEqual(readConfig({}));
+  expect(fault({ BATON_PORT: '4000' })).toBe('BATON_PORT is not a setting of Baton. Did you mean PORT?');
+});
+
+test.each(['"', "'"])('quotes around a value (%s) are not part of it', (quote) => {
+  const inQuotes = (value: string) => `${quote}${value}${quote}`;
+  const key = 'k'.repeat(24);
+  const url = 'postgresql://u:p@db:5432/baton';
+  expect(
+    readConfig({
+      BATON_ADMIN_KEY: inQuotes(key),
+      DATABASE_URL: inQuotes(url),
+      PORT: inQuotes('4000'),
+      HOST: inQuotes('::1'),
+    }),
+  ).toMatchObject({ adminKey: key, databaseUrl: url, port: 4000, host: '::1' });
+});
+
+test('TLS of DATABASE_URL is completed from the variables of libpq, and nothing else is', () => {
+  const url = 'postgresql://u:p@db:5432/baton';
+  const env = { PGSSLMODE: 'require', PGOPTIONS: '-c x=y', PGUSER: 'z' };
+  expect(readConfig({ ...env, DATABASE_URL: url }).databaseUrl).toBe(`${url}?sslmode=require`);
+  expect(readConfig({ ...env, DATABASE_URL: `${url}?sslmode=disable` }).databaseUrl).toBe(`${url}?sslmode=disable`);
+  expect(readConfig(env).databaseUrl).toBeUndefined();
+  expect(fault({ DATABASE_URL: `${url}?sslmode=yes` })).toMatch(/sslmode=yes, which is none of disable, allow, prefer/);
+});
+
 test('every setting has a description, and its default is shown', () => {
   const settings = describeSettings();
   expect(settings.find(({ name }) => name === 'PORT')?.default).toBe('3001');

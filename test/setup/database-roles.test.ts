@@ -97,6 +97,12 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
         ({ level, message }) => level === 'error' || (level === 'warn' && message !== 'job.failed'),
       ),
     ).toEqual([]);
+    // It is read, and not written: then it is not ready.
+    await asOwner(owner, async (client) => void (await client.query(`REVOKE UPDATE ON baton.attempts FROM ${app}`)));
+    expect(await api.get('/readyz')).toMatchObject({
+      status: 503,
+      body: { reasons: ["the database's role may not write"] },
+    });
   } finally {
     await asOwner(owner, async (client) => void (await client.query(`DROP OWNED BY ${app}; DROP ROLE ${app}`)));
     await coordinator.stop();

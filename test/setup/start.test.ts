@@ -38,12 +38,13 @@ afterEach(async () => {
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 
 describe('npm start', () => {
-  it('processes 730 quotes, says what to try next, and drains at Ctrl-C', async () => {
-    const { child, output } = start();
+  it('processes 730 quotes at the port that it is told, says what to try next, and drains at Ctrl-C', async () => {
+    const { child, output } = start('--port', String(port));
     await until(() => output().includes('Ctrl-C drains'), 60_000);
     expect(output()).toMatch(/730 quotes of films, submitted as 8 jobs/);
     expect(output().match(/100 % {2}completed/g)).toHaveLength(8);
     expect(output()).toMatch(/730 quotes, \d+ words/);
+    expect(output()).toContain(`http://127.0.0.1:${port}/docs`);
     expect(statSync(join(dataDir, 'admin-key')).mode & 0o777).toBe(0o600);
 
     await end(child, 'SIGINT');
@@ -109,9 +110,34 @@ describe('a start that cannot be', () => {
   });
 });
 
-function start(): Started {
+describe('flags', () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [PROGRAM, ...args], { env: environment(), encoding: 'utf8' });
+
+  it('--help lists all, and starts nothing', () => {
+    const { status, stdout } = run('--help');
+    expect(status).toBe(0);
+    for (const flag of ['--port', '--again', '--watch', '--help']) expect(stdout).toContain(flag);
+    expect(postmasterPid(dataDir)).toBeUndefined();
+  });
+
+  it.each([
+    [['--prot', '4204'], /^--prot is not a flag of npm start\. Did you mean --port\?/],
+    [['--port', 'abc'], /^--port takes a whole number from 1 to 65535/],
+    [['--port'], /^--port takes a whole number/],
+    [['--again=yes'], /^--again takes no value/],
+    [['4204'], /^npm start takes no argument "4204"/],
+  ])('%j is refused in one line', (args, message) => {
+    const { status, stderr } = run(...args);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim()).not.toContain('\n');
+  });
+});
+
+function start(...args: string[]): Started {
   if (!existsSync(PROGRAM)) throw new Error('Nothing is compiled: run npm run setup.');
-  const child = spawn(process.execPath, [PROGRAM], { env: environment(), cwd: ROOT });
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: environment(), cwd: ROOT });
   let text = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (part: string) => (text += part));

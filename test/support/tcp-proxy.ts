@@ -5,6 +5,8 @@ export interface TcpProxy {
   port: number;
   /** Nothing passes any more; connections stay open, new ones are taken and left unanswered. */
   goSilent(): void;
+  /** Half-open: nothing passes any more on the connections there are, and nobody is told; new ones pass. */
+  freeze(): void;
   /** Connections are cut, new ones too. */
   cut(): void;
   /** What is sent from now on passes, on new connections. */
@@ -15,6 +17,7 @@ export interface TcpProxy {
 export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let mode: 'open' | 'silent' | 'cut' = 'open';
+  const frozen = new WeakSet<Socket>();
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -22,9 +25,9 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   };
   const pass = (from: Socket, to: Socket): void => {
     from.on('data', (data) => {
-      if (mode === 'open') to.write(data);
+      if (mode === 'open' && !frozen.has(from)) to.write(data);
     });
-    from.on('close', () => to.destroy());
+    from.on('close', () => frozen.has(from) || to.destroy());
   };
   const server = createServer((inner) => {
     keep(inner);
@@ -40,6 +43,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   return {
     port: (server.address() as AddressInfo).port,
     goSilent: () => (mode = 'silent'),
+    freeze: () => sockets.forEach((socket) => frozen.add(socket)),
     cut() {
       mode = 'cut';
       destroyAll();

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import { DatabaseFault } from './faults';
+import { DatabaseFault } from './fault';
 
 /** Where Baton's tables are when `DATABASE_URL` names no schema. */
 export const DEFAULT_SCHEMA = 'baton';
@@ -53,9 +53,9 @@ export function readAddress(text: string): DatabaseAddress {
   };
 }
 
-/** `host:port/database`, without secrets, for messages. */
-export function describeAddress({ host = 'localhost', port = 5432, database }: DatabaseAddress): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}${database === undefined ? '' : `/${database}`}`;
+/** `host:port`, for messages. */
+export function describeAddress({ host = 'localhost', port = 5432 }: DatabaseAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** PostgreSQL cuts longer names off, and Baton's would then be another one. */

@@ -55,6 +55,7 @@ export class Liveness {
 }
 
 const FAREWELL_MS = 2000;
+const BACKSTOP_MS = 2000;
 /** Callers shape some statements; beyond so many texts the rest go unnamed, because each named one stays in every backend. */
 const MOST_NAMES = 256;
 /** A try without TLS, or with it, follows one that taught which. */
@@ -76,8 +77,8 @@ export class SessionPool {
       Client: SessionClient as unknown as NonNullable<PoolConfig['Client']>,
       // The pool waits for what it returns, which its types do not say.
       onConnect: ((client: PoolClient) => pin(client, address, options)) as unknown as OnConnect,
-      // For Prisma's adapter, which asks past `run`.
-      query_timeout: options.answerTimeoutMs,
+      // For Prisma's adapter, which asks past `PooledSession`; that one gives up first, and knows what it means.
+      query_timeout: options.answerTimeoutMs + BACKSTOP_MS,
     };
     this.pool = new Pool(config);
     // An idle connection that breaks must not end the process.

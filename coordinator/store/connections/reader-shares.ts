@@ -22,11 +22,10 @@ export class ReaderShares {
 
   /**
    * @throws {BatonError} `rate_limited` when the owner's own reads take its share for too long, `unavailable` when those
-   * of others do
-   * @throws the signal's reason, once it is aborted
+   * of others do, and when the signal is aborted
    */
   async run<T>(owner: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) throw clientGone();
     if (this.isFull(owner)) await this.turn(owner, signal);
     else this.enter(owner);
     try {
@@ -78,12 +77,12 @@ export class ReaderShares {
           resolve();
         },
       };
-      const giveUp = (reason: unknown): void => {
+      const giveUp = (reason: BatonError): void => {
         settle();
         this.forget(owner, waiting);
-        reject(reason instanceof Error ? reason : new Error(String(reason)));
+        reject(reason);
       };
-      const onAbort = (): void => giveUp(signal?.reason);
+      const onAbort = (): void => giveUp(clientGone());
       const timer = setTimeout(
         () => giveUp(this.isAtShare(owner) ? ownShare(this.share) : allShares()),
         this.patienceMs,
@@ -114,4 +113,9 @@ function ownShare(share: number): BatonError {
 
 function allShares(): BatonError {
   return new BatonError('unavailable', 'Too many reads are under way.', { retryAfterMs: 1000 });
+}
+
+/** Nobody reads it. */
+export function clientGone(): BatonError {
+  return new BatonError('unavailable', 'The client went away before it was answered.');
 }

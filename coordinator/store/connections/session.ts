@@ -185,7 +185,6 @@ export async function pin(client: Client, address: DatabaseAddress, options: Ses
     ...PLANNER_DEFAULTS,
     ...PLANNER,
     search_path: `${escapeIdentifier(address.schema)}, pg_temp`,
-    statement_timeout: String(options.statementTimeoutMs),
     ...options.settings,
   };
   // Older servers lack some of them.
@@ -197,9 +196,11 @@ export async function pin(client: Client, address: DatabaseAddress, options: Ses
     EXCEPTION WHEN OTHERS THEN NULL;
     END $do$;
     SELECT pg_backend_pid() AS pid`;
-  const results = (await answered(client, CONNECT_TIMEOUT_MS, () => client.query(text))) as unknown as {
-    rows: { pid: number }[];
-  }[];
+  const results = await answered(client, CONNECT_TIMEOUT_MS, async () => {
+    // By itself and first: the rest must not be stopped by the timeout that it replaces.
+    await client.query(`SET statement_timeout = ${options.statementTimeoutMs}`);
+    return (await client.query(text)) as unknown as { rows: { pid: number }[] }[];
+  });
   backends.set(client, results.at(-1)?.rows[0]?.pid ?? 0);
 }
 

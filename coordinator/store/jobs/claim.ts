@@ -102,7 +102,9 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       -- Once for each queue: the clock moves on between two rows, and lanes of one queue must see one bucket.
       SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
         LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
-          + extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms) AS tokens
+          -- A bucket that was filled in the future, before the clock was set back, counts as full.
+          + CASE WHEN q.tokens_at > q.at + interval '5 s' THEN q.rate_max
+              ELSE extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END) AS tokens
       FROM (SELECT *, clock_timestamp() AS at FROM queues WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
     ), lane AS MATERIALIZED (
       SELECT l.*, q.concurrency_per_key AS "perKey"

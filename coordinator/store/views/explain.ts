@@ -36,7 +36,9 @@ export async function firstInOrder(
 export async function nextStartInMs(db: Executor, queue: string): Promise<number> {
   const [row] = await db.query<{ inMs: number | null }>(sql`
     SELECT GREATEST(0, (1 - LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
-      + extract(epoch FROM clock_timestamp() - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms)) * q.rate_per_ms / q.rate_max)::float8 AS "inMs"
+      + CASE WHEN q.tokens_at > clock_timestamp() + interval '5 s' THEN q.rate_max
+          ELSE extract(epoch FROM clock_timestamp() - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END
+      )) * q.rate_per_ms / q.rate_max)::float8 AS "inMs"
     FROM queues q WHERE q.name = ${queue} AND q.rate_max IS NOT NULL`);
   return row?.inMs ?? 0;
 }

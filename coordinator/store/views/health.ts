@@ -32,3 +32,13 @@ export async function counts(db: Executor): Promise<Counts> {
 export async function ping(db: Executor): Promise<void> {
   await db.query(sql`SELECT 1`);
 }
+
+/**
+ * Whether jobs can be written: no standby, not read only, and the role may. Updates no row, so it leaves nothing to clean up.
+ * @throws what PostgreSQL says when they cannot
+ */
+export async function pingWrite(db: Executor): Promise<void> {
+  await db.query(
+    sql`WITH written AS (UPDATE attempts SET outcome = outcome WHERE false RETURNING 1) SELECT count(*) FROM written`,
+  );
+}

@@ -1,0 +1,62 @@
+import { parseArgs } from 'node:util';
+import { suggest } from '@baton/coordinator/dist/config';
+import { StartError } from './port';
+
+export interface Flags {
+  /** As text; what it may be is checked with the other settings. */
+  port: string | undefined;
+  watch: boolean;
+  again: boolean;
+  help: boolean;
+}
+
+const OPTIONS = {
+  port: { type: 'string' },
+  watch: { type: 'boolean' },
+  again: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+export const USAGE = `npm start -- [--port N] [--again] [--watch]
+
+Starts a coordinator with its database and the quotes runner, and gives them work.
+
+  --port N   listen on this port instead of 3001, as PORT=N does
+  --again    process the quotes once more
+  --watch    compile and restart what changes (npm run dev)
+  --help     print this
+
+Settings come from the environment: PORT, HOST, DATABASE_URL, BATON_DATA_DIR, …; docs/configuration.md has all of them.
+Ctrl-C drains and stops; the data stay in .baton for the next start.`;
+
+/** @throws {StartError} for what is no flag */
+export function readFlags(args: string[]): Flags {
+  const { tokens } = parseArgs({ args, options: OPTIONS, strict: false, tokens: true, allowPositionals: true });
+  const flags: Flags = { port: undefined, watch: false, again: false, help: false };
+  for (const token of tokens) {
+    if (token.kind === 'positional')
+      throw new StartError(
+        `npm start takes no argument ${JSON.stringify(token.value)}. npm start -- --help lists what it takes.`,
+      );
+    if (token.kind !== 'option') continue;
+    const { name, rawName, value } = token;
+    if (!isFlag(name))
+      throw new StartError(
+        `${rawName} is not a flag of npm start. Did you mean --${suggest(name, Object.keys(OPTIONS))}? npm start -- --help lists all.`,
+      );
+    if (name === 'port') flags.port = portOf(value);
+    else if (value !== undefined) throw new StartError(`--${name} takes no value.`);
+    else flags[name] = true;
+  }
+  return flags;
+}
+
+function isFlag(name: string): name is keyof typeof OPTIONS {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+function portOf(value: string | undefined): string {
+  if (value === undefined || !/^\d+$/.test(value) || Number(value) < 1 || Number(value) > 65_535)
+    throw new StartError('--port takes a whole number from 1 to 65535, such as: npm start -- --port 4204');
+  return value;
+}
