@@ -31,7 +31,7 @@ import { eventPruneLoop, eventsLoop } from './loops/events';
 import { receiveNotifications, notificationsLoop } from './loops/notifications';
 import { lookoutLoop } from './loops/lookout';
 import type { Loop } from './loops/loop';
-import { retentionLoop } from './loops/retention';
+import { idleLanesLoop, retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
 import { runnerRegistryLoop } from './loops/runner-registry';
 import { timeoutMonitor } from './loops/timeout-monitor';
@@ -57,6 +57,7 @@ export interface App {
     bulk: Loop;
     alerts: Loop;
     retention: Loop;
+    idleLanes: Loop;
     rollups: Loop;
     events: Loop;
     eventPrune: Loop;
@@ -137,6 +138,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     runnerRegistry: runnerRegistryLoop(context),
     notifications: notificationsLoop(context),
     retention: retentionLoop(context),
+    idleLanes: idleLanesLoop(context),
     rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),

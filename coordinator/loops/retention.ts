@@ -1,4 +1,5 @@
 import type { Context } from '../context';
+import { forgetIdleLanes } from '../domain/jobs/lanes';
 import { pruneBatch, pruneNamed } from '../domain/retention/prune';
 import { Loop } from './loop';
 
@@ -22,4 +23,17 @@ export function retentionLoop(context: Context): Loop {
     },
   });
   return loop;
+}
+
+/** Forgets lanes that have no jobs in turn any more. */
+export function idleLanesLoop(context: Context): Loop {
+  return new Loop({
+    name: 'forgetting of idle lanes',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    async round() {
+      await forgetIdleLanes(context);
+      return false;
+    },
+  });
 }

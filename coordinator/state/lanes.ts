@@ -26,30 +26,47 @@ export interface RunnerCapabilities {
   labels: Labels;
 }
 
-/** The lanes, kept in memory: they are few, and never change. */
+/** Lanes that one user, or one key that is bound to none, may have made that are still there. */
+export const MOST_LANES_MADE = 1000;
+/** How long a lane without jobs in turn is remembered, here and in the table. */
+export const LANE_IDLE_MS = 3_600_000;
+
+/**
+ * The lanes that are in use, kept in memory. A lane never changes, and its number is never used for another one, so what
+ * is remembered here stays true when its row is deleted.
+ */
 export class LaneCatalog {
   private readonly byKey = new Map<string, Lane>();
   private readonly byId = new Map<number, Lane>();
+  private readonly byQueue = new Map<string, Set<Lane>>();
+  /** When each was last asked for, on the monotonic clock. */
+  private readonly usedAtMs = new Map<number, number>();
+  private changes = 0;
 
   constructor(private readonly db: Db) {}
 
   /** Changes with every change of the catalog, to tell whether what was derived from it is stale. */
   get version(): number {
-    return this.byId.size;
+    return this.changes;
   }
 
-  /** The lane of each routing; new ones are made. */
-  async of(routings: Routing[]): Promise<Lane[]> {
+  /**
+   * The lane of each routing; new ones are made.
+   * @param makers for whom, each
+   * @returns null for those whose maker has as many as it may
+   */
+  async of(routings: Routing[], makers: string[] = []): Promise<(Lane | null)[]> {
     const keys = routings.map(keyOf);
-    const unknown = new Map<string, Omit<Lane, 'id'>>();
+    const unknown = new Map<string, Omit<store.NewLane, 'id'>>();
     routings.forEach((routing, index) => {
       const key = keys[index] ?? '';
-      if (!this.byKey.has(key)) unknown.set(key, { ...pick(routing), key });
+      if (!this.byKey.has(key)) unknown.set(key, { ...pick(routing), key, madeBy: makers[index] ?? '' });
     });
-    if (unknown.size > 0) this.add(await store.ensure(this.db, [...unknown.values()]));
+    if (unknown.size > 0) this.add(await store.ensure(this.db, [...unknown.values()], MOST_LANES_MADE));
+    const nowMs = performance.now();
     return keys.map((key) => {
-      const lane = this.byKey.get(key);
-      if (lane === undefined) throw new Error(`lane ${key} was not made`);
+      const lane = this.byKey.get(key) ?? null;
+      if (lane !== null) this.usedAtMs.set(lane.id, nowMs);
       return lane;
     });
   }
@@ -62,7 +79,12 @@ export class LaneCatalog {
 
   /** The lanes of these queues. */
   ofQueues(queues: string[]): Lane[] {
-    return [...this.byId.values()].filter((lane) => queues.includes(lane.queue));
+    return queues.flatMap((queue) => [...(this.byQueue.get(queue) ?? [])]);
+  }
+
+  /** The names of queues that have lanes. */
+  queues(): IterableIterator<string> {
+    return this.byQueue.keys();
   }
 
   /** Every lane that this runner can take jobs from. */
@@ -75,11 +97,38 @@ export class LaneCatalog {
     );
   }
 
+  /**
+   * Forgets those that nobody asked for of late and that have no jobs in turn.
+   * @returns their numbers
+   */
+  forget(isReady: (id: number) => boolean, idleMs = LANE_IDLE_MS): number[] {
+    const nowMs = performance.now();
+    const idle = [...this.byId.values()].filter(
+      ({ id }) => !isReady(id) && nowMs - (this.usedAtMs.get(id) ?? nowMs) >= idleMs,
+    );
+    for (const lane of idle) {
+      this.byId.delete(lane.id);
+      this.usedAtMs.delete(lane.id);
+      if (lane.key !== null && this.byKey.get(lane.key) === lane) this.byKey.delete(lane.key);
+      const others = this.byQueue.get(lane.queue);
+      others?.delete(lane);
+      if (others?.size === 0) this.byQueue.delete(lane.queue);
+    }
+    if (idle.length > 0) this.changes += 1;
+    return idle.map(({ id }) => id);
+  }
+
   private add(lanes: Lane[]): void {
     for (const lane of lanes) {
-      this.byKey.set(lane.key, lane);
+      if (lane.key !== null) this.byKey.set(lane.key, lane);
+      if (this.byId.has(lane.id)) continue;
       this.byId.set(lane.id, lane);
+      this.usedAtMs.set(lane.id, performance.now());
+      let others = this.byQueue.get(lane.queue);
+      if (others === undefined) this.byQueue.set(lane.queue, (others = new Set()));
+      others.add(lane);
     }
+    if (lanes.length > 0) this.changes += 1;
   }
 }
 

@@ -48,8 +48,33 @@ export class ReadyLanes {
   /** Those of the lanes that have jobs to claim. */
   among<Lane extends { id: number }>(lanes: Iterable<Lane>): Lane[] {
     const ready: Lane[] = [];
-    for (const lane of lanes) if (this.lanes.get(lane.id)?.isReady === true) ready.push(lane);
+    for (const lane of lanes) if (this.isReady(lane.id)) ready.push(lane);
     return ready;
+  }
+
+  isReady(laneId: number): boolean {
+    return this.lanes.get(laneId)?.isReady === true;
+  }
+
+  /** At most so many of those of the lanes that have jobs to claim: of the highest priorities, and of those the first. */
+  first<Lane extends { id: number; priority: number }>(lanes: Lane[], most: number): Lane[] {
+    if (lanes.length <= most) return lanes;
+    const chosen: { lane: Lane; atMs: number }[] = [];
+    for (const lane of lanes) {
+      const one = { lane, atMs: this.from(lane.id)?.position.getTime() ?? -Infinity };
+      const last = chosen.at(-1);
+      if (chosen.length === most && last !== undefined && !isBefore(one, last)) continue;
+      let place = chosen.length;
+      while (place > 0 && isBefore(one, chosen[place - 1] ?? one)) place -= 1;
+      chosen.splice(place, 0, one);
+      if (chosen.length > most) chosen.pop();
+    }
+    return chosen.map(({ lane }) => lane);
+  }
+
+  /** Lanes that are no longer in the catalog. */
+  forget(laneIds: number[]): void {
+    for (const id of laneIds) this.lanes.delete(id);
   }
 
   from(laneId: number): Place | null {
@@ -100,4 +125,10 @@ export class ReadyLanes {
     if (lane === undefined) this.lanes.set(laneId, (lane = { isReady: false, from: null, version: 0 }));
     return lane;
   }
+}
+
+type Candidate = { lane: { priority: number }; atMs: number };
+
+function isBefore(one: Candidate, other: Candidate): boolean {
+  return one.lane.priority !== other.lane.priority ? one.lane.priority > other.lane.priority : one.atMs < other.atMs;
 }

@@ -1,5 +1,7 @@
 import type { AlertMeasure, AlertState } from '@baton/runner-sdk/protocol';
 import { type Executor, type Sql, sql } from './db';
+import { READY_LANES } from './lanes';
+import { FINISHED_QUEUES } from './queues';
 
 export interface AlertSettings {
   name: string;
@@ -149,15 +151,15 @@ const MEASURES: Record<AlertMeasure, (scope: Scope) => Sql> = {
 };
 
 function queuesOf({ queue }: Scope): Sql {
-  return sql`(SELECT DISTINCT l.queue AS name FROM lanes l WHERE ${queue}::text IS NULL OR l.queue = ${queue}::text)`;
+  return sql`(SELECT f.name FROM ${FINISHED_QUEUES} f WHERE ${queue}::text IS NULL OR f.name = ${queue}::text)`;
 }
 
 /** Jobs that could run now, but for a runner, a limit or their key. */
 function dueOf({ queue, type }: Scope): Sql {
   const scoped = sql`(${queue}::text IS NULL OR j.queue = ${queue}::text) AND (${type}::text IS NULL OR j.type = ${type}::text)`;
   return sql`
-    SELECT w.run_at FROM lanes l CROSS JOIN LATERAL (
-      SELECT j.run_at FROM jobs j WHERE j.lane_id = l.id AND j.status = 'pending' AND j.position IS NOT NULL OFFSET 0) w
+    SELECT w.run_at FROM ${READY_LANES} l CROSS JOIN LATERAL (
+      SELECT j.run_at FROM jobs j WHERE j.lane_id = l.lane_id AND j.status = 'pending' AND j.position IS NOT NULL OFFSET 0) w
     WHERE (${queue}::text IS NULL OR l.queue = ${queue}::text) AND (${type}::text IS NULL OR l.type = ${type}::text)
     UNION ALL SELECT j.run_at FROM jobs j WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now() AND ${scoped}
     UNION ALL SELECT j.run_at FROM jobs j WHERE j.hold = 'key' AND j.run_at <= now() AND ${scoped}

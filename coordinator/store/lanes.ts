@@ -8,28 +8,67 @@ export interface LaneRow {
   priority: number;
   requires: Labels | null;
   prefers: Labels | null;
-  key: string;
+  /** Null: read from a job, because the lane's row is gone. */
+  key: string | null;
 }
 
-/** Lanes of these keys, made if they are new. Committed before a job refers to them; they are never removed. */
-export async function ensure(db: Executor, lanes: Omit<LaneRow, 'id'>[]): Promise<LaneRow[]> {
+export interface NewLane extends LaneRow {
+  key: string;
+  /** Whose job it was made for. */
+  madeBy: string;
+}
+
+/**
+ * Lanes of these keys, made if they are new and their maker has fewer than `most`. A row only keeps a key's number, so that
+ * all coordinators use one: a job whose lane has none is found all the same.
+ */
+export async function ensure(db: Executor, lanes: Omit<NewLane, 'id'>[], most: number): Promise<LaneRow[]> {
   const keys = lanes.map((lane) => lane.key);
   await db.query(sql`
-    INSERT INTO lanes (queue, type, priority, requires, prefers, key)
-    SELECT l.queue, l.type, l.priority, l.requires, l.prefers, l.key
-    FROM json_to_recordset(${JSON.stringify(lanes)}::json) AS l (queue text, type text, priority int, requires json, prefers json, key text)
-    WHERE NOT EXISTS (SELECT FROM lanes k WHERE k.key = l.key)
+    INSERT INTO lanes (queue, type, priority, requires, prefers, key, made_by, made_at)
+    SELECT l.queue, l.type, l.priority, l.requires, l.prefers, l.key, l."madeBy", now() FROM (
+      SELECT n.*, row_number() OVER (PARTITION BY n."madeBy" ORDER BY n.key) AS nth
+      FROM json_to_recordset(${JSON.stringify(lanes)}::json) AS n (
+        "queue" text, "type" text, "priority" int, "requires" json, "prefers" json, "key" text, "madeBy" text)
+      WHERE NOT EXISTS (SELECT FROM lanes k WHERE k.key = n.key)
+    ) l
+    WHERE l.nth + (SELECT count(*) FROM (SELECT FROM lanes k WHERE k.made_by = l."madeBy" LIMIT ${most}) made) <= ${most}
     ORDER BY l.key ON CONFLICT DO NOTHING`);
   return db.query(
     sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE key = ANY (${keys}::text[])`,
   );
 }
 
+/** Lanes by their numbers; those whose row is gone as the first job that waits in them tells. */
 export function listByIds(db: Executor, ids: number[]): Promise<LaneRow[]> {
-  return db.query(
-    sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE id = ANY (${ids}::int[])`,
-  );
+  return db.query(sql`
+    SELECT l.id, l.queue, l.type, l.priority, l.requires, l.prefers, l.key FROM lanes l WHERE l.id = ANY (${ids}::int[])
+    UNION ALL
+    SELECT g.id, j.queue, j.type, j.priority, j.requires, j.prefers, NULL
+    FROM unnest(${ids}::int[]) AS g (id) CROSS JOIN LATERAL (
+      SELECT j.queue, j.type, j.priority, j.requires, j.prefers FROM jobs j
+      WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = g.id ORDER BY j.position, j.id LIMIT 1
+    ) j
+    WHERE NOT EXISTS (SELECT FROM lanes l WHERE l.id = g.id)`);
 }
+
+/**
+ * The first job in turn of every lane that has one. Skips from lane to lane through the claim index, so it costs one
+ * probe for each such lane, however many jobs wait, and however many lanes there were.
+ */
+export const READY_LANES = sql`(
+  WITH RECURSIVE head AS (
+    (SELECT j.lane_id, j.position, j.id, j.queue, j.type, j.priority FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL
+     ORDER BY j.lane_id, j.position, j.id LIMIT 1)
+    UNION ALL
+    SELECT next.lane_id, next.position, next.id, next.queue, next.type, next.priority
+    FROM head CROSS JOIN LATERAL (
+      SELECT j.lane_id, j.position, j.id, j.queue, j.type, j.priority FROM jobs j
+      WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id > head.lane_id
+      ORDER BY j.lane_id, j.position, j.id LIMIT 1
+    ) next
+  )
+  SELECT lane_id, position, id, queue, type, priority FROM head)`;
 
 export interface LaneHead {
   laneId: number;
@@ -37,22 +76,17 @@ export interface LaneHead {
   id: string;
 }
 
-/**
- * The first job in turn of every lane that has one. Skips from lane to lane through the claim index, so it costs one
- * probe for each such lane, however many jobs wait.
- */
 export function heads(db: Executor): Promise<LaneHead[]> {
-  return db.query(sql`
-    WITH RECURSIVE head AS (
-      (SELECT j.lane_id, j.position, j.id FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL
-       ORDER BY j.lane_id, j.position, j.id LIMIT 1)
-      UNION ALL
-      SELECT next.lane_id, next.position, next.id
-      FROM head CROSS JOIN LATERAL (
-        SELECT j.lane_id, j.position, j.id FROM jobs j
-        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id > head.lane_id
-        ORDER BY j.lane_id, j.position, j.id LIMIT 1
-      ) next
-    )
-    SELECT lane_id AS "laneId", position, id FROM head`);
+  return db.query(sql`SELECT h.lane_id AS "laneId", h.position, h.id FROM ${READY_LANES} h`);
+}
+
+/** Deletes lanes that have no job in turn, and were made so long ago. Returns how many. */
+export async function removeIdle(db: Executor, idleMs: number, limit: number): Promise<number> {
+  const gone = await db.query(sql`
+    WITH ready AS MATERIALIZED (SELECT h.lane_id FROM ${READY_LANES} h)
+    DELETE FROM lanes l WHERE l.id = ANY (ARRAY(
+      SELECT o.id FROM lanes o WHERE o.made_at < now() - ${idleMs}::float8 * interval '1 ms' AND o.id NOT IN (SELECT lane_id FROM ready)
+      ORDER BY o.made_at LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+    RETURNING l.id`);
+  return gone.length;
 }

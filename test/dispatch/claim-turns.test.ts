@@ -21,7 +21,8 @@ test('runners whose jobs are few get them while others, who came first, have a b
   context.db.hot = {
     ...hot,
     query: async <Row>(statement: Parameters<typeof hot.query>[0]): Promise<Row[]> => {
-      if (statement.text.includes('asked AS MATERIALIZED')) await new Promise<void>((resolve) => under.push(resolve));
+      if (statement.text.includes('AS a ("runnerId", "claimHash"'))
+        await new Promise<void>((resolve) => under.push(resolve));
       return hot.query<Row>(statement);
     },
   };

@@ -280,7 +280,7 @@ test('nothing is handed to a claim while one of its lanes is believed to be read
   const [waiting, created] = await lanes.of(
     [-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })),
   );
-  if (waiting === undefined || created === undefined) throw new Error('two lanes');
+  if (!waiting || !created) throw new Error('two lanes');
   const { answer } = await park(type);
   readyLanes.reopen([waiting.id]);
   const job = { id: 'a', laneId: created.id };

@@ -184,7 +184,7 @@ const RUNNING = {
   status: "'running'",
   started_at: 'now()',
   runner_id: "'r' || n % 9",
-  claim_id: "'c' || n",
+  claim_hash: 'n',
   lease_token: 'gen_random_uuid()',
   lease_ms: '30000',
   lease_expires_at: "now() + interval '1 day'",
@@ -264,7 +264,9 @@ test.each(STARTS)(
   'of tables that %s',
   async (_start, prepare) => {
     for (const table of TABLES) await sql.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
-    await sql.query("INSERT INTO lanes (queue, type, priority, key) VALUES ('q0', 't', 0, 'l0'), ('q1', 't', 0, 'l1')");
+    await sql.query(
+      "INSERT INTO lanes (queue, type, priority, key, made_by, made_at) VALUES ('q0', 't', 0, 'l0', '', now()), ('q1', 't', 0, 'l1', '', now())",
+    );
     await sql.query("UPDATE rollup_progress SET counted_until = now() - interval '1 h'");
     await prepare(sql);
     const small = await samples(sql);

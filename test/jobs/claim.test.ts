@@ -239,7 +239,9 @@ test('a claim that is given its jobs again does not make the lane seem empty to 
   const { context } = coordinator.app;
   await coordinator.api.create({ type });
   await coordinator.api.claimOne({ runnerId: 'again', types: [type], claimId: 'c' });
-  const lanes = await context.lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }]);
+  const lanes = (
+    await context.lanes.of([{ queue: 'default', type, priority: 0, requires: null, prefers: null }])
+  ).flatMap((lane) => lane ?? []);
   const slot = { runnerId: 'again', claimId: 'c', leaseMs: 30_000 };
   await coordinator.api.create({ type });
   expect((await claimJobs(context, lanes, {}, [slot, slot])).map(({ repeated }) => repeated)).toEqual([true]);

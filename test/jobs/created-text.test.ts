@@ -50,6 +50,7 @@ const draftOf = (row: InsertJob, job: Partial<NewJob> = {}) => ({
   row,
   job: job as NewJob,
   onConflict: 'keep' as const,
+  madeBy: '',
 });
 
 test.each([

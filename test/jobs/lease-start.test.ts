@@ -19,7 +19,7 @@ test('of a job that is handed over while its unique key is locked', async () => 
   await eventually(() => coordinator.app.desk.dispatcher.size === 1);
   await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
   const session = await coordinator.sql.session();
-  const name = JSON.stringify(['unique', type, 'u', '']);
+  const name = `baton/${JSON.stringify(['unique', type, 'u', ''])}`;
   await session.query({ text: 'SELECT pg_advisory_lock(hashtextextended($1, 8271))', values: [name] });
   const creating = coordinator.api.create({ type, uniqueKey: 'u', timeoutMs: 20_000 });
   await session.hasWaiter();

@@ -50,7 +50,7 @@ test('64 waiting claims over two coordinators grant each of 5,000 jobs exactly o
     () =>
       void cluster.sql
         .count(
-          "pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '%asked AS MATERIALIZED%'",
+          "pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '%again AS MATERIALIZED%'",
         )
         .then(
           (count) => (mostClaims = Math.max(mostClaims, count)),

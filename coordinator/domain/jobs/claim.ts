@@ -11,6 +11,8 @@ import { releaseKeys } from './waiting';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
+/** So many lanes are read in one statement, however many have jobs in turn. */
+const MOST_LANES = 64;
 
 /**
  * pending -> running, for many runners with the same labels in one statement. Returns what was claimed, each with the
@@ -18,15 +20,19 @@ const PREFERENCE_MS = 5000;
  */
 export async function claim(
   context: Context,
-  lanes: Lane[],
+  from: Lane[],
   labels: Labels,
   slots: store.Slot[],
 ): Promise<store.ClaimedRow[]> {
   const { readyLanes } = context;
+  // What is left out has its turn when those are exhausted, or stand behind it.
+  const lanes = readyLanes.first(from, MOST_LANES);
   const versions = lanes.map((lane) => readyLanes.version(lane.id));
-  const { claimed: rows, heldBack } = await claimFrom(context, lanes, labels, slots);
+  const { claimed: rows, heldBack, isShort } = await claimFrom(context, lanes, labels, slots);
   if (filled(rows, slots) < slots.length && heldBack.length === 0) {
-    const { more, isWhole } = await claimLaneByLane(context, lanes, labels, slots, rows);
+    const { more, isWhole } = isShort
+      ? await claimLaneByLane(context, lanes, labels, slots, rows)
+      : { more: [], isWhole: true };
     rows.push(...more);
     if (isWhole) lanes.forEach((lane, index) => readyLanes.exhausted(lane.id, versions[index] ?? 0));
   }

@@ -24,6 +24,7 @@ import {
 } from './drafts';
 import { requireSize } from './payload-size';
 import { requestHash } from './request-hash';
+import { laneMaker, presentLanes, tooManyLanes } from './lanes';
 import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
 import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
 
@@ -45,13 +46,16 @@ export async function create(
   reserve: Reserve,
 ): Promise<(Created | BatonError)[]> {
   const checked = await mapInTurns(items, (item) => check(context, item));
-  const accepted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
-  await route(context, accepted);
+  const unrouted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
+  const refused = await route(context, unrouted);
+  const accepted = unrouted.filter((draft) => !refused.has(draft));
   const outcomes = accepted.every((draft) => isPlain(context, draft))
     ? await storeReserved(context, accepted, reserve)
     : await withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open));
   await announce(context, outcomes);
-  return checked.map((draft) => (draft instanceof BatonError ? draft : outcomeOf(outcomes, draft)));
+  return checked.map((draft) =>
+    draft instanceof BatonError ? draft : (refused.get(draft) ?? outcomeOf(outcomes, draft)),
+  );
 }
 
 /**
@@ -68,7 +72,8 @@ export async function createAtomic(
   const drafts = await mapInTurns(items, (item, index) => orThrow(check(context, item), index));
   const [first] = items;
   const call = key === undefined || first === undefined ? undefined : callOf(context, first.caller, drafts, key);
-  await route(context, drafts);
+  const refused = await route(context, drafts);
+  drafts.forEach((draft, index) => orThrow(refused.get(draft) ?? draft, index));
   const outcomes = await storeAll(context, drafts, reserve, call);
   if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
   await announce(context, outcomes);
@@ -130,6 +135,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     queue: job.queue,
     priority: job.priority ?? defaults.priority,
     laneId: 0,
+    laneFrom: undefined,
     arguments: job.arguments === undefined ? {} : job.arguments,
     runAt: job.runAt,
     delayMs: job.delayMs,
@@ -154,7 +160,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     idempotencyKey,
     requestHash: isKeyed ? requestHash([{ job, defaults, userId: own ?? job.userId }], { isCall: false }) : undefined,
   };
-  return { job, row, onConflict: job.onConflict };
+  return { job, row, onConflict: job.onConflict, madeBy: laneMaker(caller) };
 }
 
 /** Every field named, so that none is forgotten in a literal. */
@@ -169,7 +175,8 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
       });
 }
 
-async function route(context: Context, drafts: Draft[]): Promise<void> {
+/** Returns those whose creators have had as many lanes made as they may. */
+async function route(context: Context, drafts: Draft[]): Promise<Map<Draft, BatonError>> {
   const lanes = await context.lanes.of(
     drafts.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
       queue,
@@ -178,8 +185,15 @@ async function route(context: Context, drafts: Draft[]): Promise<void> {
       requires,
       prefers,
     })),
+    drafts.map(({ madeBy }) => madeBy),
   );
-  drafts.forEach((draft, index) => (draft.row.laneId = lanes[index]?.id ?? 0));
+  const refused = new Map<Draft, BatonError>();
+  drafts.forEach((draft, index) => {
+    const lane = lanes[index] ?? null;
+    if (lane === null) refused.set(draft, tooManyLanes());
+    else draft.row.laneId = lane.id;
+  });
+  return refused;
 }
 
 const NOTHING_STORED: ReadonlyMap<Draft, Outcome> = new Map();
@@ -310,13 +324,9 @@ async function insertAll(
 
 /** From where the queues' orders begin, for jobs that take turns. */
 function knownPlaces(context: Context, rows: store.InsertJob[]): store.LaneFrom[] {
-  const queues = new Set(
-    rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined).map((row) => row.queue),
-  );
-  if (queues.size === 0) return [];
-  return context.lanes
-    .ofQueues([...queues])
-    .map((lane) => ({ laneId: lane.id, fromPosition: context.readyLanes.from(lane.id)?.position ?? null }));
+  const inTurns = rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined);
+  for (const row of inTurns) row.laneFrom = context.readyLanes.from(row.laneId)?.position;
+  return inTurns.length === 0 ? [] : presentLanes(context, new Set(inTurns.map((row) => row.queue)));
 }
 
 async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promise<void> {

@@ -10,6 +10,8 @@ export interface Draft {
   job: NewJob;
   row: store.InsertJob;
   onConflict: NewJob['onConflict'];
+  /** Whose lanes it counts to. */
+  madeBy: string;
 }
 
 export interface Created {
@@ -146,7 +148,7 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
     retry: row.retry ?? DEFAULT_RETRY,
     timeoutMs: row.timeoutMs,
     runnerId: null,
-    claimId: null,
+    claimHash: null,
     leaseToken: null,
     leaseMs: null,
     leaseExpiresAt: null,

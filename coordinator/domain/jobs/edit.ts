@@ -5,8 +5,9 @@ import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
 import { jobDeeds, recorded } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import type { Routing } from '../../state/lanes';
+import type { Lane, Routing } from '../../state/lanes';
 import { refusal } from './refusal';
+import { laneMaker, tooManyLanes } from './lanes';
 import { becameWaiting } from './waiting';
 
 export interface EditItem {
@@ -27,12 +28,13 @@ export async function edit(
 ): Promise<store.JobRow | BatonError> {
   const before = await views.get(context.db, item.userId, item.jobId);
   if (before === null) return refusal(context, 'edit', item.jobId, item.userId);
-  const laneId = item.priority === undefined ? undefined : await laneFor(context, before, item.priority);
+  const lane = item.priority === undefined ? undefined : await laneFor(context, before, item.priority, by);
+  if (lane === null) return tooManyLanes();
   const { jobId: _jobId, userId: _userId, ...changes } = item;
   const [job] = await recorded(
     context,
     by,
-    (db) => store.edit(db, { ...item, laneId }),
+    (db) => store.edit(db, { ...item, laneId: lane?.id }),
     (jobs) => jobDeeds(['job.edited', 'job.edited'], jobs, changes),
   );
   if (job === undefined) return refusal(context, 'edit', item.jobId, item.userId);
@@ -48,7 +50,11 @@ export async function prioritise(
   by: Actor | null = null,
 ): Promise<{ id: string }[]> {
   const jobs = await views.getMany(context.db, null, jobIds);
-  const lanes = await context.lanes.of(jobs.map((job) => routingOf(job, priority)));
+  const lanes = await context.lanes.of(
+    jobs.map((job) => routingOf(job, priority)),
+    jobs.map(() => laneMaker(by)),
+  );
+  if (lanes.includes(null)) throw tooManyLanes();
   const moves = jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId }));
   const moved = await recorded(
     context,
@@ -63,9 +69,9 @@ export async function prioritise(
   return moved;
 }
 
-async function laneFor(context: Context, job: store.JobRow, priority: number): Promise<number | undefined> {
-  const [lane] = await context.lanes.of([routingOf(job, priority)]);
-  return lane?.id;
+async function laneFor(context: Context, job: store.JobRow, priority: number, by: Actor | null): Promise<Lane | null> {
+  const [lane = null] = await context.lanes.of([routingOf(job, priority)], [laneMaker(by)]);
+  return lane;
 }
 
 function routingOf(job: store.JobRow, priority: number): Routing {

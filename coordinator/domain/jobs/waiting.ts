@@ -2,6 +2,7 @@ import type { Context } from '../../context';
 import { heldKeys, type MadeDue, placeDue, type QueueKey, unholdKeys, unholdOrders } from '../../store/jobs';
 import { describeError } from '../../logger';
 import { lockNames } from '../../store/locks';
+import { presentLanes } from './lanes';
 
 // What follows when a job begins to wait, and when one ends that others wait for. All of it is done again by a loop
 // that derives it from the rows, so a crash between a transition and what follows it costs a moment, never a job. So it
@@ -20,7 +21,7 @@ export async function becameWaiting(context: Context, jobs: { dueInMs: number }[
 /** Gives all jobs that have become due their place in the order. */
 export async function placeAllDue(context: Context): Promise<void> {
   for (;;) {
-    const placed = await placeDue(context.db.hot, [], BATCH);
+    const placed = await placeDue(context.db.hot, presentLanes(context), BATCH);
     context.notifications.publishReady(readyLanesOf(placed));
     if (placed.length < BATCH) return;
   }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { type Executor, type Sql, sql } from '../db';
 import { recorded } from '../events';
 import { isoTime } from '../values';
@@ -59,6 +60,16 @@ export interface Claims {
   claimed: ClaimedRow[];
   /** Keys of jobs that were in turn, but over their limit: they are held now, and others have come in turn. */
   heldBack: QueueKey[];
+  /** Whether jobs that were seen were not had, because another claim has them locked. */
+  isShort: boolean;
+}
+
+/** What jobs are known by that were given to one claim of one runner: eight bytes, because every job that runs is in its index. */
+export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimId'>): string | null {
+  if (claimId === null) return null;
+  return hash('sha256', JSON.stringify([runnerId, claimId]), 'buffer')
+    .readBigInt64BE()
+    .toString();
 }
 
 const CLAIMED_COLUMNS = sql`
@@ -74,86 +85,105 @@ const CLAIMED_COLUMNS = sql`
  * Queues that are paused give nothing. Queues with limits give nothing either, unless `isLocked` says that their rows
  * are locked by this transaction (`lockLimits`): then the limits are counted from rows, and hold at every instant.
  * Jobs over their key's limit leave the order and are held, so that the next claim does not walk over them.
+ *
+ * The statement is made of what the batch needs: without limits, with one lane, or for one claim, it is shorter.
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
   const { claims, claimOf } = byClaim(slots);
-  const rows = await db.query<ClaimedRow>(sql`
-    WITH asked AS MATERIALIZED (
-      SELECT * FROM unnest(
-        ${claims.map((one) => one.runnerId)}::text[], ${claims.map((one) => one.claimId)}::text[], ${claims.map((one) => one.firstSlot)}::int[]
-      ) WITH ORDINALITY AS a ("runnerId", "claimId", "slot", "nth")
-    ), repeated AS MATERIALIZED (
-      -- The limit keeps the planner from reading all running jobs at once instead of probing for each claim.
-      SELECT held.id, a."slot", a."nth"
-      FROM (SELECT * FROM asked WHERE "claimId" IS NOT NULL) a
-      CROSS JOIN LATERAL (
-        SELECT j.id FROM jobs j
-        WHERE j.runner_id = a."runnerId" AND j.claim_id = a."claimId" AND j.status = 'running' LIMIT 1000
-      ) held
-    ), open AS MATERIALIZED (
-      -- One row of lists, indexed by the place of a job among those taken: a join would have to trust an estimate.
-      -- Whose slot it is stands there as a number, because a text in a list is found by walking over those before it.
-      SELECT ${claims.map((one) => one.runnerId)}::text[] AS "runnerIds", ${claims.map((one) => one.claimId)}::text[] AS "claimIds",
-        ${claims.map((one) => one.leaseMs)}::int[] AS "leasesMs",
-        array_agg(s."claim" ORDER BY s."slot") AS "whose", array_agg(s."slot"::int - 1 ORDER BY s."slot") AS "slots", count(*) AS "count"
-      FROM unnest(${claimOf}::int[]) WITH ORDINALITY AS s ("claim", "slot")
-      WHERE s."claim" NOT IN (SELECT r."nth" FROM repeated r)
-    ), ruled AS MATERIALIZED (
-      -- Once for each queue: the clock moves on between two rows, and lanes of one queue must see one bucket.
-      SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
-        LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
-          -- A bucket that was filled in the future, before the clock was set back, counts as full.
-          + CASE WHEN q.tokens_at > q.at + interval '5 s' THEN q.rate_max
-              ELSE extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END) AS tokens
-      FROM (SELECT *, clock_timestamp() AS at FROM queues WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
-    ), lane AS MATERIALIZED (
-      SELECT l.*, q.concurrency_per_key AS "perKey"
-      FROM unnest(
-        ${lanes.map((lane) => lane.laneId)}::int[], ${lanes.map((lane) => lane.queue)}::text[], ${lanes.map((lane) => lane.priority)}::int[],
-        ${lanes.map((lane) => lane.fromPosition)}::timestamptz[], ${lanes.map((lane) => lane.fromId)}::uuid[],
-        ${lanes.map((lane) => lane.dueForMs)}::float8[]
-      ) AS l ("laneId", "queue", "priority", "fromPosition", "fromId", "dueForMs")
-      LEFT JOIN ruled q ON q.name = l."queue"
-      WHERE (q.paused_at IS NULL OR q.paused_until <= now())
-        AND (${isLocked}::boolean OR (q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL))
-    ), ${lanes.length === 1 && !isLocked ? FROM_ONE_LANE : FROM_LANES_UNDER_LIMITS}, claimed AS (
+  if (lanes.length === 0) return { claimed: await answered(db, claims), heldBack: [], isShort: false };
+  const source = isLocked ? fromLanesUnderLimits(lanes) : fromLanes(lanes);
+  const whose = takersOf(claims, claimOf);
+  const rows = await db.query<Head & ClaimedRow>(sql`
+    WITH ${claimedBefore(claims)}, wanted AS MATERIALIZED (
+      SELECT CASE WHEN (SELECT true FROM again LIMIT 1) THEN 0 ELSE ${slots.length}::int END AS "count"
+    ), ${source}, claimed AS (
       UPDATE jobs j SET
-        status = 'running', attempt = j.attempt + 1,
-        runner_id = o."runnerIds"[o."whose"[p."place"]], claim_id = o."claimIds"[o."whose"[p."place"]],
-        lease_token = gen_random_uuid(), lease_ms = o."leasesMs"[o."whose"[p."place"]],
+        status = 'running', attempt = j.attempt + 1, runner_id = ${whose.runnerId}, claim_hash = ${whose.claimHash},
+        lease_token = gen_random_uuid(), lease_ms = ${whose.leaseMs},
         -- Not now(): the transaction may have waited for the locks of limits since it began, and a lease lasts from here.
-        lease_expires_at = statement_timestamp() + LEAST(o."leasesMs"[o."whose"[p."place"]], j.timeout_ms * 1.25) * interval '1 ms',
+        lease_expires_at = statement_timestamp() + LEAST(${whose.leaseMs}, j.timeout_ms * 1.25) * interval '1 ms',
         deadline_at = statement_timestamp() + j.timeout_ms * 1.25 * interval '1 ms',
         started_at = statement_timestamp(), updated_at = statement_timestamp(), progress = NULL, metrics = NULL
-      FROM taken p CROSS JOIN open o
+      FROM taken p
       -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
       -- committed since is passed over, and found by the next claim.
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending'
-      RETURNING ${CLAIMED_COLUMNS}, o."slots"[p."place"] AS "slot"
-    ), spent AS (
-      UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
-      FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
-      JOIN ruled l ON l.name = s.queue
-      WHERE q.name = s.queue AND l.rate_max IS NOT NULL
-    ), ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
-    SELECT c.*, false AS "repeated" FROM claimed c
-    UNION ALL
-    SELECT ${CLAIMED_COLUMNS}, r."slot", true FROM repeated r JOIN jobs j ON j.id = r.id
-    UNION ALL
-    SELECT h.*, false FROM held_back h`);
-  const found: Claims = { claimed: [], heldBack: [] };
-  for (const row of rows) {
+      RETURNING ${CLAIMED_COLUMNS}, p."place" - 1 AS "slot"
+    ), ${isLocked ? sql`${SPENT}, ` : sql``} ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
+    SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again", ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort") h
+    LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
+  const again = rows[0]?.again ?? null;
+  if (again !== null) return claimBeside(db, lanes, slots, isLocked, claims, claimOf, new Set(again));
+  const found: Claims = { claimed: [], heldBack: [], isShort: rows[0]?.isShort === true };
+  for (const { again: _again, isShort: _isShort, ...row } of rows) {
+    if (row.id === null) continue;
     if (row.slot < 0) {
       if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
       continue;
     }
-    row.leaseExpiresAt = isoTime(row.leaseExpiresAt);
-    row.deadlineAt = isoTime(row.deadlineAt);
-    found.claimed.push(row);
+    found.claimed.push(told(row, false));
   }
   // The order is that of the places, whatever way the rows were found.
   found.claimed.sort((a, b) => a.slot - b.slot);
   return found;
+}
+
+interface Head {
+  /** The claims that were answered before, by number from 1; then nothing was claimed. */
+  again: number[] | null;
+  isShort: boolean;
+}
+
+/** Some of the claims were answered before: they get what they got then, and the others are served without them. */
+async function claimBeside(
+  db: Executor,
+  lanes: LaneStart[],
+  slots: Slot[],
+  isLocked: boolean,
+  claims: AskedClaim[],
+  claimOf: number[],
+  again: Set<number>,
+): Promise<Claims> {
+  const repeated = await answered(
+    db,
+    claims.filter((_claim, index) => again.has(index + 1)),
+  );
+  const left = slots.flatMap((slot, index) => (again.has(claimOf[index] ?? 0) ? [] : [{ slot, index }]));
+  if (left.length === 0) return { claimed: repeated, heldBack: [], isShort: false };
+  const others = await claim(
+    db,
+    lanes,
+    left.map(({ slot }) => slot),
+    isLocked,
+  );
+  for (const row of others.claimed) row.slot = left[row.slot]?.index ?? row.slot;
+  return { ...others, claimed: [...repeated, ...others.claimed] };
+}
+
+/** Jobs that run under these claims, claimed by a call whose answer was lost. */
+async function answered(db: Executor, claims: AskedClaim[]): Promise<ClaimedRow[]> {
+  const named = claims.filter(({ claimId }) => claimId !== null);
+  if (named.length === 0) return [];
+  const rows = await db.query<ClaimedRow>(sql`
+    SELECT ${CLAIMED_COLUMNS}, held."slot" FROM (
+      SELECT found.id, a."slot" FROM unnest(
+        ${named.map((one) => one.runnerId)}::text[], ${named.map(claimHash)}::bigint[], ${named.map((one) => one.firstSlot)}::int[]
+      ) AS a ("runnerId", "claimHash", "slot")
+      -- The limit keeps the planner from reading all running jobs at once instead of probing for each claim.
+      CROSS JOIN LATERAL (SELECT j.id FROM jobs j WHERE ${ofClaim(sql`a."runnerId"`, sql`a."claimHash"`)} LIMIT 1000) found
+    ) held JOIN jobs j ON j.id = held.id`);
+  return rows.map((row) => told(row, true));
+}
+
+function ofClaim(runnerId: Sql, hashed: Sql): Sql {
+  return sql`j.runner_id = ${runnerId} AND j.claim_hash = ${hashed} AND j.status = 'running'`;
+}
+
+function told(row: ClaimedRow, repeated: boolean): ClaimedRow {
+  row.leaseExpiresAt = isoTime(row.leaseExpiresAt);
+  row.deadlineAt = isoTime(row.deadlineAt);
+  row.repeated = repeated;
+  return row;
 }
 
 interface AskedClaim extends Slot {
@@ -180,26 +210,109 @@ function byClaim(slots: Slot[]): { claims: AskedClaim[]; claimOf: number[] } {
   return { claims, claimOf };
 }
 
-/** Of one lane whose queue has no limits, the first are taken: half the work of a claim is sharing out. */
-const FROM_ONE_LANE = sql`picked AS MATERIALIZED (
-      SELECT head.id, head.tid, head.position FROM lane l CROSS JOIN LATERAL (
+/** A CTE, `again`: which of the claims have jobs that run, by number from 1. */
+function claimedBefore(claims: AskedClaim[]): Sql {
+  return sql`again AS MATERIALIZED (
+      SELECT a."nth" FROM unnest(
+        ${claims.map((one) => one.runnerId)}::text[], ${claims.map(claimHash)}::bigint[]
+      ) WITH ORDINALITY AS a ("runnerId", "claimHash", "nth")
+      WHERE (SELECT true FROM jobs j WHERE ${ofClaim(sql`a."runnerId"`, sql`a."claimHash"`)} LIMIT 1)
+    )`;
+}
+
+/** For a job of the CTE `taken` in the alias `p`: whose it becomes. */
+function takersOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; claimHash: Sql; leaseMs: Sql } {
+  const [only] = claims;
+  if (only !== undefined && claims.length === 1)
+    return {
+      runnerId: sql`${only.runnerId}::text`,
+      claimHash: sql`${claimHash(only)}::bigint`,
+      leaseMs: sql`${only.leaseMs}::int`,
+    };
+  // Lists, indexed by the place of a job among those taken: a join would have to trust an estimate. Whose slot it is stands
+  // there as a number, because a text in a list is found by walking over those before it.
+  const nth = sql`(${claimOf}::int[])[p."place"]`;
+  return {
+    runnerId: sql`(${claims.map((one) => one.runnerId)}::text[])[${nth}]`,
+    claimHash: sql`(${claims.map(claimHash)}::bigint[])[${nth}]`,
+    leaseMs: sql`(${claims.map((one) => one.leaseMs)}::int[])[${nth}]`,
+  };
+}
+
+const IS_SHORT = {
+  'of one': sql`false`,
+  'of many': sql`COALESCE((SELECT sum(q."wanted") FROM quota q), 0) > (SELECT count(*) FROM picked)`,
+};
+
+/** Whether the queue of the alias `q` gives jobs, as far as pauses go; one without a row does. */
+const IS_OPEN = sql`(q.paused_at IS NULL OR q.paused_until <= now())`;
+const IS_UNLIMITED = sql`q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL`;
+
+/** CTEs from `lane` to `taken`, of queues without limits. */
+function fromLanes(lanes: LaneStart[]): Sql {
+  const [only] = lanes;
+  if (only !== undefined && lanes.length === 1) return fromLane(only);
+  return sql`lane AS MATERIALIZED (
+      SELECT l.* FROM ${laneStarts(lanes)} LEFT JOIN queues q ON q.name = l."queue" WHERE ${IS_OPEN} AND ${IS_UNLIMITED}
+    ), quota AS MATERIALIZED (
+      -- How many each lane gives, seen without locking: to lock the wanted number in every lane would keep other
+      -- claims from jobs that this one then leaves.
+      SELECT best."laneId", count(*) AS "wanted"
+      FROM (
+        SELECT l."laneId" FROM lane l CROSS JOIN LATERAL (
+          SELECT j.position, j.id FROM jobs j
+          WHERE ${inTurn(sql`l`)} ORDER BY j.position, j.id LIMIT (SELECT "count" FROM wanted)
+        ) head
+        ORDER BY l."priority" DESC, head.position, head.id LIMIT (SELECT "count" FROM wanted)
+      ) best GROUP BY 1
+    ), picked AS MATERIALIZED (
+      -- Materialised: the planner may otherwise run the locking again for each row of the join and lock too much.
+      SELECT head.id, head.tid, l."priority", head.position
+      FROM quota q JOIN lane l ON l."laneId" = q."laneId" CROSS JOIN LATERAL (
         SELECT j.position, j.id, j.ctid AS tid FROM jobs j
         WHERE ${inTurn(sql`l`)} AND (j.expires_at IS NULL OR j.expires_at > now())
-        ORDER BY j.position, j.id LIMIT (SELECT "count" FROM open) FOR UPDATE SKIP LOCKED
+        ORDER BY j.position, j.id LIMIT q."wanted" FOR UPDATE SKIP LOCKED
       ) head
     ), taken AS MATERIALIZED (
-      SELECT p.id, p.tid, row_number() OVER (ORDER BY p.position, p.id) AS "place" FROM picked p
-    ), held_back AS (
-      SELECT ${CLAIMED_COLUMNS}, -1 AS "slot" FROM jobs j WHERE false
+      SELECT p.id, p.tid, row_number() OVER (ORDER BY p."priority" DESC, p.position, p.id) AS "place" FROM picked p
     )`;
+}
 
-const FROM_LANES_UNDER_LIMITS = sql`allowance AS MATERIALIZED (
+/** Of one lane the first are taken: half the work of a claim is sharing out. */
+function fromLane({ laneId, queue, fromPosition, fromId, dueForMs }: LaneStart): Sql {
+  return sql`picked AS MATERIALIZED (
+      SELECT j.id, j.ctid AS tid, j.position FROM jobs j
+      WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId}::int
+        AND j.position <= now() - ${dueForMs}::float8 * interval '1 ms'
+        AND (j.position, j.id) >= (${fromPosition ?? '-infinity'}::timestamptz, ${fromId ?? FIRST_ID}::uuid)
+        AND (j.expires_at IS NULL OR j.expires_at > now())
+        AND (SELECT true FROM queues q WHERE q.name = ${queue} AND (${IS_OPEN} AND ${IS_UNLIMITED}) IS NOT TRUE) IS NULL
+      ORDER BY j.position, j.id LIMIT (SELECT "count" FROM wanted) FOR UPDATE SKIP LOCKED
+    ), taken AS MATERIALIZED (
+      SELECT p.id, p.tid, row_number() OVER (ORDER BY p.position, p.id) AS "place" FROM picked p
+    )`;
+}
+
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+
+/** CTEs from `lane` to `taken` and `held_back`, of queues whose rows are locked. */
+function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
+  return sql`ruled AS MATERIALIZED (
+      -- Once for each queue: the clock moves on between two rows, and lanes of one queue must see one bucket.
+      SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
+        LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
+          -- A bucket that was filled in the future, before the clock was set back, counts as full.
+          + CASE WHEN q.tokens_at > q.at + interval '5 s' THEN q.rate_max
+              ELSE extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END) AS tokens
+      FROM (SELECT *, clock_timestamp() AS at FROM queues WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
+    ), lane AS MATERIALIZED (
+      SELECT l.*, q.concurrency_per_key AS "perKey" FROM ${laneStarts(lanes)} LEFT JOIN ruled q ON q.name = l."queue" WHERE ${IS_OPEN}
+    ), allowance AS MATERIALIZED (
       SELECT q.name AS "queue", LEAST(
         q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name), floor(q.tokens)) AS room
       FROM ruled q WHERE q.concurrency IS NOT NULL OR q.rate_max IS NOT NULL
     ), quota AS MATERIALIZED (
-      -- How many each lane gives, seen without locking: to lock the wanted number in every lane would keep other
-      -- claims from jobs that this one then leaves.
+      -- As above, and of each queue no more than its allowance.
       SELECT best."laneId", count(*) AS "wanted"
       FROM (
         SELECT ranked."laneId" FROM (
@@ -207,14 +320,13 @@ const FROM_LANES_UNDER_LIMITS = sql`allowance AS MATERIALIZED (
             row_number() OVER (PARTITION BY l."queue" ORDER BY l."priority" DESC, head.position, head.id) AS nth
           FROM lane l CROSS JOIN LATERAL (
             SELECT j.position, j.id FROM jobs j
-            WHERE ${inTurn(sql`l`)} ORDER BY j.position, j.id LIMIT (SELECT "count" FROM open)
+            WHERE ${inTurn(sql`l`)} ORDER BY j.position, j.id LIMIT (SELECT "count" FROM wanted)
           ) head
         ) ranked LEFT JOIN allowance a ON a."queue" = ranked."queue"
         WHERE a.room IS NULL OR ranked.nth <= a.room
-        ORDER BY ranked."priority" DESC, ranked.position, ranked.id LIMIT (SELECT "count" FROM open)
+        ORDER BY ranked."priority" DESC, ranked.position, ranked.id LIMIT (SELECT "count" FROM wanted)
       ) best GROUP BY 1
     ), picked AS MATERIALIZED (
-      -- Materialised: the planner may otherwise run the locking again for each row of the join and lock too much.
       SELECT head.id, head.tid, l."queue", l."perKey", head.concurrency_key, l."priority", head.position
       FROM quota q JOIN lane l ON l."laneId" = q."laneId" CROSS JOIN LATERAL (
         SELECT j.position, j.id, j.ctid AS tid, j.concurrency_key FROM jobs j
@@ -232,8 +344,25 @@ const FROM_LANES_UNDER_LIMITS = sql`allowance AS MATERIALIZED (
     ), held_back AS (
       UPDATE jobs j SET hold = 'key', position = NULL, updated_at = now()
       WHERE j.id = ANY (ARRAY(SELECT id FROM counted WHERE "isOver")) AND j.status = 'pending'
-      RETURNING ${CLAIMED_COLUMNS}, -1 AS "slot"
+      RETURNING ${CLAIMED_COLUMNS}, -1::bigint AS "slot"
     )`;
+}
+
+/** What was taken is taken off the buckets of rate limits. */
+const SPENT = sql`spent AS (
+      UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
+      FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
+      JOIN ruled l ON l.name = s.queue
+      WHERE q.name = s.queue AND l.rate_max IS NOT NULL
+    )`;
+
+function laneStarts(lanes: LaneStart[]): Sql {
+  return sql`unnest(
+        ${lanes.map((lane) => lane.laneId)}::int[], ${lanes.map((lane) => lane.queue)}::text[], ${lanes.map((lane) => lane.priority)}::int[],
+        ${lanes.map((lane) => lane.fromPosition)}::timestamptz[], ${lanes.map((lane) => lane.fromId)}::uuid[],
+        ${lanes.map((lane) => lane.dueForMs)}::float8[]
+      ) AS l ("laneId", "queue", "priority", "fromPosition", "fromId", "dueForMs")`;
+}
 
 /** The condition for a job to be in turn in the lane of this alias, from where the lane is known to begin. */
 function inTurn(lane: Sql): Sql {

@@ -2,7 +2,7 @@ import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, type Sql, sql } from '../db';
 import { type Callback, recorded } from '../events';
 import { isoTime, uuidList } from '../values';
-import type { ClaimedRow, Slot } from './claim';
+import { claimHash, type ClaimedRow, type Slot } from './claim';
 import { type LaneFrom, openOfKey, placed } from './place';
 import type { JobRow } from './row';
 
@@ -12,6 +12,8 @@ export interface InsertJob {
   queue: string;
   priority: number;
   laneId: number;
+  /** Nothing waits in its lane before, as far as is known. */
+  laneFrom?: Date | undefined;
   arguments: Json;
   runAt?: string | undefined;
   delayMs?: number | undefined;
@@ -79,7 +81,7 @@ export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadline
 export async function insert(
   db: Executor,
   jobs: InsertJob[],
-  known: LaneFrom[],
+  ready: LaneFrom[],
   offers: Offer[] = [],
   call?: CallKey,
 ): Promise<InsertedJob[]> {
@@ -97,10 +99,10 @@ export async function insert(
         "delayMs" float8, "timeoutMs" int, "maxAttempts" int, "retry" json, "uniqueKey" text, "uniqueForMs" float8,
         "expiresAt" timestamptz, "requires" json, "prefers" json, "tags" json, "metadata" json, "userId" text,
         "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean, "callback" json, "trace" text,
-        "idempotencyScope" text, "idempotencyKey" text, "requestHash" text)
+        "idempotencyScope" text, "idempotencyKey" text, "requestHash" text, "laneFrom" timestamptz)
     ), ${call !== undefined ? freshBy(call, jobs) : hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
     , ${mayBeHeld ? JUDGED : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
-    , ${takesTurns ? inTurns(known) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
+    , ${takesTurns ? inTurns(ready) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
     ${areOffered ? handedOver(offers) : sql``}
     , stored AS (
       INSERT INTO jobs (
@@ -132,23 +134,24 @@ function leaseOf({ runnerId, leaseToken, leaseExpiresAt, deadlineAt }: Partial<L
 
 /** Which jobs the claims that they were offered to get: those that claim could claim now, were they stored already. */
 function handedOver(offers: Offer[]): Sql {
+  const named = offers.map((offer) => ({ ...offer, claimHash: claimHash(offer) }));
   return sql`, offered AS MATERIALIZED (
-      SELECT o.* FROM json_to_recordset(${JSON.stringify(offers)}::json) AS o ("jobId" uuid, "runnerId" text, "claimId" text, "leaseMs" int)
+      SELECT o.* FROM json_to_recordset(${JSON.stringify(named)}::json) AS o ("jobId" uuid, "runnerId" text, "claimHash" bigint, "leaseMs" int)
       -- A claim that was answered before, and asks again, gets what it was given then, and nothing else.
-      WHERE o."claimId" IS NULL OR (
-        SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId" AND j.claim_id = o."claimId" LIMIT 1) IS NULL
+      WHERE o."claimHash" IS NULL OR (
+        SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId" AND j.claim_hash = o."claimHash" LIMIT 1) IS NULL
     ), handed AS MATERIALIZED (
       -- Not now(): the transaction may have waited for the locks of keys since it began, and a lease lasts from here.
-      SELECT r.*, o."runnerId", o."claimId", o."leaseMs", clock_timestamp() AS "startedAt",
+      SELECT r.*, o."runnerId", o."claimHash", o."leaseMs", clock_timestamp() AS "startedAt",
         COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now() AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
         AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
       FROM ready r LEFT JOIN offered o ON o."jobId" = r.id LEFT JOIN queues q ON q.name = r.queue
     )`;
 }
 
-const LEASE_COLUMNS = sql`attempt, runner_id, claim_id, lease_token, lease_ms, lease_expires_at, deadline_at, started_at,`;
+const LEASE_COLUMNS = sql`attempt, runner_id, claim_hash, lease_token, lease_ms, lease_expires_at, deadline_at, started_at,`;
 
-const LEASE_VALUES = sql`u."isHanded"::int, CASE WHEN u."isHanded" THEN u."runnerId" END, CASE WHEN u."isHanded" THEN u."claimId" END,
+const LEASE_VALUES = sql`u."isHanded"::int, CASE WHEN u."isHanded" THEN u."runnerId" END, CASE WHEN u."isHanded" THEN u."claimHash" END,
         CASE WHEN u."isHanded" THEN gen_random_uuid() END, CASE WHEN u."isHanded" THEN u."leaseMs" END,
         CASE WHEN u."isHanded" THEN u."startedAt" + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms' END,
         CASE WHEN u."isHanded" THEN u."startedAt" + u."timeoutMs" * 1.25 * interval '1 ms' END, CASE WHEN u."isHanded" THEN u."startedAt" END,
@@ -212,10 +215,10 @@ const JUDGED = sql`judged AS MATERIALIZED (
     )`;
 
 /** Those that are due, each in its user's turn. */
-function inTurns(known: LaneFrom[]): Sql {
+function inTurns(ready: LaneFrom[]): Sql {
   return sql`due AS MATERIALIZED (
-      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord,
+      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord, u."laneFrom" AS lane_from,
         COALESCE(q.is_fair, true) AS is_fair
       FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND u.run_at <= now()
-    ), ${placed(known)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN placed p ON p.id = u.id)`;
+    ), ${placed(ready)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN placed p ON p.id = u.id)`;
 }

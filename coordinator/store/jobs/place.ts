@@ -1,8 +1,10 @@
 import { type Executor, type Sql, sql } from '../db';
 
-/** A place in a lane's order: nothing waits before it, as far as is known. */
+/** A lane with jobs in turn, and from where to read it: nothing waits before, as far as is known. */
 export interface LaneFrom {
   laneId: number;
+  queue: string;
+  priority: number;
   fromPosition: Date | null;
 }
 
@@ -12,17 +14,22 @@ export interface LaneFrom {
  * after its last one that waits, but never before the present, which is the position of its lane's first waiting job,
  * or in an empty lane that of the queue. So a newcomer's job stands beside the first job of a user with a long backlog,
  * and a claim is still one walk along one index. The lane comes first, because the first job of the queue may be one that
- * no runner takes: measured by it, time would stand still, and users would pay for all they ever had done.
+ * no runner takes: measured by it, the fairness clock would freeze and penalise past work.
+ * @param ready some lanes of the queues with jobs in turn, which tell the present of their queues; others are not read, so
+ * that a job costs the same however many lanes its queue has
  */
-export function placed(known: LaneFrom[]): Sql {
+export function placed(ready: LaneFrom[]): Sql {
   return sql`
-    known AS MATERIALIZED (
-      SELECT * FROM unnest(${known.map((one) => one.laneId)}::int[], ${known.map((one) => one.fromPosition)}::timestamptz[]) AS k (lane_id, position)
+    queue_head AS MATERIALIZED (
+      SELECT k.queue, k.priority, min(${headOf(sql`k.lane_id`, sql`k.position`)}) AS position
+      FROM unnest(
+        ${ready.map((one) => one.laneId)}::int[], ${ready.map((one) => one.queue)}::text[], ${ready.map((one) => one.priority)}::int[],
+        ${ready.map((one) => one.fromPosition)}::timestamptz[]
+      ) AS k (lane_id, queue, priority, position) GROUP BY 1, 2
     ), present AS MATERIALIZED (
-      SELECT g.lane_id, COALESCE(${headOf(sql`g.lane_id`)}, (
-        SELECT min(${headOf(sql`l.id`)}) FROM lanes l WHERE l.queue = g.queue AND l.priority = g.priority
-      ), now()) AS position
-      FROM (SELECT DISTINCT lane_id, queue, priority FROM due WHERE turn_of IS NOT NULL AND is_fair) g
+      SELECT g.lane_id, COALESCE(${headOf(sql`g.lane_id`, sql`g.lane_from`)}, (
+        SELECT h.position FROM queue_head h WHERE h.queue = g.queue AND h.priority = g.priority), now()) AS position
+      FROM (SELECT lane_id, queue, priority, min(lane_from) AS lane_from FROM due WHERE turn_of IS NOT NULL AND is_fair GROUP BY 1, 2, 3) g
     ), turn AS MATERIALIZED (
       SELECT g.lane_id, g.turn_of, GREATEST(p.position, (
         SELECT max(j.position) + interval '1 microsecond' FROM jobs j
@@ -38,12 +45,11 @@ export function placed(known: LaneFrom[]): Sql {
     )`;
 }
 
-/** Where the first job in turn of a lane stands; null: there is none. Needs the CTE `known`. */
-function headOf(laneId: Sql): Sql {
+/** Where the first job in turn of a lane stands; null: there is none. */
+function headOf(laneId: Sql, from: Sql): Sql {
   return sql`(
     SELECT j.position FROM jobs j
-    WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId}
-      AND j.position >= COALESCE((SELECT k.position FROM known k WHERE k.lane_id = ${laneId}), '-infinity')
+    WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId} AND j.position >= COALESCE(${from}, '-infinity')
     ORDER BY j.position, j.id LIMIT 1)`;
 }
 
@@ -53,15 +59,15 @@ export interface MadeDue {
 }
 
 /** Gives waiting jobs whose runAt has come their place in the order; at most `limit` of them, the longest due first. */
-export function placeDue(db: Executor, known: LaneFrom[], limit: number): Promise<MadeDue[]> {
+export function placeDue(db: Executor, ready: LaneFrom[], limit: number): Promise<MadeDue[]> {
   return db.query(sql`
     WITH due AS MATERIALIZED (
-      SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord,
+      SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord, NULL::timestamptz AS lane_from,
         COALESCE((SELECT q.is_fair FROM queues q WHERE q.name = j.queue), true) AS is_fair
       FROM jobs j
       WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now()
       ORDER BY j.run_at LIMIT ${limit} FOR UPDATE OF j SKIP LOCKED
-    ), ${placed(known)}
+    ), ${placed(ready)}
     UPDATE jobs j SET position = p.position
     FROM placed p
     WHERE j.id = ANY (ARRAY(SELECT id FROM placed)) AND j.id = p.id

@@ -10,7 +10,7 @@ const LIGHT_COLUMNS = sql`
   j.error, j.fingerprint, j.requires, j.prefers, j.tags, j.user_id AS "userId", j.position, j.hold, j.concurrency_key AS "concurrencyKey",
   j.order_key AS "orderKey", j.order_seq AS "orderSeq", j.order_blocks AS "orderBlocks", j.unique_key AS "uniqueKey", j.unique_until AS "uniqueUntil",
   j.expires_at AS "expiresAt", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.timeout_ms AS "timeoutMs",
-  j.runner_id AS "runnerId", j.claim_id AS "claimId", j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs",
+  j.runner_id AS "runnerId", j.claim_hash AS "claimHash", j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs",
   j.lease_expires_at AS "leaseExpiresAt", j.deadline_at AS "deadlineAt", j.progress, j.metrics, j.callback, j.trace,
   j.created_at AS "createdAt", j.started_at AS "startedAt", j.finished_at AS "finishedAt", j.updated_at AS "updatedAt"`;
 

@@ -1,5 +1,6 @@
 import { Prisma } from '../../generated/prisma/client';
 import { type Sql, sql } from '../db';
+import { FINISHED_QUEUES } from '../queues';
 
 // A fact is the end of an attempt, the end of a job, or, mostly, both. Each is derived from the one row that tells it:
 // - a completed job's row tells of the job and of its last attempt;
@@ -70,8 +71,8 @@ export function statuses(list: Sql): Sql {
   return sql`unnest(ARRAY[${list}]::job_status[]) s (status)`;
 }
 
-/** Every queue that ever had a job. */
-export const KNOWN = sql`known AS MATERIALIZED (SELECT DISTINCT l.queue AS name FROM lanes l)`;
+/** Every queue with finished jobs. */
+export const KNOWN = sql`known AS MATERIALIZED (SELECT q.name FROM ${FINISHED_QUEUES} q)`;
 
 /**
  * What a row of `rollups` holds, of the facts `f` of one wait and one run bin: grouped so, the many facts of a busy minute

@@ -1,4 +1,5 @@
 import { type Executor, sql } from '../db';
+import { READY_LANES } from '../lanes';
 
 const MOST_NAMED = 10;
 const MOST_COUNTED = 10_000;
@@ -51,9 +52,9 @@ export async function countAhead(
   const [row] = await db.query<{ count: number }>(sql`
     WITH me AS MATERIALIZED (SELECT j.position, j.id FROM jobs j WHERE j.id = ${job.id}::uuid)
     SELECT count(*)::int AS count FROM (
-      SELECT FROM lanes l CROSS JOIN LATERAL (
+      SELECT FROM ${READY_LANES} l CROSS JOIN LATERAL (
         SELECT j.id FROM jobs j
-        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
+        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.lane_id
           AND (j.position, j.id) < (
             CASE WHEN l.priority > ${job.priority} THEN 'infinity' ELSE (SELECT position FROM me) END,
             CASE WHEN l.priority > ${job.priority} THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE (SELECT id FROM me) END)

@@ -1,4 +1,6 @@
 import { type Executor, sql } from '../db';
+import { READY_LANES } from '../lanes';
+import { FINISHED_QUEUES } from '../queues';
 
 export interface QueueFigures {
   name: string;
@@ -10,22 +12,19 @@ export interface QueueFigures {
 }
 
 /**
- * Depth and rates of every queue that has a lane or a setting, or of one. Waiting jobs are counted in the indexes of
+ * Depth and rates of every queue that has jobs or a setting, or of one. Waiting jobs are counted in the indexes of
  * those that are in turn, not due yet, or held; jobs of the last minute are found by their ids, which begin with the
  * time, and by when they finished.
  */
 export function figures(db: Executor, only: string | null): Promise<QueueFigures[]> {
   return db.query(sql`
-    WITH known AS MATERIALIZED (
-      SELECT q.name FROM (SELECT l.queue AS name FROM lanes l UNION SELECT name FROM queues) q
-      WHERE ${only}::text IS NULL OR q.name = ${only}::text
-    ), in_turn AS MATERIALIZED (
+    WITH in_turn AS MATERIALIZED (
       SELECT l.queue, sum(counted.jobs)::int AS jobs, min(counted.since) AS since
-      FROM lanes l CROSS JOIN LATERAL (
+      FROM ${READY_LANES} l CROSS JOIN LATERAL (
         SELECT count(*) AS jobs, min(j.run_at) AS since FROM jobs j
-        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
+        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.lane_id
       ) counted
-      WHERE l.queue IN (SELECT name FROM known) GROUP BY 1
+      WHERE ${only}::text IS NULL OR l.queue = ${only}::text GROUP BY 1
     ), later AS MATERIALIZED (
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
       WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
@@ -35,6 +34,12 @@ export function figures(db: Executor, only: string | null): Promise<QueueFigures
       WHERE ${only}::text IS NULL OR h.queue = ${only}::text GROUP BY 1
     ), running AS MATERIALIZED (
       SELECT j.queue, count(*)::int AS jobs FROM jobs j WHERE j.status = 'running' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
+    ), known AS MATERIALIZED (
+      SELECT q.name FROM (
+        SELECT l.queue AS name FROM lanes l UNION SELECT name FROM queues UNION SELECT f.name FROM ${FINISHED_QUEUES} f
+        UNION SELECT queue FROM in_turn UNION SELECT queue FROM later UNION SELECT queue FROM held UNION SELECT queue FROM running
+      ) q
+      WHERE ${only}::text IS NULL OR q.name = ${only}::text
     ), created AS MATERIALIZED (
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
       WHERE j.id > ${idAt(-60_000)}::uuid AND j.created_at > now() - interval '1 minute' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
@@ -65,10 +70,10 @@ export async function meanRunMs(db: Executor, queue: string): Promise<number | n
 /** The same for every queue of which one completed. */
 export async function meanRunsMs(db: Executor): Promise<Map<string, number>> {
   const rows = await db.query<{ queue: string; mean: number }>(sql`
-    SELECT k.queue, lately.mean FROM (SELECT DISTINCT queue FROM lanes) k CROSS JOIN LATERAL (
+    SELECT k.name AS queue, lately.mean FROM ${FINISHED_QUEUES} k CROSS JOIN LATERAL (
       SELECT avg(extract(epoch FROM l.finished_at - l.started_at) * 1000)::float8 AS mean FROM (
         SELECT j.finished_at, j.started_at FROM jobs j
-        WHERE j.queue = k.queue AND j.status = 'completed' AND j.finished_at > now() - interval '1 hour'
+        WHERE j.queue = k.name AND j.status = 'completed' AND j.finished_at > now() - interval '1 hour'
         ORDER BY j.finished_at DESC LIMIT 200) l
     ) lately WHERE lately.mean IS NOT NULL`);
   return new Map(rows.map(({ queue, mean }) => [queue, mean]));

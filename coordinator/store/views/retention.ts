@@ -1,11 +1,10 @@
 import { type Executor, sql } from '../db';
 import type { Keep } from '../jobs';
+import { FINISHED_QUEUES } from '../queues';
 
-/** Every queue that ever had a job, or a setting. */
+/** Every queue with finished jobs. */
 export async function queueNames(db: Executor): Promise<string[]> {
-  const rows = await db.query<{ name: string }>(
-    sql`SELECT l.queue AS name FROM lanes l UNION SELECT q.name FROM queues q`,
-  );
+  const rows = await db.query<{ name: string }>(sql`SELECT q.name FROM ${FINISHED_QUEUES} q`);
   return rows.map((row) => row.name);
 }
 

@@ -1,4 +1,5 @@
 import { type Executor, sql } from '../db';
+import { READY_LANES } from '../lanes';
 
 export interface TypeLoad {
   type: string;
@@ -7,12 +8,14 @@ export interface TypeLoad {
   oldestAgeMs: number | null;
 }
 
-/** What waits and runs, by type, the busiest first. Counted in the indexes of what is in turn, not due yet, held, and running. */
+/** What waits and runs, by type, the busiest first; types of lately with nothing last. Counted in the indexes of what is in turn, not due yet, held, and running. */
 export function types(db: Executor, limit: number): Promise<TypeLoad[]> {
   return db.query(sql`
     WITH found AS (
-      SELECT l.type, counted.jobs, counted.since, 0 AS running FROM lanes l CROSS JOIN LATERAL (
-        SELECT count(*) AS jobs, min(j.run_at) AS since FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id
+      SELECT l.type, 0::bigint AS jobs, NULL::timestamptz AS since, 0::bigint AS running FROM lanes l
+      UNION ALL
+      SELECT l.type, counted.jobs, counted.since, 0 FROM ${READY_LANES} l CROSS JOIN LATERAL (
+        SELECT count(*) AS jobs, min(j.run_at) AS since FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.lane_id
       ) counted
       UNION ALL
       SELECT j.type, count(*), NULL, 0 FROM jobs j WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL GROUP BY 1
@@ -26,9 +29,11 @@ export function types(db: Executor, limit: number): Promise<TypeLoad[]> {
     FROM found f GROUP BY 1 ORDER BY sum(f.jobs) + sum(f.running) DESC, 1 LIMIT ${limit}`);
 }
 
-/** Every type that a job was ever created of. */
+/** Types of jobs that were created lately, or ended as far back as figures go. */
 export async function typeNames(db: Executor, limit: number): Promise<string[]> {
-  const rows = await db.query<{ type: string }>(sql`SELECT DISTINCT l.type FROM lanes l ORDER BY 1 LIMIT ${limit}`);
+  const rows = await db.query<{ type: string }>(sql`
+    SELECT l.type FROM lanes l UNION SELECT r.key FROM rollups r WHERE r.grain = 'day' AND r.dimension = 'type' AND r.owner = ''
+    ORDER BY 1 LIMIT ${limit}`);
   return rows.map((row) => row.type);
 }
 
