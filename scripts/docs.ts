@@ -4,6 +4,8 @@ import { describeSettings } from '@baton/coordinator/dist/config';
 import { TRANSITIONS, type Verb } from '@baton/coordinator/dist/domain/jobs/transitions';
 import { ERRORS } from '@baton/coordinator/dist/errors';
 import { describe } from '@baton/coordinator/dist/http/openapi';
+import type { ApiDocument } from '@baton/coordinator/dist/http/reference/document';
+import { renderLlms } from '@baton/coordinator/dist/http/reference/llms';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
 import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
 import { callRules, LOOPS, routeLimits, sharedLimits } from './limits-page';
@@ -41,8 +43,28 @@ export function renderDocuments(root: string): Map<string, string> {
     ['docs/configuration.md', renderConfiguration(readFileSync(join(root, QUOTES_README), 'utf8'))],
     ['docs/limits.md', renderLimits()],
     ['docs/openapi.json', `${JSON.stringify(describe(ENDPOINTS), null, 2)}\n`],
+    ['llms.txt', renderLlms(describe(ENDPOINTS) as unknown as ApiDocument, ERRORS, PAGES)],
   ]);
 }
+
+/** What there is to read in the repository; a test holds the list against the folder. */
+export const PAGES = [
+  ['README.md', 'Start here', 'install, a first job, a first runner, guarantees, comparison'],
+  ['docs/protocol.md', 'Runner protocol', 'what a runner in any language sends, and what each answer means'],
+  ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
+  ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
+  ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
+  ['docs/webhooks.md', 'Webhooks', 'events and job callbacks over HTTP'],
+  ['docs/operating.md', 'Operating', 'several coordinators, PostgreSQL, backups, upgrades'],
+  ['docs/database-roles.md', 'Database roles', 'least privilege in PostgreSQL'],
+  ['docs/configuration.md', 'Configuration', 'every setting'],
+  ['docs/errors.md', 'Errors', 'every error code and what to do about it'],
+  ['docs/state-machine.md', 'State machine', 'every transition of a job'],
+  ['docs/architecture.md', 'Architecture', 'how it is built, and why'],
+  ['docs/threat-model.md', 'Threat model', 'what is protected against whom'],
+  ['docs/benchmarks.md', 'Benchmarks', 'measured beside other systems'],
+  ['docs/glossary.md', 'Glossary', 'one word for each idea'],
+].map(([url = '', title = '', about = '']) => ({ url, title, about }));
 
 const QUOTES_README = 'runners/quotes/README.md';
 

@@ -70,6 +70,8 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   replyHeaders?: Record<string, string>;
   /** The media type of its answers, when it is not JSON. */
   produces?: string;
+  /** Browsers, which ask for HTML, are answered with a page instead. */
+  hasPage?: boolean;
   run(call: Call<Params, Query, Body>): Promise<Reply>;
 }
 

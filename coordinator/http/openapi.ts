@@ -155,7 +155,7 @@ function operation(one: AnyEndpoint, schemas: Schemas): Document {
 function answer(
   status: number,
   schema: z.ZodType,
-  { produces = 'application/json', replyHeaders = {} }: AnyEndpoint,
+  { produces = 'application/json', replyHeaders = {}, hasPage = false }: AnyEndpoint,
   schemas: Schemas,
 ): Document {
   const headers: Document = { ...EVERYWHERE };
@@ -165,7 +165,10 @@ function answer(
   return {
     description: status < 300 ? 'Done.' : 'Not now.',
     headers,
-    content: { [produces]: { schema: schemas.of(schema, 'output') } },
+    content: {
+      [produces]: { schema: schemas.of(schema, 'output') },
+      ...(hasPage ? { 'text/html': { schema: { type: 'string' } } } : {}),
+    },
   };
 }
 

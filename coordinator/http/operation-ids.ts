@@ -23,7 +23,11 @@ const NAMES = new Map([
   ['GET /metrics', 'getMetrics'],
   ['GET /healthz', 'checkLiveness'],
   ['GET /readyz', 'checkReadiness'],
+  ['GET /', 'getWelcome'],
   ['GET /openapi.json', 'getOpenApiDocument'],
+  ['GET /llms.txt', 'getLlmsText'],
+  ['GET /docs/reference.css', 'getReferenceStyle'],
+  ['GET /docs/reference.js', 'getReferenceScript'],
   ['GET /docs', 'getReference'],
 ]);
 

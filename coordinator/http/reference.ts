@@ -4,9 +4,11 @@ import { z } from 'zod';
 import { ERRORS } from '../errors';
 import { type AnyEndpoint, endpoint, type Reply } from './endpoint';
 import type { ApiDocument } from './reference/document';
+import { renderLlms } from './reference/llms';
 import { renderPage } from './reference/page';
 import { SCRIPT } from './reference/script';
 import { STYLE } from './reference/style';
+import { welcomeEndpoint } from './welcome';
 
 /** Browsers ask for these by a name that changes with what is in them. */
 const FOR_GOOD = 'public, max-age=31536000, immutable';
@@ -14,6 +16,7 @@ const FOR_GOOD = 'public, max-age=31536000, immutable';
 /** The API reference for people: one page, made of the OpenAPI document, and what it looks like. Nothing comes from elsewhere. */
 export function referenceEndpoints(document: () => object): AnyEndpoint[] {
   let page: string | undefined;
+  let text: string | undefined;
   const style = file('/docs/reference.css', 'text/css', STYLE);
   const script = file('/docs/reference.js', 'text/javascript', SCRIPT);
   return [
@@ -37,6 +40,19 @@ export function referenceEndpoints(document: () => object): AnyEndpoint[] {
     }),
     style.endpoint,
     script.endpoint,
+    endpoint({
+      method: 'get',
+      path: '/llms.txt',
+      summary: 'Read the API as one text',
+      roles: 'public',
+      replies: { 200: z.string() },
+      produces: 'text/plain',
+      run: async ({ header }) =>
+        Promise.resolve(
+          sent((text ??= renderLlms(document() as ApiDocument, ERRORS)), 'no-cache', header('accept-encoding')),
+        ),
+    }),
+    welcomeEndpoint(style.named),
   ];
 }
 

@@ -40,6 +40,8 @@ test('what needs no key is this, and nothing else', () => {
     'GET /docs',
     'GET /docs/reference.css',
     'GET /docs/reference.js',
+    'GET /llms.txt',
+    'GET /',
   ]);
 });
 

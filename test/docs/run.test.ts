@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Job, job as jobShape } from '@baton/runner-sdk/protocol';
+import { job as jobShape } from '@baton/runner-sdk/protocol';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { readPage } from './markdown';
@@ -42,21 +42,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-inShell('a first job is created, and awaited', async () => {
-  start(process.execPath, [join(ROOT, 'runners', 'quotes', 'dist', 'index.js')]);
-  const script = blocksUnder('A first job', 'sh').join('\necho\n').replace('http://127.0.0.1:3001', coordinator.url);
-  const { status, stdout, stderr } = await runShell(script, {}, folder);
-  expect([status, stderr]).toEqual([0, '']);
-  const [created, awaited] = stdout
-    .trim()
-    .split('\n')
-    .map((line) => jobShape.parse(JSON.parse(line)));
-  expect(created).toMatchObject({ type: 'BATCH_QUOTE_PROCESS', status: 'pending', priority: 10 });
-  expect(awaited).toMatchObject({ id: created?.id, status: 'completed', result: { processed: 1 } });
-});
-
 test('the runner in twelve lines has twelve, and greets; the client is answered', async () => {
-  const [runner = '', client = ''] = blocksUnder('A runner in twelve lines', 'ts');
+  const [runner = '', client = ''] = readme.blocks.filter(({ language }) => language === 'ts').map(({ code }) => code);
   expect(runner.trim().split('\n').length).toBeLessThanOrEqual(12);
   start('greeter.mts', [], runner);
   const greeted = start('client.mts', [], client);
@@ -64,25 +51,35 @@ test('the runner in twelve lines has twelve, and greets; the client is answered'
   expect(greeted.written.trim()).toBe('Hello, Ada!');
 });
 
-inShell('the runner in curl does its jobs one after the other, with the key made for it', async () => {
-  const [makeKey = ''] = blocksUnder('A runner in curl', 'sh');
-  const made = await runShell(makeKey, env, folder);
-  const { key, role, types } = JSON.parse(made.stdout) as { key: string; role: string; types: string[] };
-  expect([role, types]).toEqual(['runner', ['GREET', 'SHA256']]);
-
-  const [loop = ''] = blocksUnder('A runner in curl', 'bash');
-  env = { ...env, RUNNER_KEY: key };
-  const runner = start('bash', ['-c', loop]);
-  const texts = ['abc', '', 'a "quoted" text\nof two lines'];
-  const jobs = await Promise.all(texts.map((text) => coordinator.api.create({ type: 'SHA256', arguments: { text } })));
-  const done = await Promise.all(
-    jobs.map(({ id }) => eventually(() => coordinator.api.job(id), isFinished, DEADLINE_MS)),
-  );
-  expect(done.map(({ status, attempt }) => [status, attempt])).toEqual(texts.map(() => ['completed', 1]));
-  expect(done[0]?.result).toEqual({ sha256: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' });
-  expect(done[0]?.runnerId).toMatch(new RegExp(`^${hostname()}-\\d+$`));
-  expect(runner.isRunning).toBe(true);
+inShell('typed into one terminal from top to bottom, it does what it says', async () => {
+  start(process.execPath, [join(ROOT, 'runners', 'quotes', 'dist', 'index.js')]);
+  const { RUNNER_KEY: _made, KEY: _read, COORDINATOR_URL: _exported, ...bare } = { ...process.env };
+  const script = typed().replace('http://127.0.0.1:3001', coordinator.url);
+  const { status, stdout } = await runShell(`set -e\n${script}`, bare as Record<string, string>, folder);
+  const [created = '', awaited = '', greeted = '', hashed = ''] = stdout.split(MARK).map((text) => text.trim());
+  expect(status).toBe(0);
+  expect(jobShape.parse(JSON.parse(created))).toMatchObject({ type: 'BATCH_QUOTE_PROCESS', priority: 10 });
+  expect(jobShape.parse(JSON.parse(awaited))).toMatchObject({ status: 'completed', result: { processed: 1 } });
+  expect(greeted).toBe('Hello, Ada!');
+  // The runner in curl shows the answers to its reports in the same terminal.
+  expect(hashed).toContain('"sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"');
 });
+
+const MARK = '----- the next block -----';
+
+/** What stands between "A first job" and what is guaranteed, typed in order; files are saved under their names. */
+function typed(): string {
+  const headings = ['A first job', 'A runner in twelve lines', 'A runner in curl'];
+  const blocks = readme.blocks.filter(({ heading }) => headings.includes(heading));
+  if (blocks.length < 7) throw new Error('the README has fewer blocks than it had');
+  return blocks
+    .map(({ code, language, note }) => {
+      if (note !== '') return `cat > ${note} <<'END_OF_FILE'\n${code}END_OF_FILE`;
+      if (language !== 'sh') throw new Error(`a block of ${language} has no file name`);
+      return `${code}\necho '${MARK}'`;
+    })
+    .join('\n');
+}
 
 /** A program, or a TypeScript file that is written first. */
 function start(program: string, args: string[], code?: string): Background {
@@ -95,16 +92,4 @@ function start(program: string, args: string[], code?: string): Background {
       : new Background(process.execPath, [tsx, program], env, folder);
   running.push(one);
   return one;
-}
-
-function blocksUnder(heading: string, language: string): string[] {
-  const found = readme.blocks
-    .filter((block) => block.heading === heading && block.language === language)
-    .map(({ code }) => code);
-  if (found.length === 0) throw new Error(`the README has no ${language} under "${heading}"`);
-  return found;
-}
-
-function isFinished({ status }: Job): boolean {
-  return ['completed', 'failed', 'cancelled'].includes(status);
 }

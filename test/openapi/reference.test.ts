@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { Script } from 'node:vm';
 import { gunzipSync } from 'node:zlib';
 import type { Job } from '@baton/runner-sdk/protocol';
@@ -6,12 +8,17 @@ import addFormats from 'ajv-formats';
 import { request } from 'undici';
 import { describe as describeApi } from '../../coordinator/http/openapi';
 import { type ApiDocument, routesOf } from '../../coordinator/http/reference/document';
-import { curlOf, exampleBody } from '../../coordinator/http/reference/example';
+import { exampleBody } from '../../coordinator/http/reference/example';
 import { html } from '../../coordinator/http/reference/markup';
 import { renderPage } from '../../coordinator/http/reference/page';
+import { samplesOf } from '../../coordinator/http/reference/samples';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import { ERRORS } from '../../coordinator/errors';
+import { isThere } from '../docs/process';
+import { typeFaults } from '../docs/typecheck';
 import { startCoordinator } from '../support/coordinator';
+
+const ROOT = join(__dirname, '..', '..');
 
 const document = describeApi(ENDPOINTS) as unknown as ApiDocument;
 const routes = routesOf(document);
@@ -53,7 +60,7 @@ describe('the reference', () => {
     expect(
       page
         .match(/https?:\/\/[^\s"'<]+/g)
-        ?.filter((url) => !/^http:\/\/(localhost:3001|www\.w3\.org\/2000\/svg)|^https:\/\/example\.com/.test(url)) ??
+        ?.filter((url) => !/^http:\/\/(127\.0\.0\.1:3001|www\.w3\.org\/2000\/svg)|^https:\/\/example\.com/.test(url)) ??
         [],
     ).toEqual([]);
   });
@@ -117,17 +124,37 @@ describe('the examples', () => {
       'blocked with a result',
     ]);
   });
+});
 
-  test('name key, body and what must be in the query', () => {
-    const [create, read, health] = ['createJob', 'getJob', 'checkLiveness'].map((id) =>
-      routes.find(({ operationId }) => operationId === id),
+describe('the samples', () => {
+  const samples = routes.flatMap((route) =>
+    samplesOf(route, document).map((sample) => ({ ...sample, operation: route.operationId })),
+  );
+  const of = (language: string) => samples.filter((sample) => sample.language === language);
+
+  test('in curl name the address, the key and the body', () => {
+    const code = (operation: string) => of('shell').find((sample) => sample.operation === operation)?.code;
+    expect(code('createJob')).toMatch(
+      /^curl "http:\/\/127\.0\.0\.1:3001\/jobs" \\\n {2}-H "Authorization: Bearer \$KEY" \\\n {2}-H 'Content-Type: application\/json' \\\n {2}-d '\{[^']+\}'$/,
     );
-    if (create === undefined || read === undefined || health === undefined) throw new Error('an operation is gone');
-    expect(curlOf(create, document)).toMatch(
-      /^curl "\$COORDINATOR_URL\/jobs" \\\n {2}-H "Authorization: Bearer \$KEY" \\\n {2}-H 'Content-Type: application\/json' \\\n {2}-d '\{[^']+\}'$/,
-    );
-    expect(curlOf(read, document)).toContain('"$COORDINATOR_URL/jobs/$ID"');
-    expect(curlOf(health, document)).toBe('curl "$COORDINATOR_URL/healthz"');
+    expect(code('checkLiveness')).toBe('curl "http://127.0.0.1:3001/healthz"');
+    expect(code('streamEvents')).toContain('curl -N ');
+    expect(code('getJob')).not.toContain('{');
+  });
+
+  test('in TypeScript compile', () => {
+    const pieces = new Map(of('typescript').map(({ operation, code }) => [operation, `${code}\nexport {};\n`]));
+    // What comes back is for the reader to use.
+    expect(typeFaults(ROOT, pieces).filter((fault) => !/never read|are unused/.test(fault))).toEqual([]);
+  });
+
+  (isThere('python3') ? test : test.skip)('in Python can be read', () => {
+    const pieces = JSON.stringify(of('python').map(({ operation, code }) => [operation, code]));
+    const read = 'import ast, json, sys\nfor name, code in json.load(sys.stdin): ast.parse(code, name)';
+    expect(spawnSync('python3', ['-c', read], { input: pieces, encoding: 'utf8' })).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
   });
 });
 

@@ -164,36 +164,3 @@ export function exampleAnswer(operationId: string, status: string, schema: Schem
     exampleOf(schema, document)
   );
 }
-
-/** The call for a shell, which can be sent as it stands once URL and key are set. */
-export function curlOf(route: Route, document: ApiDocument): string {
-  const path = route.path.replace(/\{(\w+)\}/g, (_all, name: string) => pathValue(name, route));
-  const needed = route.parameters
-    .filter((one) => one.in === 'query' && one.required)
-    .map((one) => `${one.name}=${encodeURIComponent(String(exampleOf(one.schema, document, true, one.name)))}`);
-  const body = exampleBody(route, document);
-  const lines = [
-    `curl ${verbOf(route, body !== null)}"$COORDINATOR_URL${path}${needed.length === 0 ? '' : `?${needed.join('&')}`}"`,
-  ];
-  if (route.security === undefined) lines.push('-H "Authorization: Bearer $KEY"');
-  if (body !== null) lines.push("-H 'Content-Type: application/json'", `-d '${shown(body).replaceAll("'", "'\\''")}'`);
-  return lines.join(' \\\n  ');
-}
-
-/** Curl reads without a body and posts with one, unless it is told otherwise. */
-function verbOf({ method, responses }: Route, hasBody: boolean): string {
-  const isStream = Object.values(responses).some(({ content = {} }) => 'text/event-stream' in content);
-  if (method === 'get') return isStream ? '-N ' : '';
-  return method === 'post' && hasBody ? '' : `-X ${method.toUpperCase()} `;
-}
-
-function pathValue(name: string, { path }: Route): string {
-  if (name !== 'id') return 'default';
-  return path.startsWith('/runners') ? 'mailer-1' : '$ID';
-}
-
-/** Short values in one line, long ones spread out. */
-export function shown(value: unknown): string {
-  const line = JSON.stringify(value);
-  return line.length <= 56 ? line : JSON.stringify(value, null, 2);
-}

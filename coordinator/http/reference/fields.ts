@@ -1,5 +1,5 @@
 import { type ApiDocument, nameOf, type Parameter, type Schema } from './document';
-import { html, type Markup } from './markup';
+import { html, type Markup, withCode } from './markup';
 
 const DEEPEST = 4;
 
@@ -68,10 +68,10 @@ function field(
       <span class="type">${typeOf(schema)}</span>${isRequired && html` <span class="needed">required</span>`}
     </dt>
     <dd>
-      ${description !== undefined && html`<p>${description}</p>`}${limitsOf(schema)}${
+      ${description !== undefined && html`<p>${withCode(description)}</p>`}${limitsOf(schema)}${
         nested.text !== '' &&
         html`<details>
-          <summary>its fields</summary>
+          <summary>Fields</summary>
           ${nested}
         </details>`
       }

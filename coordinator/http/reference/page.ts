@@ -9,9 +9,10 @@ import {
   routesOf,
   type Schema,
 } from './document';
-import { curlOf, exampleAnswer } from './example';
+import { exampleAnswer } from './example';
 import { fieldsOf, parametersOf, typeOf } from './fields';
-import { html, type Markup } from './markup';
+import { html, ICON, type Markup, withCode } from './markup';
+import { SAMPLE_URL, samplesOf } from './samples';
 
 export interface Page {
   document: ApiDocument;
@@ -23,7 +24,7 @@ export interface Page {
   script: string;
 }
 
-/** The reference as one page of plain HTML. All of it reads without the script, which only searches and copies. */
+/** The reference as one page of plain HTML. All of it can be read without the script, which searches, copies and runs calls. */
 export function renderPage({ document, errors, version, style, script }: Page): string {
   const routes = routesOf(document);
   const groups = document.tags
@@ -36,14 +37,11 @@ export function renderPage({ document, errors, version, style, script }: Page): 
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>${document.info.title} API reference</title>
-        <link
-          rel="icon"
-          href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M3 13 13 3' stroke='%231f5fd0' stroke-width='4' stroke-linecap='round'/%3E%3C/svg%3E"
-        />
+        <link rel="icon" href="${ICON}" />
         <link rel="stylesheet" href="${style}" />
         <script src="${script}" defer></script>
       </head>
-      <body>
+      <body data-sample-url="${SAMPLE_URL}">
         <a class="skip" href="#content">To the content</a>
         <header class="top">
           <a class="brand" href="#top">${document.info.title}</a> <span>API reference</span>
@@ -63,7 +61,7 @@ export function renderPage({ document, errors, version, style, script }: Page): 
                   spellcheck="false"
                 /><kbd>/</kbd>
               </p>
-              <p class="none" hidden>Nothing has all of these words.</p>
+              <p class="none" hidden>No operation or shape contains all of these words.</p>
               <ul class="starts">
                 <li><a href="#top">How to call</a></li>
                 <li><a href="#errors">Errors</a></li>
@@ -97,7 +95,7 @@ export function renderPage({ document, errors, version, style, script }: Page): 
             )}
             <section class="chapter" id="shapes">
               <h2>Shapes</h2>
-              <p>What several operations take or answer with.</p>
+              <p>Shapes of requests and answers.</p>
             </section>
             ${Object.entries(document.components.schemas).map(
               ([name, schema]) =>
@@ -122,31 +120,32 @@ function link({ method, path, operationId, summary }: Route): Markup {
 }
 
 function introduction({ info }: ApiDocument): Markup {
+  const [summary = '', ...lines] = info.description.split('\n').filter((line) => line !== '');
   return html`<section class="item intro" id="top">
     <h1>${info.title}</h1>
-    <p class="lead">${info.description}</p>
+    <p class="lead">${summary}</p>
     <div class="columns">
-      <div>
-        <p>
-          JSON in and out. Times are ISO-8601 in UTC, durations whole milliseconds in fields that end in
-          <code>Ms</code>, ids UUIDs. Send the key as <code>Authorization: Bearer</code>; what it may do depends on its
-          role, which stands with every operation.
-        </p>
-        <p>
-          A create with an <code>Idempotency-Key</code> can be repeated without making two. Lists take
-          <code>limit</code> and <code>cursor</code>, and answer with <code>items</code> and <code>nextCursor</code>.
-          Every answer carries <code>X-Request-Id</code>, which finds the coordinator's log lines. New fields may appear
-          in answers; readers pass over what they do not know.
-        </p>
-      </div>
+      <ul class="notes">
+        ${lines.map((line) => html`<li>${withCode(line.replace(/^- /, ''))}</li>`)}
+      </ul>
       <div class="code">
-        <pre><code>export COORDINATOR_URL=http://localhost:3001
-export KEY=… # an API key
+        <pre><code>export KEY=… # an API key; that of npm start is in .baton/admin-key
 
-curl "$COORDINATOR_URL/jobs" \\
+curl "${SAMPLE_URL}/jobs" \\
   -H "Authorization: Bearer $KEY" \\
   -H 'Content-Type: application/json' \\
   -d '{"type": "send-mail", "arguments": {"to": "ada@example.com"}}'</code></pre>
+        <form class="key" hidden>
+          <label
+            >API key for trying calls
+            <input id="key" type="password" autocomplete="off" spellcheck="false" placeholder="baton_…"
+          /></label>
+          <button type="button" class="forget">Forget</button>
+          <p>
+            Kept in this tab until it is closed, and sent only to this coordinator.
+            <span class="who" role="status"></span>
+          </p>
+        </form>
       </div>
     </div>
   </section>`;
@@ -156,9 +155,8 @@ function errorTable(errors: typeof ERRORS): Markup {
   return html`<section class="item" id="errors">
     <h2><a href="#errors">Errors</a></h2>
     <p>
-      Every refusal is a <a href="#schema-Problem">Problem</a>, sent as <code>application/problem+json</code>. Program
-      against its <code>code</code>; the other words are for people. <code>429</code> and <code>503</code> say in
-      <code>Retry-After</code> when to come back.
+      Every error is a <a href="#schema-Problem">Problem</a>, sent as <code>application/problem+json</code>. Program
+      against its <code>code</code>, which never changes its meaning; the texts are for people.
     </p>
     <div class="wide">
       <table>
@@ -184,11 +182,6 @@ function errorTable(errors: typeof ERRORS): Markup {
       </table>
     </div>
   </section>`;
-}
-
-/** What stands between backticks is code. */
-function withCode(text: string): Markup {
-  return html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 }
 
 function operation(route: Route, document: ApiDocument): Markup {
@@ -224,7 +217,7 @@ function operation(route: Route, document: ApiDocument): Markup {
                 ${schema === null ? 'no body' : (nameOf(schema) ?? typeOf(schema))}
                 ${type !== null && type !== 'application/json' && html`<span class="type">${type}</span>`}
               </summary>
-              ${schema !== null && fieldsOf(schema, document)}${headers.map(([name, description]) => html`<p class="limits"><code>${name}</code>: ${description}</p>`)}
+              ${schema !== null && fieldsOf(schema, document)}${headers.map(([name, description]) => html`<p class="limits"><code>${name}</code>: ${withCode(description)}</p>`)}
             </details>`,
         )}
         <p class="limits">or an <a href="#errors">error</a></p>
@@ -239,8 +232,8 @@ function bodyFields(schema: Schema, document: ApiDocument): Markup {
   return named === undefined
     ? fieldsOf(schema, document)
     : html`${fieldsOf(schema, document)}
-        <details>
-          <summary>its fields</summary>
+        <details open>
+          <summary>Fields</summary>
           ${fieldsOf(named, document)}
         </details>`;
 }
@@ -260,12 +253,25 @@ function parameterList(title: string, parameters: Parameter[], document: ApiDocu
 
 function examples(route: Route, document: ApiDocument): Markup {
   const answer = answersOf(route).find(({ schema, type }) => schema !== null && type === 'application/json');
-  return html`<pre><code>${curlOf(route, document)}</code></pre>
+  const samples = samplesOf(route, document);
+  const { method, path } = route;
+  return html`<p class="tabs" role="tablist" hidden>
+      ${samples.map(({ language, title }) => html`<button type="button" role="tab" data-language="${language}">${title}</button>`)}
+    </p>
+    ${samples.map(
+      ({ language, code }) =>
+        html`<div class="sample" data-language="${language}">
+          <pre><code>${code}</code></pre>
+        </div>`,
+    )}
+    <button type="button" class="try" data-method="${method}" data-path="${path}" aria-expanded="false" hidden>
+      Try it
+    </button>
     ${
       answer !== undefined &&
       answer.schema !== null &&
       html`<details class="example">
-        <summary>An answer, ${answer.status}</summary>
+        <summary>Example of an answer, ${answer.status}</summary>
         <pre><code>${JSON.stringify(exampleAnswer(route.operationId, answer.status, answer.schema, document), null, 2)}</code></pre>
       </details>`
     }`;

@@ -79,6 +79,8 @@ dt code { font-weight: 600; font-size: .88em; }
 dd { margin: 0; font-size: .9rem; }
 dd p { margin: .05rem 0; }
 .limits { color: var(--soft); font-size: .84rem; margin: .1rem 0; overflow-wrap: anywhere; }
+.notes { margin: 0; padding-left: 1.1rem; }
+.notes li { margin: .3rem 0; }
 .is { margin: .3rem 0; color: var(--soft); font-size: .9rem; }
 details > summary { cursor: pointer; color: var(--soft); font-size: .86rem; }
 dd details[open] { border-left: 2px solid var(--line); padding-left: .8rem; margin: .2rem 0 .3rem; }
@@ -91,15 +93,42 @@ dd details[open] { border-left: 2px solid var(--line); padding-left: .8rem; marg
 .code { position: sticky; top: 4.2rem; min-width: 0; }
 pre { position: relative; margin: 0; padding: .85rem 1rem; background: var(--code-paper); color: var(--code-ink); border: 1px solid var(--line); border-radius: 8px; overflow: auto; max-height: 26rem; line-height: 1.5; tab-size: 2; font-size: .82rem; scrollbar-width: thin; }
 pre code { font-size: inherit; }
-pre button { position: absolute; right: .4rem; top: .4rem; font: 500 .74rem system-ui, sans-serif; color: var(--soft); background: var(--paper); border: 1px solid var(--line); border-radius: 5px; padding: .12rem .5rem; cursor: pointer; opacity: 0; transition: opacity .12s; }
-pre:hover button, pre button:focus-visible { opacity: 1; }
-@media (hover: none) { pre button { opacity: 1; } }
+pre .copy { position: absolute; right: .4rem; top: .4rem; font: 500 .74rem system-ui, sans-serif; color: var(--soft); background: var(--paper); border: 1px solid var(--line); border-radius: 5px; padding: .12rem .5rem; cursor: pointer; opacity: 0; transition: opacity .12s; }
+pre:hover .copy, pre .copy:focus-visible { opacity: 1; }
+@media (hover: none) { pre .copy { opacity: 1; } }
 .example { margin-top: .6rem; }
 .example pre { margin-top: .4rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th { text-align: left; color: var(--soft); font-weight: 600; font-size: .82rem; }
 th, td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+
+.tabs { display: flex; gap: .15rem; margin: 0 0 .4rem; }
+.tabs button { font: 500 .8rem system-ui, sans-serif; color: var(--soft); background: none; border: 0; border-radius: 5px; padding: .2rem .55rem; cursor: pointer; }
+.tabs button:hover { background: var(--wash); color: var(--ink); }
+.tabs button[aria-selected="true"] { background: var(--chip); color: var(--ink); }
+.try, .send, .stop, .forget { font: 550 .84rem system-ui, sans-serif; border-radius: 6px; padding: .3rem .8rem; cursor: pointer; border: 1px solid var(--line); background: var(--paper); color: var(--link); }
+.try { margin: .6rem 0 0; }
+.try:hover, .stop:hover, .forget:hover { background: var(--mark); }
+.send { background: var(--link); border-color: var(--link); color: var(--paper); }
+.call { margin: .6rem 0 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: var(--wash); }
+.call label, .key label { display: block; font-size: .84rem; color: var(--soft); }
+.call label { margin: 0 0 .6rem; }
+.call details { margin: 0 0 .6rem; }
+.call details label { margin-top: .5rem; }
+.call input, .call textarea, .key input { display: block; width: 100%; margin-top: .15rem; font: .84rem var(--mono); padding: .38rem .55rem; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 6px; }
+.call textarea { resize: vertical; line-height: 1.5; }
+.buttons { display: flex; gap: .5rem; margin: 0; }
+.answered { margin: .8rem 0 .35rem; font-size: .84rem; color: var(--soft); overflow-wrap: anywhere; }
+.status.failed { color: var(--delete); }
+.key { display: flex; flex-wrap: wrap; gap: .5rem .6rem; align-items: end; margin: 1.2rem 0 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: var(--wash); }
+.key label { flex: 1 1 14rem; }
+.key p { flex-basis: 100%; margin: 0; font-size: .84rem; color: var(--soft); }
+.key .wrong { color: var(--delete); }
+
+.welcome { max-width: 44rem; margin: 8vh auto 0; }
+.welcome dt { font-weight: 600; }
+.welcome .type { font-weight: 400; }
 
 @media (max-width: 80rem) {
   .columns { grid-template-columns: minmax(0, 1fr); gap: 1.2rem; }
@@ -116,5 +145,5 @@ th, td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); ver
   .search kbd { display: none; }
   main { padding: 0 1rem 4rem; }
 }
-@media print { nav, .raw, pre button { display: none; } .frame { display: block; } }
+@media print { nav, .raw, pre .copy { display: none; } .frame { display: block; } }
 `;
