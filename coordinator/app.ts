@@ -16,6 +16,7 @@ import { LaneCatalog } from './state/lanes';
 import { ReadyLanes } from './state/ready-lanes';
 import { JobIds } from './state/job-ids';
 import { QueueSettings } from './state/queue-settings';
+import { WaitingCounts } from './state/waiting-counts';
 import { RunnerRegistry } from './state/runner-registry';
 import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
@@ -113,6 +114,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     lanes: new LaneCatalog(db),
     readyLanes: new ReadyLanes(),
     queueSettings: new QueueSettings(db, config.jobDefaults),
+    waitingCounts: new WaitingCounts(db),
     runnerRegistry: new RunnerRegistry(db),
     jobIds: new JobIds(),
     maxPayloadBytes: config.maxPayloadBytes,

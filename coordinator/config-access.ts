@@ -77,7 +77,7 @@ export const accessSettings = {
     .max(200)
     .default('baton_role')
     .describe(
-      "The claim that holds the caller's role. The user is the claim `sub`; `baton_queues` and `baton_types` limit a runner.",
+      "The claim that holds the caller's role. The user is the claim `sub`; `baton_queues` and `baton_types` limit all roles but admin.",
     ),
   BATON_FAILED_LOGINS_PER_MINUTE: count(DEFAULT_ACCESS.failedLoginsPerMinute, 1, 1_000_000).describe(
     'How many bad credentials an address, or a key id, may bring within a minute, to each coordinator, before it is answered with 429. Good keys are not slowed by it.',

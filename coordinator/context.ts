@@ -5,6 +5,7 @@ import type { LaneCatalog } from './state/lanes';
 import type { ReadyLanes } from './state/ready-lanes';
 import type { QueueSettings } from './state/queue-settings';
 import type { KeepMs } from './domain/retention/keeping';
+import type { WaitingCounts } from './state/waiting-counts';
 import type { RunnerRegistry } from './state/runner-registry';
 import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
@@ -22,6 +23,7 @@ export interface Context {
   lanes: LaneCatalog;
   readyLanes: ReadyLanes;
   queueSettings: QueueSettings;
+  waitingCounts: WaitingCounts;
   runnerRegistry: RunnerRegistry;
   jobIds: JobIds;
   maxPayloadBytes: number;

@@ -54,6 +54,12 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
     retryable: false,
     remedy: "Send a key instead of the browser's session, or call from the coordinator's own pages.",
   },
+  queue_full: {
+    status: 429,
+    title: 'The queue is full',
+    retryable: true,
+    remedy: 'Wait for `Retry-After` seconds, or until the queue is shorter than its `maxWaiting`.',
+  },
   state_conflict: {
     status: 409,
     title: 'The state does not allow it',

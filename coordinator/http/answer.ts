@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Actor, actorOf, type Caller } from '../domain/auth/caller';
 import type { Credential } from '../domain/auth/credentials';
+import { isScoped } from '../domain/auth/scope';
 import { BatonError } from '../errors';
 import { authenticate, NOBODY } from './authenticate';
 import { UNCOUNTED_BYTES } from './body-budget';
@@ -13,6 +14,7 @@ import { Disconnect } from './disconnect';
 import { type Heading, setHeaders } from './heading';
 import { toJson } from './json';
 import { bodyLimits } from './limits';
+import { requireScope } from './scope';
 import { invalid, sendProblem } from './problem';
 import { announcedBytes, readBody, requireNoBody } from './read-body';
 import { reading } from './reading';
@@ -97,6 +99,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
+      // A promise that nothing is waited for would cost each call a turn.
+      if (isScoped(this.caller)) await requireScope(this.desk, endpoint, this.caller, this.params);
       await this.deliver(await endpoint.run(this));
     } catch (error) {
       refuse(door, response, this.heading, error);

@@ -1,10 +1,13 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Actor, type Caller, visibleUser } from '../domain/auth/caller';
+import { covers, coversFilter, scopeText, withinScope } from '../domain/auth/scope';
 import { applyInBackground, applyNow, type Bulk, countMatching } from '../domain/jobs/in-bulk';
+import { replay } from '../domain/jobs/replay';
 import { BatonError } from '../errors';
 import * as store from '../store/bulk';
 import type { Desk } from './desk';
+import { readIdempotencyKey } from './create';
 import { ADMINS, CLIENTS, endpoint, reply, type Reply } from './endpoint';
 import { renderBulkOperation } from './render';
 import { reading } from './reading';
@@ -15,6 +18,7 @@ export const bulkEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/cancel',
+    scope: 'kept',
     summary: 'Cancel all jobs that match a filter',
     roles: CLIENTS,
     body: protocol.bulkCancel,
@@ -26,6 +30,7 @@ export const bulkEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/retry',
+    scope: 'kept',
     summary: 'Retry by hand all jobs that match a filter',
     roles: CLIENTS,
     body: protocol.bulkRetry,
@@ -36,12 +41,37 @@ export const bulkEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/prioritise',
+    scope: 'kept',
     summary: 'Change the priority of all waiting jobs that match a filter',
     roles: CLIENTS,
     body: protocol.bulkPrioritise,
     audit: ['job.edited', 'jobs.prioritised', 'bulk.requested'],
     replies,
     run: (call) => applyBulk(call, 'prioritise', call.body, { priority: call.body.priority }),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/jobs/replay',
+    scope: 'kept',
+    summary: 'Create all finished jobs that match a filter again, as new jobs, in the background',
+    roles: CLIENTS,
+    headers: {
+      'Idempotency-Key':
+        'The same call again is the same operation, however often it is sent; to create the jobs once more, send another key.',
+    },
+    body: protocol.bulkReplay,
+    audit: ['bulk.requested'],
+    replies,
+    async run(call) {
+      const { desk, caller, by, body, header } = call;
+      const { filter: wanted = {}, all: _all, dryRun, ...changes } = body;
+      requireReachable(caller, changes.queue);
+      const filter = withinScope(caller, wanted);
+      const bulk: Bulk = { verb: 'replay', filter, userId: visibleUser(caller), parameters: changes, by };
+      if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
+      const key = readIdempotencyKey(header('idempotency-key'));
+      return reply(202, renderBulkOperation(await replay(desk.context, bulk, key ?? '')));
+    },
   }),
   endpoint({
     method: 'post',
@@ -56,17 +86,24 @@ export const bulkEndpoints = [
   endpoint({
     method: 'get',
     path: '/bulk-operations/:id',
+    scope: 'kept',
     summary: 'Watch a verb that is applied to many jobs in the background',
     roles: CLIENTS,
     params: z.object({ id: protocol.id }),
     replies: { 200: protocol.bulkOperation },
     async run({ desk, caller, params: { id } }) {
       const operation = await store.get(desk.context.db, visibleUser(caller), id);
-      if (operation === null) throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
+      if (operation === null || !coversFilter(caller, operation.filter))
+        throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
       return reply(200, renderBulkOperation(operation));
     },
   }),
 ];
+
+function requireReachable(caller: Caller, queue: string | undefined): void {
+  if (queue !== undefined && !covers({ ...caller, types: [] }, { queue, type: '' }))
+    throw new BatonError('forbidden', `This key may not create jobs in the queue ${queue}: ${scopeText(caller)}.`);
+}
 
 export interface Choice {
   /** Left out: every job, which the call has asked for in so many words. */
@@ -82,7 +119,7 @@ export async function applyBulk(
   parameters: Bulk['parameters'],
 ): Promise<Reply> {
   const { desk, caller, by } = call;
-  const bulk: Bulk = { verb, filter, userId: visibleUser(caller), parameters, by };
+  const bulk: Bulk = { verb, filter: withinScope(caller, filter), userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));
   return reply(200, { count: await applyNow(desk.context, bulk) });

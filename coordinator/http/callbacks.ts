@@ -41,6 +41,7 @@ export const callbackEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs/:id/callbacks',
+    scope: 'job',
     summary: "List what was sent to a job's callbackUrl, newest first",
     roles: READERS,
     params,

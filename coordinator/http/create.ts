@@ -1,8 +1,10 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { type CreateItem, createAtomic } from '../domain/jobs/create';
 import type { Created } from '../domain/jobs/drafts';
+import { notesOn } from '../domain/jobs/notes';
 import { BatonError } from '../errors';
 import { mapInTurns } from '../turns';
+import type { JobRow } from '../store/jobs';
 import { createdText } from './created-text';
 import type { Desk } from './desk';
 import { CLIENTS, endpoint, reply, type Reply, replyText } from './endpoint';
@@ -17,6 +19,7 @@ export const createEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs',
+    scope: 'kept',
     summary: 'Create a job',
     roles: CLIENTS,
     headers: {
@@ -28,7 +31,7 @@ export const createEndpoints = [
     body: protocol.createJob,
     takes: 'job',
     audit: CREATES,
-    replies: { 201: protocol.job, 200: protocol.job },
+    replies: { 201: protocol.createdJob, 200: protocol.createdJob },
     replyHeaders: {
       'Baton-Deduplicated': '`true` if a job with the same `uniqueKey` already existed; the answer is that job.',
     },
@@ -37,13 +40,14 @@ export const createEndpoints = [
       const trace = readTrace(header('traceparent'), header('tracestate'));
       const [created] = await traced(desk, [{ caller, job: body, idempotencyKey, trace }], desk.create);
       const { job, as } = orThrow(created);
-      if (as === 'created') return replyText(201, createdText(job));
-      return reply(200, renderJob(job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
+      if (as === 'created') return replyText(201, notedText(desk, job));
+      return reply(200, noted(desk, job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
     },
   }),
   endpoint({
     method: 'post',
     path: '/jobs/bulk',
+    scope: 'kept',
     summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
     roles: CLIENTS,
     headers: {
@@ -73,12 +77,19 @@ export const createEndpoints = [
         const created = await traced(desk, allOrThrow(items), (all) =>
           createAtomic(desk.context, all, (jobs) => desk.dispatcher.reserve(jobs), key),
         );
-        return replyCreated(created, key !== undefined && created.every(({ as }) => as === 'repeated') ? 200 : 201);
+        return replyCreated(
+          desk,
+          created,
+          key !== undefined && created.every(({ as }) => as === 'repeated') ? 200 : 201,
+        );
       }
       const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
       const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
       let next = 0;
-      return replyCreated(items.map((item) => (item instanceof BatonError ? item : (outcomes[next++] ?? missing()))));
+      return replyCreated(
+        desk,
+        items.map((item) => (item instanceof BatonError ? item : (outcomes[next++] ?? missing()))),
+      );
     },
   }),
 ];
@@ -87,7 +98,7 @@ function traced<Made>(desk: Desk, items: CreateItem[], make: (items: CreateItem[
   return desk.tracing === null ? make(items) : desk.tracing.creating(items, make);
 }
 
-function readIdempotencyKey(sent: string | undefined): string | undefined {
+export function readIdempotencyKey(sent: string | undefined): string | undefined {
   if (sent === undefined) return undefined;
   const read = protocol.idempotencyKey.safeParse(sent);
   if (!read.success) throw invalid('header Idempotency-Key', protocol.idempotencyKey, sent, read.error);
@@ -139,12 +150,25 @@ function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   return items.filter((item): item is CreateItem => !(item instanceof BatonError));
 }
 
-async function replyCreated(outcomes: (Created | BatonError)[], status = 201): Promise<Reply> {
-  const texts = await mapInTurns(outcomes, outcomeText);
+async function replyCreated(desk: Desk, outcomes: (Created | BatonError)[], status = 201): Promise<Reply> {
+  const texts = await mapInTurns(outcomes, (outcome) => outcomeText(desk, outcome));
   return replyText(status, `{"jobs":[${texts.join(',')}]}`);
 }
 
-function outcomeText(outcome: Created | BatonError): string {
+function outcomeText(desk: Desk, outcome: Created | BatonError): string {
   if (outcome instanceof BatonError) return toJson(outcome.toItem());
-  return outcome.as === 'created' ? createdText(outcome.job) : toJson(renderListedJob({ omitted: [], ...outcome.job }));
+  return outcome.as === 'created' ? notedText(desk, outcome.job) : toJson(noted(desk, outcome.job));
+}
+
+function noted(desk: Desk, job: JobRow & { omitted?: protocol.ListedJob['omitted'] }): protocol.CreatedJob {
+  const notes = notesOn(desk.context, job);
+  const told = renderListedJob({ ...job, omitted: job.omitted ?? [] });
+  return notes.length === 0 ? told : { ...told, notes };
+}
+
+/** The same of a job that was just created. */
+function notedText(desk: Desk, job: JobRow): string {
+  const notes = notesOn(desk.context, job);
+  const text = createdText(job);
+  return notes.length === 0 ? text : `${text.slice(0, -1)},"notes":${JSON.stringify(notes)}}`;
 }

@@ -1,6 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { visibleUser } from '../domain/auth/caller';
+import { withinScope } from '../domain/auth/scope';
 import * as deadLetters from '../domain/dead-letters/dead-letters';
 import { patternOf } from '../domain/dead-letters/fingerprint';
 import { removeOlder } from '../domain/retention/prune';
@@ -19,6 +20,7 @@ export const deadLetterEndpoints = [
   endpoint({
     method: 'get',
     path: '/dead-letters',
+    scope: 'kept',
     summary: 'List the jobs that were given up, newest first',
     roles: READERS,
     query: protocol.listDeadLettersQuery,
@@ -27,7 +29,7 @@ export const deadLetterEndpoints = [
       const rows = await views.page(
         desk.context.db,
         visibleUser(caller),
-        { ...filter, status: ['failed'] },
+        withinScope(caller, { ...filter, status: ['failed' as const] }),
         readCursor(cursor, isUuid),
         limit + 1,
       );
@@ -42,18 +44,20 @@ export const deadLetterEndpoints = [
   endpoint({
     method: 'get',
     path: '/dead-letters/groups',
+    scope: 'kept',
     summary: 'Group the jobs that were given up by what they failed of, the largest groups first',
     roles: READERS,
     query: protocol.deadLetterGroupsQuery,
     replies: { 200: protocol.deadLetterGroups },
     async run({ desk, caller, query: { limit, ...filter } }) {
-      const rows = await groups(desk.context.db, visibleUser(caller), filter, limit);
+      const rows = await groups(desk.context.db, visibleUser(caller), withinScope(caller, filter), limit);
       return reply(200, { items: rows.map(renderGroup) });
     },
   }),
   endpoint({
     method: 'post',
     path: '/dead-letters/retry',
+    scope: 'kept',
     summary: 'Retry all dead letters that match a filter, or all of one group',
     roles: CLIENTS,
     body: protocol.retryDeadLetters,
@@ -90,6 +94,7 @@ export const deadLetterEndpoints = [
   endpoint({
     method: 'get',
     path: '/dead-letters/:id',
+    scope: 'job',
     summary: 'Read a dead letter',
     roles: READERS,
     params,
@@ -100,6 +105,7 @@ export const deadLetterEndpoints = [
   endpoint({
     method: 'post',
     path: '/dead-letters/:id/retry',
+    scope: 'job',
     summary: 'Start a dead letter again from its first try, with other arguments if they are sent',
     roles: CLIENTS,
     params,

@@ -55,6 +55,11 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   summary: string;
   /** Who may call it. `public` needs no key; every other endpoint does. */
   roles: readonly Role[] | 'public';
+  /**
+   * How it keeps to the queues and types that a client's key is limited to: `job`, by its `:id`, which is a job's; `kept`, by
+   * itself. Left out: such a key may not call it.
+   */
+  scope?: 'job' | 'kept';
   params?: Params;
   query?: Query;
   body?: Body;

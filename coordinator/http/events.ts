@@ -15,6 +15,7 @@ export const eventEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs/:id/events',
+    scope: 'job',
     summary: 'Hear what happens to a job, as server-sent events',
     roles: READERS,
     params,
@@ -36,6 +37,7 @@ export const eventEndpoints = [
   endpoint({
     method: 'get',
     path: '/events',
+    scope: 'kept',
     summary: 'Hear what happens to all jobs, or to those of a queue, type or user, as server-sent events',
     roles: READERS,
     query: protocol.eventsQuery,
@@ -47,7 +49,8 @@ export const eventEndpoints = [
       const own = visibleUser(call.caller);
       if (own !== null && filter.userId !== undefined && filter.userId !== own)
         throw new BatonError('forbidden', `This key hears of the jobs of the user ${own} only; leave userId out.`);
-      return stream(call, own === null ? filter : { ...filter, userId: own });
+      const { queues, types } = call.caller;
+      return stream(call, { ...filter, ...(own === null ? {} : { userId: own }), queues, types });
     },
   }),
 ];

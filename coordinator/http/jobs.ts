@@ -1,6 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { visibleUser } from '../domain/auth/caller';
+import { withinScope } from '../domain/auth/scope';
 import { cancel } from '../domain/jobs/cancel';
 import { edit } from '../domain/jobs/edit';
 import { estimate } from '../domain/jobs/estimate';
@@ -23,6 +24,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs',
+    scope: 'kept',
     summary: 'List jobs, newest first',
     roles: READERS,
     query: protocol.listJobsPageQuery,
@@ -30,10 +32,17 @@ export const jobEndpoints = [
     async run({ desk, caller, query }) {
       const { limit, cursor, fields, ...filter } = query;
       const before = readCursor(cursor, isUuid);
-      const rows = await views.page(desk.context.db, visibleUser(caller), filter, before, limit + 1, {
-        whole: protocol.largeField.options.filter((name) => fields?.includes(name) === true),
-        unwanted: fields === undefined ? [] : protocol.largeField.options.filter((name) => !fields.includes(name)),
-      });
+      const rows = await views.page(
+        desk.context.db,
+        visibleUser(caller),
+        withinScope(caller, filter),
+        before,
+        limit + 1,
+        {
+          whole: protocol.largeField.options.filter((name) => fields?.includes(name) === true),
+          unwanted: fields === undefined ? [] : protocol.largeField.options.filter((name) => !fields.includes(name)),
+        },
+      );
       return replyPage(
         rows,
         limit,
@@ -44,7 +53,21 @@ export const jobEndpoints = [
   }),
   endpoint({
     method: 'get',
+    path: '/jobs/count',
+    scope: 'kept',
+    summary: 'Count the jobs that match, exactly up to a bound',
+    roles: READERS,
+    query: protocol.countJobsQuery,
+    replies: { 200: protocol.jobCount },
+    async run({ desk, caller, query: { most, ...filter } }) {
+      const found = await views.count(desk.context.db, visibleUser(caller), withinScope(caller, filter), most + 1);
+      return reply(200, { count: Math.min(found, most), isMore: found > most });
+    },
+  }),
+  endpoint({
+    method: 'get',
     path: '/jobs/:id',
+    scope: 'job',
     summary: 'Read a job',
     roles: READERS,
     params,
@@ -57,6 +80,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs/:id/attempts',
+    scope: 'job',
     summary: "Read a job's attempts, oldest first",
     roles: READERS,
     params,
@@ -73,6 +97,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs/:id/logs',
+    scope: 'job',
     summary: "Read a job's log lines, oldest first",
     roles: READERS,
     params,
@@ -90,6 +115,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs/:id/explain',
+    scope: 'job',
     summary: 'Tell why a job does not run',
     roles: READERS,
     params,
@@ -99,6 +125,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'get',
     path: '/jobs/:id/wait',
+    scope: 'job',
     summary: 'Read a job once it has finished, or when the wait is over',
     roles: READERS,
     params,
@@ -123,6 +150,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'delete',
     path: '/jobs/:id',
+    scope: 'job',
     summary: 'Cancel a job; with ?purge=true an admin deletes a finished one for good',
     roles: CLIENTS,
     params,
@@ -146,6 +174,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/:id/cancel',
+    scope: 'job',
     summary: 'Cancel a job; if it runs, its lease ends at once',
     roles: CLIENTS,
     params,
@@ -157,6 +186,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/:id/retry',
+    scope: 'job',
     summary: 'Start a failed or cancelled job again from its first try',
     roles: CLIENTS,
     params,
@@ -170,6 +200,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/:id/run-now',
+    scope: 'job',
     summary: 'Make a waiting job due now',
     roles: CLIENTS,
     params,
@@ -185,6 +216,7 @@ export const jobEndpoints = [
   endpoint({
     method: 'patch',
     path: '/jobs/:id',
+    scope: 'job',
     summary: 'Change priority, runAt or tags of a job that is not yet running',
     roles: CLIENTS,
     params,

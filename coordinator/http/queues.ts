@@ -1,6 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
-import { visibleUser } from '../domain/auth/caller';
+import { type Caller, visibleUser } from '../domain/auth/caller';
+import { isScoped } from '../domain/auth/scope';
 import { applyNow } from '../domain/jobs/in-bulk';
 import { wantedRunners } from '../domain/queues/scale';
 import { pauseQueue, resumeQueue, setQueue } from '../domain/queues/steer';
@@ -18,15 +19,17 @@ export const queueEndpoints = [
   endpoint({
     method: 'get',
     path: '/queues',
+    scope: 'kept',
     summary: 'List the queues, with depth, rates, limits and pauses',
     roles: OPERATORS,
     query: protocol.listQueuesQuery,
     replies: { 200: protocol.queueList },
-    async run({ desk, query: { limit, cursor } }) {
+    async run({ desk, caller, query: { limit, cursor } }) {
+      requireNoTypes(caller);
       const after = readCursor(cursor, (key) => protocol.queueName.safeParse(key).success);
       const queues = (await read(desk, null))
         .sort((one, other) => (one.name < other.name ? -1 : 1))
-        .filter(({ name }) => after === null || name > after);
+        .filter(({ name }) => sees(caller, name) && (after === null || name > after));
       return replyPage(
         queues.slice(0, limit + 1),
         limit,
@@ -38,11 +41,15 @@ export const queueEndpoints = [
   endpoint({
     method: 'get',
     path: '/queues/:name',
+    scope: 'kept',
     summary: 'Read a queue',
     roles: OPERATORS,
     params,
     replies: { 200: protocol.queue },
-    run: async ({ desk, params: { name } }) => reply(200, await readOne(desk, name)),
+    async run({ desk, caller, params: { name } }) {
+      requireQueue(caller, name);
+      return reply(200, await readOne(desk, name));
+    },
   }),
   endpoint({
     method: 'put',
@@ -109,12 +116,14 @@ export const queueEndpoints = [
   endpoint({
     method: 'get',
     path: '/queues/:name/scale',
+    scope: 'kept',
     summary: 'Tell an autoscaler how many runners the queue wants',
     roles: OPERATORS,
     params,
     query: protocol.scaleQuery,
     replies: { 200: protocol.scale },
-    async run({ desk, params: { name }, query }) {
+    async run({ desk, caller, params: { name }, query }) {
+      requireQueue(caller, name);
       const [figures] = await views.figures(desk.context.db, name);
       const meanRunMs = await views.meanRunMs(desk.context.db, name);
       const { waiting = 0, running = 0, oldestAgeMs = null, inPerMinute = 0 } = figures ?? {};
@@ -124,6 +133,28 @@ export const queueEndpoints = [
   }),
 ];
 
+function sees({ queues }: Caller, name: string): boolean {
+  return queues.length === 0 || queues.includes(name);
+}
+
+/** What a queue holds of all types is not told to a key that is limited to some. */
+function requireNoTypes(caller: Caller): void {
+  if (isScoped(caller) && caller.types.length > 0)
+    throw new BatonError(
+      'forbidden',
+      `Queues are told of as a whole, and this key is limited to the types ${caller.types.join(', ')}. GET /jobs/count counts what it sees.`,
+    );
+}
+
+function requireQueue(caller: Caller, name: string): void {
+  requireNoTypes(caller);
+  if (!sees(caller, name)) throw noQueue(name);
+}
+
+function noQueue(name: string): BatonError {
+  return new BatonError('not_found', `There is no queue ${name}: no job was created in it, and nothing is set for it.`);
+}
+
 async function read(desk: Desk, only: string | null): Promise<protocol.Queue[]> {
   const [figures, rows] = await Promise.all([views.figures(desk.context.db, only), store.list(desk.context.db)]);
   const settings = new Map(rows.map((row) => [row.name, row]));
@@ -132,10 +163,6 @@ async function read(desk: Desk, only: string | null): Promise<protocol.Queue[]> 
 
 async function readOne(desk: Desk, name: string): Promise<protocol.Queue> {
   const [queue] = await read(desk, name);
-  if (queue === undefined)
-    throw new BatonError(
-      'not_found',
-      `There is no queue ${name}: no job was created in it, and nothing is set for it.`,
-    );
+  if (queue === undefined) throw noQueue(name);
   return queue;
 }

@@ -8,6 +8,7 @@ export const rateLimitEndpoints = [
   endpoint({
     method: 'get',
     path: '/rate-limits',
+    scope: 'kept',
     summary: "Read what a user has used of the queues' limits on creating jobs",
     roles: READERS,
     query: protocol.rateLimitsQuery,
@@ -21,10 +22,12 @@ export const rateLimitEndpoints = [
       return reply(
         200,
         Object.fromEntries(
-          rates.map((rate) => [
-            rate.queue,
-            render(own === null || own === asked ? rate : { ...rate, count: 0, resetAt: null }),
-          ]),
+          rates
+            .filter(({ queue }) => caller.queues.length === 0 || caller.queues.includes(queue))
+            .map((rate) => [
+              rate.queue,
+              render(own === null || own === asked ? rate : { ...rate, count: 0, resetAt: null }),
+            ]),
         ),
       );
     },

@@ -124,6 +124,7 @@ export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Q
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
     userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
+    maxWaiting: row?.maxWaiting ?? null,
     defaults: row?.defaults ?? null,
     fair: row?.isFair ?? true,
     cost: row === undefined ? null : renderCost(row),

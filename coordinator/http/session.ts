@@ -29,6 +29,7 @@ export const sessionEndpoints = [
   endpoint({
     method: 'get',
     path: '/session',
+    scope: 'kept',
     summary: 'Tell who the caller is',
     roles: EVERYONE,
     replies: { 200: protocol.session },
@@ -37,6 +38,7 @@ export const sessionEndpoints = [
   endpoint({
     method: 'delete',
     path: '/session',
+    scope: 'kept',
     summary: 'Sign a browser out',
     roles: EVERYONE,
     audit: ['session.closed'],

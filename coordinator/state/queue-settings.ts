@@ -41,6 +41,11 @@ export class QueueSettings {
     return this.defaults.get(queue) ?? this.general;
   }
 
+  /** How many jobs may wait in the queue; null: any number. */
+  maxWaiting(queue: string): number | null {
+    return this.rows.get(queue)?.maxWaiting ?? null;
+  }
+
   /** Whether it limits how many jobs one user creates. */
   limitsUsers(queue: string): boolean {
     return (this.rows.get(queue)?.userRateMax ?? null) !== null;

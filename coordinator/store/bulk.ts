@@ -1,13 +1,22 @@
-import type { JobFilter, Role } from '@baton/runner-sdk/protocol';
+import type { JobFilter, Json, Role } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
 
-export type BulkVerb = 'cancel' | 'retry' | 'purge' | 'prioritise';
+export type BulkVerb = 'cancel' | 'retry' | 'purge' | 'prioritise' | 'replay';
+
+/** What a verb needs beside the filter. */
+export interface BulkParameters {
+  reason?: string | undefined;
+  priority?: number | undefined;
+  /** Of a replay: what the new jobs have instead. */
+  arguments?: Exclude<Json, null> | undefined;
+  queue?: string | undefined;
+}
 
 export interface BulkOperationRow {
   id: string;
   verb: BulkVerb;
   filter: JobFilter;
-  parameters: { reason?: string; priority?: number };
+  parameters: BulkParameters;
   userId: string | null;
   matched: number;
   changed: number;
@@ -40,7 +49,7 @@ export async function insert(
     INSERT INTO bulk_operations AS b (id, verb, filter, parameters, user_id, matched, created_at, requested_by)
     VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json, ${userId}, ${matched}, now(),
       ${requestedBy === null ? null : JSON.stringify(requestedBy)}::json)
-    RETURNING ${BULK_COLUMNS}`);
+    ON CONFLICT DO NOTHING RETURNING ${BULK_COLUMNS}`);
 }
 
 export async function get(db: Executor, userId: string | null, id: string): Promise<BulkOperationRow | null> {

@@ -50,3 +50,21 @@ export async function limitedQueues(db: Executor): Promise<string[]> {
   );
   return rows.map((row) => row.name);
 }
+
+/** How many jobs wait in the queue, due or not, or held: at most `most`. Each part walks an index of what waits. */
+export async function countWaiting(db: Executor, queue: string, most: number): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`
+    SELECT count(*)::int AS count FROM (
+      (SELECT 1 FROM lanes l CROSS JOIN LATERAL (
+        SELECT 1 FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id LIMIT ${most}
+      ) ready WHERE l.queue = ${queue} LIMIT ${most})
+      UNION ALL
+      (SELECT 1 FROM jobs j WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.queue = ${queue} LIMIT ${most})
+      UNION ALL
+      (SELECT 1 FROM jobs j WHERE j.hold = 'key' AND j.queue = ${queue} LIMIT ${most})
+      UNION ALL
+      (SELECT 1 FROM jobs j WHERE j.hold = 'order' AND j.queue = ${queue} LIMIT ${most})
+      LIMIT ${most}
+    ) waiting`);
+  return row?.count ?? 0;
+}

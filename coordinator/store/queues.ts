@@ -21,6 +21,7 @@ export interface QueueRow {
   ratePerMs: number | null;
   userRateMax: number | null;
   userRatePerMs: number | null;
+  maxWaiting: number | null;
   defaults: JobDefaults | null;
   isFair: boolean;
   keepCompletedMs: number | null;
@@ -40,7 +41,7 @@ const PAUSE_COLUMNS = sql`
 const QUEUE_COLUMNS = sql`
   q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
   q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs",
-  q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs", q.keep_failed_ms::float8 AS "keepFailedMs",
+  q.max_waiting AS "maxWaiting", q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs", q.keep_failed_ms::float8 AS "keepFailedMs",
   q.keep_cancelled_ms::float8 AS "keepCancelledMs",
   q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond"`;
 
@@ -54,6 +55,7 @@ export interface QueueSettings {
   concurrencyPerKey?: number | null | undefined;
   rateLimit?: { max: number; perMs: number } | null | undefined;
   userRateLimit?: { max: number; perMs: number } | null | undefined;
+  maxWaiting?: number | null | undefined;
   defaults?: JobDefaults | null | undefined;
   fair?: boolean | undefined;
   retention?: Retention | null | undefined;
@@ -76,15 +78,16 @@ export interface Retention {
 
 /** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
-  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, defaults, fair, retention, cost } = settings;
+  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost } =
+    settings;
   const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
   await db.query(sql`
     INSERT INTO queues AS q (
-      name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, defaults, is_fair,
+      name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, max_waiting, defaults, is_fair,
       keep_completed_ms, keep_failed_ms, keep_cancelled_ms, cost_base, cost_per_second, cost_per_gb_second)
     VALUES (${name}, ${concurrency ?? null}::int, ${concurrencyPerKey ?? null}::int, ${rateLimit?.max ?? null}::int,
       ${rateLimit?.perMs ?? null}::bigint, ${userRateLimit?.max ?? null}::int, ${userRateLimit?.perMs ?? null}::bigint,
-      ${defaults ? JSON.stringify(defaults) : null}::json, ${fair ?? true}::boolean,
+      ${maxWaiting ?? null}::int, ${defaults ? JSON.stringify(defaults) : null}::json, ${fair ?? true}::boolean,
       ${retention?.completedMs ?? null}::bigint, ${retention?.failedMs ?? null}::bigint, ${retention?.cancelledMs ?? null}::bigint,
       ${cost?.base ?? null}::float8, ${cost?.perSecond ?? null}::float8, ${cost?.perGbSecond ?? null}::float8)
     ON CONFLICT (name) DO UPDATE SET
@@ -96,6 +99,7 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
       tokens_at = CASE WHEN ${sameRate} THEN q.tokens_at END,
       user_rate_max = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_max ELSE EXCLUDED.user_rate_max END,
       user_rate_per_ms = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_per_ms ELSE EXCLUDED.user_rate_per_ms END,
+      max_waiting = CASE WHEN ${maxWaiting === undefined}::boolean THEN q.max_waiting ELSE EXCLUDED.max_waiting END,
       defaults = CASE WHEN ${defaults === undefined}::boolean THEN q.defaults ELSE EXCLUDED.defaults END,
       is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END,
       keep_completed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_completed_ms ELSE EXCLUDED.keep_completed_ms END,

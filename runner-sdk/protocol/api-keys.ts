@@ -13,7 +13,9 @@ export const createApiKey = z
     userId: text(200)
       .optional()
       .describe('The user that the key acts for. Required for role `user`, not allowed for other roles.'),
-    queues: names.optional().describe('Queues that the key is limited to; default: all queues.'),
+    queues: names
+      .optional()
+      .describe('Queues that the key is limited to; default: all queues. Not allowed for role `admin`.'),
     types: names.optional().describe('Job types that the key is limited to; default: all types.'),
     expiresAt: timestamp.optional().describe('When the key stops working; default: never.'),
   })
@@ -21,11 +23,11 @@ export const createApiKey = z
     if ((key.role === 'user') !== (key.userId !== undefined)) {
       context.addIssue({ code: 'custom', path: ['userId'], message: 'must be given for role user, and for no other' });
     }
-    if (key.role !== 'runner' && (key.queues !== undefined || key.types !== undefined)) {
+    if (key.role === 'admin' && (key.queues !== undefined || key.types !== undefined)) {
       context.addIssue({
         code: 'custom',
         path: ['queues'],
-        message: 'queues and types limit keys of role runner only',
+        message: 'must be left out, as must types: a key of role admin cannot be limited to queues and types',
       });
     }
   });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { jobFilter, priority } from './jobs';
-import { id, text, timestamp } from './primitives';
+import { jobArguments, jobFilter, priority } from './jobs';
+import { id, name, text, timestamp } from './primitives';
 
 export const bulkChoice = {
   filter: jobFilter
@@ -51,13 +51,25 @@ export const bulkPurge = z.strictObject(bulkChoice).superRefine(requireChoice);
 export const bulkPrioritise = z
   .strictObject({ ...bulkChoice, priority: priority.describe('The new priority.') })
   .superRefine(requireChoice);
+export const bulkReplay = z
+  .strictObject({
+    filter: bulkChoice.filter,
+    all: bulkChoice.all,
+    dryRun: bulkChoice.dryRun,
+    arguments: jobArguments
+      .optional()
+      .describe('Arguments of the new jobs; default: those of the jobs they are made from.'),
+    queue: name.optional().describe('Queue of the new jobs; default: that of the jobs they are made from.'),
+    priority: priority.optional().describe('Priority of the new jobs; default: that of the jobs they are made from.'),
+  })
+  .superRefine(requireChoice);
 export const bulkCount = z.object({
   count: z.int().describe('Number of jobs that were changed, or with `dryRun` would be.'),
 });
 
 export const bulkOperation = z.object({
   id: id.describe('Id of the operation (UUIDv7).'),
-  verb: z.enum(['cancel', 'retry', 'purge', 'prioritise']).describe('What is done to each job.'),
+  verb: z.enum(['cancel', 'retry', 'purge', 'prioritise', 'replay']).describe('What is done to each job.'),
   status: z.enum(['running', 'finished']).describe('Whether the operation is still running.'),
   matched: z.int().describe('Number of jobs that matched when the operation started.'),
   changed: z.int().describe('Number of jobs changed so far.'),

@@ -321,18 +321,45 @@ export const omitted = z
 export const listedJob = job.extend({ omitted });
 export type ListedJob = z.infer<typeof listedJob>;
 export const jobList = listOf(listedJob);
+
+/** What a job was given that has no effect as things are set. */
+export const jobNote = z.object({
+  code: z.enum(['concurrency_key_unlimited', 'user_not_counted']).describe('A stable code for the note.'),
+  message: z.string().describe('The note in words, and what to do about it.'),
+});
+export type JobNote = z.infer<typeof jobNote>;
+
+/** A job as its create is answered. */
+export const createdJob = listedJob.extend({
+  notes: z
+    .array(jobNote)
+    .optional()
+    .describe('What of the job has no effect as its queue is set; left out when there is nothing to say.'),
+});
+export type CreatedJob = z.infer<typeof createdJob>;
+
 export type JobList = z.infer<typeof jobList>;
 /** A list with `fields`: the id, and what was asked for. */
 export const partialJob = listedJob.partial().required({ id: true });
 export const partialJobList = listOf(partialJob);
 export const createdJobs = z.object({
   jobs: z
-    .array(z.union([listedJob, itemError]))
+    .array(z.union([createdJob, itemError]))
     .describe(
       'The created jobs in the order of the request. With `atomic: false`, an error stands where a job was refused.',
     ),
 });
 export type CreatedJobs = z.infer<typeof createdJobs>;
+
+/** In a query, numbers are text. */
+const askedPriority = z.union([
+  priority,
+  z
+    .string()
+    .regex(/^-?\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(-100).max(100)),
+]);
 
 /** What a list, or a verb in bulk, takes; several values of one field mean any of them, several fields mean all. */
 const filterFields = {
@@ -349,6 +376,12 @@ const filterFields = {
   fingerprint: repeatable(text(64))
     .optional()
     .describe('Only failed jobs of this group of dead letters. May be repeated.'),
+  priority: repeatable(askedPriority).optional().describe('Only jobs with this priority. May be repeated.'),
+  concurrencyKey: repeatable(text(200)).optional().describe('Only jobs with this concurrency key. May be repeated.'),
+  orderKey: repeatable(text(200)).optional().describe('Only jobs with this order key. May be repeated.'),
+  uniqueKey: repeatable(text(500)).optional().describe('Only jobs with this unique key. May be repeated.'),
+  finishedAfter: timestamp.optional().describe('Only jobs that finished after this time.'),
+  finishedBefore: timestamp.optional().describe('Only jobs that finished before this time.'),
   createdAfter: timestamp.optional().describe('Only jobs created after this time.'),
   createdBefore: timestamp.optional().describe('Only jobs created before this time.'),
 };
@@ -381,6 +414,20 @@ export const listJobsPageQuery = listJobsQuery.extend({
       'Only these fields of each job, separated by commas; the id always. Large values that are named here are answered whole.',
     ),
 });
+export const countJobsQuery = listJobsQuery.omit({ limit: true, cursor: true }).extend({
+  most: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(10_000)
+    .describe('Up to how many jobs are counted exactly.'),
+});
+export const jobCount = z.object({
+  count: z.int().describe('Number of jobs that match; with `isMore`, the bound.'),
+  isMore: z.boolean().describe('Whether more jobs match than were counted.'),
+});
+export type JobCount = z.infer<typeof jobCount>;
 export type ListJobsQuery = z.input<typeof listJobsQuery>;
 
 function jsonOf(source: string, context: z.RefinementCtx): unknown {

@@ -15,6 +15,7 @@ export const errorCode = z.enum([
   'idempotency_conflict',
   'dependency_cycle',
   'rate_limited',
+  'queue_full',
   'payload_too_large',
   'unsupported_media_type',
   'unavailable',

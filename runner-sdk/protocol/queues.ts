@@ -1,10 +1,12 @@
 import { z } from 'zod';
-import { maxAttempts, priority, retryPolicy, timeoutMs } from './jobs';
+import { jobNote, maxAttempts, priority, retryPolicy, timeoutMs } from './jobs';
 import { durationMs, listOf, name, page, text, timestamp } from './primitives';
 import { retention } from './retention';
 
 /** A limit that is set, or `null` to take it away. */
 const limit = z.int().min(1).max(1_000_000).nullable();
+
+const MOST_WAITING = 100_000_000;
 
 /** At most `max` starts at once, refilled evenly with `max` over `perMs` (a token bucket). */
 export const rateLimit = z.strictObject({
@@ -60,6 +62,15 @@ export const setQueue = z
       .describe(
         'How many jobs each user may create in the queue within a period; jobs without a user are not counted. null: no limit.',
       ),
+    maxWaiting: z
+      .int()
+      .min(1)
+      .max(MOST_WAITING)
+      .nullable()
+      .optional()
+      .describe(
+        'How many jobs of the queue may wait, due or not; creates over it are refused with `queue_full`. null: no limit.',
+      ),
     defaults: jobDefaults
       .nullable()
       .optional()
@@ -75,7 +86,7 @@ export const setQueue = z
   })
   .refine(
     (settings) => Object.keys(settings).length > 0,
-    'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, defaults, fair, retention, cost',
+    'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost',
   );
 export type SetQueue = z.input<typeof setQueue>;
 
@@ -111,6 +122,7 @@ export const queue = z.object({
   userRateLimit: rateLimit
     .nullable()
     .describe('How many jobs each user may create in the queue within a period; null: no limit.'),
+  maxWaiting: z.int().nullable().describe('How many jobs of the queue may wait; null: no limit.'),
   defaults: jobDefaults
     .nullable()
     .describe("What the queue's jobs have that leave it out; null: the coordinator's defaults."),
@@ -190,5 +202,6 @@ export const explanation = z.object({
       }),
     )
     .describe('Why the job is not running, the most decisive reason first.'),
+  notes: z.array(jobNote).describe('What of the job has no effect as its queue is set, whatever it waits for.'),
 });
 export type Explanation = z.infer<typeof explanation>;

@@ -1,4 +1,5 @@
 import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
+import { NOBODY } from '../../coordinator/http/authenticate';
 import { draftedRow } from '../../coordinator/domain/jobs/drafts';
 import { createdText } from '../../coordinator/http/created-text';
 import { renderJob } from '../../coordinator/http/render';
@@ -50,7 +51,7 @@ const draftOf = (row: InsertJob, job: Partial<NewJob> = {}) => ({
   row,
   job: job as NewJob,
   onConflict: 'keep' as const,
-  madeBy: '',
+  caller: NOBODY,
 });
 
 test.each([

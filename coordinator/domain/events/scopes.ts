@@ -6,6 +6,9 @@ export interface EventFilter {
   userId?: string | undefined;
   type?: string | undefined;
   queue?: string | undefined;
+  /** What the listener's key is limited to; empty: all. Of what is no job's, such a key hears nothing. */
+  queues?: string[] | undefined;
+  types?: string[] | undefined;
 }
 
 /** The narrowest scope that holds all events of a filter: only what somebody watches is written down. */
@@ -22,6 +25,12 @@ export function matches(filter: EventFilter, event: Pick<EventRow, 'jobId' | 'us
     (filter.jobId === undefined || filter.jobId === event.jobId) &&
     (filter.userId === undefined || filter.userId === event.userId) &&
     (filter.type === undefined || filter.type === event.type) &&
-    (filter.queue === undefined || filter.queue === event.queue)
+    (filter.queue === undefined || filter.queue === event.queue) &&
+    isAmong(filter.queues, event.queue) &&
+    isAmong(filter.types, event.type)
   );
+}
+
+function isAmong(names: string[] | undefined, name: string | null): boolean {
+  return names === undefined || names.length === 0 || (name !== null && names.includes(name));
 }

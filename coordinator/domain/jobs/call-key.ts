@@ -39,6 +39,11 @@ export async function nameCall(transaction: Executor, call: store.CallKey, outco
     });
 }
 
+/** Whether a call under this key was answered before. */
+export async function isUsedCall(db: Executor, call: store.CallKey): Promise<boolean> {
+  return (await keys.findCall(db, call)) !== undefined;
+}
+
 /**
  * The jobs of the first call under this key, as they are now.
  * @throws {BatonError} `idempotency_conflict` when it was another request, or when its jobs are not all there any more

@@ -7,10 +7,12 @@ import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { mapInTurns } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
+import { covers, scopeText } from '../auth/scope';
 import { urlFault } from '../webhooks/reach';
+import { judgeRoom, releaseRoom } from '../limits/max-waiting';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
-import { callOf, nameCall, repeatedCall, takeCall } from './call-key';
+import { callOf, nameCall, repeatedCall, takeCall, isUsedCall } from './call-key';
 import {
   type Created,
   type Draft,
@@ -46,9 +48,14 @@ export async function create(
   reserve: Reserve,
 ): Promise<(Created | BatonError)[]> {
   const checked = await mapInTurns(items, (item) => check(context, item));
-  const unrouted = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
-  const refused = await route(context, unrouted);
-  const accepted = unrouted.filter((draft) => !refused.has(draft));
+  const drafts = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
+  const refused = await route(context, drafts);
+  const full = await judgeRoom(
+    context,
+    drafts.filter((draft) => !refused.has(draft)),
+  );
+  for (const [draft, error] of full) refused.set(draft, error);
+  const accepted = refused.size === 0 ? drafts : drafts.filter((draft) => !refused.has(draft));
   const outcomes = accepted.every((draft) => isPlain(context, draft))
     ? await storeReserved(context, accepted, reserve)
     : await withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open));
@@ -72,8 +79,18 @@ export async function createAtomic(
   const drafts = await mapInTurns(items, (item, index) => orThrow(check(context, item), index));
   const [first] = items;
   const call = key === undefined || first === undefined ? undefined : callOf(context, first.caller, drafts, key);
-  const refused = await route(context, drafts);
-  drafts.forEach((draft, index) => orThrow(refused.get(draft) ?? draft, index));
+  const unrouted = await route(context, drafts);
+  drafts.forEach((draft, index) => orThrow(unrouted.get(draft) ?? draft, index));
+  const full = await judgeRoom(context, drafts);
+  const [refused] = full.values();
+  if (refused !== undefined) {
+    releaseRoom(
+      context,
+      drafts.filter((draft) => !full.has(draft)),
+    );
+    if (call !== undefined && (await isUsedCall(context.db, call))) return repeatedCall(context.db, call);
+    throw refused;
+  }
   const outcomes = await storeAll(context, drafts, reserve, call);
   if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
   await announce(context, outcomes);
@@ -117,6 +134,11 @@ function orThrow<T>(outcome: T | BatonError, index: number): T {
 function check(context: Context, item: CreateItem): Draft | BatonError {
   const { caller, job, idempotencyKey } = item;
   const own = visibleUser(caller);
+  if (caller.role !== 'runner' && !covers(caller, job))
+    return new BatonError(
+      'forbidden',
+      `This key may not create jobs of type ${job.type} in the queue ${job.queue}: ${scopeText(caller)}.`,
+    );
   if (own !== null && job.userId !== undefined && job.userId !== own) {
     return new BatonError('forbidden', `This key creates jobs for the user ${own} only; leave userId out.`);
   }
@@ -160,7 +182,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
     idempotencyKey,
     requestHash: isKeyed ? requestHash([{ job, defaults, userId: own ?? job.userId }], { isCall: false }) : undefined,
   };
-  return { job, row, onConflict: job.onConflict, madeBy: laneMaker(caller) };
+  return { job, row, onConflict: job.onConflict, caller };
 }
 
 /** Every field named, so that none is forgotten in a literal. */
@@ -185,7 +207,7 @@ async function route(context: Context, drafts: Draft[]): Promise<Map<Draft, Bato
       requires,
       prefers,
     })),
-    drafts.map(({ madeBy }) => madeBy),
+    drafts.map(({ caller }) => laneMaker(caller)),
   );
   const refused = new Map<Draft, BatonError>();
   drafts.forEach((draft, index) => {

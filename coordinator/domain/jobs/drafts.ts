@@ -1,5 +1,7 @@
 import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
+import type { Caller } from '../auth/caller';
+import { covers } from '../auth/scope';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
@@ -10,8 +12,7 @@ export interface Draft {
   job: NewJob;
   row: store.InsertJob;
   onConflict: NewJob['onConflict'];
-  /** Whose lanes it counts to. */
-  madeBy: string;
+  caller: Caller;
 }
 
 export interface Created {
@@ -84,6 +85,9 @@ export async function findHolders(transaction: Executor, drafts: Draft[]): Promi
  */
 export async function keepDeduplicated(transaction: Executor, draft: Draft, holder: Outcome): Promise<Outcome> {
   if (holder instanceof BatonError) return holder;
+  // A unique key is held over all queues; what another queue holds is not this key's to see, or to change.
+  if (!covers(draft.caller, holder.created.job))
+    return new BatonError('state_conflict', 'The unique key is held by a job that this key may not see.');
   const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
   if (idempotencyKey !== undefined) {
     const isKept = await keys.insertIdempotent(transaction, {

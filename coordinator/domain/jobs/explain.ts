@@ -4,6 +4,7 @@ import type { JobRow } from '../../store/jobs';
 import * as queues from '../../store/queues';
 import * as views from '../../store/views/explain';
 import { meets } from '../../state/requirements';
+import { notesOn } from './notes';
 import { isFinished } from './transitions';
 
 type Reason = Explanation['reasons'][number];
@@ -13,6 +14,10 @@ type Reason = Explanation['reasons'][number];
  * @param userId who asks: of jobs of others only the number is told; null: whoever sees all
  */
 export async function explain(context: Context, userId: string | null, job: JobRow): Promise<Explanation> {
+  return { ...(await why(context, userId, job)), notes: notesOn(context, job) };
+}
+
+async function why(context: Context, userId: string | null, job: JobRow): Promise<Why> {
   if (isFinished(job.status))
     return one(job, 'finished', `The job is ${job.status}; it does not wait for anything.`, {
       finishedAt: job.finishedAt,
@@ -51,7 +56,9 @@ function withoutOperators({ code, message, details }: Reason): Reason {
   };
 }
 
-function one(job: JobRow, code: Reason['code'], message: string, details: Reason['details']): Explanation {
+type Why = Omit<Explanation, 'notes'>;
+
+function one(job: JobRow, code: Reason['code'], message: string, details: Reason['details']): Why {
   return { status: job.status, reasons: [{ code, message, details }] };
 }
 

@@ -9,12 +9,14 @@ import type { Actor } from '../auth/caller';
 import { cancel } from './cancel';
 import { prioritise } from './edit';
 import { remove } from './remove';
+import { replayJobs } from './replay-jobs';
 import { retryByHand } from './retry-by-hand';
 import { allowedFrom, type Verb } from './transitions';
 
 const BATCH = 500;
 /** Background operations that one key may have waiting: they are done one after the other, those of others too. */
 const MOST_OPEN = 20;
+const MOST_COUNTED = 2_147_483_647;
 
 /** One verb for all jobs that match. */
 export interface Bulk {
@@ -22,14 +24,17 @@ export interface Bulk {
   /** Only this user's jobs; null: everybody's. */
   userId: string | null;
   filter: JobFilter;
-  parameters: { reason?: string; priority?: number };
+  parameters: store.BulkParameters;
+  /** Of one that was written down: its id, and when that was. */
+  id?: string | undefined;
+  createdAt?: Date | undefined;
   /** Who asked for it. */
   by: Actor | null;
 }
 
 /** How many jobs it would change. */
 export function countMatching(context: Context, bulk: Bulk): Promise<number> {
-  return views.count(context.db, bulk.userId, narrowed(bulk));
+  return views.count(context.db, bulk.userId, narrowed(bulk), MOST_COUNTED);
 }
 
 /**
@@ -48,6 +53,17 @@ export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
 
 /** Writes it down for the loop of any coordinator to work on. */
 export async function applyInBackground(context: Context, bulk: Bulk): Promise<store.BulkOperationRow> {
+  const operation = await keepOperation(context, bulk, uuidv7());
+  if (operation === undefined) throw new Error('a bulk operation was not stored');
+  return operation;
+}
+
+/** Stores it under this id; undefined: it is stored already. */
+export async function keepOperation(
+  context: Context,
+  bulk: Bulk,
+  id: string,
+): Promise<store.BulkOperationRow | undefined> {
   const open = bulk.by === null ? 0 : await store.countOpen(context.db, bulk.by.keyId);
   if (open >= MOST_OPEN)
     throw new BatonError(
@@ -64,10 +80,9 @@ export async function applyInBackground(context: Context, bulk: Bulk): Promise<s
   const [operation] = await recorded(
     context,
     by,
-    (db) => store.insert(db, { ...bulk, id: uuidv7(), matched, requestedBy: by }),
+    (db) => store.insert(db, { ...bulk, id, matched, requestedBy: by }),
     (rows) => rows.map((row) => ({ action: 'bulk.requested', target: row.id, details: { verb, filter, matched } })),
   );
-  if (operation === undefined) throw new Error('a bulk operation was not stored');
   return operation;
 }
 
@@ -123,16 +138,32 @@ function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
       return remove(context, ids, by);
     case 'prioritise':
       return prioritise(context, ids, parameters.priority ?? 0, by);
+    case 'replay':
+      return replayJobs(context, bulk, ids);
   }
 }
 
-const VERBS: Record<store.BulkVerb, Verb> = { cancel: 'cancel', retry: 'retry', purge: 'remove', prioritise: 'edit' };
+const VERBS: Record<store.BulkVerb, Verb> = {
+  cancel: 'cancel',
+  retry: 'retry',
+  purge: 'remove',
+  prioritise: 'edit',
+  replay: 'remove',
+};
 
 /** Only the statuses that the verb is for: the rest could only be refused. */
-function narrowed({ verb, filter }: Bulk): JobFilter {
+function narrowed({ verb, filter, createdAt }: Bulk): JobFilter {
   const allowed: JobStatus[] = allowedFrom(VERBS[verb]);
   return {
     ...filter,
+    ...(verb === 'replay' && createdAt !== undefined
+      ? { createdBefore: earlier(filter.createdBefore, createdAt) }
+      : {}),
     status: filter.status === undefined ? allowed : filter.status.filter((status) => allowed.includes(status)),
   };
+}
+
+/** What a replay makes is not made again when it has finished in turn. */
+function earlier(time: string | undefined, other: Date): string {
+  return time === undefined || Date.parse(time) > other.getTime() ? other.toISOString() : time;
 }

@@ -93,7 +93,7 @@ function moment(time: string | undefined): string | undefined {
 }
 
 /** JSON with the members of objects in the order of their names. */
-function canonicalText(value: unknown): string {
+export function canonicalText(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const members: string[] = [];

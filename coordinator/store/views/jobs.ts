@@ -50,9 +50,10 @@ export async function ids(
   return rows.map((row) => row.id);
 }
 
-export async function count(db: Executor, userId: string | null, filter: JobFilter): Promise<number> {
+/** At most `most`, so that no more than that are walked over. */
+export async function count(db: Executor, userId: string | null, filter: JobFilter, most: number): Promise<number> {
   const [row] = await db.query<{ count: number }>(
-    sql`SELECT count(*)::int AS count FROM jobs j WHERE ${matching(userId, filter)}`,
+    sql`SELECT count(*)::int AS count FROM (SELECT 1 FROM jobs j WHERE ${matching(userId, filter)} LIMIT ${most}) found`,
   );
   return row?.count ?? 0;
 }
@@ -68,6 +69,25 @@ export function matching(userId: string | null, filter: JobFilter): Sql {
   if (filter.tag !== undefined) conditions.push(sql`j.tags && ${filter.tag}::text[]`);
   if (filter.runnerId !== undefined) conditions.push(sql`j.runner_id = ANY (${filter.runnerId}::text[])`);
   if (filter.fingerprint !== undefined) conditions.push(sql`j.fingerprint = ANY (${filter.fingerprint}::text[])`);
+  if (filter.priority !== undefined) {
+    conditions.push(sql`j.priority = ANY (${filter.priority}::smallint[])`);
+    // Said for the sake of the index of those that have another than most.
+    if (!filter.priority.includes(0)) conditions.push(sql`j.priority <> 0`);
+  }
+  if (filter.concurrencyKey !== undefined)
+    conditions.push(sql`j.concurrency_key = ANY (${filter.concurrencyKey}::text[]) AND j.concurrency_key IS NOT NULL`);
+  if (filter.orderKey !== undefined)
+    conditions.push(sql`j.order_key = ANY (${filter.orderKey}::text[]) AND j.order_key IS NOT NULL`);
+  if (filter.uniqueKey !== undefined)
+    conditions.push(sql`j.unique_key = ANY (${filter.uniqueKey}::text[]) AND j.unique_key IS NOT NULL`);
+  if (filter.finishedAfter !== undefined || filter.finishedBefore !== undefined) {
+    conditions.push(sql`j.finished_at IS NOT NULL`);
+    // The index of what is over begins with queue and status.
+    if (filter.queue === undefined) conditions.push(sql`j.queue = ANY (ARRAY(SELECT DISTINCT l.queue FROM lanes l))`);
+    if (filter.status === undefined) conditions.push(sql`j.status IN ('completed', 'failed', 'cancelled')`);
+  }
+  if (filter.finishedAfter !== undefined) conditions.push(sql`j.finished_at > ${filter.finishedAfter}::timestamptz`);
+  if (filter.finishedBefore !== undefined) conditions.push(sql`j.finished_at < ${filter.finishedBefore}::timestamptz`);
   if (filter.createdAfter !== undefined) conditions.push(sql`j.created_at > ${filter.createdAfter}::timestamptz`);
   if (filter.createdBefore !== undefined) conditions.push(sql`j.created_at < ${filter.createdBefore}::timestamptz`);
   if (filter.arguments !== undefined)

@@ -6,6 +6,10 @@ const SCOPED = 'stands for itself: what it names is looked for among the jobs of
 const SHARED = 'a name, not an id: jobs of one queue share it on purpose';
 /** Jobs of nobody cannot be asked for by their user. */
 const OF_USERS = { others: ['ben'] } as const;
+const NARROWS = 'narrows what the caller sees anyway; it finds nothing else';
+const KEYS = ['concurrencyKey', 'orderKey', 'uniqueKey'];
+const narrowing = (where: string): Record<string, string> =>
+  Object.fromEntries(KEYS.map((key) => [`${where}${key}`, NARROWS]));
 const ONLY_FAILED = 'only failed jobs have one, and this verb is not for them';
 
 /** A route about one job, which its path names. */
@@ -22,6 +26,33 @@ function listed(field: 'userId' | 'runnerId' | 'fingerprint', state: State): Pla
     send: (thing) => ({ query: { type: thing['type'] ?? '', [field]: thing[field] ?? '' } }),
     ok: [200, '"items":[{'],
     missing: ALWAYS_EMPTY,
+  };
+}
+
+/** The same, counted. */
+function counted(field: 'userId' | 'runnerId' | 'fingerprint', state: State): Place {
+  return { ...listed(field, state), ok: [200, '"count":1'], missing: [200, '"count":0'] };
+}
+
+/** Jobs that are made again: counted now, or in the background. */
+function replayed(): Row {
+  const { places, harmless } = verb({ of: 'failed', run: 'failed' }, {}, ['userId', 'runnerId', 'fingerprint']);
+  const counts =
+    (sent: Place['send']): Place['send'] =>
+    (thing) => {
+      const { json } = sent?.(thing) ?? {};
+      return { json: { ...(json as object), dryRun: true } };
+    };
+  return {
+    harmless: harmless ?? {},
+    places: [
+      ...places.slice(0, 4).map((place) => ({ ...place, send: counts(place.send) as NonNullable<Place['send']> })),
+      plain(
+        [202, '"matched":1'],
+        (thing) => ({ json: { filter: { type: [thing['type']] } } }),
+        (stage, owner) => stage.job(owner, 'failed'),
+      ),
+    ],
   };
 }
 
@@ -61,7 +92,10 @@ function verb(
   );
   return {
     places: [...fields.map(narrowed), several, later, counted],
-    ...(fields.includes('fingerprint') ? {} : { harmless: { 'body filter.fingerprint': ONLY_FAILED } }),
+    harmless: {
+      ...narrowing('body filter.'),
+      ...(fields.includes('fingerprint') ? {} : { 'body filter.fingerprint': ONLY_FAILED }),
+    },
   };
 }
 
@@ -124,7 +158,14 @@ export const JOB_ROWS: Rows = {
       'body jobs.idempotencyKey': SCOPED,
     },
   },
-  'GET /jobs': { places: [listed('userId', 'pending'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')] },
+  'GET /jobs': {
+    places: [listed('userId', 'pending'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')],
+    harmless: narrowing('query '),
+  },
+  'GET /jobs/count': {
+    places: [counted('userId', 'pending'), counted('runnerId', 'failed'), counted('fingerprint', 'failed')],
+    harmless: narrowing('query '),
+  },
   'GET /jobs/:id': { places: [ofJob('pending')] },
   'GET /jobs/:id/attempts': { places: [ofJob('failed', [200, '"items":[{'])] },
   'GET /jobs/:id/logs': { places: [ofJob('failed', [200, '"items"'])] },
@@ -177,6 +218,7 @@ export const JOB_ROWS: Rows = {
   'POST /jobs/cancel': verb({ of: 'pending', run: 'running' }),
   'POST /jobs/retry': verb({ of: 'failed', run: 'failed' }, {}, ['userId', 'runnerId', 'fingerprint']),
   'POST /jobs/prioritise': verb({ of: 'pending', run: 'released' }, { priority: 9 }),
+  'POST /jobs/replay': replayed(),
   'POST /jobs/purge': verb({ of: 'failed', run: 'failed' }, {}, ['userId', 'runnerId', 'fingerprint']),
   'GET /bulk-operations/:id': {
     places: [
@@ -194,9 +236,11 @@ export const JOB_ROWS: Rows = {
   },
   'GET /dead-letters': {
     places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')],
+    harmless: narrowing('query '),
   },
   'GET /dead-letters/groups': {
     places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')],
+    harmless: narrowing('query '),
   },
   'GET /dead-letters/:id': { places: [ofJob('failed')] },
   'POST /dead-letters/:id/retry': {
@@ -207,6 +251,7 @@ export const JOB_ROWS: Rows = {
   },
   'DELETE /dead-letters/:id': { places: [ofJob('failed', [204, ''])] },
   'POST /dead-letters/retry': {
+    harmless: narrowing('body filter.'),
     places: [
       ...verb({ of: 'failed', run: 'failed' }, {}, ['userId', 'runnerId', 'fingerprint']).places,
       {

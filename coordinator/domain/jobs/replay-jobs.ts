@@ -1,0 +1,70 @@
+import { type Json, type NewJob, retryPolicy } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
+import type { BatonError } from '../../errors';
+import type { JobRow } from '../../store/jobs';
+import type { BulkParameters } from '../../store/bulk';
+import { getMany } from '../../store/views/jobs';
+import type { Actor, Caller } from '../auth/caller';
+import { create } from './create';
+import type { Created } from './drafts';
+
+interface Replay {
+  /** Of the operation; a job that is made under it has a key of both, so that a batch that is done again makes nothing twice. */
+  id?: string | undefined;
+  userId: string | null;
+  by: Actor | null;
+  parameters: BulkParameters;
+}
+
+/** Makes new jobs of these, which may have been deleted since. */
+export async function replayJobs(
+  context: Context,
+  { id = '', userId, by, parameters }: Replay,
+  jobIds: string[],
+): Promise<(Created | BatonError)[]> {
+  const rows = await getMany(context.db, userId, jobIds);
+  const caller = callerOf(by, userId);
+  return create(
+    context,
+    rows.map((row) => ({ caller, job: jobLike(row, parameters), idempotencyKey: `replay:${id}:${row.id}` })),
+  );
+}
+
+function callerOf(by: Actor | null, userId: string | null): Caller {
+  return {
+    keyId: by?.keyId ?? '',
+    name: by?.keyName ?? '',
+    role: userId === null ? 'producer' : 'user',
+    userId,
+    // Whether the key may have them made was judged when it asked.
+    queues: [],
+    types: [],
+  };
+}
+
+/**
+ * What the job was created with. Not its unique key, which would make one of many; nor when it was to run, or to expire,
+ * which is over.
+ */
+function jobLike(row: JobRow, { arguments: changed, queue, priority }: BulkParameters): NewJob {
+  const url = (row.callback as { url?: string } | null)?.url;
+  return {
+    type: row.type,
+    queue: queue ?? row.queue,
+    arguments: changed ?? (row.arguments as Exclude<Json, null>),
+    priority: priority ?? row.priority,
+    timeoutMs: row.timeoutMs,
+    maxAttempts: row.maxAttempts,
+    onConflict: 'keep',
+    orderOnFailure: row.orderBlocks ? 'block' : 'skip',
+    tags: row.tags,
+    metadata: { ...(row.metadata as { [key: string]: Json } | null), replayOf: row.id },
+    ...(row.retry === null ? {} : { retry: retryPolicy.parse(row.retry) }),
+    ...(row.userId === null ? {} : { userId: row.userId }),
+    ...(row.requires === null ? {} : { requires: row.requires as NewJob['requires'] }),
+    ...(row.prefers === null ? {} : { prefers: row.prefers as NewJob['prefers'] }),
+    ...(row.concurrencyKey === null ? {} : { concurrencyKey: row.concurrencyKey }),
+    ...(row.orderKey === null ? {} : { orderKey: row.orderKey }),
+    ...(url === undefined ? {} : { callbackUrl: url }),
+  };
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as store from '../../store/bulk';
+import { type Bulk, keepOperation } from './in-bulk';
+import { canonicalText } from './request-hash';
+
+/**
+ * Has all finished jobs that match made again as new jobs, in the background. The same request under the same key is the
+ * same operation, so that it can be repeated without making anything twice.
+ */
+export async function replay(context: Context, bulk: Bulk, key: string): Promise<store.BulkOperationRow> {
+  const { userId, filter, parameters } = bulk;
+  const id = idOf(canonicalText({ key, userId, filter, parameters, by: key === '' ? bulk.by?.keyId : undefined }));
+  const operation = (await keepOperation(context, bulk, id)) ?? (await store.get(context.db, userId, id));
+  if (operation === null)
+    throw new BatonError('unavailable', 'The same operation is being stored by another call.', { retryAfterMs: 1000 });
+  return operation;
+}
+
+/** A UUID that is the same for the same text (version 8: of our own making). */
+function idOf(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex');
+  const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}

@@ -1,0 +1,1 @@
+ALTER TYPE "bulk_verb" ADD VALUE 'replay';

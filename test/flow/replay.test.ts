@@ -1,0 +1,118 @@
+import type { BulkOperation, Job, JobList } from '@baton/runner-sdk/protocol';
+import { expectStatus } from '../support/api';
+import { uniqueType } from '../support/factory';
+import { Stage } from './stage';
+
+// Finished jobs that match are made again as new jobs, each once.
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.open();
+  await Promise.all(stage.both.map(({ app }) => app.loops.bulk.stop()));
+});
+afterAll(() => stage.close());
+
+const finished = async (count: number, more: object = {}): Promise<string> => {
+  const type = uniqueType();
+  for (let n = 0; n < count; n += 1)
+    await stage.one.api.create({ type, arguments: { n }, metadata: { own: n }, uniqueKey: `u${n}`, ...more });
+  for (const job of await stage.one.api.claim({ runnerId: 'r', types: [type], max: count }))
+    await stage.one.api.complete(job);
+  return type;
+};
+const ask = (json: object, headers: Record<string, string> = {}, on = stage.one) =>
+  on.api.post<BulkOperation & { count: number }>('/jobs/replay', json, { headers });
+const work = async (on = stage.one): Promise<void> => {
+  while (await on.app.loops.bulk.runOnce());
+};
+const made = async (type: string): Promise<Job[]> =>
+  expectStatus(await stage.one.api.get<JobList>(`/jobs?type=${type}&status=pending&limit=500`), 200).items.reverse();
+
+test('counted first, then made anew and linked, with what they were created with', async () => {
+  const type = await finished(3, {
+    tags: ['t'],
+    priority: 4,
+    maxAttempts: 2,
+    timeoutMs: 777,
+  });
+  const filter = { type, status: 'completed' };
+  expect((await ask({ filter, dryRun: true })).body).toEqual({
+    count: (await stage.one.api.get<JobList>(`/jobs?type=${type}`)).body.items.length,
+  });
+  expect(await made(type)).toEqual([]);
+  const { status, body } = await ask({ filter });
+  expect([status, body.verb, body.status]).toEqual([202, 'replay', 'running']);
+  await work();
+  const originals = (await stage.one.api.get<JobList>(`/jobs?type=${type}&status=completed`)).body.items;
+  const replays = await made(type);
+  expect(replays).toHaveLength(originals.length);
+  for (const replay of replays) {
+    const original = originals.find(({ id }) => id === replay.metadata?.['replayOf']);
+    expect(replay).toMatchObject({
+      arguments: original?.arguments,
+      tags: ['t'],
+      priority: 4,
+      maxAttempts: 2,
+      timeoutMs: 777,
+      uniqueKey: null,
+    });
+    expect(replay.metadata).toEqual({ ...original?.metadata, replayOf: original?.id });
+  }
+  expect((await stage.two.api.get<BulkOperation>(`/bulk-operations/${body.id}`)).body).toMatchObject({
+    status: 'finished',
+    changed: originals.length,
+  });
+});
+
+test('with other arguments, queue and priority', async () => {
+  const type = await finished(2);
+  await ask({ filter: { type }, arguments: { again: true }, queue: 'elsewhere', priority: 'high' });
+  await work();
+  expect(await made(type)).toMatchObject(
+    [1, 2].map(() => ({ arguments: { again: true }, queue: 'elsewhere', priority: 10 })),
+  );
+});
+
+test('each once: the same call again, elsewhere, and after the coordinator died within a batch', async () => {
+  const type = await finished(5);
+  const { body: first } = await ask({ filter: { type, createdAfter: '2020-01-01T00:00:00Z' } });
+  const { body: again } = await ask({ filter: { createdAfter: '2020-01-01T00:00:00Z', type } }, {}, stage.two);
+  expect(again.id).toBe(first.id);
+  await work();
+  expect(await made(type)).toHaveLength(5);
+  // As it stands after a crash between the batch and its cursor.
+  await stage.sql.query('UPDATE bulk_operations SET cursor = NULL, finished_at = NULL WHERE id = $1', [first.id]);
+  await work(stage.two);
+  expect(await made(type)).toHaveLength(5);
+  // What it made and has finished is no original of it.
+  for (const job of await stage.one.api.claim({ runnerId: 'r', types: [type], max: 5 }))
+    await stage.one.api.complete(job);
+  await stage.sql.query('UPDATE bulk_operations SET cursor = NULL, finished_at = NULL WHERE id = $1', [first.id]);
+  await work();
+  expect(await made(type)).toEqual([]);
+  // Once more on purpose, of the originals and of what was made of them.
+  const { body: other } = await ask({ filter: { type } }, { 'idempotency-key': 'again' });
+  expect(other.id).not.toBe(first.id);
+  await work();
+  expect(await made(type)).toHaveLength(10);
+});
+
+test('only what has finished; a user only the own', async () => {
+  const type = uniqueType();
+  await stage.one.api.create({ type });
+  expect((await ask({ filter: { type }, dryRun: true })).body.count).toBe(0);
+  const user = stage.one.api.as(await stage.one.api.makeKey({ name: 'u', role: 'user', userId: 'ann' }));
+  const theirs = await finished(1, { userId: 'ben' });
+  const own = await finished(1, { userId: 'ann' });
+  for (const [one, count] of [
+    [theirs, 0],
+    [own, 1],
+  ] as const)
+    expect(
+      (await user.post<{ count: number }>('/jobs/replay', { filter: { type: one }, dryRun: true })).body.count,
+    ).toBe(count);
+  expectStatus(await user.post('/jobs/replay', { all: true }), 202);
+  await work();
+  expect(await made(theirs)).toEqual([]);
+  expect(await made(own)).toMatchObject([{ userId: 'ann' }]);
+});
