@@ -7,6 +7,7 @@ import { getMany } from '../../store/views/jobs';
 import type { Actor, Caller } from '../auth/caller';
 import { create } from './create';
 import type { Created } from './drafts';
+import { NOTHING_RESERVED } from './reservation';
 
 interface Replay {
   /** Of the operation; a job that is made under it has a key of both, so that a batch that is done again makes nothing twice. */
@@ -27,6 +28,8 @@ export async function replayJobs(
   return create(
     context,
     rows.map((row) => ({ caller, job: jobLike(row, parameters), idempotencyKey: `replay:${id}:${row.id}` })),
+    // They are in no hurry: claims that wait find them as any others.
+    () => NOTHING_RESERVED,
   );
 }
 
