@@ -25,6 +25,7 @@ import {
   type logLine,
   type logList,
   type LogLevel,
+  type jobCount,
 } from './protocol';
 import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from './schema';
 import { startSending, type Trace } from './tracing';
@@ -156,6 +157,11 @@ export class Client extends Operations {
   /** One page of jobs, newest first. */
   async list(filter: Filter & Page = {}): Promise<JobListPage> {
     return this.send({ method: 'GET', path: '/jobs', query: filterQuery('list', filter) });
+  }
+
+  /** How many jobs match: exact up to `most` (10,000 by default), over which `isMore` is true. */
+  async count(filter: Filter = {}, options: { most?: number | undefined } = {}): Promise<z.infer<typeof jobCount>> {
+    return this.send({ method: 'GET', path: '/jobs/count', query: { ...filterQuery('count', filter), ...options } });
   }
 
   /** All jobs that match, page after page: `for await (const job of client.listAll({ status: 'failed' }))`. */

@@ -18,6 +18,7 @@ import type {
   analyticsQuery,
   auditList,
   bulkCount,
+  bulkReplay,
   BulkOperation,
   cleanup,
   cleanupPreview,
@@ -148,6 +149,25 @@ export class Operations {
     options?: B,
   ): Counted<B> {
     return this.bulk('prioritise', filter, { ...options, priority });
+  }
+
+  /**
+   * Has all finished jobs that match created again as new jobs, in the background; to be watched with `bulkOperation`. The
+   * same call again is the same operation; another `idempotencyKey` creates them once more.
+   */
+  async replayAll(
+    filter: Filter | All,
+    options: Strict<Omit<z.input<typeof bulkReplay>, 'filter' | 'all' | 'dryRun'>> & {
+      idempotencyKey?: string | undefined;
+    } = {},
+  ): Promise<BulkOperation> {
+    const { idempotencyKey, ...changes } = options;
+    return this.send({
+      method: 'POST',
+      path: '/jobs/replay',
+      body: { ...choiceOf('replayAll', filter), ...changes },
+      ...(idempotencyKey === undefined ? {} : { headers: { 'idempotency-key': idempotencyKey } }),
+    });
   }
 
   /** How far a verb has come that was started in the background. */

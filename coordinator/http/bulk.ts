@@ -60,6 +60,7 @@ export const bulkEndpoints = [
         'The same call again is the same operation, however often it is sent; to create the jobs once more, send another key.',
     },
     body: protocol.bulkReplay,
+    takes: 'job',
     audit: ['bulk.requested'],
     replies,
     async run(call) {
@@ -101,7 +102,7 @@ export const bulkEndpoints = [
 ];
 
 function requireReachable(caller: Caller, queue: string | undefined): void {
-  if (queue !== undefined && !covers({ ...caller, types: [] }, { queue, type: '' }))
+  if (queue !== undefined && !covers({ ...caller, types: null }, { queue, type: '' }))
     throw new BatonError('forbidden', `This key may not create jobs in the queue ${queue}: ${scopeText(caller)}.`);
 }
 

@@ -1,7 +1,6 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Caller, visibleUser } from '../domain/auth/caller';
-import { isScoped } from '../domain/auth/scope';
 import { applyNow } from '../domain/jobs/in-bulk';
 import { wantedRunners } from '../domain/queues/scale';
 import { pauseQueue, resumeQueue, setQueue } from '../domain/queues/steer';
@@ -134,12 +133,12 @@ export const queueEndpoints = [
 ];
 
 function sees({ queues }: Caller, name: string): boolean {
-  return queues.length === 0 || queues.includes(name);
+  return queues === null || queues.includes(name);
 }
 
 /** What a queue holds of all types is not told to a key that is limited to some. */
 function requireNoTypes(caller: Caller): void {
-  if (isScoped(caller) && caller.types.length > 0)
+  if (caller.types !== null)
     throw new BatonError(
       'forbidden',
       `Queues are told of as a whole, and this key is limited to the types ${caller.types.join(', ')}. GET /jobs/count counts what it sees.`,

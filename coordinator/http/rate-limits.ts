@@ -23,7 +23,7 @@ export const rateLimitEndpoints = [
         200,
         Object.fromEntries(
           rates
-            .filter(({ queue }) => caller.queues.length === 0 || caller.queues.includes(queue))
+            .filter(({ queue }) => caller.queues === null || caller.queues.includes(queue))
             .map((rate) => [
               rate.queue,
               render(own === null || own === asked ? rate : { ...rate, count: 0, resetAt: null }),

@@ -6,9 +6,9 @@ export interface EventFilter {
   userId?: string | undefined;
   type?: string | undefined;
   queue?: string | undefined;
-  /** What the listener's key is limited to; empty: all. Of what is no job's, such a key hears nothing. */
-  queues?: string[] | undefined;
-  types?: string[] | undefined;
+  /** What the listener's key is limited to; null: all. Of what is no job's, such a key hears nothing. */
+  queues?: string[] | null | undefined;
+  types?: string[] | null | undefined;
 }
 
 /** The narrowest scope that holds all events of a filter: only what somebody watches is written down. */
@@ -31,6 +31,6 @@ export function matches(filter: EventFilter, event: Pick<EventRow, 'jobId' | 'us
   );
 }
 
-function isAmong(names: string[] | undefined, name: string | null): boolean {
-  return names === undefined || names.length === 0 || (name !== null && names.includes(name));
+function isAmong(names: string[] | null | undefined, name: string | null): boolean {
+  return names === undefined || names === null || (name !== null && names.includes(name));
 }

@@ -40,8 +40,8 @@ function callerOf(by: Actor | null, userId: string | null): Caller {
     role: userId === null ? 'producer' : 'user',
     userId,
     // Whether the key may have them made was judged when it asked.
-    queues: [],
-    types: [],
+    queues: null,
+    types: null,
   };
 }
 
