@@ -10,7 +10,7 @@ import type { Desk } from './desk';
 import { CLIENTS, endpoint, reply, type Reply, replyText } from './endpoint';
 import { toJson } from './json';
 import { invalid, missing, orThrow } from './problem';
-import { renderJob, renderListedJob } from './render';
+import { renderJob } from './render';
 import { readTrace } from './trace-headers';
 
 const CREATES = { none: 'jobs themselves tell when they were created, and for whom' };
@@ -162,7 +162,8 @@ function outcomeText(desk: Desk, outcome: Created | BatonError): string {
 
 function noted(desk: Desk, job: JobRow & { omitted?: protocol.ListedJob['omitted'] }): protocol.CreatedJob {
   const notes = notesOn(desk.context, job);
-  const told = renderListedJob({ ...job, omitted: job.omitted ?? [] });
+  const { omitted = [] } = job;
+  const told = omitted.length === 0 ? renderJob(job) : { ...renderJob(job), omitted };
   return notes.length === 0 ? told : { ...told, notes };
 }
 

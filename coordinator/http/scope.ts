@@ -1,7 +1,7 @@
 import { isScoped } from '../domain/auth/scope';
 import type { Caller } from '../domain/auth/caller';
+import { isOutside } from '../domain/auth/reach';
 import { BatonError } from '../errors';
-import { outside } from '../store/leases';
 import type { Desk } from './desk';
 import type { AnyEndpoint } from './endpoint';
 
@@ -23,6 +23,5 @@ export async function requireScope(
       'This call tells of, or changes, more than the queues and types that this key is limited to; it needs a key without such limits.',
     );
   const { id } = params as { id: string };
-  const [beyond] = await outside(desk.context.db, [id], caller);
-  if (beyond !== undefined) throw new BatonError('not_found', `There is no job with id ${id}.`);
+  if (await isOutside(desk.context, caller, id)) throw new BatonError('not_found', `There is no job with id ${id}.`);
 }

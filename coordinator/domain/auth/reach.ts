@@ -27,3 +27,12 @@ export async function withinReach<Item extends { jobId: string }, Outcome>(
     byItem.has(item) ? byItem.get(item) : new BatonError('not_found', 'There is no such job.'),
   );
 }
+
+/** Whether a job is beyond the queues and types of a key; a job's own never change. */
+export async function isOutside(
+  context: Context,
+  { queues, types }: Pick<Caller, 'queues' | 'types'>,
+  jobId: string,
+): Promise<boolean> {
+  return (await outside(context.db, [jobId], { queues, types })).length > 0;
+}

@@ -9,7 +9,6 @@ import { mapInTurns } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
 import { covers, scopeText } from '../auth/scope';
 import { urlFault } from '../webhooks/reach';
-import { judgeRoom, releaseRoom } from '../limits/max-waiting';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { callOf, nameCall, repeatedCall, takeCall, isUsedCall } from './call-key';
@@ -27,6 +26,7 @@ import {
 import { requireSize } from './payload-size';
 import { requestHash } from './request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
+import { judgeRoom, releaseRoom } from './room';
 import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
 import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
 

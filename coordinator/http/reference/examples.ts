@@ -328,6 +328,8 @@ export const SHAPE_EXAMPLES: Readonly<Record<string, unknown>> = {
     lastAt: FINISHED_AT,
     latest: { jobId: ID, queue: 'mails', message: FAILURE.message },
   },
+  BulkReplay: { filter: { queue: 'mails', status: 'failed' } },
+  CreatedJob: PENDING,
   BulkCancel: { filter: { queue: 'mails', status: 'pending' } },
   BulkRetry: { filter: { type: 'send-mail', status: 'failed' } },
   BulkPrioritise: { filter: { queue: 'mails' } },

@@ -1,8 +1,7 @@
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as keys from '../../store/keys';
-import type { Draft } from '../jobs/drafts';
-import { findHolders } from '../jobs/drafts';
+import { type Draft, findHolders } from './drafts';
 
 const RETRY_AFTER_MS = 1000;
 
