@@ -31,9 +31,12 @@ test('a live runner keeps its lease, reports, and claims again', async () => {
   await api.create({ type });
   const job = await api.claimOne({ runnerId: 'r', types: [type], leaseMs: LEASE_MS });
   // So that several connections of each pool are there, and die.
-  await Promise.all(
-    Array.from({ length: 8 }, () => api.post(`/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken })),
+  const beats = await Promise.all(
+    Array.from({ length: 8 }, () =>
+      api.post<{ leaseExpiresAt: string }>(`/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken }),
+    ),
   );
+  const heldUntil = Math.max(...beats.map(({ body }) => Date.parse(body.leaseExpiresAt)));
   const listeners = () =>
     sql.query<{ pid: number }>(
       "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'baton-listen'",
@@ -43,6 +46,8 @@ test('a live runner keeps its lease, reports, and claims again', async () => {
   proxy.freeze();
   const beat = await api.post<{ leaseExpiresAt: string }>(`/jobs/${job.id}/heartbeat`, { leaseToken: job.leaseToken });
   expect(beat).toMatchObject({ status: 200 });
+  // Extended while it was still held: on another coordinator a monitor would have taken the job away after that.
+  expect(Date.parse(beat.body.leaseExpiresAt) - LEASE_MS).toBeLessThan(heldUntil);
   await coordinator.runMonitor();
   expect((await api.complete(job)).body).toMatchObject({ status: 'completed' });
   expect(await api.job(job.id)).toMatchObject({ status: 'completed', attempt: 1 });
