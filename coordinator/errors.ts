@@ -2,21 +2,21 @@ import type { ErrorCode, FieldError, ItemError } from '@baton/runner-sdk/protoco
 
 interface ErrorKind {
   status: number;
-  /** Short and the same for every error of its kind. */
+  /** Short, and the same for every error with this code. */
   title: string;
-  /** Whether the same call may succeed later, unchanged. */
+  /** Whether the same call, unchanged, may succeed later. */
   retryable: boolean;
-  /** What a caller does about it; printed into docs/errors.md. */
+  /** What the caller should do; included in docs/errors.md. */
   remedy: string;
 }
 
-/** Every error a caller can see. `docs/errors.md` is printed from this table. */
+/** Every error a caller can see. `docs/errors.md` is generated from this table. */
 export const ERRORS: Record<ErrorCode, ErrorKind> = {
   validation_failed: {
     status: 400,
     title: 'The request is not valid',
     retryable: false,
-    remedy: 'Mend what `errors` names; each entry has a path into the request and what is allowed there.',
+    remedy: 'Correct the fields listed in `errors`; each entry gives a path into the request and the allowed values.',
   },
   unauthenticated: {
     status: 401,
@@ -26,33 +26,33 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
   },
   forbidden: {
     status: 403,
-    title: 'This key may not do that',
+    title: 'This key is not allowed to do that',
     retryable: false,
-    remedy: 'Use a key whose role, user, queues or types allow it.',
+    remedy: 'Use a key whose role, user, queues and types allow the call.',
   },
   not_found: {
     status: 404,
-    title: 'There is no such thing',
+    title: 'Not found',
     retryable: false,
-    remedy: 'Check the id and the path. What belongs to another user answers like what does not exist.',
+    remedy: 'Check the id and the path. Resources of other users are reported as not found.',
   },
   method_not_allowed: {
     status: 405,
-    title: 'The path does not take this method',
+    title: 'The path does not support this method',
     retryable: false,
-    remedy: 'Use one of the methods that the header `Allow` names.',
+    remedy: 'Use one of the methods in the `Allow` header.',
   },
   host_not_allowed: {
     status: 403,
-    title: 'This coordinator does not answer for that host',
+    title: 'This coordinator does not serve that host name',
     retryable: false,
-    remedy: 'Call it by a name that `BATON_ALLOWED_HOSTS` lists, or add the name there. No key changes that.',
+    remedy: 'Use a host name listed in `BATON_ALLOWED_HOSTS`, or add this one to it. Another key does not help.',
   },
   origin_not_allowed: {
     status: 403,
-    title: 'A page of another origin may not do that',
+    title: 'Pages of another origin are not allowed to do that',
     retryable: false,
-    remedy: "Send a key instead of the browser's session, or call from the coordinator's own pages.",
+    remedy: 'Send an API key instead of the session cookie, or call from a page that the coordinator serves.',
   },
   queue_full: {
     status: 429,
@@ -62,16 +62,16 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
   },
   state_conflict: {
     status: 409,
-    title: 'The state does not allow it',
+    title: 'The current state does not allow this',
     retryable: false,
-    remedy: 'Read the job again; `docs/state-machine.md` lists what each status allows.',
+    remedy: 'Read the job again; `docs/state-machine.md` lists the transitions that each status allows.',
   },
   lease_lost: {
     status: 409,
-    title: 'The lease is no longer held',
+    title: 'The lease is no longer valid',
     retryable: false,
     remedy:
-      'Stop working on this attempt. Its lease ran out, was released, or went to another attempt; a late outcome is kept on the attempt.',
+      'Stop working on this attempt. Its lease has expired, was released, or was replaced by that of a later attempt. A late outcome is stored with the attempt.',
   },
   job_cancelled: {
     status: 409,
@@ -89,19 +89,19 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
     status: 400,
     title: 'The dependencies form a cycle',
     retryable: false,
-    remedy: 'Remove one of the dependencies that `detail` names.',
+    remedy: 'Remove one of the dependencies named in `detail`.',
   },
   rate_limited: {
     status: 429,
     title: 'Too many requests',
     retryable: true,
-    remedy: 'Wait for `Retry-After` seconds.',
+    remedy: 'Wait for `Retry-After` seconds, then repeat the call.',
   },
   payload_too_large: {
     status: 413,
     title: 'The payload is too large',
     retryable: false,
-    remedy: 'Send less, or store the data elsewhere and send a reference to it.',
+    remedy: 'Send less data, or store it elsewhere and send a reference.',
   },
   unsupported_media_type: {
     status: 415,
@@ -111,24 +111,24 @@ export const ERRORS: Record<ErrorCode, ErrorKind> = {
   },
   unavailable: {
     status: 503,
-    title: 'Not available at the moment',
+    title: 'Temporarily unavailable',
     retryable: true,
     remedy:
-      'Repeat the call after `Retry-After` seconds; creates with an idempotency key, claims with a claim id and reports are safe to repeat.',
+      'Repeat the call after `Retry-After` seconds. Creates with an idempotency key, claims with a `claimId`, and reports are safe to repeat.',
   },
   internal: {
     status: 500,
-    title: 'Something went wrong on our side',
+    title: 'Internal error',
     retryable: true,
     remedy: "Repeat the call; if it persists, look for `requestId` in the coordinator's log.",
   },
 };
 
-/** An error whose code, detail and field errors a caller may read. */
+/** An error whose code, detail and field errors are sent to the caller. */
 export class BatonError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly errors: FieldError[] | undefined;
-  /** Of a method that the path does not take: those that it does. */
+  /** With `method_not_allowed`: the methods that the path supports. */
   readonly allow: readonly string[] | undefined;
 
   constructor(
@@ -147,7 +147,7 @@ export class BatonError extends Error {
     return ERRORS[this.code].status;
   }
 
-  /** As it stands among the items of a bulk answer. */
+  /** As an item of a bulk response. */
   toItem(): ItemError {
     return { code: this.code, detail: this.message, ...(this.errors === undefined ? {} : { errors: this.errors }) };
   }

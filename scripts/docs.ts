@@ -11,8 +11,8 @@ import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/pro
 import { callRules, LOOPS, routeLimits, sharedLimits } from './limits-page';
 
 /**
- * Prints the documents that say again what the code says, so that they never say something else.
- * `npm run docs` writes them; with `-- --check` it only tells which are stale, and fails if any is.
+ * Regenerates the documents that are derived from the code, so that they cannot disagree with it.
+ * `npm run docs` writes them; with `-- --check` it only lists those that are stale, and fails if there are any.
  */
 function main(isCheck: boolean, root: string): void {
   const stale = staleDocuments(root);
@@ -21,21 +21,21 @@ function main(isCheck: boolean, root: string): void {
     console.log(`${path}: ${isCheck ? 'stale' : 'written'}`);
   }
   if (isCheck && stale.length > 0) {
-    console.error('Run npm run docs, and look at what it changed.');
+    console.error('Run npm run docs and review the changes.');
     process.exitCode = 1;
   } else if (stale.length === 0) {
     console.log('The generated documents are current.');
   }
 }
 
-/** Path and wanted text of each generated document that does not hold it. */
+/** Path and expected text of each generated document that differs from it or is missing. */
 export function staleDocuments(root: string): [string, string][] {
   return [...renderDocuments(root)].filter(
     ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
   );
 }
 
-/** @param root the project's folder, where the runners' own tables of settings are read */
+/** @param root the project's folder, from which the runners' tables of settings are read */
 export function renderDocuments(root: string): Map<string, string> {
   return new Map([
     ['docs/state-machine.md', renderStateMachine()],
@@ -47,17 +47,19 @@ export function renderDocuments(root: string): Map<string, string> {
   ]);
 }
 
-/** What there is to read in the repository; a test holds the list against the folder. */
+/** The guides that llms.txt lists: README.md, the SDK's README, and every page of docs/. */
 export const PAGES = [
   ['README.md', 'Start here', 'install, a first job, a first runner, guarantees, comparison'],
   ['docs/protocol.md', 'Runner protocol', 'what a runner in any language sends, and what each answer means'],
   ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
+  ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],
   ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
   ['docs/webhooks.md', 'Webhooks', 'events and job callbacks over HTTP'],
   ['docs/operating.md', 'Operating', 'several coordinators, PostgreSQL, backups, upgrades'],
   ['docs/database-roles.md', 'Database roles', 'least privilege in PostgreSQL'],
   ['docs/configuration.md', 'Configuration', 'every setting'],
+  ['docs/limits.md', 'Limits', 'what one call can cost, and the share of each key'],
   ['docs/errors.md', 'Errors', 'every error code and what to do about it'],
   ['docs/state-machine.md', 'State machine', 'every transition of a job'],
   ['docs/architecture.md', 'Architecture', 'how it is built, and why'],
@@ -70,11 +72,11 @@ const QUOTES_README = 'runners/quotes/README.md';
 
 const MEANINGS: Record<JobStatus, string> = {
   blocked: 'waits for other jobs',
-  pending: 'waits for its `runAt`, and then for a runner; a retry, a snooze and a job for later wait here too',
-  running: 'is in the hand of one runner, under one lease',
-  completed: 'done; its result is kept',
-  failed: 'given up; it is kept until somebody retries or deletes it',
-  cancelled: 'called off, by somebody or because it expired',
+  pending: 'waits for its `runAt`, then for a runner; also after a retry or a snooze',
+  running: 'leased to one runner',
+  completed: 'finished with a result',
+  failed: 'failed for good: a dead letter, kept until it is retried or deleted',
+  cancelled: 'cancelled by a call, or because it expired',
 };
 
 const DOORS: Record<Verb, string> = {
@@ -95,7 +97,7 @@ function renderStateMachine(): string {
     (status) => !TRANSITIONS.some(({ from, to }) => to === status && from !== status),
   );
   return page('The life of a job', 'coordinator/domain/jobs/transitions.ts', [
-    'A job has one of six statuses. These are all the ways between them; there are no others, and each is one guarded statement that names in its `WHERE` what it expects.',
+    'A job has one of six statuses. The diagram shows every transition. Each is a single SQL statement whose `WHERE` clause checks the expected status and lease token.',
     '```mermaid\nstateDiagram-v2\n' +
       renderArrows()
         .map((arrow) => `  ${arrow}`)
@@ -105,9 +107,7 @@ function renderStateMachine(): string {
       ['status', 'the job'],
       jobStatus.options.map((status) => [code(status), MEANINGS[status]]),
     ),
-    ...unreachable.map(
-      (status) => `Nothing in this version makes a job ${code(status)}; the status is there for what is to come.`,
-    ),
+    ...unreachable.map((status) => `No transition of this version leads to ${code(status)}; the status is reserved.`),
     '## Every transition',
     table(
       ['verb', 'from', 'to', 'when'],
@@ -118,10 +118,10 @@ function renderStateMachine(): string {
         when,
       ]),
     ),
-    'A heartbeat extends the lease of a running job and moves nothing. A job that is handed to a waiting claim as it is created is, to the outside, created and then claimed.',
-    '## Where each verb comes from',
+    'A heartbeat extends the lease of a running job and does not change its status. A job that is inserted as `running` for a waiting claim emits the events of a create, then of a claim.',
+    '## What causes each transition',
     table(
-      ['verb', 'comes from'],
+      ['verb', 'caused by'],
       Object.entries(DOORS).map(([verb, door]) => [code(verb), door]),
     ),
   ]);
@@ -138,18 +138,18 @@ function renderArrows(): string[] {
   return [...verbs].map(([arrow, names]) => `${arrow}: ${[...new Set(names)].join(', ')}`);
 }
 
-/** Codes that stand in the contract, but that nothing answers with yet. */
+/** Codes that are part of the contract but not yet used. */
 export const RESERVED: readonly ErrorCode[] = ['dependency_cycle'];
 
 const SDK_CODES: [string, string][] = [
-  ['unreachable', 'No answer came from any of the coordinators within the budget of the call.'],
+  ['unreachable', 'No coordinator responded within the time budget of the call.'],
   [
     'unexpected_reply',
-    'What answered is not a Baton coordinator: look at `COORDINATOR_URL`, and at proxies in between.',
+    'The response did not come from a Baton coordinator: check `COORDINATOR_URL` and any proxy in between.',
   ],
-  ['invalid_arguments', 'The arguments do not fit their definition; nothing was sent.'],
-  ['invalid_result', 'The job completed, but its result does not fit its definition.'],
-  ['wait_timeout', 'The job had not finished when the wait was over. It goes on.'],
+  ['invalid_arguments', 'The arguments do not match the schema of the definition; nothing was sent.'],
+  ['invalid_result', 'The job completed, but its result does not match the schema of the definition.'],
+  ['wait_timeout', 'The job had not finished when the wait timed out. The job is not affected.'],
 ];
 
 function renderErrors(): string {
@@ -162,11 +162,11 @@ function renderErrors(): string {
     requestId: '0b7e5a52-3c52-4c3b-9d3e-0f6f0f6b1a11',
   };
   return page('Errors', 'coordinator/errors.ts', [
-    "Every error is `application/problem+json` (RFC 9457). `code` is the word to program against: it never changes its meaning. `detail` is for people and may change. `errors`, where it is there, lists each fault as `{path, message}`. `requestId` is also the answer's `X-Request-Id`, and finds the coordinator's log line.",
+    "Every error is `application/problem+json` (RFC 9457). Programs should rely on `code`, whose meaning never changes. `detail` is for people and may change. `errors`, if present, lists each fault as `{path, message}`. `requestId` equals the `X-Request-Id` header of the response and the `requestId` of the coordinator's log line.",
     '```json\n' + JSON.stringify(example, null, 2) + '\n```',
-    'In a bulk answer a refused item stands as `{code, detail, errors?}` in its place.',
+    'In a bulk response, a rejected item is `{code, detail, errors?}` at its position.',
     table(
-      ['code', 'status', 'means', 'again?', 'what to do'],
+      ['code', 'status', 'meaning', 'retryable', 'what to do'],
       Object.entries(ERRORS).map(([name, { status, title, retryable, remedy }]) => [
         code(name),
         String(status),
@@ -175,12 +175,12 @@ function renderErrors(): string {
         remedy,
       ]),
     ),
-    '"again?" says whether the same call, unchanged, may succeed later. `429` and `503` carry `Retry-After`, in seconds.',
-    `${RESERVED.map(code).join(' and ')} are reserved: nothing in this version answers with them.`,
+    '"Retryable" tells whether the same call, unchanged, may succeed later. `429` and `503` have a `Retry-After` header, in seconds.',
+    `Reserved, and not used by this version: ${RESERVED.map(code).join(', ')}.`,
     '## Codes of the SDK',
-    'A `BatonError` of the SDK carries one of the codes above, or one of its own, with `status` 0 when there was no answer.',
+    'A `BatonError` of the SDK has one of the codes above, or one of these. Its `status` is 0 when there was no response.',
     table(
-      ['code', 'means'],
+      ['code', 'meaning'],
       SDK_CODES.map(([name, meaning]) => [code(name), meaning]),
     ),
   ]);
@@ -191,52 +191,52 @@ const RUNNER_SETTINGS: [string, string, string][] = [
   [
     '`RUNNER_CONCURRENCY`',
     '`1-10`',
-    'How many jobs run at once: a whole number up to 10000, or a range such as `1-20` within which it grows and shrinks. Option `concurrency`.',
+    'How many jobs run at once: an integer up to 10000, or a range such as `1-20` within which it adapts to the load. Option `concurrency`.',
   ],
   [
     '`RUNNER_GRACE_MS`',
     '`20000`',
-    'How long handlers may finish when the runner stops, 0 to 86400000. Option `graceMs`.',
+    'How long handlers may take to finish when the runner stops, 0 to 86400000. Option `graceMs`.',
   ],
   [
     '`RUNNER_LEASE_MS`',
     '`30000`',
     'How long a job stays leased without a heartbeat, 1000 to 600000. Option `leaseMs`.',
   ],
-  ['`RUNNER_QUEUES`', 'all', 'The queues it takes jobs from, separated by commas. Option `queues`.'],
+  ['`RUNNER_QUEUES`', 'all', 'The queues to claim from, separated by commas. Option `queues`.'],
   [
     '`RUNNER_LABELS`',
     'none',
-    'What it has, for jobs that require it: `region=eu,gpu=true,memoryGb=64`. Option `labels`.',
+    'Labels of the runner, for jobs that require or prefer them: `region=eu,gpu=true,memoryGb=64`. Option `labels`.',
   ],
   [
     '`RUNNER_LOG_LEVEL`',
     '`info`, in development `debug`',
-    '`debug`, `info`, `warn`, `error` or `silent`; the [README](../runner-sdk/README.md#runner-options) says what each adds. Option `logLevel`.',
+    '`debug`, `info`, `warn`, `error` or `silent`; the [README](../runner-sdk/README.md#runner-options) describes the levels. Option `logLevel`.',
   ],
 ];
 
 function renderLimits(): string {
   return page('Limits', 'coordinator/http/limits.ts and the routes', [
-    'What one call can cost, who else waits for it, and what stops it. Sizes are with the default `BATON_MAX_PAYLOAD_BYTES`; what a job takes as it is sent is six times that, because arguments and metadata may be written with escapes. Each coordinator counts for itself.',
+    'How much one call can cost, what callers share, and what each limit does when it is reached. Sizes assume the default `BATON_MAX_PAYLOAD_BYTES`; the body limit of a create is about six times that, because JSON escapes can make arguments and metadata six times as long. Each coordinator counts separately.',
     '## Every call',
     callRules()
       .map((rule) => `- ${rule}`)
       .join('\n'),
     '## What callers share',
-    table(['what', 'in all', 'of one key', 'then'], sharedLimits()),
+    table(['resource', 'in total', 'per key', 'above the limit'], sharedLimits()),
     'Some of these are settings: [configuration.md](configuration.md).',
     '## Each route',
-    table(['route', 'who', 'body', 'answer', 'waits'], routeLimits(ENDPOINTS)),
-    'A claim may bring 500 jobs with what they carry; it is the largest answer, and a key whose answers are not read gets no more.',
-    '## What runs by itself',
-    table(['what', 'how often', 'at once'], LOOPS),
+    table(['route', 'roles', 'body', 'response', 'waits'], routeLimits(ENDPOINTS)),
+    'A claim can return 500 jobs with their arguments; it is the largest response. A key whose responses stay unread above its limit gets `429`.',
+    '## Background loops',
+    table(['loop', 'interval', 'batch'], LOOPS),
   ]);
 }
 
 function renderConfiguration(quotesReadme: string): string {
   return page('Configuration', 'coordinator/config.ts', [
-    'Everything is set by environment variables and read once, at the start. An empty variable counts as one that is not set. A value that cannot be used stops the start with one line that names the variable, its fault and what is allowed; so does an unknown variable that begins with `BATON_`, because a misspelt setting would silently be its default.',
+    'All settings are environment variables, read once at startup. An empty variable counts as not set. An invalid value ends the startup with one line that names the variable, the fault and the allowed values. So does an unknown variable that begins with `BATON_`, because a misspelt setting would silently keep its default.',
     '## The coordinator',
     table(
       ['variable', 'default', 'allowed', 'meaning'],
@@ -253,29 +253,29 @@ function renderConfiguration(quotesReadme: string): string {
       [
         [
           '`COORDINATOR_URL`',
-          'none, needed',
-          'The coordinator; several with commas, the next is tried when one is gone. The option `coordinatorUrl` comes first.',
+          'none, required',
+          'URL of the coordinator, or several separated by commas: when one cannot be reached, the next is used. The option `coordinatorUrl` takes precedence.',
         ],
         [
           '`RUNNER_KEY`',
-          'none, needed',
-          'An API key of role `runner`; for a `Client`, the key of whoever submits. The option `apiKey` comes first.',
+          'none, required',
+          'An API key of role `runner`; for a `Client`, a key that may create jobs. The option `apiKey` takes precedence.',
         ],
         ...RUNNER_SETTINGS,
         [
           '`HTTP_PROXY`',
           'none',
-          'The proxy to coordinators at `http://` URLs, to which requests are forwarded; also `http_proxy`, which comes first.',
+          'The proxy for coordinators with `http://` URLs (forwarding); `http_proxy` takes precedence.',
         ],
         [
           '`HTTPS_PROXY`',
           '`HTTP_PROXY`',
-          'The proxy to coordinators at `https://` URLs, through which connections are tunnelled; also `https_proxy`.',
+          'The proxy for coordinators with `https://` URLs (tunnelling); also `https_proxy`.',
         ],
         [
           '`NO_PROXY`',
           'none',
-          'Hosts that are called directly: names, which mean their subdomains too, with a port if wanted, and commas between them; `*` for all. Also `no_proxy`.',
+          'Hosts to call directly, separated by commas: names, which include their subdomains, with an optional port; `*` for all. Also `no_proxy`.',
         ],
       ],
     ),
@@ -299,8 +299,7 @@ function settingsTable(readme: string): string {
 
 function page(title: string, source: string, parts: string[]): string {
   return (
-    [`# ${title}`, `<!-- Printed by npm run docs from ${source}. Change that, not this. -->`, ...parts].join('\n\n') +
-    '\n'
+    [`# ${title}`, `<!-- Generated by npm run docs from ${source}. Do not edit. -->`, ...parts].join('\n\n') + '\n'
   );
 }
 

@@ -8,7 +8,7 @@ import { describeSettings } from '../coordinator/config';
 import { ERRORS } from '../coordinator/errors';
 import { describe as describeApi, documentationEndpoints } from '../coordinator/http/openapi';
 import { ENDPOINTS } from '../coordinator/http/server';
-import { renderDocuments, RESERVED, staleDocuments } from '../scripts/docs';
+import { PAGES, renderDocuments, RESERVED, staleDocuments } from '../scripts/docs';
 import { readSources } from './architecture/sources';
 import { brokenLinks, quotedIn, readPage, readPages } from './docs/markdown';
 import { isThere, runShell } from './docs/process';
@@ -45,6 +45,11 @@ describe('what is printed from the code', () => {
       .map(({ tree }) => tree.text)
       .join('\n');
     expect(Object.keys(ERRORS).filter((code) => !used.includes(`'${code}'`))).toEqual([...RESERVED]);
+  });
+
+  test('lists every guide in llms.txt', () => {
+    const guides = pages.map(({ path }) => path).filter((path) => /^docs\/[^/]+$/.test(path));
+    expect(PAGES.map(({ url }) => url).sort()).toEqual(['README.md', 'runner-sdk/README.md', ...guides].sort());
   });
 
   test('names every error, setting and route', () => {
@@ -201,6 +206,11 @@ describe('decisions', () => {
 
   test.each(files)('%s is numbered', (file) => {
     expect(file).toMatch(/^\d{4}-[a-z0-9-]+\.md$/);
+  });
+
+  test('have a number each', () => {
+    const numbers = files.map((file) => file.slice(0, 4));
+    expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).toEqual([]);
   });
 
   // The table of dependencies is as long as there are dependencies.

@@ -11,7 +11,7 @@ export const alertEndpoints = [
   endpoint({
     method: 'post',
     path: '/alerts',
-    summary: 'Make a rule that tells when a figure is above a threshold, and when it is well again',
+    summary: 'Create an alert, which notifies when a measure exceeds a threshold and when it recovers',
     roles: ADMINS,
     body: protocol.createAlert,
     audit: ['alert.created'],
@@ -21,7 +21,7 @@ export const alertEndpoints = [
   endpoint({
     method: 'get',
     path: '/alerts',
-    summary: 'List the rules with their states, oldest first',
+    summary: 'List alerts with their states, oldest first',
     roles: OPERATORS,
     query: protocol.listAlertsQuery,
     replies: { 200: protocol.alertList },
@@ -33,7 +33,7 @@ export const alertEndpoints = [
   endpoint({
     method: 'get',
     path: '/alerts/:id',
-    summary: 'Read a rule: whether it fires, since when, and at which value',
+    summary: 'Read an alert: whether it fires, since when, and its value',
     roles: OPERATORS,
     params,
     replies: { 200: protocol.alert },
@@ -42,7 +42,7 @@ export const alertEndpoints = [
   endpoint({
     method: 'patch',
     path: '/alerts/:id',
-    summary: 'Change a rule, disable it, or enable it again',
+    summary: 'Change, disable or enable an alert',
     roles: ADMINS,
     params,
     body: protocol.editAlert,
@@ -53,7 +53,7 @@ export const alertEndpoints = [
   endpoint({
     method: 'delete',
     path: '/alerts/:id',
-    summary: 'Delete a rule; if it fires, it is told as resolved',
+    summary: 'Delete an alert; if it is firing, it is reported as resolved',
     roles: ADMINS,
     params,
     audit: ['alert.deleted'],
@@ -66,7 +66,7 @@ export const alertEndpoints = [
   endpoint({
     method: 'post',
     path: '/alerts/:id/test',
-    summary: 'Measure now, and tell log, listeners and webhooks as if the rule fired, marked as a test',
+    summary: 'Test an alert: measure now and notify as if it fired, marked as a test',
     roles: ADMINS,
     params,
     audit: ['alert.tested'],

@@ -8,7 +8,7 @@ export const analyticsEndpoints = [
   endpoint({
     method: 'get',
     path: '/stats',
-    summary: 'Tell how it stands now: jobs by status, queue and type, rates, runners, and how the last hour went',
+    summary: 'Read the current load: jobs by status, queue and type, rates, runners, and the last hour',
     roles: READERS,
     replies: { 200: protocol.stats },
     run: async ({ desk, caller }) =>
@@ -17,7 +17,8 @@ export const analyticsEndpoints = [
   endpoint({
     method: 'get',
     path: '/analytics',
-    summary: 'Tell what ended within the last hour, day, week or month, by queue, type, user or runner, and over time',
+    summary:
+      'Read statistics of what ended in the last hour, day, week or month, by queue, type, user or runner, and over time',
     roles: READERS,
     query: protocol.analyticsQuery,
     replies: { 200: protocol.analytics },

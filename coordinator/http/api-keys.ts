@@ -12,7 +12,7 @@ export const apiKeyEndpoints = [
   endpoint({
     method: 'post',
     path: '/api-keys',
-    summary: 'Make an API key; only this answer holds the key itself',
+    summary: 'Create an API key; only this response contains the key',
     roles: ADMINS,
     body: protocol.createApiKey,
     audit: ['key.created'],
@@ -25,7 +25,7 @@ export const apiKeyEndpoints = [
   endpoint({
     method: 'get',
     path: '/api-keys',
-    summary: 'List the API keys, revoked ones included',
+    summary: 'List the API keys, including revoked ones',
     roles: ADMINS,
     query: protocol.listApiKeysQuery,
     replies: { 200: protocol.apiKeyList },
@@ -38,7 +38,7 @@ export const apiKeyEndpoints = [
   endpoint({
     method: 'post',
     path: '/api-keys/:id/rotate',
-    summary: 'Make a successor of an API key with the same rights; both work until the grace is over',
+    summary: 'Rotate an API key: create one with the same rights; both are valid during the grace period',
     roles: ADMINS,
     params,
     body: protocol.rotateApiKey,
@@ -52,7 +52,7 @@ export const apiKeyEndpoints = [
   endpoint({
     method: 'delete',
     path: '/api-keys/:id',
-    summary: 'Revoke an API key; it stops working within five seconds on every coordinator',
+    summary: 'Revoke an API key; every coordinator refuses it within five seconds',
     roles: ADMINS,
     params,
     audit: ['key.revoked'],

@@ -13,7 +13,7 @@ import { boundedWait } from './limits';
 import { toJson } from './json';
 import { invalid, missing, orThrow } from './problem';
 
-// All that a runner may say.
+// The calls of runners.
 
 const params = z.object({ id: protocol.id });
 
@@ -23,7 +23,7 @@ export const attemptEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/claim',
-    summary: 'Claim jobs, waiting for them if there are none',
+    summary: 'Claim jobs, waiting if there are none',
     roles: RUNNERS,
     body: protocol.claim,
     audit: WORK,
@@ -71,7 +71,7 @@ export const attemptEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/heartbeat',
-    summary: "Extend all of a runner's leases",
+    summary: 'Extend all leases of a runner, or wait for cancellations',
     roles: RUNNERS,
     body: protocol.heartbeats,
     takes: 'list',
@@ -128,7 +128,7 @@ export const attemptEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/:id/release',
-    summary: 'Give a job back without a result; no failure is counted',
+    summary: 'Release a job without an outcome; no failure is counted',
     roles: RUNNERS,
     params,
     body: protocol.release,

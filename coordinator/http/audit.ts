@@ -7,7 +7,7 @@ export const auditEndpoints = [
   endpoint({
     method: 'get',
     path: '/audit',
-    summary: 'Read who did what by hand, newest first',
+    summary: 'Read the audit log of administrative actions, newest first',
     roles: ADMINS,
     query: protocol.listAuditQuery,
     replies: { 200: protocol.auditList },

@@ -17,7 +17,7 @@ export const callbackEndpoints = [
   endpoint({
     method: 'get',
     path: '/callback-secret',
-    summary: 'Read what signs the callbacks of jobs that the caller creates',
+    summary: 'Read the secret that signs callbacks',
     roles: CLIENTS,
     replies: { 200: protocol.callbackSecret },
     async run({ desk, caller }) {
@@ -28,7 +28,7 @@ export const callbackEndpoints = [
   endpoint({
     method: 'post',
     path: '/callback-secret/rotate',
-    summary: 'Make a new callback secret; the old one signs beside it until the grace is over',
+    summary: 'Rotate the callback secret; callbacks carry both signatures during the grace period',
     roles: ['admin', 'user'],
     body: protocol.rotateSecret,
     audit: ['callback_secret.rotated'],
@@ -42,7 +42,7 @@ export const callbackEndpoints = [
     method: 'get',
     path: '/jobs/:id/callbacks',
     scope: 'job',
-    summary: "List what was sent to a job's callbackUrl, newest first",
+    summary: "List the deliveries to a job's callbackUrl, newest first",
     roles: READERS,
     params,
     query: protocol.listDeliveriesQuery,
@@ -63,7 +63,7 @@ export const callbackEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/:id/callbacks/resend',
-    summary: "Send a job's last callback once more, under the same id",
+    summary: 'Send the last callback of a job again, with the same id',
     roles: CLIENTS,
     params,
     audit: ['delivery.resent'],

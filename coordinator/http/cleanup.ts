@@ -6,7 +6,7 @@ export const cleanupEndpoints = [
   endpoint({
     method: 'get',
     path: '/cleanup',
-    summary: 'Count the finished jobs that were kept long enough',
+    summary: 'Count the finished jobs whose retention has ended',
     roles: OPERATORS,
     replies: { 200: protocol.cleanupPreview },
     run: async ({ desk }) => reply(200, await countDue(desk.context)),
@@ -14,7 +14,7 @@ export const cleanupEndpoints = [
   endpoint({
     method: 'post',
     path: '/cleanup',
-    summary: 'Delete for good the finished jobs that were kept long enough, or are so old',
+    summary: 'Delete permanently the finished jobs whose retention has ended, or that are older than a given age',
     roles: ADMINS,
     body: protocol.cleanup,
     audit: ['job.deleted', 'jobs.deleted'],

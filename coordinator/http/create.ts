@@ -48,7 +48,7 @@ export const createEndpoints = [
     method: 'post',
     path: '/jobs/bulk',
     scope: 'kept',
-    summary: 'Create up to 1,000 jobs, all or none, or each judged alone',
+    summary: 'Create up to 1,000 jobs, all or none, or each on its own',
     roles: CLIENTS,
     headers: {
       'Idempotency-Key':

@@ -16,7 +16,7 @@ export const healthEndpoints = [
   endpoint({
     method: 'get',
     path: '/healthz',
-    summary: 'Tell whether the process is alive; it asks nothing of the database',
+    summary: 'Check that the process is alive; does not use the database',
     roles: 'public',
     replies: { 200: protocol.alive },
     run: async () => Promise.resolve(reply(200, { status: 'ok' })),
@@ -24,7 +24,7 @@ export const healthEndpoints = [
   endpoint({
     method: 'get',
     path: '/readyz',
-    summary: 'Tell whether requests can be served: database reachable and writable, migrations current, not draining',
+    summary: 'Check that requests can be served: database reachable and writable, migrations current, not draining',
     roles: 'public',
     replies: { 200: protocol.readiness, 503: protocol.readiness },
     async run({ desk }) {
@@ -36,7 +36,7 @@ export const healthEndpoints = [
   endpoint({
     method: 'get',
     path: '/health',
-    summary: 'Count jobs and runners, and tell how database and timeout monitor do',
+    summary: 'Read counts of jobs and runners, and the health of the database and the timeout monitor',
     roles: OPERATORS,
     replies: { 200: protocol.health },
     async run({ desk }) {

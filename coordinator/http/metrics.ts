@@ -5,8 +5,7 @@ export const metricsEndpoints = [
   endpoint({
     method: 'get',
     path: '/metrics',
-    summary:
-      'Read the figures of this coordinator in the text format of Prometheus; scrape it with a key of role viewer',
+    summary: 'Read the metrics of this coordinator in the Prometheus text format; scrape with a key of role viewer',
     roles: OPERATORS,
     replies: { 200: z.string() },
     produces: 'text/plain',

@@ -29,7 +29,7 @@ export function documentationEndpoints(endpoints: readonly AnyEndpoint[]): AnyEn
     endpoint({
       method: 'get',
       path: '/openapi.json',
-      summary: 'Read this document',
+      summary: 'Read the OpenAPI document',
       roles: 'public',
       replies: { 200: z.record(z.string(), z.unknown()) },
       run: async ({ header, isSecure }) =>

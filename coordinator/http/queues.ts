@@ -53,7 +53,7 @@ export const queueEndpoints = [
   endpoint({
     method: 'put',
     path: '/queues/:name',
-    summary: "Set a queue's limits; what is left out stays, null takes a limit away",
+    summary: "Set a queue's limits and defaults; omitted fields are unchanged, null removes a limit",
     roles: ADMINS,
     params,
     body: protocol.setQueue,
@@ -67,7 +67,7 @@ export const queueEndpoints = [
   endpoint({
     method: 'post',
     path: '/queues/:name/pause',
-    summary: 'Pause a queue: it gives out nothing, what runs goes on',
+    summary: 'Pause a queue: no more of its jobs are claimed; running jobs continue',
     roles: ADMINS,
     params,
     body: protocol.pauseQueue,
@@ -94,7 +94,7 @@ export const queueEndpoints = [
   endpoint({
     method: 'post',
     path: '/queues/:name/purge',
-    summary: 'Cancel all that waits in a queue, with the reason purged; what runs goes on',
+    summary: 'Cancel all waiting jobs of a queue with the reason purged; running jobs continue',
     roles: ADMINS,
     params,
     audit: ['job.cancelled', 'jobs.cancelled'],
@@ -116,7 +116,7 @@ export const queueEndpoints = [
     method: 'get',
     path: '/queues/:name/scale',
     scope: 'kept',
-    summary: 'Tell an autoscaler how many runners the queue wants',
+    summary: 'Read how many runners a queue needs, for autoscalers',
     roles: OPERATORS,
     params,
     query: protocol.scaleQuery,

@@ -9,7 +9,7 @@ export const rateLimitEndpoints = [
     method: 'get',
     path: '/rate-limits',
     scope: 'kept',
-    summary: "Read what a user has used of the queues' limits on creating jobs",
+    summary: 'Read how much of the limits on creating jobs a user has used',
     roles: READERS,
     query: protocol.rateLimitsQuery,
     replies: { 200: protocol.rateLimits },

@@ -23,7 +23,7 @@ export function referenceEndpoints(document: () => object): AnyEndpoint[] {
     endpoint({
       method: 'get',
       path: '/docs',
-      summary: 'Read this reference in a browser',
+      summary: 'Read the API reference in a browser',
       roles: 'public',
       replies: { 200: z.string() },
       produces: 'text/html',
@@ -43,7 +43,7 @@ export function referenceEndpoints(document: () => object): AnyEndpoint[] {
     endpoint({
       method: 'get',
       path: '/llms.txt',
-      summary: 'Read the API as one text',
+      summary: 'Read the API as plain text for language models',
       roles: 'public',
       replies: { 200: z.string() },
       produces: 'text/plain',
@@ -65,7 +65,7 @@ function file(path: string, produces: string, text: string): { named: string; en
     endpoint: endpoint({
       method: 'get',
       path,
-      summary: `Read what the reference ${produces === 'text/css' ? 'looks like' : 'does in a browser'}`,
+      summary: `Read the ${produces === 'text/css' ? 'style sheet' : 'script'} of the API reference`,
       roles: 'public',
       replies: { 200: z.string() },
       produces,

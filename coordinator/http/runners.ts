@@ -26,7 +26,7 @@ export const runnerEndpoints = [
   endpoint({
     method: 'post',
     path: '/runners/:id/drain',
-    summary: 'Give a runner no more work; it hears it on its next call',
+    summary: 'Drain a runner: it is given no more jobs and finishes those it has',
     roles: ADMINS,
     params,
     audit: ['runner.drained'],
@@ -37,7 +37,7 @@ export const runnerEndpoints = [
   endpoint({
     method: 'post',
     path: '/runners/:id/resume',
-    summary: 'Give a drained runner work again',
+    summary: 'Resume a drained runner',
     roles: ADMINS,
     params,
     audit: ['runner.resumed'],

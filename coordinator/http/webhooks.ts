@@ -15,7 +15,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'post',
     path: '/webhooks',
-    summary: 'Make a webhook; only this answer, and that of a rotation, holds its secret',
+    summary: 'Create a webhook; only this response and that of a rotation contain its secret',
     roles: CLIENTS,
     body: protocol.createWebhook,
     audit: ['webhook.created'],
@@ -50,7 +50,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'patch',
     path: '/webhooks/:id',
-    summary: 'Change a webhook, disable it, or enable it again',
+    summary: 'Change, disable or enable a webhook',
     roles: CLIENTS,
     params,
     body: protocol.editWebhook,
@@ -62,7 +62,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'delete',
     path: '/webhooks/:id',
-    summary: 'Delete a webhook with its secrets and deliveries; what waits for it is not sent',
+    summary: 'Delete a webhook with its secrets and deliveries; pending deliveries are not sent',
     roles: CLIENTS,
     params,
     audit: ['webhook.deleted'],
@@ -75,7 +75,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'post',
     path: '/webhooks/:id/rotate',
-    summary: 'Make a new secret; the old one signs beside it until the grace is over',
+    summary: 'Rotate the secret of a webhook; deliveries carry both signatures during the grace period',
     roles: CLIENTS,
     params,
     body: protocol.rotateSecret,
@@ -89,7 +89,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'post',
     path: '/webhooks/:id/test',
-    summary: 'Send an event webhook.test to a webhook',
+    summary: 'Send a test event, webhook.test, to a webhook',
     roles: CLIENTS,
     params,
     audit: ['webhook.tested'],
@@ -103,7 +103,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'get',
     path: '/webhooks/:id/deliveries',
-    summary: 'List what was sent to a webhook, or shall be, newest first',
+    summary: 'List the deliveries to a webhook, sent or pending, newest first',
     roles: CLIENTS,
     params,
     query: protocol.listDeliveriesQuery,
@@ -123,7 +123,7 @@ export const webhookEndpoints = [
   endpoint({
     method: 'post',
     path: '/webhooks/:id/deliveries/:deliveryId/resend',
-    summary: 'Send a delivery that ended once more, under the same id',
+    summary: 'Send a finished delivery again, with the same id',
     roles: CLIENTS,
     params: params.extend({ deliveryId: protocol.id }),
     audit: ['delivery.resent'],

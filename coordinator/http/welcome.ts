@@ -19,7 +19,7 @@ export function welcomeEndpoint(style: string): AnyEndpoint {
   return endpoint({
     method: 'get',
     path: '/',
-    summary: 'Find the documentation: a page for browsers, JSON for programs',
+    summary: 'Find the documentation, as a page for browsers or as JSON',
     roles: 'public',
     replies: { 200: welcome },
     hasPage: true,

@@ -14,7 +14,7 @@ const requestId = 'r-1';
 const headers = { 'x-request-id': requestId, 'content-type': 'application/json; charset=utf-8' };
 const problem: Problem = {
   type: 'urn:baton:error:not_found',
-  title: 'There is no such thing',
+  title: 'Not found',
   status: 404,
   detail: 'There is none.',
   code: 'not_found',
