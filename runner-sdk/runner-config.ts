@@ -13,6 +13,8 @@ export interface RunnerSettings {
   logLevel?: LogThreshold;
 }
 
+/** As the coordinator takes names of queues and labels. */
+const NAME = /^[A-Za-z0-9_][\w.:/-]{0,199}$/;
 const LEVELS: readonly LogThreshold[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
 /**
@@ -72,18 +74,20 @@ function wholeNumberOf(least: number, most: number): (name: string, text: string
 
 function queuesOf(name: string, text: string): string[] {
   const names = text.split(',').map((one) => one.trim());
-  if (names.every((one) => /^[A-Za-z0-9_][\w.:/-]{0,199}$/.test(one))) return names;
-  throw refusal(name, text, 'names of queues separated by commas, such as mails,films');
+  if (names.length <= 200 && names.every((one) => NAME.test(one))) return names;
+  throw refusal(name, text, 'at most 200 names of queues separated by commas, such as mails,films');
 }
 
 /** `region=eu,gpu=true,memoryGb=64`: numbers and booleans are taken as such. */
 function labelsOf(name: string, text: string): Labels {
-  const pairs = text.split(',').map((pair) => /^\s*([A-Za-z0-9_][\w.:/-]*)\s*=\s*(.{1,200}?)\s*$/.exec(pair));
+  const pairs = text.split(',').map((pair) => /^\s*([^=]*?)\s*=\s*(.{1,200}?)\s*$/.exec(pair));
+  const isUsable = (label: string) => NAME.test(label) && label !== '__proto__';
   const labels: [string, string | number | boolean][] = [];
   for (const pair of pairs) {
     const [, label, value] = pair ?? [];
-    if (label === undefined || value === undefined || labels.some(([known]) => known === label))
-      throw refusal(name, text, 'different names with values, such as region=eu,gpu=true,memoryGb=64');
+    const isFree = labels.length < 50 && labels.every(([known]) => known !== label);
+    if (label === undefined || value === undefined || !isUsable(label) || !isFree)
+      throw refusal(name, text, 'at most 50 different names with values, such as region=eu,gpu=true,memoryGb=64');
     labels.push([label, labelValueOf(value)]);
   }
   return Object.fromEntries(labels);

@@ -2,18 +2,16 @@ import { z } from 'zod';
 import { jobStatus } from './jobs';
 import { text, timestamp } from './primitives';
 
-/** In milliseconds, at most 4.77 % off; null: nothing to measure. */
-const percentiles = z.object({
-  p50: z.number().nullable().describe('The median, in milliseconds, at most 4.77 % off; null: nothing to measure.'),
-  p95: z
-    .number()
-    .nullable()
-    .describe('The 95th percentile, in milliseconds, at most 4.77 % off; null: nothing to measure.'),
-  p99: z
-    .number()
-    .nullable()
-    .describe('The 99th percentile, in milliseconds, at most 4.77 % off; null: nothing to measure.'),
-});
+/** Percentiles at most 4.77 % off, and the exact mean; null: nothing was measured. */
+const spread = (unit: string) => {
+  const figure = (what: string) => z.number().nullable().describe(`${what}; null: nothing was measured.`);
+  return z.object({
+    p50: figure(`The median, in ${unit}, at most 4.77 % off`),
+    p95: figure(`The 95th percentile, in ${unit}, at most 4.77 % off`),
+    p99: figure(`The 99th percentile, in ${unit}, at most 4.77 % off`),
+    mean: figure(`The mean, in ${unit}`),
+  });
+};
 
 /** What jobs and their attempts came to, all by when they ended. */
 export const figures = z.object({
@@ -44,11 +42,14 @@ export const figures = z.object({
     .number()
     .nullable()
     .describe('Share of failed jobs among those that completed or failed, from 0 to 1; null: none did.'),
-  waitMs: percentiles.describe('Time from when a job was due to its claim, in milliseconds.'),
-  runMs: percentiles
-    .extend({ mean: z.number().nullable().describe('The mean, in milliseconds; null: nothing to measure.') })
-    .describe("Time from the claim to the end of the attempt by the database's clock, in milliseconds."),
+  waitMs: spread('milliseconds').describe('Time from when a job was due to its claim, in milliseconds.'),
+  runMs: spread('milliseconds').describe(
+    "Time from the claim to the end of the attempt by the database's clock, in milliseconds.",
+  ),
   cpuMs: z.number().describe('Processor time reported by runners, in milliseconds, summed over all attempts.'),
+  memoryBytes: spread('bytes').describe(
+    'Memory peaks of the attempts whose runners reported one, in bytes; their largest is `memoryPeakBytes`.',
+  ),
   memoryPeakBytes: z
     .number()
     .nullable()

@@ -1,10 +1,11 @@
 import type { Analytics, ClaimedJob } from '@baton/runner-sdk/protocol';
+import { MOST_ERROR } from '../../coordinator/domain/analytics/percentiles';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
 import { look } from '../../coordinator/store/rollups/count';
 import { expectStatus } from '../support/api';
 import { type Cluster, startCluster } from '../support/coordinator';
 import { drawLots } from '../flow/lots';
-import { expectedItems, expectedRollups, heldRollups, witnessEnds } from './ends';
+import { expectedItems, expectedRollups, expectedSpreads, heldRollups, witnessEnds } from './ends';
 
 // Random ends of random jobs on two coordinators, while both count, and one is killed at it now and then: what is told is
 // what happened, at every moment, and so it stays when all jobs are gone.
@@ -59,6 +60,14 @@ async function compareAnswers(): Promise<void> {
       const answer = expectStatus(await oneOf(0).api.get<Analytics>(`/analytics?by=${by}&range=${range}`), 200);
       const told = answer.items.map(({ key, ...figures }): [string, number[]] => [key, countsOf(figures)]);
       expect(Object.fromEntries(told)).toEqual(Object.fromEntries(await expectedItems(cluster.sql, by)));
+      const spreads = await expectedSpreads(cluster.sql, by);
+      for (const item of answer.items) {
+        const { waitMs, runMs, memoryBytes } = spreads.get(item.key) ?? { waitMs: [], runMs: [], memoryBytes: [] };
+        expectSpread(item.waitMs, waitMs);
+        expectSpread(item.runMs, runMs);
+        expectSpread(item.memoryBytes, memoryBytes, 1);
+        expect(item.memoryPeakBytes).toBe(memoryBytes.at(-1) ?? null);
+      }
       if (by !== 'queue') continue;
       const whole = answer.series
         .map(countsOf)
@@ -70,6 +79,18 @@ async function compareAnswers(): Promise<void> {
         ),
       );
     }
+  }
+}
+
+/** The mean is exact to a microsecond or a byte, percentiles as near as is said; all null where there is no value. */
+function expectSpread(told: Analytics['items'][number]['waitMs'], values: number[], unit = 0.001): void {
+  if (values.length === 0) return expect(told).toEqual({ p50: null, p95: null, p99: null, mean: null });
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  expect(Math.abs((told.mean ?? NaN) - mean)).toBeLessThan(unit);
+  for (const p of [50, 95, 99] as const) {
+    const exact = values[Math.ceil((values.length * p) / 100) - 1] ?? NaN;
+    const isNear = Math.abs((told[`p${p}`] ?? NaN) - exact) <= Math.max(0.501, exact * (MOST_ERROR + 1e-4));
+    expect({ p, exact, told, isNear }).toEqual({ p, exact, told, isNear: true });
   }
 }
 
@@ -144,7 +165,7 @@ class Play {
     else if (verb === 'complete')
       ({ status } = await api.complete(job, {
         outcome: 'completed',
-        metrics: { durationMs: 1, cpuMs: 2, memoryPeakBytes: 3, cost: 4 },
+        metrics: this.metrics(),
       }));
     else if (verb === 'release')
       ({ status } = await api.post(`/jobs/${job.id}/release`, { leaseToken: job.leaseToken }));
@@ -156,9 +177,16 @@ class Play {
     else
       ({ status } = await api.complete(job, {
         outcome: 'failed',
+        metrics: this.metrics(),
         error: { message: 'by lot', retryable: verb === 'fail' },
       }));
     if (status === 200 || status === 204) this.deeds.add(verb);
+  }
+
+  /** Every other attempt, by lot, has its memory measured. */
+  private metrics() {
+    const { pick } = this;
+    return { durationMs: 1, cpuMs: 2, memoryPeakBytes: pick(2) === 0 ? null : 1 + pick(1_000_000_000), cost: 4 };
   }
 
   private async create(): Promise<void> {

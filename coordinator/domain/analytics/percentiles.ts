@@ -1,15 +1,15 @@
 import { BIN_GROWTH } from '../../store/rollups/facts';
 
-/** Durations by bin, as rollups hold them. */
+/** Durations in milliseconds, or memory in bytes, by bin, as rollups hold them. */
 export interface Histogram {
   bins: number[];
   counts: number[];
 }
 
 /**
- * The smallest duration, in milliseconds, that so many of a hundred are not above (nearest rank); null of an empty
- * histogram. Off by at most 4.77 %, and below 1 ms by at most half of one: told is the point of the bin that is as far, in
- * proportion, from its one bound as from the other.
+ * The smallest value that so many of a hundred are not above (nearest rank); null of an empty histogram. Off by at
+ * most 4.77 %, and below 1 by at most a half: told is the point of the bin that is as far, in proportion, from its one
+ * bound as from the other.
  */
 export function percentile({ bins, counts }: Histogram, percent: number): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0);
@@ -23,7 +23,7 @@ export function percentile({ bins, counts }: Histogram, percent: number): number
   return null;
 }
 
-/** The largest share by which a percentile is off, above 1 ms. */
+/** The largest share by which a percentile is off, above 1. */
 export const MOST_ERROR = (BIN_GROWTH - 1) / (BIN_GROWTH + 1);
 
 function middleOf(bin: number): number {

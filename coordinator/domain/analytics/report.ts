@@ -70,9 +70,10 @@ export function figuresOf(row: views.Sums): Figures {
     retries: row.retries,
     successRate: ended === 0 ? null : completed / ended,
     failureRate: ended === 0 ? null : failed / ended,
-    waitMs: percentilesOf({ bins: row.waitBins, counts: row.waitCounts }),
-    runMs: { ...percentilesOf({ bins: row.runBins, counts: row.runCounts }), mean: mean(row) },
+    waitMs: spreadOf({ bins: row.waitBins, counts: row.waitCounts }, row.waitMs),
+    runMs: spreadOf({ bins: row.runBins, counts: row.runCounts }, row.runMs),
     cpuMs: rounded(row.cpuMs),
+    memoryBytes: memoryOf(row),
     memoryPeakBytes: row.memoryPeakBytes,
     cost: Math.round(row.cost * 1e9) / 1e9,
   };
@@ -97,7 +98,9 @@ const NOTHING: views.Sums = {
   attemptsReleased: 0,
   attemptsCancelled: 0,
   retries: 0,
+  waitMs: 0,
   runMs: 0,
+  memoryBytes: 0,
   cpuMs: 0,
   memoryPeakBytes: null,
   cost: 0,
@@ -105,12 +108,15 @@ const NOTHING: views.Sums = {
   waitCounts: [],
   runBins: [],
   runCounts: [],
+  memoryBins: [],
+  memoryCounts: [],
 };
 
 function merged(rows: views.Sums[]): views.Sums {
   const sum = (value: (row: views.Sums) => number) => rows.reduce((total, row) => total + value(row), 0);
   const wait = mergedHistogram(rows.map(({ waitBins: bins, waitCounts: counts }) => ({ bins, counts })));
   const run = mergedHistogram(rows.map(({ runBins: bins, runCounts: counts }) => ({ bins, counts })));
+  const memory = mergedHistogram(rows.map(({ memoryBins: bins, memoryCounts: counts }) => ({ bins, counts })));
   return {
     jobsCompleted: sum((row) => row.jobsCompleted),
     jobsFailed: sum((row) => row.jobsFailed),
@@ -120,7 +126,9 @@ function merged(rows: views.Sums[]): views.Sums {
     attemptsReleased: sum((row) => row.attemptsReleased),
     attemptsCancelled: sum((row) => row.attemptsCancelled),
     retries: sum((row) => row.retries),
+    waitMs: sum((row) => row.waitMs),
     runMs: sum((row) => row.runMs),
+    memoryBytes: sum((row) => row.memoryBytes),
     cpuMs: sum((row) => row.cpuMs),
     memoryPeakBytes: rows.reduce<number | null>(
       (most, { memoryPeakBytes }) => (memoryPeakBytes === null ? most : Math.max(most ?? 0, memoryPeakBytes)),
@@ -131,6 +139,8 @@ function merged(rows: views.Sums[]): views.Sums {
     waitCounts: wait.counts,
     runBins: run.bins,
     runCounts: run.counts,
+    memoryBins: memory.bins,
+    memoryCounts: memory.counts,
   };
 }
 
@@ -142,14 +152,24 @@ function mergedHistogram(histograms: Histogram[]): Histogram {
   return { bins: sorted.map(([bin]) => bin), counts: sorted.map(([, count]) => count) };
 }
 
-function percentilesOf(histogram: Histogram): { p50: number | null; p95: number | null; p99: number | null } {
-  return { p50: percentile(histogram, 50), p95: percentile(histogram, 95), p99: percentile(histogram, 99) };
+type Spread = Figures['waitMs'];
+
+function spreadOf(histogram: Histogram, sum: number): Spread {
+  const attempts = histogram.counts.reduce((all, count) => all + count, 0);
+  return {
+    p50: percentile(histogram, 50),
+    p95: percentile(histogram, 95),
+    p99: percentile(histogram, 99),
+    // Each time is whole microseconds, and so is their sum, in whatever order it was added up.
+    mean: attempts === 0 ? null : rounded(rounded(sum) / attempts),
+  };
 }
 
-function mean({ runMs, runCounts }: views.Sums): number | null {
-  const attempts = runCounts.reduce((sum, count) => sum + count, 0);
-  // Each time is whole microseconds, and so is their sum, in whatever order it was added up.
-  return attempts === 0 ? null : rounded(rounded(runMs) / attempts);
+/** In whole bytes; a percentile is an estimate, but none lies above the largest peak. */
+function memoryOf({ memoryBins: bins, memoryCounts: counts, memoryBytes, memoryPeakBytes }: views.Sums): Spread {
+  const { p50, p95, p99, mean } = spreadOf({ bins, counts }, memoryBytes);
+  const whole = (bytes: number | null) => bytes && Math.min(Math.round(bytes), Math.round(memoryPeakBytes ?? Infinity));
+  return { p50: whole(p50), p95: whole(p95), p99: whole(p99), mean: whole(mean) };
 }
 
 function rounded(ms: number): number {

@@ -2,7 +2,8 @@ import { type Sql, sql } from '../db';
 
 /**
  * What an attempt of job `j` that ends now is measured by: as its runner reported it, and with what it costs, if its queue has
- * prices. While no queue has any, the reported metrics themselves, so that it costs nothing.
+ * prices. While no queue has any, the reported metrics themselves, so that it costs nothing. An end may have an earlier time
+ * than its start, and no attempt costs less than nothing for that.
  */
 export function metricsWithCost(isPriced: boolean, metrics: Sql): Sql {
   if (!isPriced) return metrics;
@@ -10,6 +11,6 @@ export function metricsWithCost(isPriced: boolean, metrics: Sql): Sql {
     SELECT json_build_object('durationMs', ${metrics} -> 'durationMs', 'cpuMs', ${metrics} -> 'cpuMs', 'memoryPeakBytes', ${metrics} -> 'memoryPeakBytes',
       'custom', ${metrics} -> 'custom', 'cost',
       round((q.cost_base + p.seconds * (q.cost_per_second + q.cost_per_gb_second * COALESCE((${metrics} ->> 'memoryPeakBytes')::float8, 0) / 1e9))::numeric, 9)::float8)
-    FROM queues q, (SELECT extract(epoch FROM now() - j.started_at)::float8 AS seconds) p
+    FROM queues q, (SELECT GREATEST(0, extract(epoch FROM now() - j.started_at)::float8) AS seconds) p
     WHERE q.name = j.queue AND q.cost_base IS NOT NULL), ${metrics})`;
 }

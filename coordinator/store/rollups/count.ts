@@ -1,6 +1,6 @@
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
-import { binOf, CELL_COLUMNS, factsWithin, KNOWN, statuses, SUMS, timesWithin } from './facts';
+import { CELL_COLUMNS, FACT_BINS, factsWithin, HISTOGRAMS, KNOWN, statuses, SUMS, timesWithin } from './facts';
 
 /** A look at the clock and at the transactions under way. */
 export interface Look {
@@ -75,15 +75,18 @@ export async function nextSlice(transaction: Executor, settledUntil: string, mos
 export async function count(transaction: Executor, until: string): Promise<void> {
   const end = sql`${until}::timestamptz`;
   const columns = (alias: Sql) => Prisma.join(SUMS.map((name) => sql`${alias}.${Prisma.raw(name)}`));
+  const histograms = HISTOGRAMS.map((name) => ({ name: Prisma.raw(name), bin: Prisma.raw(`${name}_bin`) }));
+  const ofHistograms = (text: (name: string) => string, separator = ', ') =>
+    Prisma.raw(HISTOGRAMS.map(text).join(separator));
   await transaction.query(sql`
     WITH ${KNOWN}, strays AS (
       DELETE FROM rollup_strays s WHERE s.at < ${end}
       RETURNING s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
     ), cells AS MATERIALIZED (
-      SELECT date_trunc('minute', f.at, 'UTC') AS minute, f.queue, f.type, f.user_id, f.runner_id, ${binOf(sql`f.wait_ms`)} AS wait_bin, ${binOf(sql`f.run_ms`)} AS run_bin,
+      SELECT date_trunc('minute', f.at, 'UTC') AS minute, f.queue, f.type, f.user_id, f.runner_id, ${FACT_BINS},
         ${CELL_COLUMNS}
       FROM (${factsWithin(sql`(SELECT p.counted_until FROM rollup_progress p WHERE p.id = 1)`, end)} UNION ALL SELECT * FROM strays) f
-      GROUP BY 1, 2, 3, 4, 5, 6, 7
+      GROUP BY 1, 2, 3, 4, 5, ${ofHistograms((name) => `${name}_bin`)}
     ), spread AS MATERIALIZED (
       SELECT g.grain, d.dimension, d.owner, g.at, d.key, c.* FROM cells c
       CROSS JOIN LATERAL (VALUES ('minute'::rollup_grain, c.minute), ('hour', date_trunc('hour', c.minute, 'UTC')), ('day', date_trunc('day', c.minute, 'UTC'))) g (grain, at)
@@ -94,15 +97,16 @@ export async function count(transaction: Executor, until: string): Promise<void>
     ), totals AS MATERIALIZED (
       SELECT s.grain, s.dimension, s.owner, s.at, s.key, ${Prisma.join(SUMS.map((name) => sql`sum(s.${Prisma.raw(name)}) AS ${Prisma.raw(name)}`))}, max(s.memory_peak_bytes) AS memory_peak_bytes
       FROM spread s GROUP BY 1, 2, 3, 4, 5
-    ), waits AS MATERIALIZED (${binsOf(sql`wait_bin`)}), runs AS MATERIALIZED (${binsOf(sql`run_bin`)}), added AS (
-      INSERT INTO rollups AS r (grain, dimension, owner, at, key, ${Prisma.raw(SUMS.join(', '))}, memory_peak_bytes, wait_bins, wait_counts, run_bins, run_counts)
+    ), ${Prisma.join(histograms.map(({ name, bin }) => sql`${name}_h AS MATERIALIZED (${binsOf(bin)})`))}, added AS (
+      INSERT INTO rollups AS r (grain, dimension, owner, at, key, ${Prisma.raw(SUMS.join(', '))}, memory_peak_bytes,
+        ${ofHistograms((name) => `${name}_bins, ${name}_counts`)})
       SELECT t.grain, t.dimension, t.owner, t.at, t.key, ${columns(sql`t`)}, t.memory_peak_bytes,
-        COALESCE(w.bins, '{}'), COALESCE(w.counts, '{}'), COALESCE(n.bins, '{}'), COALESCE(n.counts, '{}')
-      FROM totals t LEFT JOIN waits w USING (grain, dimension, owner, at, key) LEFT JOIN runs n USING (grain, dimension, owner, at, key)
+        ${ofHistograms((name) => `COALESCE(${name}_h.bins, '{}'), COALESCE(${name}_h.counts, '{}')`)}
+      FROM totals t ${ofHistograms((name) => `LEFT JOIN ${name}_h USING (grain, dimension, owner, at, key)`, ' ')}
       ON CONFLICT (grain, dimension, owner, at, key) DO UPDATE SET
         ${Prisma.join(SUMS.map((name) => sql`${Prisma.raw(name)} = r.${Prisma.raw(name)} + EXCLUDED.${Prisma.raw(name)}`))},
         memory_peak_bytes = GREATEST(r.memory_peak_bytes, EXCLUDED.memory_peak_bytes),
-        (wait_bins, wait_counts) = ${mergedBins(sql`wait`)}, (run_bins, run_counts) = ${mergedBins(sql`run`)}
+        ${Prisma.join(histograms.map(({ name }) => sql`(${name}_bins, ${name}_counts) = ${mergedBins(name)}`))}
     )
     UPDATE rollup_progress SET counted_until = ${end} WHERE id = 1`);
 }

@@ -8,9 +8,10 @@ import { FINISHED_QUEUES } from '../queues';
 // - a cancelled job's row tells of the job when none of its attempts ended with it.
 // So a job that is started again by hand takes only the last kind with it, and a deleted one all that it had.
 
-/** Bins of durations, in milliseconds: bin n ends at 1.1 ^ n, bin 0 at 1. */
+/** Bins of durations in milliseconds and of memory in bytes: bin n ends at 1.1 ^ n, bin 0 at 1. */
 export const BIN_GROWTH = 1.1;
-const MOST_BINS = Prisma.raw('300');
+/** Ends above the largest memory peak that a runner can report. */
+const MOST_BINS = Prisma.raw('400');
 const LOG_GROWTH = Prisma.raw(String(Math.log(BIN_GROWTH)));
 
 /**
@@ -75,8 +76,9 @@ export function statuses(list: Sql): Sql {
 export const KNOWN = sql`known AS MATERIALIZED (SELECT q.name FROM ${FINISHED_QUEUES} q)`;
 
 /**
- * What a row of `rollups` holds, of the facts `f` of one wait and one run bin: grouped so, the many facts of a busy minute
- * are looked at once.
+ * What a row of `rollups` holds, of the facts `f` of one bin of each histogram: grouped so, the many facts of a busy
+ * minute are looked at once. A transaction that began before a claim and ended its job after it has the earlier time, so
+ * a duration may be below 0, and counts as 0.
  */
 export const CELL_COLUMNS = sql`
   count(*) FILTER (WHERE f.ending = 'completed') AS jobs_completed,
@@ -87,8 +89,9 @@ export const CELL_COLUMNS = sql`
   count(*) FILTER (WHERE f.outcome = 'released') AS attempts_released,
   count(*) FILTER (WHERE f.outcome = 'cancelled') AS attempts_cancelled,
   count(*) FILTER (WHERE f.is_retried) AS retries,
-  COALESCE(sum(f.run_ms), 0) AS run_ms, COALESCE(sum(f.cpu_ms), 0) AS cpu_ms, max(f.memory_peak_bytes) AS memory_peak_bytes,
-  COALESCE(sum(f.cost), 0) AS cost, count(*) AS facts`;
+  COALESCE(sum(GREATEST(f.wait_ms, 0)), 0) AS wait_ms, COALESCE(sum(GREATEST(f.run_ms, 0)), 0) AS run_ms,
+  COALESCE(sum(f.memory_peak_bytes), 0) AS memory_bytes, max(f.memory_peak_bytes) AS memory_peak_bytes,
+  COALESCE(sum(f.cpu_ms), 0) AS cpu_ms, COALESCE(sum(f.cost), 0) AS cost, count(*) AS facts`;
 
 /** The names of the sums, which several rows are added by. */
 export const SUMS = [
@@ -100,13 +103,23 @@ export const SUMS = [
   'attempts_released',
   'attempts_cancelled',
   'retries',
+  'wait_ms',
   'run_ms',
+  'memory_bytes',
   'cpu_ms',
   'cost',
 ] as const;
 
-export function binOf(duration: Sql): Sql {
-  return sql`CASE WHEN ${duration} IS NULL THEN NULL WHEN ${duration} <= 1 THEN 0 ELSE LEAST(${MOST_BINS}, ceil(ln(${duration}) / ${LOG_GROWTH}))::smallint END`;
+/** The histograms: `<name>_bins` and `<name>_counts` in a row of `rollups`. */
+export const HISTOGRAMS = ['wait', 'run', 'memory'] as const;
+
+/** The bins of a fact `f`, as `<name>_bin`. */
+export const FACT_BINS = sql`${binOf(sql`f.wait_ms`)} AS wait_bin, ${binOf(sql`f.run_ms`)} AS run_bin,
+  ${binOf(sql`f.memory_peak_bytes`)} AS memory_bin`;
+
+function binOf(value: Sql): Sql {
+  return sql`CASE WHEN ${value} IS NULL THEN NULL WHEN ${value} <= 1 THEN 0
+    ELSE LEAST(${MOST_BINS}, ceil(ln(${value}) / ${LOG_GROWTH}))::smallint END`;
 }
 
 const FAILED = sql`a.outcome IN ('failed', 'timed_out')`;

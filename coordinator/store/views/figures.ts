@@ -1,6 +1,6 @@
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
-import { binOf, CELL_COLUMNS, factsWithin, KNOWN, SUMS, timesWithin } from '../rollups/facts';
+import { CELL_COLUMNS, FACT_BINS, factsWithin, HISTOGRAMS, KNOWN, SUMS, timesWithin } from '../rollups/facts';
 
 export type Grain = 'minute' | 'hour' | 'day';
 export type Dimension = 'queue' | 'type' | 'user' | 'runner';
@@ -15,7 +15,10 @@ export interface Sums {
   attemptsCancelled: number;
   /** Attempts that were followed by another because they failed or timed out. */
   retries: number;
+  /** Of the attempts in the histograms, together. */
+  waitMs: number;
   runMs: number;
+  memoryBytes: number;
   cpuMs: number;
   memoryPeakBytes: number | null;
   cost: number;
@@ -24,6 +27,8 @@ export interface Sums {
   waitCounts: number[];
   runBins: number[];
   runCounts: number[];
+  memoryBins: number[];
+  memoryCounts: number[];
 }
 
 /** Of one key, or, with `at`, of one minute, hour or day. */
@@ -88,15 +93,12 @@ export async function figures(db: Executor, userId: string | null, asked: Asked)
     ), bins AS MATERIALIZED (
       -- One number for whose bin it is, of which histogram and which bin: half a million of them are added up.
       SELECT e.place, sum(e.n)::float8 AS n FROM (
-        SELECT p.id * 1024 + unnest(p.wait_bins) AS place, unnest(p.wait_counts) AS n FROM parts p
-        UNION ALL
-        SELECT p.id * 1024 + 512 + unnest(p.run_bins), unnest(p.run_counts) FROM parts p
+        ${Prisma.join(HISTOGRAMS.map(placesOf), ' UNION ALL ')}
       ) e GROUP BY 1
     ), lists AS MATERIALIZED (
-      SELECT b.place / 1024 AS id, ${listed('wait', sql`b.place % 1024 < 512`)}, ${listed('run', sql`b.place % 1024 >= 512`)} FROM bins b GROUP BY 1
+      SELECT b.place / 2048 AS id, ${Prisma.join(HISTOGRAMS.map(listed))} FROM bins b GROUP BY 1
     )
-    SELECT s."from", s.until, c.*, COALESCE(l."waitBins", '{}') AS "waitBins", COALESCE(l."waitCounts", '{}') AS "waitCounts",
-      COALESCE(l."runBins", '{}') AS "runBins", COALESCE(l."runCounts", '{}') AS "runCounts"
+    SELECT s."from", s.until, c.*, ${LISTS}
     FROM span s LEFT JOIN chosen c ON true LEFT JOIN lists l ON l.id = c.id
     ORDER BY c.kind, c.at, c.nth`);
   const [first] = rows;
@@ -160,8 +162,14 @@ export async function processed(db: Executor): Promise<number> {
 
 const SUM_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`r.${Prisma.raw(name)}`))}, r.memory_peak_bytes`;
 const CELL_SUM_COLUMNS = sql`${Prisma.join(SUMS.map((name) => sql`c.${Prisma.raw(name)}`))}, c.memory_peak_bytes`;
-const BIN_COLUMNS = sql`r.wait_bins, r.wait_counts, r.run_bins, r.run_counts`;
-const CELL_BIN_COLUMNS = sql`${single('wait')}, ${single('run')}`;
+const BIN_COLUMNS = Prisma.raw(HISTOGRAMS.map((name) => `r.${name}_bins, r.${name}_counts`).join(', '));
+const CELL_BIN_COLUMNS = Prisma.join(HISTOGRAMS.map(single));
+const BINS = Prisma.raw(HISTOGRAMS.map((name) => `${name}_bin`).join(', '));
+const LISTS = Prisma.raw(
+  HISTOGRAMS.flatMap((name) => [`${name}Bins`, `${name}Counts`])
+    .map((name) => `COALESCE(l."${name}", '{}') AS "${name}"`)
+    .join(', '),
+);
 const ACTIVITY = sql`sum(p.jobs_completed + p.jobs_failed + p.jobs_cancelled + p.attempts_failed + p.attempts_timed_out + p.attempts_released)`;
 
 /** Rows of a range; of a range in hours, whole days as such, because they are fewer. */
@@ -191,7 +199,7 @@ function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
 /** A CTE, `cells`: what ended since the rollups do, by key and minute; empty when it is too much to read. */
 function uncounted(userId: string | null, by: Dimension): Sql {
   return sql`cells AS MATERIALIZED (
-      SELECT f.${KEY_COLUMNS[by]} AS key, date_trunc('minute', f.at, 'UTC') AS minute, ${binOf(sql`f.wait_ms`)} AS wait_bin, ${binOf(sql`f.run_ms`)} AS run_bin, ${CELL_COLUMNS}
+      SELECT f.${KEY_COLUMNS[by]} AS key, date_trunc('minute', f.at, 'UTC') AS minute, ${FACT_BINS}, ${CELL_COLUMNS}
       FROM (
         ${factsWithin(sql`(SELECT at FROM mark)`, sql`(SELECT CASE WHEN few THEN 'infinity'::timestamptz ELSE '-infinity' END FROM span)`)}
         UNION ALL
@@ -200,7 +208,7 @@ function uncounted(userId: string | null, by: Dimension): Sql {
         -- They are few; nothing is gained by an index of all that the user ever had.
         OFFSET 0
       ) f
-      WHERE ${userId}::text IS NULL OR f.user_id = ${userId} GROUP BY 1, 2, 3, 4
+      WHERE ${userId}::text IS NULL OR f.user_id = ${userId} GROUP BY 1, 2, ${BINS}
     )`;
 }
 
@@ -231,14 +239,26 @@ function allRowsOf(userId: string | null): Sql {
   return userId === null ? sql`r.dimension = 'all' AND r.owner = ''` : rowsOf(userId, 'user');
 }
 
-function single(metric: 'wait' | 'run'): Sql {
-  const bin = Prisma.raw(`c.${metric}_bin`);
+type Histogram = (typeof HISTOGRAMS)[number];
+
+function single(name: Histogram): Sql {
+  const bin = Prisma.raw(`c.${name}_bin`);
   return sql`CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[${bin}::smallint] END, CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[c.facts] END`;
 }
 
-function listed(metric: 'wait' | 'run', which: Sql): Sql {
-  const only = sql`FILTER (WHERE ${which})`;
-  return sql`array_agg(b.place % 512 ORDER BY b.place) ${only} AS ${Prisma.raw(`"${metric}Bins"`)}, array_agg(b.n ORDER BY b.place) ${only} AS ${Prisma.raw(`"${metric}Counts"`)}`;
+/** Each histogram of an id has 512 places of the id's 2048. */
+function placesOf(name: Histogram, nth: number): Sql {
+  return Prisma.raw(
+    `SELECT p.id * 2048 + ${nth * 512} + unnest(p.${name}_bins) AS place, unnest(p.${name}_counts) AS n FROM parts p`,
+  );
+}
+
+function listed(name: Histogram, nth: number): Sql {
+  const only = `FILTER (WHERE b.place % 2048 / 512 = ${nth})`;
+  return Prisma.raw(
+    `array_agg(b.place % 512 ORDER BY b.place) ${only} AS "${name}Bins",
+      array_agg(b.n ORDER BY b.place) ${only} AS "${name}Counts"`,
+  );
 }
 
 function quoted(name: string): Sql {
