@@ -113,6 +113,20 @@ test('a new price changes nothing that ended before, and without prices a runner
   ).toEqual([0.25, 2, 0.25]);
 });
 
+test('an attempt that ended before it began, by the clock, costs what one of no time does', async () => {
+  const queue = uniqueType('priced');
+  await setPrices(queue, PRICES);
+  const type = uniqueType();
+  const { api } = one();
+  const { id } = await api.create({ type, queue });
+  const claimed = await api.claimOne({ runnerId: 'r', types: [type] });
+  await age(id, -60_000);
+  await api.complete(claimed);
+  expect((await api.job(id)).metrics?.cost).toBe(PRICES.base);
+  const { items } = expectStatus(await api.get<Analytics>(`/analytics?key=${queue}`), 200);
+  expect([items[0]?.runMs.mean, items[0]?.runMs.p50]).toEqual([0, 0.5]);
+});
+
 test('a job cancelled before it ran costs nothing, in a queue with prices too', async () => {
   const queue = uniqueType('priced');
   await setPrices(queue, PRICES);

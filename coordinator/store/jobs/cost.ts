@@ -2,8 +2,8 @@ import { type Sql, sql } from '../db';
 
 /**
  * What an attempt of job `j` that ends now is measured by: as its runner reported it, and with what it costs, if its queue has
- * prices. While no queue has any, the reported metrics themselves, so that it costs nothing. An end may have an earlier time
- * than its start, and no attempt costs less than nothing for that.
+ * prices. While no queue has any, the reported metrics themselves, so that it costs nothing. An attempt that ends before
+ * it began, because the transaction that ends it did, lasted no time.
  */
 export function metricsWithCost(isPriced: boolean, metrics: Sql): Sql {
   if (!isPriced) return metrics;
