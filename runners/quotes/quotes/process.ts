@@ -84,7 +84,10 @@ async function saveCheckpoint(
   job: JobContext,
 ): Promise<void> {
   await output.sync();
-  job.checkpoint({ version: 1, input, currentYear, tally, bytes: output.bytes } satisfies z.infer<typeof checkpoint>);
+  // It travels with the next heartbeat: to wait until it is stored would hold up the next part.
+  void job.checkpoint({ version: 1, input, currentYear, tally, bytes: output.bytes } satisfies z.infer<
+    typeof checkpoint
+  >);
 }
 
 function summary(counted: Tally, where: Pick<BatchResult, 'resumedAt' | 'file' | 'bytes'>): BatchResult {
