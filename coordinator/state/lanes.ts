@@ -120,8 +120,10 @@ export class LaneCatalog {
 
   private add(lanes: Lane[]): void {
     for (const lane of lanes) {
-      if (lane.key !== null) this.byKey.set(lane.key, lane);
-      if (this.byId.has(lane.id)) continue;
+      const known = this.byId.get(lane.id);
+      // Two calls may have read it at once; one that stood twice would be forgotten in half.
+      if (lane.key !== null) this.byKey.set(lane.key, known ?? lane);
+      if (known !== undefined) continue;
       this.byId.set(lane.id, lane);
       this.usedAtMs.set(lane.id, performance.now());
       let others = this.byQueue.get(lane.queue);

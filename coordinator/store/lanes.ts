@@ -23,6 +23,13 @@ export interface NewLane extends LaneRow {
  * all coordinators use one: a job whose lane has none is found all the same.
  */
 export async function ensure(db: Executor, lanes: Omit<NewLane, 'id'>[], most: number): Promise<LaneRow[]> {
+  const found = await ensureOnce(db, lanes, most);
+  if (found.length === lanes.length) return found;
+  // One that was not made because it was there may have been removed as idle before it was read.
+  return ensureOnce(db, lanes, most);
+}
+
+async function ensureOnce(db: Executor, lanes: Omit<NewLane, 'id'>[], most: number): Promise<LaneRow[]> {
   const keys = lanes.map((lane) => lane.key);
   await db.query(sql`
     INSERT INTO lanes (queue, type, priority, requires, prefers, key, made_by, made_at)

@@ -153,6 +153,35 @@ test('what is forgotten in memory is made anew, and what has jobs is not forgott
   expect(made).toHaveLength(2);
 });
 
+test('a lane that two calls ask for at once is forgotten as a whole', async () => {
+  const routing = { queue: 'q', type: 't', priority: 0, requires: null, prefers: null };
+  const key = JSON.stringify(['q', 't', 0, null]);
+  const query = ({ text }: { text: string }) =>
+    Promise.resolve(text.includes('INSERT INTO lanes') ? [] : [{ ...routing, id: 1, key }]);
+  const catalog = new LaneCatalog({ query } as unknown as Db);
+  await Promise.all([catalog.of([routing]), catalog.of([routing])]);
+  catalog.forget(() => false, 0);
+  const [lane] = await catalog.of([routing]);
+  expect(catalog.takenBy({ types: ['t'], labels: {} })).toEqual([lane]);
+});
+
+test('a lane that is removed while it is asked for is made anew, and nobody is refused for it', async () => {
+  const { db } = context();
+  const routing = { queue: uniqueType('q'), type: 't', priority: 0, requires: null, prefers: null };
+  await new LaneCatalog(db).of([routing]);
+  const query = async (statement: Parameters<Executor['query']>[0]): Promise<unknown> => {
+    const rows = await db.query(statement);
+    if (removes && statement.text.includes('INSERT INTO lanes')) {
+      removes = false;
+      await stage.sql.query('DELETE FROM lanes WHERE queue = $1', [routing.queue]);
+    }
+    return rows;
+  };
+  let removes = true;
+  const [lane] = await new LaneCatalog({ query } as unknown as Db).of([routing]);
+  expect(lane).toMatchObject(routing);
+});
+
 test('one user cannot make any number of lanes, and others still can', async () => {
   const key = (userId: string) => ({ name: userId, role: 'user', userId });
   const [greedy, other] = await Promise.all(
