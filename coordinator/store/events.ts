@@ -164,12 +164,24 @@ export async function prune(
 ): Promise<number> {
   await db.query(sql`DELETE FROM event_watches w WHERE w.until_at <= now() AND w.scope = ANY (ARRAY(
     SELECT o.scope FROM event_watches o WHERE o.until_at <= now() ORDER BY o.scope FOR UPDATE SKIP LOCKED))`);
-  const gone = await db.query(sql`
-    DELETE FROM events e USING (
+  // Whoever comes back to a scope from before what is gone is told that there is a gap, though others kept it watched.
+  const [pruned] = await db.query<{ count: number }>(sql`
+    WITH gone AS (DELETE FROM events e USING (
       SELECT o.id FROM (SELECT * FROM events ORDER BY id LIMIT ${limit}) o CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b
       WHERE o.at < now() - ${keepMs}::float8 * interval '1 ms'
         AND (o.position <= b.position OR o.at < now() - ${mostMs}::float8 * interval '1 ms')
     ) old
-    WHERE e.id = old.id RETURNING e.id`);
-  return gone.length;
+    WHERE e.id = old.id RETURNING e.position, e.job_id, e.queue, e.type, e.user_id
+    ), lost AS (
+      SELECT s.scope, max(e.position) AS position FROM gone e CROSS JOIN LATERAL unnest(
+        ARRAY['all', 'job:' || e.job_id, 'queue:' || e.queue, 'type:' || e.type, 'user:' || e.user_id]) AS s (scope)
+      GROUP BY 1
+    ), late AS MATERIALIZED (
+      SELECT w.scope, l.position FROM event_watches w JOIN lost l ON l.scope = w.scope
+      WHERE w.since < l.position ORDER BY w.scope FOR UPDATE OF w
+    ), moved AS (
+      UPDATE event_watches w SET since = l.position FROM late l WHERE w.scope = l.scope AND w.since < l.position
+    )
+    SELECT count(*)::int AS count FROM gone`);
+  return pruned?.count ?? 0;
 }

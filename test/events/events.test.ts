@@ -1,5 +1,5 @@
 import { notice } from '@baton/runner-sdk/protocol';
-import { tell } from '../../coordinator/store/events';
+import { prune, tell } from '../../coordinator/store/events';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
 import { TestEventSource } from '../support/event-source';
 import { eventually } from '../support/eventually';
@@ -131,6 +131,25 @@ it('says so when it cannot go on without a gap', async () => {
   expect(ahead.frames[0]?.event).toBe('gap');
   expect(source.frames[0]?.event).toBe('gap');
   expect(await one.api.refusal('get', '/events?lastEventId=rubbish')).toEqual([400, 'validation_failed']);
+});
+
+it('says so too when what was missed is kept no longer, though others went on listening', async () => {
+  const [type, quietType] = [uniqueType(), uniqueType()];
+  const [kept, left, quiet] = await Promise.all([
+    listen(`/events?type=${type}`),
+    listen(`/events?type=${type}`),
+    listen(`/events?type=${quietType}`),
+  ]);
+  left.close();
+  quiet.close();
+  const { id } = await one.api.create({ type });
+  await eventually(() => kept.namesOf(id).length === 1);
+  await cluster.sql.query("UPDATE events SET at = now() - interval '2 hours' WHERE type = $1", [type]);
+  expect(await prune(one.app.context.db, { keepMs: 3_600_000, mostMs: 3_600_000 }, 5000)).toBe(1);
+  const back = await listen(`/events?type=${type}`, { lastEventId: left.lastId });
+  const still = await listen(`/events?type=${type}`, { lastEventId: kept.lastId });
+  const unharmed = await listen(`/events?type=${quietType}`, { lastEventId: quiet.lastId });
+  expect([back, still, unharmed].map(({ frames }) => frames[0]?.event)).toEqual(['gap', 'ready', 'ready']);
 });
 
 it('writes nothing down while nobody listens', async () => {
