@@ -5,7 +5,7 @@ import type { Credential } from '../domain/auth/credentials';
 import { isScoped } from '../domain/auth/scope';
 import { BatonError } from '../errors';
 import { authenticate, NOBODY } from './authenticate';
-import { UNCOUNTED_BYTES } from './body-budget';
+import { type GiveBack, UNCOUNTED_BYTES } from './body-budget';
 import type { Seat } from './caps';
 import type { Desk } from './desk';
 import type { Door } from './door';
@@ -58,7 +58,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   body: unknown;
   private readonly startedAt = performance.now();
   private seat: Seat | null = null;
-  private giveRoomBack: (() => void) | undefined;
+  private giveRoomBack: GiveBack | undefined;
   private hasEnded = false;
   private credential: Credential | null = null;
   /** What let the caller in ended while the call waited. */
@@ -114,7 +114,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     try {
       // What is known already is not waited for.
       const isGood = this.isGood();
-      if (!(isGood === true || (await isGood))) throw new BatonError('unauthenticated', WAS_REVOKED);
+      if (!(isGood === true || (await this.confirmed(isGood, reply))))
+        throw new BatonError('unauthenticated', WAS_REVOKED);
       if (!this.isDisconnected) return this.send(reply);
     } catch (error) {
       reply.onUnsent?.();
@@ -131,6 +132,20 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     return desk.credentials.isGood(credential);
   }
 
+  /**
+   * What a call has done is told also when its credential cannot be looked up: it was good when the call came, and who is
+   * not told does it again.
+   */
+  private async confirmed(isGood: boolean | Promise<boolean>, reply: Reply): Promise<boolean> {
+    try {
+      return await isGood;
+    } catch (error) {
+      const hasActed = this.endpoint.method !== 'get' && reply.onUnsent === undefined && this.letGo === undefined;
+      if (!hasActed) throw error;
+      return true;
+    }
+  }
+
   private revoke(): void {
     this.isRevoked = true;
     // A stream is under way; others are told when what they wait for has ended.
@@ -144,7 +159,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const bytes = announcedBytes(request, limits);
     // Short ones, which most are, are not waited for.
     if (bytes > UNCOUNTED_BYTES) this.giveRoomBack = await desk.bodies.take(this.caller.keyId, bytes, this.disconnect);
-    return readBody(request, response, limits);
+    // One that did not say how long it would be was taken for the longest; a call may wait long after it was read.
+    return readBody(request, response, limits, (length) => this.giveRoomBack?.(length));
   }
 
   get by(): Actor {

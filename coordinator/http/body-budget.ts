@@ -5,6 +5,8 @@ import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 export const UNCOUNTED_BYTES = 16 * 1024;
 const PATIENCE_MS = 10_000;
 
+export type GiveBack = (keptBytes?: number) => void;
+
 interface Waiter {
   keyId: string;
   bytes: number;
@@ -23,10 +25,10 @@ export class BodyBudget {
   constructor(private readonly most: { inAll: number; perKey: number }) {}
 
   /**
-   * @returns what gives the room back; at once when there is room
+   * @returns what gives the room back, all but the bytes that are kept; at once when there is room
    * @throws {BatonError} `rate_limited` when there was none for ten seconds
    */
-  take(keyId: string, bytes: number, disconnect: DisconnectSignal): (() => void) | Promise<() => void> {
+  take(keyId: string, bytes: number, disconnect: DisconnectSignal): GiveBack | Promise<GiveBack> {
     const wanted = Math.min(bytes, this.most.perKey);
     if (wanted <= UNCOUNTED_BYTES) return nothing;
     if (this.hasRoom(keyId, wanted)) return this.admit(keyId, wanted);
@@ -69,13 +71,14 @@ export class BodyBudget {
     return this.total + bytes <= inAll && (this.byKey.get(keyId) ?? 0) + bytes <= perKey;
   }
 
-  private admit(keyId: string, bytes: number): () => void {
+  private admit(keyId: string, bytes: number): GiveBack {
     this.add(keyId, bytes);
-    let isHeld = true;
-    return () => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.add(keyId, -bytes);
+    let held = bytes;
+    return (kept = 0) => {
+      const given = held - (kept > UNCOUNTED_BYTES ? kept : 0);
+      if (given <= 0) return;
+      held -= given;
+      this.add(keyId, -given);
       for (const waiter of [...this.waiting]) if (this.hasRoom(waiter.keyId, waiter.bytes)) waiter.admit();
     };
   }

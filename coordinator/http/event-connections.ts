@@ -104,8 +104,11 @@ function listenerOn(response: ServerResponse, filter: EventFilter, position: num
     async drained() {
       if (!response.writableNeedDrain || response.destroyed) return;
       await new Promise<void>((resolve) => {
-        response.once('drain', resolve);
-        response.once('close', resolve);
+        const end = (): void => {
+          response.off('drain', end).off('close', end);
+          resolve();
+        };
+        response.on('drain', end).on('close', end);
       });
     },
   };

@@ -28,12 +28,14 @@ export function announcedBytes({ headers }: IncomingMessage, { mostBytes }: Body
 
 /**
  * The request's JSON. A call whose body may be left out takes an empty one for `{}`.
+ * @param onRead told how many bytes the body has, after decompression
  * @throws {BatonError} `unsupported_media_type`, `payload_too_large`, `validation_failed`
  */
 export async function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   limits: BodyLimits,
+  onRead: (bytes: number) => void = () => undefined,
 ): Promise<unknown> {
   const { headers } = request;
   const length = Number(headers['content-length'] ?? 0);
@@ -45,8 +47,12 @@ export async function readBody(
     throw tooLarge(limits);
   }
   if (headers.expect !== undefined) response.writeContinue();
-  if (inflater === null) return parsed((await arrived(request, length)) ?? (await collected(request, request, limits)));
-  return parsed(await collected(request, request.pipe(inflater), limits));
+  const bytes =
+    inflater === null
+      ? ((await arrived(request, length)) ?? (await collected(request, request, limits)))
+      : await collected(request, request.pipe(inflater), limits);
+  onRead(bytes.length);
+  return parsed(bytes);
 }
 
 function requireJson(type: string): void {

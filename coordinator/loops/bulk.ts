@@ -7,10 +7,11 @@ const INTERVAL_MS = 30_000;
 
 /** Works on bulk operations that were asked for in the background. */
 export function bulkLoop(context: Context): Loop {
+  const heldUp = new Map<string, number>();
   return new Loop({
     name: 'work on bulk operations',
     intervalMs: INTERVAL_MS,
     log: context.log,
-    round: () => workOnNext(context),
+    round: () => workOnNext(context, heldUp),
   });
 }

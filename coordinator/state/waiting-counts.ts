@@ -13,48 +13,68 @@ interface Known {
 }
 
 /**
- * How many jobs wait in queues that limit it: counted from rows, and what is created here added until the next count. Over
- * several coordinators a queue may get over its limit by what they create within a second.
+ * How many jobs wait in queues that limit it: counted from rows, and what is created here added. Creates that are under
+ * way are in no row yet, so they count beside the rows until they are settled. Over several coordinators a queue may get
+ * over its limit by what they create within a second.
  */
 export class WaitingCounts {
   private readonly known = new Map<string, Known>();
   private readonly counting = new Map<string, Promise<Known>>();
+  /** Reserved, and not settled yet. */
+  private readonly underWay = new Map<string, number>();
+  /** Reserved while the queue is counted: the count may have missed them. */
+  private readonly sinceAsked = new Map<string, number>();
 
   constructor(private readonly db: Db) {}
 
-  /** Takes room for so many jobs, as far as there is any. Returns how many there is room for. */
+  /** Takes room for so many jobs, as far as there is any. Returns for how many, which must be settled. */
   async reserve(queue: string, max: number, wanted: number): Promise<number> {
     let known = this.known.get(queue);
     if (known === undefined || isOld(known) || (known.count + wanted > max && mayBeCounted(known)))
       known = await this.count(queue, max);
     const granted = Math.min(wanted, Math.max(0, max - known.count));
+    if (granted === 0) return 0;
     known.count += granted;
+    add(this.underWay, queue, granted);
+    if (this.counting.has(queue)) add(this.sinceAsked, queue, granted);
     return granted;
   }
 
-  /** Gives room back that was not used after all. */
-  release(queue: string, count: number): void {
+  /** The creates of what was reserved have ended, and so many jobs wait of it; the rest of the room is given back. */
+  settle(queue: string, reserved: number, waiting: number): void {
+    add(this.underWay, queue, -reserved);
     const known = this.known.get(queue);
-    if (known !== undefined) known.count = Math.max(0, known.count - count);
+    if (known !== undefined) known.count = Math.max(0, known.count - reserved + waiting);
   }
 
   /** Those who ask while it is counted wait for the same count. */
   private count(queue: string, max: number): Promise<Known> {
-    const underWay = this.counting.get(queue);
-    if (underWay !== undefined) return underWay;
-    const counted = this.read(queue, max).finally(() => this.counting.delete(queue));
+    const asked = this.counting.get(queue);
+    if (asked !== undefined) return asked;
+    const counted = this.read(queue, max).finally(() => {
+      this.counting.delete(queue);
+      this.sinceAsked.delete(queue);
+    });
     this.counting.set(queue, counted);
     return counted;
   }
 
   private async read(queue: string, max: number): Promise<Known> {
     const from = performance.now();
-    const count = await countWaiting(this.db, queue, max);
+    const underWay = this.underWay.get(queue) ?? 0;
+    const rows = await countWaiting(this.db, queue, max);
     const at = performance.now();
-    const known = { count, at, tookMs: at - from };
+    // One of them that is stored by now counts twice until the next count, which refuses too much rather than too little.
+    const known = { count: rows + underWay + (this.sinceAsked.get(queue) ?? 0), at, tookMs: at - from };
     this.known.set(queue, known);
     return known;
   }
+}
+
+function add(counts: Map<string, number>, queue: string, count: number): void {
+  const sum = (counts.get(queue) ?? 0) + count;
+  if (sum === 0) counts.delete(queue);
+  else counts.set(queue, sum);
 }
 
 function isOld({ at, tookMs }: Known): boolean {

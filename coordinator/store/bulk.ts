@@ -62,10 +62,11 @@ export async function get(db: Executor, userId: string | null, id: string): Prom
 /** Whether there is anything for `lockNext`. */
 export const HAS_NEXT = sql`EXISTS (SELECT FROM bulk_operations b WHERE b.finished_at IS NULL)`;
 
-/** The oldest unfinished operation, locked; one that another coordinator works on is passed over. */
-export async function lockNext(transaction: Executor): Promise<BulkOperationRow | null> {
+/** The oldest unfinished operation but these, locked; one that another coordinator works on is passed over. */
+export async function lockNext(transaction: Executor, except: string[]): Promise<BulkOperationRow | null> {
   const rows = await transaction.query<BulkOperationRow>(sql`
-    SELECT ${BULK_COLUMNS} FROM bulk_operations b WHERE b.finished_at IS NULL ORDER BY b.created_at LIMIT 1 FOR UPDATE SKIP LOCKED`);
+    SELECT ${BULK_COLUMNS} FROM bulk_operations b WHERE b.finished_at IS NULL AND b.id <> ALL (${except}::uuid[])
+    ORDER BY b.created_at LIMIT 1 FOR UPDATE SKIP LOCKED`);
   return rows[0] ?? null;
 }
 

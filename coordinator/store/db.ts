@@ -187,17 +187,23 @@ async function read<Row>(
         session.discard();
         void general.query(sql`SELECT pg_cancel_backend(${session.pid ?? 0}::int)`).catch(() => undefined);
       };
+      if (isAborted(signal)) throw clientGone();
       signal?.addEventListener('abort', stop, { once: true });
       try {
         return await session.query<Row>(statement);
       } catch (error) {
         if (stateOf(error) !== CANCELLED) throw error;
-        throw signal?.aborted === true ? clientGone() : tooSlow(error);
+        throw isAborted(signal) ? clientGone() : tooSlow(error);
       } finally {
         signal?.removeEventListener('abort', stop);
       }
     }),
   );
+}
+
+/** Asked before and after what is waited for. */
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
 }
 
 const CANCELLED = '57014';

@@ -9,6 +9,11 @@ function columnsOf(jobs: number): Sql {
 
 const MOST_WHOLE = 10;
 
+/** Jobs as they are now, in no order. */
+export function findJobs(db: Executor, jobIds: string[]): Promise<JobRow[]> {
+  return db.query(sql`SELECT ${columnsOf(jobIds.length)} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[])`);
+}
+
 /** Jobs that were created under these idempotency keys, as they are now. */
 export function findIdempotent(
   db: Executor,

@@ -84,6 +84,27 @@ it('started again after its death it asks for what stands on the board', async (
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed' });
 });
 
+it('started again after its death it sends the checkpoint that a handler waits for', async () => {
+  const start = jest.spyOn(Worker.prototype, 'unref');
+  const died = gate();
+  const job = coordinator.add({ leaseMs: 600_000 });
+  runner = new Runner({ coordinatorUrl: coordinator.url, apiKey: 'key', signals: false, logger: testLogger() });
+  runner.handle('TEST', async (_args, { checkpoint }) => {
+    await died.opened;
+    await checkpoint({ page: 7 });
+    return 'stored';
+  });
+  await runner.start();
+  await coordinator.until('a claim', () => coordinator.calls('POST /jobs/claim').length > 0);
+  await start.mock.contexts[0]?.terminate();
+  start.mockRestore();
+  died.open();
+  expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: 'stored' });
+  expect(coordinator.calls('POST /jobs/heartbeat').flatMap(({ body }) => body.jobs)).toContainEqual(
+    expect.objectContaining({ jobId: job.id, checkpoint: { page: 7 } }),
+  );
+});
+
 it('started again after its death it still beats for a runner that drains, which hears when that is over', async () => {
   const start = jest.spyOn(Worker.prototype, 'unref');
   const logger = testLogger();

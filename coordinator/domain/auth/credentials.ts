@@ -75,7 +75,9 @@ export class Credentials {
   }
 
   private end(held: Held): void {
-    this.held.delete(nameOf(held.credential));
+    const name = nameOf(held.credential);
+    // Calls that came since are held by an entry of their own, which the next round looks up.
+    if (this.held.get(name) === held) this.held.delete(name);
     for (const onEnd of [...held.onEnd]) onEnd();
   }
 

@@ -3,9 +3,9 @@ import { BatonError } from '../../errors';
 import type { Executor } from '../../store/db';
 import type * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
-import { getMany } from '../../store/views/jobs';
 import { type Caller, visibleUser } from '../auth/caller';
-import type { Created, Draft } from './drafts';
+import { covers } from '../auth/scope';
+import { type Created, type Draft, notToBeSeen } from './drafts';
 import { isSameRequest, keyConflict, requestHash } from './request-hash';
 
 // One idempotency key for a call that creates many jobs, all or none: one row, where a key for each job is as many.
@@ -46,16 +46,21 @@ export async function isUsedCall(db: Executor, call: store.CallKey): Promise<boo
 
 /**
  * The jobs of the first call under this key, as they are now.
- * @throws {BatonError} `idempotency_conflict` when it was another request, or when its jobs are not all there any more
+ * @throws {BatonError} `idempotency_conflict` when it was another request, or when its jobs are not all there any
+ * more; `state_conflict` when one of them is outside the caller's queues and types
  */
-export async function repeatedCall(db: Executor, call: store.CallKey): Promise<Created[]> {
+export async function repeatedCall(
+  db: Executor,
+  { call, caller }: { call: store.CallKey; caller: Caller },
+): Promise<Created[]> {
   const used = await keys.findCall(db, call);
   if (used === undefined)
     throw new BatonError('unavailable', 'The first request with this idempotency key is still under way.', {
       retryAfterMs: 1000,
     });
   if (used.jobIds === null || !isSameRequest(used.requestHash, call.requestHash)) throw keyConflict(call.key);
-  const jobs = new Map((await getMany(db, null, used.jobIds)).map((job) => [job.id, job]));
+  const jobs = new Map((await keys.findJobs(db, used.jobIds)).map((job) => [job.id, job]));
+  for (const job of jobs.values()) if (!covers(caller, job)) throw notToBeSeen('idempotency key was used for');
   const repeated = used.jobIds.flatMap((id): Created[] => {
     const job = jobs.get(id);
     return job === undefined ? [] : [{ job, as: 'repeated' }];

@@ -26,7 +26,7 @@ import {
 import { requireSize } from './payload-size';
 import { requestHash } from './request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
-import { judgeRoom, releaseRoom } from './room';
+import { inRoom, leaveRoom, takeRoom } from './room';
 import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
 import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
 
@@ -50,15 +50,17 @@ export async function create(
   const checked = await mapInTurns(items, (item) => check(context, item));
   const drafts = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
   const refused = await route(context, drafts);
-  const full = await judgeRoom(
+  const room = await takeRoom(
     context,
     drafts.filter((draft) => !refused.has(draft)),
   );
-  for (const [draft, error] of full) refused.set(draft, error);
+  for (const [draft, error] of room.refused) refused.set(draft, error);
   const accepted = refused.size === 0 ? drafts : drafts.filter((draft) => !refused.has(draft));
-  const outcomes = accepted.every((draft) => isPlain(context, draft))
-    ? await storeReserved(context, accepted, reserve)
-    : await withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open));
+  const outcomes = await inRoom(context, room, () =>
+    accepted.every((draft) => isPlain(context, draft))
+      ? storeReserved(context, accepted, reserve)
+      : withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open)),
+  );
   await announce(context, outcomes);
   return checked.map((draft) =>
     draft instanceof BatonError ? draft : (refused.get(draft) ?? outcomeOf(outcomes, draft)),
@@ -78,21 +80,21 @@ export async function createAtomic(
 ): Promise<Created[]> {
   const drafts = await mapInTurns(items, (item, index) => orThrow(check(context, item), index));
   const [first] = items;
-  const call = key === undefined || first === undefined ? undefined : callOf(context, first.caller, drafts, key);
+  const keyed =
+    key === undefined || first === undefined
+      ? undefined
+      : { call: callOf(context, first.caller, drafts, key), caller: first.caller };
   const unrouted = await route(context, drafts);
   drafts.forEach((draft, index) => orThrow(unrouted.get(draft) ?? draft, index));
-  const full = await judgeRoom(context, drafts);
-  const [refused] = full.values();
+  const room = await takeRoom(context, drafts);
+  const [refused] = room.refused.values();
   if (refused !== undefined) {
-    releaseRoom(
-      context,
-      drafts.filter((draft) => !full.has(draft)),
-    );
-    if (call !== undefined && (await isUsedCall(context.db, call))) return repeatedCall(context.db, call);
+    leaveRoom(context, room);
+    if (keyed !== undefined && (await isUsedCall(context.db, keyed.call))) return repeatedCall(context.db, keyed);
     throw refused;
   }
-  const outcomes = await storeAll(context, drafts, reserve, call);
-  if (call !== undefined && outcomes.size === 0) return repeatedCall(context.db, call);
+  const outcomes = await inRoom(context, room, () => storeAll(context, drafts, reserve, keyed?.call));
+  if (keyed !== undefined && outcomes.size === 0) return repeatedCall(context.db, keyed);
   await announce(context, outcomes);
   return drafts.map((draft, index) => orThrow(outcomeOf(outcomes, draft), index));
 }

@@ -41,6 +41,8 @@ export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<D
       );
     } else if (!isSameRequest(first.requestHash, requestHash ?? '')) {
       outcomes.set(draft, keyConflict(idempotencyKey ?? ''));
+    } else if (!covers(draft.caller, first)) {
+      outcomes.set(draft, notToBeSeen('idempotency key was used for'));
     } else {
       outcomes.set(draft, { created: { job: first, as: 'repeated' }, inserted: null });
     }
@@ -86,8 +88,7 @@ export async function findHolders(transaction: Executor, drafts: Draft[]): Promi
 export async function keepDeduplicated(transaction: Executor, draft: Draft, holder: Outcome): Promise<Outcome> {
   if (holder instanceof BatonError) return holder;
   // A unique key is held over all queues; what another queue holds is not this key's to see, or to change.
-  if (!covers(draft.caller, holder.created.job))
-    return new BatonError('state_conflict', 'The unique key is held by a job that this key may not see.');
+  if (!covers(draft.caller, holder.created.job)) return notToBeSeen('unique key is held by');
   const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
   if (idempotencyKey !== undefined) {
     const isKept = await keys.insertIdempotent(transaction, {
@@ -103,6 +104,10 @@ export async function keepDeduplicated(transaction: Executor, draft: Draft, hold
     draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
   const job = replaced ?? holder.created.job;
   return { created: { job, as: 'deduplicated' }, inserted: null, replaced: replaced !== undefined };
+}
+
+export function notToBeSeen(how: string): BatonError {
+  return new BatonError('state_conflict', `The ${how} a job that this key may not see.`);
 }
 
 /** The name under which creates with one unique key keep out of each other's way. */

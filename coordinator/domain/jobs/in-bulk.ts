@@ -14,6 +14,11 @@ import { retryByHand } from './retry-by-hand';
 import { allowedFrom, type Verb } from './transitions';
 
 const BATCH = 500;
+/** Of a replay, which reads its jobs whole. */
+const REPLAY_BATCH = 25;
+/** What a replay waits for, because a job that it left out could not be made later without making others twice. */
+const MAY_PASS: ReadonlySet<string> = new Set<BatonError['code']>(['queue_full', 'rate_limited', 'unavailable']);
+const HELD_UP_MS = 5000;
 /** Background operations that one key may have waiting: they are done one after the other, those of others too. */
 const MOST_OPEN = 20;
 const MOST_COUNTED = 2_147_483_647;
@@ -89,36 +94,47 @@ export async function keepOperation(
 /**
  * One batch of the oldest background operation. Its row is locked meanwhile, so that one coordinator works on it; after
  * a crash the batch is done again, which changes nothing twice.
+ * @param heldUp until when (as `performance.now`) others go before operations that could not go on
  * @returns whether there is more to do
  */
-export async function workOnNext(context: Context): Promise<boolean> {
+export async function workOnNext(context: Context, heldUp: Map<string, number>): Promise<boolean> {
+  for (const [id, until] of heldUp) if (until <= performance.now()) heldUp.delete(id);
   return context.db.transaction(async (transaction) => {
-    const operation = await store.lockNext(transaction);
+    const operation = await store.lockNext(transaction, [...heldUp.keys()]);
     if (operation === null) return false;
-    const { changed, cursor } = await applyBatch(
-      context,
-      { ...operation, by: operation.requestedBy },
-      operation.cursor,
-    );
-    await store.advance(transaction, operation.id, changed, cursor);
+    const batch = await applyBatch(context, { ...operation, by: operation.requestedBy }, operation.cursor);
+    if (batch.isHeldUp === true) heldUp.set(operation.id, performance.now() + HELD_UP_MS);
+    if (batch.isHeldUp !== true || batch.cursor !== null)
+      await store.advance(transaction, operation.id, batch.changed, batch.cursor);
     return true;
   });
 }
 
 interface Batch {
   changed: number;
-  /** The last id looked at; null: there are no more. */
+  /** The last id that is done with; null: there are no more, or, of one that is held up, there was none. */
   cursor: string | null;
+  /** What comes after the cursor cannot be done at the moment. */
+  isHeldUp?: boolean;
 }
 
 async function applyBatch(context: Context, bulk: Bulk, after: string | null): Promise<Batch> {
-  const ids = await views.ids(context.db, bulk.userId, narrowed(bulk), after, BATCH);
+  const size = bulk.verb === 'replay' ? REPLAY_BATCH : BATCH;
+  const ids = await views.ids(context.db, bulk.userId, narrowed(bulk), after, size);
   const outcomes = ids.length === 0 ? [] : await act(context, bulk, ids);
-  const changed = outcomes.filter((outcome) => !(outcome instanceof BatonError)).length;
-  return { changed, cursor: ids.length < BATCH ? null : (ids.at(-1) ?? null) };
+  const heldUpAt = bulk.verb === 'replay' ? outcomes.findIndex(mayPass) : -1;
+  const done = heldUpAt < 0 ? outcomes : outcomes.slice(0, heldUpAt);
+  const changed = done.filter((outcome) => outcome !== undefined && !(outcome instanceof BatonError)).length;
+  if (heldUpAt >= 0) return { changed, cursor: ids[heldUpAt - 1] ?? null, isHeldUp: true };
+  return { changed, cursor: ids.length < size ? null : (ids.at(-1) ?? null) };
 }
 
-function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
+function mayPass(outcome: unknown): boolean {
+  return outcome instanceof BatonError && MAY_PASS.has(outcome.code);
+}
+
+/** What became of each; nothing of a job that is gone. */
+async function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
   const { verb, userId, parameters, by } = bulk;
   switch (verb) {
     case 'cancel':
@@ -138,8 +154,10 @@ function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
       return remove(context, ids, by);
     case 'prioritise':
       return prioritise(context, ids, parameters.priority ?? 0, by);
-    case 'replay':
-      return replayJobs(context, bulk, ids);
+    case 'replay': {
+      const made = await replayJobs(context, bulk, ids);
+      return ids.map((id) => made.get(id));
+    }
   }
 }
 

@@ -17,20 +17,23 @@ interface Replay {
   parameters: BulkParameters;
 }
 
-/** Makes new jobs of these, which may have been deleted since. */
+/** Makes new jobs of these; of those that were deleted since, nothing. By the id of the old job. */
 export async function replayJobs(
   context: Context,
   { id = '', userId, by, parameters }: Replay,
   jobIds: string[],
-): Promise<(Created | BatonError)[]> {
+): Promise<Map<string, Created | BatonError>> {
   const rows = await getMany(context.db, userId, jobIds);
+  // What there is no room for comes last.
+  rows.sort((one, other) => (one.id < other.id ? -1 : 1));
   const caller = callerOf(by, userId);
-  return create(
+  const made = await create(
     context,
     rows.map((row) => ({ caller, job: jobLike(row, parameters), idempotencyKey: `replay:${id}:${row.id}` })),
     // They are in no hurry: claims that wait find them as any others.
     () => NOTHING_RESERVED,
   );
+  return new Map(rows.flatMap(({ id: old }, index) => (made[index] === undefined ? [] : [[old, made[index]]])));
 }
 
 function callerOf(by: Actor | null, userId: string | null): Caller {

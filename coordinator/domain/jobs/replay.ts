@@ -12,7 +12,8 @@ import { canonicalText } from './request-hash';
 export async function replay(context: Context, bulk: Bulk, key: string): Promise<store.BulkOperationRow> {
   const { userId, filter, parameters } = bulk;
   const id = idOf(canonicalText({ key, userId, filter, parameters, by: key === '' ? bulk.by?.keyId : undefined }));
-  const operation = (await keepOperation(context, bulk, id)) ?? (await store.get(context.db, userId, id));
+  const find = (): Promise<store.BulkOperationRow | null> => store.get(context.db, userId, id);
+  const operation = (await find()) ?? (await keepOperation(context, bulk, id)) ?? (await find());
   if (operation === null)
     throw new BatonError('unavailable', 'The same operation is being stored by another call.', { retryAfterMs: 1000 });
   return operation;
