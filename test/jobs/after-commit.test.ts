@@ -11,16 +11,18 @@ beforeAll(async () => (coordinator = await startCoordinator()));
 afterAll(() => coordinator.stop());
 
 /** Lets every statement that places jobs in their order, or lets held ones go, fail while `work` is under way. */
-async function withoutPlacing<T>(work: () => Promise<T>): Promise<{ done: T; failed: number }> {
+const withoutPlacing = <T>(work: () => Promise<T>) =>
+  without(/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/, work);
+
+async function without<T>(statements: RegExp, work: () => Promise<T>): Promise<{ done: T; failed: number }> {
   const { db } = coordinator.app.context;
   const pools = [db, db.hot].map((pool) => ({ pool, query: pool.query }));
   let failed = 0;
   for (const { pool, query } of pools) {
     pool.query = <Row>(statement: Parameters<typeof query>[0]): Promise<Row[]> => {
-      if (!/UPDATE jobs j SET (position|hold)|hold = NULL|SET position/.test(statement.text))
-        return query<Row>(statement);
+      if (!statements.test(statement.text)) return query<Row>(statement);
       failed += 1;
-      return Promise.reject(new Error('no placing now'));
+      return Promise.reject(new Error('not now'));
     };
   }
   try {
@@ -64,6 +66,19 @@ describe('when placing fails after the commit', () => {
     for (let round = 0; round < 6; round += 1) await coordinator.app.loops.due.runOnce();
     expect((await coordinator.api.claimOne({ runnerId: 'r', types: [type] })).id).toBe(done.body.id);
   });
+});
+
+test('when a repeated one cannot be looked up, those that were stored with it are told, and stored once', async () => {
+  const type = uniqueType();
+  const repeated = { type, delayMs: 3_600_000 };
+  const first = await coordinator.api.post<Job>('/jobs', repeated, { headers: { 'idempotency-key': type } });
+  const fresh = { type: uniqueType() };
+  const jobs = [{ ...repeated, idempotencyKey: type }, fresh];
+  const create = () => coordinator.api.post<{ jobs: Record<string, unknown>[] }>('/jobs/bulk', { atomic: false, jobs });
+  const { done, failed } = await without(/JOIN idempotency_keys/, create);
+  expect([done.status, failed, await stored(fresh.type)]).toEqual([201, 1, 1]);
+  expect(done.body.jobs).toMatchObject([{ code: 'unavailable' }, fresh]);
+  expect((await create()).body.jobs[0]).toMatchObject({ id: first.body.id });
 });
 
 describe('a listener that throws', () => {

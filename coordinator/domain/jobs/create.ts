@@ -316,10 +316,21 @@ async function storeReserved(
   try {
     const { outcomes, repeated } = await insertAll(context, hot, drafts, reservation.offers, call);
     settle(context, reservation, outcomes);
-    for (const [draft, outcome] of await findRepeated(hot, repeated)) outcomes.set(draft, outcome);
+    for (const [draft, outcome] of await lookUpRepeated(context, hot, repeated)) outcomes.set(draft, outcome);
     return outcomes;
   } finally {
     settle(context, reservation);
+  }
+}
+
+/** The others are stored by now: they must not be told as refused because of these, or they would be created again. */
+async function lookUpRepeated({ log }: Context, db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+  try {
+    return await findRepeated(db, drafts);
+  } catch (error) {
+    log.warn('jobs whose idempotency keys were used before could not be looked up', describeError(error));
+    const detail = 'The first request with this idempotency key cannot be looked up at the moment.';
+    return new Map(drafts.map((draft) => [draft, new BatonError('unavailable', detail, { retryAfterMs: 1000 })]));
   }
 }
 
