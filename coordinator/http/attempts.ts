@@ -89,7 +89,9 @@ export const attemptEndpoints = [
       );
       if (body.waitMs === 0) return reply(200, { jobs, directives: directives(desk, body.runnerId) });
       park({ isHeartbeat: true });
-      const check = await desk.waitingHeartbeats.wait(body.runnerId, body, disconnect);
+      const { runnerId, isDraining } = body;
+      const waitMs = boundedWait(body.waitMs);
+      const check = await desk.waitingHeartbeats.wait(runnerId, { waitMs, isDraining }, disconnect);
       return reply(200, { jobs, check, directives: directives(desk, body.runnerId) });
     },
   }),
