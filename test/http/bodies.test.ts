@@ -113,3 +113,19 @@ test('the room for bodies is given to whom it fits, and a client that left does 
   other();
   expect([budget.bytes, budget.waiters]).toEqual([0, 0]);
 });
+
+test('a call that waits keeps no more room than its body took, though it did not say how much that is', async () => {
+  const { bodies, credentials } = coordinator.app.desk;
+  const leaving = new AbortController();
+  const waiting = coordinator.api
+    .call('post', '/jobs/heartbeat', {
+      raw: gzipSync(JSON.stringify({ runnerId: 'r', jobs: [], waitMs: 30_000 })),
+      headers: { 'content-encoding': 'gzip' },
+      signal: leaving.signal,
+    })
+    .catch(() => undefined);
+  await eventually(() => credentials.size > 0);
+  expect(bodies.bytes).toBe(0);
+  leaving.abort();
+  await waiting;
+});
