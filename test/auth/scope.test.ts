@@ -134,6 +134,22 @@ test('a unique key that another queue holds is not told of, and not taken over',
   expect((await coordinator.api.job(held.id)).arguments).toEqual({ first: true });
 });
 
+test('an idempotency key that led to a job of another queue does not tell of it', async () => {
+  const api = await keyOf('producer');
+  const job = { type: 'work', uniqueKey: 'led', delayMs: 3_600_000 };
+  const held = await coordinator.api.create({ ...job, queue: 'theirs' });
+  for (const [path, body] of [
+    ['/jobs', { ...job, queue: 'mine' }],
+    ['/jobs/bulk', { jobs: [{ ...job, queue: 'mine' }] }],
+  ] as const) {
+    const headers = { 'idempotency-key': `led-${path}` };
+    expect((await coordinator.api.post(path, body, { headers })).status).toBeLessThan(300);
+    const answer = await api.post<{ code: string }>(path, body, { headers });
+    expect([path, answer.status, answer.body.code]).toEqual([path, 409, 'state_conflict']);
+    expect(JSON.stringify(answer.body)).not.toContain(held.id);
+  }
+});
+
 test('queues: a key of some queues sees these, a key of some types none', async () => {
   const { api } = coordinator;
   const byQueue = api.as(await api.makeKey({ name: 'q', role: 'viewer', queues: ['mine'] }));

@@ -1,5 +1,6 @@
 import type { Job, Problem } from '@baton/runner-sdk/protocol';
 import { Stage } from '../flow/stage';
+import { WaitingCounts } from '../../coordinator/state/waiting-counts';
 import { eventually } from '../support/eventually';
 
 // A queue that may hold so many waiting jobs takes no more, whatever way they come.
@@ -73,4 +74,32 @@ test('another coordinator sees it within a second', async () => {
   const queue = await stage.queue({ maxWaiting: 2 });
   await stage.create(queue, 2, {}, stage.two);
   expect((await create({ queue })).status).toBe(429);
+});
+
+test('what is under way counts beside the rows, and what was not stored gives its room back', async () => {
+  const { db } = stage.one.app.desk.context;
+  const counts = new WaitingCounts(db);
+  const queue = await stage.queue();
+  expect(await counts.reserve(queue, 2, 2)).toBe(2);
+  // It is counted anew, and has no rows yet.
+  expect(await counts.reserve(queue, 2, 1)).toBe(0);
+  await stage.create(queue, 1);
+  counts.settle(queue, 2, 1);
+  expect(await counts.reserve(queue, 2, 2)).toBe(1);
+  counts.settle(queue, 1, 0);
+  expect(await counts.reserve(queue, 2, 1)).toBe(1);
+});
+
+test('a create that fails, or makes no job, leaves no room taken', async () => {
+  const { queueSettings, waitingCounts } = stage.one.app.desk.context;
+  const queue = await stage.queue({ maxWaiting: 3, userRateLimit: { max: 1, perMs: 3_600_000 } });
+  await eventually(() => queueSettings.maxWaiting(queue) === 3);
+  const key = { 'idempotency-key': queue };
+  const job = { queue, userId: 'ann' };
+  expect((await create(job, key)).status).toBe(201);
+  expect((await create(job, key)).status).toBe(200);
+  expect((await create(job)).body.code).toBe('rate_limited');
+  expect(await listed([job, job])).toEqual(['429', 'rate_limited']);
+  expect(await waitingCounts.reserve(queue, 3, 3)).toBe(2);
+  waitingCounts.settle(queue, 2, 0);
 });
