@@ -116,3 +116,37 @@ test('only what has finished; a user only the own', async () => {
   expect(await made(theirs)).toEqual([]);
   expect(await made(own)).toMatchObject([{ userId: 'ann' }]);
 });
+
+test('what its queue has no room for is made once there is, and holds up no other operation', async () => {
+  const type = await finished(3);
+  const queue = await stage.queue({ maxWaiting: 1 });
+  const { body } = await ask({ filter: { type }, queue });
+  await work();
+  expect(await made(type)).toHaveLength(1);
+  const other = await finished(1);
+  await ask({ filter: { type: other } });
+  await work();
+  expect(await made(other)).toHaveLength(1);
+  await stage.set(queue, { maxWaiting: null });
+  // Another coordinator has not met the full queue.
+  await work(stage.two);
+  expect(await made(type)).toHaveLength(3);
+  expect((await stage.one.api.get<BulkOperation>(`/bulk-operations/${body.id}`)).body).toMatchObject({
+    status: 'finished',
+    changed: 3,
+  });
+});
+
+test('of one key so many may be open; what is one of them already is answered', async () => {
+  const filter = { type: uniqueType() };
+  const { body: first } = await ask({ filter });
+  for (let open = 1; ; open += 1) {
+    const { status, body } = await stage.one.api.post<{ code: string }>('/jobs/cancel', { filter, background: true });
+    if (status === 202 && open < 30) continue;
+    expect([open, status, body.code]).toEqual([20, 429, 'rate_limited']);
+    break;
+  }
+  const again = await ask({ filter });
+  expect([again.status, again.body.id]).toEqual([202, first.id]);
+  await work();
+});
