@@ -24,7 +24,7 @@ const SECONDS = LONGEST_WAIT_MS / 1000;
 /** Calls that last by design. */
 const WAITS = new Map([
   ['post /jobs/claim', `up to ${SECONDS} s`],
-  ['post /jobs/heartbeat', 'up to 50 s'],
+  ['post /jobs/heartbeat', `up to ${SECONDS} s`],
   ['get /jobs/:id/wait', `up to ${SECONDS} s`],
   ['get /events', 'until it is closed'],
   ['get /jobs/:id/events', 'until it is closed'],

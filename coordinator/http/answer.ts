@@ -103,7 +103,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       if (isScoped(this.caller)) await requireScope(this.desk, endpoint, this.caller, this.params);
       await this.deliver(await endpoint.run(this));
     } catch (error) {
-      refuse(door, response, this.heading, error);
+      // What the call waited for was stopped for this reason, and may name another.
+      refuse(door, response, this.heading, this.isRevoked ? wasRevoked() : error);
     } finally {
       this.giveRoomBack?.();
     }
@@ -114,8 +115,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     try {
       // What is known already is not waited for.
       const isGood = this.isGood();
-      if (!(isGood === true || (await this.confirmed(isGood, reply))))
-        throw new BatonError('unauthenticated', WAS_REVOKED);
+      if (!(isGood === true || (await this.confirmed(isGood, reply)))) throw wasRevoked();
       if (!this.isDisconnected) return this.send(reply);
     } catch (error) {
       reply.onUnsent?.();
@@ -262,7 +262,14 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
 /** A call that took no longer was answered to who asked. */
 const SHORT_CALL_MS = 3000;
-const WAS_REVOKED = 'The key, session or token was revoked, or has expired, while the call was under way.';
+
+function wasRevoked(): BatonError {
+  return new BatonError(
+    'unauthenticated',
+    'The key, session or token was revoked, or has expired, while the call was under way.',
+  );
+}
+
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 function parse(schema: NonNullable<AnyEndpoint['body']>, value: unknown, where: string): unknown {
