@@ -1,4 +1,5 @@
 import type { CreatedApiKey, Session } from '@baton/runner-sdk/protocol';
+import { insert, MOST_SESSIONS } from '../../coordinator/store/sessions';
 import { startCoordinator } from '../support/coordinator';
 import { expectStatus } from '../support/api';
 import { eventually } from '../support/eventually';
@@ -159,4 +160,20 @@ describe('other pages of the same browser', () => {
       expect(headers['x-powered-by']).toBeUndefined();
     }
   });
+});
+
+test('of one key so many are open, and one more ends the oldest', async () => {
+  const { key, cookie } = await signIn();
+  const { db } = coordinator.app.desk.context;
+  const open = () => coordinator.sql.count(`sessions WHERE key_id = '${key.id}'`);
+  for (let n = 1; n < MOST_SESSIONS; n += 1)
+    await insert(db, { tokenHash: `${key.id} ${n}`, keyId: key.id, lifeMs: 60_000 });
+  expect(await open()).toBe(MOST_SESSIONS);
+  expect((await anonymous().call('get', '/session', { headers: { cookie } })).status).toBe(200);
+  const other = await signIn();
+  expectStatus(await anonymous().post('/session', { apiKey: key.key }), 201);
+  expect(await open()).toBe(MOST_SESSIONS);
+  coordinator.app.desk.keys.forgetSession(cookie.split('=')[1] ?? '');
+  expect((await anonymous().call('get', '/session', { headers: { cookie } })).status).toBe(401);
+  expect((await anonymous().call('get', '/session', { headers: { cookie: other.cookie } })).status).toBe(200);
 });

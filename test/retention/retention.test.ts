@@ -1,4 +1,5 @@
 import type { Queue } from '@baton/runner-sdk/protocol';
+import { removeLost, markSeen } from '../../coordinator/store/runners';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn, type State, uniqueType } from '../support/factory';
@@ -134,4 +135,39 @@ it('deletes more than a batch, and at once what an admin asks for', async () => 
   });
   expect(await isThere(failed)).toBe(true);
   expect(await sql.count("jobs WHERE status = 'cancelled'")).toBe(0);
+});
+
+it('forgets runners that were silent for a week, or are too many, and bulk operations that ended a month ago', async () => {
+  const { api, app, sql } = coordinator;
+  const { db } = app.desk.context;
+  await markSeen(db, [{ id: 'week' }, { id: 'day' }, { id: 'hour' }, { id: 'now' }]);
+  for (const [id, age] of [
+    ['week', '8 days'],
+    ['day', '1 day'],
+    ['hour', '1 hour'],
+  ])
+    await sql.query('UPDATE runners SET last_seen_at = now() - $2::interval WHERE id = $1', [id, age]);
+  const ask = async () =>
+    expectStatus(
+      await api.post<{ id: string }>('/jobs/cancel', { filter: { type: uniqueType() }, background: true }),
+      202,
+    ).id;
+  const [old, recent, open] = [await ask(), await ask(), await ask()];
+  await app.loops.bulk.stop();
+  const ended = 'UPDATE bulk_operations SET finished_at = now() - $2::interval WHERE id = $1';
+  await sql.query(ended, [old, '31 days']);
+  await sql.query(ended, [recent, '29 days']);
+  await sql.query('UPDATE bulk_operations SET finished_at = NULL WHERE id = $1', [open]);
+  await prune();
+  const runners = async () =>
+    (await sql.query<{ id: string }>('SELECT id FROM runners ORDER BY id')).map(({ id }) => id);
+  expect(await runners()).toEqual(['day', 'hour', 'now']);
+  expect((await sql.query<{ id: string }>('SELECT id FROM bulk_operations ORDER BY id')).map(({ id }) => id)).toEqual([
+    recent,
+    open,
+  ]);
+  // Of too many the longest silent goes, but none that was heard of late.
+  expect(await removeLost(db, { keepMs: 7 * 86_400_000, most: 2 }, 10)).toBe(1);
+  expect(await removeLost(db, { keepMs: 7 * 86_400_000, most: 0 }, 10)).toBe(1);
+  expect(await runners()).toEqual(['now']);
 });
