@@ -9,8 +9,11 @@ export interface EventStreamOptions {
   signal?: AbortSignal | undefined;
   /** Goes on after this event, which was the last one seen; nothing is missed for an hour. Default: from now on. */
   lastEventId?: string | undefined;
-  /** Called when events may be missing, because the stream was away for longer than they are kept. */
-  onGap?: (() => void) | undefined;
+  /**
+   * Called when events may be missing, because the stream was away for longer than they are kept. The stream goes on when
+   * it has returned; what it throws, or rejects with, ends it.
+   */
+  onGap?: (() => unknown) | undefined;
 }
 
 /** One event of a stream; `ready` and `gap` are said by the stream itself when it begins, or begins again. */

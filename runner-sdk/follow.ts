@@ -8,7 +8,7 @@ export type ClientEvent = JobEvent | Notice;
 export function followEvents(source: StreamSource, options: EventStreamOptions): AsyncGenerator<ClientEvent, void> {
   return closable(async function* (left) {
     for await (const { event, data } of readFrames(source, options, left)) {
-      if (event === 'gap') options.onGap?.();
+      if (event === 'gap') await options.onGap?.();
       if (!isOfStream(event)) yield data as ClientEvent;
     }
   });
@@ -22,7 +22,7 @@ export function followJob(
 ): AsyncGenerator<JobEvent, void> {
   return closable(async function* (left) {
     for await (const { event, data } of readFrames(source, options, left)) {
-      if (event === 'gap') options.onGap?.();
+      if (event === 'gap') await options.onGap?.();
       // It may have finished before the stream began, or while it was away.
       const told = isOfStream(event) ? endOf(await read()) : (data as JobEvent);
       if (told === null) continue;

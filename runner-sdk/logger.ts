@@ -24,29 +24,33 @@ export function stderrLoggerFrom(threshold: LogThreshold): Logger {
 
 /** The logger without the levels below `threshold`. */
 export function withThreshold(logger: Logger, threshold: LogThreshold): Logger {
-  return loggerOf((level, message, fields) => {
-    if (WEIGHTS[level] >= WEIGHTS[threshold]) logger[level](message, fields);
-  });
+  return loggerOf((level, message, fields) =>
+    WEIGHTS[level] >= WEIGHTS[threshold] ? logger[level](message, fields) : undefined,
+  );
 }
 
 /**
  * The logger with `fields` on every line. It is called in an async context of its own, since what happens to be the
- * current one may be a job's; and what it throws is dropped, since no log line is worth a job.
+ * current one may be a job's; and what it throws, or rejects with, is dropped, since no log line is worth a job.
  */
 export function withFields(logger: Logger, fields: Record<string, unknown>): Logger {
   return loggerOf((level, message, more) => {
     try {
-      new AsyncScope().run(() => logger[level](message, { ...fields, ...more }));
+      return new AsyncScope().run(() => logger[level](message, { ...fields, ...more }));
     } catch {
       // There is no place left to say it.
+      return undefined;
     }
   });
 }
 
-function loggerOf(log: (level: LogLevel, message: string, fields?: Record<string, unknown>) => void): Logger {
+function loggerOf(log: (level: LogLevel, message: string, fields?: Record<string, unknown>) => unknown): Logger {
   const entries = LEVELS.map((level) => [
     level,
-    (message: string, fields?: Record<string, unknown>) => log(level, message, fields),
+    (message: string, fields?: Record<string, unknown>) => {
+      const written = log(level, message, fields);
+      if (written instanceof Promise) written.catch(() => undefined);
+    },
   ]);
   return Object.fromEntries(entries) as Logger;
 }

@@ -12,7 +12,7 @@ export interface WaitOptions<Result extends Schema = Schema> {
   /** How long to wait for the job to finish. Default: as long as it takes. */
   timeoutMs?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Called as the job makes progress; what it throws ends the wait. */
+  /** Called as the job makes progress; what it throws, or rejects with, ends the wait. */
   onProgress?: ((progress: { percent: number; message: string | null }) => unknown) | undefined;
   /** Checks and types the result; needed only where `wait` gets an id, or a job that `create` did not return. */
   definition?: JobDefinition<Schema, Result> | undefined;
@@ -129,8 +129,13 @@ class ProgressReader {
     const text = JSON.stringify([percent, message]);
     if (text === this.last || this.control.signal.aborted) return;
     this.last = text;
+    void this.call({ percent, message });
+  }
+
+  /** Never rejects. */
+  private async call(progress: { percent: number; message: string | null }): Promise<void> {
     try {
-      this.onProgress({ percent, message });
+      await this.onProgress(progress);
     } catch (error) {
       this.control.abort(error);
     }

@@ -118,20 +118,31 @@ it('tells those who wait of the progress, also of the last', async () => {
   await listening(0);
 });
 
-it('a callback that throws ends the wait with what it threw', async () => {
+const failed = new Error('from the callback');
+
+it.each([
+  [
+    'throws',
+    () => {
+      throw failed;
+    },
+  ],
+  ['rejects', () => Promise.reject(failed)],
+])('a callback that %s ends the wait with that', async (_how, onProgress) => {
   const type = uniqueType();
   const job = await client.create(type);
-  const waiting = client.wait(job, {
-    onProgress: () => {
-      throw new Error('from the callback');
-    },
-  });
+  const waiting = client.wait(job, { onProgress });
   waiting.catch(() => undefined);
   await listening();
   const { leaseToken } = await claimOne(type);
   await progress(job.id, leaseToken, 10);
-  await expect(waiting).rejects.toThrow('from the callback');
+  await expect(waiting).rejects.toBe(failed);
   await listening(0);
+});
+
+it('a callback that rejects when it is told of a gap ends the stream with that', async () => {
+  const events = client.events({ type: uniqueType() }, { lastEventId: '0', onGap: () => Promise.reject(failed) });
+  await expect(events.next()).rejects.toBe(failed);
 });
 
 it('a wait that is over tells why the job has not finished', async () => {
