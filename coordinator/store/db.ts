@@ -55,7 +55,8 @@ export interface Db extends Connections {
  * carries leases must have tried again well before a lease of usual length is over.
  */
 const TIMEOUTS = {
-  vital: { statementTimeoutMs: 3000, answerTimeoutMs: 4000 },
+  // A report may have to wait for the locks of others' batches, and for PostgreSQL to break their deadlocks.
+  vital: { statementTimeoutMs: 6000, answerTimeoutMs: 7000 },
   hot: { statementTimeoutMs: 8000, answerTimeoutMs: 10_000 },
   readers: { statementTimeoutMs: 5000, answerTimeoutMs: 7000 },
   general: { statementTimeoutMs: 15_000, answerTimeoutMs: 18_000 },
