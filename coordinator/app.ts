@@ -199,7 +199,10 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       await desk.dispatcher.close();
       // An answer to a request that began before the drain leaves its connection open.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      const cut = setTimeout(() => {
+        server.closeAllConnections();
+        desk.webSockets.cut();
+      }, graceMs);
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);

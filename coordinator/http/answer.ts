@@ -148,8 +148,6 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   private revoke(): void {
     this.isRevoked = true;
-    // A stream is under way; others are told when what they wait for has ended.
-    if (this.response.headersSent) this.response.end();
     this.disconnect.abort();
   }
 

@@ -2,9 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../domain/auth/caller';
 import type { Login } from '../domain/auth/keys';
 import { BatonError } from '../errors';
-import { readSession, requireOwnPage } from './browser';
+import { readSession, requireKnownPage, requireOwnPage } from './browser';
 import type { Door } from './door';
 import type { AnyEndpoint } from './endpoint';
+import { isWebSocket, offeredKey } from './web-sockets';
 
 export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: null, types: null };
 
@@ -30,12 +31,16 @@ function allowed(endpoint: AnyEndpoint, login: Login): Login {
 function identify(door: Door, request: IncomingMessage): Login | Promise<Login> {
   const { doorman } = door.desk;
   const { authorization, cookie } = request.headers;
-  const session = authorization === undefined ? readSession(cookie) : undefined;
+  // A page that offers a key means that key, whatever cookie the browser sends with it.
+  const offered = authorization === undefined && isWebSocket(request) ? offeredKey(request) : undefined;
+  if (offered !== undefined) requireKnownPage(request, door.desk.access.corsOrigins);
+  const session = authorization === undefined && offered === undefined ? readSession(cookie) : undefined;
   if (session !== undefined) {
     requireOwnPage(request);
     return doorman.admitSession(session, addressOf(door, request));
   }
-  const [, bearer] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
+  const [, sent] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
+  const bearer = offered ?? sent;
   if (bearer === undefined) {
     throw new BatonError('unauthenticated', 'This call needs an API key: send it as "Authorization: Bearer <key>".');
   }

@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import helmet from 'helmet';
 import { BatonError } from '../errors';
 import type { Access } from './access';
+import { isWebSocket } from './web-sockets';
 
 // What protects people who look at Baton with a browser, from other pages that this browser has open.
 
@@ -84,13 +85,29 @@ export function allowOrigin(
 
 /**
  * A browser sends the cookie whatever page made it; so a write that a cookie vouches for must come from a page of ours.
+ * So must a WebSocket: browsers let any page read from one.
  * @throws {BatonError} `origin_not_allowed`
  */
 export function requireOwnPage(request: IncomingMessage): void {
-  if (READS.has(request.method ?? '') || isFromOwnPage(request)) return;
+  const isOpen = READS.has(request.method ?? '') && !isWebSocket(request);
+  if (isOpen || isFromOwnPage(request)) return;
   throw new BatonError(
     'origin_not_allowed',
-    "A browser's session may change things only from this coordinator's own pages; other callers send a key.",
+    "A browser's session may change things and open WebSockets only from this coordinator's own pages; other callers send a key.",
+  );
+}
+
+/**
+ * Browsers do not ask before they open a WebSocket, so what they are told of other calls is held here: pages of ours, and
+ * of the origins that are allowed, may send a key. What is no browser sends no origin.
+ * @throws {BatonError} `origin_not_allowed`
+ */
+export function requireKnownPage(request: IncomingMessage, origins: Access['corsOrigins']): void {
+  const { origin } = request.headers;
+  if (origin === undefined || origins.includes(origin) || isFromOwnPage(request)) return;
+  throw new BatonError(
+    'origin_not_allowed',
+    'Pages of this origin may not call with a key. BATON_CORS_ORIGINS lists those that may.',
   );
 }
 

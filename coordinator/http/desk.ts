@@ -14,6 +14,7 @@ import { WaitingReads } from '../dispatch/waiting-reads';
 import { MOST_BODY_BYTES, MOST_UNSENT_BYTES } from './limits';
 import type { Tracing } from './tracing';
 import { UnsentAnswers } from './unsent-answers';
+import { WebSockets } from './web-sockets';
 
 /** Services shared by all routes. */
 export interface Desk extends BatchedVerbs {
@@ -29,6 +30,7 @@ export interface Desk extends BatchedVerbs {
   waitingReads: WaitingReads;
   waitingHeartbeats: WaitingHeartbeats;
   eventConnections: EventConnections;
+  webSockets: WebSockets;
   metrics: Metrics;
   /** Sends due deliveries now, not within a second. */
   wakeDeliveries: () => void;
@@ -54,6 +56,7 @@ export function openDesk(
   tracing: Tracing | null = null,
 ): Desk {
   const dispatcher = new Dispatcher(context);
+  const webSockets = new WebSockets();
   return {
     context,
     access,
@@ -69,7 +72,11 @@ export function openDesk(
     dispatcher,
     waitingReads: new WaitingReads(context),
     waitingHeartbeats: new WaitingHeartbeats(context.runnerRegistry),
-    eventConnections: new EventConnections(context, { inAll: access.eventStreams, perKey: access.eventStreamsPerKey }),
+    webSockets,
+    eventConnections: new EventConnections(context, webSockets, {
+      inAll: access.eventStreams,
+      perKey: access.eventStreamsPerKey,
+    }),
     metrics: new Metrics({
       db: { ...context.db, ...context.db.reads('metrics') },
       events: context.events,

@@ -103,6 +103,9 @@ export function replyText(status: number, text: string): Reply {
   return { status, body: undefined, headers: {}, text };
 }
 
+/** What is answered with it is answered over a WebSocket too. */
+export const EVENT_STREAM = 'text/event-stream';
+
 /** Those who act for clients: they create jobs, and steer those they see. */
 export const CLIENTS: readonly Role[] = ['admin', 'producer', 'user'];
 export const READERS: readonly Role[] = ['admin', 'producer', 'user', 'viewer'];

@@ -1,20 +1,20 @@
 import type { ServerResponse } from 'node:http';
 import type { Context } from '../context';
+import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 import type { EventFilter } from '../domain/events/scopes';
 import type { Listener } from '../domain/events/stream';
 import { BatonError } from '../errors';
 import { describeError } from '../logger';
-import type { EventRow } from '../store/events';
+import { EventFrame, frameOf } from './event-frames';
+import { type EventWriter, ServerSentWriter, WebSocketWriter } from './event-writers';
+import type { WebSockets } from './web-sockets';
 
 const HEARTBEAT_MS = 15_000;
-/** One who does not read so much is cut off, and may come back with its Last-Event-ID. */
-const MOST_BUFFERED_BYTES = 1_048_576;
-/** How long a client waits before it comes back. */
-const RETRY_MS = 1000;
 
 /** The connections of those who listen to events. */
 export class EventConnections {
-  private readonly open = new Set<ServerResponse>();
+  private readonly open = new Set<EventWriter>();
+  private isClosed = false;
   /** How many each key has, those included that are being opened. */
   private readonly byKey = new Map<string, number>();
   private total = 0;
@@ -22,6 +22,7 @@ export class EventConnections {
 
   constructor(
     private readonly context: Context,
+    private readonly webSockets: WebSockets,
     private readonly most: { inAll: number; perKey: number },
     heartbeatMs = HEARTBEAT_MS,
   ) {
@@ -30,12 +31,14 @@ export class EventConnections {
 
   /**
    * Prepares a stream, and returns what sends it, or what is called when it is not sent.
+   * @param ended aborted when the caller may hear no more, or has gone
    * @throws {BatonError} `rate_limited` when as many listen with this key as may, `unavailable` when as many do in all
    */
   async start(
     filter: EventFilter,
     lastEventId: string | undefined,
     keyId: string,
+    ended: DisconnectSignal,
   ): Promise<{ send: (response: ServerResponse) => void; onUnsent: () => void }> {
     const after = lastEventId === undefined ? null : readPosition(lastEventId);
     const leave = this.enter(keyId);
@@ -44,19 +47,20 @@ export class EventConnections {
       throw error;
     });
     const serve = (response: ServerResponse): void => {
-      this.open.add(response);
+      const writer = this.writerTo(response);
+      this.open.add(writer);
       const gone = new AbortController();
       response.on('close', () => {
-        this.open.delete(response);
+        this.open.delete(writer);
         leave();
         gone.abort();
       });
-      response.write(`retry: ${RETRY_MS}\n\n`);
-      response.write(frame(String(position), hasGap ? 'gap' : 'ready', '{}'));
-      const listener = listenerOn(response, filter, position);
+      ended.addEventListener('abort', () => writer.end('revoked'));
+      writer.write([new EventFrame(String(position), hasGap ? 'gap' : 'ready', '{}')]);
+      const listener = listenerOn(writer, filter, position);
       this.context.stream.serve(listener, gone.signal).catch((error: unknown) => {
         this.context.log.warn('a stream of events broke', describeError(error));
-        response.destroy();
+        writer.end('broken');
       });
     };
     return { send: serve, onUnsent: leave };
@@ -64,11 +68,20 @@ export class EventConnections {
 
   close(): void {
     clearInterval(this.timer);
-    for (const response of this.open) response.end();
+    this.isClosed = true;
+    for (const writer of this.open) writer.end('draining');
+  }
+
+  /** @throws {BatonError} `validation_failed` when the request to become a WebSocket is not valid */
+  private writerTo(response: ServerResponse): EventWriter {
+    if (this.isClosed) throw new BatonError('unavailable', 'This coordinator is shutting down.');
+    const accepted = this.webSockets.accept(response);
+    if (accepted === null) return new ServerSentWriter(response);
+    return new WebSocketWriter(accepted.webSocket, accepted.socket);
   }
 
   private beat(): void {
-    for (const response of this.open) send(response, ': heartbeat\n\n');
+    for (const writer of this.open) writer.beat();
   }
 
   private enter(keyId: string): () => void {
@@ -96,53 +109,13 @@ export class EventConnections {
   }
 }
 
-function listenerOn(response: ServerResponse, filter: EventFilter, position: number): Listener {
+function listenerOn(writer: EventWriter, filter: EventFilter, position: number): Listener {
   return {
     filter,
     position,
-    deliver: (events) => send(response, events.map(frameOf).join('')),
-    async drained() {
-      if (!response.writableNeedDrain || response.destroyed) return;
-      await new Promise<void>((resolve) => {
-        const end = (): void => {
-          response.off('drain', end).off('close', end);
-          resolve();
-        };
-        response.on('drain', end).on('close', end);
-      });
-    },
+    deliver: (events) => writer.write(events.map(frameOf)),
+    drained: () => writer.drained(),
   };
-}
-
-function send(response: ServerResponse, text: string): void {
-  if (response.destroyed || response.writableEnded) return;
-  response.write(text);
-  if (response.writableLength > MOST_BUFFERED_BYTES) response.destroy();
-}
-
-/** One event serves many listeners, so it is written out once. */
-const frames = new WeakMap<EventRow, string>();
-
-function frameOf(event: EventRow): string {
-  let text = frames.get(event);
-  if (text === undefined) {
-    text = frame(
-      String(event.position),
-      event.name,
-      JSON.stringify({ id: String(event.position), ...publicEvent(event), at: event.at.toISOString() }),
-    );
-    frames.set(event, text);
-  }
-  return text;
-}
-
-function publicEvent({ name, jobId, type, queue, userId, status, attempt, runnerId, details }: EventRow) {
-  if (jobId === null) return { name, userId, details };
-  return { name, jobId, type, queue, userId, status, attempt, runnerId, details };
-}
-
-function frame(id: string, event: string, data: string): string {
-  return `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
 }
 
 function readPosition(sent: string): number {

@@ -4,7 +4,7 @@ import { visibleUser } from '../domain/auth/caller';
 import type { EventFilter } from '../domain/events/scopes';
 import { BatonError } from '../errors';
 import * as views from '../store/views/jobs';
-import { type Call, endpoint, READERS, type Reply } from './endpoint';
+import { type Call, endpoint, EVENT_STREAM, READERS, type Reply } from './endpoint';
 
 const params = z.object({ id: protocol.id });
 const HEADERS = {
@@ -16,13 +16,13 @@ export const eventEndpoints = [
     method: 'get',
     path: '/jobs/:id/events',
     scope: 'job',
-    summary: 'Stream the events of a job, as server-sent events',
+    summary: 'Stream the events of a job, as server-sent events or over a WebSocket',
     roles: READERS,
     params,
     query: protocol.jobEventsQuery,
     headers: HEADERS,
     replies: { 200: protocol.jobEvent },
-    produces: 'text/event-stream',
+    produces: EVENT_STREAM,
     async run(call) {
       const {
         desk,
@@ -38,12 +38,12 @@ export const eventEndpoints = [
     method: 'get',
     path: '/events',
     scope: 'kept',
-    summary: 'Stream the events of all jobs, or of those of a queue, type or user, as server-sent events',
+    summary: 'Stream the events of all jobs, or of those of a queue, type or user, as server-sent events or over a WebSocket',
     roles: READERS,
     query: protocol.eventsQuery,
     headers: HEADERS,
     replies: { 200: z.union([protocol.jobEvent, protocol.notice]) },
-    produces: 'text/event-stream',
+    produces: EVENT_STREAM,
     async run(call) {
       const { lastEventId: _lastEventId, ...filter } = call.query;
       const own = visibleUser(call.caller);
@@ -68,6 +68,6 @@ async function stream(
     status: 200,
     body: null,
     headers,
-    ...(await desk.eventConnections.start(filter, lastEventId, caller.keyId)),
+    ...(await desk.eventConnections.start(filter, lastEventId, caller.keyId, call.disconnect)),
   };
 }

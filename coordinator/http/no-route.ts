@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import { BatonError } from '../errors';
-import type { AnyEndpoint } from './endpoint';
+import { type AnyEndpoint, EVENT_STREAM } from './endpoint';
 import { meantBy } from './faults';
 
 const MOST_SHOWN = 200;
@@ -28,6 +29,27 @@ function methodsOf(endpoints: readonly AnyEndpoint[], path: string): string[] {
     .filter((endpoint) => patternOf(endpoint.path).test(path))
     .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]));
   return [...new Set(methods)];
+}
+
+/**
+ * Why a request to become a WebSocket is not even looked at; null: its endpoint answers. Nothing is read of its connection
+ * any more but what follows the handshake, so it can have no body.
+ */
+export function noWebSocket(
+  endpoints: readonly AnyEndpoint[],
+  { method = '', url = '', headers }: IncomingMessage,
+): BatonError | null {
+  const [path = ''] = url.split('?');
+  const speaking = endpoints.filter(({ produces }) => produces === EVENT_STREAM);
+  if (!speaking.some((endpoint) => patternOf(endpoint.path).test(path))) {
+    const paths = speaking.map((endpoint) => endpoint.path).join(' and ');
+    return new BatonError('not_found', `${path.slice(0, MOST_SHOWN)} does not accept WebSockets; ${paths} do.`);
+  }
+  if (method !== 'GET')
+    return new BatonError('method_not_allowed', `A WebSocket is opened with GET, not ${method}.`, { allow: ['GET'] });
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+    return new BatonError('validation_failed', 'A request for a WebSocket takes no body; leave it out.');
+  return null;
 }
 
 /** As Express matches: letters of either case, and a slash at the end or none. */

@@ -35,7 +35,7 @@ const ABOUT: Record<string, Tag> = {
     description: 'Jobs that failed for good: list them, group them by error, retry or delete them.',
   },
   runners: { name: 'Runners', description: 'List runners, drain and resume them.' },
-  events: { name: 'Events', description: 'Live events of jobs as server-sent events.' },
+  events: { name: 'Events', description: 'Live events of jobs as server-sent events or over WebSockets.' },
   stats: { name: 'Statistics', description: 'Current load, and statistics over time.' },
   analytics: { name: 'Statistics', description: '' },
   webhooks: { name: 'Webhooks', description: 'Events and job callbacks posted to other services.' },

@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { ERRORS } from '../errors';
-import { type AnyEndpoint, endpoint, reply } from './endpoint';
+import { type AnyEndpoint, endpoint, EVENT_STREAM, reply } from './endpoint';
 import { type Document, Schemas } from './openapi-schemas';
 import { tagOf, tagsOf } from './openapi-tags';
 import { operationId } from './operation-ids';
@@ -128,6 +128,12 @@ function describeWith(schemas: Schemas, endpoints: readonly AnyEndpoint[]): Docu
 
 const EVERYWHERE = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
 
+const WEB_SOCKET = {
+  description:
+    'A WebSocket, if the request asked for one (`Upgrade: websocket`). Each message is one event as JSON: `{id, event, data}`, with the fields of the server-sent events. Browsers send the session cookie from a page of this coordinator, or offer the subprotocols `baton.v1` and `baton.key.<API key in base64url>`; and resume with `?lastEventId=`.',
+  headers: EVERYWHERE,
+};
+
 function operation(one: AnyEndpoint, schemas: Schemas): Document {
   return {
     operationId: operationId(one),
@@ -143,6 +149,7 @@ function operation(one: AnyEndpoint, schemas: Schemas): Document {
       ? {}
       : { requestBody: { required: !one.body.safeParse({}).success, content: json(schemas.sent(one.body)) } }),
     responses: {
+      ...(one.produces === EVENT_STREAM ? { 101: WEB_SOCKET } : {}),
       ...Object.fromEntries(
         Object.entries(one.replies).map(([status, schema]) => [status, answer(Number(status), schema, one, schemas)]),
       ),

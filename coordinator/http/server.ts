@@ -22,11 +22,12 @@ import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { metricsEndpoints } from './metrics';
 import { documentationEndpoints } from './openapi';
-import { noRoute } from './no-route';
+import { noRoute, noWebSocket } from './no-route';
 import { queueEndpoints } from './queues';
 import { rateLimitEndpoints } from './rate-limits';
 import { runnerEndpoints } from './runners';
 import { sessionEndpoints } from './session';
+import { Incoming } from './web-sockets';
 import { webhookEndpoints } from './webhooks';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
@@ -58,7 +59,8 @@ const CONNECTION_CHECK_MS = 5000;
 const MOST_REQUESTS_PER_SOCKET = 100_000;
 /** Longer than load balancers keep idle connections (60 s), so that they, not we, close them first. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-const TIMES: ServerOptions = {
+const OPTIONS: ServerOptions<typeof Incoming> = {
+  IncomingMessage: Incoming,
   headersTimeout: HEADERS_TIMEOUT_MS,
   requestTimeout: REQUEST_TIMEOUT_MS,
   keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -91,11 +93,24 @@ export function createHttpServer(desk: Desk): Server {
   };
   const server =
     desk.access.tls === null
-      ? createServer(TIMES, listener)
-      : createTlsServer({ ...TIMES, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
+      ? createServer(OPTIONS, listener)
+      : createTlsServer({ ...OPTIONS, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
   server.maxRequestsPerSocket = MOST_REQUESTS_PER_SOCKET;
   // A caller that asks first whether to send its body hears so once it is to be read.
   server.on('checkContinue', listener);
+  server.on('upgrade', (request, _socket, head) => {
+    const response = desk.webSockets.receive(request, head);
+    if (response === null) return;
+    const refused = noWebSocket(ENDPOINTS, request);
+    if (refused === null) return listener(request, response);
+    const heading = new Heading(door, request, response);
+    try {
+      heading.begin();
+      refuse(door, response, heading, refused);
+    } catch (error) {
+      refuse(door, response, heading, error);
+    }
+  });
   server.on('clientError', (_error, socket) => socket.destroy());
   capSockets(server, desk.access);
   return server;
