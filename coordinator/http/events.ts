@@ -38,7 +38,8 @@ export const eventEndpoints = [
     method: 'get',
     path: '/events',
     scope: 'kept',
-    summary: 'Stream the events of all jobs, or of those of a queue, type or user, as server-sent events or over a WebSocket',
+    summary:
+      'Stream the events of all jobs, or of those of a queue, type or user, as server-sent events or over a WebSocket',
     roles: READERS,
     query: protocol.eventsQuery,
     headers: HEADERS,
