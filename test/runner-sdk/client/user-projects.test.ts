@@ -148,7 +148,7 @@ it('compiles and runs with the schemas of any library, as ESM', async () => {
     link(from, join(folder, name, 'node_modules', module));
     return write(`${name}/app.mts`, `${IMPORTS}${schemas}${PROGRAM}await main();\n`);
   });
-  const samples = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)];
+  const samples = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^```ts\b[^\n]*\n(.*?)^```/gms)];
   expect(samples.length).toBeGreaterThanOrEqual(2);
   const shown = ['zod-3.25', 'zod-4.1', 'zod-newest'].flatMap((name) =>
     samples.map(([, code = ''], index) => write(`${name}/readme-${index}.mts`, code)),
