@@ -26,8 +26,14 @@ export interface RunnerCapabilities {
   labels: Labels;
 }
 
-/** Lanes that one user, or one key that is bound to none, may have made that are still there. */
-export const MOST_LANES_MADE = 1000;
+/** For whom a lane is made, and how many such lanes may be there. */
+export interface LaneMaker {
+  name: string;
+  most: number;
+}
+
+const NOBODY: LaneMaker = { name: '', most: 1000 };
+
 /** How long a lane without jobs in turn is remembered, here and in the table. */
 export const LANE_IDLE_MS = 3_600_000;
 
@@ -55,14 +61,15 @@ export class LaneCatalog {
    * @param makers for whom, each
    * @returns null for those whose maker has as many as it may
    */
-  async of(routings: Routing[], makers: string[] = []): Promise<(Lane | null)[]> {
+  async of(routings: Routing[], makers: LaneMaker[] = []): Promise<(Lane | null)[]> {
     const keys = routings.map(keyOf);
     const unknown = new Map<string, Omit<store.NewLane, 'id'>>();
     routings.forEach((routing, index) => {
       const key = keys[index] ?? '';
-      if (!this.byKey.has(key)) unknown.set(key, { ...pick(routing), key, madeBy: makers[index] ?? '' });
+      const { name: madeBy, most } = makers[index] ?? NOBODY;
+      if (!this.byKey.has(key)) unknown.set(key, { ...pick(routing), key, madeBy, most });
     });
-    if (unknown.size > 0) this.add(await store.ensure(this.db, [...unknown.values()], MOST_LANES_MADE));
+    if (unknown.size > 0) this.add(await store.ensure(this.db, [...unknown.values()]));
     const nowMs = performance.now();
     return keys.map((key) => {
       const lane = this.byKey.get(key) ?? null;

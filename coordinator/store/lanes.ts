@@ -14,32 +14,34 @@ export interface LaneRow {
 
 export interface NewLane extends LaneRow {
   key: string;
-  /** Whose job it was made for. */
+  /** Whose job it was made for, and how many lanes that one may have. */
   madeBy: string;
+  most: number;
 }
 
 /**
- * Lanes of these keys, made if they are new and their maker has fewer than `most`. A row only keeps a key's number, so that
+ * Lanes of these keys, made if they are new and their maker has room for them. A row only keeps a key's number, so that
  * all coordinators use one: a job whose lane has none is found all the same.
  */
-export async function ensure(db: Executor, lanes: Omit<NewLane, 'id'>[], most: number): Promise<LaneRow[]> {
-  const found = await ensureOnce(db, lanes, most);
+export async function ensure(db: Executor, lanes: Omit<NewLane, 'id'>[]): Promise<LaneRow[]> {
+  const found = await ensureOnce(db, lanes);
   if (found.length === lanes.length) return found;
   // One that was not made because it was there may have been removed as idle before it was read.
-  return ensureOnce(db, lanes, most);
+  return ensureOnce(db, lanes);
 }
 
-async function ensureOnce(db: Executor, lanes: Omit<NewLane, 'id'>[], most: number): Promise<LaneRow[]> {
+async function ensureOnce(db: Executor, lanes: Omit<NewLane, 'id'>[]): Promise<LaneRow[]> {
   const keys = lanes.map((lane) => lane.key);
   await db.query(sql`
     INSERT INTO lanes (queue, type, priority, requires, prefers, key, made_by, made_at)
     SELECT l.queue, l.type, l.priority, l.requires, l.prefers, l.key, l."madeBy", now() FROM (
       SELECT n.*, row_number() OVER (PARTITION BY n."madeBy" ORDER BY n.key) AS nth
       FROM json_to_recordset(${JSON.stringify(lanes)}::json) AS n (
-        "queue" text, "type" text, "priority" int, "requires" json, "prefers" json, "key" text, "madeBy" text)
+        "queue" text, "type" text, "priority" int, "requires" json, "prefers" json, "key" text,
+        "madeBy" text, "most" int)
       WHERE NOT EXISTS (SELECT FROM lanes k WHERE k.key = n.key)
     ) l
-    WHERE l.nth + (SELECT count(*) FROM (SELECT FROM lanes k WHERE k.made_by = l."madeBy" LIMIT ${most}) made) <= ${most}
+    WHERE l.nth + (SELECT count(*) FROM (SELECT FROM lanes k WHERE k.made_by = l."madeBy" LIMIT l.most) made) <= l.most
     ORDER BY l.key ON CONFLICT DO NOTHING`);
   return db.query(
     sql`SELECT id, queue, type, priority, requires, prefers, key FROM lanes WHERE key = ANY (${keys}::text[])`,

@@ -138,7 +138,7 @@ async function work(api: Api, isOver: () => boolean): Promise<{ errors: unknown[
   const tookMs: number[] = [];
   for (let round = 0; !isOver(); round += 1) {
     try {
-      tookMs.push(...(await goodRound(api, `good-${round}`)));
+      tookMs.push(...(await goodRound(api, `good-${round % 100}`)));
     } catch (error) {
       errors.push(String(error));
     }

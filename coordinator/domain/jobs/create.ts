@@ -214,7 +214,7 @@ async function route(context: Context, drafts: Draft[]): Promise<Map<Draft, Bato
   const refused = new Map<Draft, BatonError>();
   drafts.forEach((draft, index) => {
     const lane = lanes[index] ?? null;
-    if (lane === null) refused.set(draft, tooManyLanes());
+    if (lane === null) refused.set(draft, tooManyLanes(laneMaker(draft.caller)));
     else draft.row.laneId = lane.id;
   });
   return refused;

@@ -29,7 +29,7 @@ export async function edit(
   const before = await views.get(context.db, item.userId, item.jobId);
   if (before === null) return refusal(context, 'edit', item.jobId, item.userId);
   const lane = item.priority === undefined ? undefined : await laneFor(context, before, item.priority, by);
-  if (lane === null) return tooManyLanes();
+  if (lane === null) return tooManyLanes(laneMaker(by));
   const { jobId: _jobId, userId: _userId, ...changes } = item;
   const [job] = await recorded(
     context,
@@ -54,7 +54,7 @@ export async function prioritise(
     jobs.map((job) => routingOf(job, priority)),
     jobs.map(() => laneMaker(by)),
   );
-  if (lanes.includes(null)) throw tooManyLanes();
+  if (lanes.includes(null)) throw tooManyLanes(laneMaker(by));
   const moves = jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId }));
   const moved = await recorded(
     context,

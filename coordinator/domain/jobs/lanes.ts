@@ -1,6 +1,6 @@
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import { LANE_IDLE_MS, MOST_LANES_MADE } from '../../state/lanes';
+import { LANE_IDLE_MS, type LaneMaker } from '../../state/lanes';
 import type { LaneFrom } from '../../store/jobs';
 import { removeIdle } from '../../store/lanes';
 import type { Actor, Caller } from '../auth/caller';
@@ -12,15 +12,22 @@ const MOST_IN_ALL = 64;
 const MOST_LOOKED_AT = 1000;
 const SWEEP_BATCH = 5000;
 
+/** A key that speaks for nobody in particular is a service's, whose types, queues and priorities multiply. */
+const MOST_OF_KEY = 10_000;
+const MOST_OF_USER = 1000;
+
 /** Whom a lane counts to: the user, or the key that speaks for nobody in particular. */
-export function laneMaker(by: Pick<Caller | Actor, 'keyId' | 'userId'> | null): string {
-  return by === null ? '' : by.userId === null ? `key:${by.keyId}` : `user:${by.userId}`;
+export function laneMaker(by: Pick<Caller | Actor, 'keyId' | 'userId'> | null): LaneMaker {
+  if (by === null) return { name: '', most: MOST_OF_KEY };
+  return by.userId === null
+    ? { name: `key:${by.keyId}`, most: MOST_OF_KEY }
+    : { name: `user:${by.userId}`, most: MOST_OF_USER };
 }
 
-export function tooManyLanes(): BatonError {
+export function tooManyLanes({ most }: LaneMaker): BatonError {
   return new BatonError(
     'rate_limited',
-    `The jobs of this key differ in queue, type, priority, requires or prefers in more than ${MOST_LANES_MADE} ways. ` +
+    `The jobs of this key differ in queue, type, priority, requires or prefers in more than ${most} ways. ` +
       'Use fewer of them; what tells one job from another belongs into its arguments or tags.',
     { retryAfterMs: LANE_IDLE_MS },
   );

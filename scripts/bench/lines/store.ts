@@ -67,7 +67,7 @@ async function withStage<T>(bench: Bench, use: (stage: Stage) => Promise<T>): Pr
   const db = openDb(database.url, { poolSize: 3 * CONNECTIONS, onError: () => undefined });
   try {
     const routing = { queue: 'default', type: 'bench', priority: 0, requires: null, prefers: null };
-    const [lane] = await lanes.ensure(db, [{ ...routing, key: 'bench', madeBy: 'bench' }], 1);
+    const [lane] = await lanes.ensure(db, [{ ...routing, key: 'bench', madeBy: 'bench', most: 1 }]);
     const cost = async (jobs: number, work: () => Promise<void>): Promise<number> => {
       const before = familyCpuMs(bench.postgres.pid) ?? 0;
       await work();
