@@ -128,7 +128,8 @@ test('what its queue has no room for is made once there is, and holds up no othe
   await work();
   expect(await made(other)).toHaveLength(1);
   await stage.set(queue, { maxWaiting: null });
-  // Another coordinator has not met the full queue.
+  // Another coordinator has not met the full queue, and knows of the change at the latest when it looks.
+  await stage.two.app.context.queueSettings.read();
   await work(stage.two);
   expect(await made(type)).toHaveLength(3);
   expect((await stage.one.api.get<BulkOperation>(`/bulk-operations/${body.id}`)).body).toMatchObject({
