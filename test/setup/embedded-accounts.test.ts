@@ -128,8 +128,12 @@ function copyProject(folder: string): string {
       verbatimSymlinks: true,
     });
   }
-  const embedded = join('coordinator', 'store', 'embedded');
-  const sources = [`${embedded}.ts`, ...readdirSync(join(ROOT, embedded)).map((name) => join(embedded, name))];
+  const store = join('coordinator', 'store');
+  const folders = [join(store, 'embedded'), join(store, 'connections')];
+  const sources = [
+    ...['embedded.ts', 'values.ts'].map((name) => join(store, name)),
+    ...folders.flatMap((from) => readdirSync(join(ROOT, from)).map((name) => join(from, name))),
+  ];
   for (const source of [...sources, join('test', 'setup', 'embedded-process.ts')]) {
     const target = join(folder, source.replace(/\.ts$/, '.js'));
     mkdirSync(join(target, '..'), { recursive: true });

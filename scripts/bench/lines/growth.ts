@@ -91,7 +91,7 @@ async function claimFrom(bench: Bench, baton: Baton, type: string, name: string)
 async function multiply(baton: Baton, type: string, status: 'pending' | 'completed', total: number): Promise<void> {
   const { database } = baton;
   const columns = await database.query<{ name: string }>(
-    `SELECT quote_ident(column_name) AS name FROM information_schema.columns WHERE table_name = 'jobs' AND table_schema = 'public'`,
+    `SELECT quote_ident(column_name) AS name FROM information_schema.columns WHERE table_name = 'jobs' AND table_schema = 'baton'`,
   );
   const own: Record<string, string> = {
     id: 'uuidv7()',

@@ -62,7 +62,9 @@ it('client, runner and heartbeats go through the proxy', async () => {
   runner.handle('TEST', () => new Promise<void>((resolve) => (finish = resolve)));
   await runner.start();
   const job = coordinator.add({ leaseMs: 1000 });
-  await coordinator.until('a heartbeat', () => coordinator.calls('POST /jobs/heartbeat').length > 0);
+  await coordinator.until('a heartbeat of the job', () =>
+    coordinator.calls('POST /jobs/heartbeat').find(({ body }) => body.jobs.length > 0),
+  );
   finish();
   await coordinator.report(job);
   await runner.stop();
