@@ -11,6 +11,7 @@ import type { FromThread, HeartbeatThreadData, ToThread } from './heartbeat-thre
 import { LeaseBoard, NO_SLOT } from './lease-board';
 import type { HeldJob, KeeperEvent } from './lease-keeper';
 import { LogBuffer } from './log-buffer';
+import type { Json } from './protocol';
 import type { Sign } from './sign';
 import type { StoredCheckpoint } from './stored-checkpoint';
 
@@ -37,6 +38,13 @@ interface Outgoing {
   logs: LogBuffer;
 }
 
+/** Checkpoints of one lease that are not stored yet, each with its number, and the last one's value. */
+interface Unstored {
+  value: Json;
+  lastId: number;
+  waiting: Map<number, StoredCheckpoint>;
+}
+
 /** What a runner hears of its leases. Which checkpoints are stored is settled here. */
 export type HeartbeatEvent = Exclude<KeeperEvent, { kind: 'stored' }>;
 
@@ -46,8 +54,8 @@ export class Heartbeats {
   private readonly outbox = new Map<string, Outgoing>();
   /** Tokens of jobs of which the thread may hold words that are not sent yet. */
   private readonly signed = new Set<string>();
-  /** Checkpoints that are not stored yet, by lease token, each with its number. */
-  private readonly unstored = new Map<string, Map<number, StoredCheckpoint>>();
+  /** By lease token. */
+  private readonly unstored = new Map<string, Unstored>();
   private nextCheckpointId = 1;
   private readonly tickets = new Map<number, (sign: Sign) => void>();
   private nextTicket = 1;
@@ -117,7 +125,7 @@ export class Heartbeats {
     if (said.kind === 'log') outgoing.logs.add(said.line);
     if (said.kind === 'checkpoint') {
       outgoing.sign.checkpoint = said.value;
-      outgoing.sign.checkpointId = this.awaitStored(lease, said.stored);
+      outgoing.sign.checkpointId = this.awaitStored(lease, said.value, said.stored);
     }
     if (said.kind === 'progress')
       outgoing.sign.progress = { percent: said.percent, ...(said.message !== undefined && { message: said.message }) };
@@ -127,16 +135,16 @@ export class Heartbeats {
     } else this.postSignsSoon();
   }
 
-  private awaitStored({ leaseToken }: Lease, checkpoint: StoredCheckpoint): number {
-    const id = this.nextCheckpointId++;
-    const waiting = this.unstored.get(leaseToken) ?? new Map<number, StoredCheckpoint>();
-    this.unstored.set(leaseToken, waiting.set(id, checkpoint));
-    return id;
+  private awaitStored({ leaseToken }: Lease, value: Json, checkpoint: StoredCheckpoint): number {
+    const lastId = this.nextCheckpointId++;
+    const waiting = this.unstored.get(leaseToken)?.waiting ?? new Map<number, StoredCheckpoint>();
+    this.unstored.set(leaseToken, { value, lastId, waiting: waiting.set(lastId, checkpoint) });
+    return lastId;
   }
 
   /** A later checkpoint takes the place of those before it. */
   private settleStored(leaseToken: string, upTo: number, failure: Error | null): void {
-    const waiting = this.unstored.get(leaseToken);
+    const waiting = this.unstored.get(leaseToken)?.waiting;
     if (waiting === undefined) return;
     for (const [id, checkpoint] of waiting) {
       if (id > upTo) break;
@@ -163,6 +171,9 @@ export class Heartbeats {
     this.post({ runnerId: this.runnerId, kind: 'withdraw', ticket, ...lease });
     const older = (await within(WITHDRAW_MS, answer)) ?? {};
     this.tickets.delete(ticket);
+    // It may be lost with a thread that died, or with a beat that hangs.
+    const unstored = this.unstored.get(lease.leaseToken);
+    if (unstored !== undefined) older.checkpoint = unstored.value;
     return { ...older, ...fresh, logs: [...(older.logs ?? []), ...(fresh.logs ?? [])] };
   }
 
@@ -228,12 +239,25 @@ export class Heartbeats {
       isUnconfirmed: true,
     }));
     this.postOpen(jobs);
+    this.sayUnstored();
     this.onEvent({
       kind: 'notice',
       level: 'error',
       message: 'the heartbeat thread died and was started again',
       fields: { jobs: jobs.length },
     });
+  }
+
+  /** Checkpoints that the dead thread may not have sent, for which handlers may wait. */
+  private sayUnstored(): void {
+    for (const [leaseToken, { value, lastId }] of this.unstored) {
+      const jobId = this.held.get(leaseToken)?.job.jobId;
+      if (jobId === undefined) continue;
+      const outgoing = this.outbox.get(leaseToken) ?? { lease: { jobId, leaseToken }, sign: {}, logs: new LogBuffer() };
+      Object.assign(outgoing.sign, { checkpoint: value, checkpointId: lastId, isUrgent: true });
+      this.outbox.set(leaseToken, outgoing);
+    }
+    this.postSigns();
   }
 
   /** In one message, lest the thread judge leases in doubt by what stands of them on the board. */
