@@ -24,7 +24,8 @@ test('a transaction that PostgreSQL ends to break a deadlock is run again', asyn
     await other.commit();
     await work;
     await other.end();
-    expect(runs).toBe(2);
+    // More than twice, if the second run has the first row again before the other one, who waits for it.
+    expect(runs).toBeGreaterThan(1);
   } finally {
     await coordinator.stop();
   }
