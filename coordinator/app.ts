@@ -7,7 +7,7 @@ import { Doorman } from './domain/auth/doorman';
 import { FailedLogins } from './domain/auth/failed-logins';
 import { KeyRing } from './domain/auth/keys';
 import { TokenVerifier } from './domain/auth/tokens';
-import { reportHeldOff } from './domain/audit/held-off';
+import { reportThrottledLogins } from './domain/audit/throttled-logins';
 import { Events } from './domain/events/events';
 import { EventStream } from './domain/events/stream';
 import { Notifications } from './state/notifications';
@@ -94,7 +94,7 @@ export type AppConfig = Pick<
 > & {
   access?: Access;
   /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
-  startsBlind?: boolean;
+  startsCutOff?: boolean;
 };
 
 /** The composition root. Touches neither the environment nor the process, so that tests build it too. */
@@ -133,7 +133,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     deliveries,
   };
   const loops = {
-    monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsBlind ?? true),
+    monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsCutOff ?? true),
     due: dueLoop(context),
     lookout: lookoutLoop(context, woken),
     ...woken,
@@ -225,7 +225,7 @@ function openDoor(context: Context, access: Access): Pick<Desk, 'access' | 'keys
   return {
     access,
     keys,
-    doorman: new Doorman(keys, tokens, failures, (source) => void reportHeldOff(context, source)),
+    doorman: new Doorman(keys, tokens, failures, (source) => void reportThrottledLogins(context, source)),
   };
 }
 

@@ -110,7 +110,7 @@ const CASES: Case[] = [
     kept: {
       'coordinator/http/queues.ts':
         "import type { QueueRow } from '../store/queues'; import { type Slot } from '../store/jobs'; import * as views from '../store/views/jobs';",
-      'coordinator/domain/queues/steer.ts': "import * as store from '../../store/queues';",
+      'coordinator/domain/queues/controls.ts': "import * as store from '../../store/queues';",
     },
   },
   {
@@ -215,7 +215,7 @@ const CASES: Case[] = [
       { 'coordinator/store/keys.ts': "db.prisma.job.updateMany({ data: { status: 'failed' } });" },
     ],
     kept: {
-      'coordinator/store/jobs/steer.ts': 'sql`UPDATE jobs j SET status = 1`;',
+      'coordinator/store/jobs/cancel.ts': 'sql`UPDATE jobs j SET status = 1`;',
       'coordinator/store/leases.ts': 'sql`UPDATE attempts a SET late_result = 1`; sql`SELECT * FROM jobs FOR UPDATE`;',
     },
   },

@@ -2,7 +2,7 @@ import type { Claim } from '@baton/runner-sdk/protocol';
 import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
 import { NOTHING_RESERVED, type Reservation } from '../domain/jobs/reservation';
-import { placeAllDue } from '../domain/jobs/waiting';
+import { promoteDueJobs } from '../domain/jobs/promotion';
 import { describeError } from '../logger';
 import type { Lane } from '../state/lanes';
 import type { ClaimedRow } from '../store/jobs';
@@ -348,7 +348,7 @@ export class Dispatcher {
     const due = this.groups.due();
     try {
       // An empty answer is true at this moment, not at the last round of the loop that promotes due jobs.
-      if (due.length > 0) await placeAllDue(this.context);
+      if (due.length > 0) await promoteDueJobs(this.context);
       await this.syncReadyLanes();
       this.isSynced = true;
       await this.findRepeated(unsynced.filter((claim) => claim.isWaiting));

@@ -2,7 +2,7 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Actor, type Caller, visibleUser } from '../domain/auth/caller';
 import { covers, coversFilter, scopeText, withinScope } from '../domain/auth/scope';
-import { applyInBackground, applyNow, type Bulk, countMatching } from '../domain/jobs/in-bulk';
+import { applyInBackground, applyNow, type BulkRequest, countMatching } from '../domain/jobs/bulk-operation';
 import { replay } from '../domain/jobs/replay';
 import { BatonError } from '../errors';
 import * as store from '../store/bulk';
@@ -68,7 +68,7 @@ export const bulkEndpoints = [
       const { filter: wanted = {}, all: _all, dryRun, ...changes } = body;
       requireReachable(caller, changes.queue);
       const filter = withinScope(caller, wanted);
-      const bulk: Bulk = { verb: 'replay', filter, userId: visibleUser(caller), parameters: changes, by };
+      const bulk: BulkRequest = { verb: 'replay', filter, userId: visibleUser(caller), parameters: changes, by };
       if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
       const key = readIdempotencyKey(header('idempotency-key'));
       return reply(202, renderBulkOperation(await replay(desk.context, bulk, key ?? '')));
@@ -117,10 +117,10 @@ export async function applyBulk(
   call: { desk: Desk; caller: Caller; by: Actor; readonly signal: AbortSignal },
   verb: store.BulkVerb,
   { filter = {}, dryRun, background }: Choice,
-  parameters: Bulk['parameters'],
+  parameters: BulkRequest['parameters'],
 ): Promise<Reply> {
   const { desk, caller, by } = call;
-  const bulk: Bulk = { verb, filter: withinScope(caller, filter), userId: visibleUser(caller), parameters, by };
+  const bulk: BulkRequest = { verb, filter: withinScope(caller, filter), userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));
   return reply(200, { count: await applyNow(desk.context, bulk) });

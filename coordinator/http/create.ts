@@ -1,6 +1,6 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { type CreateItem, createAtomic } from '../domain/jobs/create';
-import type { Created } from '../domain/jobs/drafts';
+import type { Created } from '../domain/jobs/job-candidate';
 import { notesOn } from '../domain/jobs/notes';
 import { BatonError } from '../errors';
 import { mapInTurns } from '../turns';

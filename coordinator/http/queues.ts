@@ -1,9 +1,9 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Caller, visibleUser } from '../domain/auth/caller';
-import { applyNow } from '../domain/jobs/in-bulk';
+import { applyNow } from '../domain/jobs/bulk-operation';
 import { wantedRunners } from '../domain/queues/scale';
-import { pauseQueue, resumeQueue, setQueue } from '../domain/queues/steer';
+import { pauseQueue, resumeQueue, setQueue } from '../domain/queues/controls';
 import { BatonError } from '../errors';
 import * as store from '../store/queues';
 import * as views from '../store/views/queues';

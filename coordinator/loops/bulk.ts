@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { workOnNext } from '../domain/jobs/in-bulk';
+import { workOnNext } from '../domain/jobs/bulk-operation';
 import { Loop } from './loop';
 
 /** The lookout wakes it. */

@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { freeHeld, placeAllDue } from '../domain/jobs/waiting';
+import { liftAllHolds, promoteDueJobs } from '../domain/jobs/promotion';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 1000;
@@ -14,8 +14,8 @@ export function dueLoop(context: Context): Loop {
     intervalMs: INTERVAL_MS,
     log: context.log,
     async round() {
-      await placeAllDue(context);
-      if (round++ % ROUNDS === 0) await freeHeld(context);
+      await promoteDueJobs(context);
+      if (round++ % ROUNDS === 0) await liftAllHolds(context);
       return false;
     },
   });

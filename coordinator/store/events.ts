@@ -26,13 +26,13 @@ export interface Callback {
 }
 
 /**
- * A CTE, `recorded`, that writes down what the statement around it did to the jobs of the CTE `from`, if somebody
+ * A CTE, `inserted_events`, that writes down what the statement around it did to the jobs of the CTE `from`, if somebody
  * watches them: so an event is there if, and only if, its transition is. While nobody watches anything it is one probe
  * of an empty table. Listeners watch all events of a scope; webhooks those of one name, with the name after a space.
  * @param name of the event; like `details`, an expression over a row `e` of `from`
  * @param callback where to tell that the job has finished, for statements that finish jobs
  */
-export function recorded(
+export function insertEvents(
   from: Sql,
   name: Sql,
   {
@@ -41,7 +41,7 @@ export function recorded(
     callback = sql`NULL::json`,
   }: { details?: Sql; status?: Sql; callback?: Sql } = {},
 ): Sql {
-  return sql`recorded AS (
+  return sql`inserted_events AS (
     INSERT INTO events (at, name, job_id, type, queue, user_id, status, attempt, runner_id, details, callback)
     SELECT now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}, ${callback}
     FROM ${from} e

@@ -1,5 +1,5 @@
 import { type Executor, type Sql, sql } from './db';
-import { type CallKey, JOB_COLUMNS, type JobRow, listedColumns } from './jobs';
+import { type BulkKey, JOB_COLUMNS, type JobRow, listedColumns } from './jobs';
 import { uuidList } from './values';
 
 /** Of many jobs at once large values are left out, as in lists: a call of some kilobytes may name a thousand of them. */
@@ -41,9 +41,9 @@ export async function insertIdempotent(
 }
 
 /** What a key was used for: by a call, its jobs in their order; by a single job (null), that one. */
-export async function findCall(
+export async function findBulkResult(
   db: Executor,
-  { scope, key }: CallKey,
+  { scope, key }: BulkKey,
 ): Promise<{ requestHash: string; jobIds: string[] | null } | undefined> {
   const [found] = await db.query<{ requestHash: string; jobIds: string[] | null }>(sql`
     SELECT k.request_hash AS "requestHash", k.job_ids::text[] AS "jobIds" FROM idempotency_keys k WHERE k.scope = ${scope} AND k.key = ${key}`);
@@ -51,10 +51,10 @@ export async function findCall(
 }
 
 /**
- * Takes a key for a call whose jobs are stored by this transaction, and named before it ends (`nameCall`). Returns false
+ * Takes a key for a call whose jobs are stored by this transaction, and named before it ends (`saveBulkResult`). Returns false
  * when the key was used before; one that is being used is waited for.
  */
-export async function takeCall(transaction: Executor, { scope, key, requestHash }: CallKey): Promise<boolean> {
+export async function reserveBulkKey(transaction: Executor, { scope, key, requestHash }: BulkKey): Promise<boolean> {
   const rows = await transaction.query(sql`
     INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
     VALUES (${scope}, ${key}, ${requestHash}, '00000000-0000-0000-0000-000000000000', '{}') ON CONFLICT DO NOTHING RETURNING key`);
@@ -62,9 +62,9 @@ export async function takeCall(transaction: Executor, { scope, key, requestHash 
 }
 
 /** @returns false when the job that the key is to go with was deleted just now */
-export async function nameCall(
+export async function saveBulkResult(
   transaction: Executor,
-  { scope, key }: CallKey,
+  { scope, key }: BulkKey,
   jobId: string,
   jobIds: string[],
 ): Promise<boolean> {

@@ -3,7 +3,7 @@ import { type Executor, sql } from './db';
 import { type JobRow, STILL_RUNNING } from './jobs';
 
 /** What decides how a failure of a running job goes on. */
-export interface HeldJob {
+export interface LeasedJob {
   id: string;
   type: string;
   leaseToken: string;
@@ -17,11 +17,11 @@ export interface HeldJob {
 const HELD_COLUMNS = sql`
   j.id, j.type, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
 
-export function findHeld(db: Executor, jobIds: string[]): Promise<HeldJob[]> {
+export function findLeased(db: Executor, jobIds: string[]): Promise<LeasedJob[]> {
   return db.query(sql`SELECT ${HELD_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND ${STILL_RUNNING}`);
 }
 
-export interface LostJob extends HeldJob {
+export interface ExpiredLease extends LeasedJob {
   /** Which clock ran out first. */
   cause: 'lease' | 'deadline';
 }
@@ -31,11 +31,11 @@ export interface LostJob extends HeldJob {
  * the index of running jobs whole, because the column that a heartbeat writes is in no index. Only leases of at most
  * `mostLeaseMs` are looked at.
  */
-export function lockLost(
+export function lockExpiredLeases(
   transaction: Executor,
   limit: number,
   mostLeaseMs = Number.MAX_SAFE_INTEGER,
-): Promise<LostJob[]> {
+): Promise<ExpiredLease[]> {
   return transaction.query(sql`
     SELECT ${HELD_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
     FROM jobs j
@@ -44,16 +44,16 @@ export function lockLost(
 }
 
 /** Whether there is anything for the two below, at the price of one statement. */
-export async function findOverdue(db: Executor): Promise<{ isLost: boolean; isExpired: boolean }> {
-  const [row] = await db.query<{ isLost: boolean; isExpired: boolean }>(sql`
+export async function findOverdue(db: Executor): Promise<{ hasExpiredLeases: boolean; hasExpiredJobs: boolean }> {
+  const [row] = await db.query<{ hasExpiredLeases: boolean; hasExpiredJobs: boolean }>(sql`
     SELECT
-      EXISTS (SELECT FROM jobs j WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())) AS "isLost",
-      EXISTS (SELECT FROM jobs j WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL AND j.expires_at <= now()) AS "isExpired"`);
-  return row ?? { isLost: false, isExpired: false };
+      EXISTS (SELECT FROM jobs j WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())) AS "hasExpiredLeases",
+      EXISTS (SELECT FROM jobs j WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL AND j.expires_at <= now()) AS "hasExpiredJobs"`);
+  return row ?? { hasExpiredLeases: false, hasExpiredJobs: false };
 }
 
 /** Waiting jobs that were not started in time, locked. */
-export function lockExpired(transaction: Executor, limit: number): Promise<{ id: string }[]> {
+export function lockExpiredJobs(transaction: Executor, limit: number): Promise<{ id: string }[]> {
   return transaction.query(sql`
     SELECT j.id FROM jobs j
     WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL AND j.expires_at <= now()

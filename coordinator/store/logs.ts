@@ -1,6 +1,6 @@
 import type { Json, LogLevel } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
-import { recorded } from './events';
+import { insertEvents } from './events';
 import { uuidList } from './values';
 
 export interface InsertLogLine {
@@ -31,7 +31,7 @@ export function append(
     ), kept AS (
       INSERT INTO job_logs (job_id, seq, at, level, message, fields, attempt)
       SELECT l.id, l.seq, l.at, l.level, l.message, l.fields, l.attempt FROM line l
-    ), ${recorded(sql`line`, sql`'job.log'`, { details: sql`json_build_object('seq', e.seq, 'at', e.at, 'level', e.level, 'message', e.message, 'fields', e.fields)` })}
+    ), ${insertEvents(sql`line`, sql`'job.log'`, { details: sql`json_build_object('seq', e.seq, 'at', e.at, 'level', e.level, 'message', e.message, 'fields', e.fields)` })}
     INSERT INTO job_log_totals AS t (job_id, lines)
     SELECT l.id, count(*) FROM line l GROUP BY l.id ORDER BY l.id
     ON CONFLICT (job_id) DO UPDATE SET lines = t.lines + EXCLUDED.lines

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditEntry, CreatedApiKey } from '@baton/runner-sdk/protocol';
-import { recorded } from '../../coordinator/domain/audit/record';
+import { audited } from '../../coordinator/domain/audit/record';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -116,7 +116,7 @@ describe('the audit', () => {
     const { context } = coordinator.app;
     const { job } = await jobIn('pending', coordinator);
     const by = { keyId: 'k', keyName: 'k', role: 'admin' as const, userId: null, address: '', requestId: '' };
-    const act = recorded(
+    const act = audited(
       context,
       by,
       () => Promise.resolve(null),

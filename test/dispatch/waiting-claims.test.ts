@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ClaimedJob } from '@baton/runner-sdk/protocol';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
-import { orderLock } from '../../coordinator/domain/jobs/waiting';
+import { orderLock } from '../../coordinator/domain/jobs/promotion';
 import { lockNames } from '../../coordinator/store/locks';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';

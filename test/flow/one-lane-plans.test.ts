@@ -133,9 +133,9 @@ const STATEMENTS: [string, number, Cost][] = [
         running.map((token) => ({ ...token, outcome: 'completed', result: null, error: null })),
       ),
   ],
-  ['finding of lost leases', 20, (db) => leases.lockLost(db, 500)],
+  ['finding of lost leases', 20, (db) => leases.lockExpiredLeases(db, 500)],
   ['heads', 10, (db) => lanes.heads(db)],
-  ['placing of due jobs', 20, (db) => store.placeDue(db, [], 100)],
+  ['placing of due jobs', 20, (db) => store.promoteDue(db, [], 100)],
 ];
 
 async function look(when: string): Promise<string[]> {

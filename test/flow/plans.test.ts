@@ -177,7 +177,7 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ],
   ['claim', 80, async (db) => store.claim(db, await starts(QUEUE), slots, false)],
   ['claim under limits', 150, async (db) => store.claim(db, await starts(LIMITED), slots, true)],
-  ['placing of due jobs', 60, (db) => store.placeDue(db, [], 100)],
+  ['placing of due jobs', 60, (db) => store.promoteDue(db, [], 100)],
   ['heads', 20, (db) => lanes.heads(db)],
   [
     'complete',
@@ -208,13 +208,13 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
         false,
       ),
   ],
-  ['finding of lost leases', 60, (db) => leases.lockLost(db, 500)],
-  ['letting go of held keys', 200, (db) => store.unholdKeys(db, [{ queue: LIMITED, key: 'k1' }], 1000)],
+  ['finding of lost leases', 60, (db) => leases.lockExpiredLeases(db, 500)],
+  ['letting go of held keys', 200, (db) => store.liftKeyHolds(db, [{ queue: LIMITED, key: 'k1' }], 1000)],
   [
     'letting go of held orders',
     60,
     (db) =>
-      store.unholdOrders(db, [
+      store.liftOrderHolds(db, [
         { queue: QUEUE, key: 'o0' },
         { queue: QUEUE, key: 'o1' },
       ]),

@@ -1,6 +1,6 @@
 import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
 import { NOBODY } from '../../coordinator/http/authenticate';
-import { draftedRow } from '../../coordinator/domain/jobs/drafts';
+import { insertedRow } from '../../coordinator/domain/jobs/job-candidate';
 import { createdText } from '../../coordinator/http/created-text';
 import { renderJob } from '../../coordinator/http/render';
 import type { InsertJob, InsertedJob } from '../../coordinator/store/jobs';
@@ -55,10 +55,10 @@ const draftOf = (row: InsertJob, job: Partial<NewJob> = {}) => ({
 });
 
 test.each([
-  ['with nothing that may be left out', draftedRow(draftOf(plain), inserted)],
+  ['with nothing that may be left out', insertedRow(draftOf(plain), inserted)],
   [
     'with all that may be there',
-    draftedRow(draftOf(full, { expiresAt: '2027-01-01T00:00:00.5+01:00' }), {
+    insertedRow(draftOf(full, { expiresAt: '2027-01-01T00:00:00.5+01:00' }), {
       ...inserted,
       runAt: new Date('2026-12-01T00:00:00Z'),
       position: null,

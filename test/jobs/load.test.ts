@@ -1,6 +1,6 @@
 import type { BulkOperation, ClaimedJob } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
-import { orderLock } from '../../coordinator/domain/jobs/waiting';
+import { orderLock } from '../../coordinator/domain/jobs/promotion';
 import { lockNames } from '../../coordinator/store/locks';
 import { expectStatus } from '../support/api';
 import { startCluster, startCoordinator } from '../support/coordinator';

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimedJob, CreateJob } from '@baton/runner-sdk/protocol';
-import { failLost } from '../../coordinator/domain/jobs/lost';
+import { expireLeases } from '../../coordinator/domain/jobs/expire-leases';
 import type { Context } from '../../coordinator/context';
 import * as store from '../../coordinator/store/jobs';
-import { uniqueLock } from '../../coordinator/domain/jobs/drafts';
-import { lockLost } from '../../coordinator/store/leases';
+import { uniqueLock } from '../../coordinator/domain/jobs/job-candidate';
+import { lockExpiredLeases } from '../../coordinator/store/leases';
 import { lockNames } from '../../coordinator/store/locks';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -75,7 +75,7 @@ async function whileHeld<T>(win: (on: Session) => Promise<unknown>, lose: () => 
 }
 
 const timeOut = async (on: Session) => {
-  const lost = await lockLost(on, 500);
+  const lost = await lockExpiredLeases(on, 500);
   await store.fail(
     on,
     lost.map((job) => ({
@@ -315,7 +315,7 @@ describe('two claims', () => {
 test('two monitors count a lost lease once', async () => {
   const claimed = await running();
   await coordinator.sql.expireLease(claimed.id);
-  await whileHeld(timeOut, () => failLost(coordinator.app.context satisfies Context));
+  await whileHeld(timeOut, () => expireLeases(coordinator.app.context satisfies Context));
   await coordinator.runMonitor();
   expect(await coordinator.api.job(claimed.id)).toMatchObject({ status: 'pending', failures: 1 });
   expect(await outcomes(claimed.id)).toEqual(['timed_out']);

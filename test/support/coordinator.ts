@@ -53,7 +53,7 @@ export type Options = Partial<
   access?: Partial<Access>;
   tracing?: Tracing;
   /** Whether leases that ran out before the start are left time for a heartbeat; here they are not, unless it is asked for. */
-  startsBlind?: boolean;
+  startsCutOff?: boolean;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
   through?: (url: string) => string | Promise<string>;
 };
@@ -102,7 +102,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
       access: { ...DEFAULT_ACCESS, ...options.access },
       webhooks: { ...readConfig({}).webhooks, ...options.webhooks },
-      startsBlind: options.startsBlind ?? false,
+      startsCutOff: options.startsCutOff ?? false,
       ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
       ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
       ...(options.jobDefaults === undefined ? {} : { jobDefaults: options.jobDefaults }),

@@ -6,7 +6,7 @@ import type { Executor } from '../../store/db';
 import type { Actor } from '../auth/caller';
 
 /** What was done. Never a secret: details hold names, ids, counts and settings, not arguments or results. */
-export interface Deed {
+export interface AuditedAction {
   action: AuditAction;
   /** The id or name of the one thing it was done to. */
   target?: string | undefined;
@@ -17,26 +17,26 @@ export interface Deed {
  * Acts, and writes down who did it in the same transaction, so that neither is there without the other. Without an
  * actor (a clock did it) nothing is written.
  */
-export function recorded<Done>(
+export function audited<Done>(
   context: Context,
   by: Actor | null,
   act: (db: Executor) => Promise<Done>,
-  deedsOf: (done: Done) => Deed[],
+  actionsOf: (done: Done) => AuditedAction[],
 ): Promise<Done> {
   if (by === null) return act(context.db);
   return context.db.transaction(async (transaction) => {
     const done = await act(transaction);
-    await record(transaction, by, deedsOf(done));
+    await record(transaction, by, actionsOf(done));
     return done;
   });
 }
 
 /** What was done to jobs: to one, under its id; to several, in one entry with all their ids. */
-export function jobDeeds(
+export function jobActions(
   [one, several]: [AuditAction, AuditAction],
   jobs: { id: string }[],
   details: Record<string, unknown> = {},
-): Deed[] {
+): AuditedAction[] {
   const [first] = jobs;
   if (first === undefined) return [];
   return jobs.length === 1
@@ -45,10 +45,10 @@ export function jobDeeds(
 }
 
 /** Writes down what was done, where it was done: in the transaction that did it. */
-export function record(transaction: Executor, by: Actor, deeds: Deed[]): Promise<void> {
+export function record(transaction: Executor, by: Actor, actions: AuditedAction[]): Promise<void> {
   return store.insert(
     transaction,
-    deeds.map(({ action, target, details }) => ({
+    actions.map(({ action, target, details }) => ({
       id: uuidv7(),
       action,
       target: target ?? null,

@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/api-keys';
 import type { Executor } from '../../store/db';
-import { record, recorded } from '../audit/record';
+import { record, audited } from '../audit/record';
 import type { Actor } from './caller';
 import { hashOf, makeKey } from './keys';
 
@@ -15,7 +15,7 @@ export interface MadeKey {
 
 export function createKey(context: Context, by: Actor, wanted: NewApiKey): Promise<MadeKey> {
   const { name, role, userId = null, queues = [], types = [], expiresAt = null } = wanted;
-  return recorded(
+  return audited(
     context,
     by,
     (db) => put(db, { name, role, userId, queues, types, expiresAt, rotatedFrom: null }),
@@ -58,7 +58,7 @@ export function rotateKey(context: Context, by: Actor, id: string, graceMs: numb
 
 /** @throws {BatonError} `not_found` */
 export async function revokeKey(context: Context, by: Actor, id: string): Promise<store.ApiKeyRow> {
-  const isRevoked = await recorded(
+  const isRevoked = await audited(
     context,
     by,
     (db) => store.revoke(db, id),

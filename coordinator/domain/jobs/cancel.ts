@@ -1,11 +1,11 @@
 import type { Context } from '../../context';
 import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
-import { jobDeeds, recorded } from '../audit/record';
+import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
-import { freed } from './waiting';
+import { releaseConcurrency } from './promotion';
 
 /**
  * blocked, pending, running -> cancelled. A running job's runner hears it at once, by the heartbeat that waits, or on its next call.
@@ -17,11 +17,11 @@ export async function cancel(
   by: Actor | null = null,
 ): Promise<(store.JobRow | BatonError)[]> {
   const reason = items[0]?.reason ?? null;
-  const moved = await recorded(
+  const moved = await audited(
     context,
     by,
     (db) => store.cancel(db, items, context.queueSettings.hasPrices()),
-    (jobs) => jobDeeds(['job.cancelled', 'jobs.cancelled'], jobs, { reason }),
+    (jobs) => jobActions(['job.cancelled', 'jobs.cancelled'], jobs, { reason }),
   );
   context.notifications.publishCancelled(
     moved.flatMap(({ id, was, runnerId }) => (was === 'running' && runnerId !== null ? [{ jobId: id, runnerId }] : [])),
@@ -36,5 +36,5 @@ export async function cancel(
 export async function announceCancelled(context: Context, moved: store.JobRow[]): Promise<void> {
   context.notifications.publishFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.cancelled', job)));
-  await freed(context, moved);
+  await releaseConcurrency(context, moved);
 }

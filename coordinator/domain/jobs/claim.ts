@@ -6,8 +6,8 @@ import { lockLimits } from '../../store/queues';
 import { jobEvent } from '../events/events';
 import type { Lane } from '../../state/lanes';
 import { meets } from '../../state/requirements';
-import { setUnreadableAside } from './unreadable';
-import { releaseKeys } from './waiting';
+import { failUnreadableJobs } from './unreadable';
+import { liftHolds } from './promotion';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
@@ -41,8 +41,8 @@ export async function claim(
     fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })),
   );
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
-  await releaseKeys(context, heldBack);
-  return setUnreadableAside(context, rows);
+  await liftHolds(context, heldBack);
+  return failUnreadableJobs(context, rows);
 }
 
 /** How many slots are. Those of a claim that was answered before all are, however few jobs it was given then: it takes no others. */

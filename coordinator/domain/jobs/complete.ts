@@ -5,11 +5,11 @@ import * as store from '../../store/jobs';
 import { keepLate, traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { fail, publicError } from './fail';
-import { judgeToken, leaseKey, movedKey, type Report, traceOf } from './fence';
+import { judgeStaleReport, leaseKey, movedKey, type Report, traceOf } from './stale-report';
 import { heartbeat, type HeartbeatItem } from './heartbeat';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
-import { freed } from './waiting';
+import { releaseConcurrency } from './promotion';
 
 export interface CompleteItem {
   jobId: string;
@@ -88,7 +88,7 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
   );
   context.notifications.publishFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job, undefined, { runMs: job.runMs })));
-  await freed(context, moved);
+  await releaseConcurrency(context, moved);
   const attempts = new Map(moved.map((job) => [movedKey(job), job.attempt]));
   const replies: Replies = [];
   for (const item of reports) {
@@ -120,7 +120,7 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
   const traces = await traceTokens(context.db.vital, askedOf(missed));
   const judged = missed.map((item): [CompleteItem, CompleteReply | BatonError] => {
     const trace = traceOf(traces, item);
-    return [item, judgeToken(trace, item.leaseToken, reportOf(item))];
+    return [item, judgeStaleReport(trace, item.leaseToken, reportOf(item))];
   });
   const late = judged.filter(
     ([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'),

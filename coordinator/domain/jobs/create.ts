@@ -11,24 +11,24 @@ import { covers, scopeText } from '../auth/scope';
 import { urlFault } from '../webhooks/reach';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
-import { callOf, nameCall, repeatedCall, takeCall, isUsedCall } from './call-key';
+import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUsed } from './bulk-key';
 import {
   type Created,
-  type Draft,
-  draftedRow,
+  type JobCandidate,
+  insertedRow,
   findFresh,
   findHolders,
   findRepeated,
   keepDeduplicated,
   type Outcome,
   uniqueLock,
-} from './drafts';
+} from './job-candidate';
 import { requireSize } from './payload-size';
 import { requestHash } from './request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
-import { inRoom, leaveRoom, takeRoom } from './room';
+import { withCapacity, releaseCapacity, reserveCapacity } from './queue-capacity';
 import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
-import { becameWaiting, orderLock, readyLanesOf, releaseKeys } from './waiting';
+import { enqueue, orderLock, readyLanesOf, liftHolds } from './promotion';
 
 export interface CreateItem {
   caller: Caller;
@@ -48,22 +48,22 @@ export async function create(
   reserve: Reserve,
 ): Promise<(Created | BatonError)[]> {
   const checked = await mapInTurns(items, (item) => check(context, item));
-  const drafts = checked.filter((draft): draft is Draft => !(draft instanceof BatonError));
-  const refused = await route(context, drafts);
-  const room = await takeRoom(
+  const candidates = checked.filter((candidate): candidate is JobCandidate => !(candidate instanceof BatonError));
+  const refused = await route(context, candidates);
+  const capacity = await reserveCapacity(
     context,
-    drafts.filter((draft) => !refused.has(draft)),
+    candidates.filter((candidate) => !refused.has(candidate)),
   );
-  for (const [draft, error] of room.refused) refused.set(draft, error);
-  const accepted = refused.size === 0 ? drafts : drafts.filter((draft) => !refused.has(draft));
-  const outcomes = await inRoom(context, room, () =>
-    accepted.every((draft) => isPlain(context, draft))
+  for (const [candidate, error] of capacity.refused) refused.set(candidate, error);
+  const accepted = refused.size === 0 ? candidates : candidates.filter((candidate) => !refused.has(candidate));
+  const outcomes = await withCapacity(context, capacity, () =>
+    accepted.every((candidate) => isPlain(context, candidate))
       ? storeReserved(context, accepted, reserve)
       : withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open)),
   );
   await announce(context, outcomes);
-  return checked.map((draft) =>
-    draft instanceof BatonError ? draft : (refused.get(draft) ?? outcomeOf(outcomes, draft)),
+  return checked.map((candidate) =>
+    candidate instanceof BatonError ? candidate : (refused.get(candidate) ?? outcomeOf(outcomes, candidate)),
   );
 }
 
@@ -78,46 +78,48 @@ export async function createAtomic(
   reserve: Reserve,
   key?: string,
 ): Promise<Created[]> {
-  const drafts = await mapInTurns(items, (item, index) => orThrow(check(context, item), index));
+  const candidates = await mapInTurns(items, (item, index) => orThrow(check(context, item), index));
   const [first] = items;
   const keyed =
     key === undefined || first === undefined
       ? undefined
-      : { call: callOf(context, first.caller, drafts, key), caller: first.caller };
-  const unrouted = await route(context, drafts);
-  drafts.forEach((draft, index) => orThrow(unrouted.get(draft) ?? draft, index));
-  const room = await takeRoom(context, drafts);
-  const [refused] = room.refused.values();
+      : { call: bulkKeyOf(context, first.caller, candidates, key), caller: first.caller };
+  const unrouted = await route(context, candidates);
+  candidates.forEach((candidate, index) => orThrow(unrouted.get(candidate) ?? candidate, index));
+  const capacity = await reserveCapacity(context, candidates);
+  const [refused] = capacity.refused.values();
   if (refused !== undefined) {
-    leaveRoom(context, room);
-    if (keyed !== undefined && (await isUsedCall(context.db, keyed.call))) return repeatedCall(context.db, keyed);
+    releaseCapacity(context, capacity);
+    if (keyed !== undefined && (await isBulkKeyUsed(context.db, keyed.call))) return loadBulkResult(context.db, keyed);
     throw refused;
   }
-  const outcomes = await inRoom(context, room, () => storeAll(context, drafts, reserve, keyed?.call));
-  if (keyed !== undefined && outcomes.size === 0) return repeatedCall(context.db, keyed);
+  const outcomes = await withCapacity(context, capacity, () => storeAll(context, candidates, reserve, keyed?.call));
+  if (keyed !== undefined && outcomes.size === 0) return loadBulkResult(context.db, keyed);
   await announce(context, outcomes);
-  return drafts.map((draft, index) => orThrow(outcomeOf(outcomes, draft), index));
+  return candidates.map((candidate, index) => orThrow(outcomeOf(outcomes, candidate), index));
 }
 
 /** Those that a single statement stores need no transaction. Stores nothing when the call's key was used before. */
 function storeAll(
   context: Context,
-  drafts: Draft[],
+  candidates: JobCandidate[],
   reserve: Reserve,
-  call: store.CallKey | undefined,
-): Promise<Map<Draft, Outcome>> {
-  const isOneStatement = drafts.every((draft) => isPlain(context, draft) && draft.row.idempotencyKey === undefined);
-  if (isOneStatement) return context.db.gate.run(() => storeReserved(context, drafts, reserve, call));
+  call: store.BulkKey | undefined,
+): Promise<Map<JobCandidate, Outcome>> {
+  const isOneStatement = candidates.every(
+    (candidate) => isPlain(context, candidate) && candidate.row.idempotencyKey === undefined,
+  );
+  if (isOneStatement) return context.db.gate.run(() => storeReserved(context, candidates, reserve, call));
   return withKeys(context, reserve, async (transaction, open) => {
-    if (call !== undefined && !(await takeCall(transaction, call))) return new Map<Draft, Outcome>();
-    const stored = await storeKeyed(context, transaction, drafts, open);
-    const outcomes = drafts.map((draft, index) => orThrow(outcomeOf(stored, draft), index));
-    if (call !== undefined) await nameCall(transaction, call, outcomes);
+    if (call !== undefined && !(await reserveBulkKey(transaction, call))) return new Map<JobCandidate, Outcome>();
+    const stored = await storeKeyed(context, transaction, candidates, open);
+    const outcomes = candidates.map((candidate, index) => orThrow(outcomeOf(stored, candidate), index));
+    if (call !== undefined) await saveBulkResult(transaction, call, outcomes);
     return stored;
   });
 }
 
-function isPlain(context: Context, { row }: Draft): boolean {
+function isPlain(context: Context, { row }: JobCandidate): boolean {
   return row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row);
 }
 
@@ -133,7 +135,7 @@ function orThrow<T>(outcome: T | BatonError, index: number): T {
   });
 }
 
-function check(context: Context, item: CreateItem): Draft | BatonError {
+function check(context: Context, item: CreateItem): JobCandidate | BatonError {
   const { caller, job, idempotencyKey } = item;
   const own = visibleUser(caller);
   if (caller.role !== 'runner' && !covers(caller, job))
@@ -152,7 +154,7 @@ function check(context: Context, item: CreateItem): Draft | BatonError {
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
   const defaults = context.queueSettings.defaultsOf(job.queue);
-  // Spelled out, for the same reason as in `draftedRow`.
+  // Spelled out, for the same reason as in `insertedRow`.
   const row: Complete<store.InsertJob> = {
     id: context.jobIds.next(),
     type: job.type,
@@ -200,30 +202,30 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
 }
 
 /** Returns those whose creators have had as many lanes made as they may. */
-async function route(context: Context, drafts: Draft[]): Promise<Map<Draft, BatonError>> {
+async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
   const lanes = await context.lanes.of(
-    drafts.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
+    candidates.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
       queue,
       type,
       priority,
       requires,
       prefers,
     })),
-    drafts.map(({ caller }) => laneMaker(caller)),
+    candidates.map(({ caller }) => laneMaker(caller)),
   );
-  const refused = new Map<Draft, BatonError>();
-  drafts.forEach((draft, index) => {
+  const refused = new Map<JobCandidate, BatonError>();
+  candidates.forEach((candidate, index) => {
     const lane = lanes[index] ?? null;
-    if (lane === null) refused.set(draft, tooManyLanes(laneMaker(draft.caller)));
-    else draft.row.laneId = lane.id;
+    if (lane === null) refused.set(candidate, tooManyLanes(laneMaker(candidate.caller)));
+    else candidate.row.laneId = lane.id;
   });
   return refused;
 }
 
-const NOTHING_STORED: ReadonlyMap<Draft, Outcome> = new Map();
+const NOTHING_STORED: ReadonlyMap<JobCandidate, Outcome> = new Map();
 
 /** Reserves claims for these jobs, in place of those that an earlier try reserved. */
-type OpenReservation = (drafts: Draft[]) => Reservation;
+type OpenReservation = (candidates: JobCandidate[]) => Reservation;
 
 /**
  * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
@@ -232,14 +234,14 @@ type OpenReservation = (drafts: Draft[]) => Reservation;
 async function withKeys(
   context: Context,
   reserve: Reserve,
-  body: (transaction: Executor, open: OpenReservation) => Promise<Map<Draft, Outcome>>,
-): Promise<Map<Draft, Outcome>> {
+  body: (transaction: Executor, open: OpenReservation) => Promise<Map<JobCandidate, Outcome>>,
+): Promise<Map<JobCandidate, Outcome>> {
   let reservation = NOTHING_RESERVED;
-  const run = (): Promise<Map<Draft, Outcome>> =>
+  const run = (): Promise<Map<JobCandidate, Outcome>> =>
     context.db.keyed.transaction((transaction) => {
       // An earlier try was rolled back.
       settle(context, reservation);
-      return body(transaction, (drafts) => (reservation = reserveFor(drafts, reserve)));
+      return body(transaction, (candidates) => (reservation = reserveFor(candidates, reserve)));
     });
   try {
     const outcomes = await run().catch((error: unknown) => {
@@ -269,19 +271,19 @@ function settle({ log }: Context, reservation: Reservation, outcomes = NOTHING_S
 async function storeKeyed(
   context: Context,
   transaction: Executor,
-  drafts: Draft[],
+  candidates: JobCandidate[],
   open: OpenReservation,
-): Promise<Map<Draft, Outcome>> {
+): Promise<Map<JobCandidate, Outcome>> {
   await lockNames(
     transaction,
-    drafts.flatMap(({ row }) => [
+    candidates.flatMap(({ row }) => [
       ...(row.uniqueKey === undefined ? [] : [uniqueLock(row)]),
       ...(row.orderKey === undefined ? [] : [orderLock({ queue: row.queue, key: row.orderKey })]),
       ...(isRated(context, row) ? [rateLock(row)] : []),
     ]),
   );
-  const holders = await findHolders(transaction, drafts);
-  const wanting = drafts.filter((draft) => !holders.has(draft));
+  const holders = await findHolders(transaction, candidates);
+  const wanting = candidates.filter((candidate) => !holders.has(candidate));
   const over = await judgeRates(
     transaction,
     await findFresh(
@@ -290,16 +292,16 @@ async function storeKeyed(
     ),
     ({ row }) => row,
   );
-  const wanted = wanting.filter((draft) => !over.has(draft));
+  const wanted = wanting.filter((candidate) => !over.has(candidate));
   // Deduplicated jobs are judged one by one after the insert. Claims are not reserved for so long.
   const { offers } = holders.size === 0 ? open(wanted) : NOTHING_RESERVED;
   const { outcomes, repeated } = await insertAll(context, transaction, wanted, offers);
-  for (const [draft, outcome] of await findRepeated(transaction, repeated)) outcomes.set(draft, outcome);
-  for (const [draft, refused] of over) outcomes.set(draft, refused);
-  for (const [draft, holder] of holders) {
+  for (const [candidate, outcome] of await findRepeated(transaction, repeated)) outcomes.set(candidate, outcome);
+  for (const [candidate, refused] of over) outcomes.set(candidate, refused);
+  for (const [candidate, holder] of holders) {
     const first =
       'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
-    if (first !== undefined) outcomes.set(draft, await keepDeduplicated(transaction, draft, first));
+    if (first !== undefined) outcomes.set(candidate, await keepDeduplicated(transaction, candidate, first));
   }
   return outcomes;
 }
@@ -307,16 +309,16 @@ async function storeKeyed(
 /** Jobs without such keys need one statement, or two when an idempotency key was used before. */
 async function storeReserved(
   context: Context,
-  drafts: Draft[],
+  candidates: JobCandidate[],
   reserve: Reserve,
-  call?: store.CallKey,
-): Promise<Map<Draft, Outcome>> {
+  call?: store.BulkKey,
+): Promise<Map<JobCandidate, Outcome>> {
   const { hot } = context.db;
-  const reservation = reserveFor(drafts, reserve);
+  const reservation = reserveFor(candidates, reserve);
   try {
-    const { outcomes, repeated } = await insertAll(context, hot, drafts, reservation.offers, call);
+    const { outcomes, repeated } = await insertAll(context, hot, candidates, reservation.offers, call);
     settle(context, reservation, outcomes);
-    for (const [draft, outcome] of await lookUpRepeated(context, hot, repeated)) outcomes.set(draft, outcome);
+    for (const [candidate, outcome] of await lookUpRepeated(context, hot, repeated)) outcomes.set(candidate, outcome);
     return outcomes;
   } finally {
     settle(context, reservation);
@@ -324,13 +326,19 @@ async function storeReserved(
 }
 
 /** The others are stored by now: they must not be told as refused because of these, or they would be created again. */
-async function lookUpRepeated({ log }: Context, db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
+async function lookUpRepeated(
+  { log }: Context,
+  db: Executor,
+  candidates: JobCandidate[],
+): Promise<Map<JobCandidate, Outcome>> {
   try {
-    return await findRepeated(db, drafts);
+    return await findRepeated(db, candidates);
   } catch (error) {
     log.warn('jobs whose idempotency keys were used before could not be looked up', describeError(error));
     const detail = 'The first request with this idempotency key cannot be looked up at the moment.';
-    return new Map(drafts.map((draft) => [draft, new BatonError('unavailable', detail, { retryAfterMs: 1000 })]));
+    return new Map(
+      candidates.map((candidate) => [candidate, new BatonError('unavailable', detail, { retryAfterMs: 1000 })]),
+    );
   }
 }
 
@@ -338,42 +346,42 @@ async function lookUpRepeated({ log }: Context, db: Executor, drafts: Draft[]): 
 async function insertAll(
   context: Context,
   db: Executor,
-  drafts: Draft[],
+  candidates: JobCandidate[],
   offers: store.Offer[],
-  call?: store.CallKey,
-): Promise<{ outcomes: Map<Draft, Outcome>; repeated: Draft[] }> {
-  const outcomes = new Map<Draft, Outcome>();
-  const repeated: Draft[] = [];
-  if (drafts.length === 0) return { outcomes, repeated };
-  const rows = drafts.map((draft) => draft.row);
-  const stored = await store.insert(db, rows, knownPlaces(context, rows), offers, call);
+  call?: store.BulkKey,
+): Promise<{ outcomes: Map<JobCandidate, Outcome>; repeated: JobCandidate[] }> {
+  const outcomes = new Map<JobCandidate, Outcome>();
+  const repeated: JobCandidate[] = [];
+  if (candidates.length === 0) return { outcomes, repeated };
+  const rows = candidates.map((candidate) => candidate.row);
+  const stored = await store.insert(db, rows, knownLaneStarts(context, rows), offers, call);
   if (call !== undefined && stored.length === 0) return { outcomes, repeated };
   const inserted = new Map(stored.map((row) => [row.id, row]));
-  for (const draft of drafts) {
-    const row = inserted.get(draft.row.id);
-    if (row === undefined) repeated.push(draft);
-    else outcomes.set(draft, { created: { job: draftedRow(draft, row), as: 'created' }, inserted: row });
+  for (const candidate of candidates) {
+    const row = inserted.get(candidate.row.id);
+    if (row === undefined) repeated.push(candidate);
+    else outcomes.set(candidate, { created: { job: insertedRow(candidate, row), as: 'created' }, inserted: row });
   }
   return { outcomes, repeated };
 }
 
 /** From where the queues' orders begin, for jobs that take turns. */
-function knownPlaces(context: Context, rows: store.InsertJob[]): store.LaneFrom[] {
+function knownLaneStarts(context: Context, rows: store.InsertJob[]): store.LaneFrom[] {
   const inTurns = rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined);
   for (const row of inTurns) row.laneFrom = context.readyLanes.from(row.laneId)?.position;
   return inTurns.length === 0 ? [] : presentLanes(context, new Set(inTurns.map((row) => row.queue)));
 }
 
-async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promise<void> {
-  const stored = [...outcomes].flatMap(([draft, outcome]) =>
+async function announce(context: Context, outcomes: Map<JobCandidate, Outcome>): Promise<void> {
+  const stored = [...outcomes].flatMap(([candidate, outcome]) =>
     outcome instanceof BatonError || outcome.inserted === null
       ? []
-      : [{ laneId: draft.row.laneId, inserted: outcome.inserted, job: outcome.created.job }],
+      : [{ laneId: candidate.row.laneId, inserted: outcome.inserted, job: outcome.created.job }],
   );
-  const placed = stored.flatMap(({ laneId, inserted }) =>
+  const promoted = stored.flatMap(({ laneId, inserted }) =>
     inserted.position === null || inserted.lease !== null ? [] : [{ laneId, position: inserted.position }],
   );
-  context.notifications.publishReady(readyLanesOf(placed));
+  context.notifications.publishReady(readyLanesOf(promoted));
   context.notifications.publishDue(
     stored
       .filter(({ inserted }) => inserted.position === null && inserted.hold === null)
@@ -392,7 +400,7 @@ async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promis
     ),
   );
   // What they are held for may have ended while they were stored, and then nobody else looks.
-  await releaseKeys(
+  await liftHolds(
     context,
     stored.flatMap(({ job }) =>
       job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [],
@@ -401,14 +409,14 @@ async function announce(context: Context, outcomes: Map<Draft, Outcome>): Promis
   const replaced = [...outcomes.values()].flatMap((outcome) =>
     outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job],
   );
-  await becameWaiting(
+  await enqueue(
     context,
     replaced.map((job) => ({ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() })),
   );
 }
 
-function outcomeOf(outcomes: Map<Draft, Outcome>, draft: Draft): Created | BatonError {
-  const outcome = outcomes.get(draft);
-  if (outcome === undefined) throw new Error(`job ${draft.row.id} was neither stored nor refused`);
+function outcomeOf(outcomes: Map<JobCandidate, Outcome>, candidate: JobCandidate): Created | BatonError {
+  const outcome = outcomes.get(candidate);
+  if (outcome === undefined) throw new Error(`job ${candidate.row.id} was neither stored nor refused`);
   return outcome instanceof BatonError ? outcome : outcome.created;
 }

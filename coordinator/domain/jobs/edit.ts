@@ -3,12 +3,12 @@ import type { Context } from '../../context';
 import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
-import { jobDeeds, recorded } from '../audit/record';
+import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import type { Lane, Routing } from '../../state/lanes';
 import { refusal } from './refusal';
 import { laneMaker, tooManyLanes } from './lanes';
-import { becameWaiting } from './waiting';
+import { enqueue } from './promotion';
 
 export interface EditItem {
   jobId: string;
@@ -31,14 +31,14 @@ export async function edit(
   const lane = item.priority === undefined ? undefined : await laneFor(context, before, item.priority, by);
   if (lane === null) return tooManyLanes(laneMaker(by));
   const { jobId: _jobId, userId: _userId, ...changes } = item;
-  const [job] = await recorded(
+  const [job] = await audited(
     context,
     by,
     (db) => store.edit(db, { ...item, laneId: lane?.id }),
-    (jobs) => jobDeeds(['job.edited', 'job.edited'], jobs, changes),
+    (jobs) => jobActions(['job.edited', 'job.edited'], jobs, changes),
   );
   if (job === undefined) return refusal(context, 'edit', item.jobId, item.userId);
-  await becameWaiting(context, [{ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() }]);
+  await enqueue(context, [{ dueInMs: job.runAt.getTime() - job.updatedAt.getTime() }]);
   return job;
 }
 
@@ -56,13 +56,13 @@ export async function prioritise(
   );
   if (lanes.includes(null)) throw tooManyLanes(laneMaker(by));
   const moves = jobs.map((job, index) => ({ jobId: job.id, laneId: lanes[index]?.id ?? job.laneId }));
-  const moved = await recorded(
+  const moved = await audited(
     context,
     by,
     (db) => store.prioritise(db, moves, priority),
-    (done) => jobDeeds(['job.edited', 'jobs.prioritised'], done, { priority }),
+    (done) => jobActions(['job.edited', 'jobs.prioritised'], done, { priority }),
   );
-  await becameWaiting(
+  await enqueue(
     context,
     moved.map(() => ({ dueInMs: 0 })),
   );

@@ -2,11 +2,11 @@ import type { JobError, JobMetrics, ReportedError } from '@baton/runner-sdk/prot
 import type { Context } from '../../context';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
-import { findHeld, type HeldJob } from '../../store/leases';
+import { findLeased, type LeasedJob } from '../../store/leases';
 import { fingerprintOf } from '../dead-letters/fingerprint';
 import { jobEvent } from '../events/events';
 import { judgeFailure } from './retry';
-import { becameWaiting, freed } from './waiting';
+import { enqueue, releaseConcurrency } from './promotion';
 
 export interface FailItem {
   jobId: string;
@@ -26,12 +26,12 @@ export async function fail(
   context: Context,
   db: Executor,
   items: FailItem[],
-  held?: HeldJob[],
+  held?: LeasedJob[],
 ): Promise<store.Moved[]> {
   const jobs = new Map(
     (
       held ??
-      (await findHeld(
+      (await findLeased(
         db,
         items.map((item) => item.jobId),
       ))
@@ -56,8 +56,8 @@ export async function announceFailed(context: Context, moved: store.Moved[]): Pr
         : jobEvent('job.failed', job, undefined, { runMs: job.runMs }),
     ),
   );
-  await freed(context, moved);
-  await becameWaiting(
+  await releaseConcurrency(context, moved);
+  await enqueue(
     context,
     moved.filter((job) => job.status === 'pending'),
   );
@@ -68,7 +68,7 @@ export function publicError({ message, code, stack, retryable }: ReportedError):
   return { message, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }), retryable };
 }
 
-function decide(item: FailItem, job: HeldJob): store.Fail {
+function decide(item: FailItem, job: LeasedJob): store.Fail {
   const verdict = judgeFailure(item.error, job, Math.random());
   return {
     jobId: item.jobId,

@@ -4,7 +4,7 @@ import { BatonError } from '../../errors';
 import { repeated } from '../../store/db';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
-import { judgeToken, leaseKey, leaseLost, movedKey, traceOf } from './fence';
+import { judgeStaleReport, leaseKey, leaseLost, movedKey, traceOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 
@@ -39,7 +39,7 @@ export async function heartbeat(
   return items.map((item, index) => {
     const row = held.get(leaseKey(item));
     if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt, runnerId: row.runnerId };
-    const verdict = refused[index] ?? judgeToken(traceOf(traces, item), item.leaseToken, { verb: 'heartbeat' });
+    const verdict = refused[index] ?? judgeStaleReport(traceOf(traces, item), item.leaseToken, { verb: 'heartbeat' });
     return verdict instanceof BatonError ? verdict : leaseLost();
   });
 }

@@ -4,10 +4,10 @@ import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
-import { judgeToken, leaseKey, movedKey, traceOf } from './fence';
+import { judgeStaleReport, leaseKey, movedKey, traceOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
-import { becameWaiting, freed } from './waiting';
+import { enqueue, releaseConcurrency } from './promotion';
 
 export interface ReleaseItem {
   jobId: string;
@@ -26,8 +26,8 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
   const moved =
     accepted.length === 0 ? [] : await store.release(context.db.vital, accepted, context.queueSettings.hasPrices());
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
-  await freed(context, moved);
-  await becameWaiting(context, moved);
+  await releaseConcurrency(context, moved);
+  await enqueue(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   const missed = accepted.filter((item) => !byLease.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
@@ -44,7 +44,7 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
     const job = byLease.get(leaseKey(item));
     if (job !== undefined) return { status: 'pending' as const, attempt: job.attempt, runAt: job.runAt.toISOString() };
     const trace = traceOf(traces, item);
-    const verdict = judgeToken(trace, item.leaseToken, { verb: 'release' });
+    const verdict = judgeStaleReport(trace, item.leaseToken, { verb: 'release' });
     return verdict instanceof BatonError
       ? verdict
       : { ...verdict, runAt: verdict.runAt ?? new Date(trace?.runAt ?? 0).toISOString() };

@@ -1,21 +1,21 @@
 import type { Context } from '../../context';
 import { type BatonError } from '../../errors';
 import * as store from '../../store/jobs';
-import { jobDeeds, recorded } from '../audit/record';
+import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { refusal } from './refusal';
-import { freed } from './waiting';
+import { releaseConcurrency } from './promotion';
 
 /** completed, failed, cancelled -> gone, with their attempts and logs. Returns what is gone. */
 export async function remove(context: Context, jobIds: string[], by: Actor | null = null): Promise<{ id: string }[]> {
-  const gone = await recorded(
+  const gone = await audited(
     context,
     by,
     (db) => store.remove(db, jobIds),
-    (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs),
+    (jobs) => jobActions(['job.deleted', 'jobs.deleted'], jobs),
   );
   // A failed job may have blocked those behind it in its order.
-  await freed(context, gone);
+  await releaseConcurrency(context, gone);
   return gone;
 }
 

@@ -6,7 +6,7 @@ import type { BulkParameters } from '../../store/bulk';
 import { getMany } from '../../store/views/jobs';
 import type { Actor, Caller } from '../auth/caller';
 import { create } from './create';
-import type { Created } from './drafts';
+import type { Created } from './job-candidate';
 import { NOTHING_RESERVED } from './reservation';
 
 interface Replay {
@@ -24,7 +24,7 @@ export async function replayJobs(
   jobIds: string[],
 ): Promise<Map<string, Created | BatonError>> {
   const rows = await getMany(context.db, userId, jobIds);
-  // What there is no room for comes last.
+  // Sorted by id, so that what a full queue refuses comes last.
   rows.sort((one, other) => (one.id < other.id ? -1 : 1));
   const caller = callerOf(by, userId);
   const made = await create(

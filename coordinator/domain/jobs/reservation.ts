@@ -1,6 +1,6 @@
 import { BatonError } from '../../errors';
 import type { ClaimedRow, Offer } from '../../store/jobs';
-import type { Draft, Outcome } from './drafts';
+import type { JobCandidate, Outcome } from './job-candidate';
 
 /**
  * Waiting claims that are reserved for jobs about to be stored: a job with an offer is stored as running, for the claim of
@@ -24,9 +24,9 @@ export const NOTHING_RESERVED: Reservation = { offers: [], settle: () => undefin
  * Reserves claims for those jobs that can be claimed at once, in the order in which their queues hand them out: by
  * priority, then the first job of each user before anyone's second. Jobs that wait for a time or a key are left out.
  */
-export function reserveFor(drafts: Draft[], reserve: Reserve): Reservation {
+export function reserveFor(candidates: JobCandidate[], reserve: Reserve): Reservation {
   const turns = new Map<string, number>();
-  const jobs = drafts.filter(isClaimableAtOnce).map(({ row: { id, laneId, queue, priority, userId } }) => {
+  const jobs = candidates.filter(isClaimableAtOnce).map(({ row: { id, laneId, queue, priority, userId } }) => {
     const user = userId === undefined ? null : JSON.stringify([queue, priority, userId]);
     const turn = user === null ? 0 : (turns.get(user) ?? 0);
     if (user !== null) turns.set(user, turn + 1);
@@ -36,7 +36,7 @@ export function reserveFor(drafts: Draft[], reserve: Reserve): Reservation {
 }
 
 /** The jobs that were stored as running for the claims of the offers, as these claims receive them. */
-export function claimedRows(outcomes: ReadonlyMap<Draft, Outcome>, { offers }: Reservation): ClaimedRow[] {
+export function claimedRows(outcomes: ReadonlyMap<JobCandidate, Outcome>, { offers }: Reservation): ClaimedRow[] {
   if (offers.length === 0) return [];
   const offerOf = new Map(offers.map((offer) => [offer.jobId, offer]));
   return [...outcomes].flatMap(([{ row }, outcome]) => {
@@ -45,7 +45,7 @@ export function claimedRows(outcomes: ReadonlyMap<Draft, Outcome>, { offers }: R
   });
 }
 
-function isClaimableAtOnce({ row: { runAt, delayMs, orderKey, concurrencyKey } }: Draft): boolean {
+function isClaimableAtOnce({ row: { runAt, delayMs, orderKey, concurrencyKey } }: JobCandidate): boolean {
   return runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined;
 }
 

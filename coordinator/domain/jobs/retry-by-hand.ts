@@ -2,11 +2,11 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
-import { jobDeeds, recorded } from '../audit/record';
+import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
-import { becameWaiting, freed } from './waiting';
+import { enqueue, releaseConcurrency } from './promotion';
 
 export type RetryItem = store.RetryByHand;
 
@@ -18,11 +18,11 @@ export async function retryByHand(
 ): Promise<(store.JobRow | BatonError)[]> {
   let moved: store.JobRow[];
   try {
-    moved = await recorded(
+    moved = await audited(
       context,
       by,
       (db) => store.retryByHand(db, items),
-      (jobs) => jobDeeds(['job.retried', 'jobs.retried'], jobs, detailsOf(items)),
+      (jobs) => jobActions(['job.retried', 'jobs.retried'], jobs, detailsOf(items)),
     );
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
@@ -36,8 +36,8 @@ export async function retryByHand(
     ];
   }
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
-  await freed(context, moved);
-  await becameWaiting(
+  await releaseConcurrency(context, moved);
+  await enqueue(
     context,
     moved.map(() => ({ dueInMs: 0 })),
   );

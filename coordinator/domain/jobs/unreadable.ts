@@ -11,7 +11,7 @@ const MOST_DEPTH = 200;
  * They fail at once with the code `unreadable`, so that the claim, and what waits behind them, goes on without them.
  * @returns the jobs that can be sent
  */
-export async function setUnreadableAside(context: Context, rows: ClaimedRow[]): Promise<ClaimedRow[]> {
+export async function failUnreadableJobs(context: Context, rows: ClaimedRow[]): Promise<ClaimedRow[]> {
   const bad = rows.filter(
     (row) => !isReadableText(row.arguments) || !isReadableText(row.metadata) || !isReadableText(row.checkpoint),
   );

@@ -4,9 +4,9 @@ import * as queues from '../../store/queues';
 import { removeEnded } from '../../store/bulk';
 import { removeLost } from '../../store/runners';
 import * as views from '../../store/views/retention';
-import { jobDeeds, recorded } from '../audit/record';
+import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import { freed } from '../jobs/waiting';
+import { releaseConcurrency } from '../jobs/promotion';
 import { type Ending, ENDINGS, keepsOf } from './keeping';
 
 const BATCH = 500;
@@ -63,12 +63,12 @@ async function dueKeeps(context: Context): Promise<store.Keep[]> {
 
 async function removeBatch(context: Context, keeps: store.Keep[], by: Actor | null = null): Promise<number> {
   if (keeps.length === 0) return 0;
-  const gone = await recorded(
+  const gone = await audited(
     context,
     by,
     (db) => store.removeOld(db, keeps, BATCH),
-    (jobs) => jobDeeds(['job.deleted', 'jobs.deleted'], jobs),
+    (jobs) => jobActions(['job.deleted', 'jobs.deleted'], jobs),
   );
-  await freed(context, gone);
+  await releaseConcurrency(context, gone);
   return gone.length;
 }

@@ -2,7 +2,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/runners';
 import * as views from '../../store/views/runners';
-import { recorded } from '../audit/record';
+import { audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 
 /**
@@ -16,7 +16,7 @@ export async function setDraining(
   draining: boolean,
 ): Promise<views.RunnerRow> {
   await context.runnerRegistry.writeSeen();
-  const changed = await recorded(
+  const changed = await audited(
     context,
     by,
     (db) => store.setDraining(db, runnerId, draining),

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { type Executor, type Sql, sql } from '../db';
-import { recorded } from '../events';
+import { insertEvents } from '../events';
 import { isoTime } from '../values';
-import type { QueueKey } from './place';
+import type { QueueKey } from './holds';
 import type { JobRow } from './row';
 
 /** Where to look: a lane, and the place in it before which nothing waits, as far as is known. */
@@ -109,7 +109,7 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       -- committed since is passed over, and found by the next claim.
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending'
       RETURNING ${CLAIMED_COLUMNS}, p."place" - 1 AS "slot"
-    ), ${isLocked ? sql`${SPENT}, ` : sql``} ${recorded(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
+    ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again", ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort") h
     LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
   const again = rows[0]?.again ?? null;

@@ -2,9 +2,13 @@
 // WHERE, what it moved comes back, and what did not come back was not as expected. Rows are locked in the order of
 // their ids, so that two batches over the same jobs wait for each other instead of deadlocking.
 
+export * from './cancel';
 export * from './claim';
+export * from './edit';
+export * from './holds';
 export * from './insert';
-export * from './place';
+export * from './promote';
+export * from './remove';
 export * from './report';
+export * from './retry';
 export * from './row';
-export * from './steer';

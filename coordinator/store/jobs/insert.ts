@@ -1,9 +1,10 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, type Sql, sql } from '../db';
-import { type Callback, recorded } from '../events';
+import { type Callback, insertEvents } from '../events';
 import { isoTime, uuidList } from '../values';
 import { claimHash, type ClaimedRow, type Slot } from './claim';
-import { type LaneFrom, openOfKey, placed } from './place';
+import { openOfKey } from './holds';
+import { type LaneFrom, positioned } from './promote';
 import type { JobRow } from './row';
 
 export interface InsertJob {
@@ -41,7 +42,7 @@ export interface InsertJob {
 }
 
 /** The idempotency key of a whole call. */
-export interface CallKey {
+export interface BulkKey {
   /** The user it belongs to; empty for callers bound to none. */
   scope: string;
   key: string;
@@ -83,7 +84,7 @@ export async function insert(
   jobs: InsertJob[],
   ready: LaneFrom[],
   offers: Offer[] = [],
-  call?: CallKey,
+  call?: BulkKey,
 ): Promise<InsertedJob[]> {
   const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
   const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
@@ -119,7 +120,7 @@ export async function insert(
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
         order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
         ${areOffered ? sql`, lease_token AS "leaseToken", lease_expires_at::text AS "leaseExpiresAt", deadline_at::text AS "deadlineAt"` : sql``}
-    ), ${areOffered ? recorded(CREATED_AND_CLAIMED, sql`e.event`) : recorded(sql`stored`, sql`'job.created'`)}
+    ), ${areOffered ? insertEvents(CREATED_AND_CLAIMED, sql`e.event`) : insertEvents(sql`stored`, sql`'job.created'`)}
     ${areAlike ? sql`${ONE_OF_STORED} ${call === undefined ? sql`` : sql`WHERE ${IS_FRESH}`}` : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``} FROM stored`}`);
   const [first] = rows;
   if (first === undefined) return [];
@@ -185,7 +186,7 @@ const FRESH = sql`keyed AS (
     )`;
 
 /** All of them, or none, because the call's key was used before. */
-function freshBy({ scope, key, requestHash }: CallKey, jobs: InsertJob[]): Sql {
+function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
   return sql`keyed AS (
       INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
       SELECT ${scope}, ${key}, ${requestHash}, k.ids[1], k.ids FROM (SELECT ${uuidList(jobs.map(({ id }) => id))}::uuid[] AS ids) k
@@ -220,5 +221,5 @@ function inTurns(ready: LaneFrom[]): Sql {
       SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord, u."laneFrom" AS lane_from,
         COALESCE(q.is_fair, true) AS is_fair
       FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND u.run_at <= now()
-    ), ${placed(ready)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN placed p ON p.id = u.id)`;
+    ), ${positioned(ready)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN positioned p ON p.id = u.id)`;
 }

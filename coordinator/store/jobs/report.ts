@@ -1,6 +1,6 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
-import { recorded } from '../events';
+import { insertEvents } from '../events';
 import { uuidList } from '../values';
 import { metricsWithCost } from './cost';
 import { type Moved, MOVED_COLUMNS, STILL_RUNNING } from './row';
@@ -35,7 +35,7 @@ export function extend(
       WHERE j.id = b."jobId" AND ${STILL_RUNNING} AND j.lease_token = b."leaseToken"
       RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.type, j.queue, j.user_id AS "userId",
         j.runner_id AS "runnerId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
-    ), ${recorded(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
+    ), ${insertEvents(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
     SELECT id, "leaseToken", "leaseExpiresAt", attempt, "runnerId" FROM extended`);
 }
 
@@ -69,7 +69,7 @@ export async function complete(db: Executor, reports: Complete[], isPriced: bool
       WHERE j.id = ANY (${ids}) AND j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
       RETURNING j.id, r."leaseToken", j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
         j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs", j.callback
-    ), ${recorded(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}
+    ), ${insertEvents(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}
     SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runMs" FROM moved`);
 }
 
@@ -112,7 +112,7 @@ export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), m.outcome, m.error, m.metrics,
         json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END), m.due_at
       FROM moved m
-    ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.retrying' ELSE 'job.failed' END`, {
+    ), ${insertEvents(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.retrying' ELSE 'job.failed' END`, {
       details: sql`json_build_object('code', e.error -> 'code', 'outcome', e.outcome, 'runAt', CASE e.status WHEN 'pending' THEN e."runAt" END)`,
       callback: sql`CASE e.status WHEN 'failed' THEN e.callback END`,
     })}
@@ -149,7 +149,7 @@ export function release(db: Executor, releases: Release[], isPriced: boolean): P
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released', m.metrics,
         json_build_object('status', m.status, 'runAt', m."runAt"), m.due_at
       FROM moved m
-    ), ${recorded(sql`moved`, sql`'job.released'`, { details: sql`json_build_object('runAt', e."runAt")` })}
+    ), ${insertEvents(sql`moved`, sql`'job.released'`, { details: sql`json_build_object('runAt', e."runAt")` })}
     SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
     FROM moved`);
 }

@@ -79,13 +79,13 @@ export async function count(transaction: Executor, until: string): Promise<void>
   const ofHistograms = (text: (name: string) => string, separator = ', ') =>
     Prisma.raw(HISTOGRAMS.map(text).join(separator));
   await transaction.query(sql`
-    WITH ${KNOWN}, strays AS (
+    WITH ${KNOWN}, storeUncounted AS (
       DELETE FROM rollup_strays s WHERE s.at < ${end}
       RETURNING s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
     ), cells AS MATERIALIZED (
       SELECT date_trunc('minute', f.at, 'UTC') AS minute, f.queue, f.type, f.user_id, f.runner_id, ${FACT_BINS},
         ${CELL_COLUMNS}
-      FROM (${factsWithin(sql`(SELECT p.counted_until FROM rollup_progress p WHERE p.id = 1)`, end)} UNION ALL SELECT * FROM strays) f
+      FROM (${factsWithin(sql`(SELECT p.counted_until FROM rollup_progress p WHERE p.id = 1)`, end)} UNION ALL SELECT * FROM storeUncounted) f
       GROUP BY 1, 2, 3, 4, 5, ${ofHistograms((name) => `${name}_bin`)}
     ), spread AS MATERIALIZED (
       SELECT g.grain, d.dimension, d.owner, g.at, d.key, c.* FROM cells c

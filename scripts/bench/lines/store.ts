@@ -134,7 +134,7 @@ async function retry(stage: Stage): Promise<number> {
         reports.map((report) => ({ ...report, ...failed })),
         false,
       );
-      return store.placeDue(stage.db.hot, [], LARGE);
+      return store.promoteDue(stage.db.hot, [], LARGE);
     });
   });
 }

@@ -5,16 +5,21 @@ import type * as store from '../../store/jobs';
 import * as keys from '../../store/keys';
 import { type Caller, visibleUser } from '../auth/caller';
 import { covers } from '../auth/scope';
-import { type Created, type Draft, notToBeSeen } from './drafts';
+import { type Created, type JobCandidate, notToBeSeen } from './job-candidate';
 import { isSameRequest, keyConflict, requestHash } from './request-hash';
 
 // One idempotency key for a call that creates many jobs, all or none: one row, where a key for each job is as many.
 
-export const { takeCall } = keys;
+export const { reserveBulkKey } = keys;
 
 /** Whose key it is, and what it was sent with. */
-export function callOf({ queueSettings }: Context, caller: Caller, drafts: Draft[], key: string): store.CallKey {
-  const requests = drafts.map(({ job, row }) => ({
+export function bulkKeyOf(
+  { queueSettings }: Context,
+  caller: Caller,
+  candidates: JobCandidate[],
+  key: string,
+): store.BulkKey {
+  const requests = candidates.map(({ job, row }) => ({
     job,
     defaults: queueSettings.defaultsOf(job.queue),
     userId: row.userId,
@@ -23,11 +28,11 @@ export function callOf({ queueSettings }: Context, caller: Caller, drafts: Draft
 }
 
 /** Writes down what the call came down to. The key goes with the first job that it made itself, if it made one. */
-export async function nameCall(transaction: Executor, call: store.CallKey, outcomes: Created[]): Promise<void> {
+export async function saveBulkResult(transaction: Executor, call: store.BulkKey, outcomes: Created[]): Promise<void> {
   const first = outcomes.find(({ as }) => as === 'created') ?? outcomes[0];
   const isNamed =
     first !== undefined &&
-    (await keys.nameCall(
+    (await keys.saveBulkResult(
       transaction,
       call,
       first.job.id,
@@ -40,8 +45,8 @@ export async function nameCall(transaction: Executor, call: store.CallKey, outco
 }
 
 /** Whether a call under this key was answered before. */
-export async function isUsedCall(db: Executor, call: store.CallKey): Promise<boolean> {
-  return (await keys.findCall(db, call)) !== undefined;
+export async function isBulkKeyUsed(db: Executor, call: store.BulkKey): Promise<boolean> {
+  return (await keys.findBulkResult(db, call)) !== undefined;
 }
 
 /**
@@ -49,11 +54,11 @@ export async function isUsedCall(db: Executor, call: store.CallKey): Promise<boo
  * @throws {BatonError} `idempotency_conflict` when it was another request, or when its jobs are not all there any
  * more; `state_conflict` when one of them is outside the caller's queues and types
  */
-export async function repeatedCall(
+export async function loadBulkResult(
   db: Executor,
-  { call, caller }: { call: store.CallKey; caller: Caller },
+  { call, caller }: { call: store.BulkKey; caller: Caller },
 ): Promise<Created[]> {
-  const used = await keys.findCall(db, call);
+  const used = await keys.findBulkResult(db, call);
   if (used === undefined)
     throw new BatonError('unavailable', 'The first request with this idempotency key is still under way.', {
       retryAfterMs: 1000,

@@ -4,7 +4,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/bulk';
 import * as views from '../../store/views/jobs';
-import { recorded } from '../audit/record';
+import { audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { cancel } from './cancel';
 import { prioritise } from './edit';
@@ -24,7 +24,7 @@ const MOST_OPEN = 20;
 const MOST_COUNTED = 2_147_483_647;
 
 /** One verb for all jobs that match. */
-export interface Bulk {
+export interface BulkRequest {
   verb: store.BulkVerb;
   /** Only this user's jobs; null: everybody's. */
   userId: string | null;
@@ -38,7 +38,7 @@ export interface Bulk {
 }
 
 /** How many jobs it would change. */
-export function countMatching(context: Context, bulk: Bulk): Promise<number> {
+export function countMatching(context: Context, bulk: BulkRequest): Promise<number> {
   return views.count(context.db, bulk.userId, narrowed(bulk), MOST_COUNTED);
 }
 
@@ -46,7 +46,7 @@ export function countMatching(context: Context, bulk: Bulk): Promise<number> {
  * Applies it now, in bounded batches that are transactions of their own, so that it disturbs nobody; returns how many
  * jobs were changed. Safe to repeat: what was changed does not match again.
  */
-export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
+export async function applyNow(context: Context, bulk: BulkRequest): Promise<number> {
   let changed = 0;
   for (let after: string | null = null; ;) {
     const batch: Batch = await applyBatch(context, bulk, after);
@@ -57,16 +57,16 @@ export async function applyNow(context: Context, bulk: Bulk): Promise<number> {
 }
 
 /** Writes it down for the loop of any coordinator to work on. */
-export async function applyInBackground(context: Context, bulk: Bulk): Promise<store.BulkOperationRow> {
-  const operation = await keepOperation(context, bulk, uuidv7());
+export async function applyInBackground(context: Context, bulk: BulkRequest): Promise<store.BulkOperationRow> {
+  const operation = await storeOperation(context, bulk, uuidv7());
   if (operation === undefined) throw new Error('a bulk operation was not stored');
   return operation;
 }
 
 /** Stores it under this id; undefined: it is stored already. */
-export async function keepOperation(
+export async function storeOperation(
   context: Context,
-  bulk: Bulk,
+  bulk: BulkRequest,
   id: string,
 ): Promise<store.BulkOperationRow | undefined> {
   const open = bulk.by === null ? 0 : await store.countOpen(context.db, bulk.by.keyId);
@@ -82,7 +82,7 @@ export async function keepOperation(
     by,
     filter: { arguments: _arguments, ...filter },
   } = bulk;
-  const [operation] = await recorded(
+  const [operation] = await audited(
     context,
     by,
     (db) => store.insert(db, { ...bulk, id, matched, requestedBy: by }),
@@ -118,7 +118,7 @@ interface Batch {
   isHeldUp?: boolean;
 }
 
-async function applyBatch(context: Context, bulk: Bulk, after: string | null): Promise<Batch> {
+async function applyBatch(context: Context, bulk: BulkRequest, after: string | null): Promise<Batch> {
   const size = bulk.verb === 'replay' ? REPLAY_BATCH : BATCH;
   const ids = await views.ids(context.db, bulk.userId, narrowed(bulk), after, size);
   const outcomes = ids.length === 0 ? [] : await act(context, bulk, ids);
@@ -134,7 +134,7 @@ function mayPass(outcome: unknown): boolean {
 }
 
 /** What became of each; nothing of a job that is gone. */
-async function act(context: Context, bulk: Bulk, ids: string[]): Promise<unknown[]> {
+async function act(context: Context, bulk: BulkRequest, ids: string[]): Promise<unknown[]> {
   const { verb, userId, parameters, by } = bulk;
   switch (verb) {
     case 'cancel':
@@ -170,7 +170,7 @@ const VERBS: Record<store.BulkVerb, Verb> = {
 };
 
 /** Only the statuses that the verb is for: the rest could only be refused. */
-function narrowed({ verb, filter, createdAt }: Bulk): JobFilter {
+function narrowed({ verb, filter, createdAt }: BulkRequest): JobFilter {
   const allowed: JobStatus[] = allowedFrom(VERBS[verb]);
   return {
     ...filter,

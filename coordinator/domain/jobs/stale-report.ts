@@ -14,7 +14,7 @@ export type Report =
  * Why a token did not move its job: either the same report had moved it before, and its runner missed the answer, which
  * is then given again; or its lease is over.
  */
-export function judgeToken(
+export function judgeStaleReport(
   trace: TokenTrace | undefined,
   leaseToken: string,
   report: Report,

@@ -1,8 +1,8 @@
 import type { Context } from '../../context';
 import * as store from '../../store/queues';
-import { recorded } from '../audit/record';
+import { audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import { freeHeld } from '../jobs/waiting';
+import { liftAllHolds } from '../jobs/promotion';
 
 /** Sets a queue's limits; they hold for every job that starts from now on. */
 export async function setQueue(
@@ -11,14 +11,14 @@ export async function setQueue(
   name: string,
   settings: store.QueueSettings,
 ): Promise<void> {
-  await recorded(
+  await audited(
     context,
     by,
     (db) => store.set(db, name, settings),
     () => [{ action: 'queue.set', target: name, details: { ...settings } }],
   );
   await announce(context, name);
-  if (settings.concurrencyPerKey !== undefined) await freeHeld(context, name);
+  if (settings.concurrencyPerKey !== undefined) await liftAllHolds(context, name);
 }
 
 /** A paused queue gives out nothing; what runs goes on. */
@@ -29,7 +29,7 @@ export async function pauseQueue(
   reason: string | null,
   untilAt: string | null,
 ): Promise<void> {
-  await recorded(
+  await audited(
     context,
     by,
     (db) => store.pause(db, name, by.keyName, reason, untilAt),
@@ -39,7 +39,7 @@ export async function pauseQueue(
 }
 
 export async function resumeQueue(context: Context, by: Actor, name: string): Promise<void> {
-  await recorded(
+  await audited(
     context,
     by,
     (db) => store.resume(db, name),

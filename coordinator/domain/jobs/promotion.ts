@@ -1,5 +1,5 @@
 import type { Context } from '../../context';
-import { heldKeys, type MadeDue, placeDue, type QueueKey, unholdKeys, unholdOrders } from '../../store/jobs';
+import { heldKeys, type PromotedJob, promoteDue, type QueueKey, liftKeyHolds, liftOrderHolds } from '../../store/jobs';
 import { describeError } from '../../logger';
 import { lockNames } from '../../store/locks';
 import { presentLanes } from './lanes';
@@ -11,24 +11,24 @@ import { presentLanes } from './lanes';
 const BATCH = 1000;
 
 /** Jobs wait again: those that are due get their place in the order at once, the others when their time comes. */
-export async function becameWaiting(context: Context, jobs: { dueInMs: number }[]): Promise<void> {
+export async function enqueue(context: Context, jobs: { dueInMs: number }[]): Promise<void> {
   if (jobs.length === 0) return;
   const later = jobs.filter((job) => job.dueInMs > 0).map((job) => job.dueInMs);
   context.notifications.publishDue(later);
-  if (later.length < jobs.length) await leftToLoop(context, () => placeAllDue(context));
+  if (later.length < jobs.length) await bestEffort(context, () => promoteDueJobs(context));
 }
 
 /** Gives all jobs that have become due their place in the order. */
-export async function placeAllDue(context: Context): Promise<void> {
+export async function promoteDueJobs(context: Context): Promise<void> {
   for (;;) {
-    const placed = await placeDue(context.db.hot, presentLanes(context), BATCH);
-    context.notifications.publishReady(readyLanesOf(placed));
-    if (placed.length < BATCH) return;
+    const promoted = await promoteDue(context.db.hot, presentLanes(context), BATCH);
+    context.notifications.publishReady(readyLanesOf(promoted));
+    if (promoted.length < BATCH) return;
   }
 }
 
 /** What counted against a limit, or stood first in an order, has ended. */
-export async function freed(
+export async function releaseConcurrency(
   context: Context,
   jobs: { queue: string; concurrencyKey: string | null; orderKey: string | null }[],
 ): Promise<void> {
@@ -38,25 +38,26 @@ export async function freed(
     concurrencyKey === null || !limited.has(queue) ? [] : [{ queue, key: concurrencyKey }],
   );
   const orders = jobs.flatMap(({ queue, orderKey }) => (orderKey === null ? [] : [{ queue, key: orderKey }]));
-  await leftToLoop(context, async () => {
-    const released = (await unholdAllOf(context, distinct(keys))) + (await unholdFirst(context, distinct(orders)));
-    if (released > 0) await placeAllDue(context);
+  await bestEffort(context, async () => {
+    const released =
+      (await liftHoldsOfKeys(context, distinct(keys))) + (await liftHoldsOfOrders(context, distinct(orders)));
+    if (released > 0) await promoteDueJobs(context);
   });
 }
 
-/** Jobs of these keys were just held: lets those go on for which there is room by now. */
-export async function releaseKeys(context: Context, keys: QueueKey[]): Promise<void> {
-  await leftToLoop(context, async () => {
-    if ((await unholdAllOf(context, distinct(keys))) > 0) await placeAllDue(context);
+/** Jobs of these keys were just held: lets those go on for which there is capacity by now. */
+export async function liftHolds(context: Context, keys: QueueKey[]): Promise<void> {
+  await bestEffort(context, async () => {
+    if ((await liftHoldsOfKeys(context, distinct(keys))) > 0) await promoteDueJobs(context);
   });
 }
 
 /** Looks for held jobs that nothing holds any more, in all queues or in one. */
-export async function freeHeld(context: Context, queue?: string): Promise<void> {
+export async function liftAllHolds(context: Context, queue?: string): Promise<void> {
   let released = 0;
-  for await (const keys of heldIn(context, 'key', queue)) released += await unholdAllOf(context, keys);
-  for await (const orders of heldIn(context, 'order', queue)) released += await unholdFirst(context, orders);
-  if (released > 0) await placeAllDue(context);
+  for await (const keys of heldIn(context, 'key', queue)) released += await liftHoldsOfKeys(context, keys);
+  for await (const orders of heldIn(context, 'order', queue)) released += await liftHoldsOfOrders(context, orders);
+  if (released > 0) await promoteDueJobs(context);
 }
 
 async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | undefined): AsyncGenerator<QueueKey[]> {
@@ -69,9 +70,9 @@ async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | 
   }
 }
 
-export function readyLanesOf(placed: MadeDue[]): { laneId: number; positionMs: number }[] {
+export function readyLanesOf(promoted: PromotedJob[]): { laneId: number; positionMs: number }[] {
   const first = new Map<number, number>();
-  for (const { laneId, position } of placed)
+  for (const { laneId, position } of promoted)
     first.set(laneId, Math.min(first.get(laneId) ?? Infinity, position.getTime()));
   return [...first].map(([laneId, positionMs]) => ({ laneId, positionMs }));
 }
@@ -82,7 +83,7 @@ export function orderLock(order: QueueKey): string {
 }
 
 /** What fails here is done by the next round of the loop. */
-async function leftToLoop(context: Context, work: () => Promise<void>): Promise<void> {
+async function bestEffort(context: Context, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
@@ -90,22 +91,22 @@ async function leftToLoop(context: Context, work: () => Promise<void>): Promise<
   }
 }
 
-async function unholdAllOf(context: Context, keys: QueueKey[]): Promise<number> {
+async function liftHoldsOfKeys(context: Context, keys: QueueKey[]): Promise<number> {
   for (let released = 0; keys.length > 0;) {
-    const jobs = await unholdKeys(context.db.hot, keys, BATCH);
+    const jobs = await liftKeyHolds(context.db.hot, keys, BATCH);
     released += jobs.length;
     if (jobs.length < BATCH) return released;
     // They count against the limit once they are in turn.
-    await placeAllDue(context);
+    await promoteDueJobs(context);
   }
   return 0;
 }
 
-async function unholdFirst(context: Context, orders: QueueKey[]): Promise<number> {
+async function liftHoldsOfOrders(context: Context, orders: QueueKey[]): Promise<number> {
   if (orders.length === 0) return 0;
   const jobs = await context.db.transaction(async (transaction) => {
     await lockNames(transaction, orders.map(orderLock));
-    return unholdOrders(transaction, orders);
+    return liftOrderHolds(transaction, orders);
   });
   return jobs.length;
 }

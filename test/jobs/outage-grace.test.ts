@@ -1,4 +1,4 @@
-import { BlindTime } from '../../coordinator/domain/jobs/blind-time';
+import { OutageGrace } from '../../coordinator/domain/jobs/outage-grace';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
@@ -6,28 +6,28 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy';
 
 const ALL = 2_147_483_647;
 
-describe('a coordinator that looks at the database', () => {
-  const at = (startsBlind: boolean) => {
+describe('the grace after an outage of the database', () => {
+  const at = (startsCutOff: boolean) => {
     let now = 1000;
-    const time = new BlindTime(3000, startsBlind, () => now);
+    const grace = new OutageGrace(3000, startsCutOff, () => now);
     return (afterMs: number): number => {
       now += afterMs;
-      return time.look();
+      return grace.recordContact();
     };
   };
 
-  test('judges every lease, as long as it looks often', () => {
-    const lookAfter = at(false);
-    expect([0, 1000, 3000, 2999].map(lookAfter)).toEqual([ALL, ALL, ALL, ALL]);
+  test('lets every lease be judged, as long as contacts are frequent', () => {
+    const contactAfter = at(false);
+    expect([0, 1000, 3000, 2999].map(contactAfter)).toEqual([ALL, ALL, ALL, ALL]);
   });
 
-  test('leaves each lease a third of its length after it was blind, once', () => {
-    const lookAfter = at(false);
-    expect([0, 3001, 0, 1000, 2000, 3000].map(lookAfter)).toEqual([ALL, 0, 0, 3000, 9000, 18_000]);
-    expect([3001, 1000].map(lookAfter)).toEqual([0, 3000]);
+  test('leaves each lease a third of its length after an outage, once', () => {
+    const contactAfter = at(false);
+    expect([0, 3001, 0, 1000, 2000, 3000].map(contactAfter)).toEqual([ALL, 0, 0, 3000, 9000, 18_000]);
+    expect([3001, 1000].map(contactAfter)).toEqual([0, 3000]);
   });
 
-  test('is blind at its start, when it is the only one to look', () => {
+  test('counts the time before the start as an outage, when no other coordinator ran', () => {
     expect([0, 500, 500].map(at(true))).toEqual([0, 1500, 3000]);
   });
 });
@@ -38,7 +38,7 @@ describe('leases that ran out while the database was away', () => {
   beforeAll(async () => {
     coordinator = await startCoordinator({
       monitorIntervalMs: 50,
-      startsBlind: true,
+      startsCutOff: true,
       async through(url) {
         const direct = new URL(url);
         proxy = await startTcpProxy({ host: direct.hostname, port: Number(direct.port) });

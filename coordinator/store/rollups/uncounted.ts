@@ -14,7 +14,7 @@ const MARK = sql`mark AS MATERIALIZED (SELECT p.counted_until AS at FROM rollup_
  * CTEs that write down what is not counted yet of the jobs in the CTE `old`, which the statement around them deletes. They
  * are found by their ids: the status as text and the offsets keep the planner from the index of all that ended since.
  */
-export function strays(old: Sql): Sql {
+export function storeUncounted(old: Sql): Sql {
   const those = sql`j.id = ANY (ARRAY(SELECT id FROM ${old}))`;
   return sql`${MARK}, kept AS (
     INSERT INTO rollup_strays (${COLUMNS})
@@ -30,7 +30,7 @@ export function strays(old: Sql): Sql {
  * CTEs for jobs in the CTE `moved` that were `cancelled`, have `ended`, and begin anew: their rows will not tell of it any
  * more. That one failed, or was cancelled while it ran, its attempt tells.
  */
-export function strayCancelled(moved: Sql): Sql {
+export function storeUncountedCancelled(moved: Sql): Sql {
   return sql`${MARK}, kept AS (
     INSERT INTO rollup_strays (at, queue, type, user_id, ending, is_retried)
     SELECT m.ended, m.queue, m.type, m."userId", 'cancelled', false FROM ${moved} m

@@ -8,7 +8,7 @@ import * as keys from '../../store/keys';
 import { isSameRequest, keyConflict } from './request-hash';
 
 /** A job that was not refused, on its way into the table. */
-export interface Draft {
+export interface JobCandidate {
   job: NewJob;
   row: store.InsertJob;
   onConflict: NewJob['onConflict'];
@@ -21,75 +21,82 @@ export interface Created {
   as: 'created' | 'repeated' | 'deduplicated';
 }
 
-/** `replaced`: a waiting job took over what this draft brought. */
+/** `replaced`: a waiting job took over what this candidate brought. */
 export type Outcome = { created: Created; inserted: store.InsertedJob | null; replaced?: boolean } | BatonError;
 
-/** Drafts whose idempotency key was taken: the same request gets the first job, another one is refused. */
-export async function findRepeated(db: Executor, drafts: Draft[]): Promise<Map<Draft, Outcome>> {
-  const outcomes = new Map<Draft, Outcome>();
-  if (drafts.length === 0) return outcomes;
-  const used = await keys.findIdempotent(db, drafts.flatMap(idempotencyOf));
-  for (const draft of drafts) {
-    const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
+/** Candidates whose idempotency key was taken: the same request gets the first job, another one is refused. */
+export async function findRepeated(db: Executor, candidates: JobCandidate[]): Promise<Map<JobCandidate, Outcome>> {
+  const outcomes = new Map<JobCandidate, Outcome>();
+  if (candidates.length === 0) return outcomes;
+  const used = await keys.findIdempotent(db, candidates.flatMap(idempotencyOf));
+  for (const candidate of candidates) {
+    const { idempotencyScope, idempotencyKey, requestHash } = candidate.row;
     const first = used.find((one) => one.scope === idempotencyScope && one.key === idempotencyKey);
     if (first === undefined) {
       outcomes.set(
-        draft,
+        candidate,
         new BatonError('unavailable', 'The first request with this idempotency key is still under way.', {
           retryAfterMs: 1000,
         }),
       );
     } else if (!isSameRequest(first.requestHash, requestHash ?? '')) {
-      outcomes.set(draft, keyConflict(idempotencyKey ?? ''));
-    } else if (!covers(draft.caller, first)) {
-      outcomes.set(draft, notToBeSeen('idempotency key was used for'));
+      outcomes.set(candidate, keyConflict(idempotencyKey ?? ''));
+    } else if (!covers(candidate.caller, first)) {
+      outcomes.set(candidate, notToBeSeen('idempotency key was used for'));
     } else {
-      outcomes.set(draft, { created: { job: first, as: 'repeated' }, inserted: null });
+      outcomes.set(candidate, { created: { job: first, as: 'repeated' }, inserted: null });
     }
   }
   return outcomes;
 }
 
-/** Drafts that make a job of their own, because their idempotency key was not used before. */
-export async function findFresh(transaction: Executor, drafts: Draft[]): Promise<Draft[]> {
-  const used = await keys.findIdempotent(transaction, drafts.flatMap(idempotencyOf));
-  return drafts.filter(
+/** Candidates that make a job of their own, because their idempotency key was not used before. */
+export async function findFresh(transaction: Executor, candidates: JobCandidate[]): Promise<JobCandidate[]> {
+  const used = await keys.findIdempotent(transaction, candidates.flatMap(idempotencyOf));
+  return candidates.filter(
     ({ row }) => !used.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey),
   );
 }
 
-/** For each draft whose unique key is held: the job, or the earlier draft of this batch, that holds it. */
-export async function findHolders(transaction: Executor, drafts: Draft[]): Promise<Map<Draft, Draft | store.JobRow>> {
-  const wanting = drafts.filter((draft) => draft.row.uniqueKey !== undefined);
+/** For each candidate whose unique key is held: the job, or the earlier candidate of this batch, that holds it. */
+export async function findHolders(
+  transaction: Executor,
+  candidates: JobCandidate[],
+): Promise<Map<JobCandidate, JobCandidate | store.JobRow>> {
+  const wanting = candidates.filter((candidate) => candidate.row.uniqueKey !== undefined);
   if (wanting.length === 0) return new Map();
   const repeated = await keys.findIdempotent(transaction, wanting.flatMap(idempotencyOf));
   const held = await keys.findUniqueHolders(
     transaction,
     wanting.map(({ row }) => uniqueOf(row)),
   );
-  const holders = new Map<Draft, Draft | store.JobRow>();
-  const earlier = new Map<string, Draft>();
-  for (const draft of wanting) {
-    const { row } = draft;
+  const holders = new Map<JobCandidate, JobCandidate | store.JobRow>();
+  const earlier = new Map<string, JobCandidate>();
+  for (const candidate of wanting) {
+    const { row } = candidate;
     // A repeated request is answered with its first job, whoever holds the unique key by now.
     if (repeated.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey)) continue;
     const name = uniqueLock(row);
     const holder = held.find((job) => uniqueLock(job) === name) ?? earlier.get(name);
-    if (holder === undefined) earlier.set(name, draft);
-    else holders.set(draft, holder);
+    if (holder === undefined) earlier.set(name, candidate);
+    else holders.set(candidate, holder);
   }
   return holders;
 }
 
 /**
- * The answer for a draft whose unique key is held. With `onConflict: "replace"` a holder that still waits takes over
- * what the draft brought. The draft's idempotency key stands for the holder, so that a repeat gets the same answer.
+ * The answer for a candidate whose unique key is held. With `onConflict: "replace"` a holder that still waits takes over
+ * what the candidate brought. The candidate's idempotency key stands for the holder, so that a repeat gets the same answer.
  */
-export async function keepDeduplicated(transaction: Executor, draft: Draft, holder: Outcome): Promise<Outcome> {
+export async function keepDeduplicated(
+  transaction: Executor,
+  candidate: JobCandidate,
+  holder: Outcome,
+): Promise<Outcome> {
   if (holder instanceof BatonError) return holder;
   // A unique key is held over all queues; what another queue holds is not this key's to see, or to change.
-  if (!covers(draft.caller, holder.created.job)) return notToBeSeen('unique key is held by');
-  const { idempotencyScope, idempotencyKey, requestHash } = draft.row;
+  if (!covers(candidate.caller, holder.created.job)) return notToBeSeen('unique key is held by');
+  const { idempotencyScope, idempotencyKey, requestHash } = candidate.row;
   if (idempotencyKey !== undefined) {
     const isKept = await keys.insertIdempotent(transaction, {
       scope: idempotencyScope ?? '',
@@ -97,11 +104,13 @@ export async function keepDeduplicated(transaction: Executor, draft: Draft, hold
       requestHash: requestHash ?? '',
       jobId: holder.created.job.id,
     });
-    // An earlier draft of this batch, or a request that came in meanwhile, used the key.
-    if (!isKept) return (await findRepeated(transaction, [draft])).get(draft) ?? holder;
+    // An earlier candidate of this batch, or a request that came in meanwhile, used the key.
+    if (!isKept) return (await findRepeated(transaction, [candidate])).get(candidate) ?? holder;
   }
   const [replaced] =
-    draft.onConflict === 'replace' ? await store.replaceWaiting(transaction, holder.created.job.id, draft.row) : [];
+    candidate.onConflict === 'replace'
+      ? await store.replaceWaiting(transaction, holder.created.job.id, candidate.row)
+      : [];
   const job = replaced ?? holder.created.job;
   return { created: { job, as: 'deduplicated' }, inserted: null, replaced: replaced !== undefined };
 }
@@ -123,7 +132,7 @@ export function uniqueLock(row: {
  * The row as it was stored: what was sent, and what the database added. Every column is spelled out in one literal,
  * because an object of this size that is spread together is a slow one, a fifth of a bulk create.
  */
-export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): store.JobRow {
+export function insertedRow({ row, job }: JobCandidate, inserted: store.InsertedJob): store.JobRow {
   return {
     id: row.id,
     type: row.type,
@@ -174,7 +183,7 @@ export function draftedRow({ row, job }: Draft, inserted: store.InsertedJob): st
   };
 }
 
-function idempotencyOf({ row }: Draft): { scope: string; key: string }[] {
+function idempotencyOf({ row }: JobCandidate): { scope: string; key: string }[] {
   return row.idempotencyKey === undefined ? [] : [{ scope: row.idempotencyScope ?? '', key: row.idempotencyKey }];
 }
 

@@ -4,7 +4,7 @@ import type { Actor } from '../auth/caller';
 import { record } from './record';
 
 /** Bad credentials come in numbers; of each source, one entry a minute tells that they did. */
-export async function reportHeldOff(context: Context, source: string): Promise<void> {
+export async function reportThrottledLogins(context: Context, source: string): Promise<void> {
   context.log.warn('too many bad credentials; their source is held off', { source });
   try {
     const nobody: Actor = { keyId: '', keyName: '', role: 'none', userId: null, address: source, requestId: '' };

@@ -1,7 +1,7 @@
 import type { Context } from '../../context';
 import type { JobRow, Moved } from '../../store/jobs';
 import { cancel } from '../../store/jobs';
-import { lockExpired, lockLost, type LostJob } from '../../store/leases';
+import { lockExpiredJobs, lockExpiredLeases, type ExpiredLease } from '../../store/leases';
 import { announceCancelled } from './cancel';
 import { announceFailed, fail, type FailItem } from './fail';
 
@@ -12,9 +12,9 @@ const BATCH = 500;
  * @param mostLeaseMs only those with leases of at most this length
  * @returns whether there may be more
  */
-export async function failLost(context: Context, mostLeaseMs = Number.MAX_SAFE_INTEGER): Promise<boolean> {
+export async function expireLeases(context: Context, mostLeaseMs = Number.MAX_SAFE_INTEGER): Promise<boolean> {
   const moved = await context.db.transaction(async (transaction): Promise<Moved[]> => {
-    const lost = await lockLost(transaction, BATCH, mostLeaseMs);
+    const lost = await lockExpiredLeases(transaction, BATCH, mostLeaseMs);
     return lost.length === 0 ? [] : fail(context, transaction, lost.map(toFailure), lost);
   });
   await announceFailed(context, moved);
@@ -25,9 +25,9 @@ export async function failLost(context: Context, mostLeaseMs = Number.MAX_SAFE_I
  * Jobs that were not started before they expired are cancelled.
  * @returns whether there may be more
  */
-export async function cancelExpired(context: Context): Promise<boolean> {
+export async function expireJobs(context: Context): Promise<boolean> {
   const moved = await context.db.transaction(async (transaction): Promise<JobRow[]> => {
-    const expired = await lockExpired(transaction, BATCH);
+    const expired = await lockExpiredJobs(transaction, BATCH);
     if (expired.length === 0) return [];
     return cancel(
       transaction,
@@ -39,7 +39,7 @@ export async function cancelExpired(context: Context): Promise<boolean> {
   return moved.length === BATCH;
 }
 
-function toFailure(job: LostJob): FailItem {
+function toFailure(job: ExpiredLease): FailItem {
   const message =
     job.cause === 'deadline'
       ? 'The attempt was still running at its deadline, 1.25 times its timeout after it started.'

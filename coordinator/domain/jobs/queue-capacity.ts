@@ -1,0 +1,99 @@
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as keys from '../../store/keys';
+import { type JobCandidate, findHolders, type Outcome } from './job-candidate';
+
+const RETRY_AFTER_MS = 1000;
+
+/** What was taken for candidates, by queue, until they are stored; `refused` are those for which there was nothing left. */
+export interface ReservedCapacity {
+  refused: Map<JobCandidate, BatonError>;
+  reserved: Map<string, number>;
+}
+
+/**
+ * Takes capacity in the queues that limit it, in the order in which the candidates came. Those that make no job of their own,
+ * because their idempotency or unique key is taken, need none. Must be followed by `withCapacity` or `releaseCapacity`.
+ */
+export async function reserveCapacity(context: Context, candidates: JobCandidate[]): Promise<ReservedCapacity> {
+  const capacity: ReservedCapacity = { refused: new Map(), reserved: new Map() };
+  const byQueue = new Map<string, JobCandidate[]>();
+  for (const candidate of candidates) {
+    const { queue } = candidate.row;
+    if (context.queueSettings.maxWaiting(queue) !== null)
+      byQueue.set(queue, [...(byQueue.get(queue) ?? []), candidate]);
+  }
+  try {
+    for (const [queue, wanting] of byQueue) {
+      const max = context.queueSettings.maxWaiting(queue) ?? Infinity;
+      const granted = await context.waitingCounts.reserve(queue, max, wanting.length);
+      capacity.reserved.set(queue, granted);
+      if (granted === wanting.length) continue;
+      const making = await withoutJobOfTheirOwn(context, wanting);
+      const refused = wanting.filter((candidate) => !making.has(candidate)).slice(granted);
+      for (const candidate of refused) capacity.refused.set(candidate, queueFull(queue, max));
+    }
+  } catch (error) {
+    releaseCapacity(context, capacity);
+    throw error;
+  }
+  return capacity;
+}
+
+/** Stores candidates, and gives back what capacity they did not take: what failed, was repeated, or runs at once. */
+export async function withCapacity(
+  context: Context,
+  capacity: ReservedCapacity,
+  store: () => Promise<Map<JobCandidate, Outcome>>,
+): Promise<Map<JobCandidate, Outcome>> {
+  let outcomes: Map<JobCandidate, Outcome> | undefined;
+  try {
+    return (outcomes = await store());
+  } finally {
+    releaseCapacity(context, capacity, outcomes);
+  }
+}
+
+/** Gives back all that the stored jobs do not take. */
+export function releaseCapacity(
+  context: Context,
+  { reserved }: ReservedCapacity,
+  outcomes: ReadonlyMap<JobCandidate, Outcome> = NONE,
+): void {
+  if (reserved.size === 0) return;
+  const waiting = new Map<string, number>();
+  for (const [{ row }, outcome] of outcomes)
+    if (isWaiting(outcome)) waiting.set(row.queue, (waiting.get(row.queue) ?? 0) + 1);
+  for (const [queue, count] of reserved) context.waitingCounts.settle(queue, count, waiting.get(queue) ?? 0);
+}
+
+const NONE: ReadonlyMap<JobCandidate, Outcome> = new Map();
+
+function isWaiting(outcome: Outcome): boolean {
+  return !(outcome instanceof BatonError) && outcome.inserted !== null && outcome.inserted.lease === null;
+}
+
+async function withoutJobOfTheirOwn({ db }: Context, candidates: JobCandidate[]): Promise<Set<JobCandidate>> {
+  const keyed = candidates.filter(({ row }) => row.idempotencyKey !== undefined);
+  const used = await keys.findIdempotent(
+    db,
+    keyed.map(({ row }) => ({ scope: row.idempotencyScope ?? '', key: row.idempotencyKey ?? '' })),
+  );
+  const names = new Set(used.map(({ scope, key }) => JSON.stringify([scope, key])));
+  const holders = await findHolders(db, candidates);
+  return new Set(
+    candidates.filter(
+      (candidate) =>
+        holders.has(candidate) ||
+        names.has(JSON.stringify([candidate.row.idempotencyScope ?? '', candidate.row.idempotencyKey])),
+    ),
+  );
+}
+
+function queueFull(queue: string, max: number): BatonError {
+  return new BatonError(
+    'queue_full',
+    `The queue ${queue} holds all the ${max} waiting jobs that its maxWaiting allows. Nothing was created; create it again once some have started.`,
+    { retryAfterMs: RETRY_AFTER_MS },
+  );
+}

@@ -1,0 +1,77 @@
+import { type Executor, type Sql, sql } from '../db';
+
+/** A lane with jobs in turn, and from where to read it: nothing waits before, as far as is known. */
+export interface LaneFrom {
+  laneId: number;
+  queue: string;
+  priority: number;
+  fromPosition: Date | null;
+}
+
+/**
+ * CTEs that give each job of the CTE `due` its position in the order (as the CTE `positioned`). Jobs that belong to nobody
+ * stand by their runAt. Users (and concurrency keys) of a fair queue take turns: each one's next job stands one step
+ * after its last one that waits, but never before the present, which is the position of its lane's first waiting job,
+ * or in an empty lane that of the queue. So a newcomer's job stands beside the first job of a user with a long backlog,
+ * and a claim is still one walk along one index. The lane comes first, because the first job of the queue may be one that
+ * no runner takes: measured by it, the fairness clock would freeze and penalise past work.
+ * @param ready some lanes of the queues with jobs in turn, which tell the present of their queues; others are not read, so
+ * that a job costs the same however many lanes its queue has
+ */
+export function positioned(ready: LaneFrom[]): Sql {
+  return sql`
+    queue_head AS MATERIALIZED (
+      SELECT k.queue, k.priority, min(${headOf(sql`k.lane_id`, sql`k.position`)}) AS position
+      FROM unnest(
+        ${ready.map((one) => one.laneId)}::int[], ${ready.map((one) => one.queue)}::text[], ${ready.map((one) => one.priority)}::int[],
+        ${ready.map((one) => one.fromPosition)}::timestamptz[]
+      ) AS k (lane_id, queue, priority, position) GROUP BY 1, 2
+    ), present AS MATERIALIZED (
+      SELECT g.lane_id, COALESCE(${headOf(sql`g.lane_id`, sql`g.lane_from`)}, (
+        SELECT h.position FROM queue_head h WHERE h.queue = g.queue AND h.priority = g.priority), now()) AS position
+      FROM (SELECT lane_id, queue, priority, min(lane_from) AS lane_from FROM due WHERE turn_of IS NOT NULL AND is_fair GROUP BY 1, 2, 3) g
+    ), turn AS MATERIALIZED (
+      SELECT g.lane_id, g.turn_of, GREATEST(p.position, (
+        SELECT max(j.position) + interval '1 microsecond' FROM jobs j
+        WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = g.queue AND j.priority = g.priority
+          AND COALESCE(j.concurrency_key, j.user_id) = g.turn_of)) AS first
+      FROM (SELECT DISTINCT lane_id, queue, priority, turn_of FROM due WHERE turn_of IS NOT NULL AND is_fair) g
+      JOIN present p ON p.lane_id = g.lane_id
+    ), positioned AS MATERIALIZED (
+      SELECT d.id, COALESCE(
+        t.first + (row_number() OVER (PARTITION BY d.queue, d.priority, d.turn_of ORDER BY d.run_at, d.ord) - 1) * interval '1 microsecond',
+        d.run_at) AS position
+      FROM due d LEFT JOIN turn t ON t.lane_id = d.lane_id AND t.turn_of = d.turn_of AND d.is_fair
+    )`;
+}
+
+/** Where the first job in turn of a lane stands; null: there is none. */
+function headOf(laneId: Sql, from: Sql): Sql {
+  return sql`(
+    SELECT j.position FROM jobs j
+    WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId} AND j.position >= COALESCE(${from}, '-infinity')
+    ORDER BY j.position, j.id LIMIT 1)`;
+}
+
+export interface PromotedJob {
+  laneId: number;
+  position: Date;
+}
+
+/** Gives waiting jobs whose runAt has come their place in the order; at most `limit` of them, the longest due first. */
+export function promoteDue(db: Executor, ready: LaneFrom[], limit: number): Promise<PromotedJob[]> {
+  return db.query(sql`
+    WITH due AS MATERIALIZED (
+      SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord, NULL::timestamptz AS lane_from,
+        COALESCE((SELECT q.is_fair FROM queues q WHERE q.name = j.queue), true) AS is_fair
+      FROM jobs j
+      WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now()
+      ORDER BY j.run_at LIMIT ${limit} FOR UPDATE OF j SKIP LOCKED
+    ), ${positioned(ready)}
+    UPDATE jobs j SET position = p.position
+    FROM positioned p
+    WHERE j.id = ANY (ARRAY(SELECT id FROM positioned)) AND j.id = p.id
+      -- As text, lest the planner takes the index of all that is for later instead of the ids.
+      AND j.status::text = 'pending' AND j.position IS NULL AND j.hold IS NULL
+    RETURNING j.lane_id AS "laneId", j.position`);
+}

@@ -1,0 +1,52 @@
+import { type Executor, type Sql, sql } from '../db';
+import { storeUncounted } from '../rollups/uncounted';
+import type { JobRow } from './row';
+
+export interface Keep {
+  queue: string;
+  status: 'completed' | 'failed' | 'cancelled';
+  /** How long after they finished such jobs are kept. */
+  keepMs: number;
+}
+
+/**
+ * Finished -> gone, the oldest of those that were kept long enough. Jobs that somebody works on are passed over, and so are
+ * completed ones that still hold their unique key.
+ */
+export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Removed[]> {
+  return removeThose(
+    db,
+    sql`
+    SELECT found.id, found.finished_at FROM unnest(
+      ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
+    ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
+      SELECT j.id, j.finished_at FROM jobs j
+      WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
+        AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
+      ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    ) found LIMIT ${limit}`,
+  );
+}
+
+/** Finished -> gone, with attempts, logs and keys. */
+export function remove(db: Executor, jobIds: string[]): Promise<Removed[]> {
+  return removeThose(
+    db,
+    sql`
+    SELECT j.id, j.finished_at FROM jobs j
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR UPDATE`,
+  );
+}
+
+export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>;
+
+/** What of them was not counted for the figures yet is written down. One that ended anew while its lock was waited for is passed over. */
+function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
+  return db.query(sql`
+    WITH found AS MATERIALIZED (${locked}), old AS MATERIALIZED (
+      -- Not a join: their time of end is that of all that one statement ended.
+      SELECT f.id FROM found f WHERE (SELECT j.finished_at FROM jobs j WHERE j.id = f.id) = f.finished_at
+    ), ${storeUncounted(sql`old`)}
+    DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
+    RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
+}
