@@ -3,9 +3,9 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from './config';
 import type { Context } from './context';
-import { Doorman } from './domain/auth/doorman';
+import { Authenticator } from './domain/auth/authenticator';
 import { FailedLogins } from './domain/auth/failed-logins';
-import { KeyRing } from './domain/auth/keys';
+import { ApiKeyCache } from './domain/auth/keys';
 import { TokenVerifier } from './domain/auth/tokens';
 import { reportThrottledLogins } from './domain/audit/throttled-logins';
 import { Events } from './domain/events/events';
@@ -20,7 +20,7 @@ import { WaitingCounts } from './state/waiting-counts';
 import { RunnerRegistry } from './state/runner-registry';
 import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
-import { type Desk, openDesk, type Service } from './http/desk';
+import { type Services, createServices, type ProcessState } from './http/services';
 import { createHttpServer } from './http/server';
 import type { Tracing } from './http/tracing';
 import { describeError, type Logger } from './logger';
@@ -30,7 +30,7 @@ import { credentialsLoop } from './loops/credentials';
 import { dueLoop } from './loops/due';
 import { eventPruneLoop, eventsLoop } from './loops/events';
 import { receiveNotifications, notificationsLoop } from './loops/notifications';
-import { lookoutLoop } from './loops/lookout';
+import { pendingWorkLoop } from './loops/pending-work';
 import type { Loop } from './loops/loop';
 import { idleLanesLoop, retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
@@ -48,13 +48,13 @@ const ROOM_MS = 10;
 /** One coordinator. */
 export interface App {
   context: Context;
-  desk: Desk;
+  services: Services;
   loops: {
     monitor: Loop;
     runnerRegistry: Loop;
     notifications: Loop;
     due: Loop;
-    lookout: Loop;
+    pendingWork: Loop;
     bulk: Loop;
     alerts: Loop;
     retention: Loop;
@@ -135,7 +135,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   const loops = {
     monitor: timeoutMonitor(context, config.monitorIntervalMs, config.startsCutOff ?? true),
     due: dueLoop(context),
-    lookout: lookoutLoop(context, woken),
+    pendingWork: pendingWorkLoop(context, woken),
     ...woken,
     runnerRegistry: runnerRegistryLoop(context),
     notifications: notificationsLoop(context),
@@ -146,32 +146,32 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     eventPrune: eventPruneLoop(context),
     webhookTidy: webhookTidyLoop(context),
   };
-  const service: Service = {
+  const processState: ProcessState = {
     version: VERSION,
     startedAt: performance.now(),
     isDraining: false,
     monitorLagMs: () => loops.monitor.lagMs(),
     pendingMigrations: onceEmpty(() => pendingMigrations(url)),
   };
-  const desk = openDesk(
+  const services = createServices(
     context,
-    { ...openDoor(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) },
-    service,
+    { ...openAuthentication(context, config.access ?? DEFAULT_ACCESS), wakeDeliveries: () => deliveries.wake(0) },
+    processState,
     tracing,
   );
   context.notifications.on('runners', () => {
-    const told = context.runnerRegistry.readDraining().then(() => desk.waitingHeartbeats.drainingChanged());
+    const told = context.runnerRegistry.readDraining().then(() => services.waitingHeartbeats.drainingChanged());
     told.catch((error: unknown) => log.warn('could not read which runners drain', describeError(error)));
   });
-  context.notifications.on('cancelled', (jobs) => desk.waitingHeartbeats.cancelled(jobs));
-  context.notifications.on('cancelledMany', () => desk.waitingHeartbeats.cancelledMany());
-  const allLoops = { ...loops, credentials: credentialsLoop(desk.credentials, log) };
-  const server = createHttpServer(desk);
+  context.notifications.on('cancelled', (jobs) => services.waitingHeartbeats.cancelled(jobs));
+  context.notifications.on('cancelledMany', () => services.waitingHeartbeats.cancelledMany());
+  const allLoops = { ...loops, credentials: credentialsLoop(services.credentials, log) };
+  const server = createHttpServer(services);
   let listener: ReturnType<typeof receiveNotifications> | undefined;
 
   return {
     context,
-    desk,
+    services,
     loops: allLoops,
     deliverer,
     server,
@@ -189,24 +189,24 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       return port;
     },
     async stop(graceMs = 5000) {
-      service.isDraining = true;
+      processState.isDraining = true;
       if (config.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, config.drainMs));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const delivered = deliverer.close(graceMs);
-      desk.waitingReads.close();
-      desk.waitingHeartbeats.close();
-      desk.eventConnections.close();
-      await desk.dispatcher.close();
+      services.waitingReads.close();
+      services.waitingHeartbeats.close();
+      services.eventConnections.close();
+      await services.dispatcher.close();
       // An answer to a request that began before the drain leaves its connection open.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       const cut = setTimeout(() => {
         server.closeAllConnections();
-        desk.webSockets.cut();
+        services.webSockets.cut();
       }, graceMs);
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);
-      await desk.dispatcher.settled();
+      await services.dispatcher.settled();
       await Promise.all(Object.values(allLoops).map((loop) => loop.stop()));
       await delivered;
       await context.runnerRegistry
@@ -218,14 +218,14 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   };
 }
 
-function openDoor(context: Context, access: Access): Pick<Desk, 'access' | 'keys' | 'doorman'> {
-  const keys = new KeyRing(context.db.vital);
+function openAuthentication(context: Context, access: Access): Pick<Services, 'access' | 'keys' | 'authenticator'> {
+  const keys = new ApiKeyCache(context.db.vital);
   const tokens = access.tokens === null ? null : new TokenVerifier(access.tokens);
   const failures = new FailedLogins(access.failedLoginsPerMinute);
   return {
     access,
     keys,
-    doorman: new Doorman(keys, tokens, failures, (source) => void reportThrottledLogins(context, source)),
+    authenticator: new Authenticator(keys, tokens, failures, (source) => void reportThrottledLogins(context, source)),
   };
 }
 

@@ -118,7 +118,7 @@ const settings = {
   BATON_KEEP_METRICS_MS: wholeNumber(3_600_000, MOST_KEPT_MS)
     .default(90 * 86_400_000)
     .describe(
-      'How long the figures of GET /analytics are kept, by the day; by the hour and by the minute they go back less far.',
+      'How long the statistics of GET /analytics are kept, by the day; by the hour and by the minute they go back less far.',
     ),
 };
 

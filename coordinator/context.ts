@@ -32,6 +32,6 @@ export interface Context {
   /** How long finished jobs are kept, where a queue sets nothing else. */
   keepMs: KeepMs;
   webhooks: WebhookSettings;
-  /** How long figures are kept. */
+  /** How long statistics are kept. */
   keepMetricsMs: number;
 }

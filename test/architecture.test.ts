@@ -65,7 +65,7 @@ const CASES: Case[] = [
     rule: importsPointDown,
     broken: [
       { 'coordinator/store/jobs.ts': "import { create } from '../domain/jobs/create';" },
-      { 'coordinator/domain/jobs/create.ts': "import type { Desk } from '../../http/desk';" },
+      { 'coordinator/domain/jobs/create.ts': "import type { Services } from '../../http/services';" },
       { 'coordinator/http/jobs.ts': "export { Loop } from '../loops/loop';" },
       { 'coordinator/dispatch/dispatcher.ts': "import { reply } from '../http/endpoint';" },
       { 'coordinator/domain/jobs/create.ts': "import type { Dispatcher } from '../../dispatch/dispatcher';" },

@@ -16,7 +16,7 @@ export const alertEndpoints = [
     body: protocol.createAlert,
     audit: ['alert.created'],
     replies: { 201: protocol.alert },
-    run: async ({ desk, by, body }) => reply(201, render(await createAlert(desk.context, by, body))),
+    run: async ({ services, by, body }) => reply(201, render(await createAlert(services.context, by, body))),
   }),
   endpoint({
     method: 'get',
@@ -25,8 +25,8 @@ export const alertEndpoints = [
     roles: OPERATORS,
     query: protocol.listAlertsQuery,
     replies: { 200: protocol.alertList },
-    async run({ desk, query: { limit, cursor } }) {
-      const rows = await store.page(desk.context.db, readCursor(cursor, isUuid), limit + 1);
+    async run({ services, query: { limit, cursor } }) {
+      const rows = await store.page(services.context.db, readCursor(cursor, isUuid), limit + 1);
       return replyPage(rows, limit, render, (row) => row.id);
     },
   }),
@@ -37,7 +37,7 @@ export const alertEndpoints = [
     roles: OPERATORS,
     params,
     replies: { 200: protocol.alert },
-    run: async ({ desk, params: { id } }) => reply(200, render(await findAlert(desk.context, id))),
+    run: async ({ services, params: { id } }) => reply(200, render(await findAlert(services.context, id))),
   }),
   endpoint({
     method: 'patch',
@@ -48,7 +48,8 @@ export const alertEndpoints = [
     body: protocol.editAlert,
     audit: ['alert.edited'],
     replies: { 200: protocol.alert },
-    run: async ({ desk, by, params: { id }, body }) => reply(200, render(await editAlert(desk.context, by, id, body))),
+    run: async ({ services, by, params: { id }, body }) =>
+      reply(200, render(await editAlert(services.context, by, id, body))),
   }),
   endpoint({
     method: 'delete',
@@ -58,8 +59,8 @@ export const alertEndpoints = [
     params,
     audit: ['alert.deleted'],
     replies: { 204: z.null() },
-    async run({ desk, by, params: { id } }) {
-      await deleteAlert(desk.context, by, id);
+    async run({ services, by, params: { id } }) {
+      await deleteAlert(services.context, by, id);
       return reply(204, null);
     },
   }),
@@ -71,7 +72,7 @@ export const alertEndpoints = [
     params,
     audit: ['alert.tested'],
     replies: { 200: protocol.alertTest },
-    run: async ({ desk, by, params: { id } }) => reply(200, await testAlert(desk.context, by, id)),
+    run: async ({ services, by, params: { id } }) => reply(200, await testAlert(services.context, by, id)),
   }),
 ];
 

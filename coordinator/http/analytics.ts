@@ -11,8 +11,8 @@ export const analyticsEndpoints = [
     summary: 'Read the current load: jobs by status, queue and type, rates, runners, and the last hour',
     roles: READERS,
     replies: { 200: protocol.stats },
-    run: async ({ desk, caller }) =>
-      reply(200, { at: new Date().toISOString(), ...(await readStats(desk.context, visibleUser(caller))) }),
+    run: async ({ services, caller }) =>
+      reply(200, { at: new Date().toISOString(), ...(await readStats(services.context, visibleUser(caller))) }),
   }),
   endpoint({
     method: 'get',
@@ -22,6 +22,6 @@ export const analyticsEndpoints = [
     roles: READERS,
     query: protocol.analyticsQuery,
     replies: { 200: protocol.analytics },
-    run: async ({ desk, caller, query }) => reply(200, await analyse(desk.context, visibleUser(caller), query)),
+    run: async ({ services, caller, query }) => reply(200, await analyse(services.context, visibleUser(caller), query)),
   }),
 ];

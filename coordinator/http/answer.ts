@@ -6,12 +6,12 @@ import { isScoped } from '../domain/auth/scope';
 import { BatonError } from '../errors';
 import { authenticate, NOBODY } from './authenticate';
 import { type GiveBack, UNCOUNTED_BYTES } from './body-budget';
-import type { Seat } from './caps';
-import type { Desk } from './desk';
-import type { Door } from './door';
+import type { RequestSlot } from './key-limits';
+import type { Services } from './services';
+import type { RequestEnvironment } from './request-environment';
 import type { AnyEndpoint, Call, Reply } from './endpoint';
 import { Disconnect } from './disconnect';
-import { type Heading, setHeaders } from './heading';
+import { type ResponseHeaders, setHeaders } from './response-headers';
 import { toJson } from './json';
 import { bodyLimits } from './limits';
 import { requireScope } from './scope';
@@ -30,26 +30,33 @@ export interface Address {
 /** Answers with what the endpoint does, or with the problem that it met. Never rejects. */
 export function serve(
   endpoint: AnyEndpoint,
-  door: Door,
+  environment: RequestEnvironment,
   request: IncomingMessage,
   response: ServerResponse,
-  heading: Heading,
+  headers: ResponseHeaders,
   address: Address,
 ): Promise<void> {
-  const exchange = new Exchange(endpoint, door, request, response, heading);
-  const { tracing } = door.desk;
+  const exchange = new Exchange(endpoint, environment, request, response, headers);
+  const { tracing } = environment.services;
   if (tracing === null) return exchange.answer(address);
-  return tracing.serve(endpoint, door.known(request), response, heading.requestId, () => exchange.answer(address));
+  return tracing.serve(endpoint, environment.known(request), response, headers.requestId, () =>
+    exchange.answer(address),
+  );
 }
 
-export function refuse({ desk }: Door, response: ServerResponse, heading: Heading, error: unknown): void {
-  if (!response.headersSent) setHeaders(response, heading.left());
-  sendProblem(response, error, heading.requestId, desk.context.log);
+export function refuse(
+  { services }: RequestEnvironment,
+  response: ServerResponse,
+  headers: ResponseHeaders,
+  error: unknown,
+): void {
+  if (!response.headersSent) setHeaders(response, headers.left());
+  sendProblem(response, error, headers.requestId, services.context.log);
 }
 
 /** One request on its way to its answer, and the call that its endpoint sees. What few ask for is made when they ask. */
 class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyEndpoint['body']> {
-  desk: Desk;
+  services: Services;
   readonly disconnect = new Disconnect();
   caller: Caller = NOBODY;
   sessionEndsAt: Date | null = null;
@@ -57,7 +64,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   query: unknown;
   body: unknown;
   private readonly startedAt = performance.now();
-  private seat: Seat | null = null;
+  private slot: RequestSlot | null = null;
   private giveRoomBack: GiveBack | undefined;
   private hasEnded = false;
   private credential: Credential | null = null;
@@ -68,12 +75,12 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   constructor(
     private readonly endpoint: AnyEndpoint,
-    private readonly door: Door,
+    private readonly environment: RequestEnvironment,
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
-    private readonly heading: Heading,
+    private readonly headers: ResponseHeaders,
   ) {
-    this.desk = door.desk;
+    this.services = environment.services;
     // Heard from the start: a client that goes away before its request was read must not be waited for either.
     response.on('close', () => this.end());
     // One that is pipelined behind another has no socket yet, and is never told when the connection ends before its turn.
@@ -82,29 +89,29 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   /** Never rejects. */
   async answer({ params, query }: Address): Promise<void> {
-    const { endpoint, door, request, response } = this;
+    const { endpoint, environment, request, response } = this;
     try {
       // What is known already is not waited for: each wait costs a turn.
-      const known = authenticate(endpoint, door, request);
+      const known = authenticate(endpoint, environment, request);
       const login = known instanceof Promise ? await known : known;
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
       this.credential = login.credential;
       if (endpoint.roles !== 'public' && !this.isDisconnected) {
-        this.seat = this.enter(login.caller.keyId);
-        this.desk.unsent.requireRoom(login.caller.keyId, 0);
+        this.slot = this.enter(login.caller.keyId);
+        this.services.unsent.requireRoom(login.caller.keyId, 0);
       }
-      if (endpoint.roles !== 'public' && endpoint.method === 'get') this.desk = reading(this);
+      if (endpoint.roles !== 'public' && endpoint.method === 'get') this.services = reading(this);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
       // A promise that nothing is waited for would cost each call a turn.
-      if (isScoped(this.caller)) await requireScope(this.desk, endpoint, this.caller, this.params);
+      if (isScoped(this.caller)) await requireScope(this.services, endpoint, this.caller, this.params);
       await this.deliver(await endpoint.run(this));
     } catch (error) {
       // What the call waited for was stopped for this reason, and may name another.
-      refuse(door, response, this.heading, this.isRevoked ? wasRevoked() : error);
+      refuse(environment, response, this.headers, this.isRevoked ? wasRevoked() : error);
     } finally {
       this.giveRoomBack?.();
     }
@@ -126,10 +133,10 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   /** Whether what let the caller in is still good, as far as the call took so long that it may have ended meanwhile. */
   private isGood(): boolean | Promise<boolean> {
-    const { credential, desk, startedAt } = this;
+    const { credential, services, startedAt } = this;
     if (this.isRevoked) return false;
     if (credential === null || performance.now() - startedAt < SHORT_CALL_MS) return true;
-    return desk.credentials.isGood(credential);
+    return services.credentials.isGood(credential);
   }
 
   /**
@@ -152,21 +159,25 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   private async read(endpoint: AnyEndpoint): Promise<unknown> {
-    const { desk, request, response } = this;
-    const limits = bodyLimits(endpoint, desk.context.maxPayloadBytes);
+    const { services, request, response } = this;
+    const limits = bodyLimits(endpoint, services.context.maxPayloadBytes);
     const bytes = announcedBytes(request, limits);
     // Short ones, which most are, are not waited for.
-    if (bytes > UNCOUNTED_BYTES) this.giveRoomBack = await desk.bodies.take(this.caller.keyId, bytes, this.disconnect);
+    if (bytes > UNCOUNTED_BYTES)
+      this.giveRoomBack = await services.bodies.take(this.caller.keyId, bytes, this.disconnect);
     // One that did not say how long it would be was taken for the longest; a call may wait long after it was read.
     return readBody(request, response, limits, (length) => this.giveRoomBack?.(length));
   }
 
   get by(): Actor {
-    return actorOf(this.caller, { address: this.door.known(this.request).ip ?? '', requestId: this.heading.requestId });
+    return actorOf(this.caller, {
+      address: this.environment.known(this.request).ip ?? '',
+      requestId: this.headers.requestId,
+    });
   }
 
   get isSecure(): boolean {
-    return this.door.known(this.request).secure;
+    return this.environment.known(this.request).secure;
   }
 
   get signal(): AbortSignal {
@@ -182,10 +193,10 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   get park(): Call<unknown, unknown, unknown>['park'] {
     return ({ isHeartbeat = false } = {}) => {
-      this.seat?.park(isHeartbeat ? 'heartbeats' : 'parked');
-      this.heading.forgetRequest();
+      this.slot?.park(isHeartbeat ? 'heartbeats' : 'parked');
+      this.headers.forgetRequest();
       if (this.credential !== null && !this.hasEnded)
-        this.letGo = this.desk.credentials.hold(this.credential, () => this.revoke());
+        this.letGo = this.services.credentials.hold(this.credential, () => this.revoke());
     };
   }
 
@@ -204,20 +215,20 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     this.response.once('close', () => socket.off('close', end));
   }
 
-  private enter(keyId: string): Seat {
-    const { desk, request, response } = this;
-    if (desk.caps.hold(request.socket, keyId)) return desk.caps.enter(keyId);
+  private enter(keyId: string): RequestSlot {
+    const { services, request, response } = this;
+    if (services.keyLimits.countSocket(request.socket, keyId)) return services.keyLimits.enter(keyId);
     response.shouldKeepAlive = false;
     throw new BatonError(
       'rate_limited',
-      `This key holds ${desk.access.socketsPerKey} connections to this coordinator, and may have no more.`,
+      `This key holds ${services.access.socketsPerKey} connections to this coordinator, and may have no more.`,
       { retryAfterMs: 1000 },
     );
   }
 
   private send(reply: Reply): void {
     const { endpoint, response } = this;
-    const head = this.heading.left();
+    const head = this.headers.left();
     head.push('Cache-Control', 'no-store');
     for (const name in reply.headers) head.push(name, reply.headers[name] ?? '');
     if (reply.status === 204) return void response.writeHead(204, head).end();
@@ -229,7 +240,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     }
     const text = reply.text ?? toJson(reply.body);
     const length = Buffer.byteLength(text);
-    const { unsent } = this.desk;
+    const { unsent } = this.services;
     // What a call has done must be told; what it only reads, or is given back, can be asked for again.
     if (endpoint.method === 'get' || reply.onUnsent !== undefined) unsent.requireRoom(this.caller.keyId, length);
     head.push('Content-Length', String(length));
@@ -242,14 +253,14 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   /** Not when the answer is ready, but when it was taken, or cannot be any more. */
   private end(): void {
-    const { endpoint, desk, response } = this;
+    const { endpoint, services, response } = this;
     if (this.hasEnded) return;
     this.hasEnded = true;
     this.letGo?.();
     this.taken?.();
-    this.seat?.leave();
+    this.slot?.release();
     if (!response.writableFinished) return this.disconnect.abort();
-    desk.metrics.answered(
+    services.metrics.answered(
       endpoint.method,
       endpoint.path,
       response.statusCode,

@@ -17,8 +17,8 @@ export const apiKeyEndpoints = [
     body: protocol.createApiKey,
     audit: ['key.created'],
     replies: { 201: protocol.createdApiKey },
-    async run({ desk, by, body }) {
-      const { row, key } = await createKey(desk.context, by, body);
+    async run({ services, by, body }) {
+      const { row, key } = await createKey(services.context, by, body);
       return reply(201, { ...renderApiKey(row), key });
     },
   }),
@@ -29,9 +29,9 @@ export const apiKeyEndpoints = [
     roles: ADMINS,
     query: protocol.listApiKeysQuery,
     replies: { 200: protocol.apiKeyList },
-    async run({ desk, query: { limit, cursor } }) {
+    async run({ services, query: { limit, cursor } }) {
       const after = readCursor(cursor, protocol.isStorableText);
-      const rows = await store.page(desk.context.db, after, limit + 1);
+      const rows = await store.page(services.context.db, after, limit + 1);
       return replyPage(rows, limit, renderApiKey, (row) => row.id);
     },
   }),
@@ -44,8 +44,8 @@ export const apiKeyEndpoints = [
     body: protocol.rotateApiKey,
     audit: ['key.rotated'],
     replies: { 201: protocol.createdApiKey },
-    async run({ desk, by, params: { id }, body }) {
-      const { row, key } = await rotateKey(desk.context, by, id, body.graceMs);
+    async run({ services, by, params: { id }, body }) {
+      const { row, key } = await rotateKey(services.context, by, id, body.graceMs);
       return reply(201, { ...renderApiKey(row), key });
     },
   }),
@@ -57,6 +57,7 @@ export const apiKeyEndpoints = [
     params,
     audit: ['key.revoked'],
     replies: { 200: protocol.apiKey },
-    run: async ({ desk, by, params: { id } }) => reply(200, renderApiKey(await revokeKey(desk.context, by, id))),
+    run: async ({ services, by, params: { id } }) =>
+      reply(200, renderApiKey(await revokeKey(services.context, by, id))),
   }),
 ];

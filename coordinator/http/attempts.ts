@@ -6,7 +6,7 @@ import { BatonError } from '../errors';
 import type { ClaimedRow } from '../store/jobs';
 import { mapInTurns } from '../turns';
 import { claimedText } from './claimed-text';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import { endpoint, reply, type Reply, replyText, RUNNERS } from './endpoint';
 import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 import { boundedWait } from './limits';
@@ -28,14 +28,14 @@ export const attemptEndpoints = [
     body: protocol.claim,
     audit: WORK,
     replies: { 200: protocol.claimReply },
-    async run({ desk, caller, body, disconnect, park }) {
+    async run({ services, caller, body, disconnect, park }) {
       if (body.waitMs > 0) park();
-      const jobs = await claimFor(desk, caller, body, disconnect);
-      desk.tracing?.claimed(jobs);
+      const jobs = await claimFor(services, caller, body, disconnect);
+      services.tracing?.claimed(jobs);
       return replyClaimed(
-        desk,
+        services,
         jobs,
-        `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, body.runnerId))}}`,
+        `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(services, body.runnerId))}}`,
       );
     },
   }),
@@ -48,23 +48,23 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.completionsReply },
-    async run({ desk, caller, body, disconnect }) {
+    async run({ services, caller, body, disconnect }) {
       const results = await judgeEach(
         body.completions,
         protocol.completion,
         'completion',
-        (items) => withinReach(desk.context, caller, items, desk.complete),
+        (items) => withinReach(services.context, caller, items, services.complete),
         (done) => done,
       );
-      desk.tracing?.settled(body.completions.length);
+      services.tracing?.settled(body.completions.length);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
-      const jobs = await claimNext(desk, caller, claim, disconnect);
-      if (jobs.length > 0) desk.tracing?.claimed(jobs);
+      const jobs = await claimNext(services, caller, claim, disconnect);
+      if (jobs.length > 0) services.tracing?.claimed(jobs);
       return replyClaimed(
-        desk,
+        services,
         jobs,
-        `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(desk, claim.runnerId))}}`,
+        `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(services, claim.runnerId))}}`,
       );
     },
   }),
@@ -77,22 +77,22 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.heartbeatsReply },
-    async run({ desk, caller, body, disconnect, park }) {
-      if (body.goodbye) desk.context.runnerRegistry.leave(body.runnerId);
-      else desk.context.runnerRegistry.hear({ id: body.runnerId });
+    async run({ services, caller, body, disconnect, park }) {
+      if (body.goodbye) services.context.runnerRegistry.leave(body.runnerId);
+      else services.context.runnerRegistry.hear({ id: body.runnerId });
       const jobs = await judgeEach(
         body.jobs,
         protocol.beat,
         'heartbeat',
-        (items) => withinReach(desk.context, caller, items, desk.heartbeat),
+        (items) => withinReach(services.context, caller, items, services.heartbeat),
         ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }),
       );
-      if (body.waitMs === 0) return reply(200, { jobs, directives: directives(desk, body.runnerId) });
+      if (body.waitMs === 0) return reply(200, { jobs, directives: directives(services, body.runnerId) });
       park({ isHeartbeat: true });
       const { runnerId, isDraining } = body;
       const waitMs = boundedWait(body.waitMs);
-      const check = await desk.waitingHeartbeats.wait(runnerId, { waitMs, isDraining }, disconnect);
-      return reply(200, { jobs, check, directives: directives(desk, body.runnerId) });
+      const check = await services.waitingHeartbeats.wait(runnerId, { waitMs, isDraining }, disconnect);
+      return reply(200, { jobs, check, directives: directives(services, body.runnerId) });
     },
   }),
   endpoint({
@@ -105,11 +105,11 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.heartbeatReply },
-    async run({ desk, caller, params: { id }, body }) {
-      const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.heartbeat);
+    async run({ services, caller, params: { id }, body }) {
+      const [outcome] = await withinReach(services.context, caller, [{ jobId: id, ...body }], services.heartbeat);
       const { leaseExpiresAt, runnerId } = orThrow(outcome);
-      desk.context.runnerRegistry.hear({ id: runnerId });
-      return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(desk, runnerId) });
+      services.context.runnerRegistry.hear({ id: runnerId });
+      return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(services, runnerId) });
     },
   }),
   endpoint({
@@ -122,8 +122,8 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.completeReply },
-    async run({ desk, caller, params: { id }, body }) {
-      const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.complete);
+    async run({ services, caller, params: { id }, body }) {
+      const [outcome] = await withinReach(services.context, caller, [{ jobId: id, ...body }], services.complete);
       return reply(200, orThrow(outcome));
     },
   }),
@@ -137,39 +137,39 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.releaseReply },
-    async run({ desk, caller, params: { id }, body }) {
-      const [outcome] = await withinReach(desk.context, caller, [{ jobId: id, ...body }], desk.release);
+    async run({ services, caller, params: { id }, body }) {
+      const [outcome] = await withinReach(services.context, caller, [{ jobId: id, ...body }], services.release);
       return reply(200, orThrow(outcome));
     },
   }),
 ];
 
 async function claimFor(
-  desk: Desk,
+  services: Services,
   caller: Caller,
   claim: protocol.Claim,
   disconnect: DisconnectSignal,
 ): Promise<ClaimedRow[]> {
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
-  desk.context.runnerRegistry.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
-  return desk.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
+  services.context.runnerRegistry.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
+  return services.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
 }
 
 /** The socket may close between the grant and the answer: then the jobs are given back. */
-function replyClaimed({ dispatcher }: Desk, jobs: ClaimedRow[], text: string): Reply {
+function replyClaimed({ dispatcher }: Services, jobs: ClaimedRow[], text: string): Reply {
   return { ...replyText(200, text), onUnsent: () => dispatcher.undelivered.giveBack(jobs) };
 }
 
 /** The reports are stored by now, so whatever befalls the claim must not take their answer away. */
 async function claimNext(
-  desk: Desk,
+  services: Services,
   caller: Caller,
   claim: protocol.Claim,
   disconnect: DisconnectSignal,
 ): Promise<ClaimedRow[]> {
   try {
-    return await claimFor(desk, caller, { ...claim, waitMs: 0 }, disconnect);
+    return await claimFor(services, caller, { ...claim, waitMs: 0 }, disconnect);
   } catch (error) {
     if (error instanceof BatonError) return [];
     throw error;
@@ -224,6 +224,6 @@ function jobIdOf(sent: unknown): string | null {
     : null;
 }
 
-function directives(desk: Desk, runnerId: string): protocol.Directives {
-  return desk.context.runnerRegistry.isDraining(runnerId) ? { drain: true } : {};
+function directives(services: Services, runnerId: string): protocol.Directives {
+  return services.context.runnerRegistry.isDraining(runnerId) ? { drain: true } : {};
 }

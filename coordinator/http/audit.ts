@@ -11,8 +11,8 @@ export const auditEndpoints = [
     roles: ADMINS,
     query: protocol.listAuditQuery,
     replies: { 200: protocol.auditList },
-    async run({ desk, query: { limit, cursor, ...filter } }) {
-      const rows = await store.page(desk.context.db, filter, readCursor(cursor, isUuid), limit + 1);
+    async run({ services, query: { limit, cursor, ...filter } }) {
+      const rows = await store.page(services.context.db, filter, readCursor(cursor, isUuid), limit + 1);
       return replyPage(rows, limit, render, (row) => row.id);
     },
   }),

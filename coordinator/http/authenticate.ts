@@ -3,7 +3,7 @@ import type { Caller } from '../domain/auth/caller';
 import type { Login } from '../domain/auth/keys';
 import { BatonError } from '../errors';
 import { readSession, requireKnownPage, requireOwnPage } from './browser';
-import type { Door } from './door';
+import type { RequestEnvironment } from './request-environment';
 import type { AnyEndpoint } from './endpoint';
 import { isWebSocket, offeredKey } from './web-sockets';
 
@@ -14,9 +14,13 @@ export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userI
  * good a moment ago.
  * @throws {BatonError} `unauthenticated`, `forbidden`, or `rate_limited` after too many bad credentials
  */
-export function authenticate(endpoint: AnyEndpoint, door: Door, request: IncomingMessage): Login | Promise<Login> {
+export function authenticate(
+  endpoint: AnyEndpoint,
+  environment: RequestEnvironment,
+  request: IncomingMessage,
+): Login | Promise<Login> {
   if (endpoint.roles === 'public') return { caller: NOBODY, sessionEndsAt: null, credential: null };
-  const login = identify(door, request);
+  const login = identify(environment, request);
   return login instanceof Promise ? login.then((found) => allowed(endpoint, found)) : allowed(endpoint, login);
 }
 
@@ -28,25 +32,25 @@ function allowed(endpoint: AnyEndpoint, login: Login): Login {
   );
 }
 
-function identify(door: Door, request: IncomingMessage): Login | Promise<Login> {
-  const { doorman } = door.desk;
+function identify(environment: RequestEnvironment, request: IncomingMessage): Login | Promise<Login> {
+  const { authenticator } = environment.services;
   const { authorization, cookie } = request.headers;
   // A page that offers a key means that key, whatever cookie the browser sends with it.
   const offered = authorization === undefined && isWebSocket(request) ? offeredKey(request) : undefined;
-  if (offered !== undefined) requireKnownPage(request, door.desk.access.corsOrigins);
+  if (offered !== undefined) requireKnownPage(request, environment.services.access.corsOrigins);
   const session = authorization === undefined && offered === undefined ? readSession(cookie) : undefined;
   if (session !== undefined) {
     requireOwnPage(request);
-    return doorman.admitSession(session, addressOf(door, request));
+    return authenticator.authenticateSession(session, addressOf(environment, request));
   }
   const [, sent] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
   const bearer = offered ?? sent;
   if (bearer === undefined) {
     throw new BatonError('unauthenticated', 'This call needs an API key: send it as "Authorization: Bearer <key>".');
   }
-  return doorman.recall(bearer) ?? doorman.admit(bearer, addressOf(door, request));
+  return authenticator.recall(bearer) ?? authenticator.authenticate(bearer, addressOf(environment, request));
 }
 
-function addressOf(door: Door, request: IncomingMessage): string {
-  return door.known(request).ip ?? '';
+function addressOf(environment: RequestEnvironment, request: IncomingMessage): string {
+  return environment.known(request).ip ?? '';
 }

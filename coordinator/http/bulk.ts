@@ -6,7 +6,7 @@ import { applyInBackground, applyNow, type BulkRequest, countMatching } from '..
 import { replay } from '../domain/jobs/replay';
 import { BatonError } from '../errors';
 import * as store from '../store/bulk';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import { readIdempotencyKey } from './create';
 import { ADMINS, CLIENTS, endpoint, reply, type Reply } from './endpoint';
 import { renderBulkOperation } from './render';
@@ -64,14 +64,14 @@ export const bulkEndpoints = [
     audit: ['bulk.requested'],
     replies,
     async run(call) {
-      const { desk, caller, by, body, header } = call;
+      const { services, caller, by, body, header } = call;
       const { filter: wanted = {}, all: _all, dryRun, ...changes } = body;
       requireReachable(caller, changes.queue);
       const filter = withinScope(caller, wanted);
       const bulk: BulkRequest = { verb: 'replay', filter, userId: visibleUser(caller), parameters: changes, by };
       if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
       const key = readIdempotencyKey(header('idempotency-key'));
-      return reply(202, renderBulkOperation(await replay(desk.context, bulk, key ?? '')));
+      return reply(202, renderBulkOperation(await replay(services.context, bulk, key ?? '')));
     },
   }),
   endpoint({
@@ -92,8 +92,8 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     params: z.object({ id: protocol.id }),
     replies: { 200: protocol.bulkOperation },
-    async run({ desk, caller, params: { id } }) {
-      const operation = await store.get(desk.context.db, visibleUser(caller), id);
+    async run({ services, caller, params: { id } }) {
+      const operation = await store.get(services.context.db, visibleUser(caller), id);
       if (operation === null || !coversFilter(caller, operation.filter))
         throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
       return reply(200, renderBulkOperation(operation));
@@ -114,14 +114,14 @@ export interface Choice {
 }
 
 export async function applyBulk(
-  call: { desk: Desk; caller: Caller; by: Actor; readonly signal: AbortSignal },
+  call: { services: Services; caller: Caller; by: Actor; readonly signal: AbortSignal },
   verb: store.BulkVerb,
   { filter = {}, dryRun, background }: Choice,
   parameters: BulkRequest['parameters'],
 ): Promise<Reply> {
-  const { desk, caller, by } = call;
+  const { services, caller, by } = call;
   const bulk: BulkRequest = { verb, filter: withinScope(caller, filter), userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
-  if (background) return reply(202, renderBulkOperation(await applyInBackground(desk.context, bulk)));
-  return reply(200, { count: await applyNow(desk.context, bulk) });
+  if (background) return reply(202, renderBulkOperation(await applyInBackground(services.context, bulk)));
+  return reply(200, { count: await applyNow(services.context, bulk) });
 }

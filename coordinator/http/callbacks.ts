@@ -20,9 +20,9 @@ export const callbackEndpoints = [
     summary: 'Read the secret that signs callbacks',
     roles: CLIENTS,
     replies: { 200: protocol.callbackSecret },
-    async run({ desk, caller }) {
+    async run({ services, caller }) {
       const userId = visibleUser(caller);
-      return reply(200, render(userId, await callbackSecret(desk.context, userId)));
+      return reply(200, render(userId, await callbackSecret(services.context, userId)));
     },
   }),
   endpoint({
@@ -33,9 +33,9 @@ export const callbackEndpoints = [
     body: protocol.rotateSecret,
     audit: ['callback_secret.rotated'],
     replies: { 200: protocol.callbackSecret },
-    async run({ desk, caller, by, body: { graceMs } }) {
+    async run({ services, caller, by, body: { graceMs } }) {
       const userId = visibleUser(caller);
-      return reply(200, render(userId, await rotateCallbackSecret(desk.context, by, userId, graceMs)));
+      return reply(200, render(userId, await rotateCallbackSecret(services.context, by, userId, graceMs)));
     },
   }),
   endpoint({
@@ -51,7 +51,7 @@ export const callbackEndpoints = [
       const { limit, cursor, status } = call.query;
       const jobId = await findJob(call);
       const rows = await deliveries.page(
-        call.desk.context.db,
+        call.services.context.db,
         { jobId },
         status ?? null,
         readCursor(cursor, isUuid),
@@ -69,19 +69,19 @@ export const callbackEndpoints = [
     audit: ['delivery.resent'],
     replies: { 202: protocol.delivery },
     async run(call) {
-      const delivery = await resendCallback(call.desk.context, call.by, await findJob(call));
-      call.desk.wakeDeliveries();
+      const delivery = await resendCallback(call.services.context, call.by, await findJob(call));
+      call.services.wakeDeliveries();
       return reply(202, renderDelivery(delivery));
     },
   }),
 ];
 
 async function findJob({
-  desk,
+  services,
   caller,
   params: { id },
 }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<string> {
-  const job = await views.get(desk.context.db, visibleUser(caller), id);
+  const job = await views.get(services.context.db, visibleUser(caller), id);
   if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
   return job.id;
 }

@@ -9,7 +9,7 @@ export const cleanupEndpoints = [
     summary: 'Count the finished jobs whose retention has ended',
     roles: OPERATORS,
     replies: { 200: protocol.cleanupPreview },
-    run: async ({ desk }) => reply(200, await countDue(desk.context)),
+    run: async ({ services }) => reply(200, await countDue(services.context)),
   }),
   endpoint({
     method: 'post',
@@ -19,6 +19,6 @@ export const cleanupEndpoints = [
     body: protocol.cleanup,
     audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ desk, by, body }) => reply(200, { count: await removeOlder(desk.context, by, body) }),
+    run: async ({ services, by, body }) => reply(200, { count: await removeOlder(services.context, by, body) }),
   }),
 ];

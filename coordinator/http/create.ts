@@ -6,7 +6,7 @@ import { BatonError } from '../errors';
 import { mapInTurns } from '../turns';
 import type { JobRow } from '../store/jobs';
 import { createdText } from './created-text';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import { CLIENTS, endpoint, reply, type Reply, replyText } from './endpoint';
 import { toJson } from './json';
 import { invalid, missing, orThrow } from './problem';
@@ -35,13 +35,13 @@ export const createEndpoints = [
     replyHeaders: {
       'Baton-Deduplicated': '`true` if a job with the same `uniqueKey` already existed; the answer is that job.',
     },
-    async run({ desk, caller, body, header }) {
+    async run({ services, caller, body, header }) {
       const idempotencyKey = readIdempotencyKey(header('idempotency-key'));
       const trace = readTrace(header('traceparent'), header('tracestate'));
-      const [created] = await traced(desk, [{ caller, job: body, idempotencyKey, trace }], desk.create);
+      const [created] = await traced(services, [{ caller, job: body, idempotencyKey, trace }], services.create);
       const { job, as } = orThrow(created);
-      if (as === 'created') return replyText(201, notedText(desk, job));
-      return reply(200, noted(desk, job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
+      if (as === 'created') return replyText(201, notedText(services, job));
+      return reply(200, noted(services, job), as === 'deduplicated' ? { 'Baton-Deduplicated': 'true' } : {});
     },
   }),
   endpoint({
@@ -59,7 +59,7 @@ export const createEndpoints = [
     takes: 'list',
     audit: CREATES,
     replies: { 201: protocol.createdJobs, 200: protocol.createdJobs },
-    async run({ desk, caller, body, header }) {
+    async run({ services, caller, body, header }) {
       const key = readIdempotencyKey(header('idempotency-key'));
       const read = await mapInTurns(body.jobs, (job) => protocol.bulkJob.safeParse(job));
       if (key !== undefined)
@@ -74,28 +74,32 @@ export const createEndpoints = [
         return { caller, job, idempotencyKey, trace: readTrace(traceparent, tracestate) ?? own };
       });
       if (body.atomic) {
-        const created = await traced(desk, allOrThrow(items), (all) =>
-          createAtomic(desk.context, all, (jobs) => desk.dispatcher.reserve(jobs), key),
+        const created = await traced(services, allOrThrow(items), (all) =>
+          createAtomic(services.context, all, (jobs) => services.dispatcher.reserve(jobs), key),
         );
         return replyCreated(
-          desk,
+          services,
           created,
           key !== undefined && created.every(({ as }) => as === 'repeated') ? 200 : 201,
         );
       }
       const good = items.filter((item): item is CreateItem => !(item instanceof BatonError));
-      const outcomes = good.length === 0 ? [] : await traced(desk, good, desk.create);
+      const outcomes = good.length === 0 ? [] : await traced(services, good, services.create);
       let next = 0;
       return replyCreated(
-        desk,
+        services,
         items.map((item) => (item instanceof BatonError ? item : (outcomes[next++] ?? missing()))),
       );
     },
   }),
 ];
 
-function traced<Made>(desk: Desk, items: CreateItem[], make: (items: CreateItem[]) => Promise<Made>): Promise<Made> {
-  return desk.tracing === null ? make(items) : desk.tracing.creating(items, make);
+function traced<Made>(
+  services: Services,
+  items: CreateItem[],
+  make: (items: CreateItem[]) => Promise<Made>,
+): Promise<Made> {
+  return services.tracing === null ? make(items) : services.tracing.creating(items, make);
 }
 
 export function readIdempotencyKey(sent: string | undefined): string | undefined {
@@ -150,26 +154,26 @@ function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   return items.filter((item): item is CreateItem => !(item instanceof BatonError));
 }
 
-async function replyCreated(desk: Desk, outcomes: (Created | BatonError)[], status = 201): Promise<Reply> {
-  const texts = await mapInTurns(outcomes, (outcome) => outcomeText(desk, outcome));
+async function replyCreated(services: Services, outcomes: (Created | BatonError)[], status = 201): Promise<Reply> {
+  const texts = await mapInTurns(outcomes, (outcome) => outcomeText(services, outcome));
   return replyText(status, `{"jobs":[${texts.join(',')}]}`);
 }
 
-function outcomeText(desk: Desk, outcome: Created | BatonError): string {
+function outcomeText(services: Services, outcome: Created | BatonError): string {
   if (outcome instanceof BatonError) return toJson(outcome.toItem());
-  return outcome.as === 'created' ? notedText(desk, outcome.job) : toJson(noted(desk, outcome.job));
+  return outcome.as === 'created' ? notedText(services, outcome.job) : toJson(noted(services, outcome.job));
 }
 
-function noted(desk: Desk, job: JobRow & { omitted?: protocol.ListedJob['omitted'] }): protocol.CreatedJob {
-  const notes = notesOn(desk.context, job);
+function noted(services: Services, job: JobRow & { omitted?: protocol.ListedJob['omitted'] }): protocol.CreatedJob {
+  const notes = notesOn(services.context, job);
   const { omitted = [] } = job;
   const told = omitted.length === 0 ? renderJob(job) : { ...renderJob(job), omitted };
   return notes.length === 0 ? told : { ...told, notes };
 }
 
 /** The same of a job that was just created. */
-function notedText(desk: Desk, job: JobRow): string {
-  const notes = notesOn(desk.context, job);
+function notedText(services: Services, job: JobRow): string {
+  const notes = notesOn(services.context, job);
   const text = createdText(job);
   return notes.length === 0 ? text : `${text.slice(0, -1)},"notes":${JSON.stringify(notes)}}`;
 }

@@ -25,9 +25,9 @@ export const deadLetterEndpoints = [
     roles: READERS,
     query: protocol.listDeadLettersQuery,
     replies: { 200: protocol.deadLetterList },
-    async run({ desk, caller, query: { limit, cursor, ...filter } }) {
+    async run({ services, caller, query: { limit, cursor, ...filter } }) {
       const rows = await views.page(
-        desk.context.db,
+        services.context.db,
         visibleUser(caller),
         withinScope(caller, { ...filter, status: ['failed' as const] }),
         readCursor(cursor, isUuid),
@@ -49,8 +49,8 @@ export const deadLetterEndpoints = [
     roles: READERS,
     query: protocol.deadLetterGroupsQuery,
     replies: { 200: protocol.deadLetterGroups },
-    async run({ desk, caller, query: { limit, ...filter } }) {
-      const rows = await groups(desk.context.db, visibleUser(caller), withinScope(caller, filter), limit);
+    async run({ services, caller, query: { limit, ...filter } }) {
+      const rows = await groups(services.context.db, visibleUser(caller), withinScope(caller, filter), limit);
       return reply(200, { items: rows.map(renderGroup) });
     },
   }),
@@ -88,8 +88,8 @@ export const deadLetterEndpoints = [
     body: protocol.cleanupDeadLetters,
     audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ desk, by, body: { olderThanMs = 0 } }) =>
-      reply(200, { count: await removeOlder(desk.context, by, { status: ['failed'], olderThanMs }) }),
+    run: async ({ services, by, body: { olderThanMs = 0 } }) =>
+      reply(200, { count: await removeOlder(services.context, by, { status: ['failed'], olderThanMs }) }),
   }),
   endpoint({
     method: 'get',
@@ -99,8 +99,8 @@ export const deadLetterEndpoints = [
     roles: READERS,
     params,
     replies: { 200: protocol.deadLetter },
-    run: async ({ desk, caller, params: { id } }) =>
-      reply(200, renderDeadLetter(await deadLetters.find(desk.context, visibleUser(caller), id))),
+    run: async ({ services, caller, params: { id } }) =>
+      reply(200, renderDeadLetter(await deadLetters.find(services.context, visibleUser(caller), id))),
   }),
   endpoint({
     method: 'post',
@@ -113,10 +113,10 @@ export const deadLetterEndpoints = [
     takes: 'job',
     audit: ['job.retried'],
     replies: { 200: protocol.job },
-    run: async ({ desk, caller, by, params: { id }, body }) =>
+    run: async ({ services, caller, by, params: { id }, body }) =>
       reply(
         200,
-        renderJob(orThrow(await deadLetters.retryOne(desk.context, visibleUser(caller), id, body.arguments, by))),
+        renderJob(orThrow(await deadLetters.retryOne(services.context, visibleUser(caller), id, body.arguments, by))),
       ),
   }),
   endpoint({
@@ -127,8 +127,8 @@ export const deadLetterEndpoints = [
     params,
     audit: ['job.deleted'],
     replies: { 204: z.null() },
-    async run({ desk, by, params: { id } }) {
-      await deadLetters.removeOne(desk.context, id, by);
+    async run({ services, by, params: { id } }) {
+      await deadLetters.removeOne(services.context, id, by);
       return reply(204, null);
     },
   }),

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { AuditAction, Role } from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Actor, Caller } from '../domain/auth/caller';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import type { DisconnectSignal } from '../dispatch/disconnect-signal';
 import type { BodyKind } from './limits';
 
@@ -10,7 +10,7 @@ type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
 /** One request, read and allowed. */
 export interface Call<Params, Query, Body> {
-  desk: Desk;
+  services: Services;
   caller: Caller;
   /** The same for the audit, with where the call came from. */
   by: Actor;

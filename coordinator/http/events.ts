@@ -25,11 +25,11 @@ export const eventEndpoints = [
     produces: EVENT_STREAM,
     async run(call) {
       const {
-        desk,
+        services,
         caller,
         params: { id },
       } = call;
-      const job = await views.get(desk.context.db, visibleUser(caller), id);
+      const job = await views.get(services.context.db, visibleUser(caller), id);
       if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
       return stream(call, { jobId: id });
     },
@@ -60,7 +60,7 @@ async function stream(
   call: Call<z.ZodType | undefined, typeof protocol.jobEventsQuery, undefined>,
   filter: EventFilter,
 ): Promise<Reply> {
-  const { desk, caller, query, header } = call;
+  const { services, caller, query, header } = call;
   const headers = { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' };
   if (call.isHead) return { status: 200, body: null, headers, send: (response) => void response.end() };
   const lastEventId = header('last-event-id') ?? query.lastEventId;
@@ -69,6 +69,6 @@ async function stream(
     status: 200,
     body: null,
     headers,
-    ...(await desk.eventConnections.start(filter, lastEventId, caller.keyId, call.disconnect)),
+    ...(await services.eventConnections.start(filter, lastEventId, caller.keyId, call.disconnect)),
   };
 }

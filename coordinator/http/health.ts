@@ -1,9 +1,9 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { describeError } from '../logger';
-import * as figures from '../store/views/figures';
+import * as statistics from '../store/views/statistics';
 import { counts, ping, pingWrite } from '../store/views/health';
 import { typeNames } from '../store/views/stats';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import { endpoint, OPERATORS, reply } from './endpoint';
 
 /** A monitor that has not finished a round for this long is late. */
@@ -27,8 +27,8 @@ export const healthEndpoints = [
     summary: 'Check that requests can be served: database reachable and writable, migrations current, not draining',
     roles: 'public',
     replies: { 200: protocol.readiness, 503: protocol.readiness },
-    async run({ desk }) {
-      const reasons = await whyNotReady(desk);
+    async run({ services }) {
+      const reasons = await whyNotReady(services);
       if (reasons.length === 0) return reply(200, { status: 'ready', reasons });
       return reply(503, { status: 'not_ready', reasons }, { 'Retry-After': '1' });
     },
@@ -39,22 +39,22 @@ export const healthEndpoints = [
     summary: 'Read counts of jobs and runners, and the health of the database and the timeout monitor',
     roles: OPERATORS,
     replies: { 200: protocol.health },
-    async run({ desk }) {
+    async run({ services }) {
       const before = performance.now();
-      await ping(desk.context.db);
+      await ping(services.context.db);
       const latencyMs = Math.round((performance.now() - before) * 100) / 100;
       const [{ jobs, runners, databaseVersion }, processed, lately, types] = await Promise.all([
-        counts(desk.context.db),
-        figures.processed(desk.context.db),
-        figures.outcomes(desk.context.db, { by: 'all', windowMs: HOUR_MS }),
-        typeNames(desk.context.db, MOST_TYPES),
+        counts(services.context.db),
+        statistics.processed(services.context.db),
+        statistics.outcomes(services.context.db, { by: 'all', windowMs: HOUR_MS }),
+        typeNames(services.context.db, MOST_TYPES),
       ]);
-      const lagMs = desk.service.monitorLagMs();
+      const lagMs = services.processState.monitorLagMs();
       return reply(200, {
         status: lagMs !== null && lagMs < MONITOR_LATE_MS ? 'ok' : 'degraded',
-        version: desk.service.version,
+        version: services.processState.version,
         at: new Date().toISOString(),
-        uptimeMs: Math.round(performance.now() - desk.service.startedAt),
+        uptimeMs: Math.round(performance.now() - services.processState.startedAt),
         database: { latencyMs, version: databaseVersion },
         monitor: { lagMs },
         jobs,
@@ -76,11 +76,11 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-async function whyNotReady({ context, service }: Desk): Promise<string[]> {
-  if (service.isDraining) return ['the coordinator is shutting down'];
+async function whyNotReady({ context, processState }: Services): Promise<string[]> {
+  if (processState.isDraining) return ['the coordinator is shutting down'];
   try {
     await within(READY_WITHIN_MS, pingWrite(context.db));
-    const pending = await service.pendingMigrations();
+    const pending = await processState.pendingMigrations();
     return pending.length === 0 ? [] : [`migrations are missing: ${pending.join(', ')}; run: npm run migrate`];
   } catch (error) {
     context.log.warn('not ready', describeError(error));

@@ -29,11 +29,11 @@ export const jobEndpoints = [
     roles: READERS,
     query: protocol.listJobsPageQuery,
     replies: { 200: z.union([protocol.jobList, protocol.partialJobList]) },
-    async run({ desk, caller, query }) {
+    async run({ services, caller, query }) {
       const { limit, cursor, fields, ...filter } = query;
       const before = readCursor(cursor, isUuid);
       const rows = await views.page(
-        desk.context.db,
+        services.context.db,
         visibleUser(caller),
         withinScope(caller, filter),
         before,
@@ -59,8 +59,8 @@ export const jobEndpoints = [
     roles: READERS,
     query: protocol.countJobsQuery,
     replies: { 200: protocol.jobCount },
-    async run({ desk, caller, query: { most, ...filter } }) {
-      const found = await views.count(desk.context.db, visibleUser(caller), withinScope(caller, filter), most + 1);
+    async run({ services, caller, query: { most, ...filter } }) {
+      const found = await views.count(services.context.db, visibleUser(caller), withinScope(caller, filter), most + 1);
       return reply(200, { count: Math.min(found, most), isMore: found > most });
     },
   }),
@@ -74,7 +74,7 @@ export const jobEndpoints = [
     replies: { 200: protocol.job },
     async run(call) {
       const job = await find(call);
-      return reply(200, renderJob(job, await estimate(call.desk.context, job)));
+      return reply(200, renderJob(job, await estimate(call.services.context, job)));
     },
   }),
   endpoint({
@@ -90,7 +90,7 @@ export const jobEndpoints = [
       const { limit, cursor } = call.query;
       const job = await find(call);
       const after = Number(readCursor(cursor, (key) => /^\d{1,9}$/.test(key)) ?? 0);
-      const rows = await views.attempts(call.desk.context.db, job.id, after, limit + 1);
+      const rows = await views.attempts(call.services.context.db, job.id, after, limit + 1);
       return replyPage(rows, limit, renderAttempt, (row) => String(row.attempt));
     },
   }),
@@ -108,7 +108,7 @@ export const jobEndpoints = [
       const job = await find(call);
       const from = Number(readCursor(cursor, (key) => /^\d{1,15}$/.test(key)) ?? after);
       const levels = protocol.logLevel.options.slice(protocol.logLevel.options.indexOf(level));
-      const rows = await views.logs(call.desk.context.db, job.id, from, levels, limit + 1);
+      const rows = await views.logs(call.services.context.db, job.id, from, levels, limit + 1);
       return replyPage(rows, limit, renderLog, (row) => row.seq);
     },
   }),
@@ -120,7 +120,7 @@ export const jobEndpoints = [
     roles: READERS,
     params,
     replies: { 200: protocol.explanation },
-    run: async (call) => reply(200, await explain(call.desk.context, visibleUser(call.caller), await find(call))),
+    run: async (call) => reply(200, await explain(call.services.context, visibleUser(call.caller), await find(call))),
   }),
   endpoint({
     method: 'get',
@@ -136,7 +136,11 @@ export const jobEndpoints = [
       if (waitMs > 0) call.park();
       // Waits before it reads, so that a job which finishes in between is noticed.
       const stop = new AbortController();
-      const waited = call.desk.waitingReads.wait(call.params.id, waitMs, AbortSignal.any([call.signal, stop.signal]));
+      const waited = call.services.waitingReads.wait(
+        call.params.id,
+        waitMs,
+        AbortSignal.any([call.signal, stop.signal]),
+      );
       try {
         const job = await find(call);
         if (isFinished(job.status)) return reply(200, renderJob(job));
@@ -166,7 +170,7 @@ export const jobEndpoints = [
       if (call.query.purge !== 'true') return cancelOne(call, null);
       if (!ADMINS.includes(call.caller.role))
         throw new BatonError('forbidden', 'Only a key of role admin may delete jobs.');
-      const refused = await removeOne(call.desk.context, call.params.id, call.by);
+      const refused = await removeOne(call.services.context, call.params.id, call.by);
       if (refused !== null) throw refused;
       return reply(204, null);
     },
@@ -192,8 +196,8 @@ export const jobEndpoints = [
     params,
     audit: ['job.retried'],
     replies: { 200: protocol.job },
-    async run({ desk, caller, by, params: { id } }) {
-      const [job] = await retryByHand(desk.context, [{ jobId: id, userId: visibleUser(caller) }], by);
+    async run({ services, caller, by, params: { id } }) {
+      const [job] = await retryByHand(services.context, [{ jobId: id, userId: visibleUser(caller) }], by);
       return reply(200, renderJob(orThrow(job)));
     },
   }),
@@ -206,10 +210,10 @@ export const jobEndpoints = [
     params,
     audit: ['job.edited'],
     replies: { 200: protocol.job },
-    async run({ desk, caller, by, params: { id } }) {
+    async run({ services, caller, by, params: { id } }) {
       return reply(
         200,
-        renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), runNow: true }, by))),
+        renderJob(orThrow(await edit(services.context, { jobId: id, userId: visibleUser(caller), runNow: true }, by))),
       );
     },
   }),
@@ -223,29 +227,29 @@ export const jobEndpoints = [
     body: protocol.editJob,
     audit: ['job.edited'],
     replies: { 200: protocol.job },
-    async run({ desk, caller, by, params: { id }, body }) {
+    async run({ services, caller, by, params: { id }, body }) {
       return reply(
         200,
-        renderJob(orThrow(await edit(desk.context, { jobId: id, userId: visibleUser(caller), ...body }, by))),
+        renderJob(orThrow(await edit(services.context, { jobId: id, userId: visibleUser(caller), ...body }, by))),
       );
     },
   }),
 ];
 
 async function find({
-  desk,
+  services,
   caller,
   params: { id },
 }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>): Promise<JobRow> {
-  const job = await views.get(desk.context.db, visibleUser(caller), id);
+  const job = await views.get(services.context.db, visibleUser(caller), id);
   if (job === null) throw new BatonError('not_found', `There is no job with id ${id}.`);
   return job;
 }
 
 async function cancelOne(
-  { desk, caller, by, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>,
+  { services, caller, by, params: { id } }: Call<typeof params, z.ZodType | undefined, z.ZodType | undefined>,
   reason: string | null,
 ) {
-  const [job] = await cancel(desk.context, [{ jobId: id, userId: visibleUser(caller), reason }], by);
+  const [job] = await cancel(services.context, [{ jobId: id, userId: visibleUser(caller), reason }], by);
   return reply(200, renderJob(orThrow(job)));
 }

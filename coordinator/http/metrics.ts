@@ -9,8 +9,8 @@ export const metricsEndpoints = [
     roles: OPERATORS,
     replies: { 200: z.string() },
     produces: 'text/plain',
-    async run({ desk }) {
-      const text = await desk.metrics.text();
+    async run({ services }) {
+      const text = await services.metrics.text();
       return {
         status: 200,
         body: null,

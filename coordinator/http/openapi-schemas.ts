@@ -10,7 +10,7 @@ const CLEARER = new Map([
   ['beat', 'JobHeartbeat'],
   ['claim', 'ClaimRequest'],
   ['complete', 'CompleteJob'],
-  ['figures', 'Statistics'],
+  ['statistics', 'Statistics'],
   ['labels', 'Labels'],
   ['pause', 'QueuePause'],
   ['release', 'ReleaseJob'],

@@ -7,7 +7,7 @@ import { pauseQueue, resumeQueue, setQueue } from '../domain/queues/controls';
 import { BatonError } from '../errors';
 import * as store from '../store/queues';
 import * as views from '../store/views/queues';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import { ADMINS, endpoint, OPERATORS, reply } from './endpoint';
 import { readCursor, replyPage } from './pages';
 import { renderQueue } from './render';
@@ -23,10 +23,10 @@ export const queueEndpoints = [
     roles: OPERATORS,
     query: protocol.listQueuesQuery,
     replies: { 200: protocol.queueList },
-    async run({ desk, caller, query: { limit, cursor } }) {
+    async run({ services, caller, query: { limit, cursor } }) {
       requireNoTypes(caller);
       const after = readCursor(cursor, (key) => protocol.queueName.safeParse(key).success);
-      const queues = (await read(desk, null))
+      const queues = (await read(services, null))
         .sort((one, other) => (one.name < other.name ? -1 : 1))
         .filter(({ name }) => sees(caller, name) && (after === null || name > after));
       return replyPage(
@@ -45,9 +45,9 @@ export const queueEndpoints = [
     roles: OPERATORS,
     params,
     replies: { 200: protocol.queue },
-    async run({ desk, caller, params: { name } }) {
+    async run({ services, caller, params: { name } }) {
       requireQueue(caller, name);
-      return reply(200, await readOne(desk, name));
+      return reply(200, await readOne(services, name));
     },
   }),
   endpoint({
@@ -59,9 +59,9 @@ export const queueEndpoints = [
     body: protocol.setQueue,
     audit: ['queue.set'],
     replies: { 200: protocol.queue },
-    async run({ desk, by, params: { name }, body }) {
-      await setQueue(desk.context, by, name, body);
-      return reply(200, await readOne(desk, name));
+    async run({ services, by, params: { name }, body }) {
+      await setQueue(services.context, by, name, body);
+      return reply(200, await readOne(services, name));
     },
   }),
   endpoint({
@@ -73,9 +73,9 @@ export const queueEndpoints = [
     body: protocol.pauseQueue,
     audit: ['queue.paused'],
     replies: { 200: protocol.queue },
-    async run({ desk, by, params: { name }, body }) {
-      await pauseQueue(desk.context, by, name, body.reason ?? null, body.untilAt ?? null);
-      return reply(200, await readOne(desk, name));
+    async run({ services, by, params: { name }, body }) {
+      await pauseQueue(services.context, by, name, body.reason ?? null, body.untilAt ?? null);
+      return reply(200, await readOne(services, name));
     },
   }),
   endpoint({
@@ -86,9 +86,9 @@ export const queueEndpoints = [
     params,
     audit: ['queue.resumed'],
     replies: { 200: protocol.queue },
-    async run({ desk, by, params: { name } }) {
-      await resumeQueue(desk.context, by, name);
-      return reply(200, await readOne(desk, name));
+    async run({ services, by, params: { name } }) {
+      await resumeQueue(services.context, by, name);
+      return reply(200, await readOne(services, name));
     },
   }),
   endpoint({
@@ -99,10 +99,10 @@ export const queueEndpoints = [
     params,
     audit: ['job.cancelled', 'jobs.cancelled'],
     replies: { 200: protocol.bulkCount },
-    async run({ desk, caller, by, params: { name } }) {
+    async run({ services, caller, by, params: { name } }) {
       const filter = { queue: [name], status: ['pending' as const, 'blocked' as const] };
       return reply(200, {
-        count: await applyNow(desk.context, {
+        count: await applyNow(services.context, {
           verb: 'cancel',
           filter,
           userId: visibleUser(caller),
@@ -121,11 +121,11 @@ export const queueEndpoints = [
     params,
     query: protocol.scaleQuery,
     replies: { 200: protocol.scale },
-    async run({ desk, caller, params: { name }, query }) {
+    async run({ services, caller, params: { name }, query }) {
       requireQueue(caller, name);
-      const [figures] = await views.figures(desk.context.db, name);
-      const meanRunMs = await views.meanRunMs(desk.context.db, name);
-      const { waiting = 0, running = 0, oldestAgeMs = null, inPerMinute = 0 } = figures ?? {};
+      const [statistics] = await views.statistics(services.context.db, name);
+      const meanRunMs = await views.meanRunMs(services.context.db, name);
+      const { waiting = 0, running = 0, oldestAgeMs = null, inPerMinute = 0 } = statistics ?? {};
       const wanted = wantedRunners({ waiting, running, inPerMinute, meanRunMs }, query);
       return reply(200, { waiting, running, wanted, oldestAgeMs, meanRunMs });
     },
@@ -154,14 +154,17 @@ function noQueue(name: string): BatonError {
   return new BatonError('not_found', `There is no queue ${name}: no job was created in it, and nothing is set for it.`);
 }
 
-async function read(desk: Desk, only: string | null): Promise<protocol.Queue[]> {
-  const [figures, rows] = await Promise.all([views.figures(desk.context.db, only), store.list(desk.context.db)]);
+async function read(services: Services, only: string | null): Promise<protocol.Queue[]> {
+  const [statistics, rows] = await Promise.all([
+    views.statistics(services.context.db, only),
+    store.list(services.context.db),
+  ]);
   const settings = new Map(rows.map((row) => [row.name, row]));
-  return figures.map((one) => renderQueue(one, settings.get(one.name)));
+  return statistics.map((one) => renderQueue(one, settings.get(one.name)));
 }
 
-async function readOne(desk: Desk, name: string): Promise<protocol.Queue> {
-  const [queue] = await read(desk, name);
+async function readOne(services: Services, name: string): Promise<protocol.Queue> {
+  const [queue] = await read(services, name);
   if (queue === undefined) throw noQueue(name);
   return queue;
 }

@@ -13,11 +13,11 @@ export const rateLimitEndpoints = [
     roles: READERS,
     query: protocol.rateLimitsQuery,
     replies: { 200: protocol.rateLimits },
-    async run({ desk, caller, query }) {
+    async run({ services, caller, query }) {
       const own = visibleUser(caller);
       const asked = query.userId ?? own;
       if (asked === null) return reply(200, {});
-      const rates = await readRates(desk.context, asked);
+      const rates = await readRates(services.context, asked);
       // Another user is one that nobody has heard of.
       return reply(
         200,

@@ -27,11 +27,11 @@ export function referenceEndpoints(document: () => object): AnyEndpoint[] {
       roles: 'public',
       replies: { 200: z.string() },
       produces: 'text/html',
-      async run({ desk, header }) {
+      async run({ services, header }) {
         page ??= renderPage({
           document: document() as ApiDocument,
           errors: ERRORS,
-          version: desk.service.version,
+          version: services.processState.version,
           style: style.named,
           script: script.named,
         });

@@ -14,7 +14,7 @@ import type { BulkOperationRow } from '../store/bulk';
 import type { JobRow, ListedJobRow } from '../store/jobs';
 import type { QueueRow } from '../store/queues';
 import type { AttemptRow, LogRow } from '../store/views/jobs';
-import type { QueueFigures } from '../store/views/queues';
+import type { QueueStatistics } from '../store/views/queues';
 import type { RunnerRow } from '../store/views/runners';
 
 // From rows to what the contract says. The lease token is in a claim's answer and nowhere else.
@@ -107,10 +107,10 @@ export function renderRunner(row: RunnerRow): RunnerView {
   };
 }
 
-export function renderQueue(figures: QueueFigures, row: QueueRow | undefined): Queue {
+export function renderQueue(statistics: QueueStatistics, row: QueueRow | undefined): Queue {
   return {
-    ...figures,
-    oldestAgeMs: figures.oldestAgeMs === null ? null : Math.max(0, Math.round(figures.oldestAgeMs)),
+    ...statistics,
+    oldestAgeMs: statistics.oldestAgeMs === null ? null : Math.max(0, Math.round(statistics.oldestAgeMs)),
     paused:
       row === undefined || row.pausedAt === null
         ? null

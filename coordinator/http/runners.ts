@@ -16,10 +16,10 @@ export const runnerEndpoints = [
     roles: OPERATORS,
     query: protocol.listRunnersQuery,
     replies: { 200: protocol.runnerList },
-    async run({ desk, query: { limit, cursor } }) {
-      await desk.context.runnerRegistry.writeSeen();
+    async run({ services, query: { limit, cursor } }) {
+      await services.context.runnerRegistry.writeSeen();
       const after = readCursor(cursor, protocol.isStorableText);
-      const rows = await views.page(desk.context.db, after, limit + 1);
+      const rows = await views.page(services.context.db, after, limit + 1);
       return replyPage(rows, limit, renderRunner, (row) => row.id);
     },
   }),
@@ -31,8 +31,8 @@ export const runnerEndpoints = [
     params,
     audit: ['runner.drained'],
     replies: { 200: protocol.runner },
-    run: async ({ desk, by, params: { id } }) =>
-      reply(200, renderRunner(await setDraining(desk.context, by, id, true))),
+    run: async ({ services, by, params: { id } }) =>
+      reply(200, renderRunner(await setDraining(services.context, by, id, true))),
   }),
   endpoint({
     method: 'post',
@@ -42,7 +42,7 @@ export const runnerEndpoints = [
     params,
     audit: ['runner.resumed'],
     replies: { 200: protocol.runner },
-    run: async ({ desk, by, params: { id } }) =>
-      reply(200, renderRunner(await setDraining(desk.context, by, id, false))),
+    run: async ({ services, by, params: { id } }) =>
+      reply(200, renderRunner(await setDraining(services.context, by, id, false))),
   }),
 ];

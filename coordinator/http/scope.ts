@@ -2,7 +2,7 @@ import { isScoped } from '../domain/auth/scope';
 import type { Caller } from '../domain/auth/caller';
 import { isOutside } from '../domain/auth/reach';
 import { BatonError } from '../errors';
-import type { Desk } from './desk';
+import type { Services } from './services';
 import type { AnyEndpoint } from './endpoint';
 
 /**
@@ -11,7 +11,7 @@ import type { AnyEndpoint } from './endpoint';
  * @throws {BatonError} `forbidden`, `not_found`
  */
 export async function requireScope(
-  desk: Desk,
+  services: Services,
   { scope, roles }: Pick<AnyEndpoint, 'scope' | 'roles'>,
   caller: Caller,
   params: unknown,
@@ -23,5 +23,6 @@ export async function requireScope(
       'This call tells of, or changes, more than the queues and types that this key is limited to; it needs a key without such limits.',
     );
   const { id } = params as { id: string };
-  if (await isOutside(desk.context, caller, id)) throw new BatonError('not_found', `There is no job with id ${id}.`);
+  if (await isOutside(services.context, caller, id))
+    throw new BatonError('not_found', `There is no job with id ${id}.`);
 }

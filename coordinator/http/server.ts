@@ -9,15 +9,15 @@ import { attemptEndpoints } from './attempts';
 import { auditEndpoints } from './audit';
 import { bulkEndpoints } from './bulk';
 import { callbackEndpoints } from './callbacks';
-import { capSockets } from './caps';
+import { capSockets } from './key-limits';
 import { cleanupEndpoints } from './cleanup';
 import { createEndpoints } from './create';
 import { deadLetterEndpoints } from './dead-letters';
-import type { Desk } from './desk';
-import { type Door, doorOf } from './door';
+import type { Services } from './services';
+import { type RequestEnvironment, requestEnvironment } from './request-environment';
 import type { AnyEndpoint } from './endpoint';
 import { eventEndpoints } from './events';
-import { Heading } from './heading';
+import { ResponseHeaders } from './response-headers';
 import { healthEndpoints } from './health';
 import { jobEndpoints } from './jobs';
 import { metricsEndpoints } from './metrics';
@@ -71,10 +71,10 @@ const OPTIONS: ServerOptions<typeof Incoming> = {
  * The API as a server. Calls of a fixed path go straight to their endpoint: Express's router and middleware would take
  * half as much time as a create. Express has all others, whatever is in their paths.
  */
-export function createHttpServer(desk: Desk): Server {
+export function createHttpServer(services: Services): Server {
   const app = express();
-  const door = doorOf(desk, app);
-  route(app, door);
+  const environment = requestEnvironment(services, app);
+  route(app, environment);
   const fixed = new Map(
     ENDPOINTS.filter(({ path }) => !path.includes(':')).map((endpoint) => [
       `${endpoint.method.toUpperCase()} ${endpoint.path}`,
@@ -84,64 +84,67 @@ export function createHttpServer(desk: Desk): Server {
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     const endpoint = fixed.get(`${request.method} ${request.url}`);
     if (endpoint === undefined) return void app(request, response);
-    const heading = new Heading(door, request, response);
+    const headers = new ResponseHeaders(environment, request, response);
     try {
-      if (!heading.begin()) void serve(endpoint, door, request, response, heading, NOTHING);
+      if (!headers.begin()) void serve(endpoint, environment, request, response, headers, NOTHING);
     } catch (error) {
-      refuse(door, response, heading, error);
+      refuse(environment, response, headers, error);
     }
   };
   const server =
-    desk.access.tls === null
+    services.access.tls === null
       ? createServer(OPTIONS, listener)
-      : createTlsServer({ ...OPTIONS, ...desk.access.tls, minVersion: 'TLSv1.2' }, listener);
+      : createTlsServer({ ...OPTIONS, ...services.access.tls, minVersion: 'TLSv1.2' }, listener);
   server.maxRequestsPerSocket = MOST_REQUESTS_PER_SOCKET;
   // A caller that asks first whether to send its body hears so once it is to be read.
   server.on('checkContinue', listener);
   server.on('upgrade', (request, _socket, head) => {
-    const response = desk.webSockets.receive(request, head);
+    const response = services.webSockets.receive(request, head);
     if (response === null) return;
     const refused = noWebSocket(ENDPOINTS, request);
     if (refused === null) return listener(request, response);
-    const heading = new Heading(door, request, response);
+    const headers = new ResponseHeaders(environment, request, response);
     try {
-      heading.begin();
-      refuse(door, response, heading, refused);
+      headers.begin();
+      refuse(environment, response, headers, refused);
     } catch (error) {
-      refuse(door, response, heading, error);
+      refuse(environment, response, headers, error);
     }
   });
   server.on('clientError', (_error, socket) => socket.destroy());
-  capSockets(server, desk.access);
+  capSockets(server, services.access);
   return server;
 }
 
 const NOTHING = { params: {}, query: {} };
 
-function route(app: express.Express, door: Door): void {
-  const { trustProxy } = door.desk.access;
+function route(app: express.Express, environment: RequestEnvironment): void {
+  const { trustProxy } = environment.services.access;
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   app.set('trust proxy', typeof trustProxy === 'number' ? trustProxy : [...trustProxy]);
   app.use((request, response, next) => {
-    if (!headingOf(door, request, response).begin()) next();
+    if (!headersOf(environment, request, response).begin()) next();
   });
   const routes = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)];
   for (const endpoint of routes) {
     app[endpoint.method](
       endpoint.path,
-      (request, response) => void serve(endpoint, door, request, response, headingOf(door, request, response), request),
+      (request, response) =>
+        void serve(endpoint, environment, request, response, headersOf(environment, request, response), request),
     );
   }
-  app.use((request, response) => refuse(door, response, headingOf(door, request, response), noRoute(routes, request)));
+  app.use((request, response) =>
+    refuse(environment, response, headersOf(environment, request, response), noRoute(routes, request)),
+  );
   // Express tells an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) =>
-    refuse(door, response, headingOf(door, request, response), error),
+    refuse(environment, response, headersOf(environment, request, response), error),
   );
 }
 
-function headingOf(door: Door, request: Request, response: Response): Heading {
-  response.locals['heading'] ??= new Heading(door, request, response);
-  return response.locals['heading'] as Heading;
+function headersOf(environment: RequestEnvironment, request: Request, response: Response): ResponseHeaders {
+  response.locals['headers'] ??= new ResponseHeaders(environment, request, response);
+  return response.locals['headers'] as ResponseHeaders;
 }

@@ -15,13 +15,13 @@ export const sessionEndpoints = [
     body: protocol.openSession,
     audit: ['session.opened'],
     replies: { 201: protocol.session },
-    async run({ desk, by, body, header, isSecure }) {
+    async run({ services, by, body, header, isSecure }) {
       // Another site must not sign somebody in under a key of its own.
       const site = header('sec-fetch-site');
       if (site !== undefined && site !== 'same-origin' && site !== 'none')
         throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
-      const { caller } = await desk.doorman.admitKey(body.apiKey, by.address);
-      const { token, expiresAt } = await openSession(desk.context, actorOf(caller, by));
+      const { caller } = await services.authenticator.authenticateKey(body.apiKey, by.address);
+      const { token, expiresAt } = await openSession(services.context, actorOf(caller, by));
       const cookie = sessionCookie(token, { isSecure, maxAgeMs: expiresAt.getTime() - Date.now() });
       return reply(201, render(caller, expiresAt), { 'Set-Cookie': cookie });
     },
@@ -43,11 +43,11 @@ export const sessionEndpoints = [
     roles: EVERYONE,
     audit: ['session.closed'],
     replies: { 204: z.null() },
-    async run({ desk, by, header, isSecure }) {
+    async run({ services, by, header, isSecure }) {
       const token = readSession(header('cookie'));
       if (token !== undefined) {
-        await closeSession(desk.context, by, token);
-        desk.keys.forgetSession(token);
+        await closeSession(services.context, by, token);
+        services.keys.forgetSession(token);
       }
       return reply(204, null, { 'Set-Cookie': sessionCookie('', { isSecure, maxAgeMs: 0 }) });
     },

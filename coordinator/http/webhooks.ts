@@ -20,8 +20,8 @@ export const webhookEndpoints = [
     body: protocol.createWebhook,
     audit: ['webhook.created'],
     replies: { 201: protocol.createdWebhook },
-    async run({ desk, caller, by, body }) {
-      const { row, secret } = await createWebhook(desk.context, caller, by, body);
+    async run({ services, caller, by, body }) {
+      const { row, secret } = await createWebhook(services.context, caller, by, body);
       return reply(201, { ...renderWebhook(row), secret });
     },
   }),
@@ -32,8 +32,8 @@ export const webhookEndpoints = [
     roles: CLIENTS,
     query: protocol.listWebhooksQuery,
     replies: { 200: protocol.webhookList },
-    async run({ desk, caller, query: { limit, cursor } }) {
-      const rows = await store.page(desk.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
+    async run({ services, caller, query: { limit, cursor } }) {
+      const rows = await store.page(services.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
       return replyPage(rows, limit, renderWebhook, (row) => row.id);
     },
   }),
@@ -44,8 +44,8 @@ export const webhookEndpoints = [
     roles: CLIENTS,
     params,
     replies: { 200: protocol.webhook },
-    run: async ({ desk, caller, params: { id } }) =>
-      reply(200, renderWebhook(await findWebhook(desk.context, caller, id))),
+    run: async ({ services, caller, params: { id } }) =>
+      reply(200, renderWebhook(await findWebhook(services.context, caller, id))),
   }),
   endpoint({
     method: 'patch',
@@ -56,8 +56,8 @@ export const webhookEndpoints = [
     body: protocol.editWebhook,
     audit: ['webhook.edited'],
     replies: { 200: protocol.webhook },
-    run: async ({ desk, caller, by, params: { id }, body }) =>
-      reply(200, renderWebhook(await editWebhook(desk.context, caller, by, id, body))),
+    run: async ({ services, caller, by, params: { id }, body }) =>
+      reply(200, renderWebhook(await editWebhook(services.context, caller, by, id, body))),
   }),
   endpoint({
     method: 'delete',
@@ -67,8 +67,8 @@ export const webhookEndpoints = [
     params,
     audit: ['webhook.deleted'],
     replies: { 204: z.null() },
-    async run({ desk, caller, by, params: { id } }) {
-      await deleteWebhook(desk.context, caller, by, id);
+    async run({ services, caller, by, params: { id } }) {
+      await deleteWebhook(services.context, caller, by, id);
       return reply(204, null);
     },
   }),
@@ -81,8 +81,8 @@ export const webhookEndpoints = [
     body: protocol.rotateSecret,
     audit: ['webhook.secret_rotated'],
     replies: { 200: protocol.createdWebhook },
-    async run({ desk, caller, by, params: { id }, body }) {
-      const { row, secret } = await rotateSecret(desk.context, caller, by, id, body.graceMs);
+    async run({ services, caller, by, params: { id }, body }) {
+      const { row, secret } = await rotateSecret(services.context, caller, by, id, body.graceMs);
       return reply(200, { ...renderWebhook(row), secret });
     },
   }),
@@ -94,9 +94,9 @@ export const webhookEndpoints = [
     params,
     audit: ['webhook.tested'],
     replies: { 202: protocol.delivery },
-    async run({ desk, caller, by, params: { id } }) {
-      const delivery = await testWebhook(desk.context, caller, by, id);
-      desk.wakeDeliveries();
+    async run({ services, caller, by, params: { id } }) {
+      const delivery = await testWebhook(services.context, caller, by, id);
+      services.wakeDeliveries();
       return reply(202, renderDelivery(delivery));
     },
   }),
@@ -108,10 +108,10 @@ export const webhookEndpoints = [
     params,
     query: protocol.listDeliveriesQuery,
     replies: { 200: protocol.deliveryList },
-    async run({ desk, caller, params: { id }, query: { limit, cursor, status } }) {
-      const { id: webhookId } = await findWebhook(desk.context, caller, id);
+    async run({ services, caller, params: { id }, query: { limit, cursor, status } }) {
+      const { id: webhookId } = await findWebhook(services.context, caller, id);
       const rows = await deliveries.page(
-        desk.context.db,
+        services.context.db,
         { webhookId },
         status ?? null,
         readCursor(cursor, isUuid),
@@ -128,9 +128,9 @@ export const webhookEndpoints = [
     params: params.extend({ deliveryId: protocol.id }),
     audit: ['delivery.resent'],
     replies: { 202: protocol.delivery },
-    async run({ desk, caller, by, params: { id, deliveryId } }) {
-      const delivery = await resendDelivery(desk.context, caller, by, id, deliveryId);
-      desk.wakeDeliveries();
+    async run({ services, caller, by, params: { id, deliveryId } }) {
+      const delivery = await resendDelivery(services.context, caller, by, id, deliveryId);
+      services.wakeDeliveries();
       return reply(202, renderDelivery(delivery));
     },
   }),

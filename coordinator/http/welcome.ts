@@ -23,8 +23,8 @@ export function welcomeEndpoint(style: string): AnyEndpoint {
     roles: 'public',
     replies: { 200: welcome },
     hasPage: true,
-    run: async ({ desk, header }) => {
-      const { version } = desk.service;
+    run: async ({ services, header }) => {
+      const { version } = services.processState;
       const headers = { Vary: 'Accept' };
       if (header('accept')?.includes('text/html') !== true)
         return Promise.resolve(reply(200, { name: 'Baton', version, ...PATHS }, headers));

@@ -2,7 +2,7 @@ import type { Context } from '../context';
 import { evaluate } from '../domain/alerts/evaluate';
 import { Loop } from './loop';
 
-/** The lookout wakes it. */
+/** Woken by the poller of pending work. */
 const INTERVAL_MS = 30_000;
 /** How often each rule is looked at, by whichever coordinator. */
 export const ALERTS_EVERY_MS = 5000;

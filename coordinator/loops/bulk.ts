@@ -2,7 +2,7 @@ import type { Context } from '../context';
 import { workOnNext } from '../domain/jobs/bulk-operation';
 import { Loop } from './loop';
 
-/** The lookout wakes it. */
+/** Woken by the poller of pending work. */
 const INTERVAL_MS = 30_000;
 
 /** Works on bulk operations that were asked for in the background. */

@@ -1,22 +1,22 @@
 import type { Context } from '../context';
 import { pruneRollups, rollUp } from '../domain/analytics/roll-up';
-import { Settled } from '../domain/analytics/settled';
+import { Watermark } from '../domain/analytics/watermark';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 10_000;
 /** Old rollups are looked for every so many rounds. */
 const ROUNDS = 30;
 
-/** Adds to the figures what ended. Every coordinator runs it; a lock lets one at a time count. */
+/** Adds to the statistics what ended. Every coordinator runs it; a lock lets one at a time count. */
 export function rollupLoop(context: Context): Loop {
-  const settled = new Settled();
+  const watermark = new Watermark();
   let round = 0;
   return new Loop({
     name: 'counting of what ended',
     intervalMs: INTERVAL_MS,
     log: context.log,
     async round() {
-      const until = await settled.look(context.db);
+      const until = await watermark.advance(context.db);
       const hasMore = until !== null && (await rollUp(context, until));
       if (round++ % ROUNDS !== 0) return hasMore;
       return (await pruneRollups(context)) || hasMore;

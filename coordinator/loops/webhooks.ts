@@ -4,7 +4,7 @@ import { tidy } from '../domain/webhooks/disable';
 import { fanOut } from '../domain/webhooks/fan-out';
 import { Loop } from './loop';
 
-/** The lookout wakes both: for events of coordinators that do not see to them themselves, and for deliveries that become due. */
+/** The poller of pending work wakes both: for events of coordinators that did not turn them into deliveries themselves, and for deliveries that become due. */
 const INTERVAL_MS = 30_000;
 /** Events of this one: so soon, and many in one look. */
 const TOLD_MS = 20;

@@ -39,7 +39,7 @@ export interface Db extends Connections {
   /** What else may be slow on `hot` goes through the same gate, so that claims never wait for it. */
   gate: Gate;
   /**
-   * For what callers read: lists, figures, pages. A caller has a share of these connections, named by its key; a read that
+   * For what callers read: lists, statistics, pages. A caller has a share of these connections, named by its key; a read that
    * takes longer than some seconds is stopped, and so is one whose signal, asked for when it begins, is aborted.
    */
   reads(owner: string, signal?: () => AbortSignal): Executor;

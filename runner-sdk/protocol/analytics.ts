@@ -14,7 +14,7 @@ const spread = (unit: string) => {
 };
 
 /** What jobs and their attempts came to, all by when they ended. */
-export const figures = z.object({
+export const statistics = z.object({
   jobs: z
     .object({
       completed: z.int().describe('Jobs that completed.'),
@@ -56,7 +56,7 @@ export const figures = z.object({
     .describe('The largest memory peak reported by a runner, in bytes; null: none was reported.'),
   cost: z.number().describe("Cost of all attempts, in the unit of the queues' prices."),
 });
-export type Figures = z.infer<typeof figures>;
+export type Statistics = z.infer<typeof statistics>;
 
 export const analyticsQuery = z.strictObject({
   by: z.enum(['queue', 'type', 'user', 'runner']).default('queue').describe('What to group by.'),
@@ -84,12 +84,12 @@ export const analytics = z.object({
     'End of the range: work that finished before this time is counted. It lags by a minute or two while more than 50,000 jobs finish in that time.',
   ),
   items: z
-    .array(z.object({ key: z.string().describe('The queue, type, user or runner.'), ...figures.shape }))
+    .array(z.object({ key: z.string().describe('The queue, type, user or runner.'), ...statistics.shape }))
     .describe('Statistics of each queue, type, user or runner.'),
   omitted: z.int().describe('Number of keys left out because of `limit`.'),
   stepMs: z.int().describe('Length of one step of `series`, in milliseconds.'),
   series: z
-    .array(z.object({ at: timestamp.describe('Start of the step.'), ...figures.shape }))
+    .array(z.object({ at: timestamp.describe('Start of the step.'), ...statistics.shape }))
     .describe('Statistics over time, of all keys together (those left out included) or of `key`.'),
 });
 export type Analytics = z.infer<typeof analytics>;
@@ -131,6 +131,6 @@ export const stats = z.object({
     })
     .nullable()
     .describe('Runners seen within the last minute; null for a key of role `user`.'),
-  lastHour: figures.describe('What finished within the last hour.'),
+  lastHour: statistics.describe('What finished within the last hour.'),
 });
 export type Stats = z.infer<typeof stats>;

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Analytics, Health, Stats } from '@baton/runner-sdk/protocol';
-import { figuresOf } from '../../coordinator/domain/analytics/report';
+import { statisticsOf } from '../../coordinator/domain/analytics/report';
 import { MOST_ERROR, percentile } from '../../coordinator/domain/analytics/percentiles';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
-import { look } from '../../coordinator/store/rollups/count';
-import { MOST_UNCOUNTED, outcomes } from '../../coordinator/store/views/figures';
+import { readHorizon } from '../../coordinator/store/rollups/count';
+import { MOST_UNCOUNTED, outcomes } from '../../coordinator/store/views/statistics';
 import { drawLots } from '../flow/lots';
 import { type Api, expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
@@ -24,7 +24,7 @@ async function read(query: string, api: Api = coordinator.api): Promise<Analytic
 
 /** Counts what ended so far. */
 async function count(): Promise<void> {
-  const { at } = await look(coordinator.app.context.db);
+  const { at } = await readHorizon(coordinator.app.context.db);
   while (await rollUp(coordinator.app.context, at));
 }
 
@@ -49,8 +49,8 @@ test('a mean is the same in whatever order its times were added up', () => {
     memoryCounts: [],
   };
   const meanOf = (times: number[]) =>
-    figuresOf({ ...none, runMs: times.reduce((sum, ms) => sum + ms, 0), runBins: [1], runCounts: [times.length] }).runMs
-      .mean;
+    statisticsOf({ ...none, runMs: times.reduce((sum, ms) => sum + ms, 0), runBins: [1], runCounts: [times.length] })
+      .runMs.mean;
   for (const sum of [54.674, 54.673_999_999_999_99, 54.674_000_000_000_01]) expect(meanOf([sum, 0, 0, 0])).toBe(13.669);
 });
 

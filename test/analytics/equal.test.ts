@@ -1,7 +1,7 @@
 import type { Analytics, ClaimedJob } from '@baton/runner-sdk/protocol';
 import { MOST_ERROR } from '../../coordinator/domain/analytics/percentiles';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
-import { look } from '../../coordinator/store/rollups/count';
+import { readHorizon } from '../../coordinator/store/rollups/count';
 import { expectStatus } from '../support/api';
 import { type Cluster, startCluster } from '../support/coordinator';
 import { drawLots } from '../flow/lots';
@@ -29,7 +29,7 @@ test('rollups and the rows not counted yet tell what happened', async () => {
   const play = new Play(pick);
   for (let step = 0; step < STEPS; step += 1) {
     // Nothing is under way: all that ended is settled.
-    const settledUntil = (await look(oneOf(0).app.context.db)).at;
+    const settledUntil = (await readHorizon(oneOf(0).app.context.db)).at;
     const counting = Promise.all(
       [0, 1, 0].map(async (index) => rollUp(oneOf(index).app.context, settledUntil).catch(() => false)),
     );
@@ -40,7 +40,7 @@ test('rollups and the rows not counted yet tell what happened', async () => {
     await counting;
     if (step % 8 === 7) await compareAnswers();
   }
-  const last = (await look(oneOf(0).app.context.db)).at;
+  const last = (await readHorizon(oneOf(0).app.context.db)).at;
   while (await rollUp(oneOf(1).app.context, last));
   await cluster.sql.query('DELETE FROM jobs');
   expect(await cluster.sql.count('rollup_strays')).toBe(0);

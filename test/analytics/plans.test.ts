@@ -1,6 +1,6 @@
 import * as jobs from '../../coordinator/store/jobs';
 import * as store from '../../coordinator/store/rollups/count';
-import * as figures from '../../coordinator/store/views/figures';
+import * as statistics from '../../coordinator/store/views/statistics';
 import * as stats from '../../coordinator/store/views/stats';
 import type { Executor } from '../../coordinator/store/db';
 import { Explainer } from '../flow/explained';
@@ -59,48 +59,48 @@ afterAll(async () => {
 const sinceYesterdayAt = (hour: number): number => (Date.now() % (24 * HOUR_MS)) + (24 - hour) * HOUR_MS;
 
 const asked = (
-  by: figures.Dimension,
-  grain: figures.Grain,
+  by: statistics.Dimension,
+  grain: statistics.Grain,
   rangeMs: number,
   key: string | null = null,
-): figures.Asked => ({ by, grain, rangeMs, key, limit: 100 });
+): statistics.Asked => ({ by, grain, rangeMs, key, limit: 100 });
 
 /** Each with the most rows of jobs, attempts and rollups that it may touch, of which there are 70,000. */
 const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
   ['finding of the next slice', 60, (db) => store.nextSlice(db, 'infinity', 20_000)],
   ['counting', 100, (db) => store.count(db, 'infinity')],
-  ['an hour by queue', 900, (db) => figures.figures(db, null, asked('queue', 'minute', HOUR_MS))],
+  ['an hour by queue', 900, (db) => statistics.statistics(db, null, asked('queue', 'minute', HOUR_MS))],
   ...[0, 1, 23].flatMap((hour): [string, number, (db: Executor) => Promise<unknown>][] => {
     const rangeMs = sinceYesterdayAt(hour);
     return [
       [
         `by type since ${hour}:00 of yesterday`,
         1500,
-        (db) => figures.figures(db, null, asked('type', 'hour', rangeMs)),
+        (db) => statistics.statistics(db, null, asked('type', 'hour', rangeMs)),
       ],
       [
         `of one type since ${hour}:00 of yesterday`,
         1500,
-        (db) => figures.figures(db, null, asked('type', 'hour', rangeMs, 'k1')),
+        (db) => statistics.statistics(db, null, asked('type', 'hour', rangeMs, 'k1')),
       ],
       [
         `of a user by runner since ${hour}:00 of yesterday`,
         1500,
-        (db) => figures.figures(db, 'u4', asked('runner', 'hour', rangeMs)),
+        (db) => statistics.statistics(db, 'u4', asked('runner', 'hour', rangeMs)),
       ],
       [
         `a user among users since ${hour}:00 of yesterday`,
         2200,
-        (db) => figures.figures(db, 'k4', asked('user', 'hour', rangeMs)),
+        (db) => statistics.statistics(db, 'k4', asked('user', 'hour', rangeMs)),
       ],
     ];
   }),
-  ['a window of a queue', 150, (db) => figures.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 })],
+  ['a window of a queue', 150, (db) => statistics.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 })],
   ['deleting', 120, (db) => jobs.remove(db, ids)],
   ['starting again', 40, (db) => jobs.retryByHand(db, [{ jobId: cancelled, userId: null }])],
   ['what types wait for', 20, (db) => stats.types(db, 200)],
   ['the jobs of a user', 40, (db) => stats.ofUser(db, 'ann')],
-  ['deleting of old figures', 250, (db) => store.prune(db, { minute: 1e12, hour: 1e12, day: 1e12 }, 100)],
+  ['deleting of old statistics', 250, (db) => store.prune(db, { minute: 1e12, hour: 1e12, day: 1e12 }, 100)],
 ];
 
 async function look(when: string): Promise<string[]> {
@@ -138,7 +138,7 @@ test('what one statement cancelled while it ran is counted job by job, not each 
     if (isCounted) await sql.query('ANALYZE');
     for (const planned of ['generic', 'custom'] as const) {
       const { rows } = await explainer.cost(
-        (db) => figures.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 }).catch(() => null),
+        (db) => statistics.outcomes(db, { by: 'queue', key: 'q', windowMs: 300_000 }).catch(() => null),
         planned,
         TABLES,
       );

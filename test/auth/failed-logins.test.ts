@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { Doorman } from '../../coordinator/domain/auth/doorman';
+import { Authenticator } from '../../coordinator/domain/auth/authenticator';
 import { FailedLogins, sourceOf } from '../../coordinator/domain/auth/failed-logins';
-import { hashOf, KeyRing, makeKey } from '../../coordinator/domain/auth/keys';
+import { hashOf, ApiKeyCache, makeKey } from '../../coordinator/domain/auth/keys';
 import { expectStatus } from '../support/api';
 import { startCluster, startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -14,7 +14,7 @@ const from = async (address: string, key: string) =>
   coordinator.api.as(key).call('get', '/session', { headers: { 'x-forwarded-for': address } });
 
 describe('bad credentials', () => {
-  test('are held off after twenty a minute from one address, and good keys get in beside them', async () => {
+  test('are throttled after twenty a minute from one address, and good keys get in beside them', async () => {
     const good = await coordinator.api.makeKey({ name: 'good', role: 'viewer' });
     const statuses = [];
     for (let index = 0; index < 25; index += 1) statuses.push((await from('10.0.0.1', makeKey().key)).status);
@@ -22,7 +22,7 @@ describe('bad credentials', () => {
     const held = await from('10.0.0.1', makeKey().key);
     expect(Number(held.headers['retry-after'])).toBeGreaterThan(1);
     expect((await from('10.0.0.2', makeKey().key)).status).toBe(401);
-    // Seen here for the first time, from the address that is held off.
+    // Seen here for the first time, from the address that is throttled.
     expect(
       await eventually(
         async () => (await from('10.0.0.1', good)).status,
@@ -34,7 +34,7 @@ describe('bad credentials', () => {
     expect((await from('10.0.0.1', good)).status).toBe(200);
   });
 
-  test('for one key id are held off from wherever they come, and its good key is not', async () => {
+  test('for one key id are throttled from wherever they come, and its good key is not', async () => {
     const good = await coordinator.api.makeKey({ name: 'aimed at', role: 'viewer' });
     const id = good.split('_')[1] ?? '';
     const forged = () => `baton_${id}_${randomBytes(17).toString('hex')}`;
@@ -76,16 +76,18 @@ test('a good key never waits for the limiter, whatever comes from its address an
   const query = <Row>({ values }: { values: unknown[] }) =>
     Promise.resolve(((asked += 1), values.includes(hashOf(key)) ? [row] : []) as Row[]);
   // Nothing is remembered, so that every call of the good key is a new look.
-  const doorman = new Doorman(new KeyRing({ query }, 0), null, new FailedLogins(20), () => undefined);
-  expect((await doorman.admit(key, '10.0.0.9')).caller.keyId).toBe(id);
+  const authenticator = new Authenticator(new ApiKeyCache({ query }, 0), null, new FailedLogins(20), () => undefined);
+  expect((await authenticator.authenticate(key, '10.0.0.9')).caller.keyId).toBe(id);
   let refused = 0;
   for (let round = 0; round < 200; round += 1) {
     for (let index = 0; index < 20; index += 1)
-      await doorman.admit(index % 2 === 0 ? makeKey().key : forgedFor(id), '10.0.0.9').catch(() => (refused += 1));
-    expect((await doorman.admit(key, '10.0.0.9')).caller.keyId).toBe(id);
+      await authenticator
+        .authenticate(index % 2 === 0 ? makeKey().key : forgedFor(id), '10.0.0.9')
+        .catch(() => (refused += 1));
+    expect((await authenticator.authenticate(key, '10.0.0.9')).caller.keyId).toBe(id);
   }
   expect(refused).toBe(4000);
-  // One for each good call, twenty before the address was held off, and few since.
+  // One for each good call, twenty before the address was throttled, and few since.
   expect(asked).toBeLessThan(201 + 20 + 400);
 });
 

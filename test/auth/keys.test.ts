@@ -1,5 +1,5 @@
 import type { ApiKey, CreateApiKey } from '@baton/runner-sdk/protocol';
-import { installAdminKey, KeyRing, makeKey } from '../../coordinator/domain/auth/keys';
+import { installAdminKey, ApiKeyCache, makeKey } from '../../coordinator/domain/auth/keys';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -33,7 +33,7 @@ test('made keys differ, and a typing error is found without asking the database'
   const made = Array.from({ length: 200 }, () => makeKey());
   expect(new Set(made.map(({ key }) => key)).size).toBe(200);
   let asked = 0;
-  const ring = new KeyRing({ query: <Row>() => Promise.resolve(((asked += 1), []) as Row[]) });
+  const ring = new ApiKeyCache({ query: <Row>() => Promise.resolve(((asked += 1), []) as Row[]) });
   for (const { key } of made) {
     const wrong = key.slice(0, -10) + (key.at(-10) === 'A' ? 'B' : 'A') + key.slice(-9);
     await expect(ring.callerOf(wrong)).rejects.toMatchObject({ code: 'unauthenticated' });
@@ -65,7 +65,7 @@ test('an expired key does not work', async () => {
 test('the configured admin key replaces the one that was configured before, and comes back after a revoke', async () => {
   const [first, second] = ['first-configured-key-000', 'second-configured-key-00'];
   const works = async (key: string) => {
-    await new KeyRing(coordinator.app.context.db).callerOf(key);
+    await new ApiKeyCache(coordinator.app.context.db).callerOf(key);
     return true;
   };
   const { db } = coordinator.app.context;
@@ -96,7 +96,7 @@ test('an admin key may be configured that is usable already, but not one of anot
     await create({ name: 'seer', role: 'viewer' }),
   ];
   await installAdminKey(db, 'embedded', admin.body.key);
-  expect((await new KeyRing(db).callerOf(admin.body.key)).role).toBe('admin');
+  expect((await new ApiKeyCache(db).callerOf(admin.body.key)).role).toBe('admin');
   await expect(installAdminKey(db, 'embedded', viewer.body.key)).rejects.toMatchObject({ code: 'state_conflict' });
 });
 

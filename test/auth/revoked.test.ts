@@ -24,13 +24,13 @@ test('a claim that waits on another coordinator ends with its key, and is given 
   const waiting = two.api
     .as(key)
     .post<{ code: string }>('/jobs/claim', { runnerId: 'r', types: [type], waitMs: 50_000 });
-  await eventually(() => two.app.desk.credentials.size > 0);
+  await eventually(() => two.app.services.credentials.size > 0);
   expectStatus(await one.api.delete(`/api-keys/${id}`), 200);
   const { status, body } = await waiting;
   expect([status, body.code]).toEqual([401, 'unauthenticated']);
   const job = await one.api.create({ type });
   expect((await one.api.job(job.id)).status).toBe('pending');
-  await eventually(() => two.app.desk.credentials.size === 0);
+  await eventually(() => two.app.services.credentials.size === 0);
 });
 
 test('a job that was given to a claim whose key ended meanwhile is given back', async () => {
@@ -39,7 +39,7 @@ test('a job that was given to a claim whose key ended meanwhile is given back', 
   const waiting = two.api
     .as(key)
     .post<{ code: string }>('/jobs/claim', { runnerId: 'r', types: [type], waitMs: 50_000 });
-  await eventually(() => two.app.desk.credentials.size > 0);
+  await eventually(() => two.app.services.credentials.size > 0);
   // It is looked up at the moment of giving, when that was not done for some seconds.
   await two.app.loops.credentials.stop();
   expectStatus(await one.api.delete(`/api-keys/${id}`), 200);

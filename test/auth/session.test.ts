@@ -164,7 +164,7 @@ describe('other pages of the same browser', () => {
 
 test('of one key so many are open, and one more ends the oldest', async () => {
   const { key, cookie } = await signIn();
-  const { db } = coordinator.app.desk.context;
+  const { db } = coordinator.app.services.context;
   const open = () => coordinator.sql.count(`sessions WHERE key_id = '${key.id}'`);
   for (let n = 1; n < MOST_SESSIONS; n += 1)
     await insert(db, { tokenHash: `${key.id} ${n}`, keyId: key.id, lifeMs: 60_000 });
@@ -173,7 +173,7 @@ test('of one key so many are open, and one more ends the oldest', async () => {
   const other = await signIn();
   expectStatus(await anonymous().post('/session', { apiKey: key.key }), 201);
   expect(await open()).toBe(MOST_SESSIONS);
-  coordinator.app.desk.keys.forgetSession(cookie.split('=')[1] ?? '');
+  coordinator.app.services.keys.forgetSession(cookie.split('=')[1] ?? '');
   expect((await anonymous().call('get', '/session', { headers: { cookie } })).status).toBe(401);
   expect((await anonymous().call('get', '/session', { headers: { cookie: other.cookie } })).status).toBe(200);
 });

@@ -22,7 +22,7 @@ function ask(type: string, more: Partial<ClaimInput> = {}): Promise<ClaimedJob[]
   return answer;
 }
 
-const waiting = (count: number) => eventually(() => coordinator.app.desk.dispatcher.size === count);
+const waiting = (count: number) => eventually(() => coordinator.app.services.dispatcher.size === count);
 
 /** After this, all claims that wait are synced, so that only a job or the end of their wait answers them. */
 const poll = () => coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
@@ -109,7 +109,7 @@ test('a claim that is sent again while its former poll is given a job gets that 
 
 test('a claim that is sent again, and answered with the job before anybody hears that its former poll was given it, keeps it', async () => {
   const [type, claimId] = [uniqueType(), 'c-again'];
-  const { dispatcher } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.services;
   const gone = new AbortController();
   const former = coordinator.api.claim(
     { runnerId: 'again', types: [type], claimId, waitMs: 20_000 },
@@ -152,7 +152,7 @@ test('a claim that is sent a third time, after the second request disconnected w
   const { id } = await coordinator.api.create({ type });
   const [job] = (await third) ?? [];
   expect(job).toMatchObject({ id, attempt: 1 });
-  await coordinator.app.desk.dispatcher.undelivered.settled();
+  await coordinator.app.services.dispatcher.undelivered.settled();
   expect((await coordinator.api.complete(job as ClaimedJob)).status).toBe(200);
 });
 
@@ -170,7 +170,7 @@ test('a claim that is sent again, and given the job by a statement of its own be
   });
   await coordinator.api.create({ type });
   expect(await former).toEqual([]);
-  await coordinator.app.desk.dispatcher.undelivered.settled();
+  await coordinator.app.services.dispatcher.undelivered.settled();
   tell();
   const [job] = (await latter) ?? [];
   if (job === undefined) throw new Error('the claim was not answered with the job');
@@ -194,7 +194,7 @@ test('a claim that is sent again while its former poll is given a job is answere
     };
   });
   const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
-  const { size } = coordinator.app.desk.dispatcher;
+  const { size } = coordinator.app.services.dispatcher;
   db.query = query;
   tell();
   expect(size).toBe(0);
@@ -216,7 +216,7 @@ test('what a poll is given after the same claim, sent again, was answered with a
   const { id } = await coordinator.api.create({ type, uniqueKey: 'u' });
   expect(heard).toEqual([heard[0], heard[0]]);
   expect(await former).toEqual([]);
-  await coordinator.app.desk.dispatcher.undelivered.settled();
+  await coordinator.app.services.dispatcher.undelivered.settled();
   expect(await coordinator.api.job(id)).toMatchObject({ status: 'pending', failures: 0 });
 });
 
@@ -285,7 +285,7 @@ test('a runner that is told to drain while its claim is reserved for a job that 
   const [lane] = await coordinator.app.context.lanes.of([
     { queue: 'default', type, priority: 0, requires: null, prefers: null },
   ]);
-  const reservation = coordinator.app.desk.dispatcher.reserve([{ id: 'job', laneId: lane?.id ?? 0 }]);
+  const reservation = coordinator.app.services.dispatcher.reserve([{ id: 'job', laneId: lane?.id ?? 0 }]);
   expect(reservation.offers).toMatchObject([{ jobId: 'job', runnerId: `drains-${type}` }]);
   expectStatus(await coordinator.api.post(`/runners/drains-${type}/drain`), 200);
   reservation.settle([]);
@@ -341,7 +341,7 @@ test('jobs that were claimed are delivered though the search for more fails', as
   // One claim of each runner that asks at once shares the statement, which so finds less than is asked for.
   const answers = await Promise.allSettled(
     ['a', 'b', 'c'].map((runnerId) =>
-      coordinator.app.desk.dispatcher.claim(
+      coordinator.app.services.dispatcher.claim(
         { runnerId, types: [type], labels: {}, max: 1, waitMs: 1000, leaseMs: 30_000 },
         new AbortController().signal,
       ),

@@ -15,7 +15,7 @@ afterAll(() => coordinator.stop());
 
 test('runners whose jobs are few get them while others, who came first, have a backlog that never ends', async () => {
   const [many, few] = [uniqueType('many'), uniqueType('few')];
-  const { desk, context } = coordinator.app;
+  const { services, context } = coordinator.app;
   const { hot } = context.db;
   const under: (() => void)[] = [];
   context.db.hot = {
@@ -31,7 +31,7 @@ test('runners whose jobs are few get them while others, who came first, have a b
   const answered: string[] = [];
   const take = (type: string, runnerId: string): void => {
     const claim: Claim = { runnerId, types: [type], labels: {}, max: 50, waitMs: 20_000, leaseMs: 30_000 };
-    void desk.dispatcher
+    void services.dispatcher
       .claim(claim, gone.signal)
       .then((jobs) => answered.push(...(jobs.length === 0 ? [] : [runnerId])));
   };
@@ -52,15 +52,15 @@ test('runners whose jobs are few get them while others, who came first, have a b
   context.db.hot = hot;
   for (const end of under) end();
   gone.abort();
-  await eventually(() => desk.dispatcher.size === 0);
+  await eventually(() => services.dispatcher.size === 0);
 });
 
 test('a job is handed to the runner that waits, not again to the one that came first and has had one since', async () => {
   const type = uniqueType();
-  const { desk } = coordinator.app;
+  const { services } = coordinator.app;
   const ask = async (runnerId: string, labels: Claim['labels'], count: number) => {
     const answer = coordinator.api.claim({ runnerId, types: [type], labels, waitMs: 20_000 });
-    await eventually(() => desk.dispatcher.size === count);
+    await eventually(() => services.dispatcher.size === count);
     // An empty answer comes after a poll, which was for all claims that wait.
     await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
     return { answer };

@@ -22,7 +22,7 @@ async function park(
   more: Partial<ClaimInput> = {},
   signal?: AbortSignal,
 ): Promise<{ answer: Promise<ClaimedJob[]> }> {
-  const { dispatcher } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.services;
   const before = dispatcher.size;
   const answer = coordinator.api.claim(
     { runnerId: 'waits', types: [type], waitMs: 20_000, ...more },
@@ -177,7 +177,7 @@ test('of a call that is all or none, and refused after its jobs were stored for 
     200,
   );
   const { answer } = await park(type, { max: 5 });
-  const reserve = jest.spyOn(coordinator.app.desk.dispatcher, 'reserve');
+  const reserve = jest.spyOn(coordinator.app.services.dispatcher, 'reserve');
   const refused = await coordinator.api.refusal('post', '/jobs/bulk', {
     jobs: [
       { type, queue },
@@ -213,7 +213,7 @@ test('of jobs that come together, those that are first in turn are handed over',
 
 test('nothing is handed to the first claim that comes, before the poll has told which lanes are ready', async () => {
   const type = uniqueType();
-  const { dispatcher } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.services;
   const jobs = [{ id: 'job', laneId: await laneIdOf(type) }];
   await eventually(() => dispatcher.size === 0);
   await eventually(() => !dispatcher.isPolling);
@@ -270,13 +270,13 @@ test.each<[string, Partial<CreateJob>]>([
   const { id } = await coordinator.api.create({ type, ...more });
   expect(await coordinator.sql.count('jobs WHERE id = $1 AND started_at IS NULL', [id])).toBe(1);
   gone.abort();
-  await eventually(() => coordinator.app.desk.dispatcher.size === 0);
+  await eventually(() => coordinator.app.services.dispatcher.size === 0);
 });
 
 test('nothing is handed to a claim while one of its lanes is believed to be ready', async () => {
   const type = uniqueType();
   const { lanes, readyLanes } = coordinator.app.context;
-  const { dispatcher } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.services;
   const [waiting, created] = await lanes.of(
     [-1, 1].map((priority) => ({ queue: 'default', type, priority, requires: null, prefers: null })),
   );
@@ -343,7 +343,7 @@ test('a client that disconnects while the job is stored for it: the job is given
   const creating = coordinator.api.create({ type });
   await session.hasWaiter();
   gone.abort();
-  const { dispatcher } = coordinator.app.desk;
+  const { dispatcher } = coordinator.app.services;
   await eventually(() => dispatcher.size === 0);
   // A coordinator that stops waits for it, before it lets go of the database.
   const settled = dispatcher.settled().then(() => 'settled');
@@ -377,7 +377,7 @@ test('a create that is committed, but whose answer from the database is lost: th
 
 test('a create whose hand-off breaks after the commit is acknowledged all the same, and stored once', async () => {
   const type = uniqueType();
-  const reserve = jest.spyOn(coordinator.app.desk.dispatcher, 'reserve').mockReturnValueOnce({
+  const reserve = jest.spyOn(coordinator.app.services.dispatcher, 'reserve').mockReturnValueOnce({
     offers: [],
     settle: () => {
       throw new Error('broken');
@@ -391,7 +391,7 @@ test('a create whose hand-off breaks after the commit is acknowledged all the sa
 test('a claim that was reserved for a create that failed is answered with nothing when its wait is over', async () => {
   const type = uniqueType();
   const { answer } = await park(type, { claimId: 'c-5', waitMs: 1500 });
-  const reservation = coordinator.app.desk.dispatcher.reserve([{ id: 'job', laneId: await laneIdOf(type) }]);
+  const reservation = coordinator.app.services.dispatcher.reserve([{ id: 'job', laneId: await laneIdOf(type) }]);
   expect(reservation.offers).toHaveLength(1);
   reservation.settle([]);
   expect(await answer).toEqual([]);

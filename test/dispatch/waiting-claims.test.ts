@@ -34,14 +34,14 @@ async function park(
     labels?: Record<string, string>;
   } = {},
 ): Promise<{ answer: Promise<ClaimedJob[]> }> {
-  const before = on.app.desk.dispatcher.size;
+  const before = on.app.services.dispatcher.size;
   const { signal, ...rest } = more;
   const answer = on.api.claim(
     { runnerId: 'waits', types: [type], waitMs: 20_000, ...rest },
     signal === undefined ? {} : { signal },
   );
   answer.catch(() => undefined);
-  await eventually(() => on.app.desk.dispatcher.size === before + 1);
+  await eventually(() => on.app.services.dispatcher.size === before + 1);
   return { answer };
 }
 
@@ -120,7 +120,7 @@ test('few jobs are spread over the runners that wait, and none goes to one that 
     here.api.claim({ runnerId: `able-${at}`, types: [type], waitMs: 200, max: 5, labels: { can: 'yes' } }),
   );
   const unable = here.api.claim({ runnerId: 'unable', types: [type], waitMs: 200, labels: { can: 'no' } });
-  await eventually(() => here.app.desk.dispatcher.size === 4);
+  await eventually(() => here.app.services.dispatcher.size === 4);
   await here.api.post('/jobs/bulk', { jobs: [1, 2, 3].map(() => ({ type, requires: { can: 'yes' } })) });
   const counts = (await Promise.all(able)).map((jobs) => jobs.length);
   expect(counts.reduce((sum, count) => sum + count)).toBe(3);
@@ -167,11 +167,11 @@ describe('a client that goes away', () => {
     const body = (runnerId: string) => JSON.stringify({ runnerId, types: [type], waitMs: 20_000 });
     const call = (text: string) =>
       `POST /jobs/claim HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
-    const before = here.app.desk.dispatcher.size;
+    const before = here.app.services.dispatcher.size;
     socket.say(['one', 'two', 'three'].map((runnerId) => call(body(runnerId))).join(''));
-    await eventually(() => here.app.desk.dispatcher.size === before + 3);
+    await eventually(() => here.app.services.dispatcher.size === before + 3);
     socket.end();
-    await eventually(() => here.app.desk.dispatcher.size === before);
+    await eventually(() => here.app.services.dispatcher.size === before);
     const job = await here.api.create({ type });
     expect(
       (await here.api.claim({ runnerId: 'living', types: [type] })).map(({ id, attempt }) => [id, attempt]),
@@ -194,7 +194,7 @@ describe('a client that goes away', () => {
     const gone = new AbortController();
     await park(here, type, { signal: gone.signal });
     gone.abort();
-    await eventually(() => here.app.desk.dispatcher.size === 0);
+    await eventually(() => here.app.services.dispatcher.size === 0);
     const { id } = await here.api.create({ type });
     expect(await here.api.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
   });
@@ -215,7 +215,7 @@ describe('a client that goes away', () => {
     const { id } = await there.api.create({ type });
     await session.hasWaiter();
     gone.abort();
-    const { dispatcher } = here.app.desk;
+    const { dispatcher } = here.app.services;
     await eventually(() => dispatcher.size === 0);
     // A coordinator that stops waits for it, before it lets go of the database.
     const settled = dispatcher.settled().then(() => 'settled');
@@ -254,7 +254,7 @@ describe('a client that goes away', () => {
     await session.end();
     // The look-up of the key is over when another call with it is.
     expect(await api.claim({ runnerId: 'r', types: [uniqueType()] })).toEqual([]);
-    expect([here.app.desk.dispatcher.size, here.app.desk.waitingReads.size]).toEqual([0, 0]);
+    expect([here.app.services.dispatcher.size, here.app.services.waitingReads.size]).toEqual([0, 0]);
   });
 });
 

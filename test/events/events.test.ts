@@ -213,7 +213,7 @@ it('ends a stream whose key was revoked, and sends heartbeats to the others', as
   const kept = await listen('/events');
   expect((await one.api.delete(`/api-keys/${body.id}`)).status).toBe(200);
   await eventually(() => source.isClosed);
-  (one.app.desk.eventConnections as unknown as { beat(): void }).beat();
+  (one.app.services.eventConnections as unknown as { beat(): void }).beat();
   await eventually(() => kept.comments > 0);
   expect(kept.isClosed).toBe(false);
 });

@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const { socket } of opened.splice(0)) socket.terminate();
-  for (const { app } of cluster.coordinators) await eventually(() => placesTaken(app.desk.eventConnections) === 0);
+  for (const { app } of cluster.coordinators) await eventually(() => placesTaken(app.services.eventConnections) === 0);
 });
 afterAll(() => cluster.stop());
 
@@ -140,7 +140,7 @@ it('counts both kinds of streams against the share of a key, and gives places ba
   expect(await one.api.refusal('get', '/events')).toEqual([429, 'rate_limited']);
   source.close();
   first.socket.close();
-  await eventually(() => placesTaken(one.app.desk.eventConnections) === 1);
+  await eventually(() => placesTaken(one.app.services.eventConnections) === 1);
 });
 
 it('is cut when its key is revoked, while others are kept alive', async () => {
@@ -150,7 +150,7 @@ it('is cut when its key is revoked, while others are kept alive', async () => {
   await one.api.delete(`/api-keys/${body.id}`);
   await eventually(() => socket.closed !== null);
   expect(socket.closed?.[0]).toBe(1008);
-  (one.app.desk.eventConnections as unknown as { beat(): void }).beat();
+  (one.app.services.eventConnections as unknown as { beat(): void }).beat();
   await eventually(() => kept.pings === 1);
 });
 
@@ -173,7 +173,7 @@ it('lets go of one that does not read', async () => {
   await eventually(
     async () => {
       await one.api.post(`/jobs/${id}/heartbeat`, { leaseToken, logs });
-      return placesTaken(one.app.desk.eventConnections) === 0;
+      return placesTaken(one.app.services.eventConnections) === 0;
     },
     Boolean,
     20_000,

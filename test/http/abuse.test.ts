@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => coordinator.stop());
 
-const parkedCount = () => coordinator.app.desk.dispatcher.size;
+const parkedCount = () => coordinator.app.services.dispatcher.size;
 const openCount = () =>
   new Promise<number>((resolve, reject) =>
     coordinator.app.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),

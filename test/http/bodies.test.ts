@@ -83,7 +83,7 @@ test('the largest arguments that may be are taken, written with escapes, and com
 });
 
 test('bodies of one key that are under way take so much, the next waits unread, and others do not', async () => {
-  const { bodies } = coordinator.app.desk;
+  const { bodies } = coordinator.app.services;
   const key = await coordinator.api.makeKey({ name: 'large', role: 'producer' });
   const sockets = await Promise.all(Array.from({ length: 3 }, () => RawSocket.open(coordinator.url)));
   for (const socket of sockets) socket.say(head('/jobs/bulk', { key }));
@@ -115,7 +115,7 @@ test('the room for bodies is given to whom it fits, and a client that left does 
 });
 
 test('a call that waits keeps no more room than its body took, though it did not say how much that is', async () => {
-  const { bodies, credentials } = coordinator.app.desk;
+  const { bodies, credentials } = coordinator.app.services;
   const leaving = new AbortController();
   const waiting = coordinator.api
     .call('post', '/jobs/heartbeat', {

@@ -41,7 +41,7 @@ test.each<['cut' | 'goSilent']>([['cut'], ['goSilent']])(
     const type = uniqueType();
     const { id } = await coordinator.api.create({ type });
     const parked = coordinator.api.claim({ runnerId: 'r', types: [`${type}-later`], waitMs: 45_000 });
-    await eventually(() => coordinator.app.desk.dispatcher.size === 1);
+    await eventually(() => coordinator.app.services.dispatcher.size === 1);
     proxy[how]();
     expect(
       await coordinator.api.call('get', '/readyz', { signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) }),
@@ -97,9 +97,9 @@ test('connections that the server ends are made anew', async () => {
 });
 
 test('a coordinator that drains is not ready', async () => {
-  coordinator.app.desk.service.isDraining = true;
+  coordinator.app.services.processState.isDraining = true;
   const answer = await coordinator.api.get('/readyz');
-  coordinator.app.desk.service.isDraining = false;
+  coordinator.app.services.processState.isDraining = false;
   expect(answer).toMatchObject({
     status: 503,
     headers: { connection: 'close' },

@@ -12,7 +12,7 @@ test('a coordinator that was told to stop goes on serving, and tells load balanc
   // The first answer compiles the contract that answers are held against, which takes a second or two.
   await api.get('/healthz');
   const waiting = api.claim({ runnerId: 'r', types: [`${type}-none`], waitMs: 50_000 });
-  await eventually(() => coordinator.app.desk.dispatcher.size === 1);
+  await eventually(() => coordinator.app.services.dispatcher.size === 1);
   const stopping = coordinator.stop();
   const told = await eventually(
     () => api.get('/readyz'),

@@ -65,7 +65,7 @@ test('many jobs that are there already are answered without their large values',
 });
 
 test('an answer that nobody reads is counted, and cut off in the end', async () => {
-  const { unsent } = coordinator.app.desk;
+  const { unsent } = coordinator.app.services;
   const socket = connect(Number(new URL(coordinator.url).port), '127.0.0.1').pause();
   socket.on('error', () => undefined);
   const ask = `GET /jobs?type=${type}&limit=500&fields=arguments HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${coordinator.adminKey}\r\n\r\n`;
@@ -116,5 +116,5 @@ test('HEAD of a stream, and of a wait, is answered at once', async () => {
     });
     expect([path, status]).toEqual([path, 200]);
   }
-  expect(coordinator.app.desk.credentials.size).toBe(0);
+  expect(coordinator.app.services.credentials.size).toBe(0);
 });

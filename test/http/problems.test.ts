@@ -289,12 +289,12 @@ function cut(json: string): Buffer[] {
 
 test('a claim that waited is answered under the name that its caller gave it', async () => {
   const type = uniqueType();
-  const before = coordinator.app.desk.dispatcher.size;
+  const before = coordinator.app.services.dispatcher.size;
   const answer = coordinator.api.call('post', '/jobs/claim', {
     json: { runnerId: 'named', types: [type], waitMs: 20_000 },
     headers: { 'x-request-id': 'waited' },
   });
-  await eventually(() => coordinator.app.desk.dispatcher.size === before + 1);
+  await eventually(() => coordinator.app.services.dispatcher.size === before + 1);
   await coordinator.api.create({ type });
   const { status, headers } = await answer;
   expect([status, headers['x-request-id']]).toEqual([200, 'waited']);

@@ -16,7 +16,7 @@ const clock = async (): Promise<number> =>
 test('of a job that is handed over while its unique key is locked', async () => {
   const type = uniqueType();
   const answer = coordinator.api.claim({ runnerId: 'waits', types: [type], waitMs: 20_000, leaseMs: 10_000 });
-  await eventually(() => coordinator.app.desk.dispatcher.size === 1);
+  await eventually(() => coordinator.app.services.dispatcher.size === 1);
   await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
   const session = await coordinator.sql.session();
   const name = `baton/${JSON.stringify(['unique', type, 'u', ''])}`;

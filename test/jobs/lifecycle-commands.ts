@@ -188,7 +188,7 @@ const createForWaiting = (
         ...(key === null ? {} : { claimId: key }),
       });
       await eventually(
-        () => coordinator.app.desk.dispatcher.size,
+        () => coordinator.app.services.dispatcher.size,
         (waiting) => waiting === 1,
       );
       const { id } = await coordinator.api.create({

@@ -147,7 +147,7 @@ test('with the fewest connections and 200 waiting claims, which hold none, and a
   const parked = Array.from({ length: 200 }, (_, at) =>
     runnerKey.claim({ runnerId: `parked-${at}`, types: [`${type}-none`], waitMs: 50_000 }, { signal: over.signal }),
   );
-  await eventually(() => coordinator.app.desk.dispatcher.size === 200);
+  await eventually(() => coordinator.app.services.dispatcher.size === 200);
   expect(
     await sql.count(
       "pg_stat_activity WHERE datname = current_database() AND application_name = 'baton' AND state <> 'idle'",

@@ -14,12 +14,12 @@ test('long waits end together, early rather than late, and those that have time 
   const [first, second, third] = [20_000, 20_400, 40_000].map((waitMs) =>
     api.claim({ runnerId: 'waits', types: [type], waitMs }),
   );
-  await eventually(() => app.desk.dispatcher.size === 3);
+  await eventually(() => app.services.dispatcher.size === 3);
   const realNow = performance.now.bind(performance);
   const clock = jest.spyOn(performance, 'now').mockImplementation(() => realNow() + 19_500);
   try {
     expect([await first, await second]).toEqual([[], []]);
-    expect(app.desk.dispatcher.size).toBe(1);
+    expect(app.services.dispatcher.size).toBe(1);
   } finally {
     clock.mockRestore();
   }

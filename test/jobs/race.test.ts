@@ -417,8 +417,8 @@ describe('creates', () => {
   test('against the same retry by hand, with a claim reserved for it: the claim waits on, and gets the retried job', async () => {
     const { job } = await jobIn('failed', coordinator, { uniqueKey: 'again' });
     const claiming = coordinator.api.claim({ runnerId: 'waits', types: [job.type], waitMs: 20_000 });
-    const reserve = jest.spyOn(coordinator.app.desk.dispatcher, 'reserve');
-    await eventually(() => coordinator.app.desk.dispatcher.size === 1);
+    const reserve = jest.spyOn(coordinator.app.services.dispatcher, 'reserve');
+    await eventually(() => coordinator.app.services.dispatcher.size === 1);
     await coordinator.api.claim({ runnerId: 'looks', types: [uniqueType()] });
     const retry = (on: Session) => store.retryByHand(on, [{ jobId: job.id, userId: null }]);
     const answer = await race(retry, () => coordinator.api.post('/jobs', { type: job.type, uniqueKey: 'again' }));

@@ -207,7 +207,7 @@ describe('wait', () => {
   ])('is woken when the job finishes on %s', async (_name, at) => {
     const { job, claimed } = await jobIn('running', coordinator);
     const waiting = wait(at === 0 ? coordinator : other, job.id.toUpperCase(), 50_000);
-    await eventually(() => (at === 0 ? coordinator : other).app.desk.waitingReads.size === 1);
+    await eventually(() => (at === 0 ? coordinator : other).app.services.waitingReads.size === 1);
     if (claimed !== undefined) await coordinator.api.complete(claimed, { outcome: 'completed', result: 7 });
     expect((await waiting).body).toMatchObject({ status: 'completed', result: 7 });
   });

@@ -45,7 +45,7 @@ test('its loops send less than six statements a second', async () => {
   }
   const total = Object.values(perSecond).reduce((sum, one) => sum + one);
   expect(total).toBeLessThan(6);
-  // They begin a transaction each round, so they run seldom unless the lookout wakes them.
+  // They begin a transaction each round, so they run seldom unless the pendingWork wakes them.
   expect(Math.max(perSecond['alerts'] ?? NaN, perSecond['bulk'] ?? NaN)).toBeLessThanOrEqual(0.5);
   // It does count.
   expect(total).toBeGreaterThan(3);

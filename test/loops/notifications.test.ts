@@ -134,7 +134,7 @@ describe('on the channel', () => {
     // The poll that the first claim started is over.
     expect(await there?.api.claim({ runnerId: 'r', types: [type] })).toEqual([]);
     const parked = there?.api.claim({ runnerId: 'r', types: [type], waitMs: 50_000 });
-    await eventually(() => there?.app.desk.dispatcher.size === 1);
+    await eventually(() => there?.app.services.dispatcher.size === 1);
     await cluster.sql.makeDue(made?.id ?? '');
     expect((await parked)?.map((job) => job.id)).toEqual([made?.id]);
   });
@@ -167,7 +167,7 @@ describe('on the channel', () => {
     const [, there] = cluster.coordinators;
     const { id } = (await there?.api.create({ type: uniqueType() })) ?? {};
     const waiting = there?.api.get<{ status: string }>(`/jobs/${id}/wait?waitMs=50000`);
-    await eventually(() => there?.app.desk.waitingReads.size === 1);
+    await eventually(() => there?.app.services.waitingReads.size === 1);
     await cluster.sql.query('SELECT pg_notify($1, $2)', [
       'baton:baton',
       JSON.stringify({ from: 'another', finished: [id] }),

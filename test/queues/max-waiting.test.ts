@@ -77,7 +77,7 @@ test('another coordinator sees it within a second', async () => {
 });
 
 test('what is under way counts beside the rows, and what was not stored gives its room back', async () => {
-  const { db } = stage.one.app.desk.context;
+  const { db } = stage.one.app.services.context;
   const counts = new WaitingCounts(db);
   const queue = await stage.queue();
   expect(await counts.reserve(queue, 2, 2)).toBe(2);
@@ -91,7 +91,7 @@ test('what is under way counts beside the rows, and what was not stored gives it
 });
 
 test('a create that fails, or makes no job, leaves no room taken', async () => {
-  const { queueSettings, waitingCounts } = stage.one.app.desk.context;
+  const { queueSettings, waitingCounts } = stage.one.app.services.context;
   const queue = await stage.queue({ maxWaiting: 3, userRateLimit: { max: 1, perMs: 3_600_000 } });
   await eventually(() => queueSettings.maxWaiting(queue) === 3);
   const key = { 'idempotency-key': queue };

@@ -139,7 +139,7 @@ it('deletes more than a batch, and at once what an admin asks for', async () => 
 
 it('forgets runners that were silent for a week, or are too many, and bulk operations that ended a month ago', async () => {
   const { api, app, sql } = coordinator;
-  const { db } = app.desk.context;
+  const { db } = app.services.context;
   await markSeen(db, [{ id: 'week' }, { id: 'day' }, { id: 'hour' }, { id: 'now' }]);
   for (const [id, age] of [
     ['week', '8 days'],

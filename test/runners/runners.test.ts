@@ -150,7 +150,7 @@ describe('drain', () => {
     const id = await runnerOf(on, type);
     await on.app.context.runnerRegistry.writeSeen();
     const parked = on.api.post<ClaimReply>('/jobs/claim', { runnerId: id, types: [type], waitMs: 50_000 });
-    await eventually(() => on.app.desk.dispatcher.size === 1);
+    await eventually(() => on.app.services.dispatcher.size === 1);
     await here.api.post(`/runners/${id}/drain`);
     expect((await parked).body).toEqual({ jobs: [], directives: { drain: true } });
   });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
-import { look } from '../../coordinator/store/rollups/count';
+import { readHorizon } from '../../coordinator/store/rollups/count';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn } from '../support/factory';
 
@@ -89,7 +89,7 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
     await coordinator.app.loops.bulk.runOnce();
     await coordinator.runMonitor();
     for (let round = 0; round < 3; round += 1) await coordinator.app.loops.rollups.runOnce();
-    expect(await rollUp(coordinator.app.context, (await look(coordinator.app.context.db)).at)).toBe(false);
+    expect(await rollUp(coordinator.app.context, (await readHorizon(coordinator.app.context.db)).at)).toBe(false);
     const { items } = (await api.get<{ items: { id: string }[] }>('/jobs?status=cancelled')).body;
     expect((await api.delete(`/jobs/${items[0]?.id}?purge=true`)).status).toBe(204);
     expect(

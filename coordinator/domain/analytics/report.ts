@@ -1,6 +1,6 @@
-import type { Analytics, AnalyticsQuery, Figures } from '@baton/runner-sdk/protocol';
+import type { Analytics, AnalyticsQuery, Statistics } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
-import * as views from '../../store/views/figures';
+import * as views from '../../store/views/statistics';
 import { type Histogram, percentile } from './percentiles';
 
 const MINUTE_MS = 60_000;
@@ -23,14 +23,14 @@ export async function analyse(
   { by, range, key, limit }: AnalyticsQuery,
 ): Promise<Analytics> {
   const { rangeMs, grain } = RANGES[range];
-  const { from, until, rows, keys } = await views.figures(context.db, userId, {
+  const { from, until, rows, keys } = await views.statistics(context.db, userId, {
     by,
     key: key ?? null,
     grain,
     rangeMs,
     limit,
   });
-  const items = rows.flatMap((row) => (row.key === null ? [] : [{ key: row.key, ...figuresOf(row) }]));
+  const items = rows.flatMap((row) => (row.key === null ? [] : [{ key: row.key, ...statisticsOf(row) }]));
   return {
     by,
     range,
@@ -44,18 +44,18 @@ export async function analyse(
 }
 
 /** What ended within the last hour, all together, to the minute. */
-export async function lastHour(context: Context, userId: string | null): Promise<Figures> {
-  const { rows } = await views.figures(context.db, userId, {
+export async function lastHour(context: Context, userId: string | null): Promise<Statistics> {
+  const { rows } = await views.statistics(context.db, userId, {
     by: 'queue',
     key: null,
     grain: 'minute',
     rangeMs: HOUR_MS,
     limit: 0,
   });
-  return figuresOf(merged(rows));
+  return statisticsOf(merged(rows));
 }
 
-export function figuresOf(row: views.Sums): Figures {
+export function statisticsOf(row: views.Sums): Statistics {
   const { jobsCompleted: completed, jobsFailed: failed, jobsCancelled: cancelled } = row;
   const ended = completed + failed;
   return {
@@ -80,12 +80,12 @@ export function figuresOf(row: views.Sums): Figures {
 }
 
 /** A step for every minute, hour or day of the range, also for those in which nothing ended. */
-function seriesOf(rows: views.FiguresRow[], from: Date, until: Date, stepMs: number): Analytics['series'] {
+function seriesOf(rows: views.StatisticsRow[], from: Date, until: Date, stepMs: number): Analytics['series'] {
   const known = new Map(rows.flatMap((row) => (row.at === null ? [] : [[row.at.getTime(), row]])));
   const steps = Math.max(1, Math.ceil((until.getTime() - from.getTime()) / stepMs));
   return Array.from({ length: steps }, (_none, index) => {
     const at = from.getTime() + index * stepMs;
-    return { at: new Date(at).toISOString(), ...figuresOf(known.get(at) ?? NOTHING) };
+    return { at: new Date(at).toISOString(), ...statisticsOf(known.get(at) ?? NOTHING) };
   });
 }
 
@@ -152,7 +152,7 @@ function mergedHistogram(histograms: Histogram[]): Histogram {
   return { bins: sorted.map(([bin]) => bin), counts: sorted.map(([, count]) => count) };
 }
 
-type Spread = Figures['waitMs'];
+type Spread = Statistics['waitMs'];
 
 function spreadOf(histogram: Histogram, sum: number): Spread {
   const attempts = histogram.counts.reduce((all, count) => all + count, 0);

@@ -10,14 +10,14 @@ const KEEP_MINUTES_MS = 3 * HOUR_MS;
 const KEEP_HOURS_MS = 8 * 24 * HOUR_MS;
 
 /**
- * Counts the next slice of what ended before `settledUntil`. One coordinator counts at a time; one that is killed leaves
+ * Counts the next slice of what ended before `countableUntil`. One coordinator counts at a time; one that is killed leaves
  * all as it was.
  * @returns whether there is more
  */
-export function rollUp(context: Context, settledUntil: string): Promise<boolean> {
+export function rollUp(context: Context, countableUntil: string): Promise<boolean> {
   return context.db.transaction(async (transaction) => {
     if (!(await store.lockProgress(transaction))) return false;
-    const slice = await store.nextSlice(transaction, settledUntil, MOST_FACTS);
+    const slice = await store.nextSlice(transaction, countableUntil, MOST_FACTS);
     if (slice === null) return false;
     await store.count(transaction, slice.until);
     return !slice.isLast;

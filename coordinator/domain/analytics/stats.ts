@@ -1,7 +1,7 @@
 import { jobStatus, type Stats } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { counts } from '../../store/views/health';
-import { figures, type QueueFigures } from '../../store/views/queues';
+import { statistics, type QueueStatistics } from '../../store/views/queues';
 import * as views from '../../store/views/stats';
 import { lastHour } from './report';
 
@@ -22,7 +22,7 @@ export async function readStats(context: Context, userId: string | null): Promis
 async function ofAll({ db }: Context): Promise<Now> {
   const [{ jobs, runners }, queues, types] = await Promise.all([
     counts(db),
-    figures(db, null),
+    statistics(db, null),
     views.types(db, MOST_LISTED),
   ]);
   return {
@@ -76,7 +76,7 @@ function total(loads: Load[]): Load {
   };
 }
 
-function flow(queues: QueueFigures[]): Pick<Stats, 'inPerMinute' | 'outPerMinute'> {
+function flow(queues: QueueStatistics[]): Pick<Stats, 'inPerMinute' | 'outPerMinute'> {
   return {
     inPerMinute: queues.reduce((sum, one) => sum + one.inPerMinute, 0),
     outPerMinute: queues.reduce((sum, one) => sum + one.outPerMinute, 0),

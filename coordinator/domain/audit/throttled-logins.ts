@@ -5,7 +5,7 @@ import { record } from './record';
 
 /** Bad credentials come in numbers; of each source, one entry a minute tells that they did. */
 export async function reportThrottledLogins(context: Context, source: string): Promise<void> {
-  context.log.warn('too many bad credentials; their source is held off', { source });
+  context.log.warn('too many bad credentials; their source is throttled', { source });
   try {
     const nobody: Actor = { keyId: '', keyName: '', role: 'none', userId: null, address: source, requestId: '' };
     await record(context.db, nobody, [{ action: 'login.failed', target: source }]);

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 
 const WINDOW_MS = 60_000;
-/** While a source is held off, a credential that was never seen from it is still looked at this often. */
+/** While a source is throttled, a credential that was never seen from it is still looked at this often. */
 const CHANCE_EVERY_MS = 50;
 const MOST_SOURCES = 10_000;
 
@@ -30,7 +30,7 @@ export class FailedLogins {
     return source.failures === this.perMinute + 1;
   }
 
-  /** How long until the source is not held off any more, in milliseconds; 0: it is not. */
+  /** How long the source is still throttled, in milliseconds; 0: it is not. */
   waitMs(name: string): number {
     const source = this.sources.get(name);
     return source === undefined || source.failures <= this.perMinute
@@ -38,7 +38,7 @@ export class FailedLogins {
       : Math.max(0, source.until - performance.now());
   }
 
-  /** Whether a source that is held off may have a new credential looked at, so that a good one beside bad ones gets in. */
+  /** Whether a throttled source may have a new credential looked at, so that a good one beside bad ones gets in. */
   takeChance(name: string): boolean {
     const source = this.sources.get(name);
     const now = performance.now();

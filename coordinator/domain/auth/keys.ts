@@ -6,7 +6,7 @@ import { type Db, type Executor, isUniqueViolation } from '../../store/db';
 import { findOpen } from '../../store/sessions';
 import type { Caller } from './caller';
 import type { Credential } from './credentials';
-import { Memory } from './memory';
+import { TtlCache } from './ttl-cache';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const ID_LENGTH = 12;
@@ -57,9 +57,9 @@ export interface Login {
 }
 
 /** Tells who a key belongs to. Answers are kept for a short time, so a revoked key works at most that much longer. */
-export class KeyRing {
-  private readonly known: Memory<Caller | null>;
-  private readonly sessions: Memory<Login | null>;
+export class ApiKeyCache {
+  private readonly known: TtlCache<Caller | null>;
+  private readonly sessions: TtlCache<Login | null>;
   /** Hashes of keys that were good when they were last looked at. */
   private readonly good = new Set<string>();
   /** The hashes of keys that were let in of late, so that a runner's key is not hashed anew at each of its calls. */
@@ -69,8 +69,8 @@ export class KeyRing {
     private readonly db: Executor,
     keepMs = 3000,
   ) {
-    this.known = new Memory(keepMs);
-    this.sessions = new Memory(keepMs);
+    this.known = new TtlCache(keepMs);
+    this.sessions = new TtlCache(keepMs);
   }
 
   /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key. */

@@ -3,7 +3,7 @@ import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyG
 import { z } from 'zod';
 import { BatonError } from '../../errors';
 import type { Caller } from './caller';
-import { Memory } from './memory';
+import { TtlCache } from './ttl-cache';
 
 /** Where JSON Web Tokens come from and what they must say. */
 export interface TokenSettings {
@@ -42,7 +42,7 @@ interface Verified {
 
 /** Tells whom a JSON Web Token speaks for. */
 export class TokenVerifier {
-  private readonly known = new Memory<Verified>(KEEP_MS);
+  private readonly known = new TtlCache<Verified>(KEEP_MS);
   private readonly key: KeyLike | Uint8Array | JWTVerifyGetKey;
   private readonly algorithms: string[];
 

@@ -26,7 +26,7 @@ import {
 import { requireSize } from './payload-size';
 import { requestHash } from './request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
-import { withCapacity, releaseCapacity, reserveCapacity } from './queue-capacity';
+import { withQuota, releaseQuota, reserveQuota } from './waiting-quota';
 import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
 import { enqueue, orderLock, readyLanesOf, liftHolds } from './promotion';
 
@@ -50,13 +50,13 @@ export async function create(
   const checked = await mapInTurns(items, (item) => check(context, item));
   const candidates = checked.filter((candidate): candidate is JobCandidate => !(candidate instanceof BatonError));
   const refused = await route(context, candidates);
-  const capacity = await reserveCapacity(
+  const quota = await reserveQuota(
     context,
     candidates.filter((candidate) => !refused.has(candidate)),
   );
-  for (const [candidate, error] of capacity.refused) refused.set(candidate, error);
+  for (const [candidate, error] of quota.refused) refused.set(candidate, error);
   const accepted = refused.size === 0 ? candidates : candidates.filter((candidate) => !refused.has(candidate));
-  const outcomes = await withCapacity(context, capacity, () =>
+  const outcomes = await withQuota(context, quota, () =>
     accepted.every((candidate) => isPlain(context, candidate))
       ? storeReserved(context, accepted, reserve)
       : withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open)),
@@ -86,14 +86,14 @@ export async function createAtomic(
       : { call: bulkKeyOf(context, first.caller, candidates, key), caller: first.caller };
   const unrouted = await route(context, candidates);
   candidates.forEach((candidate, index) => orThrow(unrouted.get(candidate) ?? candidate, index));
-  const capacity = await reserveCapacity(context, candidates);
-  const [refused] = capacity.refused.values();
+  const quota = await reserveQuota(context, candidates);
+  const [refused] = quota.refused.values();
   if (refused !== undefined) {
-    releaseCapacity(context, capacity);
+    releaseQuota(context, quota);
     if (keyed !== undefined && (await isBulkKeyUsed(context.db, keyed.call))) return loadBulkResult(context.db, keyed);
     throw refused;
   }
-  const outcomes = await withCapacity(context, capacity, () => storeAll(context, candidates, reserve, keyed?.call));
+  const outcomes = await withQuota(context, quota, () => storeAll(context, candidates, reserve, keyed?.call));
   if (keyed !== undefined && outcomes.size === 0) return loadBulkResult(context.db, keyed);
   await announce(context, outcomes);
   return candidates.map((candidate, index) => orThrow(outcomeOf(outcomes, candidate), index));

@@ -150,8 +150,8 @@ export class Metrics {
   }
 
   private async lookAtTables(): Promise<void> {
-    const [figures, means, { jobs, runners }] = await Promise.all([
-      queues.figures(this.source.db, null),
+    const [statistics, means, { jobs, runners }] = await Promise.all([
+      queues.statistics(this.source.db, null),
       queues.meanRunsMs(this.source.db),
       counts(this.source.db),
     ]);
@@ -163,8 +163,8 @@ export class Metrics {
       ['idle', runners.idle],
     ]);
     this.gauge('baton_runners', 'Runners heard within the last minute.', 'state', runnersByState);
-    const byQueue = (value: (one: queues.QueueFigures) => number) =>
-      sums(figures.map((one) => [this.queueLabels.of(one.name), value(one)]));
+    const byQueue = (value: (one: queues.QueueStatistics) => number) =>
+      sums(statistics.map((one) => [this.queueLabels.of(one.name), value(one)]));
     this.gauge(
       'baton_queue_waiting',
       'Jobs that wait, due or not.',

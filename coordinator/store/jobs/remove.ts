@@ -40,7 +40,7 @@ export function remove(db: Executor, jobIds: string[]): Promise<Removed[]> {
 
 export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>;
 
-/** What of them was not counted for the figures yet is written down. One that ended anew while its lock was waited for is passed over. */
+/** What of them was not counted for the statistics yet is written down. One that ended anew while its lock was waited for is passed over. */
 function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
   return db.query(sql`
     WITH found AS MATERIALIZED (${locked}), old AS MATERIALIZED (

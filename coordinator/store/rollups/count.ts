@@ -2,8 +2,8 @@ import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
 import { CELL_COLUMNS, FACT_BINS, factsWithin, HISTOGRAMS, KNOWN, statuses, SUMS, timesWithin } from './facts';
 
-/** A look at the clock and at the transactions under way. */
-export interface Look {
+/** A readHorizon at the clock and at the transactions under way. */
+export interface TransactionHorizon {
   /** The database's time, as text, because it has microseconds. */
   at: string;
   /** All transactions before this one have ended. */
@@ -12,8 +12,8 @@ export interface Look {
   next: number;
 }
 
-export async function look(db: Executor): Promise<Look> {
-  const [row] = await db.query<Look>(sql`
+export async function readHorizon(db: Executor): Promise<TransactionHorizon> {
+  const [row] = await db.query<TransactionHorizon>(sql`
     SELECT now()::text AS at, pg_snapshot_xmin(s.now)::text::float8 AS oldest, pg_snapshot_xmax(s.now)::text::float8 AS next
     FROM (SELECT pg_current_snapshot() AS now) s`);
   if (row === undefined) throw new Error('the database did not tell its time');
@@ -48,7 +48,7 @@ export interface Slice {
 }
 
 /** What to count next: ten minutes from where something ended, or less of it, so that it has hardly more than `most` facts. */
-export async function nextSlice(transaction: Executor, settledUntil: string, most: number): Promise<Slice | null> {
+export async function nextSlice(transaction: Executor, countableUntil: string, most: number): Promise<Slice | null> {
   const [row] = await transaction.query<Slice>(sql`
     WITH ${KNOWN}, mark AS MATERIALIZED (
       SELECT p.counted_until AS at FROM rollup_progress p WHERE p.id = 1
@@ -60,13 +60,13 @@ export async function nextSlice(transaction: Executor, settledUntil: string, mos
         (SELECT min(a.finished_at) FROM attempts a WHERE a.finished_at >= (SELECT at FROM mark)),
         (SELECT min(s.at) FROM rollup_strays s)) AS at
     ), span AS MATERIALIZED (
-      SELECT m.at AS "from", LEAST(COALESCE(f.at + interval '10 minutes', 'infinity'), ${settledUntil}::timestamptz) AS until FROM mark m, first f
+      SELECT m.at AS "from", LEAST(COALESCE(f.at + interval '10 minutes', 'infinity'), ${countableUntil}::timestamptz) AS until FROM mark m, first f
     ), cut AS MATERIALIZED (
       SELECT t.at + interval '1 microsecond' AS at FROM (
         ${timesWithin(sql`(SELECT "from" FROM span)`, sql`(SELECT until FROM span)`)}) t ORDER BY t.at OFFSET ${most} LIMIT 1
     )
     SELECT LEAST((SELECT at FROM cut), s.until)::text AS until,
-      LEAST((SELECT at FROM cut), s.until) >= ${settledUntil}::timestamptz AS "isLast"
+      LEAST((SELECT at FROM cut), s.until) >= ${countableUntil}::timestamptz AS "isLast"
     FROM span s WHERE s."from" < s.until`);
   return row ?? null;
 }

@@ -2,7 +2,7 @@ import { type Executor, sql } from '../db';
 import { READY_LANES } from '../lanes';
 import { FINISHED_QUEUES } from '../queues';
 
-export interface QueueFigures {
+export interface QueueStatistics {
   name: string;
   waiting: number;
   running: number;
@@ -16,7 +16,7 @@ export interface QueueFigures {
  * those that are in turn, not due yet, or held; jobs of the last minute are found by their ids, which begin with the
  * time, and by when they finished.
  */
-export function figures(db: Executor, only: string | null): Promise<QueueFigures[]> {
+export function statistics(db: Executor, only: string | null): Promise<QueueStatistics[]> {
   return db.query(sql`
     WITH in_turn AS MATERIALIZED (
       SELECT l.queue, sum(counted.jobs)::int AS jobs, min(counted.since) AS since

@@ -29,7 +29,7 @@ export function types(db: Executor, limit: number): Promise<TypeLoad[]> {
     FROM found f GROUP BY 1 ORDER BY sum(f.jobs) + sum(f.running) DESC, 1 LIMIT ${limit}`);
 }
 
-/** Types of jobs that were created lately, or ended as far back as figures go. */
+/** Types of jobs that were created lately, or ended as far back as statistics go. */
 export async function typeNames(db: Executor, limit: number): Promise<string[]> {
   const rows = await db.query<{ type: string }>(sql`
     SELECT l.type FROM lanes l UNION SELECT r.key FROM rollups r WHERE r.grain = 'day' AND r.dimension = 'type' AND r.owner = ''

@@ -44,7 +44,7 @@ export class Stage {
   ) {}
 
   static async open(): Promise<Stage> {
-    // Nobody is held off, so that each route is seen to refuse.
+    // Nobody is throttled, so that each route is seen to refuse.
     const coordinator = await startCoordinator({
       access: { failedLoginsPerMinute: 1_000_000 },
       webhooks: { mostPerOwner: 10_000 },

@@ -6,17 +6,17 @@ import { type JobCandidate, findHolders, type Outcome } from './job-candidate';
 const RETRY_AFTER_MS = 1000;
 
 /** What was taken for candidates, by queue, until they are stored; `refused` are those for which there was nothing left. */
-export interface ReservedCapacity {
+export interface WaitingQuota {
   refused: Map<JobCandidate, BatonError>;
   reserved: Map<string, number>;
 }
 
 /**
- * Takes capacity in the queues that limit it, in the order in which the candidates came. Those that make no job of their own,
- * because their idempotency or unique key is taken, need none. Must be followed by `withCapacity` or `releaseCapacity`.
+ * Takes quota in the queues that limit it, in the order in which the candidates came. Those that make no job of their own,
+ * because their idempotency or unique key is taken, need none. Must be followed by `withQuota` or `releaseQuota`.
  */
-export async function reserveCapacity(context: Context, candidates: JobCandidate[]): Promise<ReservedCapacity> {
-  const capacity: ReservedCapacity = { refused: new Map(), reserved: new Map() };
+export async function reserveQuota(context: Context, candidates: JobCandidate[]): Promise<WaitingQuota> {
+  const quota: WaitingQuota = { refused: new Map(), reserved: new Map() };
   const byQueue = new Map<string, JobCandidate[]>();
   for (const candidate of candidates) {
     const { queue } = candidate.row;
@@ -27,37 +27,37 @@ export async function reserveCapacity(context: Context, candidates: JobCandidate
     for (const [queue, wanting] of byQueue) {
       const max = context.queueSettings.maxWaiting(queue) ?? Infinity;
       const granted = await context.waitingCounts.reserve(queue, max, wanting.length);
-      capacity.reserved.set(queue, granted);
+      quota.reserved.set(queue, granted);
       if (granted === wanting.length) continue;
       const making = await withoutJobOfTheirOwn(context, wanting);
       const refused = wanting.filter((candidate) => !making.has(candidate)).slice(granted);
-      for (const candidate of refused) capacity.refused.set(candidate, queueFull(queue, max));
+      for (const candidate of refused) quota.refused.set(candidate, queueFull(queue, max));
     }
   } catch (error) {
-    releaseCapacity(context, capacity);
+    releaseQuota(context, quota);
     throw error;
   }
-  return capacity;
+  return quota;
 }
 
-/** Stores candidates, and gives back what capacity they did not take: what failed, was repeated, or runs at once. */
-export async function withCapacity(
+/** Stores candidates, and gives back what quota they did not take: what failed, was repeated, or runs at once. */
+export async function withQuota(
   context: Context,
-  capacity: ReservedCapacity,
+  quota: WaitingQuota,
   store: () => Promise<Map<JobCandidate, Outcome>>,
 ): Promise<Map<JobCandidate, Outcome>> {
   let outcomes: Map<JobCandidate, Outcome> | undefined;
   try {
     return (outcomes = await store());
   } finally {
-    releaseCapacity(context, capacity, outcomes);
+    releaseQuota(context, quota, outcomes);
   }
 }
 
 /** Gives back all that the stored jobs do not take. */
-export function releaseCapacity(
+export function releaseQuota(
   context: Context,
-  { reserved }: ReservedCapacity,
+  { reserved }: WaitingQuota,
   outcomes: ReadonlyMap<JobCandidate, Outcome> = NONE,
 ): void {
   if (reserved.size === 0) return;

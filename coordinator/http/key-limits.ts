@@ -8,12 +8,12 @@ type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerK
 interface Load {
   requests: number;
   parked: number;
-  /** Heartbeats that wait. Counted apart, so that busy runners do not take the places of those that wait for work. */
+  /** Heartbeats that wait. Counted apart, so that busy runners do not use up what polls for work may use. */
   heartbeats: number;
 }
 
-/** How much of this coordinator each key takes at present, so that no key can take all of it. */
-export class Caps {
+/** Limits what each key may use of this coordinator at a time: requests, waiting calls and connections. */
+export class KeyLimits {
   private readonly loads = new Map<string, Load>();
   /** Whose each connection is: of the key that called on it last. */
   private readonly holders = new WeakMap<Socket, string>();
@@ -22,7 +22,7 @@ export class Caps {
   constructor(private readonly limits: Limits) {}
 
   /** @throws {BatonError} `rate_limited` when the key has too many requests under way */
-  enter(keyId: string): Seat {
+  enter(keyId: string): RequestSlot {
     const load = this.loads.get(keyId) ?? { requests: 0, parked: 0, heartbeats: 0 };
     if (load.requests >= this.limits.requestsPerKey) {
       throw new BatonError(
@@ -33,7 +33,7 @@ export class Caps {
     }
     this.loads.set(keyId, load);
     load.requests += 1;
-    return new Seat(load, this.limits, () => {
+    return new RequestSlot(load, this.limits, () => {
       if (load.requests + load.parked + load.heartbeats === 0) this.loads.delete(keyId);
     });
   }
@@ -42,19 +42,19 @@ export class Caps {
    * Counts the connection as the key's.
    * @returns false when the key has too many already. A trusted proxy's connections are shared by keys, and not counted.
    */
-  hold(socket: Socket, keyId: string): boolean {
+  countSocket(socket: Socket, keyId: string): boolean {
     const holder = this.holders.get(socket);
     if (holder === keyId || this.limits.trustProxy !== 0 || socket.destroyed) return true;
     const count = this.sockets.get(keyId) ?? 0;
     if (count >= this.limits.socketsPerKey) return false;
-    if (holder === undefined) socket.once('close', () => this.letGo(this.holders.get(socket)));
-    else this.letGo(holder);
+    if (holder === undefined) socket.once('close', () => this.uncountSocket(this.holders.get(socket)));
+    else this.uncountSocket(holder);
     this.holders.set(socket, keyId);
     this.sockets.set(keyId, count + 1);
     return true;
   }
 
-  private letGo(keyId = ''): void {
+  private uncountSocket(keyId = ''): void {
     const left = (this.sockets.get(keyId) ?? 1) - 1;
     if (left === 0) this.sockets.delete(keyId);
     else this.sockets.set(keyId, left);
@@ -62,22 +62,22 @@ export class Caps {
 }
 
 /** One request under way. */
-export class Seat {
-  private place: keyof Load | null = 'requests';
+export class RequestSlot {
+  private state: keyof Load | null = 'requests';
 
   constructor(
     private readonly load: Load,
     private readonly limits: Limits,
-    private readonly onLeave: () => void,
+    private readonly onRelease: () => void,
   ) {}
 
   /**
    * From here on it only waits, which costs little, so more may.
    * @throws {BatonError} `rate_limited` when too many of the key wait
    */
-  park(place: 'parked' | 'heartbeats' = 'parked'): void {
-    if (this.place !== 'requests') return;
-    if (this.load[place] >= this.limits.parkedPollsPerKey) {
+  park(state: 'parked' | 'heartbeats' = 'parked'): void {
+    if (this.state !== 'requests') return;
+    if (this.load[state] >= this.limits.parkedPollsPerKey) {
       throw new BatonError(
         'rate_limited',
         `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`,
@@ -85,15 +85,15 @@ export class Seat {
       );
     }
     this.load.requests -= 1;
-    this.load[place] += 1;
-    this.place = place;
+    this.load[state] += 1;
+    this.state = state;
   }
 
-  leave(): void {
-    if (this.place === null) return;
-    this.load[this.place] -= 1;
-    this.place = null;
-    this.onLeave();
+  release(): void {
+    if (this.state === null) return;
+    this.load[this.state] -= 1;
+    this.state = null;
+    this.onRelease();
   }
 }
 

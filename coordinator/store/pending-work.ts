@@ -5,7 +5,7 @@ import { HAS_PENDING } from './webhook-deliveries';
 import { HAS_NEWS, IS_AWAITED } from './webhook-outbox';
 
 /** Which work waits in the tables, jobs apart. */
-export interface Sighted {
+export interface PendingWork {
   hasBulk: boolean;
   hasDueAlerts: boolean;
   /** Events that have not become deliveries yet. */
@@ -15,7 +15,7 @@ export interface Sighted {
   hasDeliveries: boolean;
 }
 
-const NOTHING: Sighted = {
+const NOTHING: PendingWork = {
   hasBulk: false,
   hasDueAlerts: false,
   hasNews: false,
@@ -24,8 +24,8 @@ const NOTHING: Sighted = {
 };
 
 /** Asks for all of it in one statement, which is a few index probes. */
-export async function look(db: Executor, alertsEveryMs: number): Promise<Sighted> {
-  const [row] = await db.query<Sighted>(sql`
+export async function findPendingWork(db: Executor, alertsEveryMs: number): Promise<PendingWork> {
+  const [row] = await db.query<PendingWork>(sql`
     SELECT ${HAS_NEXT} AS "hasBulk", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
       ${HAS_NEWS} AS "hasNews", ${IS_AWAITED} AS "isAwaited", ${HAS_PENDING} AS "hasDeliveries"`);
   return row ?? NOTHING;

@@ -32,14 +32,14 @@ export interface Sums {
 }
 
 /** Of one key, or, with `at`, of one minute, hour or day. */
-export type FiguresRow = Sums & { key: string | null; at: Date | null };
+export type StatisticsRow = Sums & { key: string | null; at: Date | null };
 
-export interface Figures {
+export interface Statistics {
   /** Where the range begins: at the start of a minute, hour or day. */
   from: Date;
-  /** All that ended before is in the figures. */
+  /** All that ended before is in the statistics. */
   until: Date;
-  rows: FiguresRow[];
+  rows: StatisticsRow[];
   /** How many keys there are, those that are not among the rows included. */
   keys: number;
 }
@@ -62,14 +62,16 @@ export const MOST_UNCOUNTED = 50_000;
  * themselves, in one snapshot.
  * @param userId only what that user's jobs did; null: everybody's
  */
-export async function figures(db: Executor, userId: string | null, asked: Asked): Promise<Figures> {
+export async function statistics(db: Executor, userId: string | null, asked: Asked): Promise<Statistics> {
   const { by, key, grain, limit } = asked;
   const whose = whoseOf(userId, by);
   const ofKeys = sql`${rowsOf(userId, by)} AND (${key}::text IS NULL OR r.key = ${key})`;
   const ofTimes = sql`r.grain = ${grain}::rollup_grain AND ${key === null ? allRowsOf(userId) : sql`${rowsOf(userId, by)} AND r.key = ${key}`} AND r.at >= (SELECT "from" FROM span)`;
   const cellTime = sql`date_trunc(${grain}, c.minute, 'UTC')`;
   const isAsked = sql`(${key}::text IS NULL OR c.key = ${key})`;
-  const rows = await db.query<FiguresRow & { kind: string | null; from: Date; until: Date; keys: number | null }>(sql`
+  const rows = await db.query<
+    StatisticsRow & { kind: string | null; from: Date; until: Date; keys: number | null }
+  >(sql`
     WITH ${KNOWN}, ${span(asked)}, ${uncounted(userId, by)}, totals AS MATERIALIZED (
       SELECT p.kind, p.key, p.at, ${Prisma.join(SUMS.map((name) => sql`sum(p.${Prisma.raw(name)})::float8 AS ${quoted(name)}`))}, max(p.memory_peak_bytes) AS "memoryPeakBytes",
         row_number() OVER (PARTITION BY p.kind ORDER BY ${ACTIVITY} DESC, p.key) AS nth, count(*) OVER (PARTITION BY p.kind)::int AS keys
@@ -102,7 +104,7 @@ export async function figures(db: Executor, userId: string | null, asked: Asked)
     FROM span s LEFT JOIN chosen c ON true LEFT JOIN lists l ON l.id = c.id
     ORDER BY c.kind, c.at, c.nth`);
   const [first] = rows;
-  if (first === undefined) throw new Error('the figures were not read');
+  if (first === undefined) throw new Error('the statistics were not read');
   return {
     from: first.from,
     until: first.until,
@@ -147,11 +149,11 @@ export async function outcomes(
     SELECT ${Prisma.join(SUMS.map((name) => sql`COALESCE(sum(p.${Prisma.raw(name)}), 0)::float8 AS ${quoted(name)}`))},
       COALESCE(sum((SELECT sum(n) FROM unnest(p.run_counts) n)), 0)::float8 AS attempts
     FROM parts p`);
-  if (row === undefined) throw new Error('the figures were not read');
+  if (row === undefined) throw new Error('the statistics were not read');
   return row;
 }
 
-/** How many jobs completed or failed, as far as figures go back. */
+/** How many jobs completed or failed, as far as statistics go back. */
 export async function processed(db: Executor): Promise<number> {
   const [row] = await db.query<{ jobs: number }>(sql`
     WITH ${KNOWN}, ${span({ grain: 'day', rangeMs: 3650 * 86_400_000 })}, ${uncounted(null, 'queue')}

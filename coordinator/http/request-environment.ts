@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Express, Request } from 'express';
 import { securityHeaders } from './browser';
-import type { Desk } from './desk';
+import type { Services } from './services';
 
 /** What all requests of a server are answered with. */
-export interface Door {
-  desk: Desk;
+export interface RequestEnvironment {
+  services: Services;
   /** The headers of every answer: names and values in turns. */
   everyAnswer: readonly string[];
   /**
@@ -15,10 +15,10 @@ export interface Door {
   known(request: IncomingMessage): Request;
 }
 
-export function doorOf(desk: Desk, app: Express): Door {
+export function requestEnvironment(services: Services, app: Express): RequestEnvironment {
   return {
-    desk,
-    everyAnswer: securityHeaders(desk.access.tls !== null),
+    services,
+    everyAnswer: securityHeaders(services.access.tls !== null),
     known: (request) => ('app' in request ? request : Object.setPrototypeOf(request, app.request)) as Request,
   };
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from '../../coordinator/context';
-import { lookoutLoop } from '../../coordinator/loops/lookout';
+import { pendingWorkLoop } from '../../coordinator/loops/pending-work';
 import { Loop } from '../../coordinator/loops/loop';
 import type { Alert, BulkOperation, CreatedWebhook } from '@baton/runner-sdk/protocol';
 import { expectStatus } from '../support/api';
@@ -89,7 +89,7 @@ test('all of it is looked for, when one table cannot be asked', async () => {
   const db = {
     query: () => Promise.reject(new Error('canceling statement due to lock timeout')),
   } as unknown as Context['db'];
-  await lookoutLoop({ ...context, db }, loops).runOnce();
+  await pendingWorkLoop({ ...context, db }, loops).runOnce();
   await eventually(() => woken.length === 8);
   for (const loop of Object.values(loops)) await loop.stop();
 });

@@ -1,9 +1,9 @@
-import { look } from '../../coordinator/store/lookout';
+import { findPendingWork } from '../../coordinator/store/pending-work';
 import { Explainer, PLANNED } from '../flow/explained';
 import { createTestDatabase } from '../support/database';
 import { TestSql } from '../support/sql';
 
-// The look that is taken once a second, for ever, touches next to nothing, whatever was told, sent and done before.
+// The findPendingWork that is taken once a second, for ever, touches next to nothing, whatever was told, sent and done before.
 
 const MANY = 50_000;
 const TABLES = ['events', 'webhook_deliveries', 'bulk_operations'];
@@ -54,7 +54,7 @@ test('it walks over nothing', async () => {
   for (const [filling, fill] of FILLINGS) {
     await fill();
     for (const planned of PLANNED) {
-      const cost = await explainer.cost((db) => look(db, 5000), planned, TABLES);
+      const cost = await explainer.cost((db) => findPendingWork(db, 5000), planned, TABLES);
       if (cost.seqScans > 0 || cost.rows > 5) walked.push(`${filling}, ${planned} plan: ${JSON.stringify(cost)}`);
     }
   }

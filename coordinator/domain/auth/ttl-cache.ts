@@ -1,7 +1,7 @@
 const MOST_KNOWN = 10_000;
 
 /** Answers that are kept for a short time, so that what they say is at most that old. One question is asked once at a time. */
-export class Memory<Answer> {
+export class TtlCache<Answer> {
   private readonly known = new Map<
     string,
     { answer: Promise<Answer>; came: { answer: Answer } | null; until: number }

@@ -1,4 +1,4 @@
-import { Settled } from '../../coordinator/domain/analytics/settled';
+import { Watermark } from '../../coordinator/domain/analytics/watermark';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
 import type { Db } from '../../coordinator/store/db';
 import * as jobs from '../../coordinator/store/jobs';
@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 const context = () => coordinator.app.context;
-const now = async () => (await store.look(context().db)).at;
+const now = async () => (await store.readHorizon(context().db)).at;
 /** What the rollups hold; with those written down by who removed them. */
 async function counted(): Promise<[string | number, number]> {
   const { sum } = await coordinator.sql.one<{ sum: string | null }>(
@@ -42,33 +42,33 @@ const report = (claimed: { id: string; leaseToken: string } | undefined) => ({
   metrics: null,
 });
 
-test('nothing is settled that a transaction under way may still end', async () => {
+test('nothing is watermark that a transaction under way may still end', async () => {
   const { claimed } = await jobIn('running', coordinator);
   await session.begin();
   await jobs.complete(session, [report(claimed)], false);
   await jobIn('completed', coordinator);
-  const settled = new Settled(0);
-  expect([await settled.look(context().db), await settled.look(context().db)]).toEqual([null, null]);
+  const watermark = new Watermark(0);
+  expect([await watermark.advance(context().db), await watermark.advance(context().db)]).toEqual([null, null]);
   await session.commit();
-  const until = await settled.look(context().db);
+  const until = await watermark.advance(context().db);
   expect(until).not.toBeNull();
   await rollUp(context(), until ?? '');
-  // The later one may lie after the first look.
+  // The later one may lie after the first advance.
   const [sum] = await counted();
   expect(sum).toBeGreaterThanOrEqual(1);
-  const later = new Settled(0);
-  await later.look(context().db);
-  while (await rollUp(context(), (await later.look(context().db)) ?? ''));
+  const later = new Watermark(0);
+  await later.advance(context().db);
+  while (await rollUp(context(), (await later.advance(context().db)) ?? ''));
   expect(await counted()).toEqual([2, 0]);
 });
 
-test('nothing is settled that a transaction may end that has not written yet', async () => {
+test('nothing is watermark that a transaction may end that has not written yet', async () => {
   const { claimed } = await jobIn('running', coordinator);
   await session.begin();
   const began = await session.query<{ at: string }>({ text: 'SELECT now()::text AS at' });
-  const settled = new Settled();
-  await settled.look(context().db);
-  const until = await settled.look(context().db);
+  const watermark = new Watermark();
+  await watermark.advance(context().db);
+  const until = await watermark.advance(context().db);
   const [{ isBefore } = { isBefore: false }] = await coordinator.sql.query<{ isBefore: boolean }>(
     'SELECT $1::timestamptz < $2::timestamptz - interval \'59 seconds\' AS "isBefore"',
     [until, began[0]?.at],
@@ -81,8 +81,8 @@ test('nothing is settled that a transaction may end that has not written yet', a
   expect(await counted()).toEqual([1, 0]);
 });
 
-test('a time that was settled stays so until a later one is, and a database that begins anew is looked at anew', async () => {
-  const looks: store.Look[] = [
+test('a time that was watermark stays so until a later one is, and a database that begins anew is looked at anew', async () => {
+  const looks: store.TransactionHorizon[] = [
     { at: '2026-01-01 00:00:00+00', oldest: 10, next: 12 },
     { at: '2026-01-01 00:00:10+00', oldest: 11, next: 15 },
     { at: '2026-01-01 00:00:20+00', oldest: 12, next: 16 },
@@ -94,9 +94,9 @@ test('a time that was settled stays so until a later one is, and a database that
   let next = 0;
   const answer = (statement: { text: string; values: unknown[] }) =>
     Promise.resolve([statement.values.length === 0 ? looks[next++] : { at: statement.values[0] }]);
-  const settled = new Settled(0);
+  const watermark = new Watermark(0);
   const seen: (string | null)[] = [];
-  for (const _look of looks) seen.push(await settled.look({ query: answer } as unknown as Db));
+  for (const _look of looks) seen.push(await watermark.advance({ query: answer } as unknown as Db));
   expect(seen.map((at) => at?.slice(17, 19) ?? null)).toEqual([null, null, '00', '00', '20', '20', '50']);
 });
 

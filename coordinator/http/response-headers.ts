@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { allowOrigin, requireHost } from './browser';
-import type { Door } from './door';
+import type { RequestEnvironment } from './request-environment';
 
 const SANE_REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
 
 /** What stands at the head of a request's answer, whatever it says. */
-export class Heading {
+export class ResponseHeaders {
   private named: string | undefined;
   /** Written with the answer in one go, which is cheaper than set one by one; but CORS changes some of them. */
   private readonly isSet: boolean;
 
   constructor(
-    private readonly door: Door,
+    private readonly environment: RequestEnvironment,
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
   ) {
-    this.isSet = door.desk.access.corsOrigins.length > 0;
+    this.isSet = environment.services.access.corsOrigins.length > 0;
   }
 
   /**
@@ -25,8 +25,8 @@ export class Heading {
    * @throws {BatonError} `host_not_allowed`
    */
   begin(): boolean {
-    const { door, request, response } = this;
-    const { allowedHosts, corsOrigins } = door.desk.access;
+    const { environment, request, response } = this;
+    const { allowedHosts, corsOrigins } = environment.services.access;
     if (this.isSet) setHeaders(response, this.lines());
     requireHost(request, allowedHosts);
     return allowOrigin(request, response, corsOrigins);
@@ -48,12 +48,12 @@ export class Heading {
   /** The headers that are still to be written: names and values in turns. */
   left(): string[] {
     const lines = this.isSet ? [] : this.lines();
-    if (this.door.desk.service.isDraining) lines.push('Connection', 'close');
+    if (this.environment.services.processState.isDraining) lines.push('Connection', 'close');
     return lines;
   }
 
   private lines(): string[] {
-    const lines = this.door.everyAnswer.slice();
+    const lines = this.environment.everyAnswer.slice();
     lines.push('X-Request-Id', this.requestId);
     return lines;
   }

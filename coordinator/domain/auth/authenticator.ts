@@ -1,16 +1,16 @@
 import { BatonError } from '../../errors';
 import { type FailedLogins, sourceOf } from './failed-logins';
-import { hashOf, type KeyRing, type Login, publicIdOf } from './keys';
+import { hashOf, type ApiKeyCache, type Login, publicIdOf } from './keys';
 import { isToken, type TokenVerifier } from './tokens';
 
-/** Looks at every credential. Those who bring bad ones too often are held off; good ones are not slowed by it. */
-export class Doorman {
+/** Checks every credential. Repeated bad credentials are throttled, by source and by key id; good ones are not slowed by it. */
+export class Authenticator {
   constructor(
-    private readonly keys: KeyRing,
+    private readonly keys: ApiKeyCache,
     private readonly tokens: TokenVerifier | null,
     private readonly failures: FailedLogins,
-    /** Told once a minute and source, when it is held off. */
-    private readonly onHeldOff: (source: string) => void,
+    /** Called once a minute and source while it is throttled. */
+    private readonly onThrottled: (source: string) => void,
   ) {}
 
   /** Whose key it is, if it was found good a moment ago; such a key is let in whatever else comes from its address. */
@@ -19,16 +19,16 @@ export class Doorman {
   }
 
   /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key; `rate_limited` after too many of them. */
-  async admit(bearer: string, address: string): Promise<Login> {
+  async authenticate(bearer: string, address: string): Promise<Login> {
     const { tokens } = this;
     if (tokens !== null && isToken(bearer))
       return this.judged(address, null, async () => ({ ...(await tokens.verify(bearer)), sessionEndsAt: null }));
-    return this.admitKey(bearer, address);
+    return this.authenticateKey(bearer, address);
   }
 
-  /** @throws {BatonError} as `admit` */
-  async admitKey(key: string, address: string): Promise<Login> {
-    this.holdOff(key, address);
+  /** @throws {BatonError} as `authenticate` */
+  async authenticateKey(key: string, address: string): Promise<Login> {
+    this.requireNotThrottled(key, address);
     return this.judged(address, publicIdOf(key), async () => ({
       caller: await this.keys.callerOf(key),
       sessionEndsAt: null,
@@ -36,13 +36,13 @@ export class Doorman {
     }));
   }
 
-  /** @throws {BatonError} as `admit` */
-  admitSession(token: string, address: string): Promise<Login> {
+  /** @throws {BatonError} as `authenticate` */
+  authenticateSession(token: string, address: string): Promise<Login> {
     return this.judged(address, null, () => this.keys.callerOfSession(token));
   }
 
   /** Spares the database the keys that somebody tries one after the other. */
-  private holdOff(key: string, address: string): void {
+  private requireNotThrottled(key: string, address: string): void {
     const source = sourceOf(address);
     const waitMs = this.failures.waitMs(source);
     if (waitMs === 0 || this.keys.wasGood(key) || this.failures.takeChance(source)) return;
@@ -56,7 +56,7 @@ export class Doorman {
     } catch (error) {
       if (!(error instanceof BatonError) || error.code !== 'unauthenticated') throw error;
       const names = [sourceOf(address), ...(keyId === null ? [] : [`key ${keyId}`])];
-      for (const name of names) if (this.failures.add(name)) this.onHeldOff(name);
+      for (const name of names) if (this.failures.add(name)) this.onThrottled(name);
       const waitMs = Math.max(...names.map((name) => this.failures.waitMs(name)));
       throw waitMs > 0 ? tooMany(waitMs) : error;
     }

@@ -1,11 +1,11 @@
 import type { Context } from '../context';
 import { Credentials } from '../domain/auth/credentials';
-import type { Doorman } from '../domain/auth/doorman';
-import type { KeyRing } from '../domain/auth/keys';
+import type { Authenticator } from '../domain/auth/authenticator';
+import type { ApiKeyCache } from '../domain/auth/keys';
 import { Metrics } from '../domain/metrics/metrics';
 import type { Access } from './access';
 import { BodyBudget } from './body-budget';
-import { Caps } from './caps';
+import { KeyLimits } from './key-limits';
 import { type BatchedVerbs, batchVerbs } from '../dispatch/batched-verbs';
 import { EventConnections } from './event-connections';
 import { Dispatcher } from '../dispatch/dispatcher';
@@ -17,12 +17,12 @@ import { UnsentAnswers } from './unsent-answers';
 import { WebSockets } from './web-sockets';
 
 /** Services shared by all routes. */
-export interface Desk extends BatchedVerbs {
+export interface Services extends BatchedVerbs {
   context: Context;
   access: Access;
-  keys: KeyRing;
-  doorman: Doorman;
-  caps: Caps;
+  keys: ApiKeyCache;
+  authenticator: Authenticator;
+  keyLimits: KeyLimits;
   bodies: BodyBudget;
   unsent: UnsentAnswers;
   credentials: Credentials;
@@ -34,13 +34,13 @@ export interface Desk extends BatchedVerbs {
   metrics: Metrics;
   /** Sends due deliveries now, not within a second. */
   wakeDeliveries: () => void;
-  service: Service;
+  processState: ProcessState;
   /** Null: nothing is traced. */
   tracing: Tracing | null;
 }
 
 /** The state of this process. */
-export interface Service {
+export interface ProcessState {
   version: string;
   startedAt: number;
   isDraining: boolean;
@@ -49,25 +49,30 @@ export interface Service {
   pendingMigrations(): Promise<string[]>;
 }
 
-export function openDesk(
+export function createServices(
   context: Context,
-  { access, keys, doorman, wakeDeliveries }: Pick<Desk, 'access' | 'keys' | 'doorman' | 'wakeDeliveries'>,
-  service: Service,
+  {
+    access,
+    keys,
+    authenticator,
+    wakeDeliveries,
+  }: Pick<Services, 'access' | 'keys' | 'authenticator' | 'wakeDeliveries'>,
+  processState: ProcessState,
   tracing: Tracing | null = null,
-): Desk {
+): Services {
   const dispatcher = new Dispatcher(context);
   const webSockets = new WebSockets();
   return {
     context,
     access,
     keys,
-    doorman,
+    authenticator,
     wakeDeliveries,
-    caps: new Caps(access),
+    keyLimits: new KeyLimits(access),
     bodies: new BodyBudget(MOST_BODY_BYTES),
     unsent: new UnsentAnswers(MOST_UNSENT_BYTES),
     credentials: new Credentials(context.db.vital),
-    service,
+    processState,
     tracing,
     dispatcher,
     waitingReads: new WaitingReads(context),
@@ -80,8 +85,8 @@ export function openDesk(
     metrics: new Metrics({
       db: { ...context.db, ...context.db.reads('metrics') },
       events: context.events,
-      version: service.version,
-      monitorLagMs: () => service.monitorLagMs(),
+      version: processState.version,
+      monitorLagMs: () => processState.monitorLagMs(),
       listeners: () => context.stream.listeners,
     }),
     ...batchVerbs(context, (jobs) => dispatcher.reserve(jobs)),

@@ -1,0 +1,43 @@
+import type { Context } from '../context';
+import { findPendingWork, type PendingWork } from '../store/pending-work';
+import { ALERTS_EVERY_MS } from './alerts';
+import { Loop } from './loop';
+
+const INTERVAL_MS = 1000;
+
+/** The loops it wakes. They run by themselves too, but seldom. */
+export type Woken = Record<'bulk' | 'alerts' | 'outbox' | 'deliveries', Loop>;
+
+/** Asks once a second, in one statement, which work is pending in the tables, and wakes the loops that do it. */
+export function pendingWorkLoop(context: Context, loops: Woken): Loop {
+  let wasAwaited = false;
+  return new Loop({
+    name: 'poller of pending work',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    async round() {
+      try {
+        const pending = await findPendingWork(context.db, ALERTS_EVERY_MS);
+        wake(busy(loops, pending, pending.isAwaited !== wasAwaited));
+        wasAwaited = pending.isAwaited;
+      } catch (error) {
+        // Perhaps only one of the tables cannot be read, so each loop tries for itself.
+        wake(Object.values(loops));
+        throw error;
+      }
+      return false;
+    },
+  });
+}
+
+function wake(loops: Iterable<Loop>): void {
+  for (const loop of loops) loop.wakeUnlessFailing(0);
+}
+
+function* busy(loops: Woken, pending: PendingWork, hasAwaitingChanged: boolean): Generator<Loop> {
+  if (pending.hasBulk) yield loops.bulk;
+  if (pending.hasDueAlerts) yield loops.alerts;
+  // It reads for itself whether anybody waits for what it is told of.
+  if (pending.hasNews || hasAwaitingChanged) yield loops.outbox;
+  if (pending.hasDeliveries) yield loops.deliveries;
+}
