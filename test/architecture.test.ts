@@ -106,8 +106,10 @@ const CASES: Case[] = [
       { 'coordinator/http/queues.ts': "import * as store from '../store/queues';" },
       { 'coordinator/http/queues.ts': "import { type QueueRow, list } from '../store/queues';" },
       { 'coordinator/http/routes/queues.ts': "export { list } from '../../store/queues';" },
+      { 'coordinator/http/render.ts': "import { insert } from '../store/jobs/insert';" },
     ],
     kept: {
+      'coordinator/http/render.ts': "import { JOB_FIELDS } from '../store/jobs/fields';",
       'coordinator/http/queues.ts':
         "import type { QueueRow } from '../store/queues'; import { type Slot } from '../store/jobs'; import * as views from '../store/views/jobs';",
       'coordinator/domain/queues/controls.ts': "import * as store from '../../store/queues';",

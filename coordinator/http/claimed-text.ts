@@ -1,4 +1,21 @@
+import { claimedJob, type ClaimedJob } from '@baton/runner-sdk/protocol';
+import { compileText, type Written } from '../compile';
 import type { ClaimedRow } from '../store/jobs';
+import { type FieldsReadBy, JOB_FIELDS } from '../store/jobs/fields';
+
+type Given = keyof ClaimedJob;
+
+/** What a claimed job has that no column holds as it is given. */
+const NOT_STORED: Record<Exclude<Given, FieldsReadBy<'claimed'> | 'tracestate'>, Written> = {
+  dependencies: { constant: {} },
+  traceparent: { by: (row: ClaimedRow) => traceText(row.trace) },
+};
+
+const jobText = compileText<ClaimedRow>(
+  (Object.keys(claimedJob.shape) as Given[])
+    .filter((name) => name !== 'tracestate')
+    .map((name) => [name, isNotStored(name) ? NOT_STORED[name] : given(name)]),
+);
 
 /**
  * Claimed jobs as the JSON text of `claimedJob`s. Written out, because a claim's answer is the largest of the hot ones:
@@ -8,20 +25,35 @@ export function claimedText(rows: readonly ClaimedRow[]): string {
   return `[${rows.map(jobText).join(',')}]`;
 }
 
-function jobText(row: ClaimedRow): string {
-  return (
-    `{"id":"${row.id}","type":${JSON.stringify(row.type)},"queue":${JSON.stringify(row.queue)},"arguments":${row.arguments}` +
-    `,"attempt":${row.attempt},"maxAttempts":${row.maxAttempts},"leaseToken":"${row.leaseToken}","leaseExpiresAt":"${row.leaseExpiresAt}"` +
-    `,"leaseMs":${row.leaseMs},"deadlineAt":"${row.deadlineAt}","timeoutMs":${row.timeoutMs},"metadata":${row.metadata ?? 'null'}` +
-    `,"tags":${row.tags.length === 0 ? '[]' : JSON.stringify(row.tags)},"userId":${JSON.stringify(row.userId)},"dependencies":{}` +
-    `,"checkpoint":${row.checkpoint ?? 'null'},${traceText(row.trace)}}`
-  );
+function isNotStored(name: Given): name is keyof typeof NOT_STORED {
+  return Object.hasOwn(NOT_STORED, name);
 }
 
-/** The stored trace is a traceparent, and after a space a tracestate. */
+/** Rows have JSON and times as text. */
+function given(name: FieldsReadBy<'claimed'>): Written {
+  switch (JOB_FIELDS[name].type) {
+    case 'uuid':
+    case 'timestamptz':
+      return { name, as: 'quoted' };
+    case 'int':
+      return { name, as: 'is' };
+    case 'json':
+      return { name, as: (text: string | null) => text ?? 'null' };
+    case 'text[]':
+      return { name, as: listText };
+    case 'text':
+      return { name, as: JSON.stringify };
+  }
+}
+
+/** The stored trace is a traceparent, and after a space a tracestate, which is left out where there is none. */
 function traceText(trace: string | null): string {
-  if (trace === null) return '"traceparent":null';
+  if (trace === null) return 'null';
   const end = trace.indexOf(' ');
-  if (end < 0) return `"traceparent":${JSON.stringify(trace)}`;
-  return `"traceparent":${JSON.stringify(trace.slice(0, end))},"tracestate":${JSON.stringify(trace.slice(end + 1))}`;
+  if (end < 0) return JSON.stringify(trace);
+  return `${JSON.stringify(trace.slice(0, end))},"tracestate":${JSON.stringify(trace.slice(end + 1))}`;
+}
+
+export function listText(list: string[]): string {
+  return list.length === 0 ? '[]' : JSON.stringify(list);
 }

@@ -4,14 +4,17 @@ import {
   type Attempt,
   DEFAULT_RETRY,
   type Job,
+  job,
   type ListedJob,
   type Queue,
   type RunnerView,
 } from '@baton/runner-sdk/protocol';
+import { compileObject, type Origin } from '../compile';
 import type { Estimate } from '../domain/jobs/estimate';
 import type { ApiKeyRow } from '../store/api-keys';
 import type { BulkOperationRow } from '../store/bulk';
 import type { JobRow, ListedJobRow } from '../store/jobs';
+import { type FieldName, type FieldsReadBy, JOB_FIELDS } from '../store/jobs/fields';
 import type { QueueRow } from '../store/queues';
 import type { AttemptRow, LogRow } from '../store/views/jobs';
 import type { QueueStatistics } from '../store/views/queues';
@@ -19,50 +22,37 @@ import type { RunnerRow } from '../store/views/runners';
 
 // From rows to what the contract says. The lease token is in a claim's answer and nowhere else.
 
+type JobView<Name extends keyof Job> = (row: JobRow, estimate: Estimate | null) => Job[Name];
+
+/** What a job is shown with that no column holds as it is shown. */
+export const JOB_VIEWS: { [Name in Exclude<keyof Job, FieldsReadBy<'job'>>]: JobView<Name> } & {
+  [Name in keyof Job]?: JobView<Name>;
+} = {
+  retry: (row) => (row.retry as Job['retry'] | null) ?? DEFAULT_RETRY,
+  progress: (row) => renderProgress(row.progress),
+  estimate: (_row, estimate) =>
+    estimate === null ? null : { startAt: time(estimate.startAt), finishAt: time(estimate.finishAt) },
+  leaseExpiresAt: (row) => (row.status === 'running' ? time(row.leaseExpiresAt) : null),
+  deadlineAt: (row) => (row.status === 'running' ? time(row.deadlineAt) : null),
+  callbackUrl: (row) => (row.callback as { url: string } | null)?.url ?? null,
+};
+
+/** A job in the order of the contract. */
+const renderRow = compileObject<(row: JobRow, estimate: Estimate | null) => Job>(
+  ['row', 'estimate'],
+  (Object.keys(job.shape) as (keyof Job)[]).map((name) => [
+    name,
+    JOB_VIEWS[name] ? { by: JOB_VIEWS[name] } : shown(name),
+  ]),
+);
+
+function shown(name: FieldName): Origin {
+  if (JOB_FIELDS[name].type !== 'timestamptz') return { of: 'row', name };
+  return { by: (row: Record<string, Date | null>) => time(row[name] ?? null) };
+}
+
 export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
-  const isRunning = row.status === 'running';
-  return {
-    id: row.id,
-    type: row.type,
-    queue: row.queue,
-    status: row.status,
-    reason: row.reason,
-    priority: row.priority,
-    arguments: row.arguments,
-    result: row.result,
-    error: row.error as Job['error'],
-    attempt: row.attempt,
-    failures: row.failures,
-    maxAttempts: row.maxAttempts,
-    retry: (row.retry as Job['retry'] | null) ?? DEFAULT_RETRY,
-    timeoutMs: row.timeoutMs,
-    runAt: row.runAt.toISOString(),
-    expiresAt: time(row.expiresAt),
-    progress: renderProgress(row.progress),
-    estimate: estimate === null ? null : { startAt: time(estimate.startAt), finishAt: time(estimate.finishAt) },
-    userId: row.userId,
-    tags: row.tags,
-    metadata: row.metadata as Job['metadata'],
-    requires: row.requires as Job['requires'],
-    prefers: row.prefers as Job['prefers'],
-    uniqueKey: row.uniqueKey,
-    concurrencyKey: row.concurrencyKey,
-    orderKey: row.orderKey,
-    dependsOn: [],
-    workflowId: null,
-    batchId: null,
-    scheduleId: null,
-    runnerId: row.runnerId,
-    leaseExpiresAt: isRunning ? time(row.leaseExpiresAt) : null,
-    deadlineAt: isRunning ? time(row.deadlineAt) : null,
-    checkpoint: row.checkpoint,
-    metrics: row.metrics as Job['metrics'],
-    callbackUrl: (row.callback as { url: string } | null)?.url ?? null,
-    createdAt: row.createdAt.toISOString(),
-    startedAt: time(row.startedAt),
-    finishedAt: time(row.finishedAt),
-    updatedAt: row.updatedAt.toISOString(),
-  };
+  return renderRow(row, estimate);
 }
 
 /** A job as lists show it: large values left out and named, and only the fields that were asked for. */

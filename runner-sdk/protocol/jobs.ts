@@ -289,10 +289,6 @@ export const job = z.object({
   uniqueKey: z.string().nullable().describe('The unique key that the job was created with; null: none.'),
   concurrencyKey: z.string().nullable().describe('Jobs with the same key share a concurrency limit; null: none.'),
   orderKey: z.string().nullable().describe('Jobs of the queue with the same key run one after the other; null: none.'),
-  dependsOn: z.array(id).describe('Ids of the jobs that this one waits for.'),
-  workflowId: id.nullable().describe('Id of the workflow that the job belongs to; null: none.'),
-  batchId: id.nullable().describe('Id of the batch that the job belongs to; null: none.'),
-  scheduleId: id.nullable().describe('Id of the schedule that created the job; null: none.'),
   runnerId: z.string().nullable().describe('The runner of the latest attempt; null: none yet.'),
   leaseExpiresAt: timestamp
     .nullable()

@@ -1,9 +1,7 @@
-import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
-import { NOBODY } from '../../coordinator/http/authenticate';
-import { insertedRow } from '../../coordinator/domain/jobs/job-candidate';
+import { DEFAULT_RETRY } from '@baton/runner-sdk/protocol';
 import { createdText } from '../../coordinator/http/created-text';
 import { renderJob } from '../../coordinator/http/render';
-import type { InsertJob, InsertedJob } from '../../coordinator/store/jobs';
+import { type InsertJob, type InsertedJob, insertedRow } from '../../coordinator/store/jobs';
 
 const at = new Date('2026-11-24T19:44:40.855Z');
 const inserted: InsertedJob = {
@@ -26,6 +24,7 @@ const plain: InsertJob = {
   arguments: {},
   timeoutMs: 300_000,
   maxAttempts: 11,
+  orderBlocks: false,
   tags: [],
 };
 const full: InsertJob = {
@@ -45,25 +44,15 @@ const full: InsertJob = {
   userId: 'u"1',
   concurrencyKey: 'c"',
   orderKey: 'o"',
+  orderBlocks: true,
+  expiresAt: '2027-01-01T00:00:00.5+01:00',
   callback: { url: 'https://example.com/"', userId: null },
 };
-const draftOf = (row: InsertJob, job: Partial<NewJob> = {}) => ({
-  row,
-  job: job as NewJob,
-  onConflict: 'keep' as const,
-  caller: NOBODY,
-});
-
 test.each([
-  ['with nothing that may be left out', insertedRow(draftOf(plain), inserted)],
+  ['with nothing that may be left out', insertedRow(plain, inserted)],
   [
     'with all that may be there',
-    insertedRow(draftOf(full, { expiresAt: '2027-01-01T00:00:00.5+01:00' }), {
-      ...inserted,
-      runAt: new Date('2026-12-01T00:00:00Z'),
-      position: null,
-      hold: 'order',
-    }),
+    insertedRow(full, { ...inserted, runAt: new Date('2026-12-01T00:00:00Z'), position: null, hold: 'order' }),
   ],
 ])('a job %s is written as it is rendered', (_name, row) => {
   const text = createdText(row);

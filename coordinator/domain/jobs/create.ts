@@ -15,7 +15,6 @@ import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUse
 import {
   type Created,
   type JobCandidate,
-  insertedRow,
   findFresh,
   findHolders,
   findRepeated,
@@ -154,43 +153,26 @@ function check(context: Context, item: CreateItem): JobCandidate | BatonError {
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
   const defaults = context.queueSettings.defaultsOf(job.queue);
-  // Spelled out, for the same reason as in `insertedRow`.
-  const row: Complete<store.InsertJob> = {
+  const row = store.insertJob(job, {
     id: context.jobIds.next(),
-    type: job.type,
-    queue: job.queue,
     priority: job.priority ?? defaults.priority,
     laneId: 0,
     laneFrom: undefined,
     arguments: job.arguments === undefined ? {} : job.arguments,
-    runAt: job.runAt,
-    delayMs: job.delayMs,
     timeoutMs: job.timeoutMs ?? defaults.timeoutMs,
     maxAttempts: job.maxAttempts ?? defaults.maxAttempts,
     // Stored only where it is not what null stands for.
     retry: job.retry ?? (defaults.retry === DEFAULT_RETRY ? undefined : defaults.retry),
-    uniqueKey: job.uniqueKey,
-    uniqueForMs: job.uniqueForMs,
-    expiresAt: job.expiresAt,
-    requires: job.requires,
-    prefers: job.prefers,
-    tags: job.tags,
-    metadata: job.metadata,
     userId: own ?? job.userId,
-    concurrencyKey: job.concurrencyKey,
-    orderKey: job.orderKey,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
     callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
     trace: item.trace,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? requestHash([{ job, defaults, userId: own ?? job.userId }], { isCall: false }) : undefined,
-  };
+  });
   return { job, row, onConflict: job.onConflict, caller };
 }
-
-/** Every field named, so that none is forgotten in a literal. */
-type Complete<T> = { [Field in keyof Required<T>]: T[Field] };
 
 function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {
   const fault = callbackUrl === undefined ? null : urlFault(callbackUrl, webhooks.reach);
@@ -360,7 +342,11 @@ async function insertAll(
   for (const candidate of candidates) {
     const row = inserted.get(candidate.row.id);
     if (row === undefined) repeated.push(candidate);
-    else outcomes.set(candidate, { created: { job: insertedRow(candidate, row), as: 'created' }, inserted: row });
+    else
+      outcomes.set(candidate, {
+        created: { job: store.insertedRow(candidate.row, row), as: 'created' },
+        inserted: row,
+      });
   }
   return { outcomes, repeated };
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
+import type { NewJob } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
 import type { Caller } from '../auth/caller';
 import { covers } from '../auth/scope';
@@ -126,61 +126,6 @@ export function uniqueLock(row: {
   userId?: string | null | undefined;
 }): string {
   return JSON.stringify(['unique', row.type, row.uniqueKey, row.userId ?? '']);
-}
-
-/**
- * The row as it was stored: what was sent, and what the database added. Every column is spelled out in one literal,
- * because an object of this size that is spread together is a slow one, a fifth of a bulk create.
- */
-export function insertedRow({ row, job }: JobCandidate, inserted: store.InsertedJob): store.JobRow {
-  return {
-    id: row.id,
-    type: row.type,
-    queue: row.queue,
-    priority: row.priority,
-    status: 'pending',
-    reason: null,
-    laneId: row.laneId,
-    runAt: inserted.runAt,
-    position: inserted.position,
-    hold: inserted.hold,
-    arguments: row.arguments,
-    result: null,
-    error: null,
-    fingerprint: null,
-    metadata: row.metadata ?? null,
-    requires: row.requires ?? null,
-    prefers: row.prefers ?? null,
-    tags: row.tags,
-    userId: row.userId ?? null,
-    concurrencyKey: row.concurrencyKey ?? null,
-    orderKey: row.orderKey ?? null,
-    orderSeq: inserted.orderSeq,
-    orderBlocks: row.orderBlocks ?? false,
-    uniqueKey: row.uniqueKey ?? null,
-    uniqueUntil: inserted.uniqueUntil,
-    expiresAt: job.expiresAt === undefined ? null : new Date(job.expiresAt),
-    attempt: 0,
-    failures: 0,
-    maxAttempts: row.maxAttempts,
-    retry: row.retry ?? DEFAULT_RETRY,
-    timeoutMs: row.timeoutMs,
-    runnerId: null,
-    claimHash: null,
-    leaseToken: null,
-    leaseMs: null,
-    leaseExpiresAt: null,
-    deadlineAt: null,
-    progress: null,
-    checkpoint: null,
-    metrics: null,
-    callback: (row.callback as store.JobRow['callback'] | undefined) ?? null,
-    trace: row.trace ?? null,
-    createdAt: inserted.createdAt,
-    startedAt: null,
-    finishedAt: null,
-    updatedAt: inserted.createdAt,
-  };
 }
 
 function idempotencyOf({ row }: JobCandidate): { scope: string; key: string }[] {

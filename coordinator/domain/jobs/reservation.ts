@@ -1,5 +1,5 @@
 import { BatonError } from '../../errors';
-import type { ClaimedRow, Offer } from '../../store/jobs';
+import { type ClaimedRow, handedRow, type Offer } from '../../store/jobs';
 import type { JobCandidate, Outcome } from './job-candidate';
 
 /**
@@ -51,23 +51,5 @@ function isClaimableAtOnce({ row: { runAt, delayMs, orderKey, concurrencyKey } }
 
 function claimedRow(outcome: Outcome, { leaseMs }: Offer): ClaimedRow[] {
   if (outcome instanceof BatonError || outcome.inserted === null || outcome.inserted.lease === null) return [];
-  const {
-    created: { job },
-    inserted: { lease },
-  } = outcome;
-  const { id, type, queue, laneId, maxAttempts, timeoutMs, tags, userId, concurrencyKey, trace } = job;
-  return [
-    {
-      ...{ id, type, queue, laneId, maxAttempts, timeoutMs, tags, userId, concurrencyKey, trace, ...lease },
-      arguments: JSON.stringify(job.arguments),
-      metadata: job.metadata === null ? null : JSON.stringify(job.metadata),
-      checkpoint: null,
-      position: job.position ?? job.createdAt,
-      attempt: 1,
-      leaseMs,
-      waitMs: 0,
-      slot: 0,
-      repeated: false,
-    },
-  ];
+  return [handedRow(outcome.created.job, outcome.inserted.lease, leaseMs)];
 }

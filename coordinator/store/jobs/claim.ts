@@ -2,8 +2,9 @@ import { hash } from 'node:crypto';
 import { type Executor, type Sql, sql } from '../db';
 import { insertEvents } from '../events';
 import { isoTime } from '../values';
+import type { FieldsReadBy, JobRow } from './fields';
 import type { QueueKey } from './holds';
-import type { JobRow } from './row';
+import { CLAIMED_COLUMNS } from './row';
 
 /** Where to look: a lane, and the place in it before which nothing waits, as far as is known. */
 export interface LaneStart {
@@ -23,19 +24,17 @@ export interface Slot {
   leaseMs: number;
 }
 
-export type ClaimedRow = Pick<
-  JobRow,
-  | 'id'
-  | 'type'
-  | 'queue'
-  | 'laneId'
-  | 'attempt'
-  | 'maxAttempts'
-  | 'timeoutMs'
-  | 'tags'
-  | 'userId'
-  | 'concurrencyKey'
-  | 'trace'
+export type ClaimedRow = Omit<
+  Pick<JobRow, FieldsReadBy<'claimed' | 'dispatch'>>,
+  | 'arguments'
+  | 'metadata'
+  | 'checkpoint'
+  | 'position'
+  | 'runnerId'
+  | 'leaseToken'
+  | 'leaseMs'
+  | 'leaseExpiresAt'
+  | 'deadlineAt'
 > & {
   /** JSON text, as it is stored: it goes to the runner as it is, and nothing here looks inside. */
   arguments: string;
@@ -71,12 +70,6 @@ export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimI
     .readBigInt64BE()
     .toString();
 }
-
-const CLAIMED_COLUMNS = sql`
-  j.id, j.type, j.queue, j.lane_id AS "laneId", j.position, j.arguments::text, j.attempt, j.max_attempts AS "maxAttempts",
-  j.timeout_ms AS "timeoutMs", j.metadata::text, j.tags, j.user_id AS "userId", j.checkpoint::text, j.trace, j.concurrency_key AS "concurrencyKey", j.runner_id AS "runnerId",
-  j.lease_token AS "leaseToken", j.lease_ms AS "leaseMs", j.lease_expires_at::text AS "leaseExpiresAt", j.deadline_at::text AS "deadlineAt",
-  extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
 /**
  * pending -> running, for many runners at once: fills the slots in order of priority and position. Slots of a claim that

@@ -1,45 +1,12 @@
-import type { Json } from '@baton/runner-sdk/protocol';
+import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
-import { type Callback, insertEvents } from '../events';
+import { insertEvents } from '../events';
 import { isoTime, uuidList } from '../values';
-import { claimHash, type ClaimedRow, type Slot } from './claim';
+import { claimHash, type Slot } from './claim';
+import { type FieldName, fieldsSetBy, type FieldsSetBy, JOB_FIELDS } from './fields';
 import { openOfKey } from './holds';
+import { DECIDED_BESIDES, type InsertedJob, type InsertJob, type Lease, SENT_BESIDES } from './new-job';
 import { type LaneFrom, positioned } from './promote';
-import type { JobRow } from './row';
-
-export interface InsertJob {
-  id: string;
-  type: string;
-  queue: string;
-  priority: number;
-  laneId: number;
-  /** Nothing waits in its lane before, as far as is known. */
-  laneFrom?: Date | undefined;
-  arguments: Json;
-  runAt?: string | undefined;
-  delayMs?: number | undefined;
-  timeoutMs: number;
-  maxAttempts: number;
-  retry?: Json | undefined;
-  uniqueKey?: string | undefined;
-  uniqueForMs?: number | undefined;
-  expiresAt?: string | undefined;
-  requires?: Json | undefined;
-  prefers?: Json | undefined;
-  tags: string[];
-  metadata?: Json | undefined;
-  userId?: string | undefined;
-  concurrencyKey?: string | undefined;
-  orderKey?: string | undefined;
-  orderBlocks?: boolean | undefined;
-  callback?: Callback | undefined;
-  /** Its traceparent, and after a space its tracestate. */
-  trace?: string | undefined;
-  /** The user an idempotency key belongs to; empty for callers bound to none. */
-  idempotencyScope?: string | undefined;
-  idempotencyKey?: string | undefined;
-  requestHash?: string | undefined;
-}
 
 /** The idempotency key of a whole call. */
 export interface BulkKey {
@@ -53,22 +20,6 @@ export interface BulkKey {
 export interface Offer extends Slot {
   jobId: string;
 }
-
-export interface InsertedJob {
-  id: string;
-  runAt: Date;
-  createdAt: Date;
-  uniqueUntil: Date | null;
-  position: Date | null;
-  hold: JobRow['hold'];
-  orderSeq: bigint | null;
-  /** How long until it is due, by the database's clock. */
-  dueInMs: number;
-  /** Of a job that the claim it was offered to has got; its times in ISO-8601. */
-  lease: Lease | null;
-}
-
-export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadlineAt' | 'runnerId'>;
 
 /**
  * (none) -> pending, or straight to running when it is offered to a waiting claim and no pause or limit is in the way. A
@@ -95,26 +46,14 @@ export async function insert(
   const rows = await db.query<Omit<InsertedJob, 'lease'> & Partial<Lease>>(sql`
     WITH input AS MATERIALIZED (
       SELECT i.*, row_number() OVER () AS ord, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
-      FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (
-        "id" uuid, "type" text, "queue" text, "priority" int, "laneId" int, "arguments" json, "runAt" timestamptz,
-        "delayMs" float8, "timeoutMs" int, "maxAttempts" int, "retry" json, "uniqueKey" text, "uniqueForMs" float8,
-        "expiresAt" timestamptz, "requires" json, "prefers" json, "tags" json, "metadata" json, "userId" text,
-        "concurrencyKey" text, "orderKey" text, "orderBlocks" boolean, "callback" json, "trace" text,
-        "idempotencyScope" text, "idempotencyKey" text, "requestHash" text, "laneFrom" timestamptz)
+      FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (${INPUT_COLUMNS})
     ), ${call !== undefined ? freshBy(call, jobs) : hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
     , ${mayBeHeld ? JUDGED : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
     , ${takesTurns ? inTurns(ready) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
     ${areOffered ? handedOver(offers) : sql``}
     , stored AS (
-      INSERT INTO jobs (
-        ${areOffered ? LEASE_COLUMNS : sql``} status, id, type, queue, priority, lane_id, run_at, position, hold, arguments, metadata, requires, prefers, tags, user_id,
-        concurrency_key, order_key, order_seq, order_blocks, unique_key, unique_until, expires_at, max_attempts, retry,
-        timeout_ms, callback, trace, created_at, updated_at)
-      SELECT
-        ${areOffered ? LEASE_VALUES : sql`'pending'`}, u.id, u.type, u.queue, u.priority, u."laneId", u.run_at, u.position, u.hold, u.arguments, u.metadata,
-        u.requires, u.prefers, ARRAY(SELECT json_array_elements_text(u.tags)), u."userId", u."concurrencyKey", u."orderKey",
-        CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END, COALESCE(u."orderBlocks", false), u."uniqueKey",
-        now() + u."uniqueForMs" * interval '1 ms', u."expiresAt", u."maxAttempts", u.retry, u."timeoutMs", u.callback, u.trace, now(), now()
+      INSERT INTO jobs (${(areOffered ? OFFERED : PLAIN).columns})
+      SELECT ${(areOffered ? OFFERED : PLAIN).values}
       FROM (SELECT * FROM ${areOffered ? sql`handed` : sql`ready`} ORDER BY ord) u
       RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
@@ -150,13 +89,65 @@ function handedOver(offers: Offer[]): Sql {
     )`;
 }
 
-const LEASE_COLUMNS = sql`attempt, runner_id, claim_hash, lease_token, lease_ms, lease_expires_at, deadline_at, started_at,`;
+const BROUGHT = fieldsSetBy('client', 'create');
 
-const LEASE_VALUES = sql`u."isHanded"::int, CASE WHEN u."isHanded" THEN u."runnerId" END, CASE WHEN u."isHanded" THEN u."claimHash" END,
-        CASE WHEN u."isHanded" THEN gen_random_uuid() END, CASE WHEN u."isHanded" THEN u."leaseMs" END,
-        CASE WHEN u."isHanded" THEN u."startedAt" + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms' END,
-        CASE WHEN u."isHanded" THEN u."startedAt" + u."timeoutMs" * 1.25 * interval '1 ms' END, CASE WHEN u."isHanded" THEN u."startedAt" END,
-        CASE WHEN u."isHanded" THEN 'running' ELSE 'pending' END::job_status`;
+/** The batch as a table. Arrays and small numbers are read as what JSON has for them. */
+const INPUT_COLUMNS = Prisma.raw(
+  [
+    ...BROUGHT.map(([name, { type }]) => [name, type === 'text[]' ? 'json' : type === 'smallint' ? 'int' : type]),
+    ...Object.entries({ ...SENT_BESIDES, ...DECIDED_BESIDES }),
+  ]
+    .map(([name, type]) => `"${name}" ${type}`)
+    .join(', '),
+);
+
+/** What the statement itself gives a job `u`, beside its status. */
+const COMPUTED: Record<Exclude<FieldsSetBy<'insert'>, 'status'>, Sql> = {
+  runAt: sql`u.run_at`,
+  position: sql`u.position`,
+  hold: sql`u.hold`,
+  orderSeq: sql`CASE WHEN u."orderKey" IS NOT NULL THEN nextval('jobs_order_seq') END`,
+  uniqueUntil: sql`now() + u."uniqueForMs" * interval '1 ms'`,
+  createdAt: sql`now()`,
+  updatedAt: sql`now()`,
+};
+
+/** What a job that is handed over to a waiting claim has of that claim. */
+const HANDED: Record<FieldsSetBy<'claim'>, Sql> = {
+  attempt: sql`u."isHanded"::int`,
+  runnerId: whenHanded(sql`u."runnerId"`),
+  claimHash: whenHanded(sql`u."claimHash"`),
+  leaseToken: whenHanded(sql`gen_random_uuid()`),
+  leaseMs: whenHanded(sql`u."leaseMs"`),
+  leaseExpiresAt: whenHanded(sql`u."startedAt" + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms'`),
+  deadlineAt: whenHanded(sql`u."startedAt" + u."timeoutMs" * 1.25 * interval '1 ms'`),
+  startedAt: whenHanded(sql`u."startedAt"`),
+};
+
+function whenHanded(value: Sql): Sql {
+  return sql`CASE WHEN u."isHanded" THEN ${value} END`;
+}
+
+const COLUMNS = columnList(['status', ...BROUGHT.map(([name]) => name), ...namesOf(COMPUTED)]);
+const VALUES = Prisma.join([
+  ...BROUGHT.map(([name, { type }]) =>
+    Prisma.raw(type === 'text[]' ? `ARRAY(SELECT json_array_elements_text(u."${name}"))` : `u."${name}"`),
+  ),
+  ...Object.values(COMPUTED),
+]);
+const PLAIN = { columns: COLUMNS, values: sql`'pending', ${VALUES}` };
+const OFFERED = {
+  columns: sql`${columnList(namesOf(HANDED))}, ${COLUMNS}`,
+  values: sql`${Prisma.join(Object.values(HANDED))}, CASE WHEN u."isHanded" THEN 'running' ELSE 'pending' END::job_status, ${VALUES}`,
+};
+
+function columnList(names: FieldName[]): Sql {
+  return Prisma.raw(names.map((name) => JOB_FIELDS[name].column).join(', '));
+}
+
+function namesOf(values: Partial<Record<FieldName, Sql>>): FieldName[] {
+  return Object.keys(values) as FieldName[];
+}
 
 /** What happened to a job that was handed over is what happens to all, one after the other. */
 const CREATED_AND_CLAIMED = sql`(

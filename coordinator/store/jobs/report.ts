@@ -3,7 +3,7 @@ import { type Executor, sql } from '../db';
 import { insertEvents } from '../events';
 import { uuidList } from '../values';
 import { metricsWithCost } from './cost';
-import { type Moved, MOVED_COLUMNS, STILL_RUNNING } from './row';
+import { ENDED_COLUMNS, ENDED_NAMES, type Moved, MOVED_COLUMNS, MOVED_NAMES, STILL_RUNNING } from './row';
 
 export interface Extend {
   jobId: string;
@@ -67,10 +67,9 @@ export async function complete(db: Executor, reports: Complete[], isPriced: bool
       FROM report r
       -- The list too, lest a plan that was made while there were few jobs reads all of them.
       WHERE j.id = ANY (${ids}) AND j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
-      RETURNING j.id, r."leaseToken", j.type, j.queue, j.user_id AS "userId", j.attempt, j.runner_id AS "runnerId", j.status,
-        j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey", extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs", j.callback
+      RETURNING ${ENDED_COLUMNS}, r."leaseToken", j.callback
     ), ${insertEvents(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runMs" FROM moved`);
+    SELECT ${ENDED_NAMES} FROM moved`);
 }
 
 export interface Fail {
@@ -116,8 +115,7 @@ export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise
       details: sql`json_build_object('code', e.error -> 'code', 'outcome', e.outcome, 'runAt', CASE e.status WHEN 'pending' THEN e."runAt" END)`,
       callback: sql`CASE e.status WHEN 'failed' THEN e.callback END`,
     })}
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
-    FROM moved`);
+    SELECT ${MOVED_NAMES} FROM moved`);
 }
 
 export interface Release {
@@ -150,6 +148,5 @@ export function release(db: Executor, releases: Release[], isPriced: boolean): P
         json_build_object('status', m.status, 'runAt', m."runAt"), m.due_at
       FROM moved m
     ), ${insertEvents(sql`moved`, sql`'job.released'`, { details: sql`json_build_object('runAt', e."runAt")` })}
-    SELECT id, "leaseToken", type, queue, "userId", attempt, "runnerId", status, "concurrencyKey", "orderKey", "runAt", "dueInMs", "runMs"
-    FROM moved`);
+    SELECT ${MOVED_NAMES} FROM moved`);
 }
