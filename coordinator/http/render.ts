@@ -14,7 +14,7 @@ import type { Estimate } from '../domain/jobs/estimate';
 import type { ApiKeyRow } from '../store/api-keys';
 import type { BulkOperationRow } from '../store/bulk';
 import type { JobRow, ListedJobRow } from '../store/jobs';
-import { type FieldName, type FieldsReadBy, JOB_FIELDS } from '../store/jobs/fields';
+import { type FieldsReadBy, JOB_FIELDS } from '../store/jobs/fields';
 import type { QueueRow } from '../store/queues';
 import type { AttemptRow, LogRow } from '../store/views/jobs';
 import type { QueueStatistics } from '../store/views/queues';
@@ -42,11 +42,11 @@ const renderRow = compileObject<(row: JobRow, estimate: Estimate | null) => Job>
   ['row', 'estimate'],
   (Object.keys(job.shape) as (keyof Job)[]).map((name) => [
     name,
-    JOB_VIEWS[name] ? { by: JOB_VIEWS[name] } : shown(name),
+    JOB_VIEWS[name] ? { by: JOB_VIEWS[name] } : shown(name as FieldsReadBy<'job'>),
   ]),
 );
 
-function shown(name: FieldName): Origin {
+function shown(name: FieldsReadBy<'job'>): Origin {
   if (JOB_FIELDS[name].type !== 'timestamptz') return { of: 'row', name };
   return { by: (row: Record<string, Date | null>) => time(row[name] ?? null) };
 }

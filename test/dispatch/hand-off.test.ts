@@ -314,6 +314,7 @@ test('a claim that was answered before is handed nothing more', async () => {
       arguments: {},
       timeoutMs: 1000,
       maxAttempts: 1,
+      orderBlocks: false,
       tags: [],
     },
   }));

@@ -60,6 +60,7 @@ test('a job of a user costs the same however many lanes its queue has', async ()
             arguments: {},
             timeoutMs: 1000,
             maxAttempts: 1,
+            orderBlocks: false,
             tags: [],
             userId: 'u2',
           },

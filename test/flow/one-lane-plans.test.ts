@@ -44,6 +44,7 @@ const insertion = (more: Partial<store.InsertJob>): store.InsertJob => ({
   arguments: {},
   timeoutMs: 1000,
   maxAttempts: 1,
+  orderBlocks: false,
   tags: [],
   ...more,
 });

@@ -138,6 +138,7 @@ const insertion = (laneId: number, more: Partial<store.InsertJob>): store.Insert
   arguments: {},
   timeoutMs: 1000,
   maxAttempts: 1,
+  orderBlocks: false,
   tags: [],
   ...more,
 });

@@ -331,6 +331,7 @@ describe('creates', () => {
     arguments: {},
     timeoutMs: 1000,
     maxAttempts: 1,
+    orderBlocks: false,
     tags: [],
     ...more,
   });

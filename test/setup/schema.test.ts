@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { claimedJob, job } from '@baton/runner-sdk/protocol';
 import { Client } from 'pg';
+import { FIELDS, fieldsReadBy, type Reader } from '../../coordinator/store/jobs';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 import { readPrismaSchema, type Schema, type Table } from './schema-reader';
 
@@ -20,6 +22,28 @@ describe('the migrations and schema.prisma', () => {
     const declared = readPrismaSchema(join(__dirname, '..', '..', 'prisma', 'schema.prisma'));
     expect(Object.keys(declared.tables).length).toBeGreaterThan(5);
     expect(await readDatabase()).toEqual(declared);
+  });
+});
+
+describe('the table of what a job has', () => {
+  const read = (reader: Reader) => fieldsReadBy(reader).map(([name]) => name);
+
+  it('names the columns of the database, and what they hold', async () => {
+    const columns = await rows<{ column: string; type: string }>(
+      `SELECT attname AS column, CASE atttypid WHEN 'timestamptz'::regtype THEN 'timestamptz' WHEN 'int4'::regtype THEN 'int'
+         ELSE format_type(atttypid, NULL) END AS type
+       FROM pg_attribute WHERE attrelid = 'baton.jobs'::regclass AND attnum > 0 AND NOT attisdropped`,
+    );
+    const named = [...FIELDS.values()].map(({ column, type }) => ({ column, type }));
+    expect(new Set(named)).toEqual(
+      new Set(columns.map(({ column, type }) => ({ column, type: type.replace(/^baton\./, '') }))),
+    );
+    expect(named.length).toBe(columns.length);
+  });
+
+  it('shows clients and runners what the contract says', () => {
+    expect(Object.keys(job.shape)).toEqual(expect.arrayContaining(read('job')));
+    expect(Object.keys(claimedJob.shape)).toEqual(expect.arrayContaining(read('claimed')));
   });
 });
 

@@ -2,7 +2,8 @@ import type { JobStatus } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
 import { insertEvents } from '../events';
 import { metricsWithCost } from './cost';
-import { JOB_COLUMNS, type JobRow } from './row';
+import type { JobRow } from './fields';
+import { JOB_COLUMNS } from './row';
 
 export interface Cancel {
   jobId: string;

@@ -1,6 +1,7 @@
 import { type Executor, sql } from '../db';
-import type { InsertJob } from './insert';
-import { JOB_COLUMNS, type JobRow } from './row';
+import type { JobRow } from './fields';
+import type { InsertJob } from './new-job';
+import { JOB_COLUMNS } from './row';
 
 export interface Edit {
   jobId: string;

@@ -1,6 +1,6 @@
 import { type Executor, type Sql, sql } from '../db';
 import { storeUncounted } from '../rollups/uncounted';
-import type { JobRow } from './row';
+import type { JobRow } from './fields';
 
 export interface Keep {
   queue: string;

@@ -1,7 +1,8 @@
 import { type Executor, sql } from '../db';
 import { insertEvents } from '../events';
 import { storeUncountedCancelled } from '../rollups/uncounted';
-import { JOB_COLUMNS, type JobRow } from './row';
+import type { JobRow } from './fields';
+import { JOB_COLUMNS } from './row';
 
 export interface RetryByHand {
   jobId: string;

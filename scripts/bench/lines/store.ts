@@ -219,6 +219,7 @@ function newJob(laneId: number, n: number): store.InsertJob {
     arguments: { n },
     timeoutMs: 300_000,
     maxAttempts: 11,
+    orderBlocks: false,
     tags: [],
   };
 }
