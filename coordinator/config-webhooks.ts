@@ -1,5 +1,5 @@
+import { readAllowed } from '@baton/url-policy';
 import { z } from 'zod';
-import { readAllowed } from './domain/webhooks/reach';
 import type { WebhookSettings } from './domain/webhooks/settings';
 
 const DAY_MS = 86_400_000;

@@ -111,7 +111,7 @@ export class Runner {
   private stopped: Promise<void> | null = null;
   private readonly stopping = new AbortController();
   private isDraining = false;
-  private labels: Labels | undefined;
+  private currentLabels: Labels | undefined;
   /** What every claim says, until the runner changes. */
   private claimFields: ClaimBody | null = null;
 
@@ -120,7 +120,7 @@ export class Runner {
     const options = withSettings(given);
     this.options = options;
     this.connection = connectionOf(options);
-    this.labels = options.labels;
+    this.currentLabels = options.labels;
     this.id = `${(options.name ?? hostname()).slice(0, 150)}.${process.pid}.${randomBytes(4).toString('hex')}`;
     this.logger = withFields(loggerOf(options), { runnerId: this.id });
     this.graceMs = durationOf('graceMs', options.graceMs, GRACE_MS);
@@ -130,6 +130,11 @@ export class Runner {
     this.reports = this.makeReports();
     this.claims = this.makeClaims();
     this.inHand = this.makeInHand();
+  }
+
+  /** What this runner says that it has: the option, else `RUNNER_LABELS`, or what `setLabels` made of them. */
+  get labels(): Labels {
+    return { ...this.currentLabels };
   }
 
   /** How many jobs run now, and how many may. */
@@ -183,13 +188,13 @@ export class Runner {
    * goes on. Throws `ConfigurationError` when the labels are out of range, and keeps the former ones.
    */
   setLabels(labels: Labels): void {
-    const former = this.labels;
-    this.labels = { ...labels };
+    const former = this.currentLabels;
+    this.currentLabels = { ...labels };
     this.claimFields = null;
     try {
       this.assertClaimIsValid();
     } catch (error) {
-      this.labels = former;
+      this.currentLabels = former;
       this.claimFields = null;
       throw error;
     }
@@ -312,7 +317,7 @@ export class Runner {
     const { queues, leaseMs, version } = this.options;
     const fields: ClaimBody = { runnerId: this.id, types: [...this.work.keys()], version: version ?? SDK_VERSION };
     if (queues !== undefined) fields.queues = queues;
-    if (this.labels !== undefined) fields.labels = this.labels;
+    if (this.currentLabels !== undefined) fields.labels = this.currentLabels;
     if (leaseMs !== undefined) fields.leaseMs = leaseMs;
     return fields;
   }

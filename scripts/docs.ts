@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describeSettings } from '@baton/coordinator/dist/config';
 import { TRANSITIONS, type Verb } from '@baton/coordinator/dist/domain/jobs/transitions';
@@ -40,7 +40,7 @@ export function renderDocuments(root: string): Map<string, string> {
   return new Map([
     ['docs/state-machine.md', renderStateMachine()],
     ['docs/errors.md', renderErrors()],
-    ['docs/configuration.md', renderConfiguration(readFileSync(join(root, QUOTES_README), 'utf8'))],
+    ['docs/configuration.md', renderConfiguration(root)],
     ['docs/limits.md', renderLimits()],
     ['docs/openapi.json', `${JSON.stringify(describe(ENDPOINTS), null, 2)}\n`],
     ['llms.txt', renderLlms(describe(ENDPOINTS) as unknown as ApiDocument, ERRORS, PAGES)],
@@ -67,8 +67,6 @@ export const PAGES = [
   ['docs/benchmarks.md', 'Benchmarks', 'measured beside other systems'],
   ['docs/glossary.md', 'Glossary', 'one word for each idea'],
 ].map(([url = '', title = '', about = '']) => ({ url, title, about }));
-
-const QUOTES_README = 'runners/quotes/README.md';
 
 const MEANINGS: Record<JobStatus, string> = {
   blocked: 'waits for other jobs',
@@ -234,7 +232,7 @@ function renderLimits(): string {
   ]);
 }
 
-function renderConfiguration(quotesReadme: string): string {
+function renderConfiguration(root: string): string {
   return page('Configuration', 'coordinator/config.ts', [
     'All settings are environment variables, read once at startup. An empty variable counts as not set. An invalid value ends the startup with one line that names the variable, the fault and the allowed values. So does an unknown variable that begins with `BATON_`, because a misspelt setting would silently keep its default.',
     '## The coordinator',
@@ -279,22 +277,33 @@ function renderConfiguration(quotesReadme: string): string {
         ],
       ],
     ),
-    '## The quotes runner',
-    `From [its README](../${QUOTES_README}).`,
-    settingsTable(quotesReadme),
+    ...runnerSettings(root),
   ]);
 }
 
-/** The table under the heading "Settings". */
-function settingsTable(readme: string): string {
-  const [, section = ''] = readme.split(/^## Settings$/m);
+/** What the READMEs of the runners tell of their settings; first that of the kit, on which they are built. */
+function runnerSettings(root: string): string[] {
+  const names = readdirSync(join(root, 'runners')).filter((name) =>
+    existsSync(join(root, 'runners', name, 'README.md')),
+  );
+  const others = names.filter((name) => name !== 'kit').sort();
+  return ['kit', ...others].flatMap((name) => [
+    name === 'kit' ? '## Every runner of the kit' : `## The ${name} runner`,
+    `From [its README](../runners/${name}/README.md).`,
+    settingsTable(`runners/${name}/README.md`, root),
+  ]);
+}
+
+/** The table under the heading "Settings"; links within the README lead to it. */
+function settingsTable(path: string, root: string): string {
+  const [, section = ''] = readFileSync(join(root, path), 'utf8').split(/^## Settings$/m);
   const rows =
     section
       .split(/^## /m)[0]
       ?.split('\n')
       .filter((line) => line.startsWith('|')) ?? [];
-  if (rows.length < 3) throw new Error(`${QUOTES_README} has no table under the heading "Settings"`);
-  return rows.join('\n');
+  if (rows.length < 3) throw new Error(`${path} has no table under the heading "Settings"`);
+  return rows.join('\n').replaceAll('](#', `](../${path}#`);
 }
 
 function page(title: string, source: string, parts: string[]): string {

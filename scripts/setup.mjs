@@ -3,6 +3,8 @@
 //   --quiet       print only what takes time
 //   --build       compile even when nothing changed
 //   --keep-going  compile errors do not stop it (npm test reports them as a failed check)
+//   --only A,B    installs and builds these workspaces and what they need, instead of all: the first start is not slowed
+//                 by what only some runners use
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
@@ -18,11 +20,24 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const flags = new Set(process.argv.slice(2));
-const projects = ['runner-sdk', 'coordinator', 'runners/quotes', 'scripts', 'scripts/bench'];
+const { values: flags } = parseArgs({
+  options: {
+    quiet: { type: 'boolean', default: false },
+    build: { type: 'boolean', default: false },
+    'keep-going': { type: 'boolean', default: false },
+    only: { type: 'string' },
+  },
+});
 const buildStamp = join(root, 'node_modules', '.baton-build');
+/** The workspaces that were installed, unless all were. */
+const scopeStamp = join(root, 'node_modules', '.baton-scope');
+const workspaces = findWorkspaces();
+/** Null: all. */
+const scope = findScope();
+const projects = [...(scope ?? workspaces), 'scripts', ...(scope === null ? ['scripts/bench'] : [])];
 const schemaStamp = join(root, 'coordinator', 'generated', '.schema');
 /** Of what a failed step wrote; the cause stands at its head. */
 const MOST_LINES = 25;
@@ -87,22 +102,87 @@ function checkNode() {
   process.exit(1);
 }
 
-/** Compares what npm says it installed with what the lock file wants, so that a plain `npm ci` counts too. */
+/** The folders of all workspaces. */
+function findWorkspaces() {
+  const patterns = readJson(join(root, 'package.json'))?.workspaces ?? [];
+  return patterns.flatMap((pattern) => {
+    if (!pattern.endsWith('/*')) return [pattern];
+    const folder = pattern.slice(0, -2);
+    return subdirectories(join(root, folder))
+      .map((name) => `${folder}/${name}`)
+      .filter((path) => existsSync(join(root, path, 'package.json')));
+  });
+}
+
+/** The wanted workspaces and those that they need. What an earlier start installed stays in, lest starts undo each other. */
+function findScope() {
+  if (flags.only === undefined) return null;
+  const hasAll = existsSync(join(root, 'node_modules', '.package-lock.json')) && !existsSync(scopeStamp);
+  if (hasAll && !dependenciesDueFor(null)) return null;
+  const named = [...flags.only.split(','), ...readIfThere(scopeStamp).split(',')];
+  const folderOf = new Map(workspaces.map((folder) => [readJson(join(root, folder, 'package.json'))?.name, folder]));
+  const found = new Set();
+  const add = (folder) => {
+    if (!workspaces.includes(folder) || found.has(folder)) return;
+    found.add(folder);
+    for (const name of Object.keys(readJson(join(root, folder, 'package.json'))?.dependencies ?? {}))
+      if (folderOf.has(name)) add(folderOf.get(name));
+  };
+  named.forEach(add);
+  return workspaces.filter((folder) => found.has(folder));
+}
+
 function dependenciesDue() {
+  return dependenciesDueFor(scope);
+}
+
+/** Compares what npm says it installed with what the lock file wants, so that a plain `npm ci` counts too. */
+function dependenciesDueFor(folders) {
   const wanted = readJson(join(root, 'package-lock.json'))?.packages ?? {};
   const installed = readJson(join(root, 'node_modules', '.package-lock.json'))?.packages;
-  if (!installed) return true;
-  return Object.entries(wanted).some(([path, entry]) => {
+  if (!installed || (folders === null && existsSync(scopeStamp))) return true;
+  const paths = folders === null ? Object.keys(wanted) : neededPaths(wanted, folders);
+  return paths.some((path) => {
+    const entry = wanted[path];
     if (!path.includes('node_modules/') || entry.link || entry.optional || entry.devOptional || entry.peer)
       return false;
     return installed[path]?.version !== entry.version || installed[path]?.integrity !== entry.integrity;
   });
 }
 
-function installDependencies() {
+/** The places in the lock file of what the root and these workspaces depend on, found as Node finds packages. */
+function neededPaths(wanted, folders) {
+  const found = new Set();
+  const visit = (path) => {
+    if (found.has(path)) return;
+    found.add(path);
+    const entry = wanted[path] ?? {};
+    const isOurs = !path.includes('node_modules/');
+    for (const name of Object.keys({ ...entry.dependencies, ...(isOurs ? entry.devDependencies : {}) })) {
+      const place = placesOf(path, name).find((candidate) => candidate in wanted);
+      if (place !== undefined) visit(wanted[place].link ? wanted[place].resolved : place);
+    }
+  };
+  ['', ...folders].forEach(visit);
+  return [...found];
+}
+
+/** Where a package may lie that the one at `path` depends on, the nearest first. */
+function placesOf(path, name) {
+  const places = [];
+  for (let folder = path; folder !== ''; folder = folder.slice(0, Math.max(folder.lastIndexOf('/'), 0)))
+    if (!folder.endsWith('/node_modules') && folder !== 'node_modules') places.push(`${folder}/node_modules/${name}`);
+  return [...places, `node_modules/${name}`];
+}
+
+async function installDependencies() {
   // What npm says it installed is not true any more once it begins; if it is interrupted, the next start must not believe it.
   rmSync(join(root, 'node_modules', '.package-lock.json'), { force: true });
-  return run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { shell: process.platform === 'win32' });
+  const only = scope === null ? [] : [...scope.map((folder) => `--workspace=${folder}`), '--include-workspace-root'];
+  await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...only], {
+    shell: process.platform === 'win32',
+  });
+  if (scope !== null) writeFileSync(scopeStamp, scope.join(','));
 }
 
 /** PostgreSQL's libraries are shipped without their links; the package's own install script, which is not run, would make them. */
@@ -151,19 +231,21 @@ function schemaPrint() {
 
 function buildDue() {
   const neverBuilt = projects.some((project) => !existsSync(join(root, project, 'dist', 'tsconfig.tsbuildinfo')));
-  return neverBuilt || flags.has('--build') || changed(buildStamp, sourcePrint());
+  if (neverBuilt || flags.build) return true;
+  const built = readJson(buildStamp) ?? {};
+  return Object.entries(sourcePrints()).some(([project, print]) => built[project] !== print);
 }
 
 async function build() {
-  const print = sourcePrint();
+  const prints = sourcePrints();
   for (const project of projects) removeOrphans(join(root, project), join(root, project, 'dist'));
   const result = await start(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-b', ...projects]);
-  if (result.status !== 0 && flags.has('--keep-going')) return 'with errors';
+  if (result.status !== 0 && flags['keep-going']) return 'with errors';
   if (result.status !== 0) throw new Error(output(result));
   const bundled = await start(process.execPath, [join('scripts', 'bundle-thread.mjs')]);
   if (bundled.status !== 0) throw new Error(output(bundled));
   mkdirSync(dirname(buildStamp), { recursive: true });
-  writeFileSync(buildStamp, print);
+  writeFileSync(buildStamp, JSON.stringify({ ...readJson(buildStamp), ...prints }));
   return 'done';
 }
 
@@ -177,16 +259,18 @@ function removeOrphans(sourceFolder, outputFolder) {
   }
 }
 
-/** Names, times and sizes of all sources. */
-function sourcePrint() {
-  const hash = createHash('sha256');
-  for (const project of ['.', ...projects]) {
-    for (const file of sources(join(root, project), project !== '.')) {
-      const { mtimeMs, size } = statSync(file);
-      hash.update(`${file} ${mtimeMs} ${size}\n`);
-    }
-  }
-  return hash.digest('hex');
+/** Names, times and sizes of the sources of each project, and of the settings of all in the root. */
+function sourcePrints() {
+  return Object.fromEntries(
+    ['.', ...projects].map((project) => {
+      const hash = createHash('sha256');
+      for (const file of sources(join(root, project), project !== '.')) {
+        const { mtimeMs, size } = statSync(file);
+        hash.update(`${file} ${mtimeMs} ${size}\n`);
+      }
+      return [project, hash.digest('hex')];
+    }),
+  );
 }
 
 function sources(folder, deep) {
@@ -267,5 +351,5 @@ function readJson(path) {
 }
 
 function say(line) {
-  if (!flags.has('--quiet')) console.log(line);
+  if (!flags.quiet) console.log(line);
 }

@@ -11,10 +11,11 @@ import {
   sqlStaysInStore,
 } from './architecture/places';
 import { foldersAreSmall, foldersFormNoCycle, httpTakesViewsOnly } from './architecture/folders';
+import { workspaces } from './support/workspaces';
 import { parseSource, readSources } from './architecture/sources';
 
 const ROOT = join(__dirname, '..');
-const PACKAGES = ['runner-sdk', 'coordinator', 'runners/quotes'];
+const PACKAGES = workspaces(ROOT);
 const sources = readSources(ROOT, [...PACKAGES, 'scripts', 'test']);
 const declared = new Map(PACKAGES.map((folder) => [folder, dependenciesOf(folder)]));
 const isDeclared: Rule = (all) => importsAreDeclared(all, declared);

@@ -13,8 +13,10 @@ import { readSources } from './architecture/sources';
 import { brokenLinks, quotedIn, readPage, readPages } from './docs/markdown';
 import { isThere, runShell } from './docs/process';
 import { typeFaults } from './docs/typecheck';
+import { workspaces } from './support/workspaces';
 
 const ROOT = join(__dirname, '..');
+const runners = workspaces(ROOT).filter((folder) => folder.startsWith('runners/'));
 const pages = readPages(ROOT);
 const blocks = pages.flatMap((page) => page.blocks);
 /** The packages' own READMEs show fragments; these show what works as it stands. */
@@ -28,7 +30,10 @@ describe('what is printed from the code', () => {
 
   test('is found stale when it was changed, or is missing', () => {
     const folder = mkdtempSync(join(tmpdir(), 'baton-docs-'));
-    cpSync(join(ROOT, 'runners/quotes/README.md'), join(folder, 'runners/quotes/README.md'), { recursive: true });
+    for (const runner of runners) {
+      const readme = join(runner, 'README.md');
+      cpSync(join(ROOT, readme), join(folder, readme), { recursive: true });
+    }
     const printed = renderDocuments(ROOT);
     mkdirSync(join(folder, 'docs'));
     for (const [path, page] of printed) writeFileSync(join(folder, path), page);
@@ -99,7 +104,7 @@ describe('settings of runners', () => {
     [
       ...((text('docs/configuration.md').split(`## ${heading}\n`)[1] ?? '')
         .split('\n## ')[0]
-        ?.matchAll(/^\| `([A-Z_]+)`/gm) ?? []),
+        ?.matchAll(/^\| `([A-Z0-9_]+)`/gm) ?? []),
     ].map(([, name = '']) => name);
 
   test('of the SDK are those that it reads', () => {
@@ -111,11 +116,21 @@ describe('settings of runners', () => {
     expect(documented('Every runner that uses the SDK').sort()).toEqual([...new Set(read)].sort());
   });
 
-  test('of the quotes runner are those that it reads', () => {
-    const read = [...text('runners/quotes/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name = '']) => name);
-    expect(read.length).toBeGreaterThan(0);
-    expect(documented('The quotes runner').sort()).toEqual(read.sort());
-  });
+  test.each(runners.filter((folder) => existsSync(join(ROOT, folder, 'index.ts'))))(
+    'of %s are those that it reads',
+    (folder) => {
+      const files = ['config.ts', 'settings.ts', 'kit-settings.ts', 'storage/settings.ts'].map((file) =>
+        join(folder, file),
+      );
+      const sources = files.filter((file) => existsSync(join(ROOT, file))).map(text);
+      const read = [...sources.join('\n').matchAll(/^ {2}([A-Z][A-Z0-9_]+): /gm)].map(([, name = '']) => name);
+      expect(read.length).toBeGreaterThan(0);
+      const name = folder.slice('runners/'.length);
+      const told = documented(name === 'kit' ? 'Every runner of the kit' : `The ${name} runner`);
+      // Those of the SDK are in its own table.
+      expect(told.sort()).toEqual(read.filter((one) => one !== 'RUNNER_CONCURRENCY' || told.includes(one)).sort());
+    },
+  );
 });
 
 describe('routes', () => {
@@ -219,12 +234,9 @@ describe('decisions', () => {
   });
 
   test('give a reason for every dependency, and for no other', () => {
-    const manifests = [
-      'package.json',
-      'coordinator/package.json',
-      'runner-sdk/package.json',
-      'runners/quotes/package.json',
-    ].map((path) => JSON.parse(text(path)) as Record<string, Record<string, string> | undefined>);
+    const manifests = ['.', ...workspaces(ROOT)].map(
+      (folder) => JSON.parse(text(join(folder, 'package.json'))) as Record<string, Record<string, string> | undefined>,
+    );
     const listed = new Set(
       manifests.flatMap(({ dependencies, devDependencies }) => [
         ...Object.keys(dependencies ?? {}),

@@ -74,8 +74,9 @@ export function importsFormNoCycle(sources: Source[]): Breach[] {
 /** What each package may take from the others: runners and SDK live without a coordinator, which shares only the protocol. */
 const TAKEN_FROM_OTHERS: Record<string, RegExp> = {
   'runner-sdk/': /^$/,
-  'coordinator/': /^@baton\/runner-sdk\/protocol$/,
-  'runners/': /^@baton\/runner-sdk(\/testing)?$/,
+  'url-policy/': /^$/,
+  'coordinator/': /^@baton\/(runner-sdk\/protocol|url-policy)$/,
+  'runners/': /^@baton\/(runner-sdk(\/testing)?|runner-kit|url-policy)$/,
 };
 
 export function packagesKeepApart(sources: Source[]): Breach[] {
@@ -118,7 +119,7 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function packageOf(path: string): string | undefined {
-  return /^(runner-sdk|coordinator|runners\/[^/]+)\//.exec(path)?.[1];
+  return /^(runner-sdk|url-policy|coordinator|runners\/[^/]+)\//.exec(path)?.[1];
 }
 
 function leavesPackage({ specifier, target }: Import, own: string, allowed: RegExp): boolean {

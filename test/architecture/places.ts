@@ -74,7 +74,7 @@ export function jobsAreWrittenInOnePlace(sources: Source[]): Breach[] {
 const READS_ENVIRONMENT = [
   /^coordinator\/(main|config)\.ts$/,
   /^runner-sdk\/(runner-)?config\.ts$/,
-  /^runners\/[^/]+\/config\.ts$/,
+  /^runners\/[^/]+\/(config|settings)\.ts$/,
   /^scripts\//,
   /^test\//,
 ];

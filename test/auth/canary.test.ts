@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readAllowed } from '../../coordinator/domain/webhooks/reach';
+import { readAllowed } from '@baton/url-policy';
 import { startCoordinator } from '../support/coordinator';
 import { uniqueType } from '../support/factory';
 import { Receiver, status } from '../support/receiver';

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
+import { workspaces } from '../support/workspaces';
 
 export interface Page {
   /** From the project's folder, with `/`. */
@@ -26,8 +27,9 @@ export function readPages(root: string): Page[] {
     ...markdownIn(root, '.'),
     ...markdownIn(root, 'docs'),
     ...markdownIn(root, 'docs/decisions'),
-    'runner-sdk/README.md',
-    'runners/quotes/README.md',
+    ...workspaces(root)
+      .map((folder) => posix.join(folder, 'README.md'))
+      .filter((path) => existsSync(join(root, path))),
   ];
   return paths.map((path) => readPage(path, readFileSync(join(root, path), 'utf8')));
 }

@@ -1,4 +1,4 @@
-import { readAllowed } from '../../coordinator/domain/webhooks/reach';
+import { readAllowed } from '@baton/url-policy';
 import { migrate } from '../../coordinator/store/migrate';
 import type { CreatedWebhook } from '@baton/runner-sdk/protocol';
 import { expectStatus } from '../support/api';

@@ -1,4 +1,4 @@
-import { mayConnect } from '../../coordinator/domain/webhooks/reach';
+import { mayConnect } from '@baton/url-policy';
 import { readConfig } from '../../coordinator/config';
 
 const webhooks = (env: Record<string, string>) => readConfig(env).webhooks;

@@ -3,10 +3,17 @@ import type { ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { checkedConnector, UnreachableAddress } from '../../coordinator/domain/webhooks/connection';
-import { isPublic, mayConnect, readAllowed, type Reach, urlFault } from '../../coordinator/domain/webhooks/reach';
+import {
+  checkedConnector,
+  isPublic,
+  mayConnect,
+  readAllowed,
+  UnreachableAddress,
+  type UrlPolicy,
+} from '@baton/url-policy';
 import type { Sent } from '../../coordinator/domain/webhooks/schedule';
 import { Sender } from '../../coordinator/domain/webhooks/sender';
+import { receiverFault } from '../../coordinator/domain/webhooks/settings';
 import { eventually } from '../support/eventually';
 import { Receiver, status } from '../support/receiver';
 
@@ -29,7 +36,7 @@ afterAll(async () => {
 });
 
 /** Strict about addresses alone: schemes and ports keep nothing out. */
-function reach(allowed: string[] = []): Reach {
+function reach(allowed: string[] = []): UrlPolicy {
   const ports = [80, 443, sink.port, good.port, ...(sink6 === null ? [] : [sink6.port])];
   return { ...readAllowed(allowed), isHttpAllowed: true, ports };
 }
@@ -148,7 +155,7 @@ describe('addresses of the inside', () => {
     const before = sink.connections + (sink6?.connections ?? 0);
     for (const port of [sink.port, sink6?.port ?? sink.port]) {
       const url = `http://${host}:${port}/`;
-      expect([host, urlFault(url, reach())]).toEqual([host, expect.stringMatching(/must not lead to/)]);
+      expect([host, receiverFault(url, reach())]).toEqual([host, expect.stringMatching(/must not lead to/)]);
       expect(await send(url, { answers: () => ['127.0.0.1', '::1'] })).toMatchObject({
         status: null,
         error: expect.stringContaining('not sent') as string,
@@ -186,7 +193,7 @@ describe('addresses of the inside', () => {
     ]) {
       expect([address, isPublic(address)]).toEqual([address, true]);
     }
-    expect(urlFault('https://hooks.example.com/path?token=1', reach())).toBeNull();
+    expect(receiverFault('https://hooks.example.com/path?token=1', reach())).toBeNull();
   });
 });
 
@@ -203,7 +210,7 @@ test('a connection to an address of the inside is refused by itself, whatever le
 });
 
 describe('URLs', () => {
-  const strict: Reach = {
+  const strict: UrlPolicy = {
     ...readAllowed(['hooks.corp', '10.1.0.0/16', 'fd00::/8']),
     isHttpAllowed: false,
     ports: [443, 8443],
@@ -225,7 +232,7 @@ describe('URLs', () => {
     ['https://[::1', /not a URL/],
     ['https://256.1.1.1/', /not a URL/],
   ])('%s is refused, and it says why', (url, message) => {
-    expect(urlFault(url, strict)).toMatch(message);
+    expect(receiverFault(url, strict)).toMatch(message);
   });
 
   test.each([
@@ -235,7 +242,7 @@ describe('URLs', () => {
     'http://[fd00::7]:3000/',
     'https://hooks.example.com:8443/',
   ])('%s is allowed by the settings', (url) => {
-    expect(urlFault(url, strict)).toBeNull();
+    expect(receiverFault(url, strict)).toBeNull();
   });
 
   test('what the settings allow they allow alone', () => {

@@ -1,5 +1,5 @@
 import type { CreatedWebhook, CreateWebhook, Delivery } from '@baton/runner-sdk/protocol';
-import { readAllowed } from '../../coordinator/domain/webhooks/reach';
+import { readAllowed } from '@baton/url-policy';
 import { type Api, expectStatus } from '../support/api';
 import { type Cluster, type Options, startCluster, type TestCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';

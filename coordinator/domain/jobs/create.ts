@@ -8,7 +8,7 @@ import { lockNames } from '../../store/locks';
 import { mapInTurns } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
 import { covers, scopeText } from '../auth/scope';
-import { urlFault } from '../webhooks/reach';
+import { receiverFault } from '../webhooks/settings';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUsed } from './bulk-key';
@@ -175,7 +175,7 @@ function check(context: Context, item: CreateItem): JobCandidate | BatonError {
 }
 
 function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {
-  const fault = callbackUrl === undefined ? null : urlFault(callbackUrl, webhooks.reach);
+  const fault = callbackUrl === undefined ? null : receiverFault(callbackUrl, webhooks.reach);
   return fault === null
     ? null
     : new BatonError('validation_failed', `The callbackUrl ${fault}.`, {

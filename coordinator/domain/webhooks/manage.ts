@@ -8,7 +8,7 @@ import * as secrets from '../../store/signing-secrets';
 import * as store from '../../store/webhooks';
 import { record } from '../audit/record';
 import { type Actor, type Caller, visibleUser } from '../auth/caller';
-import { urlFault } from './reach';
+import { receiverFault } from './settings';
 import { makeSecret } from './signature';
 import { scopesOf } from './subscription';
 
@@ -137,7 +137,7 @@ function judge(
       `This webhook hears of the jobs of the user ${userId} only; leave filter.userId out.`,
     );
   }
-  const fault = urlFault(draft.url, webhooks.reach);
+  const fault = receiverFault(draft.url, webhooks.reach);
   if (fault !== null)
     throw new BatonError('validation_failed', `The url ${fault}.`, { errors: [{ path: 'url', message: fault }] });
 }

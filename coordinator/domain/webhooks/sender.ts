@@ -1,7 +1,7 @@
+import { checkedConnector, type Resolve, type UrlPolicy } from '@baton/url-policy';
 import { Agent, type Dispatcher } from 'undici';
-import { checkedConnector, type Resolve } from './connection';
-import { type Reach, urlFault } from './reach';
 import { readRetryAfter, type Sent } from './schedule';
+import { receiverFault } from './settings';
 
 export interface Message {
   url: string;
@@ -21,7 +21,7 @@ export class Sender {
   private isClosed = false;
 
   constructor(
-    private readonly reach: Reach,
+    private readonly reach: UrlPolicy,
     private readonly timeoutMs: number,
     resolve?: Resolve,
   ) {
@@ -49,7 +49,7 @@ export class Sender {
       ...fields,
       durationMs: Math.round(performance.now() - before),
     });
-    const fault = urlFault(url, this.reach);
+    const fault = receiverFault(url, this.reach);
     if (fault !== null) return over({ error: `not sent: the URL ${fault}` });
     const cut = new AbortController();
     this.underWay.add(cut);

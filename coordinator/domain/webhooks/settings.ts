@@ -1,8 +1,7 @@
-import type { Resolve } from './connection';
-import type { Reach } from './reach';
+import { type PolicySettings, type Resolve, urlFault, type UrlPolicy } from '@baton/url-policy';
 
 export interface WebhookSettings {
-  reach: Reach;
+  reach: UrlPolicy;
   /** How long one attempt may take. */
   timeoutMs: number;
   /** A webhook to which nothing could be delivered for so long is disabled. */
@@ -13,4 +12,15 @@ export interface WebhookSettings {
   mostPerOwner: number;
   /** How names are resolved; undefined: by DNS. */
   resolve?: Resolve | undefined;
+}
+
+const POLICY_SETTINGS: PolicySettings = {
+  allow: 'BATON_WEBHOOK_ALLOW',
+  http: 'BATON_WEBHOOK_HTTP',
+  ports: 'BATON_WEBHOOK_PORTS',
+};
+
+/** What is wrong with the URL of a webhook or callback, as far as it shows before its name is resolved; null: nothing. */
+export function receiverFault(url: string, policy: UrlPolicy): string | null {
+  return urlFault(url, policy, POLICY_SETTINGS);
 }

@@ -2,9 +2,9 @@ import { lookup } from 'node:dns';
 import { Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
-import { hostOf, isListedName, mayConnect, type Reach } from './reach';
+import { hostOf, isListedName, mayConnect, type UrlPolicy } from './policy';
 
-/** The address is one that webhooks may not reach. Nothing was sent. */
+/** The address is one that the policy does not allow. Nothing was sent. */
 export class UnreachableAddress extends Error {
   readonly code = 'BATON_ADDRESS';
 }
@@ -25,27 +25,27 @@ const RESOLVE_TRIES = 2;
  * connection goes to one of them, so a name that answers otherwise the next moment gains nothing.
  */
 export function checkedConnector(
-  reach: Reach,
+  policy: UrlPolicy,
   timeoutMs: number,
-  resolve: Resolve = resolverOf(reach),
+  resolve: Resolve = resolverOf(policy),
 ): buildConnector.connector {
-  const connect = buildConnector({ timeout: timeoutMs, lookup: checkedLookup(reach, resolve) });
+  const connect = buildConnector({ timeout: timeoutMs, lookup: checkedLookup(policy, resolve) });
   return (options, callback) => {
     const host = hostOf(options.hostname);
     // An address is not looked up, so it is judged here.
-    if (isIP(host) === 0 || mayConnect(host, host, reach)) connect(options, callback);
+    if (isIP(host) === 0 || mayConnect(host, host, policy)) connect(options, callback);
     else callback(new UnreachableAddress(`${host} is not to be reached`), null);
   };
 }
 
-function checkedLookup(reach: Reach, resolve: Resolve): LookupFunction {
+function checkedLookup(policy: UrlPolicy, resolve: Resolve): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname).then(
       (addresses) => {
         const [first] = addresses;
         if (first === undefined)
           return callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '', 0);
-        const isAllowed = addresses.every(({ address }) => mayConnect(hostname, address, reach));
+        const isAllowed = addresses.every(({ address }) => mayConnect(hostname, address, policy));
         if (!isAllowed)
           return callback(new UnreachableAddress(`${hostname} leads to an address that is not to be reached`), '', 0);
         if (options.all === true) callback(null, addresses);
@@ -60,9 +60,9 @@ function checkedLookup(reach: Reach, resolve: Resolve): LookupFunction {
  * Asks DNS alone, without the threads that this process's other lookups need: names that answer slowly must not keep the
  * database's from being looked up. Names that the settings list are looked up as the machine does.
  */
-function resolverOf(reach: Reach): Resolve {
+function resolverOf(policy: UrlPolicy): Resolve {
   return async (hostname) => {
-    if (isListedName(hostOf(hostname), reach)) return lookUp(hostname);
+    if (isListedName(hostOf(hostname), policy)) return lookUp(hostname);
     const resolver = new Resolver({ timeout: RESOLVE_TIMEOUT_MS, tries: RESOLVE_TRIES });
     const [v4, v6] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
     const addresses = [...withFamily(v4, 4), ...withFamily(v6, 6)];

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import * as ipaddr from 'ipaddr.js';
 
-/** What webhooks and callbacks may reach. */
-export interface Reach {
+/** What URLs that somebody gave may lead to. */
+export interface UrlPolicy {
   /** Host names in lower case that may be reached wherever they lead, by http, and on any port. */
   hosts: readonly string[];
   /** Networks that may be reached though they are not public, as address and length of the prefix. */
@@ -13,10 +13,18 @@ export interface Reach {
   ports: readonly number[];
 }
 
+/** The environment variables by which an operator allows more; named in the reason of a refusal. */
+export interface PolicySettings {
+  /** Hosts and networks. */
+  allow: string;
+  http: string;
+  ports: string;
+}
+
 type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
 /** @throws {Error} for a part that is none */
-export function readAllowed(parts: string[]): Pick<Reach, 'hosts' | 'networks'> {
+export function readAllowed(parts: string[]): Pick<UrlPolicy, 'hosts' | 'networks'> {
   const hosts: string[] = [];
   const networks: Network[] = [];
   for (const part of parts) {
@@ -31,32 +39,32 @@ export function readAllowed(parts: string[]): Pick<Reach, 'hosts' | 'networks'> 
 }
 
 /** What is wrong with a URL, as far as it shows before its name is resolved; null: nothing. */
-export function urlFault(address: string, reach: Reach): string | null {
+export function urlFault(address: string, policy: UrlPolicy, settings: PolicySettings): string | null {
   if (!URL.canParse(address)) return 'is not a URL';
   const url = new URL(address);
   const host = hostOf(url.hostname);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must begin with https://';
   if (url.username !== '' || url.password !== '') return 'must not hold a user name or password';
-  if (isListed(host, reach)) return null;
+  if (isListed(host, policy)) return null;
   if (isIP(host) !== 0 && !isPublic(host))
-    return `must not lead to ${host}, which is no public address; an operator may allow it with BATON_WEBHOOK_ALLOW`;
+    return `must not lead to ${host}, which is no public address; an operator may allow it with ${settings.allow}`;
   if (isLocalName(host))
-    return `must not lead to ${host}, which is a local name; an operator may allow it with BATON_WEBHOOK_ALLOW`;
-  if (url.protocol === 'http:' && !reach.isHttpAllowed)
-    return 'must begin with https://; an operator may allow http with BATON_WEBHOOK_HTTP';
+    return `must not lead to ${host}, which is a local name; an operator may allow it with ${settings.allow}`;
+  if (url.protocol === 'http:' && !policy.isHttpAllowed)
+    return `must begin with https://; an operator may allow http with ${settings.http}`;
   const port = Number(url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port);
-  return reach.ports.includes(port)
+  return policy.ports.includes(port)
     ? null
-    : `must have one of the ports ${reach.ports.join(', ')}; an operator may allow others with BATON_WEBHOOK_PORTS`;
+    : `must have one of the ports ${policy.ports.join(', ')}; an operator may allow others with ${settings.ports}`;
 }
 
 /** Whether a connection for this host may go to this address. */
-export function mayConnect(hostname: string, address: string, reach: Reach): boolean {
-  return isListedName(hostOf(hostname), reach) || isInNetworks(address, reach) || isPublic(address);
+export function mayConnect(hostname: string, address: string, policy: UrlPolicy): boolean {
+  return isListedName(hostOf(hostname), policy) || isInNetworks(address, policy) || isPublic(address);
 }
 
 /** Whether its host is named by the settings, so that it is looked up as this machine does, hosts file included. */
-export function isListedName(host: string, { hosts }: Reach): boolean {
+export function isListedName(host: string, { hosts }: UrlPolicy): boolean {
   return hosts.includes(host);
 }
 
@@ -75,11 +83,11 @@ export function isPublic(address: string): boolean {
   return read.kind() === 'ipv4' || ((read as ipaddr.IPv6).parts[0] ?? 0) >> 13 === 1;
 }
 
-function isListed(host: string, reach: Reach): boolean {
-  return isListedName(host, reach) || (isIP(host) !== 0 && isInNetworks(host, reach));
+function isListed(host: string, policy: UrlPolicy): boolean {
+  return isListedName(host, policy) || (isIP(host) !== 0 && isInNetworks(host, policy));
 }
 
-function isInNetworks(address: string, { networks }: Reach): boolean {
+function isInNetworks(address: string, { networks }: UrlPolicy): boolean {
   const read = readAddress(address);
   return (
     read !== null && networks.some(([network, length]) => read.kind() === network.kind() && read.match(network, length))

@@ -1,0 +1,20 @@
+export type { EndedBy, Ended, RunOptions } from './processes/run';
+export { run } from './processes/run';
+export { Figures, type JobEnd } from './figures';
+export { findTool, hostLabels, type Labels, type Tool } from './labels';
+export { type KitSettings, kitSettings } from './kit-settings';
+export { retryAfterMs } from './retry-after';
+export {
+  readSettings,
+  type ReadSettingsOptions,
+  setting,
+  SettingsError,
+  type SettingsOf,
+  type SettingsShape,
+} from './settings';
+export { type Kit, type RunnerDescription, startRunner } from './start';
+export type { Listed, Opened, ReadOptions, Stat, WriteOptions } from './storage/backend';
+export { shown } from './storage/location';
+export { type Source, Storage } from './storage/storage';
+export { storageSettings } from './storage/settings';
+export { WorkFolders } from './work-folders';

@@ -1,0 +1,186 @@
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { endGroup, signalGroup, startGroup } from './groups';
+import { LineSplitter, Tail } from './lines';
+import { sessionMemory } from './memory';
+
+export interface RunOptions {
+  cwd?: string;
+  /** All that the program sees of an environment. Default: that of this process. */
+  env?: Record<string, string>;
+  /** What it reads on its standard input, which is closed after it. */
+  stdin?: string | Buffer;
+  /** When it is aborted, the group gets SIGTERM, and SIGKILL after `graceMs`. */
+  signal?: AbortSignal;
+  /** Default 5 s. */
+  graceMs?: number;
+  timeoutMs?: number;
+  /** How much of the end of stdout and of stderr is kept, each. Default 16 KiB. */
+  keepBytes?: number;
+  /** Called for each line of stdout, without its line break. Lines are cut at 64 KiB. */
+  onStdoutLine?: (line: string) => void;
+  onStderrLine?: (line: string) => void;
+  /** Called for each line that the program writes to file descriptor 3; it has none otherwise. Cut at `mostMessageBytes`. */
+  onMessage?: (line: string) => void;
+  /** Default 2 MiB. */
+  mostMessageBytes?: number;
+  /** The most that stdout, stderr and messages may have together; more ends the group. */
+  mostOutputBytes?: number;
+  /** The most memory that the group may hold; more ends it. Looked at twice a second, on Linux. */
+  mostMemoryBytes?: number;
+}
+
+/** Why a process was ended from here; `null`: it ended by itself. */
+export type EndedBy = 'signal' | 'timeout' | 'output' | 'memory' | null;
+
+export interface Ended {
+  /** Null when a signal ended it. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  endedBy: EndedBy;
+  /** The end of what it wrote. */
+  stdout: string;
+  stderr: string;
+  /** The most memory that the group was seen to hold; 0 when it was not watched. */
+  memoryPeakBytes: number;
+}
+
+const GRACE_MS = 5000;
+const KEEP_BYTES = 16 * 1024;
+const LINE_LENGTH = 64 * 1024;
+const MESSAGE_BYTES = 2 * 1024 * 1024;
+const WATCH_MS = 500;
+/** How long pipes may stay open after the end, held by what left the group. */
+const PIPES_MS = 1000;
+
+/**
+ * Runs a program, without a shell, as the leader of a process group of its own. Whatever the leader leaves running ends with
+ * it; all of it ends with this process, even if that is killed.
+ * @throws {Error} with the system's `code` when it cannot be started, such as `ENOENT`
+ */
+export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  options.signal?.throwIfAborted();
+  const child = startGroup(() =>
+    spawn(program, args, {
+      ...(options.cwd !== undefined && { cwd: options.cwd }),
+      ...(options.env !== undefined && { env: options.env }),
+      ...{ stdio: stdioOf(options), detached: true },
+    }),
+  );
+  const { pid } = child;
+  if (pid === undefined) throw await new Promise<Error>((resolve) => child.once('error', resolve));
+  return new RunningProcess(child, pid, options).ended();
+}
+
+function stdioOf({ stdin, onMessage }: RunOptions): StdioOptions {
+  const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'];
+  return onMessage === undefined ? stdio : [...stdio, 'pipe'];
+}
+
+class RunningProcess {
+  private readonly stdout: Tail;
+  private readonly stderr: Tail;
+  private readonly splitters: LineSplitter[] = [];
+  private outputBytes = 0;
+  private memoryPeakBytes = 0;
+  private endedBy: EndedBy = null;
+  private killTimer: NodeJS.Timeout | undefined;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private isWatching = false;
+
+  constructor(
+    private readonly child: ChildProcess,
+    private readonly leader: number,
+    private readonly options: RunOptions,
+  ) {
+    this.stdout = new Tail(options.keepBytes ?? KEEP_BYTES);
+    this.stderr = new Tail(options.keepBytes ?? KEEP_BYTES);
+  }
+
+  async ended(): Promise<Ended> {
+    const { signal, timeoutMs, mostMemoryBytes, stdin } = this.options;
+    const onAbort = (): void => this.end('signal');
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (timeoutMs !== undefined) this.timers.push(setTimeout(() => this.end('timeout'), timeoutMs));
+    if (mostMemoryBytes !== undefined) this.timers.push(setInterval(() => void this.watch(mostMemoryBytes), WATCH_MS));
+    this.listen();
+    if (stdin !== undefined) this.write(stdin);
+    try {
+      const [code, endSignal] = await this.exit();
+      for (const splitter of this.splitters) splitter.end();
+      return {
+        ...{ code, signal: endSignal, endedBy: this.endedBy, memoryPeakBytes: this.memoryPeakBytes },
+        ...{ stdout: this.stdout.toString(), stderr: this.stderr.toString() },
+      };
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      for (const timer of this.timers) clearTimeout(timer);
+      clearTimeout(this.killTimer);
+    }
+  }
+
+  /** Once the leader has ended, so does the rest of its group, and then the pipes have said all. */
+  private exit(): Promise<[number | null, NodeJS.Signals | null]> {
+    return new Promise((resolve) => {
+      this.child.once('exit', (code, signal) => {
+        endGroup(this.leader);
+        const timer = setTimeout(() => this.child.stdio.forEach((stream) => stream?.destroy()), PIPES_MS);
+        this.child.once('close', () => {
+          clearTimeout(timer);
+          resolve([code, signal]);
+        });
+      });
+    });
+  }
+
+  private listen(): void {
+    const { onStdoutLine, onStderrLine, onMessage, mostMessageBytes = MESSAGE_BYTES } = this.options;
+    this.read(this.child.stdout, this.stdout, onStdoutLine, LINE_LENGTH);
+    this.read(this.child.stderr, this.stderr, onStderrLine, LINE_LENGTH);
+    if (onMessage !== undefined) this.read(this.child.stdio[3] as Readable, null, onMessage, mostMessageBytes);
+  }
+
+  private read(
+    stream: Readable | null,
+    tail: Tail | null,
+    onLine: ((line: string) => void) | undefined,
+    mostLength: number,
+  ): void {
+    const splitter = onLine && new LineSplitter(onLine, mostLength);
+    if (splitter !== undefined) this.splitters.push(splitter);
+    stream?.on('error', () => undefined);
+    stream?.on('data', (chunk: Buffer) => {
+      this.outputBytes += chunk.length;
+      if (this.outputBytes > (this.options.mostOutputBytes ?? Infinity)) return this.end('output');
+      tail?.push(chunk);
+      splitter?.push(chunk);
+    });
+  }
+
+  /** A program that does not read its input, or closes it, has not failed by that. */
+  private write(text: string | Buffer): void {
+    const stream = this.child.stdin as Writable;
+    stream.on('error', () => undefined);
+    stream.end(text);
+  }
+
+  private async watch(mostBytes: number): Promise<void> {
+    if (this.isWatching) return;
+    this.isWatching = true;
+    const bytes = await sessionMemory(this.leader);
+    this.isWatching = false;
+    this.memoryPeakBytes = Math.max(this.memoryPeakBytes, bytes);
+    if (bytes > mostBytes) this.end('memory');
+  }
+
+  /** What takes too much is killed at once; what is only late may tidy up. */
+  private end(by: EndedBy): void {
+    if (this.endedBy !== null) return;
+    this.endedBy = by;
+    if (by === 'memory' || by === 'output') signalGroup(this.leader, 'SIGKILL');
+    else {
+      signalGroup(this.leader, 'SIGTERM');
+      this.killTimer = setTimeout(() => signalGroup(this.leader, 'SIGKILL'), this.options.graceMs ?? GRACE_MS);
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import type { Readable } from 'node:stream';
+import { NonRetryableError } from '@baton/runner-sdk';
+
+// What is used of the AWS SDK, in its own words. It is no dependency of the kit, and so not loaded by its name: only
+// runners that offer S3 depend on it, and a runner without it must compile and start.
+
+export interface S3Client {
+  send<Answer>(command: Command<Answer>, options?: { abortSignal?: AbortSignal }): Promise<Answer>;
+}
+
+export interface ObjectHead {
+  ContentLength?: number;
+  LastModified?: Date;
+  ContentType?: string;
+  ETag?: string;
+}
+
+export interface ObjectPage {
+  Contents?: { Key?: string; Size?: number; ETag?: string; LastModified?: Date }[];
+  NextContinuationToken?: string;
+}
+
+/** A call; what it answers is known to the type alone. */
+interface Command<Answer> {
+  readonly answer?: Answer;
+}
+
+type CommandClass<Answer> = new (input: Record<string, unknown>) => Command<Answer>;
+
+interface S3Sdk {
+  S3Client: new (config: Record<string, unknown>) => S3Client;
+  HeadObjectCommand: CommandClass<ObjectHead>;
+  GetObjectCommand: CommandClass<ObjectHead & { Body: Readable }>;
+  ListObjectsV2Command: CommandClass<ObjectPage>;
+  DeleteObjectCommand: CommandClass<unknown>;
+}
+
+interface UploadSdk {
+  Upload: new (options: Record<string, unknown>) => { done(): Promise<unknown>; abort(): Promise<void> };
+}
+
+export function s3Sdk(): Promise<S3Sdk> {
+  return load<S3Sdk>('@aws-sdk/client-s3');
+}
+
+export function uploadSdk(): Promise<UploadSdk> {
+  return load<UploadSdk>('@aws-sdk/lib-storage');
+}
+
+async function load<Sdk>(name: string): Promise<Sdk> {
+  try {
+    return (await import(name)) as Sdk;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new NonRetryableError(`this runner is installed without ${name}, and so without s3:`, {
+      code: 'storage_unsupported',
+    });
+  }
+}

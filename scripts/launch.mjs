@@ -1,0 +1,29 @@
+// What `npm start` runs: brings the clone to where it can run, with the runners that are asked for and no others, then
+// starts it. Plain Node without dependencies, because it runs before there are any.
+import { existsSync, readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const only = ['coordinator', 'runners/quotes', ...wantedRunners(process.argv.slice(2))].join(',');
+const setup = [join(root, 'scripts', 'setup.mjs'), '--quiet', '--only', only];
+const child = spawn(process.execPath, setup, { stdio: 'inherit' });
+// The terminal sends Ctrl-C to both; what is sent to this process alone is handed on.
+const listeners = { SIGINT: () => undefined, SIGTERM: () => child.kill('SIGTERM'), SIGHUP: () => child.kill('SIGHUP') };
+for (const [signal, listener] of Object.entries(listeners)) process.on(signal, listener);
+const [status] = await once(child, 'close');
+if (status !== 0) process.exit(status ?? 1);
+for (const [signal, listener] of Object.entries(listeners)) process.off(signal, listener);
+await import('./dist/start.js');
+
+/** What is misspelt is said by the start itself. */
+function wantedRunners(args) {
+  const at = args.findIndex((arg) => arg === '--runners' || arg.startsWith('--runners='));
+  if (at < 0) return [];
+  const names = (args[at].split('=')[1] ?? args[at + 1] ?? '').split(',').map((name) => name.trim());
+  const all = readdirSync(join(root, 'runners')).filter((name) => existsSync(join(root, 'runners', name, 'index.ts')));
+  return all.filter((name) => names.includes('all') || names.includes(name)).map((name) => `runners/${name}`);
+}
