@@ -1,4 +1,4 @@
-export type { JobContext } from './context';
+export type { JobContext } from './runner/context';
 export {
   Client,
   type AttemptView,
@@ -8,9 +8,15 @@ export {
   type JobListPage,
   type LogLineView,
   type LogPage,
-} from './client';
-export type { ConnectionOptions } from './config';
-export { defineJob, type JobDefaults, type JobDefinition, type JobDefinitionOptions, type JobOf } from './define-job';
+} from './client/client';
+export type { ConnectionOptions } from './transport/config';
+export {
+  defineJob,
+  type JobDefaults,
+  type JobDefinition,
+  type JobDefinitionOptions,
+  type JobOf,
+} from './client/define-job';
 export {
   AttemptAbortedError,
   AttemptCancelledError,
@@ -24,17 +30,17 @@ export {
   RetryAfterError,
   RunnerStoppingError,
   SnoozeError,
-} from './errors';
-export type { Handler, HandlerHooks, HandlerObject, NextTry } from './handler';
-export { stderrLogger, type Logger, type LogThreshold } from './logger';
-export type { EventStreamOptions } from './event-stream';
-export type { ClientEvent } from './follow';
-export type { All, Bulk, BulkInBackground, Filter, Page } from './filters';
-export type { AuditPage, RunnerPage } from './operations';
-export type { AlertPage } from './resources/alerts';
-export type { ApiKeyPage } from './resources/api-keys';
-export type { DeadLetterFilter, DeadLetterPage } from './resources/dead-letters';
-export type { DeliveryPage, WebhookPage } from './resources/webhooks';
+} from './transport/errors';
+export type { Handler, HandlerHooks, HandlerObject, NextTry } from './runner/handler';
+export { stderrLogger, type Logger, type LogThreshold } from './runner/logger';
+export type { EventStreamOptions } from './client/event-stream';
+export type { ClientEvent } from './client/follow';
+export type { All, Bulk, BulkInBackground, Filter, Page } from './client/filters';
+export type { AuditPage, RunnerPage } from './client/operations';
+export type { AlertPage } from './client/alerts';
+export type { ApiKeyPage } from './client/api-keys';
+export type { DeadLetterFilter, DeadLetterPage } from './client/dead-letters';
+export type { DeliveryPage, WebhookPage } from './client/webhooks';
 export type {
   Alert,
   Analytics,
@@ -63,7 +69,7 @@ export type {
   Stats,
   Webhook,
 } from './protocol';
-export { Runner, type RunnerOptions } from './runner';
-export type { Concurrency } from './slot-pool';
-export { SDK_VERSION } from './version';
-export type { WaitOptions } from './wait';
+export { Runner, type RunnerOptions } from './runner/runner';
+export type { Concurrency } from './runner/slot-pool';
+export { SDK_VERSION } from './transport/version';
+export type { WaitOptions } from './client/wait';

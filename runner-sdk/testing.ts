@@ -1,15 +1,15 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import { Attempt, type Ending } from './attempt';
-import type { Said } from './context';
-import type { JobDefinition } from './define-job';
-import { workOf, type Handler, type HandlerObject, type NoGenerator } from './handler';
-import { HookCalls } from './hooks';
-import { storable } from './json';
-import { stderrLogger } from './logger';
-import { AttemptCancelledError, ConfigurationError, LeaseLostError, RunnerStoppingError } from './errors';
+import { Attempt, type AttemptOutcome } from './runner/attempt';
+import type { HandlerOutput } from './leases/handler-output';
+import type { JobDefinition } from './client/define-job';
+import { workOf, type Handler, type HandlerObject, type NoGenerator } from './runner/handler';
+import { HookCalls } from './runner/hooks';
+import { storable } from './transport/json';
+import { stderrLogger } from './runner/logger';
+import { AttemptCancelledError, ConfigurationError, LeaseLostError, RunnerStoppingError } from './transport/errors';
 import type { ClaimedJob, Json, LogLevel, ReportedError } from './protocol';
-import type { InputOf, OutputOf, Schema } from './schema';
+import type { InputOf, OutputOf, Schema } from './client/schema';
 
 export interface RunHandlerOptions {
   /** Default 1. */
@@ -26,7 +26,7 @@ export interface RunHandlerOptions {
   dependencies?: ClaimedJob['dependencies'] | undefined;
   /** How long a handler may ignore its aborted signal before the run ends without it. Default 1 s. */
   abortGraceMs?: number | undefined;
-  /** Called at each word of the handler, in its own turn: the place to cancel after the second checkpoint, say. */
+  /** Called at each word of the handler, in its own turn: the place to cancel after the second checkpoint, onOutput. */
   onEvent?: ((event: HandlerEvent, control: Control) => unknown) | undefined;
 }
 
@@ -97,8 +97,8 @@ export function startHandler<
   const attempt: Attempt = new Attempt(claimedJob(definition, args, options), work, {
     abortGraceMs: options.abortGraceMs ?? 1000,
     hasTimer: false,
-    say: (said) => {
-      const event = remember(told, said);
+    onOutput: (output) => {
+      const event = remember(told, output);
       // The test's own function, so it is called in the test's own async context.
       if (event === null) return;
       test(() => options.onEvent?.(event, control));
@@ -114,53 +114,55 @@ export function startHandler<
     expireTimeout: () => attempt.expire(),
     stopRunner: () => attempt.abort(new RunnerStoppingError()),
   };
-  const ended = attempt.run().then(async (ending) => {
-    callBack(hooks, attempt, ending);
+  const ended = attempt.run().then(async (outcome) => {
+    callBack(hooks, attempt, outcome);
     await hooks.settled();
-    return { ...told, metrics: { ...attempt.metrics }, ...outcomeOf(ending) } as HandlerRun<InputOf<Result>>;
+    return { ...told, metrics: { ...attempt.metrics }, ...outcomeOf(outcome) } as HandlerRun<InputOf<Result>>;
   });
   return { ...control, ended };
 }
 
 /** As after a report. Whether it is tried again is judged as if each attempt before had failed. */
-function callBack(hooks: HookCalls, attempt: Attempt, ending: Ending): void {
-  if (ending.kind === 'completed')
-    hooks.call(attempt, 'onComplete', (known) => known.onComplete?.(ending.result, attempt.context));
-  if (ending.kind !== 'failed') return;
+function callBack(hooks: HookCalls, attempt: Attempt, outcome: AttemptOutcome): void {
+  if (outcome.kind === 'completed')
+    hooks.call(attempt, 'onComplete', (known) => known.onComplete?.(outcome.result, attempt.context));
+  if (outcome.kind !== 'failed') return;
   const { attempt: tries, maxAttempts } = attempt.job;
-  const next = { willRetry: ending.error.retryable && tries < maxAttempts, retryAt: null };
-  hooks.call(attempt, 'onError', (known) => known.onError?.(ending.thrown ?? ending.error, attempt.context, next));
+  const next = { willRetry: outcome.error.retryable && tries < maxAttempts, retryAt: null };
+  hooks.call(attempt, 'onError', (known) => known.onError?.(outcome.thrown ?? outcome.error, attempt.context, next));
 }
 
-function remember(told: Told, said: Said): HandlerEvent | null {
-  if (said.kind === 'urgent' || said.kind === 'metric') return null;
-  if (said.kind === 'checkpoint') {
-    told.checkpoints.push(said.value);
-    said.stored.resolve();
-    return { kind: 'checkpoint', value: said.value };
+function remember(told: Told, output: HandlerOutput): HandlerEvent | null {
+  if (output.kind === 'urgent' || output.kind === 'metric') return null;
+  if (output.kind === 'checkpoint') {
+    told.checkpoints.push(output.value);
+    output.stored.resolve();
+    return { kind: 'checkpoint', value: output.value };
   }
-  if (said.kind === 'progress')
-    told.progress.push({ percent: said.percent, ...(said.message !== undefined && { message: said.message }) });
-  if (said.kind !== 'log') return said;
-  const { level, message, fields } = said.line;
+  if (output.kind === 'progress')
+    told.progress.push({ percent: output.percent, ...(output.message !== undefined && { message: output.message }) });
+  if (output.kind !== 'log') return output;
+  const { level, message, fields } = output.line;
   const line = { level, message, ...(fields !== undefined && { fields }) };
   told.logs.push(line);
   return { kind: 'log', ...line };
 }
 
-function outcomeOf(ending: Ending): Pick<HandlerRun<unknown>, 'outcome' | 'result' | 'error'> & { delayMs?: number } {
-  switch (ending.kind) {
+function outcomeOf(
+  outcome: AttemptOutcome,
+): Pick<HandlerRun<unknown>, 'outcome' | 'result' | 'error'> & { delayMs?: number } {
+  switch (outcome.kind) {
     case 'completed':
-      return { outcome: 'completed', result: ending.result, error: null };
+      return { outcome: 'completed', result: outcome.result, error: null };
     case 'failed':
-      return { outcome: 'failed', result: null, error: ending.error };
+      return { outcome: 'failed', result: null, error: outcome.error };
     case 'snoozed':
-      return { outcome: 'snoozed', result: null, error: null, delayMs: ending.delayMs };
+      return { outcome: 'snoozed', result: null, error: null, delayMs: outcome.delayMs };
     case 'released':
       return { outcome: 'released', result: null, error: null };
     case 'dropped':
       return {
-        outcome: ending.reason.code === 'job_cancelled' ? 'cancelled' : 'lease_lost',
+        outcome: outcome.reason.code === 'job_cancelled' ? 'cancelled' : 'lease_lost',
         result: null,
         error: null,
       };

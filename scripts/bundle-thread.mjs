@@ -1,11 +1,11 @@
 // Bundles the heartbeat thread of the SDK into one script and puts that, as text, over the compiled form of
-// runner-sdk/heartbeat-thread-source.ts: for programs that are themselves bundled, and have no file of the thread.
+// runner-sdk/leases/heartbeat-thread-source.ts: for programs that are themselves bundled, and have no file of the thread.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 
-const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), 'runner-sdk', 'dist');
+const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), 'runner-sdk', 'dist', 'leases');
 const { outputFiles } = buildSync({
   entryPoints: [join(dist, 'heartbeat-thread.js')],
   ...{ bundle: true, platform: 'node', format: 'cjs', target: 'node20.19', minify: true, write: false },

@@ -184,7 +184,7 @@ function renderErrors(): string {
   ]);
 }
 
-/** As `runner-sdk/runner-config.ts` reads them. */
+/** As `runner-sdk/runner/runner-config.ts` reads them. */
 const RUNNER_SETTINGS: [string, string, string][] = [
   [
     '`RUNNER_CONCURRENCY`',

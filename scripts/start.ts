@@ -6,7 +6,7 @@ import { type Config, ConfigError, readConfig } from '@baton/coordinator/dist/co
 import { BatonError, Client, ConfigurationError } from '@baton/runner-sdk';
 import { followJobs, submitQuotes, summary } from './start/demo';
 import { listenForTheEnd } from './start/ending';
-import { KeptProcess } from './start/kept-process';
+import { SupervisedProcess } from './start/supervised-process';
 import { type Flags, readFlags, USAGE } from './start/flags';
 import { type AdminKey, ensureRunnerKey, findAdminKey, quoted, shortest } from './start/keys';
 import { assertPortIsFree, StartError, urlOf } from './start/port';
@@ -29,14 +29,14 @@ async function main(): Promise<void> {
     throw new StartError('With DATABASE_URL, set BATON_ADMIN_KEY too: the key that this start shall use.');
   await assertPortIsFree(config);
   mkdirSync(config.dataDir, { recursive: true });
-  const processes: KeptProcess[] = [];
-  const stopping = listenForTheEnd(() => processes.forEach((kept) => kept.hurry()));
+  const processes: SupervisedProcess[] = [];
+  const stopping = listenForTheEnd(() => processes.forEach((supervised) => supervised.endNow()));
   try {
     await run(config, { flags, env }, processes, stopping);
     if (!stopping.aborted) await once(stopping, 'abort');
     screen.settle(['', 'Draining …']);
   } finally {
-    for (const kept of processes) await kept.stop();
+    for (const supervised of processes) await supervised.stop();
   }
   screen.line('Stopped. The data stay.');
 }
@@ -44,17 +44,17 @@ async function main(): Promise<void> {
 async function run(
   config: Config,
   { flags, env }: { flags: Flags; env: NodeJS.ProcessEnv },
-  processes: KeptProcess[],
+  processes: SupervisedProcess[],
   stopping: AbortSignal,
 ): Promise<void> {
   screen.line(
     `${screen.bold('Baton')} ${screen.dim('hands work to runners on any host, over plain HTTP, and never drops it.')}\n`,
   );
   const url = urlOf(config);
-  const coordinator = keep('coordinator', 'coordinator', { ...env, BATON_DATA_DIR: config.dataDir }, config);
+  const coordinator = supervise('coordinator', 'coordinator', { ...env, BATON_DATA_DIR: config.dataDir }, config);
   processes.push(coordinator);
   if (!(await isReady(url, coordinator, stopping))) return;
-  coordinator.keep();
+  coordinator.supervise();
   step('coordinator', url);
 
   const admin = findAdminKey(config.dataDir, config.adminKey);
@@ -62,8 +62,8 @@ async function run(
     throw new StartError(`The coordinator runs, but there is no admin key in ${config.dataDir}.`);
   const client = new Client({ coordinatorUrl: url, apiKey: admin.key, proxy: false });
   const runnerKey = await ensureRunnerKey(client, config.dataDir);
-  const runner = keep('quotes runner', join('runners', 'quotes'), runnerEnv(url, runnerKey, config), config);
-  runner.keep();
+  const runner = supervise('quotes runner', join('runners', 'quotes'), runnerEnv(url, runnerKey, config), config);
+  runner.supervise();
   // The runner stops before the coordinator.
   processes.unshift(runner);
   step('quotes runner', 'a process of its own, which speaks only HTTP');
@@ -74,10 +74,10 @@ async function run(
   await client.close();
 }
 
-function keep(name: string, folder: string, env: NodeJS.ProcessEnv, { dataDir }: Config): KeptProcess {
+function supervise(name: string, folder: string, env: NodeJS.ProcessEnv, { dataDir }: Config): SupervisedProcess {
   const program = join(folder, 'dist', folder === 'coordinator' ? 'main.js' : 'index.js');
   const logFile = join(dataDir, `${name.replace(' ', '-')}.log`);
-  return new KeptProcess({
+  return new SupervisedProcess({
     name,
     program,
     cwd: ROOT,
@@ -101,7 +101,7 @@ function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.
 }
 
 /** False: it was told to stop before it was ready. */
-async function isReady(url: string, coordinator: KeptProcess, stopping: AbortSignal): Promise<boolean> {
+async function isReady(url: string, coordinator: SupervisedProcess, stopping: AbortSignal): Promise<boolean> {
   while (!stopping.aborted) {
     // Its own word first: at that address another one could answer.
     const response = coordinator.hasLogged('coordinator listens')
@@ -119,16 +119,16 @@ function step(name: string, text: string): void {
   screen.line(`  ${screen.green('✓')} ${name.padEnd(STEP_WIDTH)} ${text}`);
 }
 
-function watch(coordinator: KeptProcess, runner: KeptProcess, stopping: AbortSignal): void {
+function watch(coordinator: SupervisedProcess, runner: SupervisedProcess, stopping: AbortSignal): void {
   const users = [
-    { kept: coordinator, projects: ['runner-sdk', 'coordinator'] },
-    { kept: runner, projects: ['runner-sdk', 'runners/quotes'] },
+    { supervised: coordinator, projects: ['runner-sdk', 'coordinator'] },
+    { supervised: runner, projects: ['runner-sdk', 'runners/quotes'] },
   ];
   const compiled = (changed: string[]): void => {
-    for (const { kept, projects } of users.filter((user) =>
+    for (const { supervised, projects } of users.filter((user) =>
       user.projects.some((project) => changed.includes(project)),
     )) {
-      kept.restart().then(
+      supervised.restart().then(
         () => screen.line(screen.dim(`  ↻ ${projects.at(-1)} compiled and started again`)),
         (error: unknown) => screen.line(screen.red(String(error))),
       );

@@ -108,7 +108,7 @@ describe('settings of runners', () => {
     ].map(([, name = '']) => name);
 
   test('of the SDK are those that it reads', () => {
-    const sources = text('runner-sdk/config.ts') + text('runner-sdk/runner-config.ts');
+    const sources = text('runner-sdk/transport/config.ts') + text('runner-sdk/runner/runner-config.ts');
     const read = [...sources.matchAll(/'((?:RUNNER|COORDINATOR)_[A-Z_]+|(?:HTTPS?|NO)_PROXY)'/g)].map(
       ([, name = '']) => name,
     );

@@ -260,7 +260,9 @@ export const completions = z.object({
     .describe('One report for each attempt. Each is judged alone: an invalid one does not affect the others.'),
   claim: claim
     .optional()
-    .describe('Claims the next jobs in the same call. It never waits: the reports are acknowledged without delay.'),
+    .describe(
+      'ClaimPoller the next jobs in the same call. It never waits: the reports are acknowledged without delay.',
+    ),
 });
 export const completion = z.object({ jobId: id.describe('Id of the job.'), ...report }).superRefine(checkResult);
 export type CompletionsInput = { completions: z.input<typeof completion>[]; claim?: ClaimInput };

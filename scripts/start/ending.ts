@@ -5,14 +5,14 @@ const SAME_KEYSTROKE_MS = 1000;
 /**
  * The signal is aborted at Ctrl-C, when the terminal is closed, and when the parent is gone: npm, told to end, ends
  * without a word to this process.
- * @param hurry called when the user asks once more.
+ * @param onSecondRequest called when the user asks once more.
  */
-export function listenForTheEnd(hurry: () => void): AbortSignal {
+export function listenForTheEnd(onSecondRequest: () => void): AbortSignal {
   const stopping = new AbortController();
   let askedAtMs: number | undefined;
   const ask = (): void => {
     const nowMs = performance.now();
-    if (askedAtMs !== undefined && nowMs - askedAtMs > SAME_KEYSTROKE_MS) hurry();
+    if (askedAtMs !== undefined && nowMs - askedAtMs > SAME_KEYSTROKE_MS) onSecondRequest();
     askedAtMs ??= nowMs;
     stopping.abort();
   };

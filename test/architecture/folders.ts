@@ -3,6 +3,7 @@ import { at, type Breach } from './breach';
 import type { Source } from './sources';
 
 const MOST_FILES = 25;
+const PACKAGES = /^(coordinator|runner-sdk)\//;
 
 /** What JSON is derived from as statements are: the one list of what a job has. */
 const FIELDS = 'coordinator/store/jobs/fields';
@@ -33,7 +34,7 @@ export function foldersAreSmall(sources: Source[]): Breach[] {
 }
 
 /**
- * No two folders of the coordinator need each other, by whatever detour. The files beside the folders (`context.ts`,
+ * No two folders of the coordinator or of the SDK need each other, directly or through others. The files beside the folders (`context.ts`,
  * `errors.ts`, `app.ts`) are layers of their own, and judged as such. The store counts as one folder: its connections and
  * shared columns are in its root, which its folders use.
  */
@@ -52,11 +53,11 @@ function folderImports(sources: Source[]): Map<string, Set<string>> {
   const needs = new Map<string, Set<string>>();
   for (const { path, imports } of sources) {
     const from = folderOf(path);
-    if (!from.startsWith('coordinator/')) continue;
+    if (!PACKAGES.test(from)) continue;
     for (const { target } of imports) {
       if (target === null) continue;
       const to = folderOf(paths.has(`${target}.ts`) ? target : `${target}/index`);
-      if (to === from || !to.startsWith('coordinator/')) continue;
+      if (to === from || !PACKAGES.test(to)) continue;
       needs.set(from, (needs.get(from) ?? new Set()).add(to));
     }
   }

@@ -1,30 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { monotonicMs } from '../../runner-sdk/clock';
+import { monotonicMs } from '../../runner-sdk/transport/clock';
 import { eventually } from '../support/eventually';
-import { CreateQueue } from '../../runner-sdk/create-queue';
-import { Reports } from '../../runner-sdk/reports';
+import { CreateQueue } from '../../runner-sdk/client/create-queue';
+import { Reporter } from '../../runner-sdk/runner/reporter';
 import { HeldTransport, PATIENT } from './held-transport';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
-function openReports() {
+function openReporter() {
   const transport = new HeldTransport();
   const shares: number[] = [];
   let idle = 0;
-  const reports = new Reports({
+  const reporter = new Reporter({
     transport,
     logger: quiet,
     prepareClaim: (calls) => (shares.push(calls), null),
     finishClaim() {},
-    regainClaim() {},
+    recoverClaim() {},
     onDirectives() {},
     onDone() {},
     onIdle: () => (idle += 1),
   });
   const push = (count: number) => {
     for (let n = 0; n < count; n += 1) {
-      reports.push({
+      reporter.push({
         completion: { jobId: randomUUID(), leaseToken: randomUUID(), outcome: 'completed' },
         attempt: 1,
         giveUpAtMs: monotonicMs() + 60_000,
@@ -42,7 +42,7 @@ function openReports() {
   };
   return {
     transport,
-    reports,
+    reporter,
     shares,
     push,
     answer,
@@ -55,7 +55,7 @@ afterEach(() => jest.useRealTimers());
 
 test('a report that waits for its next try is sent at once when the runner ends', async () => {
   jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'hrtime', 'performance'] });
-  const { push, answer, transport, reports } = openReports();
+  const { push, answer, transport, reporter } = openReporter();
   push(1);
   await setImmediate();
   for (let tries = 1; tries <= 8; tries += 1) {
@@ -69,15 +69,15 @@ test('a report that waits for its next try is sent at once when the runner ends'
     await setImmediate();
   }
   expect(transport.held).toHaveLength(8);
-  reports.hurry();
+  reporter.flushNow();
   await setImmediate();
   expect(transport.held).toHaveLength(9);
   await answer(8);
-  await reports.flushed();
+  await reporter.flushed();
 });
 
 test('few reports travel in one call at a time, and what comes meanwhile goes in the next', async () => {
-  const { push, answer, sizes, idles, reports, transport } = openReports();
+  const { push, answer, sizes, idles, reporter, transport } = openReporter();
   push(3);
   await setImmediate();
   push(31);
@@ -87,13 +87,13 @@ test('few reports travel in one call at a time, and what comes meanwhile goes in
   await answer(0);
   expect(sizes()).toEqual([3, 31]);
   await answer(1);
-  await reports.flushed();
+  await reporter.flushed();
   expect(idles()).toBe(1);
   await transport.close();
 });
 
 test('many reports travel in two calls at once, each with its share of the free slots; never in three', async () => {
-  const { push, answer, sizes, shares, idles, reports, transport } = openReports();
+  const { push, answer, sizes, shares, idles, reporter, transport } = openReporter();
   push(100);
   await setImmediate();
   await setImmediate();
@@ -104,11 +104,11 @@ test('many reports travel in two calls at once, each with its share of the free 
   expect(sizes()).toEqual([50, 50]);
   await answer(1);
   expect(sizes()).toEqual([50, 50, 40]);
-  expect(reports.isBusy).toBe(true);
+  expect(reporter.isBusy).toBe(true);
   await answer(0);
   expect(idles()).toBe(0);
   await answer(2);
-  await reports.flushed();
+  await reporter.flushed();
   expect(idles()).toBe(1);
   await transport.close();
 });

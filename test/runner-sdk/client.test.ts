@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BatonError, Client, defineJob, JobCancelledError, JobFailedError } from '@baton/runner-sdk';
-import { Transport } from '../../runner-sdk/http';
+import { Transport } from '../../runner-sdk/transport/transport';
 import { FakeCoordinator, type Recorded } from './fake-coordinator';
 
 const Movie = z.object({ title: z.string(), released: z.coerce.date() });

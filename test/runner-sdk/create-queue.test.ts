@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { BatonError } from '@baton/runner-sdk';
-import { CreateQueue } from '../../runner-sdk/create-queue';
+import { CreateQueue } from '../../runner-sdk/client/create-queue';
 import { eventually } from '../support/eventually';
 import { HeldTransport, PATIENT } from './held-transport';
 

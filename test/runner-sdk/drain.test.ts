@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Runner, RunnerStoppingError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
-import { Transport } from '../../runner-sdk/http';
+import { Transport } from '../../runner-sdk/transport/transport';
 import { eventually } from '../support/eventually';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 

@@ -1,8 +1,8 @@
 import { createContext, runInContext, runInNewContext } from 'node:vm';
 import type * as Sdk from '@baton/runner-sdk';
 import { NonRetryableError, RetryAfterError, SnoozeError } from '@baton/runner-sdk';
-import { delayMsOf, messageOf, reportOf } from '../../runner-sdk/failure';
-import { loggable, storable } from '../../runner-sdk/json';
+import { delayMsOf, messageOf, reportOf } from '../../runner-sdk/transport/failure';
+import { loggable, storable } from '../../runner-sdk/transport/json';
 
 describe('what was thrown', () => {
   const circular: Record<string, unknown> = { message: 'denied', code: '42501' };

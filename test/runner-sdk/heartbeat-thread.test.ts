@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { Runner } from '@baton/runner-sdk';
-import { LeaseBoard } from '../../runner-sdk/lease-board';
+import { SharedLeaseTable } from '../../runner-sdk/leases/shared-lease-table';
 import { eventually } from '../support/eventually';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 it('sleeps when nothing changes, is woken for the next lease, and keeps it', async () => {
-  const put = jest.spyOn(LeaseBoard.prototype, 'put');
+  const put = jest.spyOn(SharedLeaseTable.prototype, 'put');
   const held = gate();
   runner = new Runner({
     coordinatorUrl: coordinator.url,
@@ -30,9 +30,9 @@ it('sleeps when nothing changes, is woken for the next lease, and keeps it', asy
   runner.handle('TEST', (args) => ((args as { waits?: boolean }).waits ? held.opened : null));
   await runner.start();
   await coordinator.report(coordinator.add());
-  const board = put.mock.contexts[0] as LeaseBoard;
+  const table = put.mock.contexts[0] as SharedLeaseTable;
   put.mockRestore();
-  await eventually(() => Atomics.load(new Int32Array(board.memory), 0) === 1);
+  await eventually(() => Atomics.load(new Int32Array(table.memory), 0) === 1);
   const job = coordinator.add({ arguments: { waits: true }, leaseMs: 1500 });
   const beatsFor = () =>
     coordinator.calls('POST /jobs/heartbeat').filter(({ body }) => JSON.stringify(body).includes(job.id)).length;
@@ -64,7 +64,7 @@ it('does not beat for what was let go before it was due', async () => {
   await coordinator.report(second);
 });
 
-it('started again after its death it asks for what stands on the board', async () => {
+it('started again after its death it asks for what stands on the table', async () => {
   const start = jest.spyOn(Worker.prototype, 'unref');
   const logger = testLogger();
   const held = gate();

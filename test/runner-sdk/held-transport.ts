@@ -1,4 +1,4 @@
-import { Transport, type ApiReply, type ApiRequest } from '../../runner-sdk/http';
+import { Transport, type ApiReply, type ApiRequest } from '../../runner-sdk/transport/transport';
 
 /** No call of a test is slow, in milliseconds: for tests that hold answers back. */
 export const PATIENT = 1_000_000;

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { BatonError } from '@baton/runner-sdk';
-import { monotonicMs } from '../../runner-sdk/clock';
-import { LeaseKeeper, type HeldJob, type KeeperEvent } from '../../runner-sdk/lease-keeper';
+import { monotonicMs } from '../../runner-sdk/transport/clock';
+import { LeaseKeeper, type Lease, type KeeperEvent } from '../../runner-sdk/leases/lease-keeper';
 import type { HeartbeatsInput, HeartbeatsReply } from '@baton/runner-sdk/protocol';
 
 type Reply = HeartbeatsReply | Error;
@@ -52,7 +52,7 @@ const extended = (body: HeartbeatsInput): HeartbeatsReply => ({
   jobs: body.jobs.map(({ jobId }) => ({ jobId, leaseExpiresAt: '' })),
   directives: {},
 });
-const held = (jobId: string, fields: Partial<HeldJob> = {}): HeldJob => {
+const held = (jobId: string, fields: Partial<Lease> = {}): Lease => {
   const leaseMs = fields.leaseMs ?? 30_000;
   return {
     jobId,
@@ -80,13 +80,13 @@ it('beats after a third of the lease, for all jobs that are near', async () => {
 it('a checkpoint goes out at once, the latest progress with it, and neither twice', async () => {
   keep(extended);
   keeper.hold([held('a')]);
-  keeper.signAll([
+  keeper.addUpdates([
     {
       leaseToken: 'token-a',
-      sign: { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] },
+      update: { progress: { percent: 1 }, logs: [{ level: 'info', message: 'x', atMs: monotonicMs() }] },
     },
   ]);
-  keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 2 }, checkpoint: { at: 1 } } }]);
+  keeper.addUpdates([{ leaseToken: 'token-a', update: { progress: { percent: 2 }, checkpoint: { at: 1 } } }]);
   await once(heard, 'beat');
   expect(beats[0]?.jobs).toMatchObject([
     { progress: { percent: 2 }, checkpoint: { at: 1 }, logs: [{ level: 'info', message: 'x' }] },
@@ -98,11 +98,11 @@ it('what a beat could not deliver is said again, unless it was said anew', async
   keep(() => new BatonError({ code: 'unreachable', status: 0, detail: 'gone' }));
   keeper.hold([held('a')]);
   const line = { level: 'info' as const, message: 'x', atMs: monotonicMs() };
-  keeper.signAll([{ leaseToken: 'token-a', sign: { progress: { percent: 1 }, checkpoint: 'old', logs: [line] } }]);
-  keeper.signAll([{ leaseToken: 'wrong-token', sign: { progress: { percent: 99 } } }]);
+  keeper.addUpdates([{ leaseToken: 'token-a', update: { progress: { percent: 1 }, checkpoint: 'old', logs: [line] } }]);
+  keeper.addUpdates([{ leaseToken: 'wrong-token', update: { progress: { percent: 99 } } }]);
   await once(heard, 'beat');
   expect(events).toEqual([expect.objectContaining({ kind: 'notice', level: 'warn' })]);
-  keeper.signAll([{ leaseToken: 'token-a', sign: { checkpoint: 'new' } }]);
+  keeper.addUpdates([{ leaseToken: 'token-a', update: { checkpoint: 'new' } }]);
   expect(await keeper.withdraw('token-a')).toEqual({ progress: { percent: 1 }, checkpoint: 'new', logs: [line] });
 });
 
@@ -112,7 +112,7 @@ it.each([400, 413])('a beat refused with %i loses what was said, and keeps the l
     (count += 1) === 1 ? new BatonError({ code: 'validation_failed', status, detail: 'no' }) : extended(body),
   );
   keeper.hold([held('a', { leaseMs: 4000 })]);
-  keeper.signAll([{ leaseToken: 'token-a', sign: { checkpoint: 'bad' } }]);
+  keeper.addUpdates([{ leaseToken: 'token-a', update: { checkpoint: 'bad' } }]);
   await once(heard, 'beat');
   await once(heard, 'beat');
   expect(beats[1]?.jobs).toEqual([{ jobId: 'a', leaseToken: 'token-a' }]);
@@ -140,8 +140,8 @@ it.each([403, 500])('words that the whole beat is answered %i for do not cost th
   );
   stopTime();
   keeper.hold([held('quiet', { leaseMs: 600 }), held('loud', { leaseMs: 600 })]);
-  keeper.signAll([
-    { leaseToken: 'token-loud', sign: { logs: [{ level: 'info', message: '<script>', atMs: monotonicMs() }] } },
+  keeper.addUpdates([
+    { leaseToken: 'token-loud', update: { logs: [{ level: 'info', message: '<script>', atMs: monotonicMs() }] } },
   ]);
   const kept = () =>
     beats.filter(({ jobs }) => jobs.length === 2 && jobs.every(({ logs }) => logs === undefined)).length;
@@ -207,7 +207,7 @@ it('a former lease of a job that was claimed again is asked for too, and its los
 it('leases that are due go before the words of those that are not, however much these say', async () => {
   const talkers = Array.from({ length: 1000 }, (_one, index) => held(`job-${index}`));
   const talk = () =>
-    keeper.signAll(talkers.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
+    keeper.addUpdates(talkers.map(({ leaseToken }) => ({ leaseToken, update: { progress: { percent: 1 } } })));
   keep((body) => (talk(), extended(body)));
   keeper.hold([...talkers, held('quiet', { leaseMs: 600 })]);
   talk();
@@ -222,7 +222,7 @@ it('takes each of many that speak at once, and that are taken one by one, withou
   const many = Array.from({ length: 1000 }, (_one, index) => held(`job-${index}`));
   const looks = jest.spyOn(Object.getPrototypeOf(new Map().values()) as Iterator<unknown>, 'next');
   for (const job of many) keeper.hold([job]);
-  keeper.signAll(many.map(({ leaseToken }) => ({ leaseToken, sign: { progress: { percent: 1 } } })));
+  keeper.addUpdates(many.map(({ leaseToken }) => ({ leaseToken, update: { progress: { percent: 1 } } })));
   const count = looks.mock.calls.length;
   looks.mockRestore();
   // None would say that looks are not counted any more.

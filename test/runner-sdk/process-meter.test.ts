@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { ProcessMeter } from '../../runner-sdk/process-meter';
+import { ProcessMeter } from '../../runner-sdk/runner/process-meter';
 
 test('an attempt that ends between two samples tells of the memory it held, and of its time', async () => {
   const meter = new ProcessMeter();

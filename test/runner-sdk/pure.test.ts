@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { SDK_VERSION } from '@baton/runner-sdk';
 import { payloadFault } from '@baton/runner-sdk/protocol';
-import { backoffMs, pause, retryDelayMs, within } from '../../runner-sdk/backoff';
-import { connectionOf } from '../../runner-sdk/config';
-import { retryAfterMsOf } from '../../runner-sdk/http';
-import { loggable, storable } from '../../runner-sdk/json';
-import { LogBuffer, sentLines } from '../../runner-sdk/log-buffer';
-import { SlotPool } from '../../runner-sdk/slot-pool';
-import { reportOf } from '../../runner-sdk/failure';
+import { backoffMs, pause, retryDelayMs, within } from '../../runner-sdk/transport/backoff';
+import { connectionOf } from '../../runner-sdk/transport/config';
+import { retryAfterMsOf } from '../../runner-sdk/transport/transport';
+import { loggable, storable } from '../../runner-sdk/transport/json';
+import { LogBuffer, sentLines } from '../../runner-sdk/leases/log-buffer';
+import { SlotPool } from '../../runner-sdk/runner/slot-pool';
+import { reportOf } from '../../runner-sdk/transport/failure';
 
 describe('backoff', () => {
   const backoff = { baseMs: 100, maxMs: 1000 };

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { Runner, SnoozeError, type Handler, type RunnerOptions } from '@baton/runner-sdk';
-import type { ToThread } from '../../runner-sdk/heartbeat-thread';
-import { Heartbeats } from '../../runner-sdk/heartbeats';
+import type { ToThread } from '../../runner-sdk/leases/heartbeat-thread';
+import { Heartbeats } from '../../runner-sdk/leases/heartbeats';
 import { eventually } from '../support/eventually';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
@@ -133,14 +133,14 @@ it('an error whose message is no text is reported', async () => {
 it('what was said while a heartbeat hangs goes with the report', async () => {
   const beating = gate();
   const posted = jest.spyOn(Worker.prototype, 'postMessage');
-  const signs = () => posted.mock.calls.filter(([message]) => (message as ToThread).kind === 'signs').length;
+  const updates = () => posted.mock.calls.filter(([message]) => (message as ToThread).kind === 'updates').length;
   coordinator.script('POST /jobs/heartbeat', 'hang');
   const job = coordinator.add();
   await run(async (_args, { progress, log }) => {
     progress(1);
     await beating.opened;
     log.error('what went wrong');
-    await eventually(() => signs() === 2);
+    await eventually(() => updates() === 2);
     throw new Error('no');
   });
   await coordinator.until('the beat that hangs', () => coordinator.calls('POST /jobs/heartbeat').length > 0);
@@ -161,7 +161,7 @@ it('a grace without end is no grace of a millisecond', async () => {
 });
 
 it('what a handler says when its lease is lost is not kept for ever', async () => {
-  const say = jest.spyOn(Heartbeats.prototype, 'say');
+  const addOutput = jest.spyOn(Heartbeats.prototype, 'addOutput');
   const job = coordinator.add({ leaseMs: 1000 });
   coordinator.verdicts.set(job.id, 'job_cancelled');
   await run(
@@ -169,8 +169,8 @@ it('what a handler says when its lease is lost is not kept for ever', async () =
       new Promise((resolve) => signal.addEventListener('abort', () => (log.warn('cut off'), resolve(null)))),
   );
   await eventually(() => logger.lines.some(({ message }) => message.startsWith('an attempt was dropped')));
-  const heartbeats = say.mock.contexts[0] as Heartbeats;
-  expect(say).toHaveBeenCalledTimes(1);
-  say.mockRestore();
-  expect(heartbeats.hasSaid(job.leaseToken)).toBe(false);
+  const heartbeats = addOutput.mock.contexts[0] as Heartbeats;
+  expect(addOutput).toHaveBeenCalledTimes(1);
+  addOutput.mockRestore();
+  expect(heartbeats.hasPendingOutput(job.leaseToken)).toBe(false);
 });

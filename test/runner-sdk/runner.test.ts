@@ -12,7 +12,7 @@ import {
   type Handler,
   type RunnerOptions,
 } from '@baton/runner-sdk';
-import { Heartbeats } from '../../runner-sdk/heartbeats';
+import { Heartbeats } from '../../runner-sdk/leases/heartbeats';
 import { FakeCoordinator, gate, testLogger } from './fake-coordinator';
 
 let coordinator: FakeCoordinator;

@@ -1,5 +1,5 @@
 import { ConfigurationError, Runner } from '@baton/runner-sdk';
-import { withSettings, type RunnerSettings } from '../../runner-sdk/runner-config';
+import { withSettings, type RunnerSettings } from '../../runner-sdk/runner/runner-config';
 
 const NUMBER = 'a whole number from 1 to 10000, or a range of them such as 1-20';
 const QUEUES = 'at most 200 names of queues separated by commas, such as mails,films';

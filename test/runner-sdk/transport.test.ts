@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { Transport } from '../../runner-sdk/http';
+import { Transport } from '../../runner-sdk/transport/transport';
 import { FakeCoordinator } from './fake-coordinator';
 
 const CONNECTIONS = 64;

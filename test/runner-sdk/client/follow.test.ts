@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { Client, type ClientEvent } from '@baton/runner-sdk';
 import type { JobEvent } from '@baton/runner-sdk/protocol';
-import { parseFrames, type Frame } from '../../../runner-sdk/event-stream';
+import { parseFrames, type Frame } from '../../../runner-sdk/client/event-stream';
 import { type Cluster, startCluster, type TestCoordinator } from '../../support/coordinator';
 import { eventually } from '../../support/eventually';
 import { uniqueType } from '../../support/factory';

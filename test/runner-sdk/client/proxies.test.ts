@@ -1,7 +1,7 @@
 import { createServer, request as forward, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { Client, ConfigurationError, Runner } from '@baton/runner-sdk';
-import { connectionOf } from '../../../runner-sdk/config';
+import { connectionOf } from '../../../runner-sdk/transport/config';
 import { FakeCoordinator, testLogger } from '../fake-coordinator';
 
 const OWN = { coordinatorUrl: 'http://127.0.0.1:1', apiKey: 'key' };

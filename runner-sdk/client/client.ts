@@ -1,0 +1,366 @@
+import { randomUUID } from 'node:crypto';
+import type { z } from 'zod';
+import { connectionOf, type ConnectionOptions } from '../transport/config';
+import { createAllOrNone, createEach } from './create-many';
+import { CreateQueue, type CreationOrder } from './create-queue';
+import { assertArguments, type JobDefinition, type JobOf } from './define-job';
+import { BatonError } from '../transport/errors';
+import type { EventStreamOptions } from './event-stream';
+import { assertStrict, filterQuery, type Filter, type Page, type Strict } from './filters';
+import { followEvents, followJob, type ClientEvent } from './follow';
+import { Transport, type ApiRequest } from '../transport/transport';
+import { storable } from '../transport/json';
+import { Operations } from './operations';
+import {
+  idempotencyKey as idempotencyKeySchema,
+  type attemptList,
+  type CreatedJobs,
+  type CreateJob,
+  type EditJob,
+  type eventsQuery,
+  type Explanation,
+  type Job,
+  type JobEvent,
+  type jobList,
+  type logLine,
+  type logList,
+  type LogLevel,
+  type jobCount,
+} from '../protocol';
+import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from './schema';
+import { startSending, type Trace } from '../transport/tracing';
+import { Turns } from './turns';
+import { waitForResult, type WaitOptions } from './wait';
+
+export interface ClientOptions extends ConnectionOptions {
+  /** How long one call may be tried again while the coordinator cannot be reached or is overloaded. Default 30 s. */
+  budgetMs?: number | undefined;
+}
+
+/** Everything of a create but its type and arguments; overrules the definition's defaults. `undefined`: as if left out. */
+export interface CreateOptions extends Omit<CreateJob, 'type' | 'arguments'> {
+  /**
+   * 1 to 255 visible ASCII characters. Default: random. Give your own to make the create the same one also after your
+   * process was restarted.
+   */
+  idempotencyKey?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Of jobs in this queue, of this type, of this user; of one job. */
+export type EventFilter = Strict<Omit<z.input<typeof eventsQuery>, 'lastEventId'>>;
+export type JobListPage = z.infer<typeof jobList>;
+export type AttemptView = z.infer<typeof attemptList>['items'][number];
+export type LogLineView = z.infer<typeof logLine>;
+export type LogPage = z.infer<typeof logList>;
+
+/** Arguments may be left out where the definition allows that. */
+type CreateRest<Arguments extends Schema> =
+  undefined extends InputOf<Arguments>
+    ? [args?: InputOf<Arguments>, options?: CreateOptions]
+    : [args: InputOf<Arguments>, options?: CreateOptions];
+
+/**
+ * Submits jobs, follows them, and runs the coordinator. Every call is tried again, with jittered backoff, on 429, 5xx
+ * and broken sockets, at the next URL when one is gone; every refusal is a `BatonError`.
+ */
+export class Client extends Operations {
+  private readonly creations: CreateQueue;
+  /** Creates of an order go one after the other, also while their arguments are checked. */
+  private readonly turns = new Turns();
+
+  /** Throws `ConfigurationError` when URL or key are missing or wrong. */
+  constructor(options: ClientOptions = {}) {
+    super(new Transport(connectionOf(options)), options.budgetMs ?? 30_000);
+    this.creations = new CreateQueue(this.transport, this.budgetMs);
+  }
+
+  /**
+   * Creates a job. Arguments that do not fit the definition throw `BatonError` `invalid_arguments` before anything is
+   * sent. Calls made while one is in flight travel together; each is accepted or refused alone, and none waits for
+   * another, unless both have the same queue and `orderKey`.
+   */
+  create<Arguments extends Schema, Result extends Schema>(
+    definition: JobDefinition<Arguments, Result>,
+    ...rest: CreateRest<Arguments>
+  ): Promise<JobOf<Arguments, Result>>;
+  create(type: string, args?: unknown, options?: CreateOptions): Promise<Job>;
+  async create(target: string | JobDefinition, args?: unknown, options: CreateOptions = {}): Promise<Job> {
+    const definition = definitionOf(target);
+    const { idempotencyKey, signal, ...fields } = given(options);
+    if (idempotencyKey !== undefined) assertIsKey(idempotencyKey);
+    const order = orderOf(definition, fields);
+    const json = creationJson(definition, args, settingsJson(definition, fields));
+    const start = () =>
+      traced(definition, fields, 1, (trace) =>
+        this.creations.add({
+          json,
+          trace,
+          order,
+          ...(idempotencyKey && { idempotencyKey }),
+          ...(signal && { signal }),
+        }),
+      );
+    if (order !== undefined) {
+      const checked = assertArguments(definition, args);
+      return remembered(await this.turns.take(order.key, checked, start), definition);
+    }
+    if (definition.arguments !== undefined) await assertArguments(definition, args);
+    return remembered(await start(), definition);
+  }
+
+  /**
+   * Creates a job for each of the arguments, all or none: at most 1000 and 16 MiB. With `atomic: false` each is judged
+   * alone, in as many requests as they need, and the answer holds a `BatonError` in the place of each that was refused.
+   * The options go for all of them; the `idempotencyKey` is the call's: the same call again brings the same jobs.
+   */
+  createMany<Arguments extends Schema, Result extends Schema>(
+    definition: JobDefinition<Arguments, Result>,
+    list: readonly InputOf<Arguments>[],
+    options?: CreateOptions & { atomic?: true | undefined },
+  ): Promise<JobOf<Arguments, Result>[]>;
+  createMany<Arguments extends Schema, Result extends Schema>(
+    definition: JobDefinition<Arguments, Result>,
+    list: readonly InputOf<Arguments>[],
+    options: CreateOptions & { atomic: boolean },
+  ): Promise<(JobOf<Arguments, Result> | BatonError)[]>;
+  async createMany(
+    definition: JobDefinition,
+    list: readonly unknown[],
+    options: CreateOptions & { atomic?: boolean | undefined } = {},
+  ): Promise<(Job | BatonError)[]> {
+    const { atomic = true, idempotencyKey = randomUUID(), signal, ...fields } = given(options);
+    // Those that are judged alone have the key with their place behind it.
+    assertIsKey(atomic ? idempotencyKey : `${idempotencyKey}.${list.length}`, idempotencyKey);
+    const order = orderOf(definition, fields);
+    const settings = settingsJson(definition, fields);
+    const jobs = list.map((args) => creationJson(definition, args, settings));
+    if (jobs.length === 0) return [];
+    const send = (request: ApiRequest) => this.send<CreatedJobs>(request);
+    const start = () =>
+      traced<(Job | BatonError)[]>(definition, fields, list.length, (trace) =>
+        (atomic ? createAllOrNone : createEach)(send, { jobs, idempotencyKey, trace, signal }),
+      );
+    const checked = assertAll(definition, list);
+    const made =
+      order === undefined
+        ? await checked.then(start)
+        : await this.turns.takeAlone(order.key, checked, () => this.creations.settled(order.key).then(start));
+    return made.map((job) => (job instanceof BatonError ? job : remembered(job, definition)));
+  }
+
+  /** Throws `BatonError` `not_found`. */
+  async get(id: string): Promise<Job> {
+    return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}` });
+  }
+
+  /** One page of jobs, newest first. */
+  async list(filter: Filter & Page = {}): Promise<JobListPage> {
+    return this.send({ method: 'GET', path: '/jobs', query: filterQuery('list', filter) });
+  }
+
+  /** How many jobs match: exact up to `most` (10,000 by default), over which `isMore` is true. */
+  async count(filter: Filter = {}, options: { most?: number | undefined } = {}): Promise<z.infer<typeof jobCount>> {
+    return this.send({ method: 'GET', path: '/jobs/count', query: { ...filterQuery('count', filter), ...options } });
+  }
+
+  /** All jobs that match, page after page: `for await (const job of client.listAll({ status: 'failed' }))`. */
+  async *listAll(filter: Filter & Pick<Page, 'limit'> = {}): AsyncGenerator<Job, void, undefined> {
+    let cursor: string | null = null;
+    do {
+      const page: JobListPage = await this.list({
+        ...filter,
+        limit: filter.limit ?? 500,
+        ...(cursor !== null && { cursor }),
+      });
+      yield* page.items;
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+  }
+
+  async attempts(id: string): Promise<AttemptView[]> {
+    return this.all<AttemptView>(`/jobs/${encodeURIComponent(id)}/attempts`);
+  }
+
+  /** One page of the job's log lines, oldest first; `after` continues from a line's `seq`. */
+  async logs(
+    id: string,
+    query: { after?: number | undefined; level?: LogLevel | undefined } & Page = {},
+  ): Promise<LogPage> {
+    return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/logs`, query });
+  }
+
+  /** Also one that runs: its handler's signal is aborted. A finished job: `BatonError` `state_conflict`. */
+  async cancel(id: string, reason?: string): Promise<Job> {
+    return this.verb(id, 'cancel', reason === undefined ? {} : { reason }, (job) => job.status === 'cancelled');
+  }
+
+  /** Deletes a finished job for good; needs a key of role `admin`. */
+  async delete(id: string): Promise<void> {
+    await this.send({ method: 'DELETE', path: `/jobs/${encodeURIComponent(id)}`, query: { purge: true } });
+  }
+
+  /** A failed or cancelled job again, from its first try. */
+  async retry(id: string): Promise<Job> {
+    return this.verb(id, 'retry', {}, (job) => job.status === 'pending' || job.status === 'running');
+  }
+
+  /** Moves a pending job's `runAt` to now. */
+  async runNow(id: string): Promise<Job> {
+    return this.verb(id, 'run-now', {}, (job) => job.status === 'running');
+  }
+
+  /** Changes a job that does not run yet. */
+  async edit(id: string, changes: EditJob): Promise<Job> {
+    return this.send({ method: 'PATCH', path: `/jobs/${encodeURIComponent(id)}`, body: changes });
+  }
+
+  /** Why a job does not run, the most decisive reason first. */
+  async explain(id: string): Promise<Explanation> {
+    return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/explain` });
+  }
+
+  /**
+   * The job's result, once it has completed. Throws `JobFailedError`, `JobCancelledError`, and `BatonError`
+   * `wait_timeout` when `timeoutMs` is over first.
+   */
+  wait<Result extends Schema = Schema>(
+    job: string | JobOf<Schema, Result>,
+    options?: WaitOptions<Result>,
+  ): Promise<OutputOf<Result>>;
+  async wait(job: string | Job, options: WaitOptions = {}): Promise<unknown> {
+    const definition = options.definition ?? (typeof job === 'string' ? undefined : definitions.get(job));
+    return waitForResult(
+      this.transport,
+      typeof job === 'string' ? job : job.id,
+      { ...options, ...(definition && { definition }) },
+      this.budgetMs,
+    );
+  }
+
+  /**
+   * What happens to a job, until it has finished: `for await (const event of client.watch(job))`. Connects again after
+   * breaks and misses nothing; leaving the loop closes the connection. Of a job that had finished before there is one
+   * event, which says so.
+   */
+  watch(job: string | Pick<Job, 'id'>, options: EventStreamOptions = {}): AsyncGenerator<JobEvent, void> {
+    const id = typeof job === 'string' ? job : job.id;
+    const request = { path: `/jobs/${encodeURIComponent(id)}/events` };
+    return followJob({ transport: this.transport, request, budgetMs: this.budgetMs }, options, () => this.get(id));
+  }
+
+  /**
+   * What happens to all jobs that match, from now on: `for await (const event of client.events({ queue: 'films' }))`.
+   * Connects again after breaks and goes on after the last event; leaving the loop closes the connection.
+   */
+  events(filter: EventFilter = {}, options: EventStreamOptions = {}): AsyncGenerator<ClientEvent, void> {
+    assertStrict('events', filter);
+    const request = { path: '/events', query: filter };
+    return followEvents({ transport: this.transport, request, budgetMs: this.budgetMs }, options);
+  }
+
+  /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */
+  async close(): Promise<void> {
+    this.creations.close(
+      new BatonError({ code: 'unreachable', status: 0, detail: 'the client was closed before the job was created' }),
+    );
+    await this.transport.close();
+  }
+
+  /** A verb that refuses to be done twice: after a try whose answer was lost, its refusal may mean that it was done. */
+  private async verb(id: string, verb: string, body: object, isDone: (job: Job) => boolean): Promise<Job> {
+    let wasTried = false;
+    const request: ApiRequest = {
+      method: 'POST',
+      path: `/jobs/${encodeURIComponent(id)}/${verb}`,
+      body,
+      onRetry: () => (wasTried = true),
+    };
+    try {
+      return await this.send(request);
+    } catch (error) {
+      if (!wasTried || !(error instanceof BatonError) || error.code !== 'state_conflict') throw error;
+      const job = await this.get(id);
+      if (isDone(job)) return job;
+      throw error;
+    }
+  }
+}
+
+/** Which definition a created job came from, if it says anything of the result, so that `wait` can check and type it. */
+const definitions = new WeakMap<object, JobDefinition>();
+
+function remembered(job: Job, definition: JobDefinition): Job {
+  if (definition.result !== undefined) definitions.set(job, definition);
+  return job;
+}
+
+/** Sends within a span of its own, if somebody traces. */
+async function traced<Sent>(
+  { type, defaults }: JobDefinition,
+  fields: { queue?: string },
+  count: number,
+  send: (trace: Trace | undefined) => Promise<Sent>,
+): Promise<Sent> {
+  const sending = startSending(type, fields.queue ?? defaults.queue, count);
+  if (sending === null) return send(undefined);
+  try {
+    const sent = await send(sending.trace);
+    sending.end({ jobId: (sent as Partial<Job>).id });
+    return sent;
+  } catch (error) {
+    sending.end({ error });
+    throw error;
+  }
+}
+
+function definitionOf(target: string | JobDefinition): JobDefinition {
+  return typeof target === 'string' ? { type: target, defaults: {} } : target;
+}
+
+/** Without what is `undefined`, which must not overrule anything. */
+function given<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+/** All of a create but its arguments. */
+function settingsJson({ type, defaults }: JobDefinition, fields: object): string {
+  return JSON.stringify({ ...defaults, ...fields, type });
+}
+
+function orderOf({ defaults }: JobDefinition, fields: Partial<CreateJob>): CreationOrder | undefined {
+  const { queue = 'default', orderKey, userId } = { ...defaults, ...fields };
+  return orderKey === undefined ? undefined : { key: JSON.stringify([queue, orderKey]), userId };
+}
+
+/** The same rules for a create that travels alone, whose key is a header, and for one among others. */
+function assertIsKey(key: unknown, named: unknown = key): void {
+  const checked = idempotencyKeySchema.safeParse(key);
+  if (checked.success && typeof named === 'string' && named !== '') return;
+  const [fault] = checked.success ? [] : fieldErrorsOf(checked.error);
+  const message = typeof named === 'string' ? (fault?.message ?? 'must not be empty') : 'must be text';
+  throw new BatonError({
+    code: 'validation_failed',
+    status: 0,
+    detail: `idempotencyKey ${message}; nothing was sent`,
+    errors: [{ path: 'idempotencyKey', message }],
+  });
+}
+
+async function assertAll(definition: JobDefinition, list: readonly unknown[]): Promise<void> {
+  if (definition.arguments === undefined) return;
+  for (const [index, args] of list.entries()) await assertArguments(definition, args, index);
+}
+
+/** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
+function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
+  const stored = storable(args);
+  if (!stored.isStorable) {
+    throw new BatonError({
+      code: 'invalid_arguments',
+      status: 0,
+      detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}`,
+    });
+  }
+  return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
+}

@@ -1,0 +1,95 @@
+import { BatonError, ConfigurationError } from '../transport/errors';
+import { createJob, type CreateJob, type Job } from '../protocol';
+import { check, fieldErrorsOf, isSchema, type InputOf, type Schema } from './schema';
+
+/** Settings a definition gives to each job created from it; a create may overrule any of them. */
+export type JobDefaults = Pick<
+  CreateJob,
+  | 'queue'
+  | 'priority'
+  | 'timeoutMs'
+  | 'maxAttempts'
+  | 'retry'
+  | 'requires'
+  | 'prefers'
+  | 'tags'
+  | 'metadata'
+  | 'concurrencyKey'
+  | 'orderKey'
+  | 'orderOnFailure'
+>;
+
+/**
+ * A kind of job: its type, the shape of its arguments and of its result, and the defaults of its creates. Producers and
+ * runners share it. The schemas are of any library that speaks Standard Schema, and describe JSON as it travels: for a
+ * date take `z.coerce.date()`, not `z.date()`.
+ */
+export interface JobDefinition<Arguments extends Schema = Schema, Result extends Schema = Schema> {
+  readonly type: string;
+  readonly arguments?: Arguments;
+  readonly result?: Result;
+  readonly defaults: JobDefaults;
+}
+
+export interface JobDefinitionOptions<Arguments extends Schema, Result extends Schema> extends JobDefaults {
+  type: string;
+  /** Checked before a job is created, and again before its handler runs. Without it: any JSON. */
+  arguments?: Arguments | undefined;
+  /** Checked before a result is reported, and again by `client.wait`. Without it: any JSON. */
+  result?: Result | undefined;
+}
+
+/** Defines a kind of job. Throws `ConfigurationError` when a default is out of range, or a schema is none. */
+export function defineJob<Arguments extends Schema = Schema, Result extends Schema = Schema>(
+  options: JobDefinitionOptions<Arguments, Result>,
+): JobDefinition<Arguments, Result> {
+  const { type, arguments: argumentsSchema, result, ...defaults } = options;
+  const checked = createJob.safeParse({ type, ...defaults });
+  if (!checked.success) {
+    const faults = fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`);
+    throw new ConfigurationError(`the definition of job ${JSON.stringify(type)} is wrong: ${faults.join('; ')}`);
+  }
+  assertIsSchema(type, 'arguments', argumentsSchema);
+  assertIsSchema(type, 'result', result);
+  return Object.freeze({
+    type,
+    defaults,
+    ...(argumentsSchema && { arguments: argumentsSchema }),
+    ...(result && { result }),
+  });
+}
+
+function assertIsSchema(type: string, name: string, schema: unknown): void {
+  if (schema === undefined || isSchema(schema)) return;
+  throw new ConfigurationError(
+    `the definition of job ${JSON.stringify(type)} is wrong: ${name} must be a schema of a library that speaks ` +
+      'Standard Schema, such as zod 3.25 or later, Valibot 1 or ArkType 2',
+  );
+}
+
+declare const RESULT: unique symbol;
+
+/** A job that remembers, for the compiler, what its arguments and its result are. */
+export type JobOf<Arguments extends Schema = Schema, Result extends Schema = Schema> = Omit<Job, 'arguments'> & {
+  readonly arguments: InputOf<Arguments>;
+  readonly [RESULT]?: Result;
+};
+
+/**
+ * Throws `BatonError` with code `invalid_arguments`, naming the type and each fault.
+ * @param index the place in a list of arguments, if they are one of many
+ */
+export async function assertArguments(definition: JobDefinition, value: unknown, index?: number): Promise<void> {
+  if (definition.arguments === undefined) return;
+  const checked = await check(definition.arguments, value);
+  if (checked.isValid) return;
+  throw new BatonError({
+    code: 'invalid_arguments',
+    status: 0,
+    detail: `the arguments do not fit ${definition.type}; nothing was sent`,
+    errors:
+      index === undefined
+        ? checked.errors
+        : checked.errors.map(({ path, message }) => ({ path: path === '' ? `${index}` : `${index}.${path}`, message })),
+  });
+}

@@ -1,0 +1,273 @@
+import type { z } from 'zod';
+import {
+  assertStrict,
+  choiceOf,
+  PAGE_FIELDS,
+  type All,
+  type Bulk,
+  type BulkInBackground,
+  type Counted,
+  type Filter,
+  type Page,
+  type Strict,
+} from './filters';
+import type { ApiRequest, QueryValue, Send, Transport } from '../transport/transport';
+import type {
+  alive,
+  Analytics,
+  analyticsQuery,
+  auditList,
+  bulkCount,
+  bulkReplay,
+  BulkOperation,
+  cleanup,
+  cleanupPreview,
+  CreateJob,
+  Health,
+  listAuditQuery,
+  Queue,
+  RateLimits,
+  Readiness,
+  runnerList,
+  RunnerView,
+  Scale,
+  Session,
+  SetQueue,
+  Stats,
+} from '../protocol';
+import { Alerts } from './alerts';
+import { ApiKeys } from './api-keys';
+import { Callbacks } from './callbacks';
+import { DeadLetters } from './dead-letters';
+import { Webhooks } from './webhooks';
+
+export type RunnerPage = z.infer<typeof runnerList>;
+export type AuditPage = z.infer<typeof auditList>;
+/** What operators ask of a coordinator: its queues, its runners, its keys, its health, and verbs for many jobs at once. */
+export class Operations {
+  /** Making, listing, rotating and ending keys; needs a key of role `admin`. */
+  readonly apiKeys: ApiKeys;
+  /** What is told to the addresses of others as it happens. */
+  readonly webhooks: Webhooks;
+  /** The deliveries of jobs' `callbackUrl`. */
+  readonly callbacks: Callbacks;
+  /** Rules that watch rates, depths and ages. */
+  readonly alerts: Alerts;
+  /** Jobs that were given up. */
+  readonly deadLetters: DeadLetters;
+
+  protected constructor(
+    protected readonly transport: Transport,
+    protected readonly budgetMs: number,
+  ) {
+    const send: Send = (request) => this.send(request);
+    this.apiKeys = new ApiKeys(send);
+    this.webhooks = new Webhooks(send);
+    this.callbacks = new Callbacks(send);
+    this.alerts = new Alerts(send);
+    this.deadLetters = new DeadLetters(send);
+  }
+
+  /** All queues, with depth, rates, limits and pauses. */
+  async queues(): Promise<Queue[]> {
+    return this.all<Queue>('/queues');
+  }
+
+  /** Every item of a list, page after page. */
+  protected async all<Item>(path: string): Promise<Item[]> {
+    const items: Item[] = [];
+    let cursor: string | null = null;
+    do {
+      const query: { cursor?: string } = cursor === null ? {} : { cursor };
+      const page: { items: Item[]; nextCursor?: string | null } = await this.send({ method: 'GET', path, query });
+      items.push(...page.items);
+      cursor = page.nextCursor ?? null;
+    } while (cursor !== null);
+    return items;
+  }
+
+  /** Throws `BatonError` `not_found` when no job was ever created in it, and nothing is set for it. */
+  async queue(name: string): Promise<Queue> {
+    return this.send({ method: 'GET', path: queuePath(name) });
+  }
+
+  /** Sets limits; what is left out stays, `null` takes a limit away. */
+  async setQueue(name: string, settings: SetQueue): Promise<Queue> {
+    return this.send({ method: 'PUT', path: queuePath(name), body: settings });
+  }
+
+  /** It gives out nothing, until it is resumed or `untilAt` (ISO-8601) has come; what runs goes on. */
+  async pauseQueue(
+    name: string,
+    options: { reason?: string | undefined; untilAt?: string | undefined } = {},
+  ): Promise<Queue> {
+    return this.send({ method: 'POST', path: queuePath(name, '/pause'), body: options });
+  }
+
+  async resumeQueue(name: string): Promise<Queue> {
+    return this.send({ method: 'POST', path: queuePath(name, '/resume') });
+  }
+
+  /** Cancels all that waits in it, and returns how many; what runs goes on. */
+  async purgeQueue(name: string): Promise<number> {
+    return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: queuePath(name, '/purge') })).count;
+  }
+
+  /** How many runners it wants, for jobs to start within `targetMs` (default 10 s), with `perRunner` slots each (default 1). */
+  async scale(
+    name: string,
+    options: { targetMs?: number | undefined; perRunner?: number | undefined } = {},
+  ): Promise<Scale> {
+    return this.send({ method: 'GET', path: queuePath(name, '/scale'), query: options });
+  }
+
+  /**
+   * Cancels all jobs that match, and returns how many; `{ all: true }` instead of a filter means every job. This and the
+   * three below are safe to repeat, and throw `ConfigurationError` for an empty filter or a field that is `undefined`.
+   */
+  cancelAll<B extends Bulk | BulkInBackground = Bulk>(
+    filter: Filter | All,
+    options?: B & { reason?: string | undefined },
+  ): Counted<B> {
+    return this.bulk('cancel', filter, options);
+  }
+
+  /** Retries all failed and cancelled jobs that match. */
+  retryAll<B extends Bulk | BulkInBackground = Bulk>(filter: Filter | All, options?: B): Counted<B> {
+    return this.bulk('retry', filter, options);
+  }
+
+  /** Deletes all finished jobs that match, for good; needs a key of role `admin`. */
+  purgeAll<B extends Bulk | BulkInBackground = Bulk>(filter: Filter | All, options?: B): Counted<B> {
+    return this.bulk('purge', filter, options);
+  }
+
+  /** Gives all waiting jobs that match another priority. */
+  prioritiseAll<B extends Bulk | BulkInBackground = Bulk>(
+    filter: Filter | All,
+    priority: NonNullable<CreateJob['priority']>,
+    options?: B,
+  ): Counted<B> {
+    return this.bulk('prioritise', filter, { ...options, priority });
+  }
+
+  /**
+   * Has all finished jobs that match created again as new jobs, in the background; to be watched with `bulkOperation`. The
+   * same call again is the same operation; another `idempotencyKey` creates them once more.
+   */
+  async replayAll(
+    filter: Filter | All,
+    options: Strict<Omit<z.input<typeof bulkReplay>, 'filter' | 'all' | 'dryRun'>> & {
+      idempotencyKey?: string | undefined;
+    } = {},
+  ): Promise<BulkOperation> {
+    const { idempotencyKey, ...changes } = options;
+    return this.send({
+      method: 'POST',
+      path: '/jobs/replay',
+      body: { ...choiceOf('replayAll', filter), ...changes },
+      ...(idempotencyKey === undefined ? {} : { headers: { 'idempotency-key': idempotencyKey } }),
+    });
+  }
+
+  /** How far a verb has come that was started in the background. */
+  async bulkOperation(id: string): Promise<BulkOperation> {
+    return this.send({ method: 'GET', path: `/bulk-operations/${encodeURIComponent(id)}` });
+  }
+
+  /** How many finished jobs retention would delete by now. */
+  async cleanupPreview(): Promise<z.infer<typeof cleanupPreview>> {
+    return this.send({ method: 'GET', path: '/cleanup' });
+  }
+
+  /**
+   * Deletes finished jobs for good, and returns how many; needs a key of role `admin`. Without `olderThanMs`, those that
+   * retention would delete by now; with it, of the status or queue that is named, or of `all: true`.
+   */
+  async cleanup(what: Strict<z.input<typeof cleanup>> = {}): Promise<number> {
+    assertStrict('cleanup', what);
+    return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: '/cleanup', body: what })).count;
+  }
+
+  /** One page of the runners the coordinator has heard of. */
+  async runners(page: Page = {}): Promise<RunnerPage> {
+    return this.send({ method: 'GET', path: '/runners', query: page });
+  }
+
+  /** Gives it no more work; what it runs it finishes. */
+  async drainRunner(id: string): Promise<RunnerView> {
+    return this.send({ method: 'POST', path: `/runners/${encodeURIComponent(id)}/drain` });
+  }
+
+  async resumeRunner(id: string): Promise<RunnerView> {
+    return this.send({ method: 'POST', path: `/runners/${encodeURIComponent(id)}/resume` });
+  }
+
+  /** What is left of the limits on how many jobs a user may create, by queue. Without a `userId`: those of the key's own user. */
+  async rateLimits(whose: { userId?: string } = {}): Promise<RateLimits> {
+    assertStrict('rateLimits', whose);
+    return this.send({ method: 'GET', path: '/rate-limits', query: whose });
+  }
+
+  /** One page of what was done by hand, newest first; needs a key of role `admin`. */
+  async audit(filter: Strict<Omit<z.input<typeof listAuditQuery>, keyof Page>> & Page = {}): Promise<AuditPage> {
+    assertStrict('audit', filter, PAGE_FIELDS);
+    return this.send({ method: 'GET', path: '/audit', query: filter });
+  }
+
+  /** How it stands now. */
+  async stats(): Promise<Stats> {
+    return this.send({ method: 'GET', path: '/stats' });
+  }
+
+  /** What ended within a range (default the last 24 hours), by queue (the default), type, user or runner, and over time. */
+  async analytics(query: z.input<typeof analyticsQuery> = {}): Promise<Analytics> {
+    assertStrict('analytics', query, ['by', 'range', 'limit']);
+    return this.send({ method: 'GET', path: '/analytics', query: query as Record<string, QueryValue> });
+  }
+
+  /** Whose key this is, and what it may do. */
+  async whoAmI(): Promise<Session> {
+    return this.send({ method: 'GET', path: '/session' });
+  }
+
+  async health(): Promise<Health> {
+    return this.send({ method: 'GET', path: '/health' });
+  }
+
+  /** Whether the process answers. */
+  async alive(): Promise<z.infer<typeof alive>> {
+    return this.send({ method: 'GET', path: '/healthz' });
+  }
+
+  /** Whether it takes work, and if not, why. Asked once: a coordinator that is not ready is an answer. */
+  async ready(): Promise<Readiness> {
+    return this.send({ method: 'GET', path: '/readyz', accepts: [503], budgetMs: 0 });
+  }
+
+  /** In Prometheus' text format. */
+  async metrics(): Promise<string> {
+    return this.send({ method: 'GET', path: '/metrics', isText: true });
+  }
+
+  protected async send<T>(request: ApiRequest): Promise<T> {
+    return (await this.transport.call<T>({ budgetMs: this.budgetMs, ...request })).body;
+  }
+
+  private async bulk<B extends Bulk | BulkInBackground>(
+    verb: string,
+    filter: Filter | All,
+    options: object | undefined,
+  ): Counted<B> {
+    const reply = await this.send<z.infer<typeof bulkCount> | BulkOperation>({
+      method: 'POST',
+      path: `/jobs/${verb}`,
+      body: { ...options, ...choiceOf(`${verb}All`, filter) },
+    });
+    return ('count' in reply ? reply.count : reply) as Awaited<Counted<B>>;
+  }
+}
+
+function queuePath(name: string, verb = ''): string {
+  return `/queues/${encodeURIComponent(name)}${verb}`;
+}

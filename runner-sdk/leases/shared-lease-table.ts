@@ -1,0 +1,145 @@
+import type { Lease } from './lease-keeper';
+
+/** A lease in the table; `runnerIndex` is the number of the runner that holds it. */
+export interface SharedLease extends Lease {
+  runnerIndex: number;
+}
+
+/** How many leases fit into the table; others are sent to the heartbeat thread by message. */
+export const TABLE_SLOTS = 4096;
+/** What `put` answers when a lease does not fit. */
+export const NO_SLOT = -1;
+
+const HEADER_BYTES = 8;
+const SLOT_BYTES = 104;
+/** Two bytes of lengths, then id and token. */
+const LENGTHS_AT = 24;
+const TEXT_AT = 26;
+const TEXT_ROOM = SLOT_BYTES - TEXT_AT;
+const MEMORY_BYTES = HEADER_BYTES + TABLE_SLOTS * SLOT_BYTES;
+/** The header, in words of 4 bytes: whether the reader sleeps, and how many slots were ever used. */
+const ASLEEP = 0;
+const USED = 1;
+
+/**
+ * Memory that the main thread writes and the heartbeat thread reads: which leases are held right now. A lease stands
+ * there before its handler starts, so that a handler which blocks the event loop from its first instant keeps it; and one
+ * that was let go before the thread looked has cost neither thread a message.
+ *
+ * The first word of a slot counts its changes and is odd while a lease stands there. It is written last and read first
+ * and last, by `Atomics`, so that no lease is read half; the rest needs no lock, for it has one writer.
+ */
+abstract class SharedTable {
+  protected readonly words: Int32Array;
+  protected readonly numbers: Float64Array;
+  protected readonly bytes: Buffer;
+
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.words = new Int32Array(memory);
+    this.numbers = new Float64Array(memory);
+    this.bytes = Buffer.from(memory);
+  }
+}
+
+/** The main thread's side. */
+export class SharedLeaseTable extends SharedTable {
+  private readonly free: number[] = [];
+  private used = 0;
+
+  constructor() {
+    super(new SharedArrayBuffer(MEMORY_BYTES));
+  }
+
+  /** Puts a lease up; the slot it stands in, or `NO_SLOT` when there is no room for it. */
+  put(runnerIndex: number, { jobId, leaseToken, leaseMs, leaseEndsAtMs }: Lease): number {
+    const text = jobId + leaseToken;
+    if (text.length > TEXT_ROOM || Buffer.byteLength(text) !== text.length) return NO_SLOT;
+    const slot = this.free.pop() ?? this.unused();
+    if (slot === NO_SLOT) return NO_SLOT;
+    const at = HEADER_BYTES + slot * SLOT_BYTES;
+    const changes = Atomics.load(this.words, at / 4);
+    this.words[at / 4 + 1] = runnerIndex;
+    this.numbers[at / 8 + 1] = leaseMs;
+    this.numbers[at / 8 + 2] = leaseEndsAtMs;
+    this.bytes[at + LENGTHS_AT] = jobId.length;
+    this.bytes[at + LENGTHS_AT + 1] = leaseToken.length;
+    this.bytes.write(text, at + TEXT_AT, 'latin1');
+    Atomics.store(this.words, at / 4, changes + 1);
+    return slot;
+  }
+
+  /** Takes down what stands in a slot. */
+  clear(slot: number): void {
+    Atomics.add(this.words, (HEADER_BYTES + slot * SLOT_BYTES) / 4, 1);
+    this.free.push(slot);
+  }
+
+  /** `true`, once, when the reader sleeps and has to be told that something was put up. */
+  wakes(): boolean {
+    return Atomics.compareExchange(this.words, ASLEEP, 1, 0) === 1;
+  }
+
+  private unused(): number {
+    if (this.used === TABLE_SLOTS) return NO_SLOT;
+    this.used += 1;
+    Atomics.store(this.words, USED, this.used);
+    return this.used - 1;
+  }
+}
+
+/** The heartbeat thread's side. */
+export class SharedLeaseTableReader extends SharedTable {
+  private readonly seen: number[] = [];
+  private readonly standing: (SharedLease | null)[] = [];
+
+  /** What was put up and taken down since the last look; of runners that are not `isOpen` nothing yet. */
+  look(isOpen: (runnerIndex: number) => boolean): { held: SharedLease[]; gone: SharedLease[] } {
+    const held: SharedLease[] = [];
+    const gone: SharedLease[] = [];
+    const used = Atomics.load(this.words, USED);
+    for (let slot = 0; slot < used; slot += 1) {
+      const changes = Atomics.load(this.words, (HEADER_BYTES + slot * SLOT_BYTES) / 4);
+      if (changes === (this.seen[slot] ?? 0)) continue;
+      const former = this.standing[slot] ?? null;
+      if (former !== null) gone.push(former);
+      this.standing[slot] = null;
+      const found = this.read(slot);
+      if (found.lease !== null && !isOpen(found.lease.runnerIndex)) continue;
+      this.seen[slot] = found.changes;
+      this.standing[slot] = found.lease;
+      if (found.lease !== null) held.push(found.lease);
+    }
+    return { held, gone };
+  }
+
+  /** From now on the reader has to be woken. What was put up just before must be looked for once more. */
+  fallAsleep(): void {
+    Atomics.store(this.words, ASLEEP, 1);
+  }
+
+  stayAwake(): void {
+    Atomics.store(this.words, ASLEEP, 0);
+  }
+
+  private read(slot: number): { changes: number; lease: SharedLease | null } {
+    const at = HEADER_BYTES + slot * SLOT_BYTES;
+    for (;;) {
+      const changes = Atomics.load(this.words, at / 4);
+      const lease = changes % 2 === 0 ? null : this.leaseAt(at);
+      // An exchange, not a load: what was read before it cannot be from after it.
+      if (Atomics.compareExchange(this.words, at / 4, changes, changes) === changes) return { changes, lease };
+    }
+  }
+
+  private leaseAt(at: number): SharedLease {
+    const middle = at + TEXT_AT + (this.bytes[at + LENGTHS_AT] ?? 0);
+    return {
+      runnerIndex: this.words[at / 4 + 1] ?? 0,
+      jobId: this.bytes.toString('latin1', at + TEXT_AT, middle),
+      leaseToken: this.bytes.toString('latin1', middle, middle + (this.bytes[at + LENGTHS_AT + 1] ?? 0)),
+      leaseMs: this.numbers[at / 8 + 1] ?? 0,
+      leaseEndsAtMs: this.numbers[at / 8 + 2] ?? 0,
+      isUnconfirmed: false,
+    };
+  }
+}

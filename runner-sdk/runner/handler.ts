@@ -1,0 +1,81 @@
+import { types } from 'node:util';
+import type { JobContext } from './context';
+import type { JobDefinition } from '../client/define-job';
+import { ConfigurationError } from '../transport/errors';
+import { messageOf } from '../transport/failure';
+
+export type Handler<Arguments = unknown, Result = unknown> = (
+  args: Arguments,
+  job: JobContext,
+) => Promise<Result> | Result;
+
+/** What becomes of a job whose attempt failed; both `null` when the coordinator's answer to the report never came. */
+export interface NextTry {
+  /** `false`: the job has failed for good and is in the dead-letter queue. */
+  willRetry: boolean | null;
+  /** When it is tried again. */
+  retryAt: Date | null;
+}
+
+/**
+ * Callbacks beside a handler. None of them changes what becomes of the job: what they throw is logged, and the runner
+ * waits 5 s for one at most, when it stops.
+ */
+export interface HandlerHooks<Result = unknown> {
+  /** After each `job.progress`. */
+  onProgress?: (progress: { percent: number; message?: string }, job: JobContext) => unknown;
+  /** Once the coordinator has stored the result. */
+  onComplete?: (result: Result, job: JobContext) => unknown;
+  /** Once the coordinator has said what comes after the failure; for timeouts too, not for cancelled or lost attempts. */
+  onError?: (error: unknown, job: JobContext, next: NextTry) => unknown;
+}
+
+/** A handler with callbacks: `{ handle, onProgress?, onComplete?, onError? }`. */
+export interface HandlerObject<Arguments = unknown, Result = unknown> extends HandlerHooks<Result> {
+  handle: Handler<Arguments, Result>;
+}
+
+/** What of a handler's type is refused: a generator function, whose body would never run. */
+export type NoGenerator<Given> = Given extends { handle: infer Handle }
+  ? NoGeneratorFunction<Handle>
+  : NoGeneratorFunction<Given>;
+
+type NoGeneratorFunction<Given> = Given extends (...args: never[]) => infer Returned
+  ? [Returned] extends [never]
+    ? unknown
+    : Returned extends Generator | AsyncGenerator
+      ? 'a generator function is no handler: write an async function, and return the result'
+      : unknown
+  : unknown;
+
+/** A handler with what its job's definition says of arguments and results. */
+export interface Work {
+  definition: Pick<JobDefinition, 'arguments' | 'result'>;
+  handler: Handler;
+  hooks?: HandlerHooks | undefined;
+}
+
+/** Throws `ConfigurationError` for what cannot be a handler. */
+export function workOf(definition: JobDefinition, given: unknown): Work {
+  const { type } = definition;
+  if (typeof given === 'function') return { definition, handler: checked(type, given as Handler) };
+  if (typeof given !== 'object' || given === null || !('handle' in given) || typeof given.handle !== 'function')
+    throw new ConfigurationError(
+      `the handler of ${type} must be a function, or { handle, onProgress?, onComplete?, onError? }; it is ${messageOf(given)}`,
+    );
+  // Called as methods, so that they may belong to an object with a state of its own.
+  const hooks = given as HandlerObject;
+  checked(type, hooks.handle);
+  for (const name of ['onProgress', 'onComplete', 'onError'] as const)
+    if (hooks[name] !== undefined && typeof hooks[name] !== 'function')
+      throw new ConfigurationError(`${name} of the handler of ${type} must be a function`);
+  return { definition, handler: (args, job) => hooks.handle(args, job), hooks };
+}
+
+function checked(type: string, handler: Handler): Handler {
+  if (types.isGeneratorFunction(handler))
+    throw new ConfigurationError(
+      `the handler of ${type} is a generator function, whose body would never run; write an async function, and return the result`,
+    );
+  return handler;
+}

@@ -1,0 +1,62 @@
+import { AsyncScope } from './attempt-scope';
+import { loggable } from '../transport/json';
+import type { LogLevel } from '../protocol';
+
+/**
+ * Where the SDK writes what it does itself. Of jobs it is given ids, types and the errors of failed attempts, never
+ * arguments, results, keys or lease tokens.
+ */
+export type Logger = Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>;
+
+/** The least level that is written; `silent`: none is. */
+export type LogThreshold = LogLevel | 'silent';
+
+const WEIGHTS: Record<LogThreshold, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** One JSON line on stderr for each message of level info and above. */
+export const stderrLogger: Logger = withThreshold(loggerOf(write), 'info');
+
+/** One JSON line on stderr for each message of this level and above. */
+export function stderrLoggerFrom(threshold: LogThreshold): Logger {
+  return withThreshold(loggerOf(write), threshold);
+}
+
+/** The logger without the levels below `threshold`. */
+export function withThreshold(logger: Logger, threshold: LogThreshold): Logger {
+  return loggerOf((level, message, fields) =>
+    WEIGHTS[level] >= WEIGHTS[threshold] ? logger[level](message, fields) : undefined,
+  );
+}
+
+/**
+ * The logger with `fields` on every line. It is called in an async context of its own, since what happens to be the
+ * current one may be a job's; and what it throws, or rejects with, is dropped, since no log line is worth a job.
+ */
+export function withFields(logger: Logger, fields: Record<string, unknown>): Logger {
+  return loggerOf((level, message, more) => {
+    try {
+      return new AsyncScope().run(() => logger[level](message, { ...fields, ...more }));
+    } catch {
+      // There is no place left to say it.
+      return undefined;
+    }
+  });
+}
+
+function loggerOf(log: (level: LogLevel, message: string, fields?: Record<string, unknown>) => unknown): Logger {
+  const entries = LEVELS.map((level) => [
+    level,
+    (message: string, fields?: Record<string, unknown>) => {
+      const written = log(level, message, fields);
+      if (written instanceof Promise) written.catch(() => undefined);
+    },
+  ]);
+  return Object.fromEntries(entries) as Logger;
+}
+
+function write(level: LogLevel, message: string, fields: Record<string, unknown> = {}): void {
+  const described = loggable(fields);
+  const line = { at: new Date().toISOString(), level, message, ...(typeof described === 'object' && described) };
+  process.stderr.write(`${JSON.stringify(line)}\n`);
+}
