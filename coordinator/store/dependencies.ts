@@ -1,0 +1,91 @@
+import { type Executor, sql } from './db';
+
+// The edges between jobs that wait and what they wait for: other jobs, or a whole workflow. An edge without an outcome is
+// not settled yet; it is settled in the transaction that moves the job that waits, so nothing is lost between the two.
+
+/** A parent, and its child that waits for it. */
+export interface Edge {
+  jobId: string;
+  parentId: string;
+  /** How the parent has ended already, where that is all there is to know; null: the child is to be told. */
+  outcome: 'completed' | 'failed' | 'cancelled' | null;
+  /** Whether the child goes on although the parent did not complete. */
+  toleratesFailure: boolean;
+}
+
+export async function insertEdges(transaction: Executor, edges: Edge[]): Promise<void> {
+  if (edges.length === 0) return;
+  await transaction.query(sql`
+    INSERT INTO dependencies (job_id, parent_id, outcome, tolerates_failure)
+    SELECT * FROM unnest(
+      ${edges.map((edge) => edge.jobId)}::uuid[], ${edges.map((edge) => edge.parentId)}::uuid[],
+      ${edges.map((edge) => edge.outcome)}::job_status[], ${edges.map((edge) => edge.toleratesFailure)}::boolean[])`);
+}
+
+/** So many edges are settled at once: of each parent, and together. */
+export interface Share {
+  ofEach: number;
+  inAll: number;
+}
+
+/**
+ * Settles edges of those of these parents that have ended, or are gone. Returns the children, which the same transaction must
+ * lock and then move: `lockBlocked`, `unblock`. Parents are locked against a retry, so that no outcome is noted that is no
+ * longer one.
+ */
+export async function settleEdges(
+  transaction: Executor,
+  parentIds: string[],
+  { ofEach, inAll }: Share,
+): Promise<{ parentId: string; jobId: string }[]> {
+  const ids = sql`${parentIds}::uuid[]`;
+  return transaction.query(sql`
+    WITH job AS MATERIALIZED (
+      SELECT j.id, j.status FROM jobs j
+      -- As text, lest the planner takes an index of finished jobs instead of the ids.
+      WHERE j.id = ANY (${ids}) AND j.status::text IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR SHARE
+    ), ended AS MATERIALIZED (
+      SELECT id, status FROM job
+      UNION ALL
+      SELECT w.id, w.status::text::job_status FROM workflows w WHERE w.id = ANY (${ids}) AND w.status <> 'running'
+      UNION ALL
+      -- Deleted by hand, past the statement that deletes jobs: nothing waits for ever.
+      SELECT g.id, 'cancelled' FROM unnest(${ids}) AS g (id)
+      WHERE (SELECT true FROM jobs j WHERE j.id = g.id) IS NULL AND (SELECT true FROM workflows w WHERE w.id = g.id) IS NULL
+    ), edge AS MATERIALIZED (
+      SELECT open.job_id, open.parent_id, e.status FROM ended e CROSS JOIN LATERAL (
+        SELECT d.job_id, d.parent_id FROM dependencies d
+        WHERE d.parent_id = e.id AND d.outcome IS NULL ORDER BY d.job_id LIMIT ${ofEach} FOR UPDATE SKIP LOCKED
+      ) open LIMIT ${inAll}
+    )
+    UPDATE dependencies d SET outcome = e.status FROM edge e
+    WHERE d.job_id = e.job_id AND d.parent_id = e.parent_id AND d.outcome IS NULL
+    RETURNING d.parent_id AS "parentId", d.job_id AS "jobId"`);
+}
+
+/**
+ * Parents that have ended, or are gone, though edges are not settled: what a crash left. One page of all parents that are
+ * waited for, by skipping through the index from parent to parent.
+ * @param after the last parent of the page before; the first page has none
+ */
+export async function findUnsettled(
+  db: Executor,
+  after: string | null,
+  limit: number,
+): Promise<{ parentId: string; isOver: boolean }[]> {
+  return db.query(sql`
+    WITH RECURSIVE found AS (
+      (SELECT d.parent_id, 1 AS nth FROM dependencies d
+       WHERE d.outcome IS NULL AND d.parent_id > COALESCE(${after}::uuid, '00000000-0000-0000-0000-000000000000')
+       ORDER BY d.parent_id LIMIT 1)
+      UNION ALL
+      SELECT next.parent_id, found.nth + 1 FROM found CROSS JOIN LATERAL (
+        SELECT d.parent_id FROM dependencies d WHERE d.outcome IS NULL AND d.parent_id > found.parent_id
+        ORDER BY d.parent_id LIMIT 1
+      ) next WHERE found.nth < ${limit}
+    )
+    SELECT f.parent_id AS "parentId", COALESCE(
+      (SELECT j.finished_at IS NOT NULL FROM jobs j WHERE j.id = f.parent_id),
+      (SELECT w.finished_at IS NOT NULL FROM workflows w WHERE w.id = f.parent_id), true) AS "isOver"
+    FROM found f ORDER BY f.parent_id`);
+}

@@ -1,0 +1,43 @@
+import { type Executor, sql } from '../db';
+import { recorded } from '../events';
+import { type Moved, MOVED_COLUMNS } from './row';
+
+/**
+ * Locks children of which edges were just settled, those that still wait. The statement after it sees all that is settled by
+ * now, by other transactions too: of the last two parents that end at one moment, the second finds that nothing is left.
+ */
+export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ id: string }[]> {
+  return transaction.query(sql`
+    SELECT j.id FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status::text = 'blocked' ORDER BY j.id FOR UPDATE`);
+}
+
+/**
+ * blocked -> pending, of those of these locked jobs that wait for no job any more, and blocked -> cancelled, of those of which
+ * a parent did not complete as it must. The others stay as they are.
+ */
+export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[]> {
+  return transaction.query(sql`
+    WITH judged AS MATERIALIZED (
+      SELECT l.id, (
+          SELECT d.outcome FROM dependencies d
+          WHERE d.job_id = l.id AND d.outcome IN ('failed', 'cancelled') AND NOT d.tolerates_failure
+          ORDER BY d.outcome = 'failed' DESC LIMIT 1) AS fault,
+        (SELECT true FROM dependencies d WHERE d.job_id = l.id AND d.outcome IS NULL LIMIT 1) IS NOT NULL AS "isWaiting"
+      FROM unnest(${jobIds}::uuid[]) AS l (id)
+    ), moved AS (
+      UPDATE jobs j SET
+        status = CASE WHEN w.fault IS NULL THEN 'pending' ELSE 'cancelled' END::job_status,
+        reason = 'dependency_' || w.fault::text,
+        -- It has been due since now: nothing that is put in front of what already waits.
+        run_at = CASE WHEN w.fault IS NULL THEN GREATEST(j.run_at, now()) ELSE j.run_at END,
+        hold = CASE WHEN w.fault IS NULL THEN j.hold END,
+        finished_at = CASE WHEN w.fault IS NOT NULL THEN now() END, updated_at = now()
+      FROM judged w
+      WHERE j.id = ANY (${jobIds}::uuid[]) AND j.id = w.id AND j.status::text = 'blocked' AND (w.fault IS NOT NULL OR NOT w."isWaiting")
+      RETURNING ${MOVED_COLUMNS}, j.reason, j.callback
+    ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.unblocked' ELSE 'job.cancelled' END`, {
+      details: sql`CASE e.status WHEN 'cancelled' THEN json_build_object('reason', e.reason) END`,
+      callback: sql`CASE e.status WHEN 'cancelled' THEN e.callback END`,
+    })}
+    SELECT * FROM moved`);
+}
