@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from './config';
-import type { Context } from './context';
+import type { Context, FollowUps } from './context';
 import { Authenticator } from './domain/auth/authenticator';
 import { FailedLogins } from './domain/auth/failed-logins';
 import { ApiKeyCache } from './domain/auth/keys';
 import { TokenVerifier } from './domain/auth/tokens';
 import { reportThrottledLogins } from './domain/audit/throttled-logins';
 import { Events } from './domain/events/events';
+import { freeDependants } from './domain/jobs/settle';
+import { endWorkflows } from './domain/workflows/end';
 import { EventStream } from './domain/events/stream';
 import { Notifications } from './state/notifications';
 import { logEvents } from './domain/events/log-events';
@@ -18,6 +20,7 @@ import { JobIds } from './state/job-ids';
 import { QueueSettings } from './state/queue-settings';
 import { WaitingCounts } from './state/waiting-counts';
 import { RunnerRegistry } from './state/runner-registry';
+import { WorkQueue } from './state/work-queue';
 import { Deliverer } from './domain/webhooks/deliverer';
 import { type Access, DEFAULT_ACCESS } from './http/access';
 import { type Services, createServices, type ProcessState } from './http/services';
@@ -35,6 +38,7 @@ import type { Loop } from './loops/loop';
 import { idleLanesLoop, retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
 import { runnerRegistryLoop } from './loops/runner-registry';
+import { settleLoop } from './loops/settle';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
 import { openDb } from './store/db';
@@ -56,6 +60,7 @@ export interface App {
     due: Loop;
     pendingWork: Loop;
     bulk: Loop;
+    settle: Loop;
     alerts: Loop;
     retention: Loop;
     idleLanes: Loop;
@@ -116,6 +121,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     queueSettings: new QueueSettings(db, config.jobDefaults),
     waitingCounts: new WaitingCounts(db),
     runnerRegistry: new RunnerRegistry(db),
+    followUps: openFollowUps(log, () => context),
     jobIds: new JobIds(),
     maxPayloadBytes: config.maxPayloadBytes,
     maxLogLines: config.maxLogLines,
@@ -128,6 +134,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   const deliveries = deliveryLoop(context, deliverer);
   const woken = {
     bulk: bulkLoop(context),
+    settle: settleLoop(context),
     alerts: alertsLoop(context),
     outbox: outboxLoop(context, deliveries),
     deliveries,
@@ -208,6 +215,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       clearTimeout(cut);
       await services.dispatcher.settled();
       await Promise.all(Object.values(allLoops).map((loop) => loop.stop()));
+      await Promise.all(Object.values(context.followUps).map((queue: WorkQueue) => queue.idle()));
       await delivered;
       await context.runnerRegistry
         .writeSeen()
@@ -227,6 +235,15 @@ function openAuthentication(context: Context, access: Access): Pick<Services, 'a
     keys,
     authenticator: new Authenticator(keys, tokens, failures, (source) => void reportThrottledLogins(context, source)),
   };
+}
+
+function openFollowUps(log: Logger, context: () => Context): FollowUps {
+  const open = (work: (context: Context, ids: string[]) => Promise<string[]>): WorkQueue =>
+    new WorkQueue(
+      (ids) => work(context(), ids),
+      (error) => log.warn('what follows the end of jobs is left to the loop', describeError(error)),
+    );
+  return { dependants: open(freeDependants), workflows: open(endWorkflows) };
 }
 
 /** Migrations are not taken back, so once none was pending it is not asked again. */

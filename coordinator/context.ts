@@ -7,6 +7,7 @@ import type { QueueSettings } from './state/queue-settings';
 import type { KeepMs } from './domain/retention/keeping';
 import type { WaitingCounts } from './state/waiting-counts';
 import type { RunnerRegistry } from './state/runner-registry';
+import type { WorkQueue } from './state/work-queue';
 import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
 import type { JobIds } from './state/job-ids';
@@ -25,6 +26,7 @@ export interface Context {
   queueSettings: QueueSettings;
   waitingCounts: WaitingCounts;
   runnerRegistry: RunnerRegistry;
+  followUps: FollowUps;
   jobIds: JobIds;
   maxPayloadBytes: number;
   /** The most log lines that are kept of one job. */
@@ -34,4 +36,11 @@ export interface Context {
   webhooks: WebhookSettings;
   /** How long statistics are kept. */
   keepMetricsMs: number;
+}
+
+/** What follows the end of jobs, by the ids of those that ended, or whose last job may have ended. */
+export interface FollowUps {
+  /** Parents, of which the children are freed or cancelled. */
+  dependants: WorkQueue;
+  workflows: WorkQueue;
 }

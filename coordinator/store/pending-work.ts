@@ -1,12 +1,16 @@
 import * as alerts from './alerts';
 import { HAS_NEXT } from './bulk';
+import { HAS_UNSETTLED } from './workflows/edges';
 import { type Executor, sql } from './db';
 import { HAS_PENDING } from './webhook-deliveries';
 import { HAS_NEWS, IS_AWAITED } from './webhook-outbox';
+import { HAS_RUNNING } from './workflows/end';
 
 /** Which work waits in the tables, jobs apart. */
 export interface PendingWork {
   hasBulk: boolean;
+  /** Jobs that wait for others, or workflows that run. */
+  hasDependencies: boolean;
   hasDueAlerts: boolean;
   /** Events that have not become deliveries yet. */
   hasNews: boolean;
@@ -17,6 +21,7 @@ export interface PendingWork {
 
 const NOTHING: PendingWork = {
   hasBulk: false,
+  hasDependencies: false,
   hasDueAlerts: false,
   hasNews: false,
   isAwaited: false,
@@ -26,7 +31,7 @@ const NOTHING: PendingWork = {
 /** Asks for all of it in one statement, which is a few index probes. */
 export async function findPendingWork(db: Executor, alertsEveryMs: number): Promise<PendingWork> {
   const [row] = await db.query<PendingWork>(sql`
-    SELECT ${HAS_NEXT} AS "hasBulk", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
+    SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} AS "hasDependencies", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
       ${HAS_NEWS} AS "hasNews", ${IS_AWAITED} AS "isAwaited", ${HAS_PENDING} AS "hasDeliveries"`);
   return row ?? NOTHING;
 }

@@ -13,6 +13,7 @@ export const jobEventName = z.enum([
   'job.released',
   'job.cancelled',
   'job.requeued',
+  'job.unblocked',
 ]);
 export type JobEventName = z.infer<typeof jobEventName>;
 

@@ -5,7 +5,7 @@ import type { JobRow } from '../../store/jobs';
 import * as views from '../../store/views/jobs';
 import type { Actor } from '../auth/caller';
 import { requireSize } from '../jobs/payload-size';
-import { remove } from '../jobs/remove';
+import { removeOne as removeJob } from '../jobs/remove';
 import { retryByHand } from '../jobs/retry-by-hand';
 
 /** A job that was given up. @throws {BatonError} `not_found` when there is none such. */
@@ -34,5 +34,6 @@ export async function retryOne(
 /** failed -> gone. */
 export async function removeOne(context: Context, jobId: string, by: Actor): Promise<void> {
   await find(context, null, jobId);
-  await remove(context, [jobId], by);
+  const refused = await removeJob(context, jobId, by);
+  if (refused !== null) throw refused;
 }

@@ -9,7 +9,8 @@ export type JobEventName =
   | 'job.retrying'
   | 'job.released'
   | 'job.cancelled'
-  | 'job.requeued';
+  | 'job.requeued'
+  | 'job.unblocked';
 
 /** What happened to one job, told once it is committed. */
 export interface JobEvent {

@@ -5,7 +5,7 @@ import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
-import { releaseConcurrency } from './promotion';
+import { settle } from './settle';
 
 /**
  * blocked, pending, running -> cancelled. A running job's runner hears it at once, by the heartbeat that waits, or on its next call.
@@ -34,7 +34,6 @@ export async function cancel(
 }
 
 export async function announceCancelled(context: Context, moved: store.JobRow[]): Promise<void> {
-  context.notifications.publishFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.cancelled', job)));
-  await releaseConcurrency(context, moved);
+  await settle(context, moved);
 }

@@ -9,7 +9,7 @@ import { judgeStaleReport, leaseKey, movedKey, type Report, traceOf } from './st
 import { heartbeat, type HeartbeatItem } from './heartbeat';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
-import { releaseConcurrency } from './promotion';
+import { settle } from './settle';
 
 export interface CompleteItem {
   jobId: string;
@@ -86,9 +86,8 @@ async function moveCompleted(context: Context, items: CompleteItem[]): Promise<R
     })),
     context.queueSettings.hasPrices(),
   );
-  context.notifications.publishFinished(moved.map((job) => job.id));
   context.events.tell(moved.map((job) => jobEvent('job.completed', job, undefined, { runMs: job.runMs })));
-  await releaseConcurrency(context, moved);
+  await settle(context, moved);
   const attempts = new Map(moved.map((job) => [movedKey(job), job.attempt]));
   const replies: Replies = [];
   for (const item of reports) {

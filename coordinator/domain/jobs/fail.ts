@@ -6,7 +6,7 @@ import { findLeased, type LeasedJob } from '../../store/leases';
 import { fingerprintOf } from '../dead-letters/fingerprint';
 import { jobEvent } from '../events/events';
 import { judgeFailure } from './retry';
-import { enqueue, releaseConcurrency } from './promotion';
+import { settle } from './settle';
 
 export interface FailItem {
   jobId: string;
@@ -48,7 +48,6 @@ export async function fail(
 }
 
 export async function announceFailed(context: Context, moved: store.Moved[]): Promise<void> {
-  context.notifications.publishFinished(moved.filter((job) => job.status === 'failed').map((job) => job.id));
   context.events.tell(
     moved.map((job) =>
       job.status === 'pending'
@@ -56,11 +55,7 @@ export async function announceFailed(context: Context, moved: store.Moved[]): Pr
         : jobEvent('job.failed', job, undefined, { runMs: job.runMs }),
     ),
   );
-  await releaseConcurrency(context, moved);
-  await enqueue(
-    context,
-    moved.filter((job) => job.status === 'pending'),
-  );
+  await settle(context, moved);
 }
 
 /** What of a reported error every reader may see. */

@@ -7,7 +7,7 @@ import { jobEvent } from '../events/events';
 import { judgeStaleReport, leaseKey, movedKey, traceOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
-import { enqueue, releaseConcurrency } from './promotion';
+import { settle } from './settle';
 
 export interface ReleaseItem {
   jobId: string;
@@ -26,8 +26,7 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
   const moved =
     accepted.length === 0 ? [] : await store.release(context.db.vital, accepted, context.queueSettings.hasPrices());
   context.events.tell(moved.map((job) => jobEvent('job.released', job)));
-  await releaseConcurrency(context, moved);
-  await enqueue(context, moved);
+  await settle(context, moved);
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   const missed = accepted.filter((item) => !byLease.has(leaseKey(item)));
   const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);

@@ -1,26 +1,48 @@
 import type { Context } from '../../context';
-import { type BatonError } from '../../errors';
+import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
+import * as views from '../../store/views/jobs';
 import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { refusal } from './refusal';
-import { releaseConcurrency } from './promotion';
+import { settleRemoved } from './settle';
+import { isFinished } from './transitions';
 
-/** completed, failed, cancelled -> gone, with their attempts and logs. Returns what is gone. */
+/**
+ * completed, failed, cancelled -> gone, with their attempts and logs. Returns what is gone. Jobs that something unfinished needs
+ * stay: parents of unfinished jobs, and jobs of workflows that have not ended.
+ */
 export async function remove(context: Context, jobIds: string[], by: Actor | null = null): Promise<{ id: string }[]> {
+  return removeThose(context, jobIds, by, false);
+}
+
+/** The same of one that was named: parents of unfinished jobs go too. Why it was not removed; null when it was. */
+export async function removeOne(context: Context, jobId: string, by: Actor | null = null): Promise<BatonError | null> {
+  if ((await removeThose(context, [jobId], by, true)).length > 0) return null;
+  // Its children may not know yet that it has ended.
+  await context.followUps.dependants.add([jobId]);
+  if ((await removeThose(context, [jobId], by, true)).length > 0) return null;
+  const job = await views.get(context.db, null, jobId);
+  if (job === null || !isFinished(job.status)) return refusal(context, 'remove', jobId, null);
+  const message =
+    job.workflowId === null
+      ? 'Jobs that depend on it are being told that it has ended; try again.'
+      : `It belongs to the workflow ${job.workflowId}, which has not ended; delete it afterwards, or cancel the workflow.`;
+  return new BatonError('state_conflict', message);
+}
+
+async function removeThose(
+  context: Context,
+  jobIds: string[],
+  by: Actor | null,
+  named: boolean,
+): Promise<{ id: string }[]> {
   const gone = await audited(
     context,
     by,
-    (db) => store.remove(db, jobIds),
+    (db) => store.remove(db, jobIds, named),
     (jobs) => jobActions(['job.deleted', 'jobs.deleted'], jobs),
   );
-  // A failed job may have blocked those behind it in its order.
-  await releaseConcurrency(context, gone);
+  await settleRemoved(context, gone);
   return gone;
-}
-
-/** Why one job was not removed; null when it was. */
-export async function removeOne(context: Context, jobId: string, by: Actor | null = null): Promise<BatonError | null> {
-  const gone = await remove(context, [jobId], by);
-  return gone.length === 0 ? refusal(context, 'remove', jobId, null) : null;
 }

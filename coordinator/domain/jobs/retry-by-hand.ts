@@ -6,7 +6,7 @@ import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { jobEvent } from '../events/events';
 import { refusal } from './refusal';
-import { enqueue, releaseConcurrency } from './promotion';
+import { settle, settleParents } from './settle';
 
 export type RetryItem = store.RetryByHand;
 
@@ -36,11 +36,8 @@ export async function retryByHand(
     ];
   }
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
-  await releaseConcurrency(context, moved);
-  await enqueue(
-    context,
-    moved.map(() => ({ dueInMs: 0 })),
-  );
+  await settle(context, moved);
+  await settleParents(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(
     items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)),

@@ -6,7 +6,7 @@ import { removeLost } from '../../store/runners';
 import * as views from '../../store/views/retention';
 import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import { releaseConcurrency } from '../jobs/promotion';
+import { settleRemoved } from '../jobs/settle';
 import { type Ending, ENDINGS, keepsOf } from './keeping';
 
 const BATCH = 500;
@@ -69,6 +69,6 @@ async function removeBatch(context: Context, keeps: store.Keep[], by: Actor | nu
     (db) => store.removeOld(db, keeps, BATCH),
     (jobs) => jobActions(['job.deleted', 'jobs.deleted'], jobs),
   );
-  await releaseConcurrency(context, gone);
+  await settleRemoved(context, gone);
   return gone.length;
 }

@@ -26,7 +26,7 @@ type Later = 'claim' | 'beat' | 'move';
 export type Reader = 'job' | 'claimed' | 'dispatch' | 'moved';
 
 export type ColumnType =
-  | ('uuid' | 'text' | 'text[]' | 'smallint' | 'int' | 'bigint' | 'boolean' | 'timestamptz' | 'json')
+  | ('uuid' | 'uuid[]' | 'text' | 'text[]' | 'smallint' | 'int' | 'bigint' | 'boolean' | 'timestamptz' | 'json')
   | ('job_status' | 'job_hold');
 
 // prettier-ignore
@@ -58,6 +58,11 @@ export const JOB_FIELDS = {
   uniqueKey:      field('unique_key',       'text',        'client', ['job']),
   uniqueUntil:    field('unique_until',     'timestamptz', 'insert', []),
   expiresAt:      field('expires_at',       'timestamptz', 'client', ['job']),
+  dependsOn:      field('depends_on',       'uuid[]',      'move',   []),
+  awaited:        field('awaited',          'boolean',     'move',   ['moved'], false),
+  workflowId:     field('workflow_id',      'uuid',        'move',   ['moved']),
+  workflowKey:    field('workflow_key',     'text',        'move',   []),
+  batchId:        field('batch_id',         'uuid',        'move',   ['moved']),
   attempt:        field('attempt',          'int',         'claim',  ['job', 'claimed', 'moved'], 0),
   failures:       field('failures',         'int',         'move',   ['job'], 0),
   maxAttempts:    field('max_attempts',     'int',         'create', ['job', 'claimed']),
@@ -86,7 +91,7 @@ export interface Field {
   setBy: Setter;
   readBy: readonly Reader[];
   /** What every new job has; undefined: that differs. */
-  fresh: string | number | null | undefined;
+  fresh: string | number | boolean | null | undefined;
 }
 
 export type FieldName = keyof typeof JOB_FIELDS;
@@ -118,7 +123,7 @@ function field<const Type extends ColumnType, const Who extends Setter, const By
   type: Type,
   setBy: Who,
   readBy: readonly By[],
-  fresh: string | number | null | undefined = ['claim', 'beat', 'move'].includes(setBy) ? null : undefined,
+  fresh: string | number | boolean | null | undefined = ['claim', 'beat', 'move'].includes(setBy) ? null : undefined,
 ) {
   return { column, type, setBy, readBy, fresh };
 }

@@ -14,3 +14,4 @@ export * from './remove';
 export * from './report';
 export * from './retry';
 export * from './row';
+export * from './unblock';

@@ -11,7 +11,8 @@ export interface Keep {
 
 /**
  * Finished -> gone, the oldest of those that were kept long enough. Jobs that somebody works on are passed over, and so are
- * completed ones that still hold their unique key.
+ * completed ones that still hold their unique key, those that unfinished jobs depend on, and those of workflows and batches,
+ * which are kept and go as a whole.
  */
 export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Removed[]> {
   return removeThose(
@@ -23,18 +24,27 @@ export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<R
       SELECT j.id, j.finished_at FROM jobs j
       WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
         AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
+        AND j.workflow_id IS NULL AND j.batch_id IS NULL AND NOT (j.awaited AND ${hasDependants(sql`j.id`)})
       ORDER BY j.finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
     ) found LIMIT ${limit}`,
   );
 }
 
-/** Finished -> gone, with attempts, logs and keys. */
-export function remove(db: Executor, jobIds: string[]): Promise<Removed[]> {
+/**
+ * Finished -> gone, with attempts, logs and keys. A job stays while its children are to be told of its end, and while its
+ * workflow has not ended.
+ * @param named whether these jobs were named one by one: then they go although unfinished jobs depend on them, which know how
+ * they ended, but will not have their results
+ */
+export function remove(db: Executor, jobIds: string[], named: boolean): Promise<Removed[]> {
   return removeThose(
     db,
     sql`
     SELECT j.id, j.finished_at FROM jobs j
-    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR UPDATE`,
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
+      AND NOT (j.awaited AND ${named ? hasUnsettled(sql`j.id`) : hasDependants(sql`j.id`)})
+      AND (j.workflow_id IS NULL OR (SELECT w.status FROM workflows w WHERE w.id = j.workflow_id) IS DISTINCT FROM 'running')
+    ORDER BY j.id FOR UPDATE`,
   );
 }
 
@@ -46,7 +56,21 @@ function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
     WITH found AS MATERIALIZED (${locked}), old AS MATERIALIZED (
       -- Not a join: their time of end is that of all that one statement ended.
       SELECT f.id FROM found f WHERE (SELECT j.finished_at FROM jobs j WHERE j.id = f.id) = f.finished_at
-    ), ${storeUncounted(sql`old`)}
+    ), ${storeUncounted(sql`old`)}, edges AS (
+      DELETE FROM dependencies d WHERE d.job_id = ANY (ARRAY(SELECT j.id FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.depends_on IS NOT NULL))
+    )
     DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
     RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
+}
+
+/** Whether children of this job are to be told of its end. */
+function hasUnsettled(jobId: Sql): Sql {
+  return sql`(SELECT true FROM dependencies d WHERE d.parent_id = ${jobId} AND d.outcome IS NULL LIMIT 1) IS NOT NULL`;
+}
+
+/** Whether unfinished jobs depend on this one: they have not all read its result. */
+function hasDependants(jobId: Sql): Sql {
+  return sql`(
+    SELECT true FROM dependencies d JOIN jobs c ON c.id = d.job_id
+    WHERE d.parent_id = ${jobId} AND c.finished_at IS NULL LIMIT 1) IS NOT NULL`;
 }

@@ -12,24 +12,51 @@ export interface RetryByHand {
   arguments?: string | undefined;
 }
 
-/** failed, cancelled -> pending, from the first try again; history is kept. */
+/**
+ * failed, cancelled -> pending, or blocked, from the first try again; history is kept. It is blocked while a job that it
+ * depends on is unfinished, or is retried in the same call; parents that have ended otherwise are not waited for, and do not
+ * cancel it again. The workflow of each runs again. A parent may end at this very moment: the caller settles the parents of
+ * what it finds blocked.
+ */
 export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow[]> {
+  const ids = sql`${wanted.map((one) => one.jobId)}::uuid[]`;
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text, "arguments" text)
     ), held AS MATERIALIZED (
-      SELECT j.id, j.status, j.finished_at FROM jobs j
-      WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.status IN ('failed', 'cancelled')
-      ORDER BY j.id FOR UPDATE
+      SELECT j.id, j.status, j.finished_at FROM wanted w JOIN jobs j ON j.id = w."jobId"
+      WHERE j.id = ANY (${ids}) AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+      ORDER BY j.id FOR UPDATE OF j
+    ), edge AS MATERIALIZED (
+      SELECT d.job_id, d.parent_id FROM dependencies d WHERE d.job_id = ANY (ARRAY(SELECT id FROM held))
+    ), parent AS MATERIALIZED (
+      SELECT j.id, j.status, j.awaited, j.finished_at IS NULL AS "isOpen" FROM jobs j WHERE j.id = ANY (ARRAY(SELECT parent_id FROM edge))
+      UNION ALL
+      SELECT w.id, w.status::text::job_status, true, w.finished_at IS NULL FROM workflows w WHERE w.id = ANY (ARRAY(SELECT parent_id FROM edge))
+    ), open AS MATERIALIZED (
+      SELECT e.job_id, e.parent_id FROM edge e WHERE e.parent_id IN (SELECT id FROM held UNION ALL SELECT id FROM parent WHERE "isOpen")
+    ), settled AS (
+      UPDATE dependencies d SET
+        outcome = CASE WHEN o.job_id IS NULL THEN COALESCE(p.status, d.outcome, 'cancelled') END,
+        waived = o.job_id IS NULL
+      FROM edge e LEFT JOIN open o ON o.job_id = e.job_id AND o.parent_id = e.parent_id LEFT JOIN parent p ON p.id = e.parent_id
+      WHERE d.job_id = e.job_id AND d.parent_id = e.parent_id
+    ), awaiting AS (
+      UPDATE jobs j SET awaited = true WHERE j.id = ANY (ARRAY(SELECT id FROM parent WHERE "isOpen" AND NOT awaited)) AND NOT j.awaited
     ), moved AS (
       UPDATE jobs j SET
-        status = 'pending', position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
+        status = CASE WHEN j.id IN (SELECT job_id FROM open) THEN 'blocked' ELSE 'pending' END::job_status,
+        awaited = j.awaited OR j.id IN (SELECT parent_id FROM open),
+        position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
         failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
         updated_at = now()
       FROM wanted w JOIN held ON held.id = w."jobId"
-      WHERE j.id = ANY (${wanted.map((one) => one.jobId)}::uuid[]) AND j.id = w."jobId"
-        AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+      WHERE j.id = ANY (${ids}) AND j.id = w."jobId" AND j.status IN ('failed', 'cancelled')
       RETURNING ${JOB_COLUMNS}, held.status AS was, held.finished_at AS ended
+    ), workflow AS (
+      -- Whatever its status is seen to be: whoever ends it at this moment has its lock, and is waited for.
+      UPDATE workflows w SET status = 'running', finished_at = NULL
+      WHERE w.id = ANY (ARRAY(SELECT m."workflowId" FROM moved m WHERE m."workflowId" IS NOT NULL))
     ), ${storeUncountedCancelled(sql`moved`)}, ${insertEvents(sql`moved`, sql`'job.requeued'`)}
     SELECT * FROM moved`);
 }

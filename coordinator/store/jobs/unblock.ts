@@ -1,5 +1,5 @@
 import { type Executor, sql } from '../db';
-import { recorded } from '../events';
+import { insertEvents } from '../events';
 import { type Moved, MOVED_COLUMNS } from './row';
 
 /**
@@ -20,7 +20,7 @@ export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[
     WITH judged AS MATERIALIZED (
       SELECT l.id, (
           SELECT d.outcome FROM dependencies d
-          WHERE d.job_id = l.id AND d.outcome IN ('failed', 'cancelled') AND NOT d.tolerates_failure
+          WHERE d.job_id = l.id AND d.outcome IN ('failed', 'cancelled') AND NOT d.tolerates_failure AND NOT d.waived
           ORDER BY d.outcome = 'failed' DESC LIMIT 1) AS fault,
         (SELECT true FROM dependencies d WHERE d.job_id = l.id AND d.outcome IS NULL LIMIT 1) IS NOT NULL AS "isWaiting"
       FROM unnest(${jobIds}::uuid[]) AS l (id)
@@ -35,7 +35,7 @@ export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[
       FROM judged w
       WHERE j.id = ANY (${jobIds}::uuid[]) AND j.id = w.id AND j.status::text = 'blocked' AND (w.fault IS NOT NULL OR NOT w."isWaiting")
       RETURNING ${MOVED_COLUMNS}, j.reason, j.callback
-    ), ${recorded(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.unblocked' ELSE 'job.cancelled' END`, {
+    ), ${insertEvents(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.unblocked' ELSE 'job.cancelled' END`, {
       details: sql`CASE e.status WHEN 'cancelled' THEN json_build_object('reason', e.reason) END`,
       callback: sql`CASE e.status WHEN 'cancelled' THEN e.callback END`,
     })}

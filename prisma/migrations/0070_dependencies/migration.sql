@@ -17,6 +17,7 @@ CREATE TABLE "dependencies" (
   "parent_id" UUID NOT NULL,
   "outcome" "job_status",
   "tolerates_failure" BOOLEAN NOT NULL DEFAULT false,
+  "waived" BOOLEAN NOT NULL DEFAULT false,
   CONSTRAINT "dependencies_pkey" PRIMARY KEY ("job_id", "parent_id")
 );
 -- No foreign key: it would cost the deletion of every job, and the one statement that deletes jobs deletes these too.

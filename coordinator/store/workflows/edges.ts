@@ -1,4 +1,4 @@
-import { type Executor, sql } from './db';
+import { type Executor, sql } from '../db';
 
 // The edges between jobs that wait and what they wait for: other jobs, or a whole workflow. An edge without an outcome is
 // not settled yet; it is settled in the transaction that moves the job that waits, so nothing is lost between the two.
@@ -89,3 +89,5 @@ export async function findUnsettled(
       (SELECT w.finished_at IS NOT NULL FROM workflows w WHERE w.id = f.parent_id), true) AS "isOver"
     FROM found f ORDER BY f.parent_id`);
 }
+
+export const HAS_UNSETTLED = sql`EXISTS (SELECT FROM dependencies d WHERE d.outcome IS NULL)`;

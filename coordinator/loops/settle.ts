@@ -1,0 +1,20 @@
+import type { Context } from '../context';
+import { type LeftBehind, settleLeftBehind } from '../domain/jobs/settle';
+import { Loop } from './loop';
+
+/** The poll of what waits in the tables wakes it, while jobs wait for others, or workflows run. */
+const INTERVAL_MS = 30_000;
+
+/** Does what ought to have followed an end, where a coordinator died in between. */
+export function settleLoop(context: Context): Loop {
+  let after: LeftBehind = { parentId: null, workflowId: null };
+  return new Loop({
+    name: 'settling of what was left behind',
+    intervalMs: INTERVAL_MS,
+    log: context.log,
+    async round() {
+      after = await settleLeftBehind(context, after);
+      return false;
+    },
+  });
+}
