@@ -80,16 +80,17 @@ test('all of it is looked for, when one table cannot be asked', async () => {
     });
   const loops = {
     bulk: loopOf('bulk'),
+    settle: loopOf('settle'),
     alerts: loopOf('alerts'),
     outbox: loopOf('outbox'),
     deliveries: loopOf('deliveries'),
   };
   for (const loop of Object.values(loops)) loop.start();
-  await eventually(() => woken.length === 4);
+  await eventually(() => woken.length === 5);
   const db = {
     query: () => Promise.reject(new Error('canceling statement due to lock timeout')),
   } as unknown as Context['db'];
   await pendingWorkLoop({ ...context, db }, loops).runOnce();
-  await eventually(() => woken.length === 8);
+  await eventually(() => woken.length === 10);
   for (const loop of Object.values(loops)) await loop.stop();
 });

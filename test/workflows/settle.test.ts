@@ -17,7 +17,7 @@ beforeAll(async () => {
   coordinator = await startCoordinator();
   winner = await coordinator.sql.session();
   // What follows at once is looked at here; what the loop finds has its own tests.
-  await coordinator.app.loops.lookout.stop();
+  await coordinator.app.loops.pendingWork.stop();
   await coordinator.app.loops.settle.stop();
 });
 afterAll(async () => {

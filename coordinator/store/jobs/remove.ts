@@ -36,7 +36,7 @@ export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<R
  * @param named whether these jobs were named one by one: then they go although unfinished jobs depend on them, which know how
  * they ended, but will not have their results
  */
-export function remove(db: Executor, jobIds: string[], named: boolean): Promise<Removed[]> {
+export function remove(db: Executor, jobIds: string[], named = false): Promise<Removed[]> {
   return removeThose(
     db,
     sql`
