@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   const url = config.databaseUrl ?? embedded?.url ?? '';
   // A start that fails leaves no PostgreSQL behind.
   try {
-    await migrateWhenReachable(url, { log, ownsDatabase: embedded !== undefined }, stopping.signal);
+    await migrateWhenReachable(url, { log, dataDir: embedded?.dataDir }, stopping.signal);
     if (!stopping.signal.aborted) await serve({ ...config, access }, url, resolveAdminKey(config), log, stopped);
   } finally {
     await embedded?.stop();
@@ -91,7 +91,7 @@ function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
  */
 async function migrateWhenReachable(
   url: string,
-  { log, ownsDatabase }: { log: Logger; ownsDatabase: boolean },
+  { log, dataDir }: { log: Logger; dataDir: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const address = readAddress(url);
@@ -99,7 +99,7 @@ async function migrateWhenReachable(
   let lastWords = '';
   while (!signal.aborted) {
     try {
-      const applied = await migrate(url, { log, ownsDatabase });
+      const applied = await migrate(url, { log, dataDir });
       if (applied.length > 0) log.info('migrations applied', { applied });
       return;
     } catch (error) {

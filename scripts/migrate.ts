@@ -12,7 +12,7 @@ async function main(): Promise<void> {
   const embedded = databaseUrl === undefined ? await startEmbedded({ dataDir, log }) : undefined;
   try {
     const url = databaseUrl ?? embedded?.url ?? '';
-    const applied = await migrate(url, { log, ownsDatabase: embedded !== undefined }).catch((error: unknown) => {
+    const applied = await migrate(url, { log, dataDir: embedded?.dataDir }).catch((error: unknown) => {
       throw explainFault(error, readAddress(url))?.fault ?? error;
     });
     console.log(applied.length === 0 ? 'The database is up to date.' : `${applied.length} applied.`);

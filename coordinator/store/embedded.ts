@@ -21,6 +21,8 @@ export interface EmbeddedOptions {
 }
 
 export interface EmbeddedDatabase {
+  /** The data directory, as an absolute path. */
+  dataDir: string;
   /** Connects as the owner, password included. Stays the same for as long as this object lives. */
   url: string;
   /** Whether the server was running already: left by a coordinator that was killed, or shared with one that lives. */
@@ -53,12 +55,13 @@ const RETRY_MS = 250;
  * @throws {EmbeddedDatabaseError} with one line that says what is wrong and what to do.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
-  const place = choosePlace(canonical(options.dataDir), options.systemDir ?? '/var/lib/baton');
+  const dataDir = canonical(options.dataDir);
+  const place = choosePlace(dataDir, options.systemDir ?? '/var/lib/baton');
   const installation = findInstallation(place.account, options.systemDir ?? '/var/lib/baton');
   await ensureCluster(place, installation);
   const server = new Server(place, installation, options);
   const adopted = await server.start();
-  return { url: server.url(), adopted, stop: () => server.stop() };
+  return { dataDir, url: server.url(), adopted, stop: () => server.stop() };
 }
 
 class Server {

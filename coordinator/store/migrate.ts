@@ -1,10 +1,10 @@
-import { type Client, DatabaseError } from 'pg';
-import { readAddress } from './connections/address';
+import { type Client, DatabaseError, escapeIdentifier } from 'pg';
+import { type DatabaseAddress, readAddress } from './connections/address';
 import { requireFit } from './connections/fitness';
 import { closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
 import { applyMigration, failedBefore, isLockTimeout, type MigrationLog } from './migrate/apply';
 import { type Migration, MigrationError, readMigrations } from './migrate/files';
-import { ensureSchema, hasOldLayout, moveOldLayout, oldLayout } from './migrate/layout';
+import { ensureSchema, requireUsable } from './migrate/layout';
 
 export { MigrationError };
 
@@ -12,8 +12,8 @@ export interface MigrateOptions {
   log: MigrationLog;
   /** The folder of the migrations; default: the one that comes with this version. */
   directory?: string;
-  /** The database holds nothing but Baton, so tables that an older version made in `public` are moved. */
-  ownsDatabase?: boolean;
+  /** The folder of an embedded database, to name it by. */
+  dataDir?: string | undefined;
 }
 
 /** Anything that runs a statement of PostgreSQL: a client or a pool of `pg`. */
@@ -43,7 +43,8 @@ const SESSION: SessionOptions = {
  * `-- baton: no transaction` runs outside of one and holds a single statement, such as `CREATE INDEX CONCURRENTLY`.
  * When nothing is pending it only reads.
  * @returns the names of those it applied.
- * @throws {MigrationError} when one failed, now or before, or was changed after it was applied.
+ * @throws {MigrationError} when one failed, now or before, or was changed after it was applied, or when the tables are of a
+ * version that cannot be upgraded
  * @throws {DatabaseFault} when the database cannot serve
  */
 export async function migrate(url: string, options: MigrateOptions): Promise<string[]> {
@@ -53,15 +54,13 @@ export async function migrate(url: string, options: MigrateOptions): Promise<str
   const client = await openSession(address, tls, SESSION);
   try {
     await requireFit(client, address, tls, SESSION);
-    if (judge(migrations, await readApplied(client), options).length === 0) return [];
-    if (await hasOldLayout(client, address, migrations[0]?.name ?? '')) {
-      if (options.ownsDatabase !== true) throw oldLayout();
-      await takeLock(client);
-      await moveOldLayout(client, address);
-    }
+    const found = await readApplied(client);
+    const names = found.map(({ migration_name }) => migration_name);
+    await requireUsable(client, address, names, migrations[0]?.name ?? '', options.dataDir);
+    if (judge(migrations, found, options).length === 0) return [];
     await takeLock(client);
     await ensureSchema(client, address);
-    await client.query(BOOKKEEPING_TABLE);
+    await client.query(bookkeepingTable(address));
     const pending = judge(migrations, await readApplied(client), options);
     for (const migration of pending) await applyMigration(client, migration, options.log);
     return pending.map(({ name }) => name);
@@ -92,8 +91,10 @@ async function pendingOf(database: Queryable, directory?: string): Promise<strin
   return readMigrations(directory).flatMap(({ name }) => (done.has(name) ? [] : [name]));
 }
 
-/** Prisma's own bookkeeping, to the letter. */
-const BOOKKEEPING_TABLE = `CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
+/** Prisma's own bookkeeping, to the letter. By its whole name: a role that may not use the schema would make it a temporary one. */
+const bookkeepingTable = ({
+  schema,
+}: DatabaseAddress) => `CREATE TABLE IF NOT EXISTS ${escapeIdentifier(schema)}."_prisma_migrations" (
   "id" VARCHAR(36) PRIMARY KEY NOT NULL,
   "checksum" VARCHAR(64) NOT NULL,
   "finished_at" TIMESTAMPTZ,

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Analytics, Health, Stats } from '@baton/runner-sdk/protocol';
 import { statisticsOf } from '../../coordinator/domain/analytics/report';
 import { MOST_ERROR, percentile } from '../../coordinator/domain/analytics/percentiles';
@@ -275,12 +273,6 @@ test('percentiles are as near to the exact ones as is said, however the jobs are
       jobs,
     ]);
   }
-  // Counted by a version that kept no sum of waits.
-  await coordinator.sql.query('UPDATE rollups SET wait_ms = 0');
-  const migration = join(__dirname, '../../prisma/migrations/0052_waits_counted_before/migration.sql');
-  await coordinator.sql.query(readFileSync(migration, 'utf8'));
-  const estimated = (await read('?range=7d')).items[0]?.waitMs.mean ?? NaN;
-  expect(Math.abs(estimated / (told?.waitMs.mean ?? NaN) - 1)).toBeLessThan(MOST_ERROR);
 });
 
 test('no percentile of memory lies above the largest peak, and the mean is in whole bytes', async () => {

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { end, postmasterPid, query, Rig, until } from './embedded-rig';
+import { migrateAsBefore } from './before';
+import { end, postmasterPid, query, Rig, ROOT, until } from './embedded-rig';
 
 let rig: Rig;
 const prototype = new Rig();
@@ -233,6 +234,30 @@ describe('what cannot be used is named in one line', () => {
     const dataDir = rig.emptyDir();
     writeFileSync(dataDir, '');
     await expect(rig.start(dataDir)).rejects.toThrow(/cannot be made.*BATON_DATA_DIR/);
+  });
+});
+
+describe('the database of a version before 0.1', () => {
+  it('is named in one line, and kept as it is', async () => {
+    const dataDir = rig.dataDir();
+    const before = await rig.start(dataDir);
+    await migrateAsBefore(before.url);
+    await query(before.url, 'INSERT INTO baton.jobs (id) VALUES (gen_random_uuid())');
+    const kept = () => query(before.url, 'SELECT id FROM baton.jobs');
+    const jobs = await kept();
+    const start = spawn(process.execPath, [join(ROOT, 'coordinator', 'dist', 'main.js')], {
+      env: { ...process.env, BATON_DATA_DIR: dataDir, PORT: '0', LOG_LEVEL: 'error' },
+    });
+    rig.keep(start);
+    let said = '';
+    start.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const [code] = (await once(start, 'close')) as [number | null];
+    expect(said.trim().split('\n')).toEqual([
+      expect.stringContaining(`The database in ${dataDir} was made by a version of Baton before 0.1`),
+    ]);
+    expect(said).toContain('BATON_DATA_DIR');
+    expect(code).toBe(1);
+    expect(await kept()).toEqual(jobs);
   });
 });
 

@@ -5,6 +5,7 @@ import { lockNames } from '../../coordinator/store/locks';
 import { migrate, MigrationError, pendingMigrations } from '../../coordinator/store/migrate';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
+import { migrateAsBefore } from './before';
 
 // Baton's tables have a schema of their own, and nothing of others in the same database is touched or taken for theirs.
 
@@ -29,6 +30,12 @@ async function tables(schema: string): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
+async function faultOf(work: Promise<unknown>): Promise<string> {
+  const error = await work.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(MigrationError);
+  return (error as Error).message;
+}
+
 it("leaves another application's tables and its migrations alone, even those that failed", async () => {
   await client.query(`
     CREATE TABLE _prisma_migrations (id text, checksum text, finished_at timestamptz, migration_name text,
@@ -36,7 +43,7 @@ it("leaves another application's tables and its migrations alone, even those tha
     INSERT INTO _prisma_migrations (id, checksum, migration_name) VALUES ('1', 'x', '20260101_theirs');
     CREATE TABLE jobs (theirs text);
     CREATE TYPE job_status AS ENUM ('theirs')`);
-  expect(await migrate(database.url, { log })).toContain('0001_jobs');
+  expect(await migrate(database.url, { log })).toContain('0001_baton');
   expect(await pendingMigrations(database.url)).toEqual([]);
   expect(await tables('public')).toEqual(['_prisma_migrations', 'jobs']);
   expect((await client.query('SELECT migration_name FROM _prisma_migrations')).rows).toEqual([
@@ -55,27 +62,42 @@ it('uses the schema that the address names, as Prisma does', async () => {
   await db.close();
 });
 
-describe('tables that an older version made in public', () => {
-  beforeEach(() => migrate(`${database.url}&schema=public`, { log }));
+it('tables in public, and an address that names no schema, are named in one line that says what to do', async () => {
+  await migrate(`${database.url}&schema=public`, { log });
+  const fault = await faultOf(migrate(database.url, { log }));
+  expect(fault).toMatch(/^[^\n]*schema public[^\n]*Add \?schema=public to DATABASE_URL[^\n]*$/);
+  expect(await tables('baton')).toEqual([]);
+  expect(await migrate(`${database.url}&schema=public`, { log })).toEqual([]);
+});
 
-  it('are named in one line that says what to do', async () => {
-    const fault = await migrate(database.url, { log }).catch((error: unknown) => error);
-    expect(fault).toBeInstanceOf(MigrationError);
-    expect((fault as Error).message).toMatch(/^[^\n]*schema public[^\n]*Add \?schema=public to DATABASE_URL[^\n]*$/);
-    expect(await tables('baton')).toEqual([]);
-    expect(await migrate(`${database.url}&schema=public`, { log })).toEqual([]);
+describe.each(['baton', 'public'])('tables that a version before 0.1 made in the schema %s', (schema) => {
+  const contents = async () =>
+    (
+      await client.query(
+        `SELECT (SELECT json_agg(j) FROM ${schema}.jobs j) AS jobs, (SELECT json_agg(m) FROM ${schema}._prisma_migrations m) AS books`,
+      )
+    ).rows;
+  beforeEach(async () => {
+    await migrateAsBefore(`${database.url}&schema=${schema}`);
+    await client.query(`INSERT INTO ${schema}.jobs (id) VALUES (gen_random_uuid())`);
   });
 
-  it('are moved where the database is all of Baton, with what their functions see', async () => {
-    await client.query("INSERT INTO queues (name) VALUES ('kept')");
-    await migrate(database.url, { log, ownsDatabase: true });
-    expect(await tables('public')).toEqual([]);
-    const { rows } = await client.query("SELECT name FROM baton.queues WHERE name = 'kept'");
-    expect(rows).toEqual([{ name: 'kept' }]);
-    const paths = await client.query<{ path: string }>(
-      "SELECT DISTINCT unnest(proconfig) AS path FROM pg_proc WHERE pronamespace = 'baton'::regnamespace",
-    );
-    expect(paths.rows.map(({ path }) => path)).toEqual(['search_path=baton, pg_temp']);
+  it('are named in one line, and left as they are', async () => {
+    const before = await contents();
+    const named = `${database.url}&schema=${schema}`;
+    for (const url of [database.url, named, named])
+      expect(await faultOf(migrate(url, { log }))).toMatch(
+        new RegExp(
+          `^The schema ${schema} of this database was made by a version of Baton before 0\\.1[^\\n]*nothing in it was changed[^\\n]*$`,
+        ),
+      );
+    expect(await contents()).toEqual(before);
+    expect(await tables(schema === 'baton' ? 'public' : 'baton')).toEqual([]);
+  });
+
+  it('may stay beside those of this version in another schema', async () => {
+    expect(await migrate(`${database.url}&schema=another`, { log })).toContain('0001_baton');
+    expect(await tables('another')).toContain('jobs');
   });
 });
 

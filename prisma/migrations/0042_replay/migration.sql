@@ -1,1 +1,0 @@
-ALTER TYPE "bulk_verb" ADD VALUE 'replay';
