@@ -7,6 +7,7 @@ import { describe } from '@baton/coordinator/dist/http/openapi';
 import type { ApiDocument } from '@baton/coordinator/dist/http/reference/document';
 import { renderLlms } from '@baton/coordinator/dist/http/reference/llms';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
+import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
 import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
 import { callRules, LOOPS, routeLimits, sharedLimits } from './limits-page';
 
@@ -226,7 +227,7 @@ function renderLimits(): string {
     'Some of these are settings: [configuration.md](configuration.md).',
     '## Each route',
     table(['route', 'roles', 'body', 'response', 'waits'], routeLimits(ENDPOINTS)),
-    'A claim can return 500 jobs with their arguments; it is the largest response. A key whose responses stay unread above its limit gets `429`.',
+    `A claim returns at most 500 jobs, and ${MOST_CLAIM_BYTES / 1_048_576} MiB of their arguments, metadata and checkpoints, but at least one job; it is the largest response. A key whose responses stay unread above its limit gets \`429\`.`,
     '## Background loops',
     table(['loop', 'interval', 'batch'], LOOPS),
   ]);

@@ -272,17 +272,20 @@ export class Dispatcher {
     for (const claim of claims) claim.reserve();
     const slots = batch.map(({ slot }) => slot);
     let rows: ClaimedRow[];
+    let isCut: boolean;
     try {
-      rows = await claimJobs(this.context, lanes, labels, slots);
+      ({ rows, isCut } = await claimJobs(this.context, lanes, labels, slots));
     } catch (error) {
       return this.failAll(claims, error);
     }
-    if (rows.length < batch.length && !this.isClosed) this.rateLimits.start(lanes);
+    if (!isCut && rows.length < batch.length && !this.isClosed) this.rateLimits.start(lanes);
     const granted = new Map<WaitingClaim, ClaimedRow[]>();
     for (const row of rows) {
       const claim = batch[row.slot]?.claim;
       if (claim !== undefined) grant(granted, claim, isWanted(row, claim.claim) ? [row] : []);
     }
+    // They may have been answered before, with jobs that did not fit in.
+    if (isCut) for (const claim of claims) if (claim.isOpen && !granted.has(claim)) this.unsynced.add(claim);
     this.settle(claims, granted);
   }
 

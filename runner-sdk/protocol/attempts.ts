@@ -32,13 +32,22 @@ const claimFields = {
   types: z.array(name).min(1).max(200).describe('The job types that the runner can handle.'),
   queues: z.array(name).min(1).max(200).optional().describe('The queues to claim from; default: all queues.'),
   labels: labels.default({}).describe("The runner's labels, matched against `requires` and `prefers` of the jobs."),
-  max: z.int().min(1).max(500).default(1).describe('The largest number of jobs to return.'),
+  max: z
+    .int()
+    .min(1)
+    .max(500)
+    .default(1)
+    .describe(
+      'The largest number of jobs to return. One response holds at most 16 MiB of arguments, metadata and checkpoints, and at least one job.',
+    ),
   waitMs: z
     .int()
     .min(0)
     .max(50_000)
     .default(0)
-    .describe('How long to wait for a job if there is none, in milliseconds; 0 answers at once.'),
+    .describe(
+      'How long to wait for a job if there is none, in milliseconds; 0 answers at once. The answer comes after 45,000 ms at the latest.',
+    ),
   leaseMs: durationMs(1000, 600_000)
     .default(30_000)
     .describe('How long the lease of each claimed job lasts without a heartbeat, in milliseconds.'),
@@ -140,7 +149,7 @@ export const heartbeats = z.object({
     .max(50_000)
     .default(0)
     .describe(
-      'How long the call waits, after it has extended the leases, for a job of this runner to be cancelled or the runner to be drained, in milliseconds.',
+      'How long the call waits, after it has extended the leases, for a job of this runner to be cancelled or the runner to be drained, in milliseconds. The answer comes after 45,000 ms at the latest.',
     ),
   isDraining: z
     .boolean()

@@ -472,5 +472,9 @@ export type EditJob = z.input<typeof editJob>;
 /** How long a call may wait before it answers, in milliseconds. */
 export const waitMs = z.coerce.number().int().min(0).max(50_000);
 export const waitQuery = z.strictObject({
-  waitMs: waitMs.default(30_000).describe('How long to wait for the end of the job, in milliseconds.'),
+  waitMs: waitMs
+    .default(30_000)
+    .describe(
+      'How long to wait for the end of the job, in milliseconds. The answer comes after 45,000 ms at the latest.',
+    ),
 });

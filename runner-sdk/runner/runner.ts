@@ -34,7 +34,7 @@ export interface RunnerOptions extends ConnectionOptions {
   version?: string | undefined;
   /** How long a job stays leased without a heartbeat. Default 30 s. */
   leaseMs?: number | undefined;
-  /** How long a claim waits for work, up to 50 s; what stands in between must allow it. Default: 35 to 40 s, each runner its own. */
+  /** How long a claim waits for work, at most 50,000 ms, of which the coordinator waits 45,000; what stands in between must allow it. Default: 35 to 40 s, each runner its own. */
   waitMs?: number | undefined;
   /** How long `stop` lets handlers finish before it aborts them and gives their jobs back. Default 20 s. */
   graceMs?: number | undefined;

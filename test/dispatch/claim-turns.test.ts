@@ -96,7 +96,7 @@ test('a lane that was not read, because reading another failed, is not believed 
     },
   };
   const slots = ['a', 'b'].map((runnerId) => ({ runnerId, claimId: null, leaseMs: 30_000 }));
-  expect(await claimJobs(context, lanes, {}, slots)).toHaveLength(1);
+  expect((await claimJobs(context, lanes, {}, slots)).rows).toHaveLength(1);
   context.db.hot = hot;
   expect(context.readyLanes.among(lanes)).toEqual(lanes);
   await session.rollback();

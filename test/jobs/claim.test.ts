@@ -244,11 +244,11 @@ test('a claim that is given its jobs again does not make the lane seem empty to 
   ).flatMap((lane) => lane ?? []);
   const slot = { runnerId: 'again', claimId: 'c', leaseMs: 30_000 };
   await coordinator.api.create({ type });
-  expect((await claimJobs(context, lanes, {}, [slot, slot])).map(({ repeated }) => repeated)).toEqual([true]);
+  expect((await claimJobs(context, lanes, {}, [slot, slot])).rows.map(({ repeated }) => repeated)).toEqual([true]);
   expect(context.readyLanes.among(lanes)).toEqual(lanes);
   // Another, for whom there was only one where it wanted two, does.
   expect(
-    await claimJobs(context, lanes, {}, [slot, { ...slot, claimId: 'd' }, { ...slot, claimId: 'd' }]),
+    (await claimJobs(context, lanes, {}, [slot, { ...slot, claimId: 'd' }, { ...slot, claimId: 'd' }])).rows,
   ).toMatchObject([{ repeated: true }, { repeated: false }]);
   expect(context.readyLanes.among(lanes)).toEqual([]);
 });

@@ -17,19 +17,20 @@ const MOST_LANES = 64;
 /**
  * pending -> running, for many runners with the same labels in one statement. Returns what was claimed, each with the
  * index of the slot it fills; `repeated` ones were claimed before, under the same claim id, and their answer was lost.
+ * `isCut`: large payloads ended it early, so slots without a job may have one.
  */
 export async function claim(
   context: Context,
   from: Lane[],
   labels: Labels,
   slots: store.Slot[],
-): Promise<store.ClaimedRow[]> {
+): Promise<{ rows: store.ClaimedRow[]; isCut: boolean }> {
   const { readyLanes } = context;
   // What is left out has its turn when those are exhausted, or stand behind it.
   const lanes = readyLanes.first(from, MOST_LANES);
   const versions = lanes.map((lane) => readyLanes.version(lane.id));
-  const { claimed: rows, heldBack, isShort } = await claimFrom(context, lanes, labels, slots);
-  if (filled(rows, slots) < slots.length && heldBack.length === 0) {
+  const { claimed: rows, heldBack, isShort, isCut } = await claimFrom(context, lanes, labels, slots);
+  if (!isCut && filled(rows, slots) < slots.length && heldBack.length === 0) {
     const { more, isWhole } = isShort
       ? await claimLaneByLane(context, lanes, labels, slots, rows)
       : { more: [], isWhole: true };
@@ -42,7 +43,7 @@ export async function claim(
   );
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
   await liftHolds(context, heldBack);
-  return failUnreadableJobs(context, rows);
+  return { rows: await failUnreadableJobs(context, rows), isCut };
 }
 
 /** How many slots are. Those of a claim that was answered before all are, however few jobs it was given then: it takes no others. */

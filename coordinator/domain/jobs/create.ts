@@ -22,7 +22,7 @@ import {
   type Outcome,
   uniqueLock,
 } from './job-candidate';
-import { requireSize } from './payload-size';
+import { payloadBytes, requireBytes } from './payload-size';
 import { requestHash } from './request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
 import { withQuota, releaseQuota, reserveQuota } from './waiting-quota';
@@ -147,9 +147,10 @@ function check(context: Context, item: CreateItem): JobCandidate | BatonError {
   }
   const unreachable = callbackFault(context, job);
   if (unreachable !== null) return unreachable;
+  const [argumentBytes, metadataBytes] = [payloadBytes(job.arguments), payloadBytes(job.metadata)];
   const tooLarge =
-    requireSize(job.arguments, 'arguments', context.maxPayloadBytes) ??
-    requireSize(job.metadata, 'metadata', context.maxPayloadBytes);
+    requireBytes(argumentBytes, 'arguments', context.maxPayloadBytes) ??
+    requireBytes(metadataBytes, 'metadata', context.maxPayloadBytes);
   if (tooLarge !== null) return tooLarge;
   const isKeyed = idempotencyKey !== undefined;
   const defaults = context.queueSettings.defaultsOf(job.queue);
@@ -171,7 +172,7 @@ function check(context: Context, item: CreateItem): JobCandidate | BatonError {
     idempotencyKey,
     requestHash: isKeyed ? requestHash([{ job, defaults, userId: own ?? job.userId }], { isCall: false }) : undefined,
   });
-  return { job, row, onConflict: job.onConflict, caller };
+  return { job, row, bytes: argumentBytes + metadataBytes, onConflict: job.onConflict, caller };
 }
 
 function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {

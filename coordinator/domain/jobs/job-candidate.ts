@@ -11,6 +11,8 @@ import { isSameRequest, keyConflict } from './request-hash';
 export interface JobCandidate {
   job: NewJob;
   row: store.InsertJob;
+  /** What its payloads take as JSON. */
+  bytes: number;
   onConflict: NewJob['onConflict'];
   caller: Caller;
 }

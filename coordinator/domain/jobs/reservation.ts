@@ -1,5 +1,5 @@
 import { BatonError } from '../../errors';
-import { type ClaimedRow, handedRow, type Offer } from '../../store/jobs';
+import { type ClaimedRow, handedRow, MOST_CLAIM_BYTES, type Offer } from '../../store/jobs';
 import type { JobCandidate, Outcome } from './job-candidate';
 
 /**
@@ -26,13 +26,20 @@ export const NOTHING_RESERVED: Reservation = { offers: [], settle: () => undefin
  */
 export function reserveFor(candidates: JobCandidate[], reserve: Reserve): Reservation {
   const turns = new Map<string, number>();
-  const jobs = candidates.filter(isClaimableAtOnce).map(({ row: { id, laneId, queue, priority, userId } }) => {
+  const jobs = candidates.filter(isClaimableAtOnce).map(({ bytes, row: { id, laneId, queue, priority, userId } }) => {
     const user = userId === undefined ? null : JSON.stringify([queue, priority, userId]);
     const turn = user === null ? 0 : (turns.get(user) ?? 0);
     if (user !== null) turns.set(user, turn + 1);
-    return { id, laneId, priority, turn };
+    return { id, laneId, bytes, priority, turn };
   });
-  return reserve(jobs.sort((one, other) => other.priority - one.priority || one.turn - other.turn));
+  return reserve(withinClaim(jobs.sort((one, other) => other.priority - one.priority || one.turn - other.turn)));
+}
+
+/** The first of the jobs, as many as one claim may bring, as all of them may go to one. */
+function withinClaim<Job extends { bytes: number }>(jobs: Job[]): Job[] {
+  let bytes = 0;
+  const end = jobs.findIndex((job) => (bytes += job.bytes) > MOST_CLAIM_BYTES);
+  return end < 0 ? jobs : jobs.slice(0, Math.max(1, end));
 }
 
 /** The jobs that were stored as running for the claims of the offers, as these claims receive them. */

@@ -1,6 +1,7 @@
 import type { Context } from '../../context';
 import { describeError } from '../../logger';
 import type { ClaimedRow } from '../../store/jobs';
+import { mapInTurns } from '../../turns';
 import { fail } from './fail';
 
 /** Deeper than the payload gate lets through, and far from where JSON.stringify exhausts the stack. */
@@ -12,9 +13,11 @@ const MOST_DEPTH = 200;
  * @returns the jobs that can be sent
  */
 export async function failUnreadableJobs(context: Context, rows: ClaimedRow[]): Promise<ClaimedRow[]> {
-  const bad = rows.filter(
-    (row) => !isReadableText(row.arguments) || !isReadableText(row.metadata) || !isReadableText(row.checkpoint),
+  const areReadable = await mapInTurns(
+    rows,
+    (row) => isReadableText(row.arguments) && isReadableText(row.metadata) && isReadableText(row.checkpoint),
   );
+  const bad = rows.filter((_row, index) => areReadable[index] === false);
   if (bad.length === 0) return rows;
   context.log.error('jobs that cannot be read were set aside', { jobs: bad.map(({ id }) => id) });
   const error = {

@@ -61,7 +61,12 @@ export interface Claims {
   heldBack: QueueKey[];
   /** Whether jobs that were seen were not had, because another claim has them locked. */
   isShort: boolean;
+  /** Whether jobs, or claims that were answered before, were left out because what came before them is large. */
+  isCut: boolean;
 }
+
+/** One statement brings so many bytes of payloads, and one job at least: an answer, and what waits to be sent, is bounded by it. */
+export const MOST_CLAIM_BYTES = 16 * 1024 * 1024;
 
 /** What jobs are known by that were given to one claim of one runner: eight bytes, because every job that runs is in its index. */
 export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimId'>): string | null {
@@ -69,6 +74,16 @@ export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimI
   return hash('sha256', JSON.stringify([runnerId, claimId]), 'buffer')
     .readBigInt64BE()
     .toString();
+}
+
+/**
+ * How many bytes the payloads of the job in the alias `j` have as text. Only a compressed one has to be read for that, and
+ * small rows have none: in them, and in those that are stored apart as they are, the length is told without a look.
+ */
+const PAYLOAD_BYTES = sql`(${bytesOf(sql`j.arguments`)} + ${bytesOf(sql`j.metadata`)} + ${bytesOf(sql`j.checkpoint`)})`;
+
+function bytesOf(payload: Sql): Sql {
+  return sql`CASE WHEN ${payload} IS NULL THEN 0 WHEN pg_column_compression(${payload}) IS NULL THEN pg_column_size(${payload}) ELSE octet_length(${payload}::text) END`;
 }
 
 /**
@@ -83,7 +98,7 @@ export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimI
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
   const { claims, claimOf } = byClaim(slots);
-  if (lanes.length === 0) return { claimed: await answered(db, claims), heldBack: [], isShort: false };
+  if (lanes.length === 0) return { heldBack: [], isShort: false, ...(await answered(db, claims)) };
   const source = isLocked ? fromLanesUnderLimits(lanes) : fromLanes(lanes);
   const whose = takersOf(claims, claimOf);
   const rows = await db.query<Head & ClaimedRow>(sql`
@@ -100,15 +115,21 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       FROM taken p
       -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
       -- committed since is passed over, and found by the next claim.
-      WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending'
+      WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending' AND p."bytesBefore" < ${MOST_CLAIM_BYTES}
       RETURNING ${CLAIMED_COLUMNS}, p."place" - 1 AS "slot"
     ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
-    SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again", ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort") h
+    SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again", ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort",
+      EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut") h
     LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
   const again = rows[0]?.again ?? null;
   if (again !== null) return claimBeside(db, lanes, slots, isLocked, claims, claimOf, new Set(again));
-  const found: Claims = { claimed: [], heldBack: [], isShort: rows[0]?.isShort === true };
-  for (const { again: _again, isShort: _isShort, ...row } of rows) {
+  const found: Claims = {
+    claimed: [],
+    heldBack: [],
+    isShort: rows[0]?.isShort === true,
+    isCut: rows[0]?.isCut === true,
+  };
+  for (const { again: _again, isShort: _isShort, isCut: _isCut, ...row } of rows) {
     if (row.id === null) continue;
     if (row.slot < 0) {
       if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
@@ -125,6 +146,7 @@ interface Head {
   /** The claims that were answered before, by number from 1; then nothing was claimed. */
   again: number[] | null;
   isShort: boolean;
+  isCut: boolean;
 }
 
 /** Some of the claims were answered before: they get what they got then, and the others are served without them. */
@@ -142,7 +164,7 @@ async function claimBeside(
     claims.filter((_claim, index) => again.has(index + 1)),
   );
   const left = slots.flatMap((slot, index) => (again.has(claimOf[index] ?? 0) ? [] : [{ slot, index }]));
-  if (left.length === 0) return { claimed: repeated, heldBack: [], isShort: false };
+  if (left.length === 0 || repeated.isCut) return { heldBack: [], isShort: false, ...repeated };
   const others = await claim(
     db,
     lanes,
@@ -150,22 +172,26 @@ async function claimBeside(
     isLocked,
   );
   for (const row of others.claimed) row.slot = left[row.slot]?.index ?? row.slot;
-  return { ...others, claimed: [...repeated, ...others.claimed] };
+  return { ...others, claimed: [...repeated.claimed, ...others.claimed] };
 }
 
-/** Jobs that run under these claims, claimed by a call whose answer was lost. */
-async function answered(db: Executor, claims: AskedClaim[]): Promise<ClaimedRow[]> {
+/** Jobs that run under these claims, claimed by a call whose answer was lost; all of a claim's, or none. */
+async function answered(db: Executor, claims: AskedClaim[]): Promise<Pick<Claims, 'claimed' | 'isCut'>> {
   const named = claims.filter(({ claimId }) => claimId !== null);
-  if (named.length === 0) return [];
-  const rows = await db.query<ClaimedRow>(sql`
-    SELECT ${CLAIMED_COLUMNS}, held."slot" FROM (
-      SELECT found.id, a."slot" FROM unnest(
+  if (named.length === 0) return { claimed: [], isCut: false };
+  const rows = await db.query<{ isCut: boolean } & ClaimedRow>(sql`
+    WITH found AS MATERIALIZED (
+      SELECT own.id, a."slot", own.bytes FROM unnest(
         ${named.map((one) => one.runnerId)}::text[], ${named.map(claimHash)}::bigint[], ${named.map((one) => one.firstSlot)}::int[]
       ) AS a ("runnerId", "claimHash", "slot")
       -- The limit keeps the planner from reading all running jobs at once instead of probing for each claim.
-      CROSS JOIN LATERAL (SELECT j.id FROM jobs j WHERE ${ofClaim(sql`a."runnerId"`, sql`a."claimHash"`)} LIMIT 1000) found
-    ) held JOIN jobs j ON j.id = held.id`);
-  return rows.map((row) => told(row, true));
+      CROSS JOIN LATERAL (SELECT j.id, ${PAYLOAD_BYTES} AS bytes FROM jobs j WHERE ${ofClaim(sql`a."runnerId"`, sql`a."claimHash"`)} LIMIT 1000) own
+    ), held AS MATERIALIZED (
+      SELECT f.id, f."slot", sum(f.bytes) OVER (ORDER BY f."slot" RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS "bytesBefore" FROM found f
+    )
+    SELECT ${CLAIMED_COLUMNS}, held."slot", EXISTS (SELECT FROM held WHERE "bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut"
+    FROM held JOIN jobs j ON j.id = held.id WHERE COALESCE(held."bytesBefore", 0) < ${MOST_CLAIM_BYTES}`);
+  return { claimed: rows.map(({ isCut: _isCut, ...row }) => told(row, true)), isCut: rows[0]?.isCut === true };
 }
 
 function ofClaim(runnerId: Sql, hashed: Sql): Sql {
@@ -260,29 +286,33 @@ function fromLanes(lanes: LaneStart[]): Sql {
       ) best GROUP BY 1
     ), picked AS MATERIALIZED (
       -- Materialised: the planner may otherwise run the locking again for each row of the join and lock too much.
-      SELECT head.id, head.tid, l."priority", head.position
+      SELECT head.id, head.tid, l."priority", head.position, head.bytes
       FROM quota q JOIN lane l ON l."laneId" = q."laneId" CROSS JOIN LATERAL (
-        SELECT j.position, j.id, j.ctid AS tid FROM jobs j
+        SELECT j.position, j.id, j.ctid AS tid, ${PAYLOAD_BYTES} AS bytes FROM jobs j
         WHERE ${inTurn(sql`l`)} AND (j.expires_at IS NULL OR j.expires_at > now())
         ORDER BY j.position, j.id LIMIT q."wanted" FOR UPDATE SKIP LOCKED
       ) head
-    ), taken AS MATERIALIZED (
-      SELECT p.id, p.tid, row_number() OVER (ORDER BY p."priority" DESC, p.position, p.id) AS "place" FROM picked p
-    )`;
+    ), ${takenFrom(sql`picked p`, sql`p."priority" DESC, p.position, p.id`)}`;
 }
 
 /** Of one lane the first are taken: half the work of a claim is sharing out. */
 function fromLane({ laneId, queue, fromPosition, fromId, dueForMs }: LaneStart): Sql {
   return sql`picked AS MATERIALIZED (
-      SELECT j.id, j.ctid AS tid, j.position FROM jobs j
+      SELECT j.id, j.ctid AS tid, j.position, ${PAYLOAD_BYTES} AS bytes FROM jobs j
       WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId}::int
         AND j.position <= now() - ${dueForMs}::float8 * interval '1 ms'
         AND (j.position, j.id) >= (${fromPosition ?? '-infinity'}::timestamptz, ${fromId ?? FIRST_ID}::uuid)
         AND (j.expires_at IS NULL OR j.expires_at > now())
         AND (SELECT true FROM queues q WHERE q.name = ${queue} AND (${IS_OPEN} AND ${IS_UNLIMITED}) IS NOT TRUE) IS NULL
       ORDER BY j.position, j.id LIMIT (SELECT "count" FROM wanted) FOR UPDATE SKIP LOCKED
-    ), taken AS MATERIALIZED (
-      SELECT p.id, p.tid, row_number() OVER (ORDER BY p.position, p.id) AS "place" FROM picked p
+    ), ${takenFrom(sql`picked p`, sql`p.position, p.id`)}`;
+}
+
+/** The CTE `taken`: those of the alias `p` in their order, each with how many bytes those before it have. */
+function takenFrom(picked: Sql, order: Sql): Sql {
+  return sql`taken AS MATERIALIZED (
+      SELECT p.id, p.tid, row_number() OVER one_by_one AS "place", sum(p.bytes) OVER one_by_one - p.bytes AS "bytesBefore"
+      FROM ${picked} WINDOW one_by_one AS (ORDER BY ${order} ROWS UNBOUNDED PRECEDING)
     )`;
 }
 
@@ -320,9 +350,9 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
         ORDER BY ranked."priority" DESC, ranked.position, ranked.id LIMIT (SELECT "count" FROM wanted)
       ) best GROUP BY 1
     ), picked AS MATERIALIZED (
-      SELECT head.id, head.tid, l."queue", l."perKey", head.concurrency_key, l."priority", head.position
+      SELECT head.id, head.tid, l."queue", l."perKey", head.concurrency_key, l."priority", head.position, head.bytes
       FROM quota q JOIN lane l ON l."laneId" = q."laneId" CROSS JOIN LATERAL (
-        SELECT j.position, j.id, j.ctid AS tid, j.concurrency_key FROM jobs j
+        SELECT j.position, j.id, j.ctid AS tid, j.concurrency_key, ${PAYLOAD_BYTES} AS bytes FROM jobs j
         WHERE ${inTurn(sql`l`)} AND (j.expires_at IS NULL OR j.expires_at > now())
         ORDER BY j.position, j.id LIMIT q."wanted" FOR UPDATE SKIP LOCKED
       ) head
@@ -332,9 +362,7 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
           SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = p."queue" AND j.concurrency_key = p.concurrency_key
         ), false) AS "isOver"
       FROM picked p
-    ), taken AS MATERIALIZED (
-      SELECT c.id, c.tid, row_number() OVER (ORDER BY c."priority" DESC, c.position, c.id) AS "place" FROM counted c WHERE NOT c."isOver"
-    ), held_back AS (
+    ), ${takenFrom(sql`counted p WHERE NOT p."isOver"`, sql`p."priority" DESC, p.position, p.id`)}, held_back AS (
       UPDATE jobs j SET hold = 'key', position = NULL, updated_at = now()
       WHERE j.id = ANY (ARRAY(SELECT id FROM counted WHERE "isOver")) AND j.status = 'pending'
       RETURNING ${CLAIMED_COLUMNS}, -1::bigint AS "slot"
