@@ -73,7 +73,7 @@ test('claims that did not fit into the first statement are served by the next, w
   const answers = ALL.slice(0, 80).map((nth) =>
     api.claim({ runnerId: `w-${nth}`, types: [type], waitMs: 20_000, ...(nth % 2 === 0 ? { claimId: 'c' } : {}) }),
   );
-  await eventually(() => app.desk.dispatcher.size === 80);
+  await eventually(() => app.services.dispatcher.size === 80);
   await sql.query("UPDATE jobs SET run_at = now() - interval '1 s' WHERE type = $1", [type]);
   await app.loops.due.runOnce();
   expect((await Promise.all(answers)).map((jobs) => jobs.length)).toEqual(answers.map(() => 1));
