@@ -131,7 +131,8 @@ test('claims whose answers were lost get all of theirs again, though all of them
 });
 
 test('jobs that are being created are reserved for claims that wait as long as they fit into one answer', () => {
-  const candidate = (id: string, bytes: number) => ({ bytes, row: { id, laneId: 1, queue: 'q', priority: 0 } }) as JobCandidate;
+  const candidate = (id: string, bytes: number) =>
+    ({ bytes, row: { id, laneId: 1, queue: 'q', priority: 0 } }) as JobCandidate;
   const reservedOf = (...bytes: number[]): string[] => {
     let reserved: string[] = [];
     reserveFor(
