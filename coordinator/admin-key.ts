@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, ConfigError } from './config';
+import { type Config, ConfigError } from './config/config';
 import { makeKey } from './domain/auth/keys';
 
 export interface AdminKey {

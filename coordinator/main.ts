@@ -1,12 +1,12 @@
 // First: it counts from before all else is loaded.
-import './memory';
+import './v8-settings';
 import { createApp } from './app';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AdminKey, resolveAdminKey } from './admin-key';
-import { type Config, ConfigError, readConfig } from './config';
+import { type Config, ConfigError, readConfig } from './config/config';
 import { installAdminKey } from './domain/auth/keys';
-import type { Access } from './http/access';
+import type { Access } from './http/core/access';
 import { createJsonLogger, describeError, type Logger } from './logger';
 import { readAddress } from './store/connections/address';
 import { DatabaseFault } from './store/connections/fault';

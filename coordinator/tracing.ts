@@ -3,8 +3,8 @@ import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace
 import { OTLPTraceExporter as ProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
-import type { TracingSettings } from './config-tracing';
-import { Tracing } from './http/tracing';
+import type { TracingSettings } from './config/tracing';
+import { Tracing } from './http/core/tracing';
 import { VERSION } from './version';
 
 export interface StartedTracing {

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describeSettings } from '@baton/coordinator/dist/config';
+import { describeSettings } from '@baton/coordinator/dist/config/config';
 import { TRANSITIONS, type Verb } from '@baton/coordinator/dist/domain/jobs/transitions';
 import { ERRORS } from '@baton/coordinator/dist/errors';
-import { describe } from '@baton/coordinator/dist/http/openapi';
-import type { ApiDocument } from '@baton/coordinator/dist/http/reference/document';
-import { renderLlms } from '@baton/coordinator/dist/http/reference/llms';
+import { describe } from '@baton/coordinator/dist/http/docs/openapi';
+import type { ApiDocument } from '@baton/coordinator/dist/http/docs/document';
+import { renderLlms } from '@baton/coordinator/dist/http/docs/llms';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
 import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
 import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
@@ -216,7 +216,7 @@ const RUNNER_SETTINGS: [string, string, string][] = [
 ];
 
 function renderLimits(): string {
-  return page('Limits', 'coordinator/http/limits.ts and the routes', [
+  return page('Limits', 'coordinator/http/core/limits.ts and the routes', [
     'How much one call can cost, what callers share, and what each limit does when it is reached. Sizes assume the default `BATON_MAX_PAYLOAD_BYTES`; the body limit of a create is about six times that, because JSON escapes can make arguments and metadata six times as long. Each coordinator counts separately.',
     '## Every call',
     callRules()
@@ -234,7 +234,7 @@ function renderLimits(): string {
 }
 
 function renderConfiguration(root: string): string {
-  return page('Configuration', 'coordinator/config.ts', [
+  return page('Configuration', 'coordinator/config/config.ts', [
     'All settings are environment variables, read once at startup. An empty variable counts as not set. An invalid value ends the startup with one line that names the variable, the fault and the allowed values. So does an unknown variable that begins with `BATON_`, because a misspelt setting would silently keep its default.',
     '## The coordinator',
     table(

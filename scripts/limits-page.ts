@@ -1,8 +1,13 @@
-import { DEFAULT_ACCESS } from '@baton/coordinator/dist/http/access';
-import type { AnyEndpoint } from '@baton/coordinator/dist/http/endpoint';
-import { bodyLimits, LONGEST_WAIT_MS, MOST_BODY_BYTES, MOST_UNSENT_BYTES } from '@baton/coordinator/dist/http/limits';
-import { MOST_CONTAINERS } from '@baton/coordinator/dist/http/parse-json';
-import { deadlineMs } from '@baton/coordinator/dist/http/unsent-answers';
+import { DEFAULT_ACCESS } from '@baton/coordinator/dist/http/core/access';
+import type { AnyEndpoint } from '@baton/coordinator/dist/http/core/endpoint';
+import {
+  bodyLimits,
+  LONGEST_WAIT_MS,
+  MOST_BODY_BYTES,
+  MOST_UNSENT_BYTES,
+} from '@baton/coordinator/dist/http/core/limits';
+import { MOST_CONTAINERS } from '@baton/coordinator/dist/http/body/parse-json';
+import { deadlineMs } from '@baton/coordinator/dist/http/core/unsent-answers';
 import { MOST_SESSIONS } from '@baton/coordinator/dist/store/sessions';
 import { MOST_PAGE_BYTES } from '@baton/coordinator/dist/store/views/within-bytes';
 import { z } from 'zod';

@@ -3,7 +3,7 @@ import { DatabaseFault } from '@baton/coordinator/dist/store/connections/fault';
 import { explainFault } from '@baton/coordinator/dist/store/connections/faults';
 import { EmbeddedDatabaseError, startEmbedded } from '@baton/coordinator/dist/store/embedded';
 import { migrate, MigrationError } from '@baton/coordinator/dist/store/migrate';
-import { ConfigError, readConfig } from '@baton/coordinator/dist/config';
+import { ConfigError, readConfig } from '@baton/coordinator/dist/config/config';
 
 /** Brings the database of DATABASE_URL, else the embedded one, to this version. Safe to run at any time, and twice. */
 async function main(): Promise<void> {

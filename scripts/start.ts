@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, ConfigError, readConfig } from '@baton/coordinator/dist/config';
+import { type Config, ConfigError, readConfig } from '@baton/coordinator/dist/config/config';
 import { BatonError, Client, ConfigurationError } from '@baton/runner-sdk';
 import { followJobs, submitQuotes, summary } from './start/demo';
 import { listenForTheEnd } from './start/ending';

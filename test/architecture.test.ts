@@ -26,12 +26,12 @@ const EXCEPTIONS: { rule: Rule; path: string; reason: string }[] = [
   { rule: exportsHaveNames, path: 'test/support/global-teardown.ts', reason: 'jest calls the default export' },
   ...['alerts', 'api-keys', 'audit', 'bulk', 'callbacks', 'queues', 'webhooks'].map((name) => ({
     rule: httpTakesViewsOnly,
-    path: `coordinator/http/${name}.ts`,
+    path: `coordinator/http/routes/${name}.ts`,
     reason: 'its list is read by a statement that stands beside those that write the same table',
   })),
   {
     rule: httpTakesViewsOnly,
-    path: 'coordinator/http/problem.ts',
+    path: 'coordinator/http/core/problem.ts',
     reason: 'a broken or refused statement becomes a problem here, whatever call it belongs to',
   },
   ...['coordinator/domain/auth', 'coordinator/domain/audit'].map((path) => ({
@@ -44,7 +44,7 @@ const EXCEPTIONS: { rule: Rule; path: string; reason: string }[] = [
     path,
     reason: 'a failure gets the fingerprint by which dead letters are grouped, and dead letters are retried',
   })),
-  ...['coordinator/http', 'coordinator/domain/jobs'].map((path) => ({
+  ...['coordinator/domain/jobs'].map((path) => ({
     rule: foldersAreSmall,
     path,
     reason: 'grew before the rule; a new file goes into a folder of its subject',
@@ -66,20 +66,20 @@ const CASES: Case[] = [
     rule: importsPointDown,
     broken: [
       { 'coordinator/store/jobs.ts': "import { create } from '../domain/jobs/create';" },
-      { 'coordinator/domain/jobs/create.ts': "import type { Services } from '../../http/services';" },
-      { 'coordinator/http/jobs.ts': "export { Loop } from '../loops/loop';" },
-      { 'coordinator/dispatch/dispatcher.ts': "import { reply } from '../http/endpoint';" },
+      { 'coordinator/domain/jobs/create.ts': "import type { Services } from '../../http/core/services';" },
+      { 'coordinator/http/routes/jobs.ts': "export { Loop } from '../../loops/loop';" },
+      { 'coordinator/dispatch/dispatcher.ts': "import { reply } from '../http/core/endpoint';" },
       { 'coordinator/domain/jobs/create.ts': "import type { Dispatcher } from '../../dispatch/dispatcher';" },
       { 'coordinator/state/lanes.ts': "import type { Context } from '../context';" },
       { 'coordinator/store/lanes.ts': "import type { Lane } from '../state/lanes';" },
-      { 'coordinator/domain/jobs/create.ts': "type Config = import('../../config').Config;" },
+      { 'coordinator/domain/jobs/create.ts': "type Config = import('../../config/config').Config;" },
       { 'coordinator/store/db.ts': "const app = require('../app');" },
       { 'coordinator/errors.ts': "const db = import('./store/db');" },
       { 'coordinator/somewhere.ts': '' },
     ],
     kept: {
-      'coordinator/http/jobs.ts':
-        "import * as views from '../store/views/jobs'; import { endpoint } from './endpoint'; import { BatonError } from '../errors';",
+      'coordinator/http/routes/jobs.ts':
+        "import * as views from '../../store/views/jobs'; import { endpoint } from '../core/endpoint'; import { BatonError } from '../../errors';",
     },
   },
   {
@@ -104,15 +104,15 @@ const CASES: Case[] = [
     name: 'http takes only views and types from the store',
     rule: httpTakesViewsOnly,
     broken: [
-      { 'coordinator/http/queues.ts': "import * as store from '../store/queues';" },
-      { 'coordinator/http/queues.ts': "import { type QueueRow, list } from '../store/queues';" },
+      { 'coordinator/http/routes/queues.ts': "import * as store from '../../store/queues';" },
+      { 'coordinator/http/routes/queues.ts': "import { type QueueRow, list } from '../../store/queues';" },
       { 'coordinator/http/routes/queues.ts': "export { list } from '../../store/queues';" },
-      { 'coordinator/http/render.ts': "import { insert } from '../store/jobs/insert';" },
+      { 'coordinator/http/render/jobs.ts': "import { insert } from '../../store/jobs/insert';" },
     ],
     kept: {
-      'coordinator/http/render.ts': "import { JOB_FIELDS } from '../store/jobs/fields';",
-      'coordinator/http/queues.ts':
-        "import type { QueueRow } from '../store/queues'; import { type Slot } from '../store/jobs'; import * as views from '../store/views/jobs';",
+      'coordinator/http/render/jobs.ts': "import { JOB_FIELDS } from '../../store/jobs/fields';",
+      'coordinator/http/routes/queues.ts':
+        "import type { QueueRow } from '../../store/queues'; import { type Slot } from '../../store/jobs'; import * as views from '../../store/views/jobs';",
       'coordinator/domain/queues/controls.ts': "import * as store from '../../store/queues';",
     },
   },
@@ -160,11 +160,11 @@ const CASES: Case[] = [
       { 'runner-sdk/runner/runner.ts': "import '@baton/coordinator/dist/errors';" },
       { 'runners/quotes/index.ts': "import '@baton/coordinator/dist/errors';" },
       { 'runners/quotes/index.ts': "import '@baton/runner-sdk/dist/transport/transport';" },
-      { 'coordinator/http/jobs.ts': "import { Client } from '@baton/runner-sdk';" },
-      { 'coordinator/http/jobs.ts': "import '../../runner-sdk/protocol';" },
+      { 'coordinator/http/routes/jobs.ts': "import { Client } from '@baton/runner-sdk';" },
+      { 'coordinator/http/routes/jobs.ts': "import '../../../runner-sdk/protocol';" },
     ],
     kept: {
-      'coordinator/http/jobs.ts': "import '@baton/runner-sdk/protocol';",
+      'coordinator/http/routes/jobs.ts': "import '@baton/runner-sdk/protocol';",
       'runners/quotes/index.ts': "import '@baton/runner-sdk'; import './config';",
       'runner-sdk/runner/runner.ts': "import '../protocol'; import { z } from 'zod';",
       'scripts/docs.ts': "import '@baton/coordinator/dist/errors';",
@@ -201,11 +201,11 @@ const CASES: Case[] = [
     broken: [
       { 'coordinator/domain/jobs/create.ts': "db.query('SELECT 1');" },
       { 'coordinator/loops/notifications.ts': `db.query(\`\n  UPDATE jobs SET status = \${status}\`);` },
-      { 'coordinator/http/jobs.ts': 'const condition = sql`j.id = 1`;' },
-      { 'coordinator/http/jobs.ts': 'context.db.prisma.job.findMany();' },
+      { 'coordinator/http/routes/jobs.ts': 'const condition = sql`j.id = 1`;' },
+      { 'coordinator/http/routes/jobs.ts': 'context.db.prisma.job.findMany();' },
     ],
     kept: {
-      'coordinator/http/jobs.ts': "const summary = 'Select and update jobs'; // SELECT 1",
+      'coordinator/http/routes/jobs.ts': "const summary = 'Select and update jobs'; // SELECT 1",
       'coordinator/store/jobs.ts': 'sql`SELECT 1`;',
     },
   },

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { suggest } from '@baton/coordinator/dist/config';
+import { suggest } from '@baton/coordinator/dist/config/config';
 import { StartError } from './port';
 
 export interface Flags {

@@ -18,7 +18,7 @@ export const FLOORS: readonly Floor[] = [
   {
     name: 'settings',
     height: 7,
-    holds: /^coordinator\/(config|config-access|config-tracing|config-webhooks|version)\.ts$/,
+    holds: /^coordinator\/(config\/|version\.ts$)/,
   },
   { name: 'http', height: 6, holds: /^coordinator\/http\// },
   { name: 'loops', height: 6, holds: /^coordinator\/loops\// },
@@ -26,7 +26,7 @@ export const FLOORS: readonly Floor[] = [
   { name: 'domain', height: 4, holds: /^coordinator\/(domain\/|context\.ts$)/ },
   { name: 'state', height: 3, holds: /^coordinator\/state\// },
   { name: 'store', height: 2, holds: /^coordinator\/store\// },
-  { name: 'ground', height: 1, holds: /^coordinator\/(compile|errors|logger|memory|turns)\.ts$/ },
+  { name: 'ground', height: 1, holds: /^coordinator\/(compile|errors|logger|turns|v8-settings)\.ts$/ },
   { name: 'prisma', height: 0, holds: /^coordinator\/generated\// },
 ];
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Role } from '@baton/runner-sdk/protocol';
-import type { AnyEndpoint } from '../../coordinator/http/endpoint';
-import { documentationEndpoints } from '../../coordinator/http/openapi';
+import type { AnyEndpoint } from '../../coordinator/http/core/endpoint';
+import { documentationEndpoints } from '../../coordinator/http/docs/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import type { Answer } from '../support/api';
 import { namingFields } from './matrix/fields';

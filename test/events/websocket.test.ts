@@ -1,4 +1,4 @@
-import type { EventConnections } from '../../coordinator/http/event-connections';
+import type { EventConnections } from '../../coordinator/http/streams/event-connections';
 import { type Cluster, startCluster, startCoordinator, type TestCoordinator } from '../support/coordinator';
 import { TestEventSource } from '../support/event-source';
 import { eventually } from '../support/eventually';

@@ -1,6 +1,6 @@
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { BodyBudget } from '../../coordinator/http/body-budget';
-import { Disconnect } from '../../coordinator/http/disconnect';
+import { BodyBudget } from '../../coordinator/http/body/body-budget';
+import { Disconnect } from '../../coordinator/http/core/disconnect';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';

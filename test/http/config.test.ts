@@ -1,6 +1,6 @@
-import { ConfigError, describeSettings, readConfig } from '../../coordinator/config';
+import { ConfigError, describeSettings, readConfig } from '../../coordinator/config/config';
 import { CONTRACT_DEFAULTS } from '../../coordinator/state/defaults';
-import { DEFAULT_ACCESS } from '../../coordinator/http/access';
+import { DEFAULT_ACCESS } from '../../coordinator/http/core/access';
 
 function fault(env: Record<string, string>): string {
   try {

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { AnyEndpoint } from '../../coordinator/http/endpoint';
+import type { AnyEndpoint } from '../../coordinator/http/core/endpoint';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import { bodyFields } from '../auth/matrix/fields';
 import { nameOf, type Place } from '../auth/matrix/row';

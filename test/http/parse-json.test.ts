@@ -1,6 +1,6 @@
 import { parseJson as parseShort } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
-import { MOST_CONTAINERS, parseJson } from '../../coordinator/http/parse-json';
+import { MOST_CONTAINERS, parseJson } from '../../coordinator/http/body/parse-json';
 
 const SMALL = 8;
 

@@ -1,6 +1,6 @@
 import { DEFAULT_RETRY } from '@baton/runner-sdk/protocol';
-import { createdText } from '../../coordinator/http/created-text';
-import { renderJob } from '../../coordinator/http/render';
+import { createdText } from '../../coordinator/http/render/created-text';
+import { renderJob } from '../../coordinator/http/render/jobs';
 import { type InsertJob, type InsertedJob, insertedRow } from '../../coordinator/store/jobs';
 
 const at = new Date('2026-11-24T19:44:40.855Z');

@@ -2,7 +2,7 @@ import { claimReply } from '@baton/runner-sdk/protocol';
 import { types } from 'pg';
 import { z } from 'zod';
 import { isReadableText } from '../../coordinator/domain/jobs/unreadable';
-import { claimedText } from '../../coordinator/http/claimed-text';
+import { claimedText } from '../../coordinator/http/render/claimed-text';
 import type { ClaimedRow } from '../../coordinator/store/jobs';
 import { isoTime, readTime } from '../../coordinator/store/values';
 

@@ -1,5 +1,5 @@
 import type { Job } from '@baton/runner-sdk/protocol';
-import { toJson } from '../../coordinator/http/json';
+import { toJson } from '../../coordinator/http/core/json';
 import { isReadable } from '../../coordinator/domain/jobs/unreadable';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';

@@ -45,7 +45,7 @@ test('its loops send less than six statements a second', async () => {
   }
   const total = Object.values(perSecond).reduce((sum, one) => sum + one);
   expect(total).toBeLessThan(6);
-  // They begin a transaction each round, so they run seldom unless the pendingWork wakes them.
+  // They begin a transaction each round, so they run seldom unless the poller of pending work wakes them.
   expect(Math.max(perSecond['alerts'] ?? NaN, perSecond['bulk'] ?? NaN)).toBeLessThanOrEqual(0.5);
   // It does count.
   expect(total).toBeGreaterThan(3);
@@ -54,8 +54,8 @@ test('its loops send less than six statements a second', async () => {
 test('V8 is told before all else how much memory to keep and for how long, and knows the words', () => {
   const root = join(__dirname, '../..');
   const [first] = /^import .*$/m.exec(readFileSync(join(root, 'coordinator/main.ts'), 'utf8')) ?? [];
-  expect(first).toBe("import './memory';");
-  const { stderr, status } = spawnSync(process.execPath, [join(root, 'coordinator/dist/memory.js')], {
+  expect(first).toBe("import './v8-settings';");
+  const { stderr, status } = spawnSync(process.execPath, [join(root, 'coordinator/dist/v8-settings.js')], {
     encoding: 'utf8',
   });
   expect([stderr, status]).toEqual(['', 0]);

@@ -1,4 +1,4 @@
-import { describe as describeApi } from '../../coordinator/http/openapi';
+import { describe as describeApi } from '../../coordinator/http/docs/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 
 interface Node {

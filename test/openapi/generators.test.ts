@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe as describeApi } from '../../coordinator/http/openapi';
+import { describe as describeApi } from '../../coordinator/http/docs/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 import { startCoordinator } from '../support/coordinator';
 

@@ -1,5 +1,5 @@
 import type { Job, Queue } from '@baton/runner-sdk/protocol';
-import { readConfig } from '../../coordinator/config';
+import { readConfig } from '../../coordinator/config/config';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { uniqueType } from '../support/factory';

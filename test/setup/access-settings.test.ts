@@ -1,4 +1,4 @@
-import { readConfig } from '../../coordinator/config';
+import { readConfig } from '../../coordinator/config/config';
 
 const access = (env: Record<string, string>) => readConfig(env).access;
 const TOKENS = {

@@ -1,5 +1,5 @@
 import { mayConnect } from '@baton/url-policy';
-import { readConfig } from '../../coordinator/config';
+import { readConfig } from '../../coordinator/config/config';
 
 const webhooks = (env: Record<string, string>) => readConfig(env).webhooks;
 

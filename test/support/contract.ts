@@ -3,7 +3,7 @@ import type { Problem } from '@baton/runner-sdk/protocol';
 import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import { ERRORS } from '../../coordinator/errors';
-import { describe, documentationEndpoints } from '../../coordinator/http/openapi';
+import { describe, documentationEndpoints } from '../../coordinator/http/docs/openapi';
 import { ENDPOINTS } from '../../coordinator/http/server';
 
 /** An answer as it left the coordinator. */

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'undici';
 import { type App, createApp } from '../../coordinator/app';
-import { type Config, readConfig } from '../../coordinator/config';
+import { type Config, readConfig } from '../../coordinator/config/config';
 import { installAdminKey } from '../../coordinator/domain/auth/keys';
-import { type Access, DEFAULT_ACCESS } from '../../coordinator/http/access';
-import type { Tracing } from '../../coordinator/http/tracing';
+import { type Access, DEFAULT_ACCESS } from '../../coordinator/http/core/access';
+import type { Tracing } from '../../coordinator/http/core/tracing';
 import type { Logger } from '../../coordinator/logger';
 import { Api } from './api';
 import { Contract } from './contract';

@@ -1,4 +1,4 @@
-import { readConfig } from '../../coordinator/config';
+import { readConfig } from '../../coordinator/config/config';
 
 test.each<[string, Record<string, string>, string | null]>([
   ['nothing', {}, null],

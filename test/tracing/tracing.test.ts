@@ -7,7 +7,7 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-node';
-import { Tracing } from '../../coordinator/http/tracing';
+import { Tracing } from '../../coordinator/http/core/tracing';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';

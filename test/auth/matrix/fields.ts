@@ -1,5 +1,5 @@
-import type { AnyEndpoint } from '../../../coordinator/http/endpoint';
-import { describe } from '../../../coordinator/http/openapi';
+import type { AnyEndpoint } from '../../../coordinator/http/core/endpoint';
+import { describe } from '../../../coordinator/http/docs/openapi';
 import { ENDPOINTS } from '../../../coordinator/http/server';
 
 interface Schema {

@@ -1,5 +1,5 @@
 import type { Role } from '@baton/runner-sdk/protocol';
-import type { AnyEndpoint } from '../../../coordinator/http/endpoint';
+import type { AnyEndpoint } from '../../../coordinator/http/core/endpoint';
 import type { Sent } from '../../support/api';
 import type { Owner, Stage, Thing } from './stage';
 

@@ -1,0 +1,104 @@
+import { BatonError } from '../../errors';
+import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
+
+/** Shorter bodies are not counted: a thousand of them, which is what a key may have under way, take 16 MiB. */
+export const UNCOUNTED_BYTES = 16 * 1024;
+const PATIENCE_MS = 10_000;
+
+export type GiveBack = (keptBytes?: number) => void;
+
+interface Waiter {
+  keyId: string;
+  bytes: number;
+  admit: () => void;
+}
+
+/**
+ * How many bytes of bodies are in memory at once, in all and of each key, from before they are read until what they
+ * asked for is done. Who comes when there is no room waits, unread, so that its client is slowed down; not for ever.
+ */
+export class BodyBudget {
+  private total = 0;
+  private readonly byKey = new Map<string, number>();
+  private readonly waiting = new Set<Waiter>();
+
+  constructor(private readonly most: { inAll: number; perKey: number }) {}
+
+  /**
+   * @returns what gives the room back, all but the bytes that are kept; at once when there is room
+   * @throws {BatonError} `rate_limited` when there was none for ten seconds
+   */
+  take(keyId: string, bytes: number, disconnect: DisconnectSignal): GiveBack | Promise<GiveBack> {
+    const wanted = Math.min(bytes, this.most.perKey);
+    if (wanted <= UNCOUNTED_BYTES) return nothing;
+    if (this.hasRoom(keyId, wanted)) return this.admit(keyId, wanted);
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(patience);
+        disconnect.removeEventListener('abort', refuse);
+        this.waiting.delete(waiter);
+      };
+      const refuse = (): void => {
+        end();
+        reject(tooMuch(this.most.perKey));
+      };
+      const waiter: Waiter = {
+        keyId,
+        bytes: wanted,
+        admit: () => {
+          end();
+          resolve(this.admit(keyId, wanted));
+        },
+      };
+      const patience = setTimeout(refuse, PATIENCE_MS);
+      disconnect.addEventListener('abort', refuse);
+      this.waiting.add(waiter);
+    });
+  }
+
+  /** How many bytes are in memory. */
+  get bytes(): number {
+    return this.total;
+  }
+
+  /** How many calls wait for room. */
+  get waiters(): number {
+    return this.waiting.size;
+  }
+
+  private hasRoom(keyId: string, bytes: number): boolean {
+    const { inAll, perKey } = this.most;
+    return this.total + bytes <= inAll && (this.byKey.get(keyId) ?? 0) + bytes <= perKey;
+  }
+
+  private admit(keyId: string, bytes: number): GiveBack {
+    this.add(keyId, bytes);
+    let held = bytes;
+    return (kept = 0) => {
+      const given = held - (kept > UNCOUNTED_BYTES ? kept : 0);
+      if (given <= 0) return;
+      held -= given;
+      this.add(keyId, -given);
+      for (const waiter of [...this.waiting]) if (this.hasRoom(waiter.keyId, waiter.bytes)) waiter.admit();
+    };
+  }
+
+  private add(keyId: string, bytes: number): void {
+    this.total += bytes;
+    const own = (this.byKey.get(keyId) ?? 0) + bytes;
+    if (own === 0) this.byKey.delete(keyId);
+    else this.byKey.set(keyId, own);
+  }
+}
+
+function nothing(): void {
+  return undefined;
+}
+
+function tooMuch(perKey: number): BatonError {
+  return new BatonError(
+    'rate_limited',
+    `Too many large requests are under way: those of one key may take ${perKey / 1_048_576} MiB at once.`,
+    { retryAfterMs: 1000 },
+  );
+}

@@ -1,0 +1,56 @@
+import type { IncomingMessage } from 'node:http';
+import type { Caller } from '../../domain/auth/caller';
+import type { Login } from '../../domain/auth/keys';
+import { BatonError } from '../../errors';
+import { readSession, requireKnownPage, requireOwnPage } from './browser';
+import type { RequestEnvironment } from './request-environment';
+import type { AnyEndpoint } from './endpoint';
+import { isWebSocket, offeredKey } from '../streams/web-sockets';
+
+export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: null, types: null };
+
+/**
+ * Who calls, if the endpoint lets them: by a bearer, or else by a browser's session. At once for a key that was found
+ * good a moment ago.
+ * @throws {BatonError} `unauthenticated`, `forbidden`, or `rate_limited` after too many bad credentials
+ */
+export function authenticate(
+  endpoint: AnyEndpoint,
+  environment: RequestEnvironment,
+  request: IncomingMessage,
+): Login | Promise<Login> {
+  if (endpoint.roles === 'public') return { caller: NOBODY, sessionEndsAt: null, credential: null };
+  const login = identify(environment, request);
+  return login instanceof Promise ? login.then((found) => allowed(endpoint, found)) : allowed(endpoint, login);
+}
+
+function allowed(endpoint: AnyEndpoint, login: Login): Login {
+  if (endpoint.roles === 'public' || endpoint.roles.includes(login.caller.role)) return login;
+  throw new BatonError(
+    'forbidden',
+    `A key of role ${login.caller.role} may not ${endpoint.method.toUpperCase()} ${endpoint.path}; that takes one of: ${endpoint.roles.join(', ')}.`,
+  );
+}
+
+function identify(environment: RequestEnvironment, request: IncomingMessage): Login | Promise<Login> {
+  const { authenticator } = environment.services;
+  const { authorization, cookie } = request.headers;
+  // A page that offers a key means that key, whatever cookie the browser sends with it.
+  const offered = authorization === undefined && isWebSocket(request) ? offeredKey(request) : undefined;
+  if (offered !== undefined) requireKnownPage(request, environment.services.access.corsOrigins);
+  const session = authorization === undefined && offered === undefined ? readSession(cookie) : undefined;
+  if (session !== undefined) {
+    requireOwnPage(request);
+    return authenticator.authenticateSession(session, addressOf(environment, request));
+  }
+  const [, sent] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
+  const bearer = offered ?? sent;
+  if (bearer === undefined) {
+    throw new BatonError('unauthenticated', 'This call needs an API key: send it as "Authorization: Bearer <key>".');
+  }
+  return authenticator.recall(bearer) ?? authenticator.authenticate(bearer, addressOf(environment, request));
+}
+
+function addressOf(environment: RequestEnvironment, request: IncomingMessage): string {
+  return environment.known(request).ip ?? '';
+}

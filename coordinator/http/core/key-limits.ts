@@ -1,0 +1,115 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { BatonError } from '../../errors';
+import type { Access } from './access';
+
+type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerKey' | 'trustProxy'>;
+
+interface Load {
+  requests: number;
+  parked: number;
+  /** Heartbeats that wait. Counted apart, so that busy runners do not use up what polls for work may use. */
+  heartbeats: number;
+}
+
+/** Limits what each key may use of this coordinator at a time: requests, waiting calls and connections. */
+export class KeyLimits {
+  private readonly loads = new Map<string, Load>();
+  /** Whose each connection is: of the key that called on it last. */
+  private readonly holders = new WeakMap<Socket, string>();
+  private readonly sockets = new Map<string, number>();
+
+  constructor(private readonly limits: Limits) {}
+
+  /** @throws {BatonError} `rate_limited` when the key has too many requests under way */
+  enter(keyId: string): RequestSlot {
+    const load = this.loads.get(keyId) ?? { requests: 0, parked: 0, heartbeats: 0 };
+    if (load.requests >= this.limits.requestsPerKey) {
+      throw new BatonError(
+        'rate_limited',
+        `This key has ${this.limits.requestsPerKey} requests under way on this coordinator, and may have no more.`,
+        { retryAfterMs: 1000 },
+      );
+    }
+    this.loads.set(keyId, load);
+    load.requests += 1;
+    return new RequestSlot(load, this.limits, () => {
+      if (load.requests + load.parked + load.heartbeats === 0) this.loads.delete(keyId);
+    });
+  }
+
+  /**
+   * Counts the connection as the key's.
+   * @returns false when the key has too many already. A trusted proxy's connections are shared by keys, and not counted.
+   */
+  countSocket(socket: Socket, keyId: string): boolean {
+    const holder = this.holders.get(socket);
+    if (holder === keyId || this.limits.trustProxy !== 0 || socket.destroyed) return true;
+    const count = this.sockets.get(keyId) ?? 0;
+    if (count >= this.limits.socketsPerKey) return false;
+    if (holder === undefined) socket.once('close', () => this.uncountSocket(this.holders.get(socket)));
+    else this.uncountSocket(holder);
+    this.holders.set(socket, keyId);
+    this.sockets.set(keyId, count + 1);
+    return true;
+  }
+
+  private uncountSocket(keyId = ''): void {
+    const left = (this.sockets.get(keyId) ?? 1) - 1;
+    if (left === 0) this.sockets.delete(keyId);
+    else this.sockets.set(keyId, left);
+  }
+}
+
+/** One request under way. */
+export class RequestSlot {
+  private state: keyof Load | null = 'requests';
+
+  constructor(
+    private readonly load: Load,
+    private readonly limits: Limits,
+    private readonly onRelease: () => void,
+  ) {}
+
+  /**
+   * From here on it only waits, which costs little, so more may.
+   * @throws {BatonError} `rate_limited` when too many of the key wait
+   */
+  park(state: 'parked' | 'heartbeats' = 'parked'): void {
+    if (this.state !== 'requests') return;
+    if (this.load[state] >= this.limits.parkedPollsPerKey) {
+      throw new BatonError(
+        'rate_limited',
+        `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`,
+        { retryAfterMs: 5000 },
+      );
+    }
+    this.load.requests -= 1;
+    this.load[state] += 1;
+    this.state = state;
+  }
+
+  release(): void {
+    if (this.state === null) return;
+    this.load[this.state] -= 1;
+    this.state = null;
+    this.onRelease();
+  }
+}
+
+/** Closes connections from an address that holds too many. A trusted proxy's are its clients', so it is not counted. */
+export function capSockets(server: Server, { socketsPerAddress, trustProxy }: Access): void {
+  if (trustProxy !== 0) return;
+  const counts = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = (counts.get(address) ?? 0) + 1;
+    if (count > socketsPerAddress) return void socket.destroy();
+    counts.set(address, count);
+    socket.once('close', () => {
+      const left = (counts.get(address) ?? 1) - 1;
+      if (left === 0) counts.delete(address);
+      else counts.set(address, left);
+    });
+  });
+}

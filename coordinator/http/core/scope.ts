@@ -1,0 +1,28 @@
+import { isScoped } from '../../domain/auth/scope';
+import type { Caller } from '../../domain/auth/caller';
+import { isOutside } from '../../domain/auth/reach';
+import { BatonError } from '../../errors';
+import type { Services } from './services';
+import type { AnyEndpoint } from './endpoint';
+
+/**
+ * What a client's key that is limited to queues and types may call: routes that say how they keep the limit. A job outside
+ * it does not exist; a job's queue and type never change, so they may be looked at before.
+ * @throws {BatonError} `forbidden`, `not_found`
+ */
+export async function requireScope(
+  services: Services,
+  { scope, roles }: Pick<AnyEndpoint, 'scope' | 'roles'>,
+  caller: Caller,
+  params: unknown,
+): Promise<void> {
+  if (!isScoped(caller) || caller.role === 'runner' || roles === 'public' || scope === 'kept') return;
+  if (scope !== 'job')
+    throw new BatonError(
+      'forbidden',
+      'This call tells of, or changes, more than the queues and types that this key is limited to; it needs a key without such limits.',
+    );
+  const { id } = params as { id: string };
+  if (await isOutside(services.context, caller, id))
+    throw new BatonError('not_found', `There is no job with id ${id}.`);
+}

@@ -1,0 +1,94 @@
+import type { Context } from '../../context';
+import { Credentials } from '../../domain/auth/credentials';
+import type { Authenticator } from '../../domain/auth/authenticator';
+import type { ApiKeyCache } from '../../domain/auth/keys';
+import { Metrics } from '../../domain/metrics/metrics';
+import type { Access } from './access';
+import { BodyBudget } from '../body/body-budget';
+import { KeyLimits } from './key-limits';
+import { type BatchedVerbs, batchVerbs } from '../../dispatch/batched-verbs';
+import { EventConnections } from '../streams/event-connections';
+import { Dispatcher } from '../../dispatch/dispatcher';
+import { WaitingHeartbeats } from '../../dispatch/waiting-heartbeats';
+import { WaitingReads } from '../../dispatch/waiting-reads';
+import { MOST_BODY_BYTES, MOST_UNSENT_BYTES } from './limits';
+import type { Tracing } from './tracing';
+import { UnsentAnswers } from './unsent-answers';
+import { WebSockets } from '../streams/web-sockets';
+
+/** Services shared by all routes. */
+export interface Services extends BatchedVerbs {
+  context: Context;
+  access: Access;
+  keys: ApiKeyCache;
+  authenticator: Authenticator;
+  keyLimits: KeyLimits;
+  bodies: BodyBudget;
+  unsent: UnsentAnswers;
+  credentials: Credentials;
+  dispatcher: Dispatcher;
+  waitingReads: WaitingReads;
+  waitingHeartbeats: WaitingHeartbeats;
+  eventConnections: EventConnections;
+  webSockets: WebSockets;
+  metrics: Metrics;
+  /** Sends due deliveries now, not within a second. */
+  wakeDeliveries: () => void;
+  processState: ProcessState;
+  /** Null: nothing is traced. */
+  tracing: Tracing | null;
+}
+
+/** The state of this process. */
+export interface ProcessState {
+  version: string;
+  startedAt: number;
+  isDraining: boolean;
+  /** How long ago the timeout monitor finished a round, in milliseconds; null: not yet. */
+  monitorLagMs(): number | null;
+  pendingMigrations(): Promise<string[]>;
+}
+
+export function createServices(
+  context: Context,
+  {
+    access,
+    keys,
+    authenticator,
+    wakeDeliveries,
+  }: Pick<Services, 'access' | 'keys' | 'authenticator' | 'wakeDeliveries'>,
+  processState: ProcessState,
+  tracing: Tracing | null = null,
+): Services {
+  const dispatcher = new Dispatcher(context);
+  const webSockets = new WebSockets();
+  return {
+    context,
+    access,
+    keys,
+    authenticator,
+    wakeDeliveries,
+    keyLimits: new KeyLimits(access),
+    bodies: new BodyBudget(MOST_BODY_BYTES),
+    unsent: new UnsentAnswers(MOST_UNSENT_BYTES),
+    credentials: new Credentials(context.db.vital),
+    processState,
+    tracing,
+    dispatcher,
+    waitingReads: new WaitingReads(context),
+    waitingHeartbeats: new WaitingHeartbeats(context.runnerRegistry),
+    webSockets,
+    eventConnections: new EventConnections(context, webSockets, {
+      inAll: access.eventStreams,
+      perKey: access.eventStreamsPerKey,
+    }),
+    metrics: new Metrics({
+      db: { ...context.db, ...context.db.reads('metrics') },
+      events: context.events,
+      version: processState.version,
+      monitorLagMs: () => processState.monitorLagMs(),
+      listeners: () => context.stream.listeners,
+    }),
+    ...batchVerbs(context, (jobs) => dispatcher.reserve(jobs)),
+  };
+}

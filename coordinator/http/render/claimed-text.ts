@@ -1,0 +1,59 @@
+import { claimedJob, type ClaimedJob } from '@baton/runner-sdk/protocol';
+import { compileText, type Written } from '../../compile';
+import type { ClaimedRow } from '../../store/jobs';
+import { type FieldsReadBy, JOB_FIELDS } from '../../store/jobs/fields';
+
+type Given = keyof ClaimedJob;
+
+/** What a claimed job has that no column holds as it is given. */
+const NOT_STORED: Record<Exclude<Given, FieldsReadBy<'claimed'> | 'tracestate'>, Written> = {
+  dependencies: { constant: {} },
+  traceparent: { by: (row: ClaimedRow) => traceText(row.trace) },
+};
+
+const jobText = compileText<ClaimedRow>(
+  (Object.keys(claimedJob.shape) as Given[])
+    .filter((name) => name !== 'tracestate')
+    .map((name) => [name, isNotStored(name) ? NOT_STORED[name] : given(name)]),
+);
+
+/**
+ * Claimed jobs as the JSON text of `claimedJob`s. Written out, because a claim's answer is the largest of the hot ones:
+ * payloads go through as they are stored, and neither they nor the job become an object in between.
+ */
+export function claimedText(rows: readonly ClaimedRow[]): string {
+  return `[${rows.map(jobText).join(',')}]`;
+}
+
+function isNotStored(name: Given): name is keyof typeof NOT_STORED {
+  return Object.hasOwn(NOT_STORED, name);
+}
+
+/** Rows have JSON and times as text. */
+function given(name: FieldsReadBy<'claimed'>): Written {
+  switch (JOB_FIELDS[name].type) {
+    case 'uuid':
+    case 'timestamptz':
+      return { name, as: 'quoted' };
+    case 'int':
+      return { name, as: 'is' };
+    case 'json':
+      return { name, as: (text: string | null) => text ?? 'null' };
+    case 'text[]':
+      return { name, as: listText };
+    case 'text':
+      return { name, as: JSON.stringify };
+  }
+}
+
+/** The stored trace is a traceparent, and after a space a tracestate, which is left out where there is none. */
+function traceText(trace: string | null): string {
+  if (trace === null) return 'null';
+  const end = trace.indexOf(' ');
+  if (end < 0) return JSON.stringify(trace);
+  return `${JSON.stringify(trace.slice(0, end))},"tracestate":${JSON.stringify(trace.slice(end + 1))}`;
+}
+
+export function listText(list: string[]): string {
+  return list.length === 0 ? '[]' : JSON.stringify(list);
+}

@@ -1,0 +1,128 @@
+import type { ServerResponse } from 'node:http';
+import type { Context } from '../../context';
+import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
+import type { EventFilter } from '../../domain/events/scopes';
+import type { Listener } from '../../domain/events/stream';
+import { BatonError } from '../../errors';
+import { describeError } from '../../logger';
+import { EventFrame, frameOf } from './event-frames';
+import { type EventWriter, ServerSentWriter, WebSocketWriter } from './event-writers';
+import type { WebSockets } from './web-sockets';
+
+const HEARTBEAT_MS = 15_000;
+
+/** The connections of those who listen to events. */
+export class EventConnections {
+  private readonly open = new Set<EventWriter>();
+  private isClosed = false;
+  /** How many each key has, those included that are being opened. */
+  private readonly byKey = new Map<string, number>();
+  private total = 0;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly context: Context,
+    private readonly webSockets: WebSockets,
+    private readonly most: { inAll: number; perKey: number },
+    heartbeatMs = HEARTBEAT_MS,
+  ) {
+    this.timer = setInterval(() => this.beat(), heartbeatMs).unref();
+  }
+
+  /**
+   * Prepares a stream, and returns what sends it, or what is called when it is not sent.
+   * @param ended aborted when the caller may hear no more, or has gone
+   * @throws {BatonError} `rate_limited` when as many listen with this key as may, `unavailable` when as many do in all
+   */
+  async start(
+    filter: EventFilter,
+    lastEventId: string | undefined,
+    keyId: string,
+    ended: DisconnectSignal,
+  ): Promise<{ send: (response: ServerResponse) => void; onUnsent: () => void }> {
+    const after = lastEventId === undefined ? null : readPosition(lastEventId);
+    const leave = this.enter(keyId);
+    const { position, hasGap } = await this.context.stream.open(filter, after).catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+    const serve = (response: ServerResponse): void => {
+      const writer = this.writerTo(response);
+      this.open.add(writer);
+      const gone = new AbortController();
+      response.on('close', () => {
+        this.open.delete(writer);
+        leave();
+        gone.abort();
+      });
+      ended.addEventListener('abort', () => writer.end('revoked'));
+      writer.write([new EventFrame(String(position), hasGap ? 'gap' : 'ready', '{}')]);
+      const listener = listenerOn(writer, filter, position);
+      this.context.stream.serve(listener, gone.signal).catch((error: unknown) => {
+        this.context.log.warn('a stream of events broke', describeError(error));
+        writer.end('broken');
+      });
+    };
+    return { send: serve, onUnsent: leave };
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.isClosed = true;
+    for (const writer of this.open) writer.end('draining');
+  }
+
+  /** @throws {BatonError} `validation_failed` when the request to become a WebSocket is not valid */
+  private writerTo(response: ServerResponse): EventWriter {
+    if (this.isClosed) throw new BatonError('unavailable', 'This coordinator is shutting down.');
+    const accepted = this.webSockets.accept(response);
+    if (accepted === null) return new ServerSentWriter(response);
+    return new WebSocketWriter(accepted.webSocket, accepted.socket);
+  }
+
+  private beat(): void {
+    for (const writer of this.open) writer.beat();
+  }
+
+  private enter(keyId: string): () => void {
+    const { inAll, perKey } = this.most;
+    const own = this.byKey.get(keyId) ?? 0;
+    if (own >= perKey)
+      throw new BatonError('rate_limited', `${perKey} streams of events are open with this key already.`, {
+        retryAfterMs: 5000,
+      });
+    if (this.total >= inAll)
+      throw new BatonError('unavailable', `${inAll} listen to events already.`, { retryAfterMs: 5000 });
+    this.add(keyId, 1);
+    let isIn = true;
+    return () => {
+      if (isIn) this.add(keyId, -1);
+      isIn = false;
+    };
+  }
+
+  private add(keyId: string, count: number): void {
+    this.total += count;
+    const own = (this.byKey.get(keyId) ?? 0) + count;
+    if (own === 0) this.byKey.delete(keyId);
+    else this.byKey.set(keyId, own);
+  }
+}
+
+function listenerOn(writer: EventWriter, filter: EventFilter, position: number): Listener {
+  return {
+    filter,
+    position,
+    deliver: (events) => writer.write(events.map(frameOf)),
+    drained: () => writer.drained(),
+  };
+}
+
+function readPosition(sent: string): number {
+  if (!/^\d{1,15}$/.test(sent)) {
+    throw new BatonError('validation_failed', 'Last-Event-ID must be the id of an event of this stream.', {
+      errors: [{ path: 'Last-Event-ID', message: 'must be the id of an event of this stream' }],
+    });
+  }
+  return Number(sent);
+}
