@@ -24,11 +24,6 @@ const isDeclared: Rule = (all) => importsAreDeclared(all, declared);
 const EXCEPTIONS: { rule: Rule; path: string; reason: string }[] = [
   { rule: exportsHaveNames, path: 'test/support/global-setup.ts', reason: 'jest calls the default export' },
   { rule: exportsHaveNames, path: 'test/support/global-teardown.ts', reason: 'jest calls the default export' },
-  ...['alerts', 'api-keys', 'audit', 'bulk', 'callbacks', 'queues', 'webhooks'].map((name) => ({
-    rule: httpTakesViewsOnly,
-    path: `coordinator/http/routes/${name}.ts`,
-    reason: 'its list is read by a statement that stands beside those that write the same table',
-  })),
   {
     rule: httpTakesViewsOnly,
     path: 'coordinator/http/core/problem.ts',
@@ -38,16 +33,6 @@ const EXCEPTIONS: { rule: Rule; path: string; reason: string }[] = [
     rule: foldersFormNoCycle,
     path,
     reason: 'an audit entry names a caller, and changes of keys are audited',
-  })),
-  ...['coordinator/domain/jobs', 'coordinator/domain/dead-letters'].map((path) => ({
-    rule: foldersFormNoCycle,
-    path,
-    reason: 'a failure gets the fingerprint by which dead letters are grouped, and dead letters are retried',
-  })),
-  ...['coordinator/domain/jobs'].map((path) => ({
-    rule: foldersAreSmall,
-    path,
-    reason: 'grew before the rule; a new file goes into a folder of its subject',
   })),
 ];
 

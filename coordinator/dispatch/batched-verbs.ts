@@ -3,7 +3,7 @@ import { complete } from '../domain/jobs/complete';
 import { create } from '../domain/jobs/create';
 import { heartbeat } from '../domain/jobs/heartbeat';
 import { release } from '../domain/jobs/release';
-import type { Reserve } from '../domain/jobs/reservation';
+import type { Reserve } from '../domain/jobs/candidates/reservation';
 import { coalesce } from './coalesce';
 
 /** The verbs of the hot calls, each with the items of all requests that arrive together merged into one statement. */

@@ -1,7 +1,7 @@
 import type { Claim } from '@baton/runner-sdk/protocol';
 import type { Context } from '../context';
 import { claim as claimJobs } from '../domain/jobs/claim';
-import { NOTHING_RESERVED, type Reservation } from '../domain/jobs/reservation';
+import { NOTHING_RESERVED, type Reservation } from '../domain/jobs/candidates/reservation';
 import { promoteDueJobs } from '../domain/jobs/promotion';
 import { describeError } from '../logger';
 import type { Lane } from '../state/lanes';

@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { workOnNext } from '../domain/jobs/bulk-operation';
+import { workOnNext } from '../domain/bulk/bulk-operation';
 import { Loop } from './loop';
 
 /** Woken by the poller of pending work. */

@@ -1,5 +1,6 @@
 import type { Db } from '../store/db';
-import * as store from '../store/queues';
+import type { QueueRow } from '../store/queues';
+import { settings } from '../store/views/queues';
 import type { Defaults } from './defaults';
 
 /**
@@ -7,7 +8,7 @@ import type { Defaults } from './defaults';
  * it which queues to lock first.
  */
 export class QueueSettings {
-  private rows = new Map<string, store.QueueRow>();
+  private rows = new Map<string, QueueRow>();
   private isPriced = false;
   private readonly defaults = new Map<string, Defaults>();
 
@@ -18,7 +19,7 @@ export class QueueSettings {
   ) {}
 
   async read(): Promise<void> {
-    const rows = await store.list(this.db);
+    const rows = await settings(this.db);
     this.rows = new Map(rows.map((row) => [row.name, row]));
     this.defaults.clear();
     for (const { name, defaults } of rows)
@@ -26,7 +27,7 @@ export class QueueSettings {
     this.isPriced = rows.some((row) => row.costBase !== null);
   }
 
-  get(queue: string): store.QueueRow | undefined {
+  get(queue: string): QueueRow | undefined {
     return this.rows.get(queue);
   }
 

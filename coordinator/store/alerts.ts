@@ -31,7 +31,7 @@ export interface DueAlert extends AlertRow {
   stateMs: number;
 }
 
-const COLUMNS = sql`
+export const ALERT_COLUMNS = sql`
   a.id, a.name, a.measure, a.threshold, a.window_ms AS "windowMs", a.for_ms AS "forMs", a.queue, a.type, a.message,
   a.recovered_message AS "recoveredMessage", a.is_enabled AS "enabled", a.state, a.since, a.value, a.evaluated_at AS "evaluatedAt",
   a.created_at AS "createdAt", a.updated_at AS "updatedAt"`;
@@ -42,7 +42,7 @@ export async function insert(db: Executor, alert: AlertSettings & { id: string }
     INSERT INTO alerts AS a (id, name, measure, threshold, window_ms, for_ms, queue, type, message, recovered_message, is_enabled, state, since, created_at, updated_at)
     VALUES (${id}::uuid, ${name}, ${of}, ${threshold}::float8, ${windowMs}::int, ${forMs}::int, ${queue}, ${type}, ${message}, ${recoveredMessage},
       ${enabled}::boolean, 'ok', now(), now(), now())
-    RETURNING ${COLUMNS}`);
+    RETURNING ${ALERT_COLUMNS}`);
   return stored(row, id);
 }
 
@@ -57,27 +57,20 @@ export async function update(transaction: Executor, former: AlertRow, alert: Ale
       since = CASE WHEN ${enabled}::boolean OR a.state = 'ok' THEN a.since ELSE now() END,
       evaluated_at = NULL, updated_at = now()
     WHERE a.id = ${former.id}::uuid
-    RETURNING ${COLUMNS}`);
+    RETURNING ${ALERT_COLUMNS}`);
   return stored(row, former.id);
 }
 
 export async function get(db: Executor, id: string): Promise<AlertRow | null> {
-  const [row] = await db.query<AlertRow>(sql`SELECT ${COLUMNS} FROM alerts a WHERE a.id = ${id}::uuid`);
+  const [row] = await db.query<AlertRow>(sql`SELECT ${ALERT_COLUMNS} FROM alerts a WHERE a.id = ${id}::uuid`);
   return row ?? null;
 }
 
 export async function lock(transaction: Executor, id: string): Promise<AlertRow | null> {
   const [row] = await transaction.query<AlertRow>(
-    sql`SELECT ${COLUMNS} FROM alerts a WHERE a.id = ${id}::uuid FOR UPDATE`,
+    sql`SELECT ${ALERT_COLUMNS} FROM alerts a WHERE a.id = ${id}::uuid FOR UPDATE`,
   );
   return row ?? null;
-}
-
-/** Oldest first; `after` is the id of the last row of the former page. */
-export function page(db: Executor, after: string | null, limit: number): Promise<AlertRow[]> {
-  return db.query(
-    sql`SELECT ${COLUMNS} FROM alerts a WHERE ${after}::uuid IS NULL OR a.id > ${after}::uuid ORDER BY a.id LIMIT ${limit}`,
-  );
 }
 
 export async function remove(transaction: Executor, id: string): Promise<void> {
@@ -92,7 +85,7 @@ export function hasDue(everyMs: number): Sql {
 /** Locks the rules that were last looked at so long ago, and that no other coordinator looks at. */
 export function lockDue(transaction: Executor, everyMs: number, limit: number): Promise<DueAlert[]> {
   return transaction.query(sql`
-    SELECT ${COLUMNS}, extract(epoch FROM now() - a.since)::float8 * 1000 AS "stateMs" FROM alerts a
+    SELECT ${ALERT_COLUMNS}, extract(epoch FROM now() - a.since)::float8 * 1000 AS "stateMs" FROM alerts a
     WHERE ${isDue(everyMs)}
     ORDER BY a.evaluated_at NULLS FIRST, a.id LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
 }

@@ -88,14 +88,6 @@ export function get(db: Db, id: string): Promise<ApiKeyRow | null> {
   return db.prisma.apiKey.findUnique({ where: { id } });
 }
 
-export function page(db: Db, after: string | null, limit: number): Promise<ApiKeyRow[]> {
-  return db.prisma.apiKey.findMany({
-    orderBy: { id: 'asc' },
-    take: limit,
-    ...(after === null ? {} : { where: { id: { gt: after } } }),
-  });
-}
-
 /** The row stays, so that what the key did can still be told. */
 export async function revoke(db: Executor, id: string): Promise<boolean> {
   const rows = await db.query(

@@ -1,5 +1,5 @@
 import type { AuditAction } from '@baton/runner-sdk/protocol';
-import { type Executor, type Sql, sql } from './db';
+import { type Executor, sql } from './db';
 
 export interface AuditRow {
   id: string;
@@ -24,31 +24,4 @@ export async function insert(db: Executor, rows: Omit<AuditRow, 'at'>[]): Promis
     FROM json_to_recordset(${JSON.stringify(rows)}::json) AS r (
       "id" uuid, "action" text, "target" text, "keyId" text, "keyName" text, "role" text, "userId" text, "address" text,
       "requestId" text, "details" json)`);
-}
-
-export interface AuditFilter {
-  action?: string[] | undefined;
-  target?: string | undefined;
-  keyId?: string | undefined;
-  userId?: string | undefined;
-  after?: string | undefined;
-  before?: string | undefined;
-}
-
-/** Newest first; `cursor` is the id of the last row of the former page. */
-export function page(db: Executor, filter: AuditFilter, cursor: string | null, limit: number): Promise<AuditRow[]> {
-  const conditions: Sql[] = [
-    ...(cursor === null ? [] : [sql`a.id < ${cursor}::uuid`]),
-    ...(filter.action === undefined ? [] : [sql`a.action = ANY (${filter.action}::text[])`]),
-    ...(filter.target === undefined ? [] : [sql`a.target = ${filter.target}`]),
-    ...(filter.keyId === undefined ? [] : [sql`a.key_id = ${filter.keyId}`]),
-    ...(filter.userId === undefined ? [] : [sql`a.user_id = ${filter.userId}`]),
-    ...(filter.after === undefined ? [] : [sql`a.at > ${filter.after}::timestamptz`]),
-    ...(filter.before === undefined ? [] : [sql`a.at < ${filter.before}::timestamptz`]),
-  ];
-  const where = conditions.reduce((all, one) => sql`${all} AND ${one}`, sql`true`);
-  return db.query(sql`
-    SELECT a.id, a.at, a.action, a.target, a.key_id AS "keyId", a.key_name AS "keyName", a.role, a.user_id AS "userId",
-      a.address, a.request_id AS "requestId", a.details
-    FROM audit_log a WHERE ${where} ORDER BY a.id DESC LIMIT ${limit}`);
 }

@@ -36,7 +36,7 @@ interface Requester {
   requestId: string;
 }
 
-const BULK_COLUMNS = sql`
+export const BULK_COLUMNS = sql`
   b.id, b.verb, b.filter, b.parameters, b.user_id AS "userId", b.matched, b.changed, b.cursor, b.created_at AS "createdAt",
   b.finished_at AS "finishedAt", b.requested_by AS "requestedBy"`;
 
@@ -50,13 +50,6 @@ export async function insert(
     VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json, ${userId}, ${matched}, now(),
       ${requestedBy === null ? null : JSON.stringify(requestedBy)}::json)
     ON CONFLICT DO NOTHING RETURNING ${BULK_COLUMNS}`);
-}
-
-export async function get(db: Executor, userId: string | null, id: string): Promise<BulkOperationRow | null> {
-  const rows = await db.query<BulkOperationRow>(sql`
-    SELECT ${BULK_COLUMNS} FROM bulk_operations b
-    WHERE b.id = ${id}::uuid AND (${userId}::text IS NULL OR b.user_id = ${userId}::text)`);
-  return rows[0] ?? null;
 }
 
 /** Whether there is anything for `lockNext`. */

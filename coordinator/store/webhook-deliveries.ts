@@ -1,5 +1,5 @@
 import type { WebhookDelivery } from '../generated/prisma/client';
-import { type Executor, type Sql, sql } from './db';
+import { type Executor, sql } from './db';
 
 export interface DeliveryRow extends Omit<WebhookDelivery, 'url'> {
   /** Its webhook's, if it has one. */
@@ -21,7 +21,7 @@ export interface InsertDelivery {
   jobId: string | null;
 }
 
-const COLUMNS = sql`
+export const DELIVERY_COLUMNS = sql`
   d.id, d.webhook_id AS "webhookId", COALESCE(d.url, w.url) AS url, d.user_id AS "userId", d.endpoint, d.name, d.at, d.data, d.job_id AS "jobId",
   d.status, d.attempts, d.failures, d.next_at AS "nextAt", d.lease_token AS "leaseToken", d.attempted_at AS "attemptedAt",
   d.response_status AS "responseStatus", d.error, d.duration_ms AS "durationMs", d.created_at AS "createdAt", d.finished_at AS "finishedAt"`;
@@ -178,27 +178,9 @@ export async function removeOld(db: Executor, keepMs: number, limit: number): Pr
   return rows.length;
 }
 
-/** Of a webhook, or the callbacks of a job. Newest first; `before` is the id of the last row of the former page. */
-export function page(
-  db: Executor,
-  of: { webhookId: string } | { jobId: string },
-  status: string[] | null,
-  before: string | null,
-  limit: number,
-): Promise<DeliveryRow[]> {
-  const whose: Sql =
-    'webhookId' in of
-      ? sql`d.webhook_id = ${of.webhookId}::uuid`
-      : sql`d.job_id = ${of.jobId}::uuid AND d.webhook_id IS NULL`;
-  return db.query(sql`
-    SELECT ${COLUMNS} FROM webhook_deliveries d LEFT JOIN webhooks w ON w.id = d.webhook_id
-    WHERE ${whose} AND (${before}::uuid IS NULL OR d.id < ${before}::uuid) AND (${status}::text[] IS NULL OR d.status::text = ANY (${status}::text[]))
-    ORDER BY d.id DESC LIMIT ${limit}`);
-}
-
 export async function get(db: Executor, webhookId: string, id: string): Promise<DeliveryRow | null> {
   const [row] = await db.query<DeliveryRow>(sql`
-    SELECT ${COLUMNS} FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = ${id}::uuid AND d.webhook_id = ${webhookId}::uuid`);
+    SELECT ${DELIVERY_COLUMNS} FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = ${id}::uuid AND d.webhook_id = ${webhookId}::uuid`);
   return row ?? null;
 }
 

@@ -16,7 +16,7 @@ export interface InsertWebhook {
   userIds: string[];
 }
 
-const COLUMNS = sql`
+export const WEBHOOK_COLUMNS = sql`
   w.id, w.user_id AS "userId", w.url, w.description, w.events, w.queues, w.types, w.user_ids AS "userIds", w.since,
   w.disabled_at AS "disabledAt", w.disabled_reason AS "disabledReason", w.failing_since AS "failingSince",
   w.created_at AS "createdAt", w.updated_at AS "updatedAt"`;
@@ -29,7 +29,7 @@ export async function insert(transaction: Executor, webhook: InsertWebhook): Pro
     INSERT INTO webhooks AS w (id, user_id, url, description, events, queues, types, user_ids, since, created_at, updated_at)
     VALUES (${id}::uuid, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[], ${types}::text[], ${userIds}::text[],
       ${since}::bigint, now(), now())
-    RETURNING ${COLUMNS}`);
+    RETURNING ${WEBHOOK_COLUMNS}`);
   if (row === undefined) throw new Error(`webhook ${id} was not stored`);
   return row;
 }
@@ -37,22 +37,14 @@ export async function insert(transaction: Executor, webhook: InsertWebhook): Pro
 /** Of this user; null: anybody's. */
 export async function get(db: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
   const [row] = await db.query<WebhookRow>(sql`
-    SELECT ${COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
+    SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
   return row ?? null;
 }
 
 export async function lock(transaction: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
   const [row] = await transaction.query<WebhookRow>(sql`
-    SELECT ${COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
+    SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
   return row ?? null;
-}
-
-/** Oldest first; `after` is the id of the last row of the former page. */
-export function page(db: Executor, userId: string | null, after: string | null, limit: number): Promise<WebhookRow[]> {
-  return db.query(sql`
-    SELECT ${COLUMNS} FROM webhooks w
-    WHERE (${userId}::text IS NULL OR w.user_id = ${userId}::text) AND (${after}::uuid IS NULL OR w.id > ${after}::uuid)
-    ORDER BY w.id LIMIT ${limit}`);
 }
 
 /** How many one owner has; null: the installation. */
@@ -81,7 +73,7 @@ export async function update(
       disabled_reason = ${disabledReason}::text,
       updated_at = now()
     WHERE w.id = ${id}::uuid
-    RETURNING ${COLUMNS}`);
+    RETURNING ${WEBHOOK_COLUMNS}`);
   if (row === undefined) throw new Error(`webhook ${id} is gone`);
   return row;
 }
@@ -102,14 +94,14 @@ export async function disable(
     UPDATE webhooks w SET disabled_at = now(), disabled_reason = ${reason}, updated_at = now()
     WHERE w.id = ${id}::uuid AND w.disabled_at IS NULL
       AND (${failingForMs}::float8 IS NULL OR w.failing_since < now() - ${failingForMs}::float8 * interval '1 ms')
-    RETURNING ${COLUMNS}`);
+    RETURNING ${WEBHOOK_COLUMNS}`);
   return row ?? null;
 }
 
 /** Kept from being deleted until the transaction ends. */
 export function enabled(transaction: Executor): Promise<WebhookRow[]> {
   return transaction.query(
-    sql`SELECT ${COLUMNS} FROM webhooks w WHERE w.disabled_at IS NULL ORDER BY w.id FOR KEY SHARE`,
+    sql`SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.disabled_at IS NULL ORDER BY w.id FOR KEY SHARE`,
   );
 }
 

@@ -1,5 +1,5 @@
 import type { BulkOperation, DeadLetter, DeadLetterGroup, Job } from '@baton/runner-sdk/protocol';
-import { fingerprintOf, patternOf } from '../../coordinator/domain/dead-letters/fingerprint';
+import { fingerprintOf, patternOf } from '../../coordinator/domain/jobs/fingerprint';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { jobIn, uniqueType } from '../support/factory';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimedJob, ClaimInput, CreateJob, Job } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../coordinator/errors';
-import type { Reservation } from '../../coordinator/domain/jobs/reservation';
+import type { Reservation } from '../../coordinator/domain/jobs/candidates/reservation';
 import { LaneCatalog } from '../../coordinator/state/lanes';
 import * as store from '../../coordinator/store/jobs';
 import { expectStatus } from '../support/api';

@@ -1,4 +1,4 @@
-import { estimateRunning, estimateWaiting } from '../../coordinator/domain/jobs/estimate';
+import { estimateRunning, estimateWaiting } from '../../coordinator/domain/insight/estimate';
 import { startCoordinator } from '../support/coordinator';
 import { uniqueType } from '../support/factory';
 

@@ -3,7 +3,7 @@ import type { ClaimedJob, CreateJob } from '@baton/runner-sdk/protocol';
 import { expireLeases } from '../../coordinator/domain/jobs/expire-leases';
 import type { Context } from '../../coordinator/context';
 import * as store from '../../coordinator/store/jobs';
-import { uniqueLock } from '../../coordinator/domain/jobs/job-candidate';
+import { uniqueLock } from '../../coordinator/domain/jobs/candidates/job-candidate';
 import { lockExpiredLeases } from '../../coordinator/store/leases';
 import { lockNames } from '../../coordinator/store/locks';
 import { startCoordinator } from '../support/coordinator';

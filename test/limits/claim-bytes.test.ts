@@ -1,6 +1,6 @@
 import type { ClaimedJob, CompletionsReply } from '@baton/runner-sdk/protocol';
-import type { JobCandidate } from '../../coordinator/domain/jobs/job-candidate';
-import { NOTHING_RESERVED, reserveFor } from '../../coordinator/domain/jobs/reservation';
+import type { JobCandidate } from '../../coordinator/domain/jobs/candidates/job-candidate';
+import { NOTHING_RESERVED, reserveFor } from '../../coordinator/domain/jobs/candidates/reservation';
 import { claim, MOST_CLAIM_BYTES } from '../../coordinator/store/jobs';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';

@@ -11,7 +11,7 @@ import { covers, scopeText } from '../auth/scope';
 import { receiverFault } from '../webhooks/settings';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
-import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUsed } from './bulk-key';
+import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUsed } from './candidates/bulk-key';
 import {
   type Created,
   type JobCandidate,
@@ -21,12 +21,12 @@ import {
   keepDeduplicated,
   type Outcome,
   uniqueLock,
-} from './job-candidate';
+} from './candidates/job-candidate';
 import { payloadBytes, requireBytes } from './payload-size';
-import { requestHash } from './request-hash';
+import { requestHash } from './candidates/request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
-import { withQuota, releaseQuota, reserveQuota } from './waiting-quota';
-import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './reservation';
+import { withQuota, releaseQuota, reserveQuota } from './candidates/waiting-quota';
+import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './candidates/reservation';
 import { enqueue, orderLock, readyLanesOf, liftHolds } from './promotion';
 
 export interface CreateItem {

@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import type { Executor } from '../../store/db';
 import * as store from '../../store/jobs';
 import { findLeased, type LeasedJob } from '../../store/leases';
-import { fingerprintOf } from '../dead-letters/fingerprint';
+import { fingerprintOf } from './fingerprint';
 import { jobEvent } from '../events/events';
 import { judgeFailure } from './retry';
 import { settle } from './settle';

@@ -1,6 +1,6 @@
 import type { Context } from '../../context';
 import * as store from '../../store/jobs';
-import * as queues from '../../store/queues';
+import * as queues from '../../store/views/queues';
 import { removeEnded } from '../../store/bulk';
 import { removeLost } from '../../store/runners';
 import * as views from '../../store/views/retention';
@@ -57,7 +57,7 @@ export async function removeOlder(
 }
 
 async function dueKeeps(context: Context): Promise<store.Keep[]> {
-  const [names, settings] = await Promise.all([views.queueNames(context.db), queues.list(context.db)]);
+  const [names, settings] = await Promise.all([views.queueNames(context.db), queues.settings(context.db)]);
   return keepsOf(names, new Map(settings.map((row) => [row.name, row])), context.keepMs);
 }
 

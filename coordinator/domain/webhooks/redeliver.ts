@@ -1,5 +1,6 @@
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
+import * as views from '../../store/views/webhook-deliveries';
 import * as store from '../../store/webhook-deliveries';
 import * as webhooks from '../../store/webhooks';
 import { record } from '../audit/record';
@@ -47,7 +48,7 @@ export async function resendDelivery(
 
 /** The last callback of a job again. @throws {BatonError} `not_found` when there is none; `state_conflict` while it is not over */
 export async function resendCallback(context: Context, by: Actor, jobId: string): Promise<store.DeliveryRow> {
-  const last = async () => (await store.page(context.db, { jobId }, null, null, 1))[0];
+  const last = async () => (await views.page(context.db, { jobId }, null, null, 1))[0];
   const delivery = await last();
   if (delivery === undefined)
     throw new BatonError('not_found', `The job ${jobId} has no callback that was sent, or it is not kept any more.`);

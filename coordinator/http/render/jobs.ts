@@ -1,6 +1,6 @@
 import { DEFAULT_RETRY, type Job, job, type ListedJob } from '@baton/runner-sdk/protocol';
 import { compileObject, type Origin } from '../../compile';
-import type { Estimate } from '../../domain/jobs/estimate';
+import type { Estimate } from '../../domain/insight/estimate';
 import type { JobRow, ListedJobRow } from '../../store/jobs';
 import { type FieldsReadBy, JOB_FIELDS } from '../../store/jobs/fields';
 import { time } from './time';

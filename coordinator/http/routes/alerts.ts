@@ -1,7 +1,8 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { createAlert, deleteAlert, editAlert, findAlert, testAlert } from '../../domain/alerts/manage';
-import * as store from '../../store/alerts';
+import type { AlertRow } from '../../store/alerts';
+import * as views from '../../store/views/alerts';
 import { ADMINS, endpoint, OPERATORS, reply } from '../core/endpoint';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 
@@ -26,7 +27,7 @@ export const alertEndpoints = [
     query: protocol.listAlertsQuery,
     replies: { 200: protocol.alertList },
     async run({ services, query: { limit, cursor } }) {
-      const rows = await store.page(services.context.db, readCursor(cursor, isUuid), limit + 1);
+      const rows = await views.page(services.context.db, readCursor(cursor, isUuid), limit + 1);
       return replyPage(rows, limit, render, (row) => row.id);
     },
   }),
@@ -76,7 +77,7 @@ export const alertEndpoints = [
   }),
 ];
 
-function render(row: store.AlertRow): protocol.Alert {
+function render(row: AlertRow): protocol.Alert {
   const { since, evaluatedAt, createdAt, updatedAt, ...rest } = row;
   return {
     ...rest,

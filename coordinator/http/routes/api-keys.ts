@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { createKey, rotateKey, revokeKey } from '../../domain/auth/manage-keys';
-import * as store from '../../store/api-keys';
+import * as views from '../../store/views/api-keys';
 import { ADMINS, endpoint, reply } from '../core/endpoint';
 import { readCursor, replyPage } from '../core/pages';
 import { renderApiKey } from '../render/api-keys';
@@ -31,7 +31,7 @@ export const apiKeyEndpoints = [
     replies: { 200: protocol.apiKeyList },
     async run({ services, query: { limit, cursor } }) {
       const after = readCursor(cursor, protocol.isStorableText);
-      const rows = await store.page(services.context.db, after, limit + 1);
+      const rows = await views.page(services.context.db, after, limit + 1);
       return replyPage(rows, limit, renderApiKey, (row) => row.id);
     },
   }),

@@ -1,5 +1,6 @@
 import * as protocol from '@baton/runner-sdk/protocol';
-import * as store from '../../store/audit';
+import type { AuditRow } from '../../store/audit';
+import * as views from '../../store/views/audit';
 import { ADMINS, endpoint } from '../core/endpoint';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 
@@ -12,7 +13,7 @@ export const auditEndpoints = [
     query: protocol.listAuditQuery,
     replies: { 200: protocol.auditList },
     async run({ services, query: { limit, cursor, ...filter } }) {
-      const rows = await store.page(services.context.db, filter, readCursor(cursor, isUuid), limit + 1);
+      const rows = await views.page(services.context.db, filter, readCursor(cursor, isUuid), limit + 1);
       return replyPage(rows, limit, render, (row) => row.id);
     },
   }),
@@ -30,7 +31,7 @@ function render({
   address,
   requestId,
   details,
-}: store.AuditRow): protocol.AuditEntry {
+}: AuditRow): protocol.AuditEntry {
   return {
     id,
     at: at.toISOString(),

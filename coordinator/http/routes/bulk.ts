@@ -2,10 +2,11 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Actor, type Caller, visibleUser } from '../../domain/auth/caller';
 import { covers, coversFilter, scopeText, withinScope } from '../../domain/auth/scope';
-import { applyInBackground, applyNow, type BulkRequest, countMatching } from '../../domain/jobs/bulk-operation';
-import { replay } from '../../domain/jobs/replay';
+import { applyInBackground, applyNow, type BulkRequest, countMatching } from '../../domain/bulk/bulk-operation';
+import { replay } from '../../domain/bulk/replay';
 import { BatonError } from '../../errors';
-import * as store from '../../store/bulk';
+import type { BulkVerb } from '../../store/bulk';
+import * as views from '../../store/views/bulk';
 import type { Services } from '../core/services';
 import { readIdempotencyKey } from './create';
 import { ADMINS, CLIENTS, endpoint, reply, type Reply } from '../core/endpoint';
@@ -93,7 +94,7 @@ export const bulkEndpoints = [
     params: z.object({ id: protocol.id }),
     replies: { 200: protocol.bulkOperation },
     async run({ services, caller, params: { id } }) {
-      const operation = await store.get(services.context.db, visibleUser(caller), id);
+      const operation = await views.get(services.context.db, visibleUser(caller), id);
       if (operation === null || !coversFilter(caller, operation.filter))
         throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
       return reply(200, renderBulkOperation(operation));
@@ -115,7 +116,7 @@ export interface Choice {
 
 export async function applyBulk(
   call: { services: Services; caller: Caller; by: Actor; readonly signal: AbortSignal },
-  verb: store.BulkVerb,
+  verb: BulkVerb,
   { filter = {}, dryRun, background }: Choice,
   parameters: BulkRequest['parameters'],
 ): Promise<Reply> {

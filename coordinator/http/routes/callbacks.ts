@@ -5,7 +5,7 @@ import { callbackSecret, rotateCallbackSecret } from '../../domain/webhooks/call
 import { resendCallback } from '../../domain/webhooks/redeliver';
 import { BatonError } from '../../errors';
 import * as views from '../../store/views/jobs';
-import * as deliveries from '../../store/webhook-deliveries';
+import * as deliveries from '../../store/views/webhook-deliveries';
 import { type Call, CLIENTS, endpoint, READERS, reply } from '../core/endpoint';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 import { renderDelivery } from '../render/webhooks';

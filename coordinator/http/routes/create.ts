@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { type CreateItem, createAtomic } from '../../domain/jobs/create';
-import type { Created } from '../../domain/jobs/job-candidate';
-import { notesOn } from '../../domain/jobs/notes';
+import type { Created } from '../../domain/jobs/candidates/job-candidate';
+import { notesOn } from '../../domain/insight/notes';
 import { BatonError } from '../../errors';
 import { mapInTurns } from '../../turns';
 import type { JobRow } from '../../store/jobs';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { visibleUser } from '../../domain/auth/caller';
 import { withinScope } from '../../domain/auth/scope';
 import * as deadLetters from '../../domain/dead-letters/dead-letters';
-import { patternOf } from '../../domain/dead-letters/fingerprint';
+import { patternOf } from '../../domain/jobs/fingerprint';
 import { removeOlder } from '../../domain/retention/prune';
 import type { JobRow } from '../../store/jobs';
 import { type DeadLetterGroupRow, groups } from '../../store/views/dead-letters';

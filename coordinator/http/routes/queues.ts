@@ -1,11 +1,10 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Caller, visibleUser } from '../../domain/auth/caller';
-import { applyNow } from '../../domain/jobs/bulk-operation';
+import { applyNow } from '../../domain/bulk/bulk-operation';
 import { wantedRunners } from '../../domain/queues/scale';
 import { pauseQueue, resumeQueue, setQueue } from '../../domain/queues/controls';
 import { BatonError } from '../../errors';
-import * as store from '../../store/queues';
 import * as views from '../../store/views/queues';
 import type { Services } from '../core/services';
 import { ADMINS, endpoint, OPERATORS, reply } from '../core/endpoint';
@@ -157,7 +156,7 @@ function noQueue(name: string): BatonError {
 async function read(services: Services, only: string | null): Promise<protocol.Queue[]> {
   const [statistics, rows] = await Promise.all([
     views.statistics(services.context.db, only),
-    store.list(services.context.db),
+    views.settings(services.context.db),
   ]);
   const settings = new Map(rows.map((row) => [row.name, row]));
   return statistics.map((one) => renderQueue(one, settings.get(one.name)));

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { visibleUser } from '../../domain/auth/caller';
 import { createWebhook, deleteWebhook, editWebhook, rotateSecret } from '../../domain/webhooks/manage';
 import { findWebhook, resendDelivery, testWebhook } from '../../domain/webhooks/redeliver';
-import * as deliveries from '../../store/webhook-deliveries';
-import * as store from '../../store/webhooks';
+import * as deliveries from '../../store/views/webhook-deliveries';
+import * as views from '../../store/views/webhooks';
 import { CLIENTS, endpoint, reply } from '../core/endpoint';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 import { renderDelivery, renderWebhook } from '../render/webhooks';
@@ -33,7 +33,7 @@ export const webhookEndpoints = [
     query: protocol.listWebhooksQuery,
     replies: { 200: protocol.webhookList },
     async run({ services, caller, query: { limit, cursor } }) {
-      const rows = await store.page(services.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
+      const rows = await views.page(services.context.db, visibleUser(caller), readCursor(cursor, isUuid), limit + 1);
       return replyPage(rows, limit, renderWebhook, (row) => row.id);
     },
   }),

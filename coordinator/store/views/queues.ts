@@ -1,6 +1,6 @@
 import { type Executor, sql } from '../db';
 import { READY_LANES } from '../lanes';
-import { FINISHED_QUEUES } from '../queues';
+import { FINISHED_QUEUES, type QueueRow } from '../queues';
 
 export interface QueueStatistics {
   name: string;
@@ -85,4 +85,21 @@ function idAt(offsetMs: number): string {
     .toString(16)
     .padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
+const PAUSE_COLUMNS = sql`
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_by END AS "pausedBy",
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_reason END AS "pausedReason",
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_at END AS "pausedAt",
+  CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_until END AS "pausedUntil"`;
+const QUEUE_COLUMNS = sql`
+  q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
+  q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs",
+  q.max_waiting AS "maxWaiting", q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs", q.keep_failed_ms::float8 AS "keepFailedMs",
+  q.keep_cancelled_ms::float8 AS "keepCancelledMs",
+  q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond"`;
+
+/** Queues that operators have set something for. A pause whose time is over is no pause. */
+export function settings(db: Executor): Promise<QueueRow[]> {
+  return db.query(sql`SELECT ${QUEUE_COLUMNS}, ${PAUSE_COLUMNS} FROM queues q ORDER BY q.name`);
 }

@@ -1,6 +1,6 @@
-import type { Context } from '../../context';
-import { BatonError } from '../../errors';
-import * as keys from '../../store/keys';
+import type { Context } from '../../../context';
+import { BatonError } from '../../../errors';
+import * as keys from '../../../store/keys';
 import { type JobCandidate, findHolders, type Outcome } from './job-candidate';
 
 const RETRY_AFTER_MS = 1000;

@@ -5,9 +5,9 @@ import type { JobRow } from '../../store/jobs';
 import type { BulkParameters } from '../../store/bulk';
 import { getMany } from '../../store/views/jobs';
 import type { Actor, Caller } from '../auth/caller';
-import { create } from './create';
-import type { Created } from './job-candidate';
-import { NOTHING_RESERVED } from './reservation';
+import { create } from '../jobs/create';
+import type { Created } from '../jobs/candidates/job-candidate';
+import { NOTHING_RESERVED } from '../jobs/candidates/reservation';
 
 interface Replay {
   /** Of the operation; a job that is made under it has a key of both, so that a batch that is done again makes nothing twice. */

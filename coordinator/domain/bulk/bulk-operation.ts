@@ -6,12 +6,12 @@ import * as store from '../../store/bulk';
 import * as views from '../../store/views/jobs';
 import { audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import { cancel } from './cancel';
-import { prioritise } from './edit';
-import { remove } from './remove';
+import { cancel } from '../jobs/cancel';
+import { prioritise } from '../jobs/edit';
+import { remove } from '../jobs/remove';
 import { replayJobs } from './replay-jobs';
-import { retryByHand } from './retry-by-hand';
-import { allowedFrom, type Verb } from './transitions';
+import { retryByHand } from '../jobs/retry-by-hand';
+import { allowedFrom, type Verb } from '../jobs/transitions';
 
 const BATCH = 500;
 /** Of a replay, which reads its jobs whole. */

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
-import { BatonError } from '../../errors';
-import type { Defaults } from '../../state/defaults';
+import { BatonError } from '../../../errors';
+import type { Defaults } from '../../../state/defaults';
 
 // Whether two creates under one idempotency key are the same request: equal as values, however they were written.
 

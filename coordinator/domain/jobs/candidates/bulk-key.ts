@@ -1,10 +1,10 @@
-import type { Context } from '../../context';
-import { BatonError } from '../../errors';
-import type { Executor } from '../../store/db';
-import type * as store from '../../store/jobs';
-import * as keys from '../../store/keys';
-import { type Caller, visibleUser } from '../auth/caller';
-import { covers } from '../auth/scope';
+import type { Context } from '../../../context';
+import { BatonError } from '../../../errors';
+import type { Executor } from '../../../store/db';
+import type * as store from '../../../store/jobs';
+import * as keys from '../../../store/keys';
+import { type Caller, visibleUser } from '../../auth/caller';
+import { covers } from '../../auth/scope';
 import { type Created, type JobCandidate, notToBeSeen } from './job-candidate';
 import { isSameRequest, keyConflict, requestHash } from './request-hash';
 

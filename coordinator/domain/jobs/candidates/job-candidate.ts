@@ -1,10 +1,10 @@
 import type { NewJob } from '@baton/runner-sdk/protocol';
-import { BatonError } from '../../errors';
-import type { Caller } from '../auth/caller';
-import { covers } from '../auth/scope';
-import type { Executor } from '../../store/db';
-import * as store from '../../store/jobs';
-import * as keys from '../../store/keys';
+import { BatonError } from '../../../errors';
+import type { Caller } from '../../auth/caller';
+import { covers } from '../../auth/scope';
+import type { Executor } from '../../../store/db';
+import * as store from '../../../store/jobs';
+import * as keys from '../../../store/keys';
 import { isSameRequest, keyConflict } from './request-hash';
 
 /** A job that was not refused, on its way into the table. */

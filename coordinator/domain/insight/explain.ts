@@ -1,11 +1,11 @@
 import type { Explanation, Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import type { JobRow } from '../../store/jobs';
-import * as queues from '../../store/queues';
+import * as queues from '../../store/views/queues';
 import * as views from '../../store/views/explain';
 import { meets } from '../../state/requirements';
 import { notesOn } from './notes';
-import { isFinished } from './transitions';
+import { isFinished } from '../jobs/transitions';
 
 type Reason = Explanation['reasons'][number];
 
@@ -105,7 +105,7 @@ async function ofHold(context: Context, userId: string | null, job: JobRow): Pro
 }
 
 async function ofQueue(context: Context, userId: string | null, job: JobRow): Promise<Reason[]> {
-  const queue = (await queues.list(context.db)).find((row) => row.name === job.queue);
+  const queue = (await queues.settings(context.db)).find((row) => row.name === job.queue);
   if (queue === undefined) return [];
   const reasons: Reason[] = [];
   if (queue.pausedAt !== null) {

@@ -1,5 +1,5 @@
-import { BatonError } from '../../errors';
-import { type ClaimedRow, handedRow, MOST_CLAIM_BYTES, type Offer } from '../../store/jobs';
+import { BatonError } from '../../../errors';
+import { type ClaimedRow, handedRow, MOST_CLAIM_BYTES, type Offer } from '../../../store/jobs';
 import type { JobCandidate, Outcome } from './job-candidate';
 
 /**

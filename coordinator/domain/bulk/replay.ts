@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import * as store from '../../store/bulk';
+import type { BulkOperationRow } from '../../store/bulk';
+import * as views from '../../store/views/bulk';
 import { type BulkRequest, storeOperation } from './bulk-operation';
-import { canonicalText } from './request-hash';
+import { canonicalText } from '../jobs/candidates/request-hash';
 
 /**
  * Has all finished jobs that match made again as new jobs, in the background. The same request under the same key is the
  * same operation, so that it can be repeated without making anything twice.
  */
-export async function replay(context: Context, bulk: BulkRequest, key: string): Promise<store.BulkOperationRow> {
+export async function replay(context: Context, bulk: BulkRequest, key: string): Promise<BulkOperationRow> {
   const { userId, filter, parameters } = bulk;
   const id = idOf(canonicalText({ key, userId, filter, parameters, by: key === '' ? bulk.by?.keyId : undefined }));
-  const find = (): Promise<store.BulkOperationRow | null> => store.get(context.db, userId, id);
+  const find = (): Promise<BulkOperationRow | null> => views.get(context.db, userId, id);
   const operation = (await find()) ?? (await storeOperation(context, bulk, id)) ?? (await find());
   if (operation === null)
     throw new BatonError('unavailable', 'The same operation is being stored by another call.', { retryAfterMs: 1000 });
