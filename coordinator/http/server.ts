@@ -12,6 +12,7 @@ import { callbackEndpoints } from './routes/callbacks';
 import { capSockets } from './core/key-limits';
 import { cleanupEndpoints } from './routes/cleanup';
 import { createEndpoints } from './routes/create';
+import { DASHBOARD_PATH, serveDashboard } from './dashboard';
 import { deadLetterEndpoints } from './routes/dead-letters';
 import type { Services } from './core/services';
 import { type RequestEnvironment, requestEnvironment } from './core/request-environment';
@@ -135,6 +136,10 @@ function route(app: express.Express, environment: RequestEnvironment): void {
         void serve(endpoint, environment, request, response, headersOf(environment, request, response), request),
     );
   }
+  app.get(DASHBOARD_PATH, (request, response) => {
+    const headers = headersOf(environment, request, response);
+    serveDashboard(request, response, headers).catch((error: unknown) => refuse(environment, response, headers, error));
+  });
   app.use((request, response) =>
     refuse(environment, response, headersOf(environment, request, response), noRoute(routes, request)),
   );

@@ -36,3 +36,34 @@ export async function remove(db: Executor, tokenHash: string): Promise<boolean> 
   const rows = await db.query(sql`DELETE FROM sessions s WHERE s.token_hash = ${tokenHash} RETURNING s.key_id`);
   return rows.length > 0;
 }
+
+/** Links of one key that can be used at once; the oldest goes when one more is made. */
+const MOST_LINKS = 100;
+
+/** Null: there is no such key, or it may not be used. */
+export async function insertLink(
+  db: Executor,
+  link: { tokenHash: string; keyId: string; lifeMs: number },
+): Promise<Date | null> {
+  const [row] = await db.query<{ expiresAt: Date }>(sql`
+    WITH over AS (
+      DELETE FROM session_links l WHERE l.expires_at <= now() OR l.token_hash IN (
+        SELECT o.token_hash FROM session_links o WHERE o.key_id = ${link.keyId} ORDER BY o.created_at DESC, o.token_hash OFFSET ${MOST_LINKS - 1})
+    )
+    INSERT INTO session_links (token_hash, key_id, created_at, expires_at)
+    SELECT ${link.tokenHash}, k.id, now(), LEAST(k.expires_at, now() + ${link.lifeMs}::float8 * interval '1 ms')
+    FROM api_keys k WHERE k.id = ${link.keyId} AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+    RETURNING expires_at AS "expiresAt"`);
+  return row?.expiresAt ?? null;
+}
+
+/** The key of a link that may be used, which it may not be again. */
+export async function takeLink(db: Executor, tokenHash: string): Promise<ApiKeyRow | null> {
+  const [key] = await db.query<ApiKeyRow>(sql`
+    WITH taken AS (DELETE FROM session_links l WHERE l.token_hash = ${tokenHash} RETURNING l.key_id, l.expires_at)
+    SELECT k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
+      k.expires_at AS "expiresAt", k.last_used_at AS "lastUsedAt", k.revoked_at AS "revokedAt", k.rotated_from AS "rotatedFrom"
+    FROM taken t JOIN api_keys k ON k.id = t.key_id
+    WHERE t.expires_at > now() AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`);
+  return key ?? null;
+}

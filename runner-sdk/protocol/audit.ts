@@ -8,6 +8,7 @@ export const auditAction = z.enum([
   'key.revoked',
   'session.opened',
   'session.closed',
+  'session.link_created',
   'login.failed',
   'job.cancelled',
   'job.retried',

@@ -359,6 +359,7 @@ const askedPriority = z.union([
 
 /** What a list, or a verb in bulk, takes; several values of one field mean any of them, several fields mean all. */
 const filterFields = {
+  id: repeatable(id).optional().describe('Only the jobs with these ids. May be repeated.'),
   status: repeatable(jobStatus)
     .optional()
     .describe('Only jobs with this status. May be repeated: any of the values matches.'),

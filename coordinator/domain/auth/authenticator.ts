@@ -41,6 +41,15 @@ export class Authenticator {
     return this.judged(address, null, () => this.keys.callerOfSession(token));
   }
 
+  /** The link is used up by it. @throws {BatonError} as `authenticate` */
+  authenticateLink(token: string, address: string): Promise<Login> {
+    return this.judged(address, null, async () => ({
+      caller: await this.keys.callerOfLink(token),
+      sessionEndsAt: null,
+      credential: null,
+    }));
+  }
+
   /** Spares the database the keys that somebody tries one after the other. */
   private requireNotThrottled(key: string, address: string): void {
     const source = sourceOf(address);

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { BatonError } from '../../errors';
 import * as store from '../../store/api-keys';
 import { type Db, type Executor, isUniqueViolation } from '../../store/db';
-import { findOpen } from '../../store/sessions';
+import { findOpen, takeLink } from '../../store/sessions';
 import type { Caller } from './caller';
 import type { Credential } from './credentials';
 import { TtlCache } from './ttl-cache';
@@ -110,6 +110,17 @@ export class ApiKeyCache {
     });
     if (login === null) throw new BatonError('unauthenticated', 'The session is over. POST /session opens a new one.');
     return login;
+  }
+
+  /** @throws {BatonError} `unauthenticated` for a link that was used, is over, or whose key may not be used any more. */
+  async callerOfLink(token: string): Promise<Caller> {
+    const row = await takeLink(this.db, hashOf(token));
+    if (row === null)
+      throw new BatonError(
+        'unauthenticated',
+        'The link was used already, or has expired: it signs in once. Sign in with an API key.',
+      );
+    return toCaller(row);
   }
 
   /** A closed session is over at once on this coordinator. */

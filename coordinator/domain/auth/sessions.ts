@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Context } from '../../context';
+import { BatonError } from '../../errors';
 import * as store from '../../store/sessions';
 import { audited } from '../audit/record';
 import type { Actor } from './caller';
@@ -17,6 +18,30 @@ export async function openSession(context: Context, by: Actor): Promise<{ token:
     (db) => store.insert(db, { tokenHash: hashOf(token), keyId: by.keyId, lifeMs: LIFE_MS }),
     () => [{ action: 'session.opened', target: by.keyId }],
   );
+  return { token, expiresAt };
+}
+
+/**
+ * A link that signs a browser in once, as the caller's key.
+ * @throws {BatonError} `state_conflict` for a caller without a key of its own, such as one with a token
+ */
+export async function createLink(
+  context: Context,
+  by: Actor,
+  lifeMs: number,
+): Promise<{ token: string; expiresAt: Date }> {
+  const token = randomBytes(TOKEN_BYTES).toString('base64url');
+  const expiresAt = await audited(
+    context,
+    by,
+    (db) => store.insertLink(db, { tokenHash: hashOf(token), keyId: by.keyId, lifeMs }),
+    (stored) => (stored === null ? [] : [{ action: 'session.link_created', target: by.keyId, details: { lifeMs } }]),
+  );
+  if (expiresAt === null)
+    throw new BatonError(
+      'state_conflict',
+      'Only a caller with an API key can make a link: it signs in as that key. A token has no key.',
+    );
   return { token, expiresAt };
 }
 

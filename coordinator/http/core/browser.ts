@@ -42,6 +42,11 @@ export function securityHeaders(isTls: boolean): readonly string[] {
   return Object.entries(response.getHeaders()).flatMap(([name, value]) => [name, String(value)]);
 }
 
+/** The policy of a page whose libraries make styles while it runs: those that carry the nonce of its answer are allowed too. */
+export function withStyleNonce(policy: string, nonce: string): string {
+  return policy.replace("style-src 'self'", `style-src 'self' 'nonce-${nonce}'`);
+}
+
 /**
  * Against DNS rebinding: a page of another name that was pointed at this address is refused by its name.
  * @throws {BatonError} `host_not_allowed`

@@ -6,13 +6,14 @@ import { html, ICON } from './markup';
 const welcome = z.object({
   name: z.string().describe('Always `Baton`.'),
   version: z.string().describe('Version of the coordinator.'),
+  dashboard: z.string().describe('Path of the dashboard, for browsers.'),
   docs: z.string().describe('Path of the API reference, for people.'),
   openapi: z.string().describe('Path of the OpenAPI document.'),
   llms: z.string().describe('Path of the API as one text.'),
   health: z.string().describe('Path of the health report; needs a key.'),
 });
 
-const PATHS = { docs: '/docs', openapi: '/openapi.json', llms: '/llms.txt', health: '/health' };
+const PATHS = { dashboard: '/dashboard/', docs: '/docs', openapi: '/openapi.json', llms: '/llms.txt', health: '/health' };
 
 /** The address of the coordinator itself: a page for browsers, JSON for programs. */
 export function welcomeEndpoint(style: string): AnyEndpoint {
@@ -39,6 +40,7 @@ export function welcomeEndpoint(style: string): AnyEndpoint {
 
 function renderWelcome(version: string, style: string): string {
   const links = [
+    [PATHS.dashboard, 'Dashboard', 'jobs, queues, runners and everything else, live; sign in with an API key'],
     [PATHS.docs, 'API reference', 'every operation with its fields and examples; calls can be tried from the page'],
     [PATHS.openapi, 'OpenAPI document', 'for generators of clients, and for tools such as Postman'],
     [PATHS.llms, 'llms.txt', 'the API as one text'],

@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { actorOf, type Caller } from '../../domain/auth/caller';
-import { closeSession, openSession } from '../../domain/auth/sessions';
+import { closeSession, createLink, openSession } from '../../domain/auth/sessions';
 import { BatonError } from '../../errors';
 import { readSession, sessionCookie } from '../core/browser';
 import { endpoint, EVERYONE, reply } from '../core/endpoint';
@@ -10,7 +10,7 @@ export const sessionEndpoints = [
   endpoint({
     method: 'post',
     path: '/session',
-    summary: 'Sign in a browser with an API key; the response sets an HttpOnly cookie',
+    summary: 'Sign in a browser with an API key or a link; the response sets an HttpOnly cookie',
     roles: 'public',
     body: protocol.openSession,
     audit: ['session.opened'],
@@ -20,10 +20,29 @@ export const sessionEndpoints = [
       const site = header('sec-fetch-site');
       if (site !== undefined && site !== 'same-origin' && site !== 'none')
         throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
-      const { caller } = await services.authenticator.authenticateKey(body.apiKey, by.address);
+      const { apiKey, linkToken = '' } = body;
+      const { authenticator } = services;
+      const { caller } = await (apiKey === undefined
+        ? authenticator.authenticateLink(linkToken, by.address)
+        : authenticator.authenticateKey(apiKey, by.address));
       const { token, expiresAt } = await openSession(services.context, actorOf(caller, by));
       const cookie = sessionCookie(token, { isSecure, maxAgeMs: expiresAt.getTime() - Date.now() });
       return reply(201, render(caller, expiresAt), { 'Set-Cookie': cookie });
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/session/links',
+    scope: 'kept',
+    summary: "Create a link that signs a browser in once, with the rights of the caller's key",
+    roles: EVERYONE,
+    body: protocol.createSessionLink,
+    audit: ['session.link_created'],
+    replies: { 201: protocol.sessionLink },
+    async run({ services, by, body }) {
+      const { token, expiresAt } = await createLink(services.context, by, body.expiresInMs);
+      // Behind the #, which browsers send to nobody, so it stands in no log.
+      return reply(201, { token, path: `/dashboard/#sign-in=${token}`, expiresAt: expiresAt.toISOString() });
     },
   }),
   endpoint({

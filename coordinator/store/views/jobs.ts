@@ -62,6 +62,7 @@ export async function count(db: Executor, userId: string | null, filter: JobFilt
 export function matching(userId: string | null, filter: JobFilter): Sql {
   const conditions = [sql`true`];
   if (userId !== null) conditions.push(sql`j.user_id = ${userId}`);
+  if (filter.id !== undefined) conditions.push(sql`j.id = ANY (${filter.id}::uuid[])`);
   if (filter.status !== undefined) conditions.push(sql`j.status = ANY (${filter.status}::job_status[])`);
   if (filter.type !== undefined) conditions.push(sql`j.type = ANY (${filter.type}::text[])`);
   if (filter.queue !== undefined) conditions.push(sql`j.queue = ANY (${filter.queue}::text[])`);

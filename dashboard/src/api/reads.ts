@@ -5,13 +5,23 @@ import type {
   AnalyticsQuery,
   DeadLetterGroup,
   Health,
-  Job,
+  Job as PlainJob,
   Queue,
   RunnerView,
   Stats,
 } from '@baton/runner-sdk/protocol';
 import { get, type Query } from './call';
 import { useRights } from './session';
+
+/** What composition adds to a job; absent from coordinators that know nothing of it. */
+interface Composed {
+  dependsOn?: string[];
+  workflowId?: string | null;
+  batchId?: string | null;
+  scheduleId?: string | null;
+}
+
+export type Job = PlainJob & Composed;
 
 export interface Page<Item> {
   items: Item[];

@@ -1,5 +1,5 @@
 import { ActionIcon, Button, Menu } from '@mantine/core';
-import type { Job } from '@baton/runner-sdk/protocol';
+import type { Job } from '../../api/reads';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
 import { patch, post, remove } from '../../api/call';

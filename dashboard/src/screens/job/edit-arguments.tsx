@@ -1,5 +1,5 @@
+import type { Job } from '../../api/reads';
 import { Button, Group, Modal, Stack, Text } from '@mantine/core';
-import type { Job } from '@baton/runner-sdk/protocol';
 import { useState } from 'react';
 import { post } from '../../api/call';
 import { JsonField, readJson } from '../../parts/json-field';

@@ -1,4 +1,5 @@
-import type { Job, RetryPolicy } from '@baton/runner-sdk/protocol';
+import type { RetryPolicy } from '@baton/runner-sdk/protocol';
+import type { Job } from '../../api/reads';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import { bytes, duration, visible } from '../../parts/format';
@@ -30,7 +31,7 @@ export function Facts({ job }: { job: Job }) {
     ['Processor time', job.metrics && job.metrics.cpuMs !== null && duration(job.metrics.cpuMs)],
     ['Memory peak', job.metrics && job.metrics.memoryPeakBytes !== null && bytes(job.metrics.memoryPeakBytes)],
     ['Cost', job.metrics && job.metrics.cost],
-    ['Waits for', job.dependsOn.length > 0 && job.dependsOn.map((id) => <Dependency key={id} id={id} />)],
+    ['Waits for', job.dependsOn !== undefined && job.dependsOn.length > 0 && job.dependsOn.map((id) => <Dependency key={id} id={id} />)],
     ['Created', <Time at={job.createdAt} />],
     ['Started', job.startedAt && <Time at={job.startedAt} />],
     ['Finished', job.finishedAt && <Time at={job.finishedAt} />],

@@ -1,8 +1,8 @@
 import { Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import type { Attempt, Job } from '@baton/runner-sdk/protocol';
+import type { Attempt } from '@baton/runner-sdk/protocol';
 import { Link } from 'wouter';
-import { all, useJob } from '../../api/reads';
+import { all, type Job, useJob } from '../../api/reads';
 import { isJobEvent } from '../../live/feed';
 import { useLiveRefresh, useScope } from '../../live/use-live';
 import { CopyIcon } from '../../parts/copy';
@@ -80,9 +80,9 @@ function Trail({ job }: { job: Job }) {
       <Link href="/jobs">Jobs</Link>
       <Link href={`/jobs?queue=${encodeURIComponent(job.queue)}`}>queue {visible(job.queue)}</Link>
       <Link href={`/jobs?type=${encodeURIComponent(job.type)}`}>type {visible(job.type)}</Link>
-      {job.workflowId !== null && <Link href={`/workflows/${job.workflowId}`}>its workflow</Link>}
-      {job.batchId !== null && <Link href={`/batches/${job.batchId}`}>its batch</Link>}
-      {job.scheduleId !== null && <Link href={`/schedules/${job.scheduleId}`}>its schedule</Link>}
+      {job.workflowId && <Link href={`/workflows/${job.workflowId}`}>its workflow</Link>}
+      {job.batchId && <Link href={`/batches/${job.batchId}`}>its batch</Link>}
+      {job.scheduleId && <Link href={`/schedules/${job.scheduleId}`}>its schedule</Link>}
     </nav>
   );
 }

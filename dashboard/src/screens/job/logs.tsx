@@ -1,6 +1,7 @@
 import { Button, Group, Select, Switch, TextInput } from '@mantine/core';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import type { Job, LogLevel } from '@baton/runner-sdk/protocol';
+import type { LogLevel } from '@baton/runner-sdk/protocol';
+import type { Job } from '../../api/reads';
 import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { clock, count, exactTime, visible } from '../../parts/format';
 import { Card, Empty, Failure } from '../../parts/page';

@@ -1,4 +1,4 @@
-import type { Job } from '@baton/runner-sdk/protocol';
+import type { Job } from '../../api/reads';
 
 const DEFAULT_QUEUE = 'default';
 

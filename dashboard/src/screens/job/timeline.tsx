@@ -1,5 +1,6 @@
+import type { Job } from '../../api/reads';
 import { Anchor, Progress } from '@mantine/core';
-import type { Attempt, AttemptOutcome, Job } from '@baton/runner-sdk/protocol';
+import type { Attempt, AttemptOutcome } from '@baton/runner-sdk/protocol';
 import { type ReactNode, useState } from 'react';
 import { Link } from 'wouter';
 import { duration, visible } from '../../parts/format';

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
-import type { Explanation, Job } from '@baton/runner-sdk/protocol';
+import type { Explanation } from '@baton/runner-sdk/protocol';
+import type { Job } from '../../api/reads';
 import { get } from '../../api/call';
 import { visible } from '../../parts/format';
 import { Card, Found } from '../../parts/page';

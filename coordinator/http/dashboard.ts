@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { Request, Response } from 'express';
+import { BatonError } from '../errors';
+import { withStyleNonce } from './core/browser';
+import { type ResponseHeaders, setHeaders } from './core/response-headers';
+
+// The files of the dashboard, as they were built. Everything that it shows it asks the API for, like any other client.
+
+/** Beside the coordinator's own package, which is one or two folders above this file, as it is a source or compiled. */
+const FOLDER = join(dirname(packageAbove(__dirname)), 'dashboard', 'dist');
+const NONCE_PLACEHOLDER = /__CSP_NONCE__/g;
+/** Addresses in the page are relative to its folder. */
+const OWN_ADDRESS = /(src|href)="\.\//g;
+const FILE = /^(?:assets\/)?[\w-]+(?:\.[\w-]+)+$/;
+const TYPES: Record<string, string> = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
+/** Their names change with what is in them. */
+const FOR_GOOD = 'public, max-age=31536000, immutable';
+
+/** Of all paths at and below it. */
+export const DASHBOARD_PATH = /^\/dashboard(?:\/|$)/;
+
+interface File {
+  plain: Buffer;
+  packed: Buffer;
+}
+
+const compress = promisify(gzip);
+const assets = new Map<string, File>();
+
+/**
+ * Answers with a file of the dashboard, and with its page for every other path below: which screen it is, the page reads
+ * from its address.
+ * @throws {BatonError} `not_found` when the dashboard was not built, or for a file that it does not have
+ */
+export async function serveDashboard(request: Request, response: Response, headers: ResponseHeaders): Promise<void> {
+  const [path = '/'] = request.originalUrl.split('?');
+  const rest = path.slice('/dashboard'.length);
+  if (rest === '') return redirect(response, headers);
+  const name = rest.slice(1);
+  if (FILE.test(name)) return sendFile(request, response, headers, name);
+  await sendPage(response, headers, '../'.repeat(name.split('/').length - 1));
+}
+
+/** Without the slash, relative addresses would point beside the folder. A proxy may have taken a path away in front. */
+function redirect(response: Response, headers: ResponseHeaders): void {
+  setHeaders(response, headers.left());
+  response.writeHead(308, { Location: 'dashboard/', 'Content-Length': '0' }).end();
+}
+
+/** Each answer has a nonce of its own, which styles that are made in the page carry. */
+async function sendPage(response: Response, headers: ResponseHeaders, up: string): Promise<void> {
+  const page = await read('index.html');
+  const nonce = randomBytes(16).toString('base64url');
+  const lines = headers.left();
+  setHeaders(response, lines);
+  const at = lines.findIndex((line) => line.toLowerCase() === 'content-security-policy');
+  const policy = response.getHeader('content-security-policy') ?? lines[at + 1];
+  response.setHeader('Content-Security-Policy', withStyleNonce(String(policy), nonce));
+  response.setHeader('Content-Type', 'text/html; charset=utf-8');
+  response.setHeader('Cache-Control', 'no-store');
+  response.end(page.toString().replace(NONCE_PLACEHOLDER, nonce).replace(OWN_ADDRESS, `$1="${up === '' ? './' : up}`));
+}
+
+async function sendFile(request: Request, response: Response, headers: ResponseHeaders, name: string): Promise<void> {
+  const isAsset = name.startsWith('assets/');
+  const file = assets.get(name) ?? (await pack(name));
+  if (isAsset) assets.set(name, file);
+  setHeaders(response, headers.left());
+  const isPacked = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
+  const body = isPacked ? file.packed : file.plain;
+  response.setHeader('Content-Type', `${TYPES[extname(name)] ?? 'application/octet-stream'}; charset=utf-8`);
+  response.setHeader('Cache-Control', isAsset ? FOR_GOOD : 'no-cache');
+  response.setHeader('Vary', 'Accept-Encoding');
+  if (isPacked) response.setHeader('Content-Encoding', 'gzip');
+  response.setHeader('Content-Length', String(body.length));
+  response.end(body);
+}
+
+async function pack(name: string): Promise<File> {
+  const plain = await read(name);
+  return { plain, packed: await compress(plain) };
+}
+
+async function read(name: string): Promise<Buffer> {
+  try {
+    return await readFile(join(FOLDER, name));
+  } catch {
+    const message = existsSync(FOLDER)
+      ? `The dashboard has no file ${name}. It may have been built anew: reload the page.`
+      : 'The dashboard was not built. `npm run setup` builds it; everything else of the API works without it.';
+    throw new BatonError('not_found', message);
+  }
+}
+
+function packageAbove(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : packageAbove(dirname(folder));
+}
