@@ -1,4 +1,5 @@
 import { defineConfig, globalIgnores } from 'eslint/config';
+import reactHooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 import { noObjectAsMap } from './scripts/lint/no-object-as-map.mjs';
 
@@ -8,7 +9,7 @@ const speaksToTerminal = ['scripts/**', 'runner-sdk/cli/**', 'runners/*/cli.ts']
 export default defineConfig(
   globalIgnores(['**/dist/', '**/node_modules/', '**/generated/', 'coverage/', '.baton/']),
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -36,7 +37,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['**/*.{ts,js,mjs}'],
+    files: ['**/*.{ts,tsx,js,mjs}'],
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
       eqeqeq: 'error',
@@ -61,6 +62,7 @@ export default defineConfig(
       'prefer-const': 'error',
     },
   },
+  { files: ['dashboard/**/*.{ts,tsx}'], ...reactHooks.configs.flat['recommended-latest'] },
   {
     // What callers name is looked up here; elsewhere records have the names of settings, headers and documents.
     files: ['coordinator/{dispatch,domain,loops,state,store}/**/*.ts'],

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const only = ['coordinator', 'runners/quotes', ...wantedRunners(process.argv.slice(2))].join(',');
+const only = ['coordinator', 'dashboard', 'runners/quotes', ...wantedRunners(process.argv.slice(2))].join(',');
 const setup = [join(root, 'scripts', 'setup.mjs'), '--quiet', '--only', only];
 const child = spawn(process.execPath, setup, { stdio: 'inherit' });
 // The terminal sends Ctrl-C to both; what is sent to this process alone is handed on.

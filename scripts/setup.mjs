@@ -1,4 +1,4 @@
-// Brings a clone to where it can run: `npm ci`, PostgreSQL's links, `prisma generate`, `tsc -b`; each only when it is
+// Brings a clone to where it can run: `npm ci`, PostgreSQL's links, `prisma generate`, `tsc -b`, `vite build`; each only when it is
 // due. Plain Node without dependencies, because it runs before there are any. It reaches nothing but the npm registry.
 //   --quiet       print only what takes time
 //   --build       compile even when nothing changed
@@ -37,8 +37,14 @@ const scopeStamp = join(root, 'node_modules', '.baton-scope');
 const workspaces = findWorkspaces();
 /** Null: all. */
 const scope = findScope();
-const projects = [...(scope ?? workspaces), 'scripts', ...(scope === null ? ['scripts/bench'] : [])];
+const projects = [
+  ...(scope ?? workspaces).filter((folder) => folder !== 'dashboard'),
+  'scripts',
+  ...(scope === null ? ['scripts/bench'] : []),
+];
 const schemaStamp = join(root, 'coordinator', 'generated', '.schema');
+/** It goes with the files that it tells of. */
+const dashboardStamp = join(root, 'dashboard', 'dist', '.built-from');
 /** Of what a failed step wrote; the cause stands at its head. */
 const MOST_LINES = 25;
 /** How long a step may be silent where there is no terminal. */
@@ -52,6 +58,7 @@ const steps = [
   { name: 'PostgreSQL', due: missingLinks, run: makeLinks },
   { name: 'database client', due: clientDue, run: generateClient },
   { name: 'build', due: buildDue, run: build },
+  { name: 'dashboard', due: dashboardDue, run: buildDashboard },
 ];
 
 await main();
@@ -247,6 +254,37 @@ async function build() {
   mkdirSync(dirname(buildStamp), { recursive: true });
   writeFileSync(buildStamp, JSON.stringify({ ...readJson(buildStamp), ...prints }));
   return 'done';
+}
+
+function dashboardDue() {
+  if (scope !== null && !scope.includes('dashboard')) return false;
+  return changed(dashboardStamp, dashboardPrint());
+}
+
+/** Into static files; what an earlier build made is replaced only when this one is good. */
+async function buildDashboard() {
+  const print = dashboardPrint();
+  const result = await start(process.execPath, [join(root, 'node_modules', 'vite', 'bin', 'vite.js'), 'build'], {
+    cwd: join(root, 'dashboard'),
+  });
+  if (result.status !== 0 && flags['keep-going']) return 'with errors';
+  if (result.status !== 0) throw new Error(output(result));
+  writeFileSync(dashboardStamp, print);
+  return 'done';
+}
+
+/** Of what is in its files, whenever they were written, and of the libraries' versions. */
+function dashboardPrint() {
+  const hash = createHash('sha256').update(readIfThere(join(root, 'package-lock.json')));
+  const add = (folder) => {
+    for (const entry of entries(folder).sort((one, other) => (one.name < other.name ? -1 : 1))) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory() && !['dist', 'node_modules'].includes(entry.name)) add(path);
+      if (entry.isFile()) hash.update(`${path.slice(root.length)}\n`).update(readFileSync(path));
+    }
+  };
+  add(join(root, 'dashboard'));
+  return hash.digest('hex');
 }
 
 /** The compiler leaves what it made of a source that is gone, and a folder that took its name would stay hidden by it. */

@@ -67,7 +67,12 @@ async function sendPage(response: Response, headers: ResponseHeaders, up: string
   response.setHeader('Content-Security-Policy', withStyleNonce(String(policy), nonce));
   response.setHeader('Content-Type', 'text/html; charset=utf-8');
   response.setHeader('Cache-Control', 'no-store');
-  response.end(page.toString().replace(NONCE_PLACEHOLDER, nonce).replace(OWN_ADDRESS, `$1="${up === '' ? './' : up}`));
+  response.end(
+    page
+      .toString()
+      .replace(NONCE_PLACEHOLDER, nonce)
+      .replace(OWN_ADDRESS, `$1="${up === '' ? './' : up}`),
+  );
 }
 
 async function sendFile(request: Request, response: Response, headers: ResponseHeaders, name: string): Promise<void> {

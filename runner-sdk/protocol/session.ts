@@ -24,7 +24,9 @@ export const sessionLink = z.object({
   token: z.string().describe('The `linkToken` that `POST /session` takes, once.'),
   path: z
     .string()
-    .describe('Path of the dashboard with the token, below the address of the coordinator: a browser that opens it is signed in.'),
+    .describe(
+      'Path of the dashboard with the token, below the address of the coordinator: a browser that opens it is signed in.',
+    ),
   expiresAt: timestamp.describe('Until when the link can be used.'),
 });
 export type SessionLink = z.infer<typeof sessionLink>;

@@ -56,7 +56,7 @@ export function importsFormNoCycle(sources: Source[]): Breach[] {
   const visit = (source: Source, trail: string[]): void => {
     if (isDone.has(source.path)) return;
     for (const one of source.imports) {
-      const next = byPath.get(`${one.target}.ts`) ?? byPath.get(`${one.target}/index.ts`);
+      const next = ['.ts', '.tsx', '/index.ts'].map((end) => byPath.get(`${one.target}${end}`)).find(Boolean);
       if (next === undefined) continue;
       const from = [...trail, source.path].indexOf(next.path);
       if (from >= 0)
@@ -76,6 +76,7 @@ const TAKEN_FROM_OTHERS: Record<string, RegExp> = {
   'runner-sdk/': /^$/,
   'url-policy/': /^$/,
   'coordinator/': /^@baton\/(runner-sdk\/protocol|url-policy)$/,
+  'dashboard/': /^@baton\/runner-sdk\/protocol$/,
   'runners/': /^@baton\/(runner-sdk(\/testing)?|runner-kit|url-policy)$/,
 };
 
@@ -88,6 +89,17 @@ export function packagesKeepApart(sources: Source[]): Breach[] {
       .filter((one) => leavesPackage(one, own, allowed))
       .map(({ specifier, line }) => at(source, line, `${own} imports ${specifier}`));
   });
+}
+
+/** The dashboard takes shapes, which cost nothing: what checks them would be loaded by every browser. */
+export function dashboardTakesTypesOnly(sources: Source[]): Breach[] {
+  return sources
+    .filter(({ path }) => path.startsWith('dashboard/'))
+    .flatMap((source) =>
+      source.imports
+        .filter(({ specifier, isType }) => specifier.startsWith('@baton/') && !isType)
+        .map(({ specifier, line }) => at(source, line, `takes more than types from ${specifier}`)),
+    );
 }
 
 /**
@@ -119,7 +131,7 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function packageOf(path: string): string | undefined {
-  return /^(runner-sdk|url-policy|coordinator|runners\/[^/]+)\//.exec(path)?.[1];
+  return /^(runner-sdk|url-policy|coordinator|dashboard|runners\/[^/]+)\//.exec(path)?.[1];
 }
 
 function leavesPackage({ specifier, target }: Import, own: string, allowed: RegExp): boolean {

@@ -75,6 +75,7 @@ const READS_ENVIRONMENT = [
   /^coordinator\/(main\.ts$|config\/)/,
   /^runner-sdk\/(transport\/config|runner\/runner-config)\.ts$/,
   /^runners\/[^/]+\/(config|settings)\.ts$/,
+  /^dashboard\/vite\.config\.ts$/,
   /^scripts\//,
   /^test\//,
 ];
@@ -106,11 +107,11 @@ export function namesSayWhatIsInside(sources: Source[]): Breach[] {
   return sources.flatMap((source) => {
     const parts = posix
       .normalize(source.path)
-      .replace(/(\.[a-z]+)*\.ts$/, '')
+      .replace(/(\.[a-z]+)*\.tsx?$/, '')
       .split('/');
     const empty = parts.find((part) => SAYS_NOTHING.test(part));
     if (empty !== undefined) return [at(source, 1, `is called ${empty}, which says nothing`)];
-    return /^[a-z0-9-]+(\.[a-z0-9-]+)*\.ts$/.test(basename(source.path))
+    return /^[a-z0-9-]+(\.[a-z0-9-]+)*\.tsx?$/.test(basename(source.path))
       ? []
       : [at(source, 1, 'is not named in lower case with hyphens')];
   });

@@ -1,4 +1,4 @@
-import type { CreatedApiKey, Session } from '@baton/runner-sdk/protocol';
+import type { CreatedApiKey, Session, SessionLink } from '@baton/runner-sdk/protocol';
 import { insert, MOST_SESSIONS } from '../../coordinator/store/sessions';
 import { startCoordinator } from '../support/coordinator';
 import { expectStatus } from '../support/api';
@@ -30,6 +30,53 @@ async function signIn(
   const [cookie = '', ...flags] = String(answer.headers['set-cookie']).split('; ');
   return { key, cookie, flags };
 }
+
+describe('a link', () => {
+  const link = async (api = coordinator.api, json: object = {}) =>
+    expectStatus(await api.post<SessionLink>('/session/links', json), 201);
+  const use = (linkToken: string) => anonymous().post<Session>('/session', { linkToken });
+
+  test('signs in once, as the key that made it', async () => {
+    const key = expectStatus(
+      await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'person', role: 'user', userId: 'ann' }),
+      201,
+    );
+    const { token, path } = await link(coordinator.api.as(key.key));
+    expect(path).toBe(`/dashboard/#sign-in=${token}`);
+    const answer = await use(token);
+    expect(expectStatus(answer, 201)).toMatchObject({ keyId: key.id, role: 'user', userId: 'ann' });
+    const [cookie = ''] = String(answer.headers['set-cookie']).split('; ');
+    expectStatus(await anonymous().call('get', '/session', { headers: { cookie } }), 200);
+    expectStatus(await use(token), 401);
+    const stored = JSON.stringify(await coordinator.sql.query('SELECT * FROM session_links'));
+    expect(stored).not.toContain(token);
+  });
+
+  test('signs in one of those who use it at the same time', async () => {
+    const { token } = await link();
+    const statuses = await Promise.all(Array.from({ length: 8 }, async () => (await use(token)).status));
+    expect(statuses.filter((status) => status === 201)).toHaveLength(1);
+  });
+
+  test('does not outlive its time, nor its key', async () => {
+    const late = await link();
+    await coordinator.sql.query("UPDATE session_links SET expires_at = now() - interval '1 ms'");
+    expectStatus(await use(late.token), 401);
+    const key = expectStatus(
+      await coordinator.api.post<CreatedApiKey>('/api-keys', { name: 'gone', role: 'viewer' }),
+      201,
+    );
+    const orphan = await link(coordinator.api.as(key.key));
+    expectStatus(await coordinator.api.delete(`/api-keys/${key.id}`), 200);
+    expectStatus(await use(orphan.token), 401);
+  });
+
+  test('takes a life of a day at most, and a sign-in either a key or a link', async () => {
+    expect((await coordinator.api.post('/session/links', { expiresInMs: 86_400_001 })).status).toBe(400);
+    for (const body of [{}, { apiKey: 'a'.repeat(40), linkToken: 'b' }])
+      expect((await anonymous().post('/session', body)).status).toBe(400);
+  });
+});
 
 describe('a session', () => {
   test('does what its key may, with a cookie that scripts and other sites cannot use', async () => {

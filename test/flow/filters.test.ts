@@ -48,6 +48,19 @@ test('verbs in bulk take the same', async () => {
   expect(await stage.one.api.refusal('get', '/jobs?priority=x')).toEqual([400, 'validation_failed']);
 });
 
+test('ids choose some of them, in lists and in bulk', async () => {
+  const { items } = expectStatus(await stage.one.api.get<JobList>(`/jobs?type=${type}&status=pending`), 200);
+  const [first, second] = items.map(({ id }) => id);
+  expect(await found(`id=${first}`)).toHaveLength(1);
+  expect(await found(`id=${first}&id=${second}&priority=-2`)).toEqual([2]);
+  const { body } = await stage.one.api.post<{ count: number }>('/jobs/cancel', {
+    filter: { id: [first, '00000000-0000-7000-8000-000000000000'] },
+    dryRun: true,
+  });
+  expect(body.count).toBe(1);
+  expect(await stage.one.api.refusal('get', '/jobs?id=x')).toEqual([400, 'validation_failed']);
+});
+
 test('counts are exact up to a bound, and then say that there are more', async () => {
   const count = async (most: number) =>
     (await stage.one.api.get<JobCount>(`/jobs/count?type=${type}&most=${most}`)).body;

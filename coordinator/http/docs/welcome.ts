@@ -13,7 +13,13 @@ const welcome = z.object({
   health: z.string().describe('Path of the health report; needs a key.'),
 });
 
-const PATHS = { dashboard: '/dashboard/', docs: '/docs', openapi: '/openapi.json', llms: '/llms.txt', health: '/health' };
+const PATHS = {
+  dashboard: '/dashboard/',
+  docs: '/docs',
+  openapi: '/openapi.json',
+  llms: '/llms.txt',
+  health: '/health',
+};
 
 /** The address of the coordinator itself: a page for browsers, JSON for programs. */
 export function welcomeEndpoint(style: string): AnyEndpoint {

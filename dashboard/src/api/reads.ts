@@ -97,7 +97,8 @@ export function useHealth(): UseQueryResult<Health> {
 export function useDeadLetterGroups(filter: Query): UseQueryResult<{ items: DeadLetterGroup[] }> {
   return useQuery({
     queryKey: ['dead-letters', 'groups', filter],
-    queryFn: ({ signal }) => get<{ items: DeadLetterGroup[] }>(['dead-letters', 'groups'], { ...filter, limit: 500 }, signal),
+    queryFn: ({ signal }) =>
+      get<{ items: DeadLetterGroup[] }>(['dead-letters', 'groups'], { ...filter, limit: 500 }, signal),
     refetchInterval: SAFETY_MS,
   });
 }

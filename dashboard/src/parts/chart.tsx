@@ -126,7 +126,9 @@ export function Chart({ label, kind, series, steps, format, onStep, height = 200
         <div
           className={classes.tip}
           role="status"
-          style={x(at) > inner.width / 2 ? { right: width - MARGIN.left - x(at) + 12 } : { left: MARGIN.left + x(at) + 12 }}
+          style={
+            x(at) > inner.width / 2 ? { right: width - MARGIN.left - x(at) + 12 } : { left: MARGIN.left + x(at) + 12 }
+          }
         >
           <strong>{steps[at]}</strong>
           {series.map(({ name, color, values }) => (
@@ -227,7 +229,15 @@ function shown(value: number | null | undefined, format: (value: number) => stri
 }
 
 /** A line without axes, for a table. */
-export function Spark({ values, label, color = 'var(--mantine-color-anchor)' }: { values: readonly (number | null)[]; label: string; color?: string }) {
+export function Spark({
+  values,
+  label,
+  color = 'var(--mantine-color-anchor)',
+}: {
+  values: readonly (number | null)[];
+  label: string;
+  color?: string;
+}) {
   const width = 120;
   const height = 28;
   const most = Math.max(1, ...values.map((value) => value ?? 0));

@@ -4,7 +4,8 @@ import classes from './status.module.css';
 /** A shape beside the colour, for those who do not tell colours apart. */
 const SHAPES: Record<JobStatus, string> = {
   blocked: 'M3 2h2v8H3zM7 2h2v8H7z',
-  pending: 'M6 1.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zm0 1.2a3.3 3.3 0 1 1 0 6.6 3.3 3.3 0 0 1 0-6.6zM5.5 3.5h1v2.7h2v.9h-3z',
+  pending:
+    'M6 1.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zm0 1.2a3.3 3.3 0 1 1 0 6.6 3.3 3.3 0 0 1 0-6.6zM5.5 3.5h1v2.7h2v.9h-3z',
   running: 'M3 1.8 10 6 3 10.2z',
   completed: 'M4.7 9.6 1.4 6.3l1.1-1.1 2.2 2.2 4.8-4.8 1.1 1.1z',
   failed: 'M2.6 1.5 6 4.9l3.4-3.4 1.1 1.1L7.1 6l3.4 3.4-1.1 1.1L6 7.1l-3.4 3.4-1.1-1.1L4.9 6 1.5 2.6z',

@@ -68,7 +68,13 @@ function Header() {
       </ActionIcon>
       {isClient && (
         <>
-          <Button component={Link} href="/jobs/new" size="xs" leftSection={<Icon name="plus" size={14} />} visibleFrom="xs">
+          <Button
+            component={Link}
+            href="/jobs/new"
+            size="xs"
+            leftSection={<Icon name="plus" size={14} />}
+            visibleFrom="xs"
+          >
             New job
           </Button>
           <ActionIcon component={Link} href="/jobs/new" size={30} variant="filled" hiddenFrom="xs" aria-label="New job">

@@ -36,6 +36,8 @@ export function useShortcuts(): void {
 function isTyping(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
-    (target.matches('input, textarea, select') || target.isContentEditable || target.closest('[role="dialog"]') !== null)
+    (target.matches('input, textarea, select') ||
+      target.isContentEditable ||
+      target.closest('[role="dialog"]') !== null)
   );
 }

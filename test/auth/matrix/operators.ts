@@ -124,8 +124,20 @@ export const OPERATOR_ROWS: Rows = {
         ok: [201, '"viewer"'],
         missing: [401, '"unauthenticated"'],
       },
+      {
+        at: ['body linkToken'],
+        isOwned: false,
+        make: async (stage) => {
+          const { body } = await stage.api('viewer').post<{ token: string }>('/session/links', {});
+          return { linkToken: body.token };
+        },
+        send: ({ linkToken }) => ({ json: { linkToken } }),
+        ok: [201, '"viewer"'],
+        missing: [401, '"unauthenticated"'],
+      },
     ],
   },
+  'POST /session/links': { places: [plain([201, '"path":"/dashboard/'], () => ({ json: {} }))] },
   'GET /session': { places: [plain([200, '"role"'])] },
   'DELETE /session': {
     places: [

@@ -28,6 +28,7 @@ const PRINT = `
   UNION ALL SELECT 'runners', json_agg(r.draining_since ORDER BY r.id) FILTER (WHERE r.draining_since IS NOT NULL)::text FROM runners r
   UNION ALL SELECT 'operations', json_agg(b ORDER BY b.id)::text FROM bulk_operations b
   UNION ALL SELECT 'sessions', json_agg(s ORDER BY s.token_hash)::text FROM sessions s
+  UNION ALL SELECT 'links', json_agg(l ORDER BY l.token_hash)::text FROM session_links l
   UNION ALL SELECT 'idempotency keys', json_agg(i ORDER BY i.scope, i.key)::text FROM idempotency_keys i
   UNION ALL SELECT 'alerts', json_agg(a ORDER BY a.id)::text FROM alerts a
   UNION ALL SELECT 'webhooks', json_agg(w ORDER BY w.id)::text FROM webhooks w

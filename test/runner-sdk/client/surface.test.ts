@@ -51,6 +51,7 @@ const NO_METHOD: Record<string, string> = {
   'POST /jobs/:id/complete': 'one of what Runner sends for many',
   'POST /jobs/:id/release': 'spoken by Runner',
   'POST /session': 'for browsers: a client has its key',
+  'POST /session/links': 'for browsers: a client has its key',
   'DELETE /session': 'for browsers: a client has its key',
 };
 

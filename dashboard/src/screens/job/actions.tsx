@@ -35,7 +35,10 @@ export function Actions({ job }: { job: Job }) {
   const askToCancel = async (): Promise<void> => {
     const reason = await confirm({
       title: 'Cancel this job?',
-      text: job.status === 'running' ? 'It is running: its lease ends at once, and its runner is told.' : 'It will not be started.',
+      text:
+        job.status === 'running'
+          ? 'It is running: its lease ends at once, and its runner is told.'
+          : 'It will not be started.',
       action: 'Cancel the job',
       isDangerous: true,
       asks: 'Reason (kept with the job)',
@@ -73,7 +76,12 @@ export function Actions({ job }: { job: Job }) {
         </Button>
       )}
       {isClient && job.status === 'failed' && (
-        <Button size="xs" variant="default" leftSection={<Icon name="edit" size={14} />} onClick={() => setEditing(true)}>
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<Icon name="edit" size={14} />}
+          onClick={() => setEditing(true)}
+        >
           Retry with other arguments
         </Button>
       )}

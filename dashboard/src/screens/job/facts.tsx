@@ -18,7 +18,10 @@ export function Facts({ job }: { job: Job }) {
     ['Time limit', duration(job.timeoutMs)],
     ['Not before', <Time at={job.runAt} />],
     ['Expires', job.expiresAt && <Time at={job.expiresAt} />],
-    ['Runner', job.runnerId && <Link href={`/jobs?runnerId=${encodeURIComponent(job.runnerId)}`}>{visible(job.runnerId)}</Link>],
+    [
+      'Runner',
+      job.runnerId && <Link href={`/jobs?runnerId=${encodeURIComponent(job.runnerId)}`}>{visible(job.runnerId)}</Link>,
+    ],
     ['Lease until', job.leaseExpiresAt && <Time at={job.leaseExpiresAt} />],
     ['Deadline', job.deadlineAt && <Time at={job.deadlineAt} />],
     ['Needs', job.requires && labels(job.requires)],
@@ -31,7 +34,12 @@ export function Facts({ job }: { job: Job }) {
     ['Processor time', job.metrics && job.metrics.cpuMs !== null && duration(job.metrics.cpuMs)],
     ['Memory peak', job.metrics && job.metrics.memoryPeakBytes !== null && bytes(job.metrics.memoryPeakBytes)],
     ['Cost', job.metrics && job.metrics.cost],
-    ['Waits for', job.dependsOn !== undefined && job.dependsOn.length > 0 && job.dependsOn.map((id) => <Dependency key={id} id={id} />)],
+    [
+      'Waits for',
+      job.dependsOn !== undefined &&
+        job.dependsOn.length > 0 &&
+        job.dependsOn.map((id) => <Dependency key={id} id={id} />),
+    ],
     ['Created', <Time at={job.createdAt} />],
     ['Started', job.startedAt && <Time at={job.startedAt} />],
     ['Finished', job.finishedAt && <Time at={job.finishedAt} />],

@@ -30,7 +30,11 @@ export function JobScreen({ id }: { id: string }) {
     queryFn: ({ signal }) => all<Attempt>(['jobs', id, 'attempts'], {}, signal),
   });
   // Log lines come by themselves, and change nothing else.
-  useLiveRefresh(['job', id], REFRESH_MS, (event) => isJobEvent(event) && event.jobId === id && event.name !== 'job.log');
+  useLiveRefresh(
+    ['job', id],
+    REFRESH_MS,
+    (event) => isJobEvent(event) && event.jobId === id && event.name !== 'job.log',
+  );
   return (
     <Found query={job}>
       {(found) => (

@@ -74,7 +74,13 @@ function momentsOf(job: Job, attempts: readonly Attempt[]): Moment[] {
       text: `${job.failures} of ${job.maxAttempts} attempts have failed`,
     });
   if (job.status === 'failed')
-    moments.push({ key: 'failed', at: job.finishedAt, tone: 'bad', title: 'Failed for good', text: 'It is among the dead letters.' });
+    moments.push({
+      key: 'failed',
+      at: job.finishedAt,
+      tone: 'bad',
+      title: 'Failed for good',
+      text: 'It is among the dead letters.',
+    });
   if (job.status === 'cancelled')
     moments.push({
       key: 'cancelled',
@@ -113,7 +119,8 @@ function ofAttempt(job: Job, attempt: Attempt, before: string): Moment {
         {isRunning && job.progress !== null && (
           <div>
             <Progress value={job.progress.percent} mt={4} aria-label="Progress" />
-            {Math.round(job.progress.percent)} %{job.progress.message === null ? '' : `, ${visible(job.progress.message)}`}
+            {Math.round(job.progress.percent)} %
+            {job.progress.message === null ? '' : `, ${visible(job.progress.message)}`}
           </div>
         )}
         {attempt.lateResult !== null && <div>Its report came too late, and is kept with the attempt.</div>}

@@ -53,7 +53,10 @@ export function BulkBar({
         ...(verb === 'cancel' ? { asks: 'Reason (kept with each job)' } : {}),
       });
       if (answer === null) return;
-      const changed = await change(verb, choices, { ...extra, ...(verb === 'cancel' && answer !== '' ? { reason: answer } : {}) });
+      const changed = await change(verb, choices, {
+        ...extra,
+        ...(verb === 'cancel' && answer !== '' ? { reason: answer } : {}),
+      });
       const said = `${plural(changed, 'job')} ${PAST[verb]}.`;
       if (undo === undefined) tell(said);
       else tellUndo(said, async () => undo().finally(() => client.invalidateQueries()));
@@ -66,7 +69,9 @@ export function BulkBar({
     }
   };
 
-  const cancelled = selected.filter(({ status }) => status === 'blocked' || status === 'pending' || status === 'running');
+  const cancelled = selected.filter(
+    ({ status }) => status === 'blocked' || status === 'pending' || status === 'running',
+  );
   return (
     <div className={classes.bulk} role="region" aria-label="Selected jobs">
       <Text size="sm" fw={600}>
@@ -101,7 +106,11 @@ export function BulkBar({
         <PriorityButton
           isBusy={busy === 'prioritise'}
           onChoose={(priority) =>
-            void run('prioritise', { priority }, isAll || selected.length > 200 ? undefined : () => restorePriorities(selected))
+            void run(
+              'prioritise',
+              { priority },
+              isAll || selected.length > 200 ? undefined : () => restorePriorities(selected),
+            )
           }
         />
         {isAdmin && (

@@ -11,7 +11,8 @@ const MOST_IDS = 100;
 
 export function choiceOf(ids: readonly string[]): Choice[] {
   const choices: Choice[] = [];
-  for (let from = 0; from < ids.length; from += MOST_IDS) choices.push({ filter: { id: ids.slice(from, from + MOST_IDS) } });
+  for (let from = 0; from < ids.length; from += MOST_IDS)
+    choices.push({ filter: { id: ids.slice(from, from + MOST_IDS) } });
   return choices;
 }
 

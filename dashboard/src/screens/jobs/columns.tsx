@@ -61,7 +61,13 @@ export const JOB_COLUMNS: readonly Column<JobLine>[] = [
     cell: ({ attempt, maxAttempts }) => `${attempt} of ${maxAttempts}`,
   },
   { key: 'took', header: 'Took', width: '6.2rem', isNumber: true, from: 500, cell: (line) => <Took line={line} /> },
-  { key: 'created', header: 'Created', width: '5.6rem', isNumber: true, cell: ({ createdAt }) => <Time at={createdAt} /> },
+  {
+    key: 'created',
+    header: 'Created',
+    width: '5.6rem',
+    isNumber: true,
+    cell: ({ createdAt }) => <Time at={createdAt} />,
+  },
   {
     key: 'id',
     header: 'Id',

@@ -147,7 +147,8 @@ function withEvent(line: JobLine, event: JobEvent | undefined): JobLine {
     attempt,
     runnerId,
     startedAt: name === 'job.claimed' ? at : line.startedAt,
-    finishedAt: status === 'completed' || status === 'failed' || status === 'cancelled' ? (line.finishedAt ?? at) : null,
+    finishedAt:
+      status === 'completed' || status === 'failed' || status === 'cancelled' ? (line.finishedAt ?? at) : null,
     percent: typeof sent === 'number' ? sent : name === 'job.claimed' ? null : line.percent,
   };
 }

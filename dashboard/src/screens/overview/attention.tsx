@@ -95,7 +95,9 @@ function ofAlert({ id, name, since }: Alert): Concern {
 function withoutRunners({ types }: Stats, runners: readonly RunnerView[]): Concern[] {
   const taken = new Set(runners.filter(({ status }) => status === 'active').flatMap((runner) => runner.types));
   return types
-    .filter(({ type, waiting, oldestAgeMs }) => waiting > 0 && oldestAgeMs !== null && runners.length > 0 && !taken.has(type))
+    .filter(
+      ({ type, waiting, oldestAgeMs }) => waiting > 0 && oldestAgeMs !== null && runners.length > 0 && !taken.has(type),
+    )
     .map(({ type, waiting }) => ({
       id: `type ${type}`,
       tone: 'bad' as const,

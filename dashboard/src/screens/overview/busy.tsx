@@ -35,30 +35,32 @@ export function BusyQueues({ stats }: { stats: Stats }) {
             </tr>
           </thead>
           <tbody>
-            {stats.queues.slice(0, MOST_SHOWN).map(({ name, waiting, running, oldestAgeMs, inPerMinute, outPerMinute }) => {
-              const jobs = `/jobs?queue=${encodeURIComponent(name)}`;
-              return (
-                <tr key={name}>
-                  <td className="cut">
-                    <Link href={isOperator ? `/queues/${encodeURIComponent(name)}` : jobs}>{visible(name)}</Link>
-                  </td>
-                  <td className={classes.right}>
-                    <Link href={`${jobs}&status=pending&status=blocked`} className="plain">
-                      {count(waiting)}
-                    </Link>
-                  </td>
-                  <td className={classes.right}>
-                    <Link href={`${jobs}&status=running`} className="plain">
-                      {count(running)}
-                    </Link>
-                  </td>
-                  <td className={classes.right}>{duration(oldestAgeMs)}</td>
-                  <td className={classes.right}>
-                    {count(inPerMinute)}, {count(outPerMinute)}
-                  </td>
-                </tr>
-              );
-            })}
+            {stats.queues
+              .slice(0, MOST_SHOWN)
+              .map(({ name, waiting, running, oldestAgeMs, inPerMinute, outPerMinute }) => {
+                const jobs = `/jobs?queue=${encodeURIComponent(name)}`;
+                return (
+                  <tr key={name}>
+                    <td className="cut">
+                      <Link href={isOperator ? `/queues/${encodeURIComponent(name)}` : jobs}>{visible(name)}</Link>
+                    </td>
+                    <td className={classes.right}>
+                      <Link href={`${jobs}&status=pending&status=blocked`} className="plain">
+                        {count(waiting)}
+                      </Link>
+                    </td>
+                    <td className={classes.right}>
+                      <Link href={`${jobs}&status=running`} className="plain">
+                        {count(running)}
+                      </Link>
+                    </td>
+                    <td className={classes.right}>{duration(oldestAgeMs)}</td>
+                    <td className={classes.right}>
+                      {count(inPerMinute)}, {count(outPerMinute)}
+                    </td>
+                  </tr>
+                );
+              })}
           </tbody>
         </table>
       )}

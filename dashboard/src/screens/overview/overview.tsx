@@ -59,7 +59,11 @@ function Tiles({ stats }: { stats: Stats }) {
         label="Running"
         mark="running"
         value={compact(stats.running)}
-        note={stats.runners === null ? `${stats.inPerMinute} in a minute` : `on ${count(stats.runners.active)} of ${count(stats.runners.total)} runners`}
+        note={
+          stats.runners === null
+            ? `${stats.inPerMinute} in a minute`
+            : `on ${count(stats.runners.active)} of ${count(stats.runners.total)} runners`
+        }
         href="/jobs?status=running"
       />
       <Tile
@@ -139,9 +143,7 @@ function Trends() {
           aria-label="Time range of the charts"
         />
       </Group>
-      <Found query={analytics}>
-        {(found) => <Charts analytics={found} />}
-      </Found>
+      <Found query={analytics}>{(found) => <Charts analytics={found} />}</Found>
     </>
   );
 }
