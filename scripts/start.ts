@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig } from '@baton/coordinator/dist/config/config';
 import { BatonError, Client, ConfigurationError } from '@baton/runner-sdk';
+import type { SessionLink } from '@baton/runner-sdk/protocol';
 import { followJobs, submitQuotes, summary } from './start/demo';
 import { listenForTheEnd } from './start/ending';
 import { SupervisedProcess } from './start/supervised-process';
@@ -16,6 +17,7 @@ import { watchSources } from './start/sources';
 const ROOT = join(__dirname, '..', '..');
 const READY_POLL_MS = 50;
 const STEP_WIDTH = 14;
+const LINK_LIFE_MS = 3_600_000;
 const screen = new Screen();
 
 /** `npm start`: the coordinator and the quotes runner, each a process of its own, and the first work for them. */
@@ -70,7 +72,7 @@ async function run(
   if (flags.watch) watch(coordinator, runner, stopping);
 
   await showQuotes(client, flags.again, stopping);
-  if (!stopping.aborted) showWhatNext(url, admin, config);
+  if (!stopping.aborted) showWhatNext(url, { admin, config, link: await linkTo(url, admin.key) });
   await client.close();
 }
 
@@ -160,7 +162,22 @@ async function showQuotes(client: Client, again: boolean, stopping: AbortSignal)
   for (const line of summary(jobs, screen)) screen.line(`  ${line}`);
 }
 
-function showWhatNext(url: string, admin: AdminKey, config: Config): void {
+/** Opens the dashboard signed in, once; null: no link could be made, which is no reason to stop. */
+async function linkTo(url: string, key: string): Promise<string | null> {
+  const made = await fetch(`${url}/session/links`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ expiresInMs: LINK_LIFE_MS }),
+  }).catch(() => undefined);
+  if (made?.ok !== true) return null;
+  const { path } = (await made.json()) as SessionLink;
+  return url + path;
+}
+
+function showWhatNext(
+  url: string,
+  { admin, config, link }: { admin: AdminKey; config: Config; link: string | null },
+): void {
   const header = `-H "Authorization: Bearer ${admin.inShell}"`;
   const body = `'{"type":"BATCH_QUOTE_PROCESS","arguments":{"quotes":["May the force be with you."]}}'`;
   const lines = [
@@ -169,6 +186,10 @@ function showWhatNext(url: string, admin: AdminKey, config: Config): void {
     `  curl -s ${url}/jobs ${header} -H 'Content-Type: application/json' -d ${body}`,
     `  curl -s '${url}/jobs?limit=1' ${header}`,
     '',
+    `  ${screen.dim('dashboard')}  ${url}/dashboard/`,
+    ...(link === null
+      ? []
+      : [`             ${link}`, `             ${screen.dim('signed in; works once, within an hour')}`]),
     `  ${screen.dim('admin key')}  ${admin.place}`,
     `  ${screen.dim('API')}        ${url}/docs`,
     `  ${screen.dim('output')}     ${quoted(shortest(join(config.dataDir, 'quotes')))}`,
