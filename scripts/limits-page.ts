@@ -10,6 +10,7 @@ import { MOST_CONTAINERS } from '@baton/coordinator/dist/http/body/parse-json';
 import { deadlineMs } from '@baton/coordinator/dist/http/core/unsent-answers';
 import { MOST_SESSIONS } from '@baton/coordinator/dist/store/sessions';
 import { MOST_PAGE_BYTES } from '@baton/coordinator/dist/store/views/within-bytes';
+import { MOST_STATEMENT_BYTES } from '@baton/coordinator/dist/turns';
 import { z } from 'zod';
 
 const DEFAULT_PAYLOAD_BYTES = 262_144;
@@ -68,7 +69,7 @@ export function callRules(): string[] {
     `Headers must arrive within 10 s and take at most 16 KiB; a whole request must arrive within 30 s; an idle connection is kept for 75 s. Connections are checked every 5 s, so a silent one is closed after 10 to 15 s.`,
     'A caller that may not use a route is rejected before the body is read; with `Expect: 100-continue`, before it is sent.',
     'Body limits apply to the decompressed size, checked while the body streams, and to the compressed size. Public routes accept no compressed bodies.',
-    `A body holds at most ${MOST_CONTAINERS.toLocaleString('en')} lists and objects. A body over 64 KiB is parsed in pieces, so that other requests are served in between.`,
+    `A body holds at most ${MOST_CONTAINERS.toLocaleString('en')} lists and objects. A body over 64 KiB is parsed in pieces, stored ${size(MOST_STATEMENT_BYTES)} a statement, and answered in pieces, so that other requests are served in between.`,
     `A client must read a response within ${deadlineMs(0) / 1000} s plus one second for each 64,000 bytes, or the connection is closed.`,
     'Lists leave out values over 4 KiB and name them in `omitted`; `?fields=` includes them, and pages then hold fewer items. A bulk create that matches more than ten existing jobs leaves such values out too.',
     'A waiting call ends within five seconds after its key, session or token has ended; a job claimed for it is released.',

@@ -4,6 +4,7 @@ import { create } from '../domain/jobs/create';
 import { heartbeat } from '../domain/jobs/heartbeat';
 import { release } from '../domain/jobs/release';
 import type { Reserve } from '../domain/jobs/candidates/reservation';
+import { runInSlices } from '../turns';
 import { coalesce } from './coalesce';
 
 /** The verbs of the hot calls, each with the items of all requests that arrive together merged into one statement. */
@@ -18,8 +19,17 @@ export interface BatchedVerbs {
 export function batchVerbs(context: Context, reserve: Reserve): BatchedVerbs {
   return {
     create: coalesce((items) => create(context, items, reserve), { maxBatch: 1000, maxInFlight: 2 }),
-    complete: coalesce((items) => complete(context, items), { maxBatch: 1000, maxInFlight: 2 }),
-    heartbeat: coalesce((items) => heartbeat(context, items), { maxBatch: 2000, maxInFlight: 1 }),
-    release: coalesce((items) => release(context, items), { maxBatch: 500, maxInFlight: 1 }),
+    complete: coalesce((items) => runInSlices(items, (slice) => complete(context, slice)), {
+      maxBatch: 1000,
+      maxInFlight: 2,
+    }),
+    heartbeat: coalesce((items) => runInSlices(items, (slice) => heartbeat(context, slice)), {
+      maxBatch: 2000,
+      maxInFlight: 1,
+    }),
+    release: coalesce((items) => runInSlices(items, (slice) => release(context, slice)), {
+      maxBatch: 500,
+      maxInFlight: 1,
+    }),
   };
 }

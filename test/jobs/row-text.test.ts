@@ -2,7 +2,7 @@ import { claimReply } from '@baton/runner-sdk/protocol';
 import { types } from 'pg';
 import { z } from 'zod';
 import { isReadableText } from '../../coordinator/domain/jobs/unreadable';
-import { claimedText } from '../../coordinator/http/render/claimed-text';
+import { claimedTexts } from '../../coordinator/http/render/claimed-text';
 import type { ClaimedRow } from '../../coordinator/store/jobs';
 import { isoTime, readTime } from '../../coordinator/store/values';
 
@@ -66,7 +66,9 @@ test('claimed jobs are written as the contract says, payloads as they are stored
     checkpoint: '[1]',
     trace: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=b,c=d',
   };
-  const jobs = z.array(claimReply.shape.jobs.element.strict()).parse(JSON.parse(claimedText([row, full])));
+  const jobs = z
+    .array(claimReply.shape.jobs.element.strict())
+    .parse(JSON.parse(`[${claimedTexts([row, full]).join(',')}]`));
   expect(jobs[0]).toMatchObject({
     id: row.id,
     type: 'a"type',
@@ -85,7 +87,7 @@ test('claimed jobs are written as the contract says, payloads as they are stored
     traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
     tracestate: 'a=b,c=d',
   });
-  expect(claimedText([])).toBe('[]');
+  expect(claimedTexts([])).toEqual([]);
 });
 
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;

@@ -5,7 +5,7 @@ import { describeError } from '../../logger';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
-import { mapInTurns } from '../../turns';
+import { mapInTurns, MOST_STATEMENT_BYTES, slices } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
 import { covers, scopeText } from '../auth/scope';
 import { receiverFault } from '../webhooks/settings';
@@ -56,7 +56,7 @@ export async function create(
   for (const [candidate, error] of quota.refused) refused.set(candidate, error);
   const accepted = refused.size === 0 ? candidates : candidates.filter((candidate) => !refused.has(candidate));
   const outcomes = await withQuota(context, quota, () =>
-    accepted.every((candidate) => isPlain(context, candidate))
+    accepted.every((candidate) => isPlain(context, candidate)) && isOneStatement(accepted)
       ? storeReserved(context, accepted, reserve)
       : withKeys(context, reserve, (transaction, open) => storeKeyed(context, transaction, accepted, open)),
   );
@@ -82,7 +82,7 @@ export async function createAtomic(
   const keyed =
     key === undefined || first === undefined
       ? undefined
-      : { call: bulkKeyOf(context, first.caller, candidates, key), caller: first.caller };
+      : { call: await bulkKeyOf(context, first.caller, candidates, key), caller: first.caller };
   const unrouted = await route(context, candidates);
   candidates.forEach((candidate, index) => orThrow(unrouted.get(candidate) ?? candidate, index));
   const quota = await reserveQuota(context, candidates);
@@ -105,10 +105,11 @@ function storeAll(
   reserve: Reserve,
   call: store.BulkKey | undefined,
 ): Promise<Map<JobCandidate, Outcome>> {
-  const isOneStatement = candidates.every(
+  const arePlain = candidates.every(
     (candidate) => isPlain(context, candidate) && candidate.row.idempotencyKey === undefined,
   );
-  if (isOneStatement) return context.db.gate.run(() => storeReserved(context, candidates, reserve, call));
+  if (arePlain && isOneStatement(candidates))
+    return context.db.gate.run(() => storeReserved(context, candidates, reserve, call));
   return withKeys(context, reserve, async (transaction, open) => {
     if (call !== undefined && !(await reserveBulkKey(transaction, call))) return new Map<JobCandidate, Outcome>();
     const stored = await storeKeyed(context, transaction, candidates, open);
@@ -116,6 +117,11 @@ function storeAll(
     if (call !== undefined) await saveBulkResult(transaction, call, outcomes);
     return stored;
   });
+}
+
+/** Large payloads are stored a few at a time, so in a transaction. */
+function isOneStatement(candidates: JobCandidate[]): boolean {
+  return candidates.reduce((sum, { bytes }) => sum + bytes, 0) <= MOST_STATEMENT_BYTES;
 }
 
 function isPlain(context: Context, { row }: JobCandidate): boolean {
@@ -170,7 +176,7 @@ function check(context: Context, item: CreateItem): JobCandidate | BatonError {
     trace: item.trace,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
-    requestHash: isKeyed ? requestHash([{ job, defaults, userId: own ?? job.userId }], { isCall: false }) : undefined,
+    requestHash: isKeyed ? requestHash({ job, defaults, userId: own ?? job.userId }) : undefined,
   });
   return { job, row, bytes: argumentBytes + metadataBytes, onConflict: job.onConflict, caller };
 }
@@ -335,11 +341,14 @@ async function insertAll(
 ): Promise<{ outcomes: Map<JobCandidate, Outcome>; repeated: JobCandidate[] }> {
   const outcomes = new Map<JobCandidate, Outcome>();
   const repeated: JobCandidate[] = [];
-  if (candidates.length === 0) return { outcomes, repeated };
-  const rows = candidates.map((candidate) => candidate.row);
-  const stored = await store.insert(db, rows, knownLaneStarts(context, rows), offers, call);
-  if (call !== undefined && stored.length === 0) return { outcomes, repeated };
-  const inserted = new Map(stored.map((row) => [row.id, row]));
+  const inserted = new Map<string, store.InsertedJob>();
+  for (const slice of slices(candidates, ({ bytes }) => bytes)) {
+    const rows = slice.map((candidate) => candidate.row);
+    const own = slice.length === candidates.length ? offers : offersFor(rows, offers);
+    const stored = await store.insert(db, rows, knownLaneStarts(context, rows), own, call);
+    if (call !== undefined && stored.length === 0) return { outcomes, repeated };
+    for (const row of stored) inserted.set(row.id, row);
+  }
   for (const candidate of candidates) {
     const row = inserted.get(candidate.row.id);
     if (row === undefined) repeated.push(candidate);
@@ -350,6 +359,11 @@ async function insertAll(
       });
   }
   return { outcomes, repeated };
+}
+
+function offersFor(rows: store.InsertJob[], offers: store.Offer[]): store.Offer[] {
+  const ids = new Set(rows.map(({ id }) => id));
+  return offers.filter(({ jobId }) => ids.has(jobId));
 }
 
 /** From where the queues' orders begin, for jobs that take turns. */

@@ -4,6 +4,7 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { jsonFault } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
+import { Turns } from '../../turns';
 import { parseJson } from './parse-json';
 
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
@@ -137,10 +138,7 @@ function collected(request: IncomingMessage, source: IncomingMessage | Transform
       if (length > limits.mostBytes) refuse(tooLarge(limits));
       else chunks.push(chunk);
     });
-    source.on('end', () => {
-      const [first] = chunks;
-      resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length));
-    });
+    source.on('end', () => resolve(joined(chunks, length)));
     source.on('error', () => refuse(source === request ? cutOff() : notCompressed()));
     if (source !== request) {
       // As text it is longer than what it inflates to: nothing but empty members.
@@ -156,6 +154,23 @@ function collected(request: IncomingMessage, source: IncomingMessage | Transform
     });
   });
 }
+
+/** To fill new memory with a long body takes its time. */
+async function joined(chunks: Buffer[], length: number): Promise<Buffer> {
+  const [first] = chunks;
+  if (chunks.length === 1 && first !== undefined) return first;
+  if (length <= MOST_JOINED_BYTES) return Buffer.concat(chunks, length);
+  const turns = new Turns();
+  const whole = Buffer.allocUnsafeSlow(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    at += chunk.copy(whole, at);
+    await turns.next();
+  }
+  return whole;
+}
+
+const MOST_JOINED_BYTES = 1024 * 1024;
 
 async function parsed(bytes: Buffer): Promise<unknown> {
   // What is no UTF-8 would be stored as something else than was sent.

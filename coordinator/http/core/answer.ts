@@ -14,6 +14,7 @@ import { Disconnect } from './disconnect';
 import { type ResponseHeaders, setHeaders } from './response-headers';
 import { toJson } from './json';
 import { bodyLimits } from './limits';
+import { mapInTurns } from '../../turns';
 import { requireScope } from './scope';
 import { invalid, sendProblem } from './problem';
 import { announcedBytes, readBody, requireNoBody } from '../body/read-body';
@@ -120,10 +121,11 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   /** Sends the reply, unless nobody is left to read it, or whoever is may not read it any more. */
   private async deliver(reply: Reply): Promise<void> {
     try {
+      const pieces = typeof reply.text === 'object' ? await mapInTurns(reply.text, encoded) : null;
       // What is known already is not waited for.
       const isGood = this.isGood();
       if (!(isGood === true || (await this.confirmed(isGood, reply)))) throw wasRevoked();
-      if (!this.isDisconnected) return this.send(reply);
+      if (!this.isDisconnected) return this.send(reply, pieces);
     } catch (error) {
       reply.onUnsent?.();
       throw error;
@@ -226,7 +228,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     );
   }
 
-  private send(reply: Reply): void {
+  /** @param pieces of a long body, encoded */
+  private send(reply: Reply, pieces: Buffer[] | null): void {
     const { endpoint, response } = this;
     const head = this.headers.left();
     head.push('Cache-Control', 'no-store');
@@ -238,14 +241,28 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       setHeaders(response, head);
       return reply.send(response);
     }
-    const text = reply.text ?? toJson(reply.body);
+    if (pieces !== null) {
+      const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      return this.write(reply, head, length, () => {
+        for (const piece of pieces) response.write(piece);
+        response.end();
+      });
+    }
+    const text = typeof reply.text === 'string' ? reply.text : toJson(reply.body);
     const length = Buffer.byteLength(text);
+    // As many bytes as characters: all ASCII, which is copied, not encoded.
+    this.write(reply, head, length, () => response.end(text, length === text.length ? 'latin1' : 'utf8'));
+  }
+
+  /** @param body writes the body, and ends the answer */
+  private write(reply: Reply, head: string[], length: number, body: () => void): void {
+    const { endpoint, response } = this;
     const { unsent } = this.services;
     // What a call has done must be told; what it only reads, or is given back, can be asked for again.
     if (endpoint.method === 'get' || reply.onUnsent !== undefined) unsent.requireRoom(this.caller.keyId, length);
     head.push('Content-Length', String(length));
-    // As many bytes as characters: all ASCII, which is copied, not encoded.
-    response.writeHead(reply.status, head).end(text, length === text.length ? 'latin1' : 'utf8');
+    response.writeHead(reply.status, head);
+    body();
     this.taken = unsent.written(response, this.caller.keyId, length, () => this.request.socket.destroy());
     // It ended while it was written.
     if (this.hasEnded) this.taken?.();
@@ -277,6 +294,10 @@ function wasRevoked(): BatonError {
     'unauthenticated',
     'The key, session or token was revoked, or has expired, while the call was under way.',
   );
+}
+
+function encoded(text: string): Buffer {
+  return Buffer.from(text);
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';

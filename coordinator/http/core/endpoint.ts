@@ -40,8 +40,8 @@ export interface Reply {
   status: number;
   body: unknown;
   headers: Record<string, string>;
-  /** The body as JSON text, instead of `body`. */
-  text?: string;
+  /** The body as JSON text, instead of `body`; a long one in pieces. */
+  text?: string | readonly string[];
   /** Told when the client has gone, and so the reply was not sent. */
   onUnsent?: () => void;
   /** Sends the body itself, and ends the answer when it wants. */
@@ -99,7 +99,7 @@ export function reply(status: number, body: unknown, headers: Record<string, str
 }
 
 /** A reply whose JSON was written already. */
-export function replyText(status: number, text: string): Reply {
+export function replyText(status: number, text: string | readonly string[]): Reply {
   return { status, body: undefined, headers: {}, text };
 }
 

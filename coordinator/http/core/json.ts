@@ -15,6 +15,16 @@ export function toJson(body: unknown): string {
   }
 }
 
+/** Joined, longer text would hold the event loop while it is copied. */
+const MOST_JOINED = 1024 * 1024;
+
+/** A list as JSON text between two others: one text, or, when it is long, its pieces. */
+export function listText(before: string, items: readonly string[], after: string): string | string[] {
+  const length = items.reduce((sum, { length }) => sum + length, 0);
+  if (length <= MOST_JOINED) return `${before}[${items.join(',')}]${after}`;
+  return [`${before}[`, ...items.map((item, index) => (index === 0 ? item : `,${item}`)), `]${after}`];
+}
+
 function cut(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (depth > MOST_DEPTH) return CUT;

@@ -18,11 +18,11 @@ const jobText = compileText<ClaimedRow>(
 );
 
 /**
- * Claimed jobs as the JSON text of `claimedJob`s. Written out, because a claim's answer is the largest of the hot ones:
+ * Claimed jobs as the JSON texts of `claimedJob`s. Written out, because a claim's answer is the largest of the hot ones:
  * payloads go through as they are stored, and neither they nor the job become an object in between.
  */
-export function claimedText(rows: readonly ClaimedRow[]): string {
-  return `[${rows.map(jobText).join(',')}]`;
+export function claimedTexts(rows: readonly ClaimedRow[]): string[] {
+  return rows.map(jobText);
 }
 
 function isNotStored(name: Given): name is keyof typeof NOT_STORED {

@@ -5,12 +5,12 @@ import { withinReach } from '../../domain/auth/reach';
 import { BatonError } from '../../errors';
 import type { ClaimedRow } from '../../store/jobs';
 import { mapInTurns } from '../../turns';
-import { claimedText } from '../render/claimed-text';
+import { claimedTexts } from '../render/claimed-text';
 import type { Services } from '../core/services';
 import { endpoint, reply, type Reply, replyText, RUNNERS } from '../core/endpoint';
 import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
 import { boundedWait } from '../core/limits';
-import { toJson } from '../core/json';
+import { listText, toJson } from '../core/json';
 import { invalid, missing, orThrow } from '../core/problem';
 
 // The calls of runners.
@@ -35,7 +35,7 @@ export const attemptEndpoints = [
       return replyClaimed(
         services,
         jobs,
-        `{"jobs":${claimedText(jobs)},"directives":${toJson(directives(services, body.runnerId))}}`,
+        listText('{"jobs":', claimedTexts(jobs), `,"directives":${toJson(directives(services, body.runnerId))}}`),
       );
     },
   }),
@@ -64,7 +64,11 @@ export const attemptEndpoints = [
       return replyClaimed(
         services,
         jobs,
-        `{"results":${toJson(results)},"jobs":${claimedText(jobs)},"directives":${toJson(directives(services, claim.runnerId))}}`,
+        listText(
+          `{"results":${toJson(results)},"jobs":`,
+          claimedTexts(jobs),
+          `,"directives":${toJson(directives(services, claim.runnerId))}}`,
+        ),
       );
     },
   }),
@@ -157,7 +161,7 @@ async function claimFor(
 }
 
 /** The socket may close between the grant and the answer: then the jobs are given back. */
-function replyClaimed({ dispatcher }: Services, jobs: ClaimedRow[], text: string): Reply {
+function replyClaimed({ dispatcher }: Services, jobs: ClaimedRow[], text: string | readonly string[]): Reply {
   return { ...replyText(200, text), onUnsent: () => dispatcher.undelivered.giveBack(jobs) };
 }
 

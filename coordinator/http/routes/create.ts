@@ -8,7 +8,7 @@ import type { JobRow } from '../../store/jobs';
 import { createdText } from '../render/created-text';
 import type { Services } from '../core/services';
 import { CLIENTS, endpoint, reply, type Reply, replyText } from '../core/endpoint';
-import { toJson } from '../core/json';
+import { listText, toJson } from '../core/json';
 import { invalid, missing, orThrow } from '../core/problem';
 import { renderJob } from '../render/jobs';
 import { readTrace } from '../core/trace-headers';
@@ -156,7 +156,7 @@ function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
 
 async function replyCreated(services: Services, outcomes: (Created | BatonError)[], status = 201): Promise<Reply> {
   const texts = await mapInTurns(outcomes, (outcome) => outcomeText(services, outcome));
-  return replyText(status, `{"jobs":[${texts.join(',')}]}`);
+  return replyText(status, listText('{"jobs":', texts, '}'));
 }
 
 function outcomeText(services: Services, outcome: Created | BatonError): string {

@@ -6,25 +6,25 @@ import * as keys from '../../../store/keys';
 import { type Caller, visibleUser } from '../../auth/caller';
 import { covers } from '../../auth/scope';
 import { type Created, type JobCandidate, notToBeSeen } from './job-candidate';
-import { isSameRequest, keyConflict, requestHash } from './request-hash';
+import { bulkRequestHash, isSameRequest, keyConflict } from './request-hash';
 
 // One idempotency key for a call that creates many jobs, all or none: one row, where a key for each job is as many.
 
 export const { reserveBulkKey } = keys;
 
 /** Whose key it is, and what it was sent with. */
-export function bulkKeyOf(
+export async function bulkKeyOf(
   { queueSettings }: Context,
   caller: Caller,
   candidates: JobCandidate[],
   key: string,
-): store.BulkKey {
+): Promise<store.BulkKey> {
   const requests = candidates.map(({ job, row }) => ({
     job,
     defaults: queueSettings.defaultsOf(job.queue),
     userId: row.userId,
   }));
-  return { scope: visibleUser(caller) ?? '', key, requestHash: requestHash(requests, { isCall: true }) };
+  return { scope: visibleUser(caller) ?? '', key, requestHash: await bulkRequestHash(requests) };
 }
 
 /** Writes down what the call came down to. The key goes with the first job that it made itself, if it made one. */

@@ -1,7 +1,8 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../../errors';
 import type { Defaults } from '../../../state/defaults';
+import { Turns } from '../../../turns';
 
 // Whether two creates under one idempotency key are the same request: equal as values, however they were written.
 
@@ -14,15 +15,29 @@ interface Request {
 }
 
 /**
- * The request, a single job or a call that creates several, as a text to compare (`isSameRequest`), of three parts: all that has no settable default; what the settable
- * ones came to; and what of them was sent. Members in any order, other spellings of a time and defaults written out give
- * the same text.
+ * The request for a job as a text to compare (`isSameRequest`), of three parts: all that has no settable default; what the
+ * settable ones came to; and what of them was sent. Members in any order, other spellings of a time and defaults written
+ * out give the same text.
  */
-export function requestHash(requests: Request[], { isCall }: { isCall: boolean }): string {
-  const base = `${isCall ? 'call' : 'job'} ${requests.map(canonical).join('\n')}`;
+export function requestHash(request: Request): string {
+  return `${digest(`job ${canonical(request)}`)}.${settables([request])}`;
+}
+
+/** The same of a call that creates several jobs. */
+export async function bulkRequestHash(requests: Request[]): Promise<string> {
+  const turns = new Turns();
+  const base = createHash('sha256').update('call ');
+  for (const [index, request] of requests.entries()) {
+    base.update(`${index === 0 ? '' : '\n'}${canonical(request)}`);
+    await turns.next();
+  }
+  return `${base.digest('base64url')}.${settables(requests)}`;
+}
+
+function settables(requests: Request[]): string {
   const came = requests.map(({ job, defaults }) => settable({ ...defaults, ...present(job) })).join('\n');
   const sent = requests.map(({ job }) => settable(present(job))).join('\n');
-  return `${digest(base)}.${short(came)}.${short(sent)}`;
+  return `${short(came)}.${short(sent)}`;
 }
 
 /** Also when the defaults were changed in between: then what was sent is the same, or what it came to. */
