@@ -1,3 +1,4 @@
+export { Cgroups } from './processes/cgroup';
 export type { EndedBy, Ended, RunOptions } from './processes/run';
 export { run } from './processes/run';
 export { Figures, type JobEnd } from './figures';

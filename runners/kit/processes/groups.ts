@@ -14,7 +14,12 @@ while read -r verb id; do
     -) case "$groups" in *" $id "*) groups="\${groups%% $id *} \${groups#* $id }" ;; esac ;;
   esac
 done
-for id in $groups; do kill -s KILL -- "-$id" 2>/dev/null; done
+for id in $groups; do
+  case $id in
+    /*) echo 1 > "$id/cgroup.kill" ;;
+    *) kill -s KILL -- "-$id" ;;
+  esac
+done 2>/dev/null
 `;
 
 let watch: ChildProcess | null = null;
@@ -23,8 +28,9 @@ let watch: ChildProcess | null = null;
  * Starts a group whose end is sure. The shell is there before its leader, so that no more than a write to a pipe lies between the
  * start and the watch.
  */
-export function startGroup(start: () => ChildProcess): ChildProcess {
+export function startGroup(start: () => ChildProcess, cgroup?: string): ChildProcess {
   const input = watchInput();
+  if (cgroup !== undefined) input?.write(`+ ${cgroup}\n`);
   const leader = start();
   if (leader.pid !== undefined) input?.write(`+ ${leader.pid}\n`);
   return leader;
@@ -43,7 +49,12 @@ export function signalGroup(leader: number, signal: NodeJS.Signals): boolean {
 /** Ends what is left of a group whose leader has ended. */
 export function endGroup(leader: number): void {
   signalGroup(leader, 'SIGKILL');
-  watchInput()?.write(`- ${leader}\n`);
+  forget(String(leader));
+}
+
+/** Says that a group, or the cgroup of this path, has ended. */
+export function forget(name: string): void {
+  watchInput()?.write(`- ${name}\n`);
 }
 
 function watchInput(): Writable | null {

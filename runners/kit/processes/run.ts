@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import { endGroup, signalGroup, startGroup } from './groups';
+import type { Cgroup, Cgroups } from './cgroup';
+import { endGroup, forget, signalGroup, startGroup } from './groups';
 import { LineSplitter, Tail } from './lines';
-import { sessionMemory } from './memory';
+import { memoryOf } from './memory';
 
 export interface RunOptions {
   cwd?: string;
@@ -26,8 +27,10 @@ export interface RunOptions {
   mostMessageBytes?: number;
   /** The most that stdout, stderr and messages may have together; more ends the group. */
   mostOutputBytes?: number;
-  /** The most memory that the group may hold; more ends it. Looked at twice a second, on Linux. */
+  /** The most memory that the group may hold; more ends it. Looked at twice a second, on Linux, unless a cgroup limits it. */
   mostMemoryBytes?: number;
+  /** In which the program gets a group that nothing of it can leave. */
+  cgroups?: Cgroups | undefined;
 }
 
 /** Why a process was ended from here; `null`: it ended by itself. */
@@ -60,16 +63,32 @@ const PIPES_MS = 1000;
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   options.signal?.throwIfAborted();
-  const child = startGroup(() =>
-    spawn(program, args, {
+  const cgroup = await options.cgroups?.create(options.mostMemoryBytes);
+  try {
+    return await runIn(cgroup, program, args, options);
+  } finally {
+    await cgroup?.end();
+    if (cgroup !== undefined) forget(cgroup.path);
+  }
+}
+
+async function runIn(
+  cgroup: Cgroup | undefined,
+  program: string,
+  args: readonly string[],
+  options: RunOptions,
+): Promise<Ended> {
+  const [file, given] = cgroup?.entered(program, args) ?? [program, args];
+  const start = (): ChildProcess =>
+    spawn(file, given, {
       ...(options.cwd !== undefined && { cwd: options.cwd }),
       ...(options.env !== undefined && { env: options.env }),
       ...{ stdio: stdioOf(options), detached: true },
-    }),
-  );
+    });
+  const child = startGroup(start, cgroup?.path);
   const { pid } = child;
   if (pid === undefined) throw await new Promise<Error>((resolve) => child.once('error', resolve));
-  return new RunningProcess(child, pid, options).ended();
+  return new RunningProcess(child, pid, cgroup, options).ended();
 }
 
 function stdioOf({ stdin, onMessage }: RunOptions): StdioOptions {
@@ -91,6 +110,7 @@ class RunningProcess {
   constructor(
     private readonly child: ChildProcess,
     private readonly leader: number,
+    private readonly cgroup: Cgroup | undefined,
     private readonly options: RunOptions,
   ) {
     this.stdout = new Tail(options.keepBytes ?? KEEP_BYTES);
@@ -108,6 +128,7 @@ class RunningProcess {
     try {
       const [code, endSignal] = await this.exit();
       for (const splitter of this.splitters) splitter.end();
+      if (await this.cgroup?.wasOutOfMemory()) this.endedBy ??= 'memory';
       return {
         ...{ code, signal: endSignal, endedBy: this.endedBy, memoryPeakBytes: this.memoryPeakBytes },
         ...{ stdout: this.stdout.toString(), stderr: this.stderr.toString() },
@@ -167,7 +188,10 @@ class RunningProcess {
   private async watch(mostBytes: number): Promise<void> {
     if (this.isWatching) return;
     this.isWatching = true;
-    const bytes = await sessionMemory(this.leader);
+    const inside = new Set(await this.cgroup?.processes());
+    const bytes = await memoryOf((pid, group, session) =>
+      this.cgroup === undefined ? group === this.leader || session === this.leader : inside.has(pid),
+    );
     this.isWatching = false;
     this.memoryPeakBytes = Math.max(this.memoryPeakBytes, bytes);
     if (bytes > mostBytes) this.end('memory');
