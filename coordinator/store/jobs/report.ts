@@ -1,5 +1,5 @@
 import type { Json } from '@baton/runner-sdk/protocol';
-import { type Executor, sql } from '../db';
+import { type Executor, type Sql, sql } from '../db';
 import { insertEvents } from '../events';
 import { uuidList } from '../values';
 import { metricsWithCost } from './cost';
@@ -12,32 +12,53 @@ export interface Extend {
   checkpoint?: Json | undefined;
 }
 
-/** running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update). */
-export function extend(
-  db: Executor,
-  beats: Extend[],
-): Promise<{ id: string; leaseToken: string; leaseExpiresAt: Date; attempt: number; runnerId: string }[]> {
-  return db.query(sql`
-    WITH beat AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
-        "jobId" uuid, "leaseToken" uuid, "progress" json, "checkpoint" json)
-    ), held AS MATERIALIZED (
-      SELECT j.id FROM jobs j WHERE j.id = ANY (${beats.map((beat) => beat.jobId)}::uuid[]) AND ${STILL_RUNNING}
-      ORDER BY j.id FOR UPDATE
-    ), extended AS (
+export interface Extended {
+  id: string;
+  leaseToken: string;
+  leaseExpiresAt: Date;
+  attempt: number;
+  runnerId: string;
+}
+
+/**
+ * running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update).
+ *
+ * The statement is made of what the batch needs: most heartbeats bring neither progress nor a checkpoint.
+ */
+export function extend(db: Executor, beats: Extend[]): Promise<Extended[]> {
+  const hasProgress = beats.some(({ progress }) => progress !== undefined);
+  const hasCheckpoint = beats.some(({ checkpoint }) => checkpoint !== undefined);
+  const ids = sql`${uuidList(beats.map((beat) => beat.jobId))}::uuid[]`;
+  const brought = hasProgress || hasCheckpoint ? beatsWithJson(beats) : plainBeats(ids, beats);
+  const update = sql`
       UPDATE jobs j SET
         lease_expires_at = LEAST(now() + j.lease_ms * interval '1 ms', j.deadline_at),
-        progress = CASE WHEN b.progress IS NULL THEN j.progress
-          ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at', now()) END,
-        checkpoint = COALESCE(b.checkpoint, j.checkpoint),
+        ${hasProgress ? PROGRESS : sql``}
+        ${hasCheckpoint ? sql`checkpoint = COALESCE(b.checkpoint, j.checkpoint),` : sql``}
         updated_at = now()
-      FROM beat b JOIN held ON held.id = b."jobId"
-      WHERE j.id = b."jobId" AND ${STILL_RUNNING} AND j.lease_token = b."leaseToken"
-      RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.type, j.queue, j.user_id AS "userId",
-        j.runner_id AS "runnerId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
+      FROM beat b
+      WHERE j.id = ANY (${ids}) AND j.id = b.id AND ${STILL_RUNNING} AND j.lease_token = b."leaseToken"
+      RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.runner_id AS "runnerId"`;
+  // They are locked one by one as they are extended, so in the order of the batch: by id.
+  if (!hasProgress) return db.query(sql`WITH beat AS MATERIALIZED (${brought} ORDER BY id) ${update}`);
+  return db.query(sql`
+    WITH beat AS MATERIALIZED (${brought} ORDER BY id), extended AS (${update},
+        j.type, j.queue, j.user_id AS "userId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
     ), ${insertEvents(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
     SELECT id, "leaseToken", "leaseExpiresAt", attempt, "runnerId" FROM extended`);
 }
+
+function plainBeats(ids: Sql, beats: Extend[]): Sql {
+  return sql`SELECT * FROM unnest(${ids}, ${uuidList(beats.map((beat) => beat.leaseToken))}::uuid[]) AS b (id, "leaseToken")`;
+}
+
+function beatsWithJson(beats: Extend[]): Sql {
+  return sql`SELECT b."jobId" AS id, b."leaseToken", b.progress, b.checkpoint FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
+        "jobId" uuid, "leaseToken" uuid, "progress" json, "checkpoint" json)`;
+}
+
+const PROGRESS = sql`progress = CASE WHEN b.progress IS NULL THEN j.progress
+          ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at', now()) END,`;
 
 export interface Complete {
   jobId: string;
