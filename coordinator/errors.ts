@@ -1,4 +1,4 @@
-import type { ErrorCode, FieldError, ItemError } from '@baton/runner-sdk/protocol';
+import { ERROR_STATUS, type ErrorCode, type FieldError, type ItemError } from '@baton/runner-sdk/protocol';
 
 interface ErrorKind {
   status: number;
@@ -10,119 +10,106 @@ interface ErrorKind {
   remedy: string;
 }
 
-/** Every error a caller can see. `docs/errors.md` is generated from this table. */
-export const ERRORS: Record<ErrorCode, ErrorKind> = {
+/** Every error a caller can see, in the words that it is told with. */
+const KINDS: Record<ErrorCode, Omit<ErrorKind, 'status'>> = {
   validation_failed: {
-    status: 400,
     title: 'The request is not valid',
     retryable: false,
     remedy: 'Correct the fields listed in `errors`; each entry gives a path into the request and the allowed values.',
   },
   unauthenticated: {
-    status: 401,
     title: 'No valid credentials',
     retryable: false,
     remedy: 'Send `Authorization: Bearer <api key>` with a key that is neither revoked nor expired.',
   },
   forbidden: {
-    status: 403,
     title: 'This key is not allowed to do that',
     retryable: false,
     remedy: 'Use a key whose role, user, queues and types allow the call.',
   },
   not_found: {
-    status: 404,
     title: 'Not found',
     retryable: false,
     remedy: 'Check the id and the path. Resources of other users are reported as not found.',
   },
   method_not_allowed: {
-    status: 405,
     title: 'The path does not support this method',
     retryable: false,
     remedy: 'Use one of the methods in the `Allow` header.',
   },
   host_not_allowed: {
-    status: 403,
     title: 'This coordinator does not serve that host name',
     retryable: false,
     remedy: 'Use a host name listed in `BATON_ALLOWED_HOSTS`, or add this one to it. Another key does not help.',
   },
   origin_not_allowed: {
-    status: 403,
     title: 'Pages of another origin are not allowed to do that',
     retryable: false,
     remedy: 'Send an API key instead of the session cookie, or call from a page that the coordinator serves.',
   },
   queue_full: {
-    status: 429,
     title: 'The queue is full',
     retryable: true,
     remedy: 'Wait for `Retry-After` seconds, or until the queue is shorter than its `maxWaiting`.',
   },
   state_conflict: {
-    status: 409,
     title: 'The current state does not allow this',
     retryable: false,
     remedy: 'Read the job again; `docs/state-machine.md` lists the transitions that each status allows.',
   },
   lease_lost: {
-    status: 409,
     title: 'The lease is no longer valid',
     retryable: false,
     remedy:
       'Stop working on this attempt. Its lease has expired, was released, or was replaced by that of a later attempt. A late outcome is stored with the attempt.',
   },
   job_cancelled: {
-    status: 409,
     title: 'The job was cancelled',
     retryable: false,
     remedy: 'Stop working on this attempt.',
   },
   idempotency_conflict: {
-    status: 409,
     title: 'The idempotency key was used for another request',
     retryable: false,
     remedy: 'Use a new key for a new request, or repeat the first request unchanged.',
   },
   dependency_cycle: {
-    status: 400,
     title: 'The dependencies form a cycle',
     retryable: false,
     remedy: 'Remove one of the dependencies named in `detail`.',
   },
   rate_limited: {
-    status: 429,
     title: 'Too many requests',
     retryable: true,
     remedy: 'Wait for `Retry-After` seconds, then repeat the call.',
   },
   payload_too_large: {
-    status: 413,
     title: 'The payload is too large',
     retryable: false,
     remedy: 'Send less data, or store it elsewhere and send a reference.',
   },
   unsupported_media_type: {
-    status: 415,
     title: 'The body is not JSON',
     retryable: false,
     remedy: 'Send JSON with `Content-Type: application/json`.',
   },
   unavailable: {
-    status: 503,
     title: 'Temporarily unavailable',
     retryable: true,
     remedy:
       'Repeat the call after `Retry-After` seconds. Creates with an idempotency key, claims with a `claimId`, and reports are safe to repeat.',
   },
   internal: {
-    status: 500,
     title: 'Internal error',
     retryable: true,
     remedy: "Repeat the call; if it persists, look for `requestId` in the coordinator's log.",
   },
 };
+
+/** The same with their statuses. `docs/errors.md` is generated from this table. */
+export const ERRORS = Object.fromEntries(
+  Object.entries(KINDS).map(([code, kind]) => [code, { status: ERROR_STATUS[code as ErrorCode], ...kind }]),
+) as Record<ErrorCode, ErrorKind>;
 
 /** An error whose code, detail and field errors are sent to the caller. */
 export class BatonError extends Error {
@@ -144,7 +131,7 @@ export class BatonError extends Error {
   }
 
   get status(): number {
-    return ERRORS[this.code].status;
+    return ERROR_STATUS[this.code];
   }
 
   /** As an item of a bulk response. */

@@ -8,7 +8,7 @@ import { HookCalls } from './runner/hooks';
 import { storable } from './transport/json';
 import { stderrLogger } from './runner/logger';
 import { AttemptCancelledError, ConfigurationError, LeaseLostError, RunnerStoppingError } from './transport/errors';
-import type { ClaimedJob, Json, LogLevel, ReportedError } from './protocol';
+import { type ClaimedJob, DEADLINE_FACTOR, type Json, type LogLevel, type ReportedError } from './protocol';
 import type { InputOf, OutputOf, Schema } from './client/schema';
 
 export interface RunHandlerOptions {
@@ -185,7 +185,7 @@ function claimedJob(definition: JobDefinition, args: unknown, options: RunHandle
     leaseToken: randomUUID(),
     leaseExpiresAt: new Date(Date.now() + 30_000).toISOString(),
     leaseMs: 30_000,
-    deadlineAt: new Date(Date.now() + timeoutMs * 1.25).toISOString(),
+    deadlineAt: new Date(Date.now() + timeoutMs * DEADLINE_FACTOR).toISOString(),
     timeoutMs,
     metadata: options.metadata ?? null,
     tags: options.tags ?? definition.defaults.tags ?? [],

@@ -1,3 +1,4 @@
+import { backoffMs } from '../backoff';
 import { describeError, type Logger } from '../logger';
 
 export interface LoopOptions {
@@ -99,8 +100,12 @@ export class Loop {
 
   private nextDelayMs(): number {
     const { intervalMs } = this.options;
-    const backoffMs = Math.min(intervalMs, FIRST_BACKOFF_MS) * 2 ** Math.min(this.failures, 10);
-    const base = this.failures === 0 ? intervalMs : Math.min(Math.max(intervalMs, MOST_BACKOFF_MS), backoffMs);
+    const baseMs = 2 * Math.min(intervalMs, FIRST_BACKOFF_MS);
+    const maxMs = Math.max(intervalMs, MOST_BACKOFF_MS);
+    const base =
+      this.failures === 0
+        ? intervalMs
+        : backoffMs({ strategy: 'exponential', baseMs, factor: 2, maxMs, jitter: 0 }, this.failures, 0);
     return base * (1 - JITTER / 2 + Math.random() * JITTER);
   }
 }

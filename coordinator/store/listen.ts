@@ -1,12 +1,13 @@
+import type { RetryPolicy } from '@baton/runner-sdk/protocol';
 import type { Client } from 'pg';
+import { backoffMs } from '../backoff';
 import { readAddress } from './connections/address';
 import { answered, closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
 import { channelOf, type Db, sql } from './db';
 
 const HEARTBEAT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 3000;
-const RECONNECT_MIN_MS = 200;
-const RECONNECT_MAX_MS = 5000;
+const RECONNECTS: RetryPolicy = { strategy: 'exponential', baseMs: 200, factor: 2, maxMs: 5000, jitter: 1 };
 const SESSION: SessionOptions = { applicationName: 'baton-listen', statementTimeoutMs: ANSWER_TIMEOUT_MS };
 
 export interface Listener {
@@ -63,7 +64,8 @@ export function listen(
       }
       wake = () => undefined;
       if (client !== undefined) await closeSession(client);
-      if (!stopping.signal.aborted) await pause(backoffMs(failures), (resume) => (wake = resume));
+      if (!stopping.signal.aborted)
+        await pause(backoffMs(RECONNECTS, failures, Math.random()), (resume) => (wake = resume));
     }
   })();
 
@@ -95,10 +97,6 @@ async function keepAlive(client: Client, isOver: () => boolean, onPause: (resume
     if (isOver()) return;
     await answered(client, ANSWER_TIMEOUT_MS, () => client.query('SELECT 1'));
   }
-}
-
-function backoffMs(failures: number): number {
-  return Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
 function pause(ms: number, onPause: (resume: () => void) => void): Promise<void> {

@@ -4,7 +4,7 @@ import { retryDelayMs } from '../transport/backoff';
 import { monotonicMs } from '../transport/clock';
 import { BatonError } from '../transport/errors';
 import { isWorthAnotherTry, type ApiRequest, type Transport } from '../transport/transport';
-import type { CreatedJobs, ErrorCode, ItemError, Job } from '../protocol';
+import { type CreatedJobs, ERROR_STATUS, type ItemError, type Job } from '../protocol';
 import type { Trace } from '../transport/tracing';
 
 /** Jobs with the same key must not overtake each other. */
@@ -335,20 +335,9 @@ export function withKey(json: string, idempotencyKey: string, trace?: Trace): st
   return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}${traced}}`;
 }
 
-const STATUS_OF: Partial<Record<ErrorCode, number>> = {
-  validation_failed: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  not_found: 404,
-  state_conflict: 409,
-  idempotency_conflict: 409,
-  dependency_cycle: 400,
-  payload_too_large: 413,
-  rate_limited: 429,
-  unavailable: 503,
-};
-
 /** One item's refusal in a bulk answer, with the status it would have had alone. */
 export function itemRefusal(error: ItemError): BatonError {
-  return new BatonError({ ...error, status: STATUS_OF[error.code] ?? 500 });
+  // A newer coordinator may have codes that are not known here.
+  const status = (ERROR_STATUS as Partial<Record<string, number>>)[error.code] ?? 500;
+  return new BatonError({ ...error, status });
 }

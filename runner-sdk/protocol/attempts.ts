@@ -3,7 +3,7 @@ import { sentLogLines } from './logs';
 import { type Json, payload, payloadFault } from './payload';
 import { cleanedText, cleanText, durationMs, id, labels, name, text, timestamp } from './primitives';
 import { itemError } from './problem';
-import { attemptOutcome, jobStatus, timeoutMs } from './jobs';
+import { attemptOutcome, DEADLINE_FACTOR, jobStatus, timeoutMs } from './jobs';
 
 // Runners' calls ignore fields they do not know, so that an older coordinator serves a newer runner.
 
@@ -75,7 +75,7 @@ export const claimedJob = z.object({
       'How long the lease lasts, counted from when the claim was sent and again from each heartbeat, in milliseconds.',
     ),
   deadlineAt: timestamp.describe(
-    'When the attempt times out even if heartbeats continue: 1.25 × `timeoutMs` after it started.',
+    `When the attempt times out even if heartbeats continue: ${DEADLINE_FACTOR} × \`timeoutMs\` after it started.`,
   ),
   timeoutMs: timeoutMs.describe('How long the handler may run, in milliseconds. The runner aborts it after that.'),
   metadata: z

@@ -69,9 +69,12 @@ export const DEFAULT_RETRY: RetryPolicy = {
 export const DEFAULT_MAX_ATTEMPTS = 11;
 export const DEFAULT_TIMEOUT_MS = 300_000;
 
+/** How many times its timeout an attempt may take before its lease ends for good; at 1.0 the runner aborts the handler. */
+export const DEADLINE_FACTOR = 1.25;
+
 const tags = z.array(text(100)).max(50);
 
-/** How long one attempt may take, in milliseconds, up to a week; its lease ends for good at 1.25 × this. */
+/** How long one attempt may take, in milliseconds, up to a week; its lease ends for good at `DEADLINE_FACTOR` × this. */
 export const timeoutMs = durationMs(1, 604_800_000);
 
 /** How many failures and timeouts a job may have, the last of which ends it. */
@@ -112,7 +115,7 @@ const jobFields = {
   timeoutMs: timeoutMs
     .optional()
     .describe(
-      "How long one attempt may take, in milliseconds, at most a week. The runner aborts the handler after that; at 1.25 × this value the coordinator ends the attempt. Default: the queue's, else the setting's, else 300,000.",
+      `How long one attempt may take, in milliseconds, at most a week. The runner aborts the handler after that; at ${DEADLINE_FACTOR} × this value the coordinator ends the attempt. Default: the queue's, else the setting's, else 300,000.`,
     ),
   maxAttempts: maxAttempts
     .optional()
@@ -295,7 +298,9 @@ export const job = z.object({
     .describe('When the current lease expires unless a heartbeat extends it; null: not running.'),
   deadlineAt: timestamp
     .nullable()
-    .describe('When the current attempt times out: 1.25 × `timeoutMs` after it started; null: not running.'),
+    .describe(
+      `When the current attempt times out: ${DEADLINE_FACTOR} × \`timeoutMs\` after it started; null: not running.`,
+    ),
   checkpoint: z.unknown().describe('The last checkpoint that an attempt saved; null: none.'),
   metrics: jobMetrics.nullable().describe('What the latest attempt used; null: not reported.'),
   callbackUrl: z.string().nullable().describe('Where the end of the job is posted to; null: nowhere.'),

@@ -1,27 +1,28 @@
 import { z } from 'zod';
 
-/** Every code an error may carry, in a problem's `code` and in the items of bulk answers. Codes never change meaning. */
-export const errorCode = z.enum([
-  'validation_failed',
-  'unauthenticated',
-  'forbidden',
-  'not_found',
-  'method_not_allowed',
-  'host_not_allowed',
-  'origin_not_allowed',
-  'state_conflict',
-  'lease_lost',
-  'job_cancelled',
-  'idempotency_conflict',
-  'dependency_cycle',
-  'rate_limited',
-  'queue_full',
-  'payload_too_large',
-  'unsupported_media_type',
-  'unavailable',
-  'internal',
-]);
-export type ErrorCode = z.infer<typeof errorCode>;
+/** Every code an error may carry, in a problem's `code` and in the items of bulk answers, and its HTTP status. Codes never change meaning. */
+export const ERROR_STATUS = {
+  validation_failed: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  host_not_allowed: 403,
+  origin_not_allowed: 403,
+  state_conflict: 409,
+  lease_lost: 409,
+  job_cancelled: 409,
+  idempotency_conflict: 409,
+  dependency_cycle: 400,
+  rate_limited: 429,
+  queue_full: 429,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  unavailable: 503,
+  internal: 500,
+} as const;
+export type ErrorCode = keyof typeof ERROR_STATUS;
+export const errorCode = z.enum(Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]]);
 
 export const fieldError = z.object({
   path: z.string().describe('Where in the request the fault is, such as `retry.baseMs`.'),

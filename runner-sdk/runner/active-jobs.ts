@@ -18,7 +18,7 @@ import type { Transport } from '../transport/transport';
 import { sentLines } from '../leases/log-buffer';
 import type { Logger } from './logger';
 import type { AttemptMetrics, ProcessMeter } from './process-meter';
-import type { ClaimedJob, CompleteReply } from '../protocol';
+import { type ClaimedJob, type CompleteReply, DEADLINE_FACTOR } from '../protocol';
 import type { Completion, Reporter } from './reporter';
 import type { JobUpdate } from '../leases/job-update';
 import type { SlotPool } from './slot-pool';
@@ -172,7 +172,7 @@ export class ActiveJobs {
     const attempt = new Attempt(job, this.workOf(job), this.attemptOptions);
     this.active.set(job.leaseToken, {
       attempt,
-      giveUpAtMs: nowMs + 1.25 * job.timeoutMs,
+      giveUpAtMs: nowMs + DEADLINE_FACTOR * job.timeoutMs,
       isGivenBack: false,
       hasCalledStop: false,
     });

@@ -1,6 +1,7 @@
 import { DEFAULT_RETRY, retryPolicy, type RetryPolicy } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
-import { backoffMs, judgeFailure } from '../../coordinator/domain/jobs/retry';
+import { backoffMs } from '../../coordinator/backoff';
+import { judgeFailure } from '../../coordinator/domain/jobs/retry';
 
 const durations = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 30 * 86_400_000 }));
 const policies: fc.Arbitrary<RetryPolicy> = fc

@@ -1,10 +1,4 @@
-import {
-  backoffMs,
-  judgeSent,
-  MOST_FAILURES,
-  readRetryAfter,
-  type Sent,
-} from '../../coordinator/domain/webhooks/schedule';
+import { judgeSent, MOST_FAILURES, readRetryAfter, type Sent } from '../../coordinator/domain/webhooks/schedule';
 
 const failed: Sent = { status: 500, error: 'it answered 500', retryAfterMs: null, durationMs: 1 };
 const DAY_MS = 86_400_000;
@@ -25,9 +19,13 @@ describe('what comes of an attempt', () => {
   });
 
   test('no wait is the same for all, and none is over five hours', () => {
-    for (let failures = 1; failures < 40; failures += 1) {
-      expect(backoffMs(failures, 0.9)).toBeGreaterThan(backoffMs(failures, 0.1));
-      expect(backoffMs(failures, 0.999)).toBeLessThan(5 * 3_600_000);
+    const waitMs = (failures: number, random: number) => {
+      const verdict = judgeSent(failed, failures, random);
+      return verdict.to === 'pending' ? verdict.delayMs : NaN;
+    };
+    for (let failures = 0; failures < MOST_FAILURES - 1; failures += 1) {
+      expect(waitMs(failures, 0.9)).toBeGreaterThan(waitMs(failures, 0.1));
+      expect(waitMs(failures, 0.999)).toBeLessThan(5 * 3_600_000);
     }
   });
 

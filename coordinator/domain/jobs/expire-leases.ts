@@ -1,3 +1,4 @@
+import { DEADLINE_FACTOR } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import type { JobRow, Moved } from '../../store/jobs';
 import { cancel } from '../../store/jobs';
@@ -42,7 +43,7 @@ export async function expireJobs(context: Context): Promise<boolean> {
 function toFailure(job: ExpiredLease): FailItem {
   const message =
     job.cause === 'deadline'
-      ? 'The attempt was still running at its deadline, 1.25 times its timeout after it started.'
+      ? `The attempt was still running at its deadline, ${DEADLINE_FACTOR} times its timeout after it started.`
       : `The lease ran out: runner ${job.runnerId} sent no heartbeat in time.`;
   return {
     jobId: job.id,

@@ -1,4 +1,5 @@
 import { DEFAULT_RETRY, type RetryPolicy } from '@baton/runner-sdk/protocol';
+import { backoffMs } from '../../backoff';
 
 export interface Failure {
   retryable: boolean;
@@ -24,22 +25,4 @@ export function judgeFailure(failure: Failure, tries: Tries, random: number): Ve
   const failures = tries.failures + 1;
   if (!failure.retryable || failures >= tries.maxAttempts) return { to: 'failed' };
   return { to: 'pending', delayMs: failure.retryAfterMs ?? backoffMs(tries.retry ?? DEFAULT_RETRY, failures, random) };
-}
-
-/** How long to wait after the n-th failure, n from 1. */
-export function backoffMs(policy: RetryPolicy, failures: number, random: number): number {
-  const stretched = baseMs(policy, failures) * (1 + policy.jitter * random);
-  return Math.round(Math.min(policy.maxMs, stretched));
-}
-
-function baseMs(policy: RetryPolicy, failures: number): number {
-  switch (policy.strategy) {
-    case 'exponential':
-      // No wait stays none, though the factor's power may have grown past all numbers.
-      return policy.baseMs === 0 ? 0 : policy.baseMs * policy.factor ** (failures - 1);
-    case 'linear':
-      return policy.baseMs * failures;
-    case 'fixed':
-      return policy.baseMs;
-  }
 }

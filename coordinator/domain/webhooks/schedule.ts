@@ -1,3 +1,6 @@
+import type { RetryPolicy } from '@baton/runner-sdk/protocol';
+import { backoffMs } from '../../backoff';
+
 /** What came of one attempt. */
 export interface Sent {
   /** Null: there was no answer. */
@@ -11,9 +14,8 @@ export interface Sent {
 
 export type Verdict = { to: 'delivered' } | { to: 'failed' } | { to: 'pending'; delayMs: number };
 
-const BASE_MS = 5000;
-const FACTOR = 3;
-const MOST_MS = 4 * 3_600_000;
+const WAITS: RetryPolicy = { strategy: 'exponential', baseMs: 5000, factor: 3, maxMs: 4 * 3_600_000, jitter: 0 };
+/** On top, so that the longest waits differ too. */
 const JITTER = 0.2;
 /** With the waits above they take a day and a bit. */
 export const MOST_FAILURES = 14;
@@ -28,18 +30,14 @@ const GONE = 410;
 export function judgeSent(sent: Sent, failures: number, random: number): Verdict {
   if (sent.error === null) return { to: 'delivered' };
   if (isGone(sent) || failures + 1 >= MOST_FAILURES) return { to: 'failed' };
+  const waitMs = Math.round(backoffMs(WAITS, failures + 1, 0) * (1 + JITTER * random));
   const wished = Math.min(sent.retryAfterMs ?? 0, MOST_RETRY_AFTER_MS);
-  return { to: 'pending', delayMs: Math.max(backoffMs(failures + 1, random), wished) };
+  return { to: 'pending', delayMs: Math.max(waitMs, wished) };
 }
 
 /** The receiver wants nothing of it any more. */
 export function isGone({ status }: Pick<Sent, 'status'>): boolean {
   return status === GONE;
-}
-
-/** How long to wait after the n-th failure, n from 1. */
-export function backoffMs(failures: number, random: number): number {
-  return Math.round(Math.min(MOST_MS, BASE_MS * FACTOR ** (failures - 1)) * (1 + JITTER * random));
 }
 
 /** `Retry-After` in milliseconds. A date is read against the answer's own `Date`, so that no two clocks are compared. */

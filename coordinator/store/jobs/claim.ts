@@ -4,6 +4,7 @@ import { insertEvents } from '../events';
 import { isoTime } from '../values';
 import type { FieldsReadBy, JobRow } from './fields';
 import type { QueueKey } from './holds';
+import { leaseTimes } from './lease-times';
 import { CLAIMED_COLUMNS } from './row';
 
 /** Where to look: a lane, and the place in it before which nothing waits, as far as is known. */
@@ -101,6 +102,7 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
   if (lanes.length === 0) return { heldBack: [], isShort: false, ...(await answered(db, claims)) };
   const source = isLocked ? fromLanesUnderLimits(lanes) : fromLanes(lanes);
   const whose = takersOf(claims, claimOf);
+  const times = leaseTimes(sql`statement_timestamp()`, whose.leaseMs, sql`j.timeout_ms`);
   const rows = await db.query<Head & ClaimedRow>(sql`
     WITH ${claimedBefore(claims)}, wanted AS MATERIALIZED (
       SELECT CASE WHEN (SELECT true FROM again LIMIT 1) THEN 0 ELSE ${slots.length}::int END AS "count"
@@ -109,8 +111,7 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
         status = 'running', attempt = j.attempt + 1, runner_id = ${whose.runnerId}, claim_hash = ${whose.claimHash},
         lease_token = gen_random_uuid(), lease_ms = ${whose.leaseMs},
         -- Not now(): the transaction may have waited for the locks of limits since it began, and a lease lasts from here.
-        lease_expires_at = statement_timestamp() + LEAST(${whose.leaseMs}, j.timeout_ms * 1.25) * interval '1 ms',
-        deadline_at = statement_timestamp() + j.timeout_ms * 1.25 * interval '1 ms',
+        lease_expires_at = ${times.leaseExpiresAt}, deadline_at = ${times.deadlineAt},
         started_at = statement_timestamp(), updated_at = statement_timestamp(), progress = NULL, metrics = NULL
       FROM taken p
       -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that

@@ -58,6 +58,9 @@ export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Pro
     RETURNING j.id`);
 }
 
+/** Whether a job `j` holds back those behind it in its order, as the index of orders says it. */
+export const BLOCKS_ORDER = sql`(j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks))`;
+
 /**
  * Lets the first job of each of these orders go on, unless one of them runs or waits in turn already. Only under
  * `lockNames` of the orders, so that none is created or freed at the same time.
@@ -67,10 +70,9 @@ export function liftOrderHolds(transaction: Executor, orders: QueueKey[]): Promi
     UPDATE jobs j SET hold = NULL
     WHERE ${stillHeld('order')} AND j.id = ANY (ARRAY(
       SELECT (
-        SELECT first.id FROM jobs first
-        WHERE first.queue = o.queue AND first.order_key = o.key AND first.order_key IS NOT NULL
-          AND (first.status IN ('blocked', 'pending', 'running') OR (first.status = 'failed' AND first.order_blocks))
-        ORDER BY first.order_seq LIMIT 1)
+        SELECT j.id FROM jobs j
+        WHERE j.queue = o.queue AND j.order_key = o.key AND j.order_key IS NOT NULL AND ${BLOCKS_ORDER}
+        ORDER BY j.order_seq LIMIT 1)
       FROM unnest(${orders.map((one) => one.queue)}::text[], ${orders.map((one) => one.key)}::text[]) AS o (queue, key)
       WHERE NOT EXISTS (
         SELECT FROM jobs busy WHERE busy.queue = o.queue AND busy.order_key = o.key AND busy.order_key IS NOT NULL

@@ -4,7 +4,8 @@ import { insertEvents } from '../events';
 import { isoTime, uuidList } from '../values';
 import { claimHash, type Slot } from './claim';
 import { type FieldName, fieldsSetBy, type FieldsSetBy, JOB_FIELDS } from './fields';
-import { openOfKey } from './holds';
+import { BLOCKS_ORDER, openOfKey } from './holds';
+import { leaseTimes } from './lease-times';
 import { DECIDED_BESIDES, type InsertedJob, type InsertJob, type Lease, SENT_BESIDES } from './new-job';
 import { type LaneFrom, positioned } from './promote';
 
@@ -112,6 +113,8 @@ const COMPUTED: Record<Exclude<FieldsSetBy<'insert'>, 'status'>, Sql> = {
   updatedAt: sql`now()`,
 };
 
+const HANDED_TIMES = leaseTimes(sql`u."startedAt"`, sql`u."leaseMs"`, sql`u."timeoutMs"`);
+
 /** What a job that is handed over to a waiting claim has of that claim. */
 const HANDED: Record<FieldsSetBy<'claim'>, Sql> = {
   attempt: sql`u."isHanded"::int`,
@@ -119,8 +122,8 @@ const HANDED: Record<FieldsSetBy<'claim'>, Sql> = {
   claimHash: whenHanded(sql`u."claimHash"`),
   leaseToken: whenHanded(sql`gen_random_uuid()`),
   leaseMs: whenHanded(sql`u."leaseMs"`),
-  leaseExpiresAt: whenHanded(sql`u."startedAt" + LEAST(u."leaseMs", u."timeoutMs" * 1.25) * interval '1 ms'`),
-  deadlineAt: whenHanded(sql`u."startedAt" + u."timeoutMs" * 1.25 * interval '1 ms'`),
+  leaseExpiresAt: whenHanded(HANDED_TIMES.leaseExpiresAt),
+  deadlineAt: whenHanded(HANDED_TIMES.deadlineAt),
   startedAt: whenHanded(sql`u."startedAt"`),
 };
 
@@ -194,8 +197,7 @@ const JUDGED = sql`judged AS MATERIALIZED (
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
           -- Not EXISTS, which a planner that knows of a small table answers by reading it whole.
-          OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey"
-              AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks)) LIMIT 1) IS NOT NULL
+          OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey" AND ${BLOCKS_ORDER} LIMIT 1) IS NOT NULL
         ) THEN 'order'::job_hold
         -- Only one that is due: a held one must have nothing left to wait for but its key.
         WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND f.run_at <= now()

@@ -1,4 +1,5 @@
 import { type Executor, sql } from '../db';
+import { BLOCKS_ORDER } from '../jobs';
 import { READY_LANES } from '../lanes';
 
 const MOST_NAMED = 10;
@@ -28,7 +29,7 @@ export async function firstInOrder(
   const [row] = await db.query<{ id: string | null; status: string }>(sql`
     SELECT CASE WHEN ${userId}::text IS NULL OR j.user_id = ${userId}::text THEN j.id END AS id, j.status::text AS status FROM jobs j
     WHERE j.queue = ${queue} AND j.order_key = ${orderKey} AND j.order_key IS NOT NULL
-      AND (j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks))
+      AND ${BLOCKS_ORDER}
     ORDER BY j.order_seq LIMIT 1`);
   return row ?? null;
 }
