@@ -38,6 +38,7 @@ import type { Loop } from './loops/loop';
 import { idleLanesLoop, retentionLoop } from './loops/retention';
 import { rollupLoop } from './loops/rollups';
 import { runnerRegistryLoop } from './loops/runner-registry';
+import { schedulesLoop, tickPruneLoop } from './loops/schedules';
 import { settleLoop } from './loops/settle';
 import { timeoutMonitor } from './loops/timeout-monitor';
 import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
@@ -62,6 +63,8 @@ export interface App {
     bulk: Loop;
     settle: Loop;
     alerts: Loop;
+    schedules: Loop;
+    tickPrune: Loop;
     retention: Loop;
     idleLanes: Loop;
     rollups: Loop;
@@ -96,6 +99,7 @@ export type AppConfig = Pick<
   | 'jobDefaults'
   | 'drainMs'
   | 'webhooks'
+  | 'maxSchedules'
 > & {
   access?: Access;
   /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
@@ -127,6 +131,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
     webhooks: config.webhooks,
+    maxSchedules: config.maxSchedules,
     keepMetricsMs: config.keepMetricsMs,
   };
   logEvents(context.events, log);
@@ -136,6 +141,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     bulk: bulkLoop(context),
     settle: settleLoop(context),
     alerts: alertsLoop(context),
+    schedules: schedulesLoop(context),
     outbox: outboxLoop(context, deliveries),
     deliveries,
   };
@@ -151,6 +157,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     rollups: rollupLoop(context),
     events: eventsLoop(context),
     eventPrune: eventPruneLoop(context),
+    tickPrune: tickPruneLoop(context),
     webhookTidy: webhookTidyLoop(context),
   };
   const processState: ProcessState = {

@@ -34,6 +34,8 @@ export interface Context {
   /** How long finished jobs are kept, where a queue sets nothing else. */
   keepMs: KeepMs;
   webhooks: WebhookSettings;
+  /** The most schedules that one user may have. */
+  maxSchedules: number;
   /** How long statistics are kept. */
   keepMetricsMs: number;
 }

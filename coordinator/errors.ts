@@ -57,6 +57,11 @@ const KINDS: Record<ErrorCode, Omit<ErrorKind, 'status'>> = {
     retryable: false,
     remedy: 'Read the job again; `docs/state-machine.md` lists the transitions that each status allows.',
   },
+  name_taken: {
+    title: 'The name is taken',
+    retryable: false,
+    remedy: 'Choose another name, or change what has this one: `PUT /schedules` creates or replaces by name.',
+  },
   lease_lost: {
     title: 'The lease is no longer valid',
     retryable: false,

@@ -115,6 +115,9 @@ const settings = {
       'How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.',
     ),
   ...webhookSettings,
+  BATON_MAX_SCHEDULES: wholeNumber(1, 100_000)
+    .default(1000)
+    .describe("The most schedules that one user may have. Of those that are nobody's there may be 100,000."),
   BATON_KEEP_METRICS_MS: wholeNumber(3_600_000, MOST_KEPT_MS)
     .default(90 * 86_400_000)
     .describe(
@@ -147,6 +150,8 @@ export interface Config {
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
   webhooks: WebhookSettings;
+  /** The most schedules that one user may have. */
+  maxSchedules: number;
   keepMetricsMs: number;
 }
 
@@ -196,6 +201,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       cancelled: read.BATON_KEEP_CANCELLED_MS,
     },
     webhooks: readWebhooks(read),
+    maxSchedules: read.BATON_MAX_SCHEDULES,
     keepMetricsMs: read.BATON_KEEP_METRICS_MS,
   };
 }

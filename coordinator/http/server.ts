@@ -27,6 +27,7 @@ import { noRoute, noWebSocket } from './core/no-route';
 import { queueEndpoints } from './routes/queues';
 import { rateLimitEndpoints } from './routes/rate-limits';
 import { runnerEndpoints } from './routes/runners';
+import { scheduleEndpoints } from './routes/schedules';
 import { sessionEndpoints } from './routes/session';
 import { Incoming } from './streams/web-sockets';
 import { webhookEndpoints } from './routes/webhooks';
@@ -43,6 +44,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...runnerEndpoints,
   ...queueEndpoints,
   ...rateLimitEndpoints,
+  ...scheduleEndpoints,
   ...webhookEndpoints,
   ...callbackEndpoints,
   ...alertEndpoints,

@@ -6,7 +6,7 @@ import { Loop } from './loop';
 const INTERVAL_MS = 1000;
 
 /** The loops it wakes. They run by themselves too, but seldom. */
-export type Woken = Record<'bulk' | 'settle' | 'alerts' | 'outbox' | 'deliveries', Loop>;
+export type Woken = Record<'bulk' | 'settle' | 'alerts' | 'schedules' | 'outbox' | 'deliveries', Loop>;
 
 /** Asks once a second, in one statement, which work is pending in the tables, and wakes the loops that do it. */
 export function pendingWorkLoop(context: Context, loops: Woken): Loop {
@@ -38,6 +38,7 @@ function* busy(loops: Woken, pending: PendingWork, hasAwaitingChanged: boolean):
   if (pending.hasBulk) yield loops.bulk;
   if (pending.hasDependencies) yield loops.settle;
   if (pending.hasDueAlerts) yield loops.alerts;
+  if (pending.hasDueSchedules) yield loops.schedules;
   // It reads for itself whether anybody waits for what it is told of.
   if (pending.hasNews || hasAwaitingChanged) yield loops.outbox;
   if (pending.hasDeliveries) yield loops.deliveries;

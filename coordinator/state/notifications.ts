@@ -22,6 +22,8 @@ interface Topics {
   ready: [ReadyLane[]];
   /** A job becomes due in so many milliseconds. */
   due: [number];
+  /** A schedule ticks in so many milliseconds. */
+  scheduled: [number];
   /** Limits or pauses of queues changed. */
   queues: [];
   /** The limits of these queues may let more jobs start. */
@@ -46,6 +48,7 @@ export interface NotificationMessage {
   from: string;
   ready?: ReadyLane[];
   due?: number;
+  scheduled?: number;
   queues?: true;
   freed?: string[];
   finished?: string[];
@@ -75,6 +78,8 @@ export class Notifications {
   private cancelledJobs: CancelledJob[] = [];
   /** When the next job becomes due, on this process's monotonic clock. */
   private dueAt = Infinity;
+  /** The same for the next tick of a schedule that changed. */
+  private scheduledAt = Infinity;
   private haveRunnersChanged = false;
   private haveQueuesChanged = false;
 
@@ -110,6 +115,14 @@ export class Notifications {
     const nextMs = Math.max(0, Math.min(...inMs));
     this.dueAt = Math.min(this.dueAt, performance.now() + nextMs);
     this.emitter.emit('due', nextMs);
+    this.emitter.emit('unsent');
+  }
+
+  /** A schedule that was changed ticks in so many milliseconds. */
+  publishScheduled(inMs: number): void {
+    const nextMs = Math.max(0, inMs);
+    this.scheduledAt = Math.min(this.scheduledAt, performance.now() + nextMs);
+    this.emitter.emit('scheduled', nextMs);
     this.emitter.emit('unsent');
   }
 
@@ -161,6 +174,9 @@ export class Notifications {
       ready: [...this.ready.values()].slice(0, MOST_NAMED_LANES),
       ...(this.finishedIds.size > MOST_NAMED_JOBS ? { finishedMany: true } : { finished: [...this.finishedIds] }),
       ...(this.dueAt === Infinity ? {} : { due: Math.max(0, Math.round(this.dueAt - performance.now())) }),
+      ...(this.scheduledAt === Infinity
+        ? {}
+        : { scheduled: Math.max(0, Math.round(this.scheduledAt - performance.now())) }),
       ...(this.freedQueues.size === 0 ? {} : { freed: [...this.freedQueues].slice(0, MOST_NAMED_QUEUES) }),
       ...(this.cancelledJobs.length > MOST_NAMED_CANCELLED ? { cancelledMany: true } : {}),
       ...(this.cancelledJobs.length > 0 && this.cancelledJobs.length <= MOST_NAMED_CANCELLED
@@ -184,6 +200,7 @@ export class Notifications {
     const freed = listOf(message.freed, (queue) => typeof queue === 'string');
     if (freed.length > 0) this.emitter.emit('freed', freed);
     if (Number.isFinite(message.due)) this.emitter.emit('due', Number(message.due));
+    if (Number.isFinite(message.scheduled)) this.emitter.emit('scheduled', Number(message.scheduled));
     if (message.queues === true) this.emitter.emit('queues');
     const cancelled = listOf(message.cancelled, isCancelledJob);
     if (cancelled.length > 0) this.emitter.emit('cancelled', cancelled);
@@ -195,7 +212,8 @@ export class Notifications {
   private isUnsent(): boolean {
     const hasNamed =
       this.ready.size > 0 || this.finishedIds.size > 0 || this.freedQueues.size > 0 || this.cancelledJobs.length > 0;
-    return hasNamed || this.dueAt < Infinity || this.haveRunnersChanged || this.haveQueuesChanged;
+    const isTimed = this.dueAt < Infinity || this.scheduledAt < Infinity;
+    return hasNamed || isTimed || this.haveRunnersChanged || this.haveQueuesChanged;
   }
 
   private clear(): void {
@@ -204,6 +222,7 @@ export class Notifications {
     this.freedQueues.clear();
     this.cancelledJobs = [];
     this.dueAt = Infinity;
+    this.scheduledAt = Infinity;
     this.haveRunnersChanged = false;
     this.haveQueuesChanged = false;
   }

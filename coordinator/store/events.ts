@@ -63,6 +63,18 @@ export async function tell(
     VALUES (now(), ${event.name}, ${event.userId}, ${JSON.stringify(event.details)}::json)`);
 }
 
+/** The same of several things. */
+export async function tellAll(
+  db: Executor,
+  events: { name: string; userId: string | null; details: Record<string, unknown> }[],
+): Promise<void> {
+  if (events.length === 0) return;
+  await db.query(sql`
+    INSERT INTO events (at, name, user_id, details)
+    SELECT now(), e.name, e."userId", e.details
+    FROM json_to_recordset(${JSON.stringify(events)}::json) AS e ("name" text, "userId" text, "details" json)`);
+}
+
 /**
  * Gives positions to events whose transactions have ended: in the order of their ids, which for one job is the order in
  * which things happened to it. One publisher at a time, so a reader never meets a position lower than one it has read;

@@ -2,6 +2,7 @@ import * as alerts from './alerts';
 import { HAS_NEXT } from './bulk';
 import { HAS_UNSETTLED } from './workflows/edges';
 import { type Executor, sql } from './db';
+import { HAS_DUE } from './schedules/rows';
 import { HAS_PENDING } from './webhook-deliveries';
 import { HAS_NEWS, IS_AWAITED } from './webhook-outbox';
 import { HAS_RUNNING } from './workflows/end';
@@ -12,6 +13,8 @@ export interface PendingWork {
   /** Jobs that wait for others, or workflows that run. */
   hasDependencies: boolean;
   hasDueAlerts: boolean;
+  /** Schedules that are due, or whose jobs wait for, or take the place of, earlier ones. */
+  hasDueSchedules: boolean;
   /** Events that have not become deliveries yet. */
   hasNews: boolean;
   /** Whether any webhook waits for events. */
@@ -23,6 +26,7 @@ const NOTHING: PendingWork = {
   hasBulk: false,
   hasDependencies: false,
   hasDueAlerts: false,
+  hasDueSchedules: false,
   hasNews: false,
   isAwaited: false,
   hasDeliveries: false,
@@ -32,6 +36,7 @@ const NOTHING: PendingWork = {
 export async function findPendingWork(db: Executor, alertsEveryMs: number): Promise<PendingWork> {
   const [row] = await db.query<PendingWork>(sql`
     SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} AS "hasDependencies", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
+      ${HAS_DUE} AS "hasDueSchedules",
       ${HAS_NEWS} AS "hasNews", ${IS_AWAITED} AS "isAwaited", ${HAS_PENDING} AS "hasDeliveries"`);
   return row ?? NOTHING;
 }

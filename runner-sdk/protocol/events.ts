@@ -17,8 +17,21 @@ export const jobEventName = z.enum([
 ]);
 export type JobEventName = z.infer<typeof jobEventName>;
 
-/** What happens to other things than jobs: `alert.firing` and `alert.resolved`, and a webhook that was disabled. */
-export const noticeName = z.enum(['alert.firing', 'alert.resolved', 'webhook.disabled']);
+/**
+ * What happens to other things than jobs: alerts, a webhook that was disabled, and schedules, of which `schedule.refused`
+ * tells that a tick could not create its job.
+ */
+export const noticeName = z.enum([
+  'alert.firing',
+  'alert.resolved',
+  'webhook.disabled',
+  'schedule.created',
+  'schedule.updated',
+  'schedule.paused',
+  'schedule.resumed',
+  'schedule.deleted',
+  'schedule.refused',
+]);
 export type NoticeName = z.infer<typeof noticeName>;
 
 /** The data of an event that is not of a job. */

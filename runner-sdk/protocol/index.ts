@@ -18,6 +18,7 @@ export * from './queues';
 export * from './rate-limits';
 export * from './retention';
 export * from './runners';
+export * from './schedules';
 export * from './session';
 export * from './tracing';
 export * from './webhooks';

@@ -95,7 +95,8 @@ function isWebAddress(address: string): boolean {
   return username === '' && password === '' && hostname !== '';
 }
 
-const jobFields = {
+/** What stands in a create of one job. */
+export const jobFields = {
   type: name.describe('What kind of work it is. Runners claim jobs by type.'),
   queue: name.default('default').describe('The queue. Limits, pauses and statistics apply to queues.'),
   arguments: jobArguments.optional().describe('Any JSON value but null, handed to the handler; default: {}.'),
@@ -211,7 +212,7 @@ export const createJobs = z.strictObject({
 });
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
-function checkTogether(
+export function checkTogether(
   job: { runAt?: string; delayMs?: number; uniqueKey?: string; uniqueForMs?: number; onConflict: string },
   context: z.RefinementCtx,
 ) {
@@ -292,6 +293,7 @@ export const job = z.object({
   uniqueKey: z.string().nullable().describe('The unique key that the job was created with; null: none.'),
   concurrencyKey: z.string().nullable().describe('Jobs with the same key share a concurrency limit; null: none.'),
   orderKey: z.string().nullable().describe('Jobs of the queue with the same key run one after the other; null: none.'),
+  scheduleId: id.nullable().describe('Id of the schedule that created the job; null: none.'),
   runnerId: z.string().nullable().describe('The runner of the latest attempt; null: none yet.'),
   leaseExpiresAt: timestamp
     .nullable()
@@ -375,6 +377,7 @@ const filterFields = {
   runnerId: repeatable(text(200))
     .optional()
     .describe('Only jobs whose latest attempt was given to this runner. May be repeated.'),
+  scheduleId: repeatable(id).optional().describe('Only jobs that this schedule created. May be repeated.'),
   fingerprint: repeatable(text(64))
     .optional()
     .describe('Only failed jobs of this group of dead letters. May be repeated.'),

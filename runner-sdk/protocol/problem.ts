@@ -10,6 +10,7 @@ export const ERROR_STATUS = {
   host_not_allowed: 403,
   origin_not_allowed: 403,
   state_conflict: 409,
+  name_taken: 409,
   lease_lost: 409,
   job_cancelled: 409,
   idempotency_conflict: 409,

@@ -82,6 +82,7 @@ test('all of it is looked for, when one table cannot be asked', async () => {
     bulk: loopOf('bulk'),
     settle: loopOf('settle'),
     alerts: loopOf('alerts'),
+    schedules: loopOf('schedules'),
     outbox: loopOf('outbox'),
     deliveries: loopOf('deliveries'),
   };

@@ -44,7 +44,14 @@ export interface Cluster {
 export type Options = Partial<
   Pick<
     Config,
-    'poolSize' | 'maxPayloadBytes' | 'monitorIntervalMs' | 'keepMs' | 'maxLogLines' | 'drainMs' | 'jobDefaults'
+    | 'poolSize'
+    | 'maxPayloadBytes'
+    | 'monitorIntervalMs'
+    | 'keepMs'
+    | 'maxLogLines'
+    | 'drainMs'
+    | 'jobDefaults'
+    | 'maxSchedules'
   >
 > & {
   /** Where it differs from the default. */
@@ -103,6 +110,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       access: { ...DEFAULT_ACCESS, ...options.access },
       webhooks: { ...readConfig({}).webhooks, ...options.webhooks },
       startsCutOff: options.startsCutOff ?? false,
+      ...(options.maxSchedules === undefined ? {} : { maxSchedules: options.maxSchedules }),
       ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
       ...(options.maxLogLines === undefined ? {} : { maxLogLines: options.maxLogLines }),
       ...(options.jobDefaults === undefined ? {} : { jobDefaults: options.jobDefaults }),

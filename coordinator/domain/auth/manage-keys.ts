@@ -3,6 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/api-keys';
 import type { Executor } from '../../store/db';
+import { passOn } from '../../store/schedules/rows';
 import { record, audited } from '../audit/record';
 import type { Actor } from './caller';
 import { hashOf, makeKey } from './keys';
@@ -49,6 +50,7 @@ export function rotateKey(context: Context, by: Actor, id: string, graceMs: numb
       rotatedFrom: id,
     });
     await store.expireAfter(transaction, id, graceMs);
+    await passOn(transaction, id, made.row.id);
     await record(transaction, by, [
       { action: 'key.rotated', target: id, details: { name, successor: made.row.id, graceMs } },
     ]);

@@ -1,4 +1,4 @@
-import type { JobStatus } from '@baton/runner-sdk/protocol';
+import type { JobStatus, TickOutcome } from '@baton/runner-sdk/protocol';
 import type { Moved } from '../../store/jobs';
 
 export type JobEventName =
@@ -30,9 +30,17 @@ export interface JobEvent {
   runMs?: number | null | undefined;
 }
 
+/** What became of a tick of a schedule, once it is committed. */
+export interface TickFact {
+  outcome: TickOutcome;
+  /** How long after it should have fired it did; null: it had waited for another job. */
+  lateMs: number | null;
+}
+
 /** Everything that only tells the world (log, metrics, streams) listens here. */
 export class Events {
   private readonly listeners: ((events: JobEvent[]) => void)[] = [];
+  private readonly tickListeners: ((ticks: TickFact[]) => void)[] = [];
 
   /** @param onError told what a listener threw */
   constructor(private readonly onError: (error: unknown) => void) {}
@@ -41,12 +49,25 @@ export class Events {
     this.listeners.push(listener);
   }
 
+  onTicks(listener: (ticks: TickFact[]) => void): void {
+    this.tickListeners.push(listener);
+  }
+
   /** Never throws: what is told is committed, and a call that failed now would be told as refused, and be tried again. */
   tell(events: JobEvent[]): void {
-    if (events.length === 0) return;
-    for (const listener of this.listeners) {
+    this.pass(this.listeners, events);
+  }
+
+  /** The same of ticks of schedules. */
+  tellTicks(ticks: TickFact[]): void {
+    this.pass(this.tickListeners, ticks);
+  }
+
+  private pass<Fact>(listeners: ((facts: Fact[]) => void)[], facts: Fact[]): void {
+    if (facts.length === 0) return;
+    for (const listener of listeners) {
       try {
-        listener(events);
+        listener(facts);
       } catch (error) {
         this.onError(error);
       }

@@ -35,6 +35,8 @@ export interface CreateItem {
   idempotencyKey?: string | undefined;
   /** The W3C trace context of the create: a traceparent, and after a space a tracestate. */
   trace?: string | undefined;
+  /** The schedule that creates it. */
+  scheduleId?: string | undefined;
 }
 
 /**
@@ -140,7 +142,8 @@ function orThrow<T>(outcome: T | BatonError, index: number): T {
   });
 }
 
-function check(context: Context, item: CreateItem): JobCandidate | BatonError {
+/** What a create is refused for before anything is stored. */
+export function check(context: Context, item: CreateItem): JobCandidate | BatonError {
   const { caller, job, idempotencyKey } = item;
   const own = visibleUser(caller);
   if (caller.role !== 'runner' && !covers(caller, job))
@@ -174,6 +177,7 @@ function check(context: Context, item: CreateItem): JobCandidate | BatonError {
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
     callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
     trace: item.trace,
+    scheduleId: item.scheduleId,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? requestHash({ job, defaults, userId: own ?? job.userId }) : undefined,
@@ -191,7 +195,7 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
 }
 
 /** Returns those whose creators have had as many lanes made as they may. */
-async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
+export async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
   const lanes = await context.lanes.of(
     candidates.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
       queue,
@@ -257,7 +261,7 @@ function settle({ log }: Context, reservation: Reservation, outcomes = NOTHING_S
  * Jobs with unique or order keys, or of users whose queue limits them: these are locked, the holders of unique keys
  * looked up and what the users created counted, before the rest is stored.
  */
-async function storeKeyed(
+export async function storeKeyed(
   context: Context,
   transaction: Executor,
   candidates: JobCandidate[],
@@ -373,7 +377,7 @@ function knownLaneStarts(context: Context, rows: store.InsertJob[]): store.LaneF
   return inTurns.length === 0 ? [] : presentLanes(context, new Set(inTurns.map((row) => row.queue)));
 }
 
-async function announce(context: Context, outcomes: Map<JobCandidate, Outcome>): Promise<void> {
+export async function announce(context: Context, outcomes: ReadonlyMap<JobCandidate, Outcome>): Promise<void> {
   const stored = [...outcomes].flatMap(([candidate, outcome]) =>
     outcome instanceof BatonError || outcome.inserted === null
       ? []
@@ -416,7 +420,7 @@ async function announce(context: Context, outcomes: Map<JobCandidate, Outcome>):
   );
 }
 
-function outcomeOf(outcomes: Map<JobCandidate, Outcome>, candidate: JobCandidate): Created | BatonError {
+export function outcomeOf(outcomes: ReadonlyMap<JobCandidate, Outcome>, candidate: JobCandidate): Created | BatonError {
   const outcome = outcomes.get(candidate);
   if (outcome === undefined) throw new Error(`job ${candidate.row.id} was neither stored nor refused`);
   return outcome instanceof BatonError ? outcome : outcome.created;

@@ -144,11 +144,11 @@ function judge(
 
 /** Whoever may not hear of something may not steer a webhook that does. */
 function judgeEvents(caller: Caller, events: string[]): void {
-  const beyond = caller.role === 'admin' ? undefined : events.find((name) => !name.startsWith('job.'));
+  const beyond = caller.role === 'admin' ? undefined : events.find((name) => !/^(job|schedule)\./.test(name));
   if (beyond !== undefined)
     throw new BatonError(
       'forbidden',
-      `Only a key of role admin has webhooks for ${beyond}; others take events of jobs.`,
+      `Only a key of role admin has webhooks for ${beyond}; others take events of jobs and schedules.`,
     );
 }
 

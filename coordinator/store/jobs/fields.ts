@@ -77,6 +77,7 @@ export const JOB_FIELDS = {
   progress:       field('progress',         'json',        'beat',   ['job']),
   checkpoint:     field('checkpoint',       'json',        'beat',   ['job', 'claimed']),
   metrics:        field('metrics',          'json',        'move',   ['job']),
+  scheduleId:     field('schedule_id',      'uuid',        'create', ['job']),
   callback:       field('callback',         'json',        'create', []),
   trace:          field('trace',            'text',        'create', ['dispatch']),
   createdAt:      field('created_at',       'timestamptz', 'insert', ['job']),

@@ -69,6 +69,8 @@ export function matching(userId: string | null, filter: JobFilter): Sql {
   if (filter.userId !== undefined) conditions.push(sql`j.user_id = ANY (${filter.userId}::text[])`);
   if (filter.tag !== undefined) conditions.push(sql`j.tags && ${filter.tag}::text[]`);
   if (filter.runnerId !== undefined) conditions.push(sql`j.runner_id = ANY (${filter.runnerId}::text[])`);
+  if (filter.scheduleId !== undefined)
+    conditions.push(sql`j.schedule_id = ANY (${filter.scheduleId}::uuid[]) AND j.schedule_id IS NOT NULL`);
   if (filter.fingerprint !== undefined) conditions.push(sql`j.fingerprint = ANY (${filter.fingerprint}::text[])`);
   if (filter.priority !== undefined) {
     conditions.push(sql`j.priority = ANY (${filter.priority}::smallint[])`);

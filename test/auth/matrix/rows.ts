@@ -2,7 +2,8 @@ import { ATTEMPT_ROWS } from './attempts';
 import { JOB_ROWS } from './jobs';
 import { OPERATOR_ROWS } from './operators';
 import type { Rows } from './row';
+import { SCHEDULE_ROWS } from './schedules';
 import { WEBHOOK_ROWS } from './webhooks';
 
 /** What stands in a request of each route, whose it is, and what comes of it. */
-export const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...WEBHOOK_ROWS };
+export const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...SCHEDULE_ROWS, ...WEBHOOK_ROWS };

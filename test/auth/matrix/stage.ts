@@ -1,5 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { role as roles, type ApiKey, type CreatedApiKey, type CreateJob, type Role } from '@baton/runner-sdk/protocol';
+import {
+  role as roles,
+  type ApiKey,
+  type CreatedApiKey,
+  type CreateJob,
+  type CreateSchedule,
+  type Role,
+} from '@baton/runner-sdk/protocol';
 import { type Api, expectStatus } from '../../support/api';
 import { startCoordinator } from '../../support/coordinator';
 import { jobIn, type State, uniqueType } from '../../support/factory';
@@ -31,6 +38,8 @@ const PRINT = `
   UNION ALL SELECT 'links', json_agg(l ORDER BY l.token_hash)::text FROM session_links l
   UNION ALL SELECT 'idempotency keys', json_agg(i ORDER BY i.scope, i.key)::text FROM idempotency_keys i
   UNION ALL SELECT 'alerts', json_agg(a ORDER BY a.id)::text FROM alerts a
+  UNION ALL SELECT 'schedules', json_agg(s ORDER BY s.id)::text FROM schedules s
+  UNION ALL SELECT 'ticks', json_agg(t ORDER BY t.schedule_id, t.nth)::text FROM schedule_ticks t
   UNION ALL SELECT 'webhooks', json_agg(w ORDER BY w.id)::text FROM webhooks w
   UNION ALL SELECT 'deliveries', json_agg(d ORDER BY d.id)::text FROM webhook_deliveries d
   UNION ALL SELECT 'secrets', json_agg(s ORDER BY s.id)::text FROM signing_secrets s
@@ -49,6 +58,7 @@ export class Stage {
     const coordinator = await startCoordinator({
       access: { failedLoginsPerMinute: 1_000_000 },
       webhooks: { mostPerOwner: 10_000 },
+      maxSchedules: 10_000,
     });
     const {
       api,
@@ -57,9 +67,17 @@ export class Stage {
     } = coordinator;
     // What changes is changed by calls alone.
     await Promise.all(
-      [loops.bulk, loops.alerts, loops.due, loops.retention, loops.outbox, loops.deliveries, loops.webhookTidy].map(
-        (loop) => loop.stop(),
-      ),
+      [
+        loops.bulk,
+        loops.alerts,
+        loops.schedules,
+        loops.tickPrune,
+        loops.due,
+        loops.retention,
+        loops.outbox,
+        loops.deliveries,
+        loops.webhookTidy,
+      ].map((loop) => loop.stop()),
     );
     expectStatus(
       await api.call('put', '/queues/mine', { json: { userRateLimit: { max: 100_000, perMs: 3_600_000 } } }),
@@ -126,6 +144,17 @@ export class Stage {
       events: ['job.completed'],
     });
     return { id: expectStatus(made, 201).id };
+  }
+
+  async schedule(owner: Owner, more: Partial<CreateSchedule> = {}): Promise<Thing> {
+    const name = uniqueType('schedule');
+    const made = await this.apiOf(owner).post<{ id: string }>('/schedules', {
+      name,
+      cron: '0 0 1 1 *',
+      job: { type: name, queue: QUEUE_OF(owner) },
+      ...more,
+    });
+    return { id: expectStatus(made, 201).id, name, userId: owner ?? 'nobody' };
   }
 
   /** A delivery that ended, of a webhook or (without one) of a job's callback. */

@@ -1,0 +1,143 @@
+import { TICK_GRACE_MS } from '@baton/runner-sdk/protocol';
+import type { LockedSchedule } from '../../store/schedules/rows';
+import { jitterOf, lastTick, nextTick, ticksUntil } from './timing';
+
+/** So many ticks of one schedule at once; the rest are for the next round, so that others get their turn. */
+const MOST_AT_ONCE = 100;
+const MOST_COUNTED = 1000;
+
+/** What a due tick does. */
+export interface Decision {
+  /** Milliseconds since 1970, as all times here. */
+  at: number;
+  does: 'create' | 'skip' | 'buffer';
+  reason: 'overlap' | 'missed' | 'superseded' | null;
+  message: string | null;
+}
+
+export interface Decided {
+  decisions: Decision[];
+  /** The tick that comes next, which may be due as well; null: there is none any more. What `maxRuns` leaves is not in it. */
+  next: number | null;
+}
+
+/**
+ * What the due ticks of a schedule do, at a time of the database's clock. After one that creates a job while jobs must
+ * not overlap, the later ones are left for the next round, which knows whether the job was created.
+ * @param isBusy whether a job of the schedule has not finished
+ */
+export function decide(schedule: LockedSchedule, isBusy: boolean): Decided {
+  const { nextAt, jitterMs, id } = schedule;
+  const left = runsLeft(schedule);
+  if (nextAt === null || left === 0) return { decisions: [], next: null };
+  const due = schedule.now.getTime() - jitterOf(id, jitterMs);
+  const { missed, ticks } = caughtUp(schedule, nextAt.getTime(), due);
+  const decisions = overlapping(schedule, ticks, isBusy, left);
+  const last = decisions.at(-1)?.at ?? missed?.until ?? nextAt.getTime() - 1;
+  return {
+    decisions: [...(missed === null ? [] : [missed.decision]), ...decisions],
+    next: nextTick(schedule, last),
+  };
+}
+
+/** Ticks whose jobs may still be created; one that is buffered counts as created. */
+function runsLeft({ maxRuns, runs, bufferedAt }: LockedSchedule): number {
+  return maxRuns === null ? Infinity : Math.max(0, maxRuns - runs - (bufferedAt === null ? 0 : 1));
+}
+
+interface CaughtUp {
+  /** Those that are not made up for, as one entry; all are at or before `until`. */
+  missed: { decision: Decision; until: number } | null;
+  ticks: number[];
+}
+
+/** Which of the ticks from `first` up to `due` fire. */
+function caughtUp(schedule: LockedSchedule, first: number, due: number): CaughtUp {
+  const onTime = due - TICK_GRACE_MS;
+  if (first >= onTime) return { missed: null, ticks: firstTicks(schedule, first, due) };
+  const from = firstMadeUpFor(schedule, first, due, onTime);
+  if (from === null) return { missed: missedUntil(schedule, first, onTime - 1), ticks: [] };
+  const missed = from > first ? missedUntil(schedule, first, from - 1) : null;
+  return { missed, ticks: from > due ? [] : firstTicks(schedule, from, due) };
+}
+
+/** The first tick that is on time or made up for; null: all that are due are missed. */
+function firstMadeUpFor(schedule: LockedSchedule, first: number, due: number, onTime: number): number | null {
+  const { catchUp, catchUpWindowMs } = schedule;
+  const punctual = nextTick(schedule, onTime - 1);
+  const isPunctualDue = punctual !== null && punctual <= due;
+  const oldest = due - catchUpWindowMs;
+  if (catchUp === 'all') return first >= oldest ? first : nextDue(schedule, oldest - 1, due);
+  if (catchUp === 'latest' && !isPunctualDue) {
+    const latest = lastTick(schedule, first, onTime - 1) ?? first;
+    if (latest >= oldest) return latest;
+  }
+  return isPunctualDue ? punctual : null;
+}
+
+function nextDue(schedule: LockedSchedule, after: number, due: number): number | null {
+  const next = nextTick(schedule, after);
+  return next === null || next > due ? null : next;
+}
+
+/** `first` is a tick whatever the schedule says now: it is what was stored. */
+function firstTicks(schedule: LockedSchedule, first: number, due: number): number[] {
+  return [first, ...ticksUntil(schedule, first, due, MOST_AT_ONCE - 1)];
+}
+
+function missedUntil(schedule: LockedSchedule, first: number, until: number): CaughtUp['missed'] {
+  const later = ticksUntil(schedule, first, until, MOST_COUNTED);
+  const count = later.length === MOST_COUNTED ? `More than ${MOST_COUNTED}` : String(later.length + 1);
+  const span = `from ${iso(first)} to ${iso(Math.max(first, until))}`;
+  const message =
+    later.length === 0
+      ? `It was more than ${TICK_GRACE_MS / 1000} s late, and catchUp is ${schedule.catchUp}.`
+      : `${count} ticks ${span} were more than ${TICK_GRACE_MS / 1000} s late, and catchUp is ${schedule.catchUp}.`;
+  return { decision: { at: first, does: 'skip', reason: 'missed', message }, until: Math.max(first, until) };
+}
+
+/** What ticks do that fire, in the order of their times. */
+function overlapping(
+  { overlap, bufferedAt }: LockedSchedule,
+  ticks: number[],
+  isBusy: boolean,
+  left: number,
+): Decision[] {
+  const decisions: Decision[] = [];
+  if (overlap === 'allow') return ticks.slice(0, left).map(creating);
+  if (overlap === 'cancel_previous') {
+    const last = ticks.at(-1);
+    const earlier = ticks
+      .slice(0, -1)
+      .map((at) => skipping(at, 'superseded', 'A later tick was due at the same time.'));
+    return last === undefined ? earlier : [...earlier, creating(last)];
+  }
+  let hasBuffered = bufferedAt !== null;
+  for (const at of ticks) {
+    if (!isBusy && !hasBuffered) return [...decisions, creating(at)];
+    if (overlap === 'buffer_one' && !hasBuffered) {
+      hasBuffered = true;
+      decisions.push({ at, does: 'buffer', reason: 'overlap', message: 'An earlier job has not finished.' });
+    } else
+      decisions.push(
+        skipping(
+          at,
+          'overlap',
+          hasBuffered ? 'An earlier tick waits for the end of a job already.' : 'An earlier job has not finished.',
+        ),
+      );
+  }
+  return decisions;
+}
+
+function creating(at: number): Decision {
+  return { at, does: 'create', reason: null, message: null };
+}
+
+function skipping(at: number, reason: Decision['reason'], message: string): Decision {
+  return { at, does: 'skip', reason, message };
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
+}
