@@ -75,11 +75,12 @@ const MEANINGS: Record<JobStatus, string> = {
   running: 'leased to one runner',
   completed: 'finished with a result',
   failed: 'failed for good: a dead letter, kept until it is retried or deleted',
-  cancelled: 'cancelled by a call, or because it expired',
+  cancelled: 'cancelled by a call, because it expired, or because a job that it depends on did not complete',
 };
 
 const DOORS: Record<Verb, string> = {
   create: '`POST /jobs`, `POST /jobs/bulk`',
+  unblock: 'the end of the last job, or of the workflow, that it waits for',
   claim: '`POST /jobs/claim`, or with `claim` in `POST /jobs/complete`',
   complete: '`POST /jobs/:id/complete`, `POST /jobs/complete`, with `outcome: "completed"`',
   fail: 'the same calls with `outcome: "failed"`, and the timeout monitor',

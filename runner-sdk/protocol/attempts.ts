@@ -57,6 +57,26 @@ export const claim = z.object(claimFields);
 export type Claim = z.infer<typeof claim>;
 export type ClaimInput = z.input<typeof claim>;
 
+/** How a job ended that another one waited for. */
+export const dependency = z.object({
+  id: id.describe('Id of that job, or of the workflow that was waited for.'),
+  status: z.enum(['completed', 'failed', 'cancelled']).describe('How it ended.'),
+  result: z
+    .unknown()
+    .optional()
+    .describe('What it completed with; null: nothing, or the job was deleted. Absent: read it at `resultUrl`.'),
+  resultUrl: z
+    .string()
+    .optional()
+    .describe(
+      'The path where the result can be read, with the lease token as `Baton-Lease`. Absent: `result` is there.',
+    ),
+});
+export type Dependency = z.infer<typeof dependency>;
+
+/** The same, read by itself. */
+export const dependencyResult = dependency.omit({ resultUrl: true });
+
 /** A job in a runner's hand. */
 export const claimedJob = z.object({
   id: id.describe('Id of the job (UUIDv7).'),
@@ -85,14 +105,10 @@ export const claimedJob = z.object({
   tags: z.array(z.string()).describe('Tags of the job.'),
   userId: z.string().nullable().describe('The user that the job belongs to; null: none.'),
   dependencies: z
-    .record(
-      z.string(),
-      z.object({
-        status: jobStatus.describe('Final status of that job.'),
-        result: z.unknown().describe('Result of that job; null: none.'),
-      }),
-    )
-    .describe('Status and result of the jobs that this one waited for, by id or workflow key.'),
+    .record(z.string(), dependency)
+    .describe(
+      'How the jobs that this one waited for have ended, by id, or within a workflow by key. Results are inline up to 256 KiB in all, the smallest first.',
+    ),
   checkpoint: z.unknown().describe('The last checkpoint that an earlier attempt saved; null: none.'),
   traceparent: z.string().nullable().describe('W3C trace context of the request that created the job; null: none.'),
   tracestate: z.string().optional().describe('W3C `tracestate` that belongs to `traceparent`; absent: none.'),

@@ -192,7 +192,26 @@ export const jobFields = {
     .describe("Receives an HTTP POST when the job has finished, signed with the creator's callback secret."),
 };
 
-export const createJob = z.strictObject(jobFields).superRefine(checkTogether);
+/** What a job waits for that is created by itself. */
+const dependencyFields = {
+  /** Ids of jobs that must end before this one starts. */
+  dependsOn: z
+    .array(id)
+    .max(1000)
+    .optional()
+    .describe(
+      'Ids of jobs that this one waits for, at most 1,000. It is `blocked` until all have ended, and receives their results.',
+    ),
+  /** What happens when one of them does not complete. */
+  onDependencyFailure: z
+    .enum(['cancel', 'run'])
+    .optional()
+    .describe(
+      'If a job that this one waits for fails or is cancelled: `cancel` (the default) cancels this one at once, `run` starts it when all have ended, however they ended.',
+    ),
+};
+
+export const createJob = z.strictObject({ ...jobFields, ...dependencyFields }).superRefine(checkTogether);
 export type CreateJob = z.input<typeof createJob>;
 export type NewJob = z.infer<typeof createJob>;
 
@@ -205,7 +224,7 @@ const bulkFields = {
   traceparent: traceparent.optional().describe('As the header `Traceparent`, for this job.'),
   tracestate: tracestate.optional().describe('As the header `Tracestate`, for this job.'),
 };
-export const bulkJob = z.strictObject({ ...jobFields, ...bulkFields }).superRefine(checkTogether);
+export const bulkJob = z.strictObject({ ...jobFields, ...dependencyFields, ...bulkFields }).superRefine(checkTogether);
 export const createJobs = z.strictObject({
   jobs: z.array(z.unknown()).min(1).max(1000).describe('The jobs to create.'),
   atomic: z.boolean().default(true).describe('If true, all jobs are created or none. If false, each is judged alone.'),
@@ -213,11 +232,22 @@ export const createJobs = z.strictObject({
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
 export function checkTogether(
-  job: { runAt?: string; delayMs?: number; uniqueKey?: string; uniqueForMs?: number; onConflict: string },
+  job: {
+    runAt?: string;
+    delayMs?: number;
+    uniqueKey?: string;
+    uniqueForMs?: number;
+    onConflict: string;
+    dependsOn?: string[];
+    onDependencyFailure?: string;
+  },
   context: z.RefinementCtx,
 ) {
   if (job.runAt !== undefined && job.delayMs !== undefined) {
     context.addIssue({ code: 'custom', path: ['delayMs'], message: 'cannot stand beside runAt; send one of the two' });
+  }
+  if (job.onDependencyFailure !== undefined && (job.dependsOn === undefined || job.dependsOn.length === 0)) {
+    context.addIssue({ code: 'custom', path: ['onDependencyFailure'], message: 'needs dependsOn' });
   }
   if (job.uniqueKey === undefined) {
     if (job.uniqueForMs !== undefined)
@@ -294,6 +324,10 @@ export const job = z.object({
   concurrencyKey: z.string().nullable().describe('Jobs with the same key share a concurrency limit; null: none.'),
   orderKey: z.string().nullable().describe('Jobs of the queue with the same key run one after the other; null: none.'),
   scheduleId: id.nullable().describe('Id of the schedule that created the job; null: none.'),
+  dependsOn: z
+    .array(id)
+    .describe('Ids of the jobs that it waits for, or waited for; also of a workflow that it waits for.'),
+  workflowId: id.nullable().describe('Id of the workflow that the job belongs to; null: none.'),
   runnerId: z.string().nullable().describe('The runner of the latest attempt; null: none yet.'),
   leaseExpiresAt: timestamp
     .nullable()

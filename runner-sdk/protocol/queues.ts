@@ -177,6 +177,7 @@ export type Scale = z.infer<typeof scale>;
 export const waitReason = z.enum([
   'finished',
   'running',
+  'waits_for_jobs',
   'scheduled',
   'retry_backoff',
   'held_by_concurrency_key',

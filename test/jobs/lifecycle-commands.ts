@@ -10,9 +10,11 @@ import {
   holderOf,
   isCurrent,
   isOneOf,
+  judgeParents,
   type Model,
   type ModelAttempt,
   type ModelJob,
+  type ModelParent,
   move,
   staleVerdict,
   type Verdict,
@@ -34,6 +36,8 @@ function command(name: string, check: (model: Model) => boolean, run: Run): Comm
     toString: () => name,
     async run(model, real) {
       await run(model, real);
+      // What follows the end of a job goes on after the answer.
+      await real.coordinator.app.context.followUps.dependants.idle();
       await requireEqual(model, real.coordinator.sql);
     },
   };
@@ -64,14 +68,14 @@ function onAttempt(
   name: string,
   at: number,
   back: number,
-  run: (job: ModelJob, attempt: ModelAttempt, real: Real) => Promise<void>,
+  run: (job: ModelJob, attempt: ModelAttempt, real: Real, model: Model) => Promise<void>,
 ): Command {
   return onJob(
     `${name}, attempt -${back}`,
     at,
-    async (job, _model, real) => {
+    async (job, model, real) => {
       const attempt = job.attempts.at(-1 - (back % job.attempts.length));
-      if (attempt !== undefined) await run(job, attempt, real);
+      if (attempt !== undefined) await run(job, attempt, real, model);
     },
     (job) => job.attempts.length > 0,
   );
@@ -88,11 +92,16 @@ const create = (
   isSlow: boolean,
   maxAttempts: number,
   uniqueKey: string | null,
+  parentsAt: number[] = [],
+  isTolerated = false,
 ): Command =>
   command(
-    `create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey})`,
-    (model) => model.jobs.length < 6,
+    `create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey}, after ${parentsAt}, tolerant ${isTolerated})`,
+    (model) => model.jobs.length < 6 && (parentsAt.length === 0 || model.jobs.length > 0),
     async (model, { coordinator, edges }) => {
+      const parents = [...new Set(parentsAt.map((at) => model.jobs[at % model.jobs.length]))].filter(
+        (parent) => parent !== undefined,
+      );
       const answer = await coordinator.api.post<Job>('/jobs', {
         type: model.type,
         priority,
@@ -100,8 +109,13 @@ const create = (
         retry: { strategy: 'fixed', baseMs: isSlow ? 3_600_000 : 0, jitter: 0 },
         ...(isDelayed ? { delayMs: 3_600_000 } : {}),
         ...(uniqueKey === null ? {} : { uniqueKey }),
+        ...(parents.length === 0
+          ? {}
+          : { dependsOn: parents.map(({ id }) => id), onDependencyFailure: isTolerated ? 'run' : 'cancel' }),
       });
       const holder = holderOf(model, uniqueKey);
+      if (holder === undefined && parents.some(({ status }) => status === null))
+        return expectVerdict(answer, [400, 'validation_failed']);
       expect(answer.status).toBe(holder === undefined ? 201 : 200);
       if (holder !== undefined) return expect(answer.body.id).toBe(holder.id);
       const job: ModelJob = {
@@ -119,11 +133,27 @@ const create = (
         error: null,
         checkpoint: null,
         attempts: [],
+        parents: parents.map((parent) => ({
+          job: parent,
+          outcome: outcomeOf(parent, isTolerated),
+          isTolerated,
+          isWaived: false,
+        })),
       };
-      move(edges, job, 'create', 'pending');
+      move(edges, job, 'create', job.parents.some(({ outcome }) => outcome === null) ? 'blocked' : 'pending');
+      expect(answer.body.status).toBe(job.status);
       model.jobs.push(job);
+      // Of one that had ended otherwise than it must before the child was there, it hears afterwards.
+      for (const parent of job.parents)
+        if (isOneOf(parent.job.status, 'failed', 'cancelled')) parent.outcome ??= parent.job.status as 'failed';
+      judgeParents(edges, job, model.jobs);
     },
   );
+
+function outcomeOf({ status }: ModelJob, isTolerated: boolean): ModelParent['outcome'] {
+  if (status === 'completed') return status;
+  return isTolerated && (status === 'failed' || status === 'cancelled') ? status : null;
+}
 
 const claim = (runnerId: string, claimId: string | null, max: number): Command =>
   command(
@@ -212,6 +242,7 @@ const createForWaiting = (
         error: null,
         checkpoint: null,
         attempts: [],
+        parents: [],
       };
       start(
         edges,
@@ -234,6 +265,14 @@ function start(
   if (claimed === undefined) throw new Error('not claimed');
   move(edges, job, verb, 'running', { attempt: job.attempt + 1 });
   expect([claimed.attempt, claimed.checkpoint]).toEqual([job.attempt, job.checkpoint]);
+  expect(claimed.dependencies).toEqual(
+    Object.fromEntries(
+      job.parents.map(({ job: { id, status: now, result }, outcome }) => [
+        id,
+        { id, status: outcome, result: outcome === 'completed' && now === 'completed' ? result : null },
+      ]),
+    ),
+  );
   job.attempts.push({
     attempt: job.attempt,
     token: claimed.leaseToken,
@@ -257,7 +296,7 @@ const heartbeat = (at: number, back: number, checkpoint: number | null): Command
   });
 
 const complete = (at: number, back: number, result: string): Command =>
-  onAttempt(`complete ${result}`, at, back, async (job, attempt, { coordinator, edges }) => {
+  onAttempt(`complete ${result}`, at, back, async (job, attempt, { coordinator, edges }, model) => {
     const isHeld = isCurrent(job, attempt);
     const report = `completed ${result}`;
     const answer = await coordinator.api.complete(
@@ -267,7 +306,7 @@ const complete = (at: number, back: number, result: string): Command =>
     const verdict = isHeld ? ([200] as Verdict) : staleVerdict(job, attempt, 'complete', report);
     expectVerdict(answer, verdict);
     if (isHeld) {
-      move(edges, job, 'complete', 'completed', { result, error: null, checkpoint: null });
+      move(edges, job, 'complete', 'completed', { result, error: null, checkpoint: null }, model.jobs);
       Object.assign(attempt, { outcome: 'completed', report, reply: { status: 'completed' } });
     } else keepLate(job, attempt, verdict, 'completed');
     if (answer.status === 200)
@@ -275,7 +314,7 @@ const complete = (at: number, back: number, result: string): Command =>
   });
 
 const fail = (at: number, back: number, message: string, retryable: boolean): Command =>
-  onAttempt(`fail ${message} ${retryable}`, at, back, async (job, attempt, { coordinator, edges }) => {
+  onAttempt(`fail ${message} ${retryable}`, at, back, async (job, attempt, { coordinator, edges }, model) => {
     const isHeld = isCurrent(job, attempt);
     const report = `failed ${message} ${retryable}`;
     const answer = await coordinator.api.complete(
@@ -284,7 +323,7 @@ const fail = (at: number, back: number, message: string, retryable: boolean): Co
     );
     const verdict = isHeld ? ([200] as Verdict) : staleVerdict(job, attempt, 'complete', report);
     expectVerdict(answer, verdict);
-    if (isHeld) failModel(edges, job, 'failed', message, retryable, report);
+    if (isHeld) failModel(edges, job, 'failed', message, retryable, report, model.jobs);
     else keepLate(job, attempt, verdict, 'failed');
     if (answer.status === 200)
       expect(answer.body).toMatchObject({ status: attempt.reply?.status, attempt: attempt.attempt });
@@ -320,13 +359,13 @@ const release = (at: number, back: number, isDelayed: boolean): Command =>
   });
 
 const cancel = (at: number, reason: string): Command =>
-  onJob(`cancel ${reason}`, at, async (job, _model, { coordinator, edges }) => {
+  onJob(`cancel ${reason}`, at, async (job, model, { coordinator, edges }) => {
     const verdict = clientVerdict(job, 'blocked', 'pending', 'running');
     expectVerdict(await coordinator.api.post(`/jobs/${job.id}/cancel`, { reason }), verdict);
     if (verdict[0] !== 200) return;
     const attempt = job.attempts.at(-1);
     if (job.status === 'running' && attempt !== undefined) attempt.outcome = 'cancelled';
-    move(edges, job, 'cancel', 'cancelled', { reason });
+    move(edges, job, 'cancel', 'cancelled', { reason }, model.jobs);
   });
 
 const retry = (at: number): Command =>
@@ -334,8 +373,15 @@ const retry = (at: number): Command =>
     let verdict = clientVerdict(job, 'failed', 'cancelled');
     if (verdict[0] === 200 && holderOf(model, job.uniqueKey, job) !== undefined) verdict = [409, 'state_conflict'];
     expectVerdict(await coordinator.api.post(`/jobs/${job.id}/retry`), verdict);
-    if (verdict[0] === 200)
-      move(edges, job, 'retry', 'pending', { failures: 0, isDue: true, reason: null, error: null });
+    if (verdict[0] !== 200) return;
+    for (const parent of job.parents) {
+      const { status } = parent.job;
+      const isOpen = isOneOf(status, 'blocked', 'pending', 'running');
+      parent.outcome = isOpen ? null : ((status as ModelParent['outcome']) ?? parent.outcome ?? 'cancelled');
+      parent.isWaived = !isOpen;
+    }
+    const to = job.parents.some(({ outcome }) => outcome === null) ? 'blocked' : 'pending';
+    move(edges, job, 'retry', to, { failures: 0, isDue: true, reason: null, error: null });
   });
 
 const runNow = (at: number): Command =>
@@ -363,34 +409,22 @@ const remove = (at: number): Command =>
   });
 
 const timeOut = (at: number, by: 'lease' | 'deadline'): Command =>
-  onJob(`${by} over`, at, async (job, _model, { coordinator, edges }) => {
+  onJob(`${by} over`, at, async (job, model, { coordinator, edges }) => {
     await (by === 'lease' ? coordinator.sql.expireLease(job.id) : coordinator.sql.passDeadline(job.id));
     await coordinator.runMonitor();
-    if (job.status === 'running') failModel(edges, job, 'timed_out', by, true, null);
+    if (job.status === 'running') failModel(edges, job, 'timed_out', by, true, null, model.jobs);
   });
 
 const expire = (at: number): Command =>
   onJob(
     'expire',
     at,
-    async (job, _model, { coordinator, edges }) => {
+    async (job, model, { coordinator, edges }) => {
       await coordinator.sql.expireJob(job.id);
       await coordinator.runMonitor();
-      move(edges, job, 'expire', 'cancelled', { reason: 'expired' });
+      move(edges, job, 'expire', 'cancelled', { reason: 'expired' }, model.jobs);
     },
     (job) => isOneOf(job.status, 'blocked', 'pending'),
-  );
-
-/** Not a verb: what a later create with an unfinished dependency will do. */
-const block = (at: number): Command =>
-  onJob(
-    'block',
-    at,
-    async (job, _model, { coordinator }) => {
-      await coordinator.sql.block(job.id);
-      job.status = 'blocked';
-    },
-    (job) => job.status === 'pending',
   );
 
 const at = fc.nat({ max: 5 });
@@ -431,5 +465,9 @@ export const COMMANDS: fc.Arbitrary<Command>[] = [
   at.map(remove),
   fc.tuple(at, fc.constantFrom<'lease' | 'deadline'>('lease', 'deadline')).map((sent) => timeOut(...sent)),
   at.map(expire),
-  at.map(block),
+  ...Array.from({ length: 3 }, () =>
+    fc
+      .tuple(fc.nat({ max: 9 }), fc.array(at, { minLength: 1, maxLength: 2 }), fc.boolean())
+      .map(([delayed, parents, isTolerated]) => create(0, delayed === 0, false, 1, null, parents, isTolerated)),
+  ),
 ];

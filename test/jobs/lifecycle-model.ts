@@ -32,6 +32,17 @@ export interface ModelJob {
   error: string | null;
   checkpoint: number | null;
   attempts: ModelAttempt[];
+  parents: ModelParent[];
+}
+
+/** A job that another one depends on. */
+export interface ModelParent {
+  job: ModelJob;
+  /** How it ended, as far as the child knows; null: it is waited for. */
+  outcome: 'completed' | 'failed' | 'cancelled' | null;
+  isTolerated: boolean;
+  /** The child was retried although it had not completed. */
+  isWaived: boolean;
 }
 
 export interface Model {
@@ -46,16 +57,33 @@ export const edgeName = (verb: Verb, from: JobStatus | null, to: JobStatus | nul
   `${verb}: ${from ?? '(none)'} -> ${to ?? '(none)'}`;
 export const ALL_EDGES = TRANSITIONS.map(({ verb, from, to }) => edgeName(verb, from, to));
 
-/** Moves a job, and remembers which edge it took. */
+/** Moves a job, and remembers which edge it took; and with it the jobs that depend on it. */
 export function move(
   edges: Set<string>,
   job: ModelJob,
   verb: Verb,
   to: JobStatus | null,
   changes: Partial<ModelJob> = {},
+  all: ModelJob[] = [],
 ): void {
   edges.add(edgeName(verb, job.status, to));
   Object.assign(job, changes, { status: to });
+  if (to !== 'completed' && to !== 'failed' && to !== 'cancelled') return;
+  const waiting = all.flatMap(({ parents }) => parents).filter((one) => one.job === job && one.outcome === null);
+  for (const parent of waiting) parent.outcome = to;
+  for (const child of all) judgeParents(edges, child, all);
+}
+
+/** A blocked job goes on when all that it depends on have ended, and ends with the first that it does not tolerate. */
+export function judgeParents(edges: Set<string>, child: ModelJob, all: ModelJob[]): void {
+  if (child.status !== 'blocked') return;
+  const faults = child.parents.filter(
+    ({ outcome, isTolerated, isWaived }) => (outcome === 'failed' || outcome === 'cancelled') && !isTolerated && !isWaived,
+  );
+  if (faults.length > 0) {
+    const reason = faults.some(({ outcome }) => outcome === 'failed') ? 'dependency_failed' : 'dependency_cancelled';
+    move(edges, child, 'unblock', 'cancelled', { reason }, all);
+  } else if (child.parents.every(({ outcome }) => outcome !== null)) move(edges, child, 'unblock', 'pending');
 }
 
 export const isOneOf = (status: JobStatus | null, ...allowed: JobStatus[]): boolean =>
@@ -108,10 +136,11 @@ export function failModel(
   error: string,
   isRetryable: boolean,
   report: string | null,
+  all: ModelJob[],
 ): void {
   const attempt = job.attempts.at(-1);
   const failures = job.failures + 1;
   const to = isRetryable && failures < job.maxAttempts ? 'pending' : 'failed';
-  move(edges, job, 'fail', to, { failures, error, isDue: !job.isSlow });
+  move(edges, job, 'fail', to, { failures, error, isDue: !job.isSlow }, all);
   if (attempt !== undefined) Object.assign(attempt, { outcome, report, reply: { status: to } });
 }

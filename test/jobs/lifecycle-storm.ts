@@ -44,12 +44,26 @@ function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'lea
     });
     ids.push(body.id);
   };
+  /** Some of the parents may be gone; then it is refused. */
+  const createChild: Step = async ({ api }, _cluster, at) => {
+    const dependsOn = [...new Set([idAt(at), idAt(at * 7)])];
+    const { status, body } = await api.post<Job>('/jobs', {
+      type,
+      maxAttempts: 2,
+      retry: { strategy: 'fixed', baseMs: 0, jitter: 0 },
+      dependsOn,
+      onDependencyFailure: at % 2 === 0 ? 'run' : 'cancel',
+    });
+    if (status === 201) ids.push(body.id);
+  };
   const claim: Step = async ({ api }, _cluster, at) => {
     held.push(...(await api.claim({ runnerId: `runner-${at % 3}`, types: [type], max: 1 + (at % 3) })));
   };
   return [
     create,
     create,
+    createChild,
+    createChild,
     claim,
     claim,
     claim,

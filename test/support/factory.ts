@@ -52,11 +52,15 @@ export async function jobIn(
 ): Promise<Made> {
   const type = more.type ?? uniqueType(state);
   const delayMs = state === 'delayed' ? 3_600_000 : undefined;
-  const { id } = await api.create({ type, ...(delayMs === undefined ? {} : { delayMs }), ...more });
+  const { id } = await api.create({
+    type,
+    ...(delayMs === undefined ? {} : { delayMs }),
+    ...(state === 'blocked' ? { dependsOn: [await unfinished(api, more)] } : {}),
+    ...more,
+  });
   const claimed = hasRun(state) ? await api.claimOne({ runnerId: `runner-of-${type}`, types: [type] }) : undefined;
   if (claimed !== undefined) await end(state, api, claimed);
   if (state === 'cancelled') expectStatus(await api.post(`/jobs/${id}/cancel`, { reason: 'made so' }), 200);
-  if (state === 'blocked') await sql.block(id);
   if (state === 'expired') {
     await sql.expireJob(id);
     await runMonitor();
@@ -64,6 +68,12 @@ export async function jobIn(
   const job = await api.job(id);
   if (job.status !== STATUS_OF[state]) throw new Error(`made a job that is ${job.status}, not ${state}`);
   return { job, claimed };
+}
+
+/** A job that nobody runs, of the same user. */
+async function unfinished(api: TestCoordinator['api'], { userId }: Partial<CreateJob>): Promise<string> {
+  const type = uniqueType('parent');
+  return (await api.create({ type, delayMs: 3_600_000, ...(userId === undefined ? {} : { userId }) })).id;
 }
 
 function hasRun(state: State): boolean {

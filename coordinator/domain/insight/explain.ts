@@ -1,6 +1,7 @@
 import type { Explanation, Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import type { JobRow } from '../../store/jobs';
+import { waitsFor } from '../../store/views/dependencies';
 import * as queues from '../../store/views/queues';
 import * as views from '../../store/views/explain';
 import { meets } from '../../state/requirements';
@@ -30,6 +31,7 @@ async function why(context: Context, userId: string | null, job: JobRow): Promis
   }
   await context.runnerRegistry.writeSeen();
   const reasons = [
+    ...(await ofParents(context, job)),
     ...ofJob(job),
     ...(await ofHold(context, userId, job)),
     ...(await ofQueue(context, userId, job)),
@@ -62,8 +64,28 @@ function one(job: JobRow, code: Reason['code'], message: string, details: Reason
   return { status: job.status, reasons: [{ code, message, details }] };
 }
 
+/** How many of what it waits for are named. */
+const NAMED_PARENTS = 20;
+
+async function ofParents(context: Context, job: JobRow): Promise<Reason[]> {
+  if (job.status !== 'blocked') return [];
+  const { count, parents } = await waitsFor(context.db, job.id, NAMED_PARENTS);
+  if (count === 0) return [];
+  const [first] = parents;
+  const others = count === 1 ? '' : ` and ${count - 1} more`;
+  return [
+    {
+      code: 'waits_for_jobs',
+      message: `It waits for ${first?.key ?? first?.id}, which is ${first?.status}${others}; it starts when all have ended.`,
+      details: { count, jobs: parents },
+    },
+  ];
+}
+
 function ofJob(job: JobRow): Reason[] {
   if (job.position !== null || job.hold !== null || job.runAt <= new Date(0)) return [];
+  // It is given its place only once it waits for no other job.
+  if (job.status === 'blocked' && job.runAt <= job.updatedAt) return [];
   const details = { runAt: job.runAt };
   if (job.failures > 0) {
     return [

@@ -7,6 +7,7 @@ import { jobEvent } from '../events/events';
 import type { Lane } from '../../state/lanes';
 import { meets } from '../../state/requirements';
 import { failUnreadableJobs } from './unreadable';
+import { withDependencies } from './dependencies';
 import { liftHolds } from './promotion';
 
 /** How long a job that prefers other runners is left to them. */
@@ -43,7 +44,7 @@ export async function claim(
   );
   // What they are held for may have ended while the claim was under way, and then nobody else looks.
   await liftHolds(context, heldBack);
-  return { rows: await failUnreadableJobs(context, rows), isCut };
+  return { rows: await withDependencies(context, await failUnreadableJobs(context, rows)), isCut };
 }
 
 /** How many slots are. Those of a claim that was answered before all are, however few jobs it was given then: it takes no others. */

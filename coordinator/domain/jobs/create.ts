@@ -5,6 +5,7 @@ import { describeError } from '../../logger';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
+import { insertEdges } from '../../store/workflows/edges';
 import { mapInTurns, MOST_STATEMENT_BYTES, slices } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
 import { covers, scopeText } from '../auth/scope';
@@ -22,12 +23,14 @@ import {
   type Outcome,
   uniqueLock,
 } from './candidates/job-candidate';
+import { endedParents, hasParents, judgeParents } from './candidates/parents';
 import { payloadBytes, requireBytes } from './payload-size';
 import { requestHash } from './candidates/request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
 import { withQuota, releaseQuota, reserveQuota } from './candidates/waiting-quota';
 import { claimedRows, NOTHING_RESERVED, type Reservation, type Reserve, reserveFor } from './candidates/reservation';
 import { enqueue, orderLock, readyLanesOf, liftHolds } from './promotion';
+import { settleParents } from './settle';
 
 export interface CreateItem {
   caller: Caller;
@@ -126,8 +129,8 @@ function isOneStatement(candidates: JobCandidate[]): boolean {
   return candidates.reduce((sum, { bytes }) => sum + bytes, 0) <= MOST_STATEMENT_BYTES;
 }
 
-function isPlain(context: Context, { row }: JobCandidate): boolean {
-  return row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row);
+function isPlain(context: Context, { job, row }: JobCandidate): boolean {
+  return !hasParents(job) && row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row);
 }
 
 function orThrow<T>(outcome: T | BatonError, index: number): T {
@@ -178,6 +181,7 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
     callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
     trace: item.trace,
     scheduleId: item.scheduleId,
+    relations: undefined,
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? requestHash({ job, defaults, userId: own ?? job.userId }) : undefined,
@@ -258,8 +262,8 @@ function settle({ log }: Context, reservation: Reservation, outcomes = NOTHING_S
 }
 
 /**
- * Jobs with unique or order keys, or of users whose queue limits them: these are locked, the holders of unique keys
- * looked up and what the users created counted, before the rest is stored.
+ * Jobs with unique or order keys, of users whose queue limits them, or that depend on others: these are locked, the holders of
+ * unique keys looked up, what the users created counted and the others' ends judged, before the rest is stored.
  */
 export async function storeKeyed(
   context: Context,
@@ -285,12 +289,20 @@ export async function storeKeyed(
     ),
     ({ row }) => row,
   );
-  const wanted = wanting.filter((candidate) => !over.has(candidate));
+  const { orphans, edges } = await judgeParents(
+    transaction,
+    wanting.filter((candidate) => !over.has(candidate)),
+  );
+  const wanted = wanting.filter((candidate) => !over.has(candidate) && !orphans.has(candidate));
   // Deduplicated jobs are judged one by one after the insert. Claims are not reserved for so long.
   const { offers } = holders.size === 0 ? open(wanted) : NOTHING_RESERVED;
   const { outcomes, repeated } = await insertAll(context, transaction, wanted, offers);
   for (const [candidate, outcome] of await findRepeated(transaction, repeated)) outcomes.set(candidate, outcome);
-  for (const [candidate, refused] of over) outcomes.set(candidate, refused);
+  await insertEdges(
+    transaction,
+    edges.filter(({ jobId }) => !repeated.some(({ row }) => row.id === jobId)),
+  );
+  for (const [candidate, refused] of [...over, ...orphans]) outcomes.set(candidate, refused);
   for (const [candidate, holder] of holders) {
     const first =
       'row' in holder ? outcomes.get(holder) : { created: { job: holder, as: 'created' as const }, inserted: null };
@@ -358,7 +370,7 @@ async function insertAll(
     if (row === undefined) repeated.push(candidate);
     else
       outcomes.set(candidate, {
-        created: { job: store.insertedRow(candidate.row, row), as: 'created' },
+        created: { job: storedRow(candidate, row), as: 'created' },
         inserted: row,
       });
   }
@@ -368,6 +380,11 @@ async function insertAll(
 function offersFor(rows: store.InsertJob[], offers: store.Offer[]): store.Offer[] {
   const ids = new Set(rows.map(({ id }) => id));
   return offers.filter(({ jobId }) => ids.has(jobId));
+}
+
+function storedRow({ row }: JobCandidate, inserted: store.InsertedJob): store.JobRow {
+  const { relations } = row;
+  return relations === undefined ? store.insertedRow(row, inserted) : store.relatedRow(row, inserted, relations);
 }
 
 /** From where the queues' orders begin, for jobs that take turns. */
@@ -389,7 +406,7 @@ export async function announce(context: Context, outcomes: ReadonlyMap<JobCandid
   context.notifications.publishReady(readyLanesOf(promoted));
   context.notifications.publishDue(
     stored
-      .filter(({ inserted }) => inserted.position === null && inserted.hold === null)
+      .filter(({ job, inserted }) => job.status === 'pending' && inserted.position === null && inserted.hold === null)
       .map(({ inserted }) => inserted.dueInMs),
   );
   context.events.tell(stored.map(({ job }) => jobEvent('job.created', job)));
@@ -411,6 +428,8 @@ export async function announce(context: Context, outcomes: ReadonlyMap<JobCandid
       job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [],
     ),
   );
+  // Of those whose parents had ended otherwise than they must already.
+  await settleParents(context, [...outcomes.keys()].flatMap(endedParents));
   const replaced = [...outcomes.values()].flatMap((outcome) =>
     outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job],
   );

@@ -37,7 +37,10 @@ export async function retryByHand(
   }
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
   await settle(context, moved);
-  await settleParents(context, moved);
+  await settleParents(
+    context,
+    moved.flatMap(({ status, dependsOn }) => (status === 'blocked' ? dependsOn : [])),
+  );
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(
     items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)),

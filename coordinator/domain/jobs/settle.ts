@@ -33,10 +33,9 @@ export async function settle(context: Context, moved: Settled[]): Promise<void> 
   await followed;
 }
 
-/** After the commit that blocked some of these jobs: one of their parents may have ended at the same moment. */
-export async function settleParents(context: Context, moved: Pick<JobRow, 'status' | 'dependsOn'>[]): Promise<void> {
-  const blocked = moved.filter(({ status }) => status === 'blocked');
-  await context.followUps.dependants.add(blocked.flatMap(({ dependsOn }) => dependsOn ?? []));
+/** After the commit that blocked jobs that wait for these: some had ended before, or ended at the same moment. */
+export function settleParents(context: Context, parentIds: string[]): Promise<void> {
+  return context.followUps.dependants.add(parentIds);
 }
 
 /** After the commit that deleted these jobs. A failed one may have kept those behind it in its order waiting. */

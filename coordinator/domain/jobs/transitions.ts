@@ -1,7 +1,7 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
 
 export type Verb =
-  'create' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'remove';
+  'create' | 'unblock' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'remove';
 
 export interface Transition {
   verb: Verb;
@@ -13,11 +13,19 @@ export interface Transition {
 /** All the ways between the statuses, and there are no others. `docs/state-machine.md` is printed from this table. */
 export const TRANSITIONS: readonly Transition[] = [
   { verb: 'create', from: null, to: 'pending', when: 'created' },
+  { verb: 'create', from: null, to: 'blocked', when: 'created while a job that it depends on is unfinished' },
   {
     verb: 'create',
     from: null,
     to: 'running',
     when: 'created while a claim waits for it: created and claimed in one commit',
+  },
+  { verb: 'unblock', from: 'blocked', to: 'pending', when: 'the last job that it depends on has ended as it must' },
+  {
+    verb: 'unblock',
+    from: 'blocked',
+    to: 'cancelled',
+    when: 'a job that it depends on failed or was cancelled: reason dependency_failed or dependency_cancelled',
   },
   { verb: 'claim', from: 'pending', to: 'running', when: 'a runner claims it: attempt + 1, a new lease token' },
   { verb: 'complete', from: 'running', to: 'completed', when: 'its runner reports the outcome completed' },
@@ -41,6 +49,18 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'expire', from: 'blocked', to: 'cancelled', when: 'expiresAt passed: reason expired' },
   { verb: 'retry', from: 'failed', to: 'pending', when: 'retried by hand: failures starts again at 0' },
   { verb: 'retry', from: 'cancelled', to: 'pending', when: 'retried by hand: failures starts again at 0' },
+  {
+    verb: 'retry',
+    from: 'failed',
+    to: 'blocked',
+    when: 'the same, while a job that it depends on is unfinished',
+  },
+  {
+    verb: 'retry',
+    from: 'cancelled',
+    to: 'blocked',
+    when: 'the same, while a job that it depends on is unfinished',
+  },
   { verb: 'edit', from: 'pending', to: 'pending', when: 'priority, runAt or tags changed' },
   { verb: 'edit', from: 'blocked', to: 'blocked', when: 'priority, runAt or tags changed' },
   { verb: 'remove', from: 'completed', to: null, when: 'deleted by an admin, or kept long enough' },

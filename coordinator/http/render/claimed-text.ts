@@ -7,7 +7,7 @@ type Given = keyof ClaimedJob;
 
 /** What a claimed job has that no column holds as it is given. */
 const NOT_STORED: Record<Exclude<Given, FieldsReadBy<'claimed'> | 'tracestate'>, Written> = {
-  dependencies: { constant: {} },
+  dependencies: { by: ({ dependencies = '{}' }: ClaimedRow) => dependencies },
   traceparent: { by: (row: ClaimedRow) => traceText(row.trace) },
 };
 

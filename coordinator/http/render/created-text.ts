@@ -13,6 +13,7 @@ let lastText = '';
 /** What a new job has that no column holds as it is shown. */
 const VIEWS: { [Name in keyof Job]?: Written } = {
   estimate: { constant: null },
+  dependsOn: { constant: [] },
   retry: { by: ({ retry }: JobRow) => (retry === null ? DEFAULT_RETRY_TEXT : JSON.stringify(retry)) },
   callbackUrl: { by: (row: JobRow) => jsonText(JOB_VIEWS.callbackUrl(row, null)) },
 };
@@ -28,7 +29,7 @@ const TEXTS: { [Type in ColumnType]?: Extract<Written, { as: unknown }>['as'] } 
 };
 
 /**
- * A job that was just created as the JSON text of what `renderJob` makes of it. Written out, because a bulk create is
+ * A job that was just created, and depends on no others and belongs to no group, as the JSON text of what `renderJob` makes of it. Written out, because a bulk create is
  * answered with a kilobyte a job, most of it what a new job never has.
  */
 export const createdText = compileText<JobRow>(

@@ -19,6 +19,8 @@ export const JOB_VIEWS: { [Name in Exclude<keyof Job, FieldsReadBy<'job'>>]: Job
     estimate === null ? null : { startAt: time(estimate.startAt), finishAt: time(estimate.finishAt) },
   leaseExpiresAt: (row) => (row.status === 'running' ? time(row.leaseExpiresAt) : null),
   deadlineAt: (row) => (row.status === 'running' ? time(row.deadlineAt) : null),
+  // Null in the table where there are none.
+  dependsOn: (row) => (row.dependsOn as string[] | null) ?? [],
   callbackUrl: (row) => (row.callback as { url: string } | null)?.url ?? null,
 };
 

@@ -2,6 +2,7 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import type { Caller } from '../../domain/auth/caller';
 import { withinReach } from '../../domain/auth/reach';
+import { readDependency } from '../../domain/jobs/dependencies';
 import { BatonError } from '../../errors';
 import type { ClaimedRow } from '../../store/jobs';
 import { mapInTurns } from '../../turns';
@@ -100,6 +101,24 @@ export const attemptEndpoints = [
     },
   }),
   endpoint({
+    method: 'get',
+    path: '/jobs/:id/dependencies/:parentId/result',
+    summary: 'Read the result of a job that a claimed one waited for',
+    roles: RUNNERS,
+    params: params.extend({ parentId: protocol.id }),
+    headers: { 'Baton-Lease': 'The lease token from the claim of the job.' },
+    replies: { 200: protocol.dependencyResult },
+    async run({ services, caller, params: { id, parentId }, header }) {
+      const leaseToken = readLease(header('baton-lease'));
+      const [text] = await withinReach(services.context, caller, [{ jobId: id, leaseToken, parentId }], readEach);
+      return replyText(200, orThrow(text));
+
+      async function readEach(items: Parameters<typeof readDependency>[1][]): Promise<string[]> {
+        return Promise.all(items.map((item) => readDependency(services.context, item)));
+      }
+    },
+  }),
+  endpoint({
     method: 'post',
     path: '/jobs/:id/heartbeat',
     summary: 'Extend one lease, and send progress, log lines or a checkpoint',
@@ -147,6 +166,13 @@ export const attemptEndpoints = [
     },
   }),
 ];
+
+/** The lease token of a call that has no body to put it in. */
+function readLease(sent: string | undefined): string {
+  const read = protocol.leaseToken.safeParse(sent);
+  if (!read.success) throw invalid('header Baton-Lease', protocol.leaseToken, sent, read.error);
+  return read.data;
+}
 
 async function claimFor(
   services: Services,

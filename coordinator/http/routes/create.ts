@@ -174,6 +174,13 @@ function noted(services: Services, job: JobRow & { omitted?: protocol.ListedJob[
 /** The same of a job that was just created. */
 function notedText(services: Services, job: JobRow): string {
   const notes = notesOn(services.context, job);
-  const text = createdText(job);
+  const text = isRelated(job) ? toJson(renderJob(job)) : createdText(job);
   return notes.length === 0 ? text : `${text.slice(0, -1)},"notes":${JSON.stringify(notes)}}`;
 }
+
+/** Whether it depends on others, or belongs to a group; such jobs are not written out. */
+function isRelated({ dependsOn, workflowId }: Nullable<JobRow>): boolean {
+  return dependsOn !== null || workflowId !== null;
+}
+
+type Nullable<Row> = { [Name in keyof Row]: Row[Name] | null };

@@ -41,6 +41,8 @@ export type ClaimedRow = Omit<
   arguments: string;
   metadata: string | null;
   checkpoint: string | null;
+  /** Of one that waited for others: how these ended, as JSON text. */
+  dependencies?: string;
   position: Date;
   runnerId: string;
   leaseToken: string;

@@ -10,11 +10,12 @@ export type JobRow = Job;
  * Who sets it first.
  * - `client`: stored as the create sent it; left out, it is null
  * - `create`: the create decides, by what was sent, by whom, and the queue's defaults
+ * - `relation`: the create, of jobs that depend on others or belong to a group; the statement has them for such jobs only
  * - `insert`: the statement that stores the job
  * - `claim`, `beat`, `move`: a claim, a heartbeat, or what else moves the job; before that it is what is `fresh`
  */
 export type Setter = 'client' | 'create' | 'insert' | Later;
-type Later = 'claim' | 'beat' | 'move';
+type Later = 'relation' | 'claim' | 'beat' | 'move';
 
 /**
  * Who reads it, besides those that read whole rows.
@@ -58,11 +59,11 @@ export const JOB_FIELDS = {
   uniqueKey:      field('unique_key',       'text',        'client', ['job']),
   uniqueUntil:    field('unique_until',     'timestamptz', 'insert', []),
   expiresAt:      field('expires_at',       'timestamptz', 'client', ['job']),
-  dependsOn:      field('depends_on',       'uuid[]',      'move',   []),
-  awaited:        field('awaited',          'boolean',     'move',   ['moved'], false),
-  workflowId:     field('workflow_id',      'uuid',        'move',   ['moved']),
-  workflowKey:    field('workflow_key',     'text',        'move',   []),
-  batchId:        field('batch_id',         'uuid',        'move',   ['moved']),
+  dependsOn:      field('depends_on',       'uuid[]',      'relation', ['job', 'dispatch']),
+  awaited:        field('awaited',          'boolean',     'relation', ['moved'], false),
+  workflowId:     field('workflow_id',      'uuid',        'relation', ['job', 'moved']),
+  workflowKey:    field('workflow_key',     'text',        'relation', []),
+  batchId:        field('batch_id',         'uuid',        'relation', ['moved']),
   attempt:        field('attempt',          'int',         'claim',  ['job', 'claimed', 'moved'], 0),
   failures:       field('failures',         'int',         'move',   ['job'], 0),
   maxAttempts:    field('max_attempts',     'int',         'create', ['job', 'claimed']),
@@ -124,7 +125,7 @@ function field<const Type extends ColumnType, const Who extends Setter, const By
   type: Type,
   setBy: Who,
   readBy: readonly By[],
-  fresh: string | number | boolean | null | undefined = ['claim', 'beat', 'move'].includes(setBy) ? null : undefined,
+  fresh: string | number | boolean | null | undefined = ['relation', 'claim', 'beat', 'move'].includes(setBy) ? null : undefined,
 ) {
   return { column, type, setBy, readBy, fresh };
 }

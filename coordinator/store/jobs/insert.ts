@@ -23,7 +23,8 @@ export interface Offer extends Slot {
 }
 
 /**
- * (none) -> pending, or straight to running when it is offered to a waiting claim and no pause or limit is in the way. A
+ * (none) -> pending, or straight to running when it is offered to a waiting claim and no pause or limit is in the way, or
+ * blocked when it waits for another job. A
  * job whose idempotency key is taken is left out, and so does not come back; if the key of the call is taken, all are.
  * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
  * its place in the order at once; one whose key is busy is held.
@@ -43,18 +44,20 @@ export async function insert(
   const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
   // All that the database adds to such jobs is one moment, which it need not say of each of them.
   const areOffered = offers.length > 0;
-  const areAlike = !areOffered && !hasIdempotency && !mayBeHeld && !takesTurns && jobs.every(isNow);
+  const areRelated = jobs.some((job) => job.relations !== undefined);
+  const areAlike = !areOffered && !areRelated && !hasIdempotency && !mayBeHeld && !takesTurns && jobs.every(isNow);
   const rows = await db.query<Omit<InsertedJob, 'lease'> & Partial<Lease>>(sql`
     WITH input AS MATERIALIZED (
       SELECT i.*, row_number() OVER () AS ord, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
-      FROM json_to_recordset(${JSON.stringify(jobs)}::json) AS i (${INPUT_COLUMNS})
+      FROM json_to_recordset(${JSON.stringify(areRelated ? jobs.map(withRelations) : jobs)}::json) AS i (
+        ${INPUT_COLUMNS}${areRelated ? sql`, ${RELATED.input}` : sql``})
     ), ${call !== undefined ? freshBy(call, jobs) : hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
-    , ${mayBeHeld ? JUDGED : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
-    , ${takesTurns ? inTurns(ready) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND u.run_at <= now() THEN u.run_at END AS position FROM judged u)`}
+    , ${mayBeHeld ? judged(areRelated) : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
+    , ${takesTurns ? inTurns(ready, areRelated) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND ${isDue('u', areRelated)} THEN u.run_at END AS position FROM judged u)`}
     ${areOffered ? handedOver(offers) : sql``}
     , stored AS (
-      INSERT INTO jobs (${(areOffered ? OFFERED : PLAIN).columns})
-      SELECT ${(areOffered ? OFFERED : PLAIN).values}
+      INSERT INTO jobs (${(areOffered ? OFFERED : PLAIN).columns}, ${areRelated ? sql`${RELATED.columns}, ` : sql``}status)
+      SELECT ${(areOffered ? OFFERED : PLAIN).values}, ${areRelated ? sql`${RELATED.values}, ` : sql``}${statusOf(areOffered, areRelated)}
       FROM (SELECT * FROM ${areOffered ? sql`handed` : sql`ready`} ORDER BY ord) u
       RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
@@ -131,18 +134,51 @@ function whenHanded(value: Sql): Sql {
   return sql`CASE WHEN u."isHanded" THEN ${value} END`;
 }
 
-const COLUMNS = columnList(['status', ...BROUGHT.map(([name]) => name), ...namesOf(COMPUTED)]);
+const COLUMNS = columnList([...BROUGHT.map(([name]) => name), ...namesOf(COMPUTED)]);
 const VALUES = Prisma.join([
   ...BROUGHT.map(([name, { type }]) =>
     Prisma.raw(type === 'text[]' ? `ARRAY(SELECT json_array_elements_text(u."${name}"))` : `u."${name}"`),
   ),
   ...Object.values(COMPUTED),
 ]);
-const PLAIN = { columns: COLUMNS, values: sql`'pending', ${VALUES}` };
+const PLAIN = { columns: COLUMNS, values: VALUES };
 const OFFERED = {
   columns: sql`${columnList(namesOf(HANDED))}, ${COLUMNS}`,
-  values: sql`${Prisma.join(Object.values(HANDED))}, CASE WHEN u."isHanded" THEN 'running' ELSE 'pending' END::job_status, ${VALUES}`,
+  values: sql`${Prisma.join(Object.values(HANDED))}, ${VALUES}`,
 };
+
+const RELATIONS = fieldsSetBy('relation');
+const RELATED = {
+  input: Prisma.raw(
+    [...RELATIONS.map(([name, { type }]) => `"${name}" ${type === 'uuid[]' ? 'json' : type}`), '"isBlocked" boolean'].join(
+      ', ',
+    ),
+  ),
+  columns: columnList(RELATIONS.map(([name]) => name)),
+  values: Prisma.raw(
+    RELATIONS.map(([name, { type }]) => {
+      if (type === 'boolean') return `COALESCE(u."${name}", false)`;
+      if (type !== 'uuid[]') return `u."${name}"`;
+      return `CASE WHEN u."${name}" IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(u."${name}")::uuid) END`;
+    }).join(', '),
+  ),
+};
+
+function withRelations({ relations, ...job }: InsertJob): unknown {
+  return { ...job, ...relations };
+}
+
+function statusOf(areOffered: boolean, areRelated: boolean): Sql {
+  if (!areOffered && !areRelated) return sql`'pending'`;
+  return sql`CASE ${areOffered ? sql`WHEN u."isHanded" THEN 'running'` : sql``} ${areRelated ? sql`WHEN u."isBlocked" THEN 'blocked'` : sql``}
+        ELSE 'pending' END::job_status`;
+}
+
+/** Whether a job of this alias is to get its place in the order at once, if nothing holds it. */
+function isDue(alias: 'u' | 'f', areRelated: boolean): Sql {
+  const isBlocked = areRelated ? Prisma.raw(`AND ${alias}."isBlocked" IS NOT TRUE`) : sql``;
+  return sql`(${Prisma.raw(alias)}.run_at <= now() ${isBlocked})`;
+}
 
 function columnList(names: FieldName[]): Sql {
   return Prisma.raw(names.map((name) => JOB_FIELDS[name].column).join(', '));
@@ -154,7 +190,7 @@ function namesOf(values: Partial<Record<FieldName, Sql>>): FieldName[] {
 
 /** What happened to a job that was handed over is what happens to all, one after the other. */
 const CREATED_AND_CLAIMED = sql`(
-      SELECT s.id, s.type, s.queue, s."userId", n.event, CASE n.nth WHEN 1 THEN 'pending'::job_status ELSE s.status END AS status,
+      SELECT s.id, s.type, s.queue, s."userId", n.event, CASE WHEN n.nth = 1 AND s.status = 'running' THEN 'pending' ELSE s.status END AS status,
         CASE n.nth WHEN 1 THEN 0 ELSE s.attempt END AS attempt, CASE n.nth WHEN 2 THEN s."runnerId" END AS "runnerId"
       FROM stored s CROSS JOIN (VALUES (1, 'job.created'), (2, 'job.claimed')) n (nth, event)
       WHERE n.nth = 1 OR s.status = 'running' ORDER BY n.nth
@@ -192,7 +228,9 @@ function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
 const IS_FRESH = sql`EXISTS (SELECT FROM keyed)`;
 
 /** Whether an order or a concurrency key holds them. */
-const JUDGED = sql`judged AS MATERIALIZED (
+function judged(areRelated: boolean): Sql {
+  const due = isDue('f', areRelated);
+  return sql`judged AS MATERIALIZED (
       SELECT f.*, CASE
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
@@ -200,19 +238,20 @@ const JUDGED = sql`judged AS MATERIALIZED (
           OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey" AND ${BLOCKS_ORDER} LIMIT 1) IS NOT NULL
         ) THEN 'order'::job_hold
         -- Only one that is due: a held one must have nothing left to wait for but its key.
-        WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND f.run_at <= now()
-          AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY f.run_at > now(), f.ord)
+        WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND ${due}
+          AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY NOT ${due}, f.ord)
             + ${openOfKey({ queue: sql`f.queue`, key: sql`f."concurrencyKey"`, laneId: sql`f."laneId"`, priority: sql`f.priority`, limit: sql`f.concurrency_per_key` })}
             > f.concurrency_per_key
         THEN 'key'::job_hold END AS hold
       FROM (SELECT i.*, q.concurrency_per_key FROM fresh i LEFT JOIN queues q ON q.name = i.queue) f
     )`;
+}
 
 /** Those that are due, each in its user's turn. */
-function inTurns(ready: LaneFrom[]): Sql {
+function inTurns(ready: LaneFrom[], areRelated: boolean): Sql {
   return sql`due AS MATERIALIZED (
       SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord, u."laneFrom" AS lane_from,
         COALESCE(q.is_fair, true) AS is_fair
-      FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND u.run_at <= now()
+      FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND ${isDue('u', areRelated)}
     ), ${positioned(ready)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN positioned p ON p.id = u.id)`;
 }

@@ -24,6 +24,13 @@ export type Decided = { arguments: Json } & { [Name in NotNull]: Value<Name> } &
   idempotencyScope?: string | undefined;
   idempotencyKey?: string | undefined;
   requestHash?: string | undefined;
+  relations?: Relations | undefined;
+};
+
+/** What a job has that depends on others, or belongs to a group. */
+export type Relations = { [Name in FieldsSetBy<'relation'>]?: NonNullable<JobRow[Name]> | undefined } & {
+  /** Whether it waits for another job. */
+  isBlocked: boolean;
 };
 
 type NotNull = {
@@ -68,7 +75,7 @@ export type Lease = Pick<ClaimedRow, 'leaseToken' | 'leaseExpiresAt' | 'deadline
 export const insertJob = compileObject<(job: NewJob, decided: Complete<Decided>) => InsertJob>(
   ['job', 'decided'],
   [
-    ...from('decided', [...fieldsSetBy('create').map(([name]) => name), ...Object.keys(DECIDED_BESIDES)]),
+    ...from('decided', [...fieldsSetBy('create').map(([name]) => name), ...Object.keys(DECIDED_BESIDES), 'relations']),
     ...from('job', [...fieldsSetBy('client').map(([name]) => name), ...Object.keys(SENT_BESIDES)]),
   ],
 );
@@ -82,6 +89,11 @@ export const insertedRow = compileObject<(brought: InsertJob, inserted: Inserted
   ['brought', 'inserted'],
   [...FIELDS].map(([name, field]) => [name, insertedFrom(name, field)]),
 );
+
+/** The same of a job that depends on others, or belongs to a group. */
+export function relatedRow(brought: InsertJob, inserted: InsertedJob, { isBlocked, ...relations }: Relations): JobRow {
+  return { ...insertedRow(brought, inserted), ...relations, status: isBlocked ? 'blocked' : 'pending' };
+}
 
 function insertedFrom(name: FieldName, { setBy, type, fresh }: Field): Origin {
   if (fresh !== undefined) return { constant: fresh };

@@ -3,6 +3,19 @@ import { insertEvents } from '../events';
 import { type Moved, MOVED_COLUMNS } from './row';
 
 /**
+ * Those of these jobs that are unfinished stay so until the transaction ends, and are marked as awaited: their ends will look
+ * for children. The statement after it sees how the others have ended.
+ */
+export async function lockParents(transaction: Executor, parentIds: string[]): Promise<void> {
+  await transaction.query(sql`
+    WITH held AS MATERIALIZED (
+      SELECT j.id FROM jobs j
+      WHERE j.id = ANY (${parentIds}::uuid[]) AND j.status::text IN ('blocked', 'pending', 'running') ORDER BY j.id FOR UPDATE
+    )
+    UPDATE jobs j SET awaited = true WHERE j.id = ANY (ARRAY(SELECT id FROM held)) AND NOT j.awaited`);
+}
+
+/**
  * Locks children of which edges were just settled, those that still wait. The statement after it sees all that is settled by
  * now, by other transactions too: of the last two parents that end at one moment, the second finds that nothing is left.
  */

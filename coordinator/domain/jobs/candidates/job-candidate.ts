@@ -15,6 +15,8 @@ export interface JobCandidate {
   bytes: number;
   onConflict: NewJob['onConflict'];
   caller: Caller;
+  /** Jobs that it depends on, and that had ended otherwise than it must have when it was stored. */
+  endedParents?: string[];
 }
 
 export interface Created {

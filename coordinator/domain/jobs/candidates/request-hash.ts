@@ -81,7 +81,10 @@ function digest(text: string): string {
   return hash('sha256', text, 'base64url');
 }
 
-/** All of a job but what has settable defaults. Empty lists, objects of labels and no delay are what leaving them out means. */
+/**
+ * All of a job but what has settable defaults. Empty lists, objects of labels, no delay and what is so by default are what
+ * leaving them out means.
+ */
 function canonical({ job, userId }: Request): string {
   const { priority: _priority, maxAttempts: _maxAttempts, timeoutMs: _timeoutMs, retry: _retry, ...rest } = job;
   return canonicalText({
@@ -93,6 +96,8 @@ function canonical({ job, userId }: Request): string {
     delayMs: job.delayMs === 0 ? undefined : job.delayMs,
     requires: labelsOf(job.requires),
     prefers: labelsOf(job.prefers),
+    dependsOn: job.dependsOn === undefined || job.dependsOn.length === 0 ? undefined : [...new Set(job.dependsOn)].sort(),
+    onDependencyFailure: job.onDependencyFailure === 'cancel' ? undefined : job.onDependencyFailure,
   });
 }
 

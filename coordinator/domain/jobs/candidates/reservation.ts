@@ -52,8 +52,14 @@ export function claimedRows(outcomes: ReadonlyMap<JobCandidate, Outcome>, { offe
   });
 }
 
-function isClaimableAtOnce({ row: { runAt, delayMs, orderKey, concurrencyKey } }: JobCandidate): boolean {
-  return runAt === undefined && delayMs === undefined && orderKey === undefined && concurrencyKey === undefined;
+function isClaimableAtOnce({ row: { runAt, delayMs, orderKey, concurrencyKey, relations } }: JobCandidate): boolean {
+  return (
+    runAt === undefined &&
+    delayMs === undefined &&
+    orderKey === undefined &&
+    concurrencyKey === undefined &&
+    relations === undefined
+  );
 }
 
 function claimedRow(outcome: Outcome, { leaseMs }: Offer): ClaimedRow[] {

@@ -1,0 +1,76 @@
+import type { NewJob } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../../errors';
+import type { Executor } from '../../../store/db';
+import * as store from '../../../store/jobs';
+import * as views from '../../../store/views/dependencies';
+import type { Edge } from '../../../store/workflows/edges';
+import { visibleUser } from '../../auth/caller';
+import { covers } from '../../auth/scope';
+import { findFresh, type JobCandidate } from './job-candidate';
+import { isFinished } from '../transitions';
+
+export function hasParents({ dependsOn }: Pick<NewJob, 'dependsOn'>): boolean {
+  return dependsOn !== undefined && dependsOn.length > 0;
+}
+
+/**
+ * Looks at the jobs that candidates depend on, and says in their rows whether they are blocked. From here to the end of the
+ * transaction no unfinished one ends, so none ends unnoticed. A job of another user, or one that the key may not see, is as
+ * unknown as one that is not there.
+ * @returns `orphans`, refused because they depend on unknown jobs; and the edges of the others, to be stored with them
+ */
+export async function judgeParents(
+  transaction: Executor,
+  candidates: JobCandidate[],
+): Promise<{ orphans: Map<JobCandidate, BatonError>; edges: Edge[] }> {
+  const orphans = new Map<JobCandidate, BatonError>();
+  const edges: Edge[] = [];
+  // One that was created before is answered with what it was then, whatever became of its parents.
+  const wanting = await findFresh(
+    transaction,
+    candidates.filter(({ job }) => hasParents(job)),
+  );
+  if (wanting.length === 0) return { orphans, edges };
+  const ids = [...new Set(wanting.flatMap(({ job }) => job.dependsOn ?? []))];
+  await store.lockParents(transaction, ids);
+  const parents = new Map((await views.parents(transaction, ids)).map((parent) => [parent.id, parent]));
+  for (const candidate of wanting) {
+    const own = visibleUser(candidate.caller);
+    const seen = (id: string): views.Parent | null => {
+      const parent = parents.get(id);
+      const isSeen = parent !== undefined && (own === null || parent.userId === own) && covers(candidate.caller, parent);
+      return isSeen ? parent : null;
+    };
+    const unknown = (candidate.job.dependsOn ?? []).findIndex((id) => seen(id) === null);
+    if (unknown >= 0) {
+      orphans.set(candidate, noSuchParent(candidate.job.dependsOn?.[unknown] ?? '', unknown));
+      continue;
+    }
+    const dependsOn = [...new Set(candidate.job.dependsOn)];
+    const found = dependsOn.flatMap((id) => edgeTo(candidate, seen(id)));
+    candidate.row.relations = { dependsOn, isBlocked: found.some(({ outcome }) => outcome === null) };
+    candidate.endedParents = found.flatMap(({ outcome, parentId }) =>
+      outcome === null && isFinished(seen(parentId)?.status ?? 'running') ? [parentId] : [],
+    );
+    edges.push(...found);
+  }
+  return { orphans, edges };
+}
+
+/** Parents that had not completed when the job was created, though they had ended: it is cancelled like others then. */
+export function endedParents({ endedParents: ended = [] }: JobCandidate): string[] {
+  return ended;
+}
+
+function edgeTo({ job, row }: JobCandidate, parent: views.Parent | null): Edge[] {
+  if (parent === null) return [];
+  const toleratesFailure = job.onDependencyFailure === 'run';
+  const isOver = parent.status === 'completed' || (toleratesFailure && isFinished(parent.status));
+  const outcome = isOver ? (parent.status as Edge['outcome']) : null;
+  return [{ jobId: row.id, parentId: parent.id, outcome, toleratesFailure }];
+}
+
+function noSuchParent(id: string, index: number): BatonError {
+  const message = `There is no job with id ${id}.`;
+  return new BatonError('validation_failed', message, { errors: [{ path: `dependsOn.${index}`, message }] });
+}

@@ -1,0 +1,85 @@
+import type { JobStatus } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from '../db';
+
+export interface Parent {
+  id: string;
+  status: JobStatus;
+  userId: string | null;
+  queue: string;
+  type: string;
+}
+
+/** Those of these jobs that are there. */
+export function parents(db: Executor, ids: string[]): Promise<Parent[]> {
+  return db.query(sql`
+    SELECT j.id, j.status, j.user_id AS "userId", j.queue, j.type FROM jobs j WHERE j.id = ANY (${ids}::uuid[])`);
+}
+
+/** How something ended that a job waited for. */
+export interface DependencyRow {
+  jobId: string;
+  parentId: string;
+  /** The name of the parent in the job's own workflow; null: it is in none, or in another one. */
+  key: string | null;
+  status: 'completed' | 'failed' | 'cancelled';
+  /** JSON text; null: nothing, or it is too large. */
+  result: string | null;
+  isTooLarge: boolean;
+}
+
+/** How much of results is read, in bytes. */
+export interface ResultBytes {
+  ofEach: number;
+  inAll: number;
+}
+
+/**
+ * How all ended that these jobs waited for. Results are read as long as those of a job, and all together, are within these
+ * bytes, the smallest first.
+ */
+export function dependencies(db: Executor, jobIds: string[], bytes: ResultBytes): Promise<DependencyRow[]> {
+  return db.query(sql`
+    SELECT s."jobId", s."parentId", s.key, s.status, CASE WHEN NOT s."isTooLarge" THEN p.result END::text AS result, s."isTooLarge"
+    FROM (
+      SELECT d.*, d.bytes > 0 AND (sum(d.bytes) OVER (PARTITION BY d."jobId" ORDER BY d.bytes, d."parentId") > ${bytes.ofEach}
+        OR sum(d.bytes) OVER (ORDER BY d.bytes, d."jobId", d."parentId") > ${bytes.inAll}) AS "isTooLarge"
+      FROM (
+        SELECT d.job_id AS "jobId", d.parent_id AS "parentId", d.outcome AS status,
+          CASE WHEN p.workflow_id = j.workflow_id THEN p.workflow_key END AS key,
+          CASE WHEN d.outcome = 'completed' THEN COALESCE(octet_length(p.result::text), 0) ELSE 0 END AS bytes
+        FROM dependencies d JOIN jobs j ON j.id = d.job_id LEFT JOIN jobs p ON p.id = d.parent_id
+        WHERE d.job_id = ANY (${jobIds}::uuid[]) AND d.outcome IS NOT NULL
+      ) d
+    ) s LEFT JOIN jobs p ON p.id = s."parentId" AND s.status = 'completed'`);
+}
+
+/** How one parent of a running job ended, for whoever holds the job's lease; null: it is not its lease, or not its parent. */
+export async function dependency(
+  db: Executor,
+  { jobId, leaseToken, parentId }: { jobId: string; leaseToken: string; parentId: string },
+): Promise<Pick<DependencyRow, 'status' | 'result'> | null> {
+  const [row] = await db.query<Pick<DependencyRow, 'status' | 'result'>>(sql`
+    SELECT d.outcome AS status, CASE WHEN d.outcome = 'completed' THEN p.result END::text AS result
+    FROM jobs j JOIN dependencies d ON d.job_id = j.id LEFT JOIN jobs p ON p.id = d.parent_id
+    WHERE j.id = ${jobId}::uuid AND j.status::text = 'running' AND j.lease_token = ${leaseToken}::uuid
+      AND d.parent_id = ${parentId}::uuid AND d.outcome IS NOT NULL`);
+  return row ?? null;
+}
+
+/** What a blocked job waits for: jobs and workflows that have not ended, of which `limit` are named, the first created first. */
+export async function waitsFor(
+  db: Executor,
+  jobId: string,
+  limit: number,
+): Promise<{ count: number; parents: { id: string; status: string; key: string | null }[] }> {
+  const [row] = await db.query<{ count: number; parents: { id: string; status: string; key: string | null }[] }>(sql`
+    SELECT count(*)::int AS count, COALESCE(json_agg(json_build_object('id', f.id, 'status', f.status, 'key', f.key) ORDER BY f.id)
+      FILTER (WHERE f.nth <= ${limit}), '[]') AS parents
+    FROM (
+      SELECT d.parent_id AS id, COALESCE(p.status::text, w.status::text, 'gone') AS status, p.workflow_key AS key,
+        row_number() OVER (ORDER BY d.parent_id) AS nth
+      FROM dependencies d LEFT JOIN jobs p ON p.id = d.parent_id LEFT JOIN workflows w ON w.id = d.parent_id
+      WHERE d.job_id = ${jobId}::uuid AND d.outcome IS NULL
+    ) f`);
+  return row ?? { count: 0, parents: [] };
+}
