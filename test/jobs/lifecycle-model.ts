@@ -78,7 +78,8 @@ export function move(
 export function judgeParents(edges: Set<string>, child: ModelJob, all: ModelJob[]): void {
   if (child.status !== 'blocked') return;
   const faults = child.parents.filter(
-    ({ outcome, isTolerated, isWaived }) => (outcome === 'failed' || outcome === 'cancelled') && !isTolerated && !isWaived,
+    ({ outcome, isTolerated, isWaived }) =>
+      (outcome === 'failed' || outcome === 'cancelled') && !isTolerated && !isWaived,
   );
   if (faults.length > 0) {
     const reason = faults.some(({ outcome }) => outcome === 'failed') ? 'dependency_failed' : 'dependency_cancelled';

@@ -46,6 +46,7 @@ const row: ClaimedRow = {
   checkpoint: null,
   concurrencyKey: null,
   trace: null,
+  dependsOn: null as unknown as string[],
   position: new Date(0),
   runnerId: 'r',
   leaseToken: '0198b7d0-0000-4000-8000-000000000002',

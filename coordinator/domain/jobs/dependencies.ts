@@ -2,6 +2,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import type { ClaimedRow } from '../../store/jobs';
 import * as views from '../../store/views/dependencies';
+import { leaseLost } from './stale-report';
 
 /** What is handed over inline of results: to one job, and in one answer. The rest is read one by one, under the lease. */
 export const INLINE_BYTES = { ofEach: 262_144, inAll: 8_388_608 };
@@ -27,11 +28,10 @@ export async function readDependency(
   wanted: { jobId: string; leaseToken: string; parentId: string },
 ): Promise<string> {
   const found = await views.dependency(context.db.hot, wanted);
-  if (found === null)
-    throw new BatonError(
-      'lease_lost',
-      `The lease of job ${wanted.jobId} is no longer this one, or it did not wait for ${wanted.parentId}.`,
-    );
+  if (found === null) throw new BatonError('not_found', 'There is no such job.');
+  if (!found.isHeld) throw leaseLost();
+  if (found.status === null)
+    throw new BatonError('not_found', `The job ${wanted.jobId} did not wait for ${wanted.parentId}.`);
   return `{"id":"${wanted.parentId}","status":"${found.status}","result":${found.result ?? 'null'}}`;
 }
 

@@ -53,16 +53,24 @@ export function dependencies(db: Executor, jobIds: string[], bytes: ResultBytes)
     ) s LEFT JOIN jobs p ON p.id = s."parentId" AND s.status = 'completed'`);
 }
 
-/** How one parent of a running job ended, for whoever holds the job's lease; null: it is not its lease, or not its parent. */
+/** How one parent of a job ended, for whoever holds the job's lease. */
+export interface HeldDependency {
+  isHeld: boolean;
+  /** Null: the job did not wait for it. */
+  status: DependencyRow['status'] | null;
+  result: string | null;
+}
+
 export async function dependency(
   db: Executor,
   { jobId, leaseToken, parentId }: { jobId: string; leaseToken: string; parentId: string },
-): Promise<Pick<DependencyRow, 'status' | 'result'> | null> {
-  const [row] = await db.query<Pick<DependencyRow, 'status' | 'result'>>(sql`
-    SELECT d.outcome AS status, CASE WHEN d.outcome = 'completed' THEN p.result END::text AS result
-    FROM jobs j JOIN dependencies d ON d.job_id = j.id LEFT JOIN jobs p ON p.id = d.parent_id
-    WHERE j.id = ${jobId}::uuid AND j.status::text = 'running' AND j.lease_token = ${leaseToken}::uuid
-      AND d.parent_id = ${parentId}::uuid AND d.outcome IS NOT NULL`);
+): Promise<HeldDependency | null> {
+  const [row] = await db.query<HeldDependency>(sql`
+    SELECT h."isHeld", d.outcome AS status, CASE WHEN h."isHeld" AND d.outcome = 'completed' THEN p.result END::text AS result
+    FROM (
+      SELECT j.id, COALESCE(j.status::text = 'running' AND j.lease_token = ${leaseToken}::uuid, false) AS "isHeld"
+      FROM jobs j WHERE j.id = ${jobId}::uuid
+    ) h LEFT JOIN dependencies d ON d.job_id = h.id AND d.parent_id = ${parentId}::uuid LEFT JOIN jobs p ON p.id = d.parent_id`);
   return row ?? null;
 }
 

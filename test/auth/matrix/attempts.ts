@@ -77,6 +77,19 @@ export const ATTEMPT_ROWS: Rows = {
     ],
   },
   'POST /jobs/:id/release': { places: [ofLease({ delayMs: 0 }, [200, '"pending"'])] },
+  'GET /jobs/:id/dependencies/:parentId/result': {
+    places: [
+      {
+        at: ['path id', 'path parentId'],
+        async make(stage, owner) {
+          const { id: parentId = '' } = await stage.job(owner, 'completed');
+          return { ...(await stage.job(owner, 'running', { dependsOn: [parentId] })), parentId };
+        },
+        send: ({ leaseToken = '' }) => ({ headers: { 'baton-lease': leaseToken } }),
+        ok: [200, '"made":true'],
+      },
+    ],
+  },
   'GET /healthz': { places: [plain([200, '"ok"'])] },
   'GET /readyz': { places: [plain([200, '"ready"'])] },
   'GET /health': { places: [plain([200, '"monitor"'])] },

@@ -130,6 +130,13 @@ export const JOB_ROWS: Rows = {
         ok: [201, '"pending"'],
         missing: onlyOwn,
       },
+      {
+        at: ['body dependsOn'],
+        make: (stage, owner) => stage.job(owner, 'pending'),
+        send: ({ id, type }) => ({ json: { type: `${type}-child`, dependsOn: [id] } }),
+        ok: [201, '"blocked"'],
+        missing: [400, '"dependsOn.0"'],
+      },
     ],
     harmless: { 'body uniqueKey': SCOPED, 'body concurrencyKey': SHARED, 'body orderKey': SHARED },
   },
@@ -149,6 +156,13 @@ export const JOB_ROWS: Rows = {
         ok: [201, '"pending"'],
         missing: (role) => (role === 'user' ? [201, '"forbidden"'] : [201, '"pending"']),
         malformed: [201, '"validation_failed"'],
+      },
+      {
+        at: ['body jobs.dependsOn'],
+        make: (stage, owner) => stage.job(owner, 'pending'),
+        send: ({ id, type }) => ({ json: { jobs: [{ type }, { type: `${type}-child`, dependsOn: [id] }] } }),
+        ok: [201, '"blocked"'],
+        missing: [400, '"jobs.1.dependsOn.0"'],
       },
     ],
     harmless: {

@@ -28,6 +28,7 @@ const QUEUE_OF = (owner: Owner) => (owner === 'ann' ? 'mine' : 'theirs');
 /** All that stands in the database, but for what loops and clocks change by themselves. */
 const PRINT = `
   SELECT 'jobs' AS name, json_agg(to_jsonb(j) - 'position' - 'hold' - 'updated_at' ORDER BY j.id)::text AS rows FROM jobs j
+  UNION ALL SELECT 'dependencies', json_agg(d ORDER BY d.job_id, d.parent_id)::text FROM dependencies d
   UNION ALL SELECT 'attempts', json_agg(a ORDER BY a.job_id, a.attempt)::text FROM attempts a
   UNION ALL SELECT 'logs', json_agg(l ORDER BY l.job_id, l.seq)::text FROM job_logs l
   UNION ALL SELECT 'keys', json_agg(to_jsonb(k) - 'last_used_at' ORDER BY k.id)::text FROM api_keys k

@@ -31,26 +31,22 @@ export async function judgeParents(
     candidates.filter(({ job }) => hasParents(job)),
   );
   if (wanting.length === 0) return { orphans, edges };
-  const ids = [...new Set(wanting.flatMap(({ job }) => job.dependsOn ?? []))];
-  await store.lockParents(transaction, ids);
-  const parents = new Map((await views.parents(transaction, ids)).map((parent) => [parent.id, parent]));
+  // Who may see them never changes, so it is judged before anything is locked for somebody who may not.
+  const visible = await findParents(transaction, wanting);
+  const known = wanting.filter((candidate) => unknownIn(candidate, visible) < 0);
+  await store.lockParents(transaction, [...new Set(known.flatMap(({ job }) => job.dependsOn ?? []))]);
+  const parents = known.length === 0 ? visible : await findParents(transaction, known);
   for (const candidate of wanting) {
-    const own = visibleUser(candidate.caller);
-    const seen = (id: string): views.Parent | null => {
-      const parent = parents.get(id);
-      const isSeen = parent !== undefined && (own === null || parent.userId === own) && covers(candidate.caller, parent);
-      return isSeen ? parent : null;
-    };
-    const unknown = (candidate.job.dependsOn ?? []).findIndex((id) => seen(id) === null);
+    const unknown = unknownIn(candidate, parents);
     if (unknown >= 0) {
       orphans.set(candidate, noSuchParent(candidate.job.dependsOn?.[unknown] ?? '', unknown));
       continue;
     }
     const dependsOn = [...new Set(candidate.job.dependsOn)];
-    const found = dependsOn.flatMap((id) => edgeTo(candidate, seen(id)));
+    const found = dependsOn.flatMap((id) => edgeTo(candidate, parents.get(id)));
     candidate.row.relations = { dependsOn, isBlocked: found.some(({ outcome }) => outcome === null) };
     candidate.endedParents = found.flatMap(({ outcome, parentId }) =>
-      outcome === null && isFinished(seen(parentId)?.status ?? 'running') ? [parentId] : [],
+      outcome === null && isFinished(parents.get(parentId)?.status ?? 'running') ? [parentId] : [],
     );
     edges.push(...found);
   }
@@ -62,8 +58,22 @@ export function endedParents({ endedParents: ended = [] }: JobCandidate): string
   return ended;
 }
 
-function edgeTo({ job, row }: JobCandidate, parent: views.Parent | null): Edge[] {
-  if (parent === null) return [];
+async function findParents(transaction: Executor, candidates: JobCandidate[]): Promise<Map<string, views.Parent>> {
+  const ids = [...new Set(candidates.flatMap(({ job }) => job.dependsOn ?? []))];
+  return new Map((await views.parents(transaction, ids)).map((parent) => [parent.id, parent]));
+}
+
+/** Where in its list the first stands that is not there, for this caller; -1: all are. */
+function unknownIn({ job, caller }: JobCandidate, parents: Map<string, views.Parent>): number {
+  const own = visibleUser(caller);
+  return (job.dependsOn ?? []).findIndex((id) => {
+    const parent = parents.get(id);
+    return parent === undefined || (own !== null && parent.userId !== own) || !covers(caller, parent);
+  });
+}
+
+function edgeTo({ job, row }: JobCandidate, parent: views.Parent | undefined): Edge[] {
+  if (parent === undefined) return [];
   const toleratesFailure = job.onDependencyFailure === 'run';
   const isOver = parent.status === 'completed' || (toleratesFailure && isFinished(parent.status));
   const outcome = isOver ? (parent.status as Edge['outcome']) : null;

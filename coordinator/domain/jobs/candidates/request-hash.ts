@@ -96,7 +96,8 @@ function canonical({ job, userId }: Request): string {
     delayMs: job.delayMs === 0 ? undefined : job.delayMs,
     requires: labelsOf(job.requires),
     prefers: labelsOf(job.prefers),
-    dependsOn: job.dependsOn === undefined || job.dependsOn.length === 0 ? undefined : [...new Set(job.dependsOn)].sort(),
+    dependsOn:
+      job.dependsOn === undefined || job.dependsOn.length === 0 ? undefined : [...new Set(job.dependsOn)].sort(),
     onDependencyFailure: job.onDependencyFailure === 'cancel' ? undefined : job.onDependencyFailure,
   });
 }
