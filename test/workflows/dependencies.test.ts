@@ -223,7 +223,7 @@ describe('results that are too large to be handed over', () => {
     expect((await read(leaseToken)).body).toEqual({ id: parents[0]?.id, status: 'completed', result: results[0] });
     expect([(await read(null)).status, (await read('token')).status]).toEqual([400, 400]);
     expect((await read(randomUUID())).body.code).toBe('lease_lost');
-    expect((await read(leaseToken, `/jobs/${child.id}/dependencies/${child.id}/result`)).body.code).toBe('lease_lost');
+    expect((await read(leaseToken, `/jobs/${child.id}/dependencies/${child.id}/result`)).body.code).toBe('not_found');
     const { key } = expectStatus(
       await api.post<{ key: string }>('/api-keys', { name: 'other', role: 'runner', types: ['other'] }),
       201,
