@@ -125,7 +125,9 @@ function field<const Type extends ColumnType, const Who extends Setter, const By
   type: Type,
   setBy: Who,
   readBy: readonly By[],
-  fresh: string | number | boolean | null | undefined = ['relation', 'claim', 'beat', 'move'].includes(setBy) ? null : undefined,
+  fresh: string | number | boolean | null | undefined = ['relation', 'claim', 'beat', 'move'].includes(setBy)
+    ? null
+    : undefined,
 ) {
   return { column, type, setBy, readBy, fresh };
 }

@@ -150,9 +150,10 @@ const OFFERED = {
 const RELATIONS = fieldsSetBy('relation');
 const RELATED = {
   input: Prisma.raw(
-    [...RELATIONS.map(([name, { type }]) => `"${name}" ${type === 'uuid[]' ? 'json' : type}`), '"isBlocked" boolean'].join(
-      ', ',
-    ),
+    [
+      ...RELATIONS.map(([name, { type }]) => `"${name}" ${type === 'uuid[]' ? 'json' : type}`),
+      '"isBlocked" boolean',
+    ].join(', '),
   ),
   columns: columnList(RELATIONS.map(([name]) => name)),
   values: Prisma.raw(
