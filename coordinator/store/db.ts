@@ -212,10 +212,14 @@ const CANCELLED = '57014';
 function tooSlow(cause: unknown): BatonError {
   return new BatonError(
     'unavailable',
-    `The read took longer than ${TIMEOUTS.readers.statementTimeoutMs / 1000} s and was stopped. Narrow it by status, queue, type, ` +
-      'user or time: of the other filters none has an index, so the rows of these are looked at one by one.',
+    `The read took longer than ${TIMEOUTS.readers.statementTimeoutMs / 1000} s and was stopped. Narrow it, or try again later.`,
     { retryAfterMs: 5000, cause },
   );
+}
+
+/** Whether a statement was stopped because it took too long. */
+export function isStopped({ cause }: BatonError): boolean {
+  return stateOf(cause) === CANCELLED;
 }
 
 /** PostgreSQL cuts off longer names of channels when it listens, and refuses them when it is to notify. */

@@ -2,6 +2,7 @@ import type { JobFilter, LogLevel } from '@baton/runner-sdk/protocol';
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
 import { JOB_COLUMNS, type JobRow, listedColumns, type ListedJobRow, type ListedValues } from '../jobs';
+import { searched } from './slow-filter';
 import { type Counted, withinBytes } from './within-bytes';
 
 // Reads. The user whose jobs may be seen comes first everywhere; null sees all.
@@ -32,7 +33,7 @@ export function page(
       WHERE ${matching(userId, filter)} ${before === null ? Prisma.empty : sql`AND j.id < ${before}::uuid`}
       ORDER BY j.id DESC LIMIT ${limit}
     ) j`;
-  return db.query(withinBytes(chosen, sql`p.id DESC`));
+  return searched(userId, filter, () => db.query(withinBytes(chosen, sql`p.id DESC`)));
 }
 
 /** Ids of jobs that match, oldest first, after `after`: one batch of a verb in bulk. */
@@ -43,18 +44,18 @@ export async function ids(
   after: string | null,
   limit: number,
 ): Promise<string[]> {
-  const rows = await db.query<{ id: string }>(sql`
+  const batch = sql`
     SELECT j.id FROM jobs j
     WHERE ${matching(userId, filter)} ${after === null ? Prisma.empty : sql`AND j.id > ${after}::uuid`}
-    ORDER BY j.id LIMIT ${limit}`);
+    ORDER BY j.id LIMIT ${limit}`;
+  const rows = await searched(userId, filter, () => db.query<{ id: string }>(batch));
   return rows.map((row) => row.id);
 }
 
 /** At most `most`, so that no more than that are walked over. */
 export async function count(db: Executor, userId: string | null, filter: JobFilter, most: number): Promise<number> {
-  const [row] = await db.query<{ count: number }>(
-    sql`SELECT count(*)::int AS count FROM (SELECT 1 FROM jobs j WHERE ${matching(userId, filter)} LIMIT ${most}) found`,
-  );
+  const counted = sql`SELECT count(*)::int AS count FROM (SELECT 1 FROM jobs j WHERE ${matching(userId, filter)} LIMIT ${most}) found`;
+  const [row] = await searched(userId, filter, () => db.query<{ count: number }>(counted));
   return row?.count ?? 0;
 }
 
