@@ -1,6 +1,7 @@
 import type { AlertMeasure, AlertState } from '@baton/runner-sdk/protocol';
 import { type Executor, type Sql, sql } from './db';
 import { READY_LANES } from './lanes';
+import { newId } from './views/clock';
 import { FINISHED_QUEUES } from './queues';
 
 export interface AlertSettings {
@@ -36,14 +37,14 @@ export const ALERT_COLUMNS = sql`
   a.recovered_message AS "recoveredMessage", a.is_enabled AS "enabled", a.state, a.since, a.value, a.evaluated_at AS "evaluatedAt",
   a.created_at AS "createdAt", a.updated_at AS "updatedAt"`;
 
-export async function insert(db: Executor, alert: AlertSettings & { id: string }): Promise<AlertRow> {
-  const { id, name, measure: of, threshold, windowMs, forMs, queue, type, message, recoveredMessage, enabled } = alert;
+export async function insert(db: Executor, alert: AlertSettings): Promise<AlertRow> {
+  const { name, measure: of, threshold, windowMs, forMs, queue, type, message, recoveredMessage, enabled } = alert;
   const [row] = await db.query<AlertRow>(sql`
     INSERT INTO alerts AS a (id, name, measure, threshold, window_ms, for_ms, queue, type, message, recovered_message, is_enabled, state, since, created_at, updated_at)
-    VALUES (${id}::uuid, ${name}, ${of}, ${threshold}::float8, ${windowMs}::int, ${forMs}::int, ${queue}, ${type}, ${message}, ${recoveredMessage},
+    VALUES (${newId(sql`0`)}, ${name}, ${of}, ${threshold}::float8, ${windowMs}::int, ${forMs}::int, ${queue}, ${type}, ${message}, ${recoveredMessage},
       ${enabled}::boolean, 'ok', now(), now(), now())
     RETURNING ${ALERT_COLUMNS}`);
-  return stored(row, id);
+  return stored(row, name);
 }
 
 /** Looked at anew at once; one that is disabled, or looks at something else now, begins as well. */

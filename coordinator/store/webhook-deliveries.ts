@@ -1,5 +1,6 @@
 import type { WebhookDelivery } from '../generated/prisma/client';
 import { type Executor, sql } from './db';
+import { newId } from './views/clock';
 
 export interface DeliveryRow extends Omit<WebhookDelivery, 'url'> {
   /** Its webhook's, if it has one. */
@@ -7,7 +8,6 @@ export interface DeliveryRow extends Omit<WebhookDelivery, 'url'> {
 }
 
 export interface InsertDelivery {
-  id: string;
   webhookId: string | null;
   /** Of a callback. */
   url: string | null;
@@ -26,13 +26,16 @@ export const DELIVERY_COLUMNS = sql`
   d.status, d.attempts, d.failures, d.next_at AS "nextAt", d.lease_token AS "leaseToken", d.attempted_at AS "attemptedAt",
   d.response_status AS "responseStatus", d.error, d.duration_ms AS "durationMs", d.created_at AS "createdAt", d.finished_at AS "finishedAt"`;
 
-/** (none) -> pending, due now. */
-export async function insert(db: Executor, deliveries: InsertDelivery[]): Promise<void> {
-  await db.query(sql`
+/** (none) -> pending, due now. Returns their ids. */
+export async function insert(db: Executor, deliveries: InsertDelivery[]): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`
     INSERT INTO webhook_deliveries (id, webhook_id, url, user_id, endpoint, name, at, data, job_id, status, next_at, created_at)
-    SELECT d.id, d."webhookId", d.url, d."userId", d.endpoint, d.name, COALESCE(d.at, now()), d.data, d."jobId", 'pending', now(), now()
-    FROM json_to_recordset(${JSON.stringify(deliveries)}::json) AS d (
-      "id" uuid, "webhookId" uuid, "url" text, "userId" text, "endpoint" text, "name" text, "at" timestamptz, "data" json, "jobId" uuid)`);
+    SELECT ${newId(sql`d.nth`)}, d."webhookId", d.url, d."userId", d.endpoint, d.name, COALESCE(d.at, now()), d.data, d."jobId", 'pending', now(), now()
+    FROM ROWS FROM (json_to_recordset(${JSON.stringify(deliveries)}::json) AS (
+      "webhookId" uuid, "url" text, "userId" text, "endpoint" text, "name" text, "at" timestamptz, "data" json, "jobId" uuid)
+    ) WITH ORDINALITY AS d ("webhookId", url, "userId", endpoint, name, at, data, "jobId", nth)
+    RETURNING id`);
+  return rows.map(({ id }) => id);
 }
 
 /** Whether anything waits to be sent, now or later. */

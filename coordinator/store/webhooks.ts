@@ -1,11 +1,11 @@
 import type { Webhook } from '../generated/prisma/client';
 import { type Executor, sql } from './db';
 import { publish } from './events';
+import { newId } from './views/clock';
 
 export type WebhookRow = Webhook;
 
 export interface InsertWebhook {
-  id: string;
   /** Whose it is; null: the installation's. */
   userId: string | null;
   url: string;
@@ -24,13 +24,13 @@ export const WEBHOOK_COLUMNS = sql`
 /** It is told of what happens from now on. */
 export async function insert(transaction: Executor, webhook: InsertWebhook): Promise<WebhookRow> {
   const since = await publish(transaction);
-  const { id, userId, url, description, events, queues, types, userIds } = webhook;
+  const { userId, url, description, events, queues, types, userIds } = webhook;
   const [row] = await transaction.query<WebhookRow>(sql`
     INSERT INTO webhooks AS w (id, user_id, url, description, events, queues, types, user_ids, since, created_at, updated_at)
-    VALUES (${id}::uuid, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[], ${types}::text[], ${userIds}::text[],
+    VALUES (${newId(sql`0`)}, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[], ${types}::text[], ${userIds}::text[],
       ${since}::bigint, now(), now())
     RETURNING ${WEBHOOK_COLUMNS}`);
-  if (row === undefined) throw new Error(`webhook ${id} was not stored`);
+  if (row === undefined) throw new Error('a webhook was not stored');
   return row;
 }
 
@@ -58,7 +58,7 @@ export async function count(db: Executor, userId: string | null): Promise<number
 /** One that was disabled and is enabled again is told of what happens from then on. */
 export async function update(
   transaction: Executor,
-  webhook: InsertWebhook,
+  webhook: InsertWebhook & { id: string },
   disabledReason: string | null,
 ): Promise<WebhookRow> {
   const since = await publish(transaction);

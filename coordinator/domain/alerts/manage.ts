@@ -1,5 +1,4 @@
 import type { EditAlert, NewAlert } from '@baton/runner-sdk/protocol';
-import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/alerts';
@@ -13,7 +12,7 @@ import { isAbove } from './judge';
 export async function createAlert(context: Context, by: Actor, wanted: NewAlert): Promise<store.AlertRow> {
   return named(wanted.name, () =>
     context.db.transaction(async (transaction) => {
-      const row = await store.insert(transaction, { id: uuidv7(), ...wanted });
+      const row = await store.insert(transaction, wanted);
       await record(transaction, by, [{ action: 'alert.created', target: row.id, details: { ...wanted } }]);
       return row;
     }),

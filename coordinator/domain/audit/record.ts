@@ -1,5 +1,4 @@
 import type { AuditAction } from '@baton/runner-sdk/protocol';
-import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import * as store from '../../store/audit';
 import type { Executor } from '../../store/db';
@@ -49,7 +48,6 @@ export function record(transaction: Executor, by: Actor, actions: AuditedAction[
   return store.insert(
     transaction,
     actions.map(({ action, target, details }) => ({
-      id: uuidv7(),
       action,
       target: target ?? null,
       ...by,

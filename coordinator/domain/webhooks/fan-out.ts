@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { type EventRow, publish, readPublished } from '../../store/events';
 import * as deliveries from '../../store/webhook-deliveries';
@@ -49,7 +48,7 @@ export function webhookDelivery(
   { id: webhookId, userId }: Pick<WebhookRow, 'id' | 'userId'>,
   message: Pick<deliveries.InsertDelivery, 'name' | 'at' | 'data' | 'jobId'>,
 ): deliveries.InsertDelivery {
-  return { id: uuidv7(), webhookId, url: null, userId, endpoint: `webhook:${webhookId}`, ...message };
+  return { webhookId, url: null, userId, endpoint: `webhook:${webhookId}`, ...message };
 }
 
 function deliveriesOf(event: EventRow, webhooks: WebhookRow[]): deliveries.InsertDelivery[] {
@@ -61,7 +60,6 @@ function deliveriesOf(event: EventRow, webhooks: WebhookRow[]): deliveries.Inser
   return [
     ...made,
     {
-      id: uuidv7(),
       webhookId: null,
       url,
       userId,

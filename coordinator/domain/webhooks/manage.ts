@@ -29,7 +29,7 @@ export async function createWebhook(
   wanted: NewWebhook,
 ): Promise<MadeWebhook> {
   const { filter, ...rest } = wanted;
-  const draft = { id: uuidv7(), userId: visibleUser(caller), ...rest, ...filtered(filter) };
+  const draft = { userId: visibleUser(caller), ...rest, ...filtered(filter) };
   judge(context, caller, draft);
   const secret = makeSecret();
   const row = await changed(context, async (transaction) => {

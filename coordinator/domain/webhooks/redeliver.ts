@@ -26,11 +26,12 @@ export async function testWebhook(context: Context, caller: Caller, by: Actor, i
       retryAfterMs: 10_000,
     });
   const delivery = webhookDelivery(webhook, { name: TEST, data: { webhookId: id }, jobId: null });
-  await context.db.transaction(async (transaction) => {
-    await store.insert(transaction, [delivery]);
-    await record(transaction, by, [{ action: 'webhook.tested', target: id, details: { deliveryId: delivery.id } }]);
+  const deliveryId = await context.db.transaction(async (transaction) => {
+    const [made = ''] = await store.insert(transaction, [delivery]);
+    await record(transaction, by, [{ action: 'webhook.tested', target: id, details: { deliveryId: made } }]);
+    return made;
   });
-  return findDelivery(context, id, delivery.id);
+  return findDelivery(context, id, deliveryId);
 }
 
 /** Sends a delivery that ended once more, under its id. @throws {BatonError} `not_found`; `state_conflict` while it is not over */
