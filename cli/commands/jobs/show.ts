@@ -1,0 +1,69 @@
+import type { Job } from '@baton/runner-sdk';
+import type { Cli } from '../../cli';
+import { type Detail, detailLines } from '../../terminal/details';
+import { bytesText } from '../../terminal/numbers';
+import { lookOf } from '../../terminal/style';
+import { durationText } from '../../terminal/time';
+
+/** A job for a person: what is set, and nothing else. */
+export function showJob(cli: Cli, job: Job): void {
+  const { style } = cli.terminal;
+  cli.terminal.line(`${style('bold', job.type)} ${style(lookOf(job.status), job.status)}`);
+  for (const line of detailLines(detailsOf(cli, job), style)) cli.terminal.line(line);
+}
+
+function detailsOf(cli: Cli, job: Job): Detail[] {
+  const { progress, estimate, error, metrics } = job;
+  return [
+    ['id', job.id],
+    ['queue', job.queue],
+    ['priority', job.priority === 0 ? null : job.priority],
+    ['user', job.userId],
+    ['tags', job.tags.length === 0 ? null : job.tags.join(', ')],
+    ['attempts', `${job.attempt}, ${job.failures} of at most ${job.maxAttempts} failed`],
+    ['reason', job.reason],
+    ['created', cli.fullTime(job.createdAt)],
+    ['may run at', job.status === 'pending' || job.status === 'blocked' ? cli.fullTime(job.runAt) : null],
+    ['expires', job.startedAt === null ? cli.fullTime(job.expiresAt) : null],
+    ['started', cli.fullTime(job.startedAt)],
+    ['finished', cli.fullTime(job.finishedAt)],
+    ['expected', estimate?.finishAt === undefined ? null : cli.fullTime(estimate.finishAt)],
+    ['runner', job.runnerId],
+    ['lease until', cli.fullTime(job.leaseExpiresAt)],
+    ['deadline', cli.fullTime(job.deadlineAt)],
+    ['timeout', durationText(job.timeoutMs)],
+    ['progress', progress === null ? null : `${progress.percent} % ${progress.message ?? ''}`.trimEnd()],
+    ['requires', job.requires],
+    ['prefers', job.prefers],
+    ['unique key', job.uniqueKey],
+    ['concurrency key', job.concurrencyKey],
+    ['order key', job.orderKey],
+    ['depends on', job.dependsOn.length === 0 ? null : job.dependsOn.join('\n')],
+    ['workflow', job.workflowId],
+    ['batch', job.batchId],
+    ['schedule', job.scheduleId],
+    ['callback', job.callbackUrl],
+    [
+      'took',
+      metrics?.durationMs === undefined || metrics.durationMs === null ? null : durationText(metrics.durationMs),
+    ],
+    ['processor', metrics?.cpuMs === undefined || metrics.cpuMs === null ? null : durationText(metrics.cpuMs)],
+    [
+      'memory peak',
+      metrics?.memoryPeakBytes === undefined || metrics.memoryPeakBytes === null
+        ? null
+        : bytesText(metrics.memoryPeakBytes),
+    ],
+    ['cost', metrics?.cost],
+    ['metadata', job.metadata],
+    ['arguments', job.arguments],
+    ['checkpoint', job.checkpoint],
+    ['result', job.result],
+    [
+      'error',
+      error === null
+        ? null
+        : (error.stack ?? (error.code === undefined ? error.message : `${error.code}: ${error.message}`)),
+    ],
+  ];
+}

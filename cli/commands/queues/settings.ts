@@ -1,0 +1,53 @@
+import { InvalidArgumentError } from 'commander';
+import type { Queue, SetQueue } from '@baton/runner-sdk';
+import { durationMsOf } from '../../input/durations';
+import { jsonText } from '../../terminal/text';
+import { durationText } from '../../terminal/time';
+
+export type SettingName = keyof SetQueue;
+
+/** Every setting of a queue. */
+export const SETTINGS = [
+  'concurrency',
+  'concurrencyPerKey',
+  'rateLimit',
+  'userRateLimit',
+  'maxWaiting',
+  'defaults',
+  'fair',
+  'retention',
+  'cost',
+] as const satisfies readonly SettingName[];
+
+/** What is set for a queue; what is as by default is left out. */
+export function settingsOf(queue: Queue): Partial<Record<SettingName, unknown>> {
+  return Object.fromEntries(
+    SETTINGS.map((name) => [name, queue[name]] as const).filter(
+      ([name, value]) => value !== (name === 'fair' ? true : null),
+    ),
+  );
+}
+
+/** A setting in few words: `100 a min`, `completed 7 d`. */
+export function limitText(value: unknown): string {
+  if (value === null || value === undefined) return 'none';
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object') return jsonText(value);
+  if ('max' in value && 'perMs' in value) return `${String(value.max)} in ${durationText(Number(value.perMs))}`;
+  return Object.entries(value)
+    .map(([name, member]) => {
+      if (typeof member === 'number' && name.endsWith('Ms')) return `${name.slice(0, -2)} ${durationText(member)}`;
+      return `${name} ${typeof member === 'string' ? member : jsonText(member)}`;
+    })
+    .join(', ');
+}
+
+/** `100/1m`: how many within how long; `none` takes the limit away. */
+export function parseRate(text: string): { max: number; perMs: number } | null {
+  if (text === 'none') return null;
+  const [, max, period] = /^(\d+)\/(.+)$/.exec(text) ?? [];
+  const perMs = period === undefined ? undefined : durationMsOf(/^\d/.test(period) ? period : `1${period}`);
+  if (max === undefined || perMs === undefined)
+    throw new InvalidArgumentError('Write how many within how long, such as 100/1m, or none.');
+  return { max: Number(max), perMs };
+}

@@ -1,0 +1,53 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** What the command takes from the environment. */
+export interface Environment {
+  coordinatorUrl: string | undefined;
+  key: string | undefined;
+  profile: string | undefined;
+  /** The folder of `profiles.json`. */
+  configDir: string;
+  /** Where `baton dev` and `npm start` keep their data, and so the key that they made. */
+  dataDir: string;
+  /** Port of a coordinator that was started here. */
+  port: string | undefined;
+  colour: 'always' | 'never' | 'auto';
+  /** Width of tables where the output is no terminal; undefined: no limit. */
+  columns: number | undefined;
+  /** The shell's own, handed on to the processes that the command starts. */
+  variables: NodeJS.ProcessEnv;
+}
+
+/** The only reader of the environment in this package. */
+export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Environment {
+  const columns = Number(given(variables['COLUMNS']));
+  return {
+    coordinatorUrl: given(variables['COORDINATOR_URL']),
+    key: given(variables['BATON_KEY']),
+    profile: given(variables['BATON_PROFILE']),
+    configDir: given(variables['BATON_CONFIG_DIR']) ?? join(configHome(variables), 'baton'),
+    dataDir: given(variables['BATON_DATA_DIR']) ?? '.baton',
+    port: given(variables['PORT']),
+    colour: colourOf(variables),
+    columns: Number.isSafeInteger(columns) && columns > 0 ? columns : undefined,
+    variables,
+  };
+}
+
+/** `NO_COLOR` and `FORCE_COLOR` as their conventions say: any value but the empty one, and not 0 for the second. */
+function colourOf(variables: NodeJS.ProcessEnv): Environment['colour'] {
+  if (given(variables['NO_COLOR']) !== undefined || variables['TERM'] === 'dumb') return 'never';
+  const forced = given(variables['FORCE_COLOR']);
+  return forced === undefined || forced === '0' ? 'auto' : 'always';
+}
+
+function configHome(variables: NodeJS.ProcessEnv): string {
+  const own = given(variables['XDG_CONFIG_HOME']) ?? given(variables['APPDATA']);
+  return own ?? join(homedir(), '.config');
+}
+
+function given(value: string | undefined): string | undefined {
+  const text = value?.trim() ?? '';
+  return text === '' ? undefined : text;
+}

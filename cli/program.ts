@@ -1,0 +1,80 @@
+import { Command } from '@commander-js/extra-typings';
+import type { Cli } from './cli';
+import { addAlertCommands } from './commands/alerts';
+import { addAuditCommand } from './commands/audit';
+import { addDeadLetterCommands } from './commands/dead-letters';
+import { addEventsCommand } from './commands/events';
+import { addJobCommands } from './commands/jobs';
+import { addKeyCommands } from './commands/keys';
+import { addLoginCommands } from './commands/login';
+import { addQueueCommands } from './commands/queues';
+import { addRunnerCommands } from './commands/runners';
+import { addStatsCommand } from './commands/stats';
+import { addWebhookCommands } from './commands/webhooks';
+import { addExamples } from './examples';
+import { jsonText } from './terminal/text';
+import { exitCode } from './exit-codes';
+import { renderReference } from './reference';
+import { CLI_VERSION } from './version';
+
+/**
+ * The whole command line. Its commands throw what goes wrong, and end by themselves.
+ * @param wantsJson whether wrong usage is told in JSON, too
+ */
+export function createProgram(cli: Cli, wantsJson = false) {
+  const program = new Command('baton');
+  program
+    .description('Runs, watches and operates Baton, the job queue whose runners work on any host over plain HTTP.')
+    .version(CLI_VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help for a command')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => void cli.terminal.streams.stdout.write(text),
+      writeErr: (text) => void cli.terminal.streams.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+      getOutHelpWidth: () => cli.terminal.width ?? 100,
+      getErrHelpWidth: () => cli.terminal.width ?? 100,
+      outputError: (text, write) => write(errorText(text)),
+    })
+    .showHelpAfterError('Add --help to see how it is used.');
+  const globals = program
+    .option('--json', 'print JSON for programs, exactly as the API answers; streams print one value a line')
+    .option('--url <url>', 'the coordinator; default: COORDINATOR_URL, else the profile')
+    .option('--profile <name>', 'a profile of `baton login`; default: BATON_PROFILE, else "default"')
+    .option('--exact', 'print times as ISO-8601 in UTC instead of relative to now')
+    .option('--no-color', 'print no colours; so does the variable NO_COLOR, and an output that is no terminal')
+    .option('-q, --quiet', 'print results only, no remarks')
+    .option('-y, --yes', 'do not ask before what cannot be undone');
+  globals.hook('preAction', (root) => cli.take(root.opts()));
+
+  addLoginCommands(program, cli);
+  addJobCommands(program, cli);
+  addQueueCommands(program, cli);
+  addRunnerCommands(program, cli);
+  addDeadLetterCommands(program, cli);
+  addKeyCommands(program, cli);
+  addWebhookCommands(program, cli);
+  addAlertCommands(program, cli);
+  addEventsCommand(program, cli);
+  addStatsCommand(program, cli);
+  addAuditCommand(program, cli);
+  program
+    .command('reference', { hidden: true })
+    .description('print the reference of all commands as Markdown')
+    .action(() => cli.terminal.line(renderReference(program)));
+  addExamples(program, [
+    ['baton login https://jobs.example.com', 'Keep a coordinator and a key in a profile'],
+    [`baton jobs create SEND_MAIL '{"to":"ada@example.com"}' --wait`, 'Create a job and wait for its result'],
+    ['baton jobs list --status failed --json', 'Failed jobs, for a program'],
+  ]);
+  return program;
+
+  /** Wrong usage for programs, too, is an error in JSON. */
+  function errorText(text: string): string {
+    if (!wantsJson) return text;
+    return `${jsonText({ error: { code: null, detail: text.replace(/^error: /, '').trim(), exitCode: exitCode('usage') } })}\n`;
+  }
+}

@@ -1,0 +1,2 @@
+/** This package's version; a test holds it equal to package.json. */
+export const CLI_VERSION = '0.1.0';
