@@ -70,11 +70,9 @@ export class Profiles {
     try {
       return readFileSync(this.file, 'utf8');
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      throw new Failure(
-        'internal',
-        `${this.file} cannot be read: ${error instanceof Error ? error.message : 'unknown'}`,
-      );
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return undefined;
+      throw new Failure('internal', `${this.file} cannot be read: ${message}`);
     }
   }
 }

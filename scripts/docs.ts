@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describeSettings } from '@baton/coordinator/dist/config/config';
@@ -43,6 +44,7 @@ export function renderDocuments(root: string): Map<string, string> {
     ['docs/errors.md', renderErrors()],
     ['docs/configuration.md', renderConfiguration(root)],
     ['docs/limits.md', renderLimits()],
+    ['docs/cli.md', renderCommandLine()],
     ['docs/openapi.json', `${JSON.stringify(describe(ENDPOINTS), null, 2)}\n`],
     ['llms.txt', renderLlms(describe(ENDPOINTS) as unknown as ApiDocument, ERRORS, PAGES)],
   ]);
@@ -53,6 +55,7 @@ export const PAGES = [
   ['README.md', 'Start here', 'install, a first job, a first runner, guarantees, comparison'],
   ['docs/protocol.md', 'Runner protocol', 'what a runner in any language sends, and what each answer means'],
   ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
+  ['docs/cli.md', 'Command line', 'every command, option and exit code of `baton`'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
   ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],
   ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
@@ -231,6 +234,16 @@ function renderLimits(): string {
     `A claim returns at most 500 jobs, and ${MOST_CLAIM_BYTES / 1_048_576} MiB of their arguments, metadata and checkpoints, but at least one job; it is the largest response. A key whose responses stay unread above its limit gets \`429\`.`,
     '## Background loops',
     table(['loop', 'interval', 'batch'], LOOPS),
+  ]);
+}
+
+/** Asked of the program itself: an import would have every start compile the command line too. */
+function renderCommandLine(): string {
+  const program = join(dirname(require.resolve('@baton/cli/package.json')), 'dist', 'main.js');
+  const reference = execFileSync(process.execPath, [program, 'reference'], { encoding: 'utf8' }).trim();
+  return page('The command line', 'cli/program.ts', [
+    '`baton` runs, watches and operates Baton from a terminal or a script. It speaks only the public HTTP API. [Its README](../cli/README.md) tells how to install it and how to begin.',
+    reference,
   ]);
 }
 

@@ -31,7 +31,7 @@ function addReading(letters: CommandUnknownOpts, cli: Cli): void {
     .option('-n, --limit <count>', 'at most so many', parseWhole(1, 500), 50)
     .option('--cursor <cursor>', 'go on after a page: the nextCursor that it printed')
     .action(async ({ limit, cursor }, command) => {
-      const filter = (await jobFilterOf(command)) as DeadLetterFilter;
+      const filter = (await jobFilterOf(cli, command)) as DeadLetterFilter;
       const page = await (await cli.client()).deadLetters.list({ ...filter, limit, cursor });
       cli.list(page, page.items, jobColumns(cli), 'There are no dead letters.');
       if (page.nextCursor !== null) cli.note(`There are more; go on with --cursor ${page.nextCursor}`);
@@ -46,7 +46,7 @@ function addReading(letters: CommandUnknownOpts, cli: Cli): void {
     .description('group dead letters by what they failed of, the largest groups first')
     .option('-n, --limit <count>', 'at most so many', parseWhole(1, 500), 50)
     .action(async ({ limit }, command) => {
-      const filter = (await jobFilterOf(command)) as DeadLetterFilter;
+      const filter = (await jobFilterOf(cli, command)) as DeadLetterFilter;
       const items = await (await cli.client()).deadLetters.groups({ ...filter, limit });
       cli.list({ items }, items, groupColumns(cli), 'There are no dead letters.');
     });
@@ -81,12 +81,14 @@ function addRetry(letters: CommandUnknownOpts, cli: Cli): void {
       const client = await cli.client();
       if (id !== undefined) {
         const options =
-          newArguments === undefined ? {} : { arguments: await readJson(newArguments, '--new-arguments') };
+          newArguments === undefined
+            ? {}
+            : { arguments: await readJson(newArguments, '--new-arguments', cli.terminal.streams) };
         const job = await client.deadLetters.retry(id, options as Parameters<typeof client.deadLetters.retry>[1]);
         return cli.show(job, () => cli.terminal.line(`${job.id}  ${job.type} is ${job.status}`));
       }
       if (newArguments !== undefined) throw new Failure('usage', '--new-arguments needs the id of one job');
-      const choice = await requireChoice(command, all);
+      const choice = await requireChoice(cli, command, all);
       const matching = await client.deadLetters.retryAll(choice, { dryRun: true });
       if (dryRun === true)
         return cli.show({ count: matching, dryRun: true }, () =>

@@ -1,13 +1,14 @@
 import { Failure } from '../exit-codes';
+import type { Streams } from '../terminal/terminal';
 import { parseJsonText } from './json';
-import { readText } from './values';
+import { readText } from './files';
 
 /**
  * A file that people write: JSON, or YAML, which JSON is part of; `-` is standard input.
  * @throws {Failure} with line and column of what is wrong
  */
-export async function readDocument(file: string): Promise<unknown> {
-  const text = readText(file);
+export async function readDocument(file: string, streams: Pick<Streams, 'stdin'>): Promise<unknown> {
+  const text = await readText(file, streams);
   if (file.endsWith('.json')) return parseJsonText(text, file);
   const place = file === '-' ? 'standard input' : file;
   const { parseDocument, YAMLParseError } = await import('yaml');

@@ -1,5 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { Filter, JobStatus } from '@baton/runner-sdk';
+import type { Cli } from '../cli';
 import { Failure } from '../exit-codes';
 import { choices } from './choices';
 import { parsePastTime } from './durations';
@@ -61,7 +62,7 @@ export function addJobFilter(command: CommandUnknownOpts, without: readonly 'sta
 }
 
 /** The filter that a command was given; empty: every job. */
-export async function jobFilterOf(command: { opts(): Record<string, unknown> }): Promise<Filter> {
+export async function jobFilterOf(cli: Cli, command: { opts(): Record<string, unknown> }): Promise<Filter> {
   const options = command.opts() as FilterOptions;
   const filter: Record<string, unknown> = {
     status: options.status,
@@ -80,17 +81,20 @@ export async function jobFilterOf(command: { opts(): Record<string, unknown> }):
     finishedAfter: options.finishedAfter,
     finishedBefore: options.finishedBefore,
     arguments:
-      options.arguments === undefined ? undefined : await readJsonObject(options.arguments, 'the value of --arguments'),
+      options.arguments === undefined
+        ? undefined
+        : await readJsonObject(options.arguments, 'the value of --arguments', cli.terminal.streams),
   };
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
 }
 
 /** The filter, or every job with `--all`; neither by mistake. */
 export async function requireChoice(
+  cli: Cli,
   command: { opts(): Record<string, unknown> },
   isAll: true | undefined,
 ): Promise<Filter | { all: true }> {
-  const filter = await jobFilterOf(command);
+  const filter = await jobFilterOf(cli, command);
   const isEmpty = Object.keys(filter).length === 0;
   if (isAll === true && isEmpty) return { all: true };
   if (isAll === true)

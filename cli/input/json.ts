@@ -1,13 +1,15 @@
 import { Failure } from '../exit-codes';
-import { readText, splitPair } from './values';
+import type { Streams } from '../terminal/terminal';
+import { readText } from './files';
+import { splitPair } from './values';
 
 /**
  * A JSON value: as text, from a file with `@file`, or from standard input with `-`.
  * @throws {Failure} that says where the text stops to be JSON
  */
-export async function readJson(source: string, what: string): Promise<unknown> {
+export async function readJson(source: string, what: string, streams: Pick<Streams, 'stdin'>): Promise<unknown> {
   const path = source === '-' ? '-' : source.startsWith('@') ? source.slice(1) : undefined;
-  const text = path === undefined ? source : readText(path);
+  const text = path === undefined ? source : await readText(path, streams);
   const place = path === undefined ? what : path === '-' ? 'standard input' : path;
   return parseJsonText(text, place);
 }
@@ -31,8 +33,12 @@ export async function parseJsonText(text: string, place: string): Promise<unknow
 }
 
 /** @throws {Failure} when it is no object */
-export async function readJsonObject(source: string, what: string): Promise<Record<string, unknown>> {
-  return requireObject(await readJson(source, what), what);
+export async function readJsonObject(
+  source: string,
+  what: string,
+  streams: Pick<Streams, 'stdin'>,
+): Promise<Record<string, unknown>> {
+  return requireObject(await readJson(source, what, streams), what);
 }
 
 export function requireObject(value: unknown, what: string): Record<string, unknown> {

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
-import { Failure } from '../exit-codes';
 
 /** For options that may be given several times. */
 export function collect(value: string, former: string[] | undefined): string[] {
@@ -36,10 +34,13 @@ export function parseWhole(least: number, most: number) {
   };
 }
 
-/** The same, or `none`, which takes a limit away. */
+/** What takes a limit away; not `null`, which the command line takes for a value that is missing. */
+export const NONE = 'none';
+
+/** A whole number, or `none`. */
 export function parseLimit(most: number) {
   const whole = parseWhole(1, most);
-  return (value: string): number | null => (value === 'none' ? null : whole(value));
+  return (value: string): number | typeof NONE => (value === NONE ? NONE : whole(value));
 }
 
 /** -100 to 100, or a word for one. */
@@ -69,14 +70,4 @@ export function splitPair(value: string, example: string): [string, string] {
   const at = value.indexOf('=');
   if (at < 1) throw new InvalidArgumentError(`Write a name and a value, such as ${example}.`);
   return [value.slice(0, at), value.slice(at + 1)];
-}
-
-/** What a file holds, or standard input for `-`. */
-export function readText(path: string): string {
-  try {
-    return readFileSync(path === '-' ? 0 : path, 'utf8').replace(/^\ufeff/, '');
-  } catch (error) {
-    const what = path === '-' ? 'Standard input' : path;
-    throw new Failure('internal', `${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }

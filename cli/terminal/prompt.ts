@@ -28,7 +28,7 @@ export async function askSecret(streams: Streams, question: string): Promise<str
 }
 
 /** All that comes on standard input. */
-export async function readAll({ stdin }: Streams): Promise<string> {
+export async function readAll({ stdin }: Pick<Streams, 'stdin'>): Promise<string> {
   const pieces: Buffer[] = [];
   for await (const piece of stdin) pieces.push(Buffer.from(piece as Uint8Array));
   return Buffer.concat(pieces).toString();

@@ -77,6 +77,7 @@ const TAKEN_FROM_OTHERS: Record<string, RegExp> = {
   'url-policy/': /^$/,
   'coordinator/': /^@baton\/(runner-sdk\/protocol|url-policy)$/,
   'dashboard/': /^@baton\/runner-sdk\/protocol$/,
+  'cli/': /^@baton\/(runner-sdk(\/protocol)?|coordinator)$/,
   'runners/': /^@baton\/(runner-sdk(\/testing)?|runner-kit|url-policy)$/,
 };
 
@@ -131,7 +132,7 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function packageOf(path: string): string | undefined {
-  return /^(runner-sdk|url-policy|coordinator|dashboard|runners\/[^/]+)\//.exec(path)?.[1];
+  return /^(runner-sdk|url-policy|coordinator|dashboard|cli|runners\/[^/]+)\//.exec(path)?.[1];
 }
 
 function leavesPackage({ specifier, target }: Import, own: string, allowed: RegExp): boolean {

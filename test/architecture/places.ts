@@ -74,6 +74,7 @@ export function jobsAreWrittenInOnePlace(sources: Source[]): Breach[] {
 const READS_ENVIRONMENT = [
   /^coordinator\/(main\.ts$|config\/)/,
   /^runner-sdk\/(transport\/config|runner\/runner-config)\.ts$/,
+  /^cli\/config\.ts$/,
   /^runners\/[^/]+\/(config|settings)\.ts$/,
   /^dashboard\/vite\.config\.ts$/,
   /^scripts\//,

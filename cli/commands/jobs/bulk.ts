@@ -137,11 +137,13 @@ function addReplay(jobs: CommandUnknownOpts, cli: Cli): void {
     .option('--new-priority <priority>', 'priority of the new jobs; default: that of the old ones', parsePriority)
     .option('--idempotency-key <key>', 'another one creates them once more')
     .action(async (options, command) => {
-      const choice = await requireChoice(command, options.all);
+      const choice = await requireChoice(cli, command, options.all);
       const client = await cli.client();
       const changes = {
         arguments:
-          options.newArguments === undefined ? undefined : await readJson(options.newArguments, '--new-arguments'),
+          options.newArguments === undefined
+            ? undefined
+            : await readJson(options.newArguments, '--new-arguments', cli.terminal.streams),
         queue: options.newQueue,
         priority: options.newPriority,
         idempotencyKey: options.idempotencyKey,
@@ -164,7 +166,7 @@ async function inBulk(
   { all, dryRun, background }: BulkOptions,
   { imperative, participle, apply }: BulkVerb,
 ): Promise<void> {
-  const choice = await requireChoice(command, all);
+  const choice = await requireChoice(cli, command, all);
   const client = await cli.client();
   if (dryRun === true || cli.options.yes !== true) {
     const count = await apply(client, choice, { dryRun: true });
@@ -187,7 +189,7 @@ async function each(
   ids: readonly string[],
   act: (client: Client, id: string) => Promise<Job>,
 ): Promise<void> {
-  if (Object.keys(await jobFilterOf(command)).length > 0 || command.opts()['all'] === true)
+  if (Object.keys(await jobFilterOf(cli, command)).length > 0 || command.opts()['all'] === true)
     throw new Failure('usage', 'ids and a filter stand beside each other', 'Give one of the two.');
   const client = await cli.client();
   const changed: Job[] = [];

@@ -54,12 +54,16 @@ export function addCreateCommand(jobs: CommandUnknownOpts, cli: Cli): void {
         ...base
       } = options.from === undefined
         ? {}
-        : requireObject(await readJson(options.from === '-' ? '-' : `@${options.from}`, '--from'), options.from);
+        : requireObject(
+            await readJson(options.from === '-' ? '-' : `@${options.from}`, '--from', cli.terminal.streams),
+            options.from,
+          );
       const wantedType = type ?? fromType;
       if (typeof wantedType !== 'string')
         throw new Failure('usage', 'the type is missing', 'Usage: baton jobs create TYPE [ARGUMENTS]');
       const members = options.arg === undefined ? undefined : await readMembers(options.arg);
-      const given = args === undefined ? fromArguments : await readJson(args, 'the value for arguments');
+      const given =
+        args === undefined ? fromArguments : await readJson(args, 'the value for arguments', cli.terminal.streams);
       const jobArguments =
         members === undefined ? given : { ...requireObject(given ?? {}, 'the arguments'), ...members };
       const fields = {
@@ -70,7 +74,10 @@ export function addCreateCommand(jobs: CommandUnknownOpts, cli: Cli): void {
         expiresAt: options.expires,
         timeoutMs: options.timeout,
         maxAttempts: options.maxAttempts,
-        retry: options.retry === undefined ? undefined : await readJsonObject(options.retry, 'the value of --retry'),
+        retry:
+          options.retry === undefined
+            ? undefined
+            : await readJsonObject(options.retry, 'the value of --retry', cli.terminal.streams),
         uniqueKey: options.uniqueKey,
         uniqueForMs: options.uniqueFor,
         onConflict: options.onConflict,
@@ -83,7 +90,7 @@ export function addCreateCommand(jobs: CommandUnknownOpts, cli: Cli): void {
         metadata:
           options.metadata === undefined
             ? undefined
-            : await readJsonObject(options.metadata, 'the value of --metadata'),
+            : await readJsonObject(options.metadata, 'the value of --metadata', cli.terminal.streams),
         userId: options.user,
         callbackUrl: options.callbackUrl,
         idempotencyKey: options.idempotencyKey,

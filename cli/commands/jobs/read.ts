@@ -23,7 +23,7 @@ export function addReadCommands(jobs: CommandUnknownOpts, cli: Cli): void {
     .option('--cursor <cursor>', 'go on after a page: the nextCursor that it printed')
     .option('--all', 'all that match, page after page')
     .action(async ({ limit, cursor, all }, command) => {
-      const filter = await jobFilterOf(command);
+      const filter = await jobFilterOf(cli, command);
       const client = await cli.client();
       const page = all === true ? await everyPage(client, filter) : await client.list({ ...filter, limit, cursor });
       cli.list(page, page.items, jobColumns(cli), 'No jobs match.');
@@ -44,7 +44,7 @@ export function addReadCommands(jobs: CommandUnknownOpts, cli: Cli): void {
     .description('count jobs')
     .option('--most <count>', 'count exactly up to so many', parseWhole(1, 100_000), 10_000)
     .action(async ({ most }, command) => {
-      const counted = await (await cli.client()).count(await jobFilterOf(command), { most });
+      const counted = await (await cli.client()).count(await jobFilterOf(cli, command), { most });
       cli.show(counted, () => cli.terminal.line(`${countText(counted.count)}${counted.isMore ? ' or more' : ''}`));
     });
   addJobFilter(count);

@@ -38,10 +38,7 @@ function detailsOf(cli: Cli, job: Job): Detail[] {
     ['unique key', job.uniqueKey],
     ['concurrency key', job.concurrencyKey],
     ['order key', job.orderKey],
-    ['depends on', job.dependsOn.length === 0 ? null : job.dependsOn.join('\n')],
-    ['workflow', job.workflowId],
-    ['batch', job.batchId],
-    ['schedule', job.scheduleId],
+    ...linksOf(job),
     ['callback', job.callbackUrl],
     [
       'took',
@@ -65,5 +62,17 @@ function detailsOf(cli: Cli, job: Job): Detail[] {
         ? null
         : (error.stack ?? (error.code === undefined ? error.message : `${error.code}: ${error.message}`)),
     ],
+  ];
+}
+
+/** What it belongs to, as far as the coordinator knows of such things. */
+function linksOf(job: Job): Detail[] {
+  const links = new Map<string, unknown>(Object.entries(job));
+  const dependsOn = links.get('dependsOn');
+  return [
+    ['depends on', Array.isArray(dependsOn) && dependsOn.length > 0 ? dependsOn.join('\n') : null],
+    ['workflow', links.get('workflowId')],
+    ['batch', links.get('batchId')],
+    ['schedule', links.get('scheduleId')],
   ];
 }

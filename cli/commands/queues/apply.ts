@@ -30,7 +30,7 @@ export function addApplyCommands(queues: CommandUnknownOpts, cli: Cli): void {
         'What the file does not name stays as it is; null takes a setting away.',
     )
     .action(async (file, { dryRun, check }) => {
-      const wanted = await readQueues(file);
+      const wanted = await readQueues(cli, file);
       const client = await cli.client();
       const current = new Map((await client.queues()).map((queue) => [queue.name, queue]));
       const changes = [...wanted].flatMap(([name, settings]) => changesOf(name, settings, current.get(name)));
@@ -50,10 +50,12 @@ export function addApplyCommands(queues: CommandUnknownOpts, cli: Cli): void {
 
   const exported = queues
     .command('export')
-    .description('print the settings of all queues as a file for `queues apply`')
+    .description('print all settings of queues that are not as by default, as a file for `queues apply`')
     .action(async () => {
       const all = await (await cli.client()).queues();
-      const settings = Object.fromEntries(all.map((queue) => [queue.name, settingsOf(queue)]));
+      const settings = Object.fromEntries(
+        all.map((queue) => [queue.name, settingsOf(queue)] as const).filter(([, set]) => Object.keys(set).length > 0),
+      );
       if (cli.isJson) return cli.terminal.json({ queues: settings });
       const { stringify } = await import('yaml');
       cli.terminal.streams.stdout.write(stringify({ queues: settings }));
@@ -62,9 +64,9 @@ export function addApplyCommands(queues: CommandUnknownOpts, cli: Cli): void {
 }
 
 /** @throws {Failure} that names every setting that is wrong, before anything is changed */
-async function readQueues(file: string): Promise<Map<string, SetQueue>> {
+async function readQueues(cli: Cli, file: string): Promise<Map<string, SetQueue>> {
   const { queueName, setQueue } = await import('@baton/runner-sdk/protocol');
-  const document = requireObject(await readDocument(file), file);
+  const document = requireObject(await readDocument(file, cli.terminal.streams), file);
   const { queues, ...rest } = document;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new Failure('usage', `${file}: there is no "${unknown}" beside "queues"`);
@@ -72,13 +74,19 @@ async function readQueues(file: string): Promise<Map<string, SetQueue>> {
   const faults: string[] = [];
   for (const [name, settings] of Object.entries(requireObject(queues, `"queues" in ${file}`))) {
     const checkedName = queueName.safeParse(name);
-    const checked = setQueue.safeParse(settings ?? {});
+    // One without settings says nothing, which the API would refuse.
+    if (checkedName.success && isEmpty(settings)) continue;
+    const checked = setQueue.safeParse(settings);
     if (checkedName.success && checked.success) wanted.set(name, checked.data);
     for (const { path, message } of checkedName.error?.issues ?? []) faults.push(faultText(name, path, message));
     for (const { path, message } of checked.error?.issues ?? []) faults.push(faultText(name, path, message));
   }
   if (faults.length > 0) throw new Failure('usage', `${file} cannot be applied:\n  ${faults.join('\n  ')}`);
   return wanted;
+}
+
+function isEmpty(settings: unknown): boolean {
+  return settings === null || (typeof settings === 'object' && Object.keys(settings as object).length === 0);
 }
 
 function faultText(name: string, path: readonly PropertyKey[], message: string): string {

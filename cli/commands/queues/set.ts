@@ -4,7 +4,7 @@ import { Failure, isBatonError } from '../../exit-codes';
 import { addExamples } from '../../examples';
 import { parseDuration } from '../../input/durations';
 import { readJsonObject } from '../../input/json';
-import { parseLimit, parsePriority, parseWhole } from '../../input/values';
+import { NONE, parseLimit, parsePriority, parseWhole } from '../../input/values';
 import { parseRate } from './settings';
 import { showQueue } from './show';
 
@@ -48,7 +48,7 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
         retry:
           options.defaultRetry === undefined
             ? undefined
-            : await readJsonObject(options.defaultRetry, 'the value of --default-retry'),
+            : await readJsonObject(options.defaultRetry, 'the value of --default-retry', cli.terminal.streams),
       });
       const retention = present({
         completedMs: options.keepCompleted,
@@ -69,7 +69,7 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
           options.cost === false
             ? null
             : typeof options.cost === 'string'
-              ? await readJsonObject(options.cost, 'the value of --cost')
+              ? await readJsonObject(options.cost, 'the value of --cost', cli.terminal.streams)
               : undefined,
       });
       if (Object.keys(settings).length === 0)
@@ -91,5 +91,9 @@ function merged(isWanted: boolean, current: object | null | undefined, changes: 
 }
 
 function present(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(
+    Object.entries(fields)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, value === NONE ? null : value]),
+  );
 }

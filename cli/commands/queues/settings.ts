@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Queue, SetQueue } from '@baton/runner-sdk';
 import { durationMsOf } from '../../input/durations';
+import { NONE } from '../../input/values';
 import { jsonText } from '../../terminal/text';
 import { durationText } from '../../terminal/time';
 
@@ -43,8 +44,8 @@ export function limitText(value: unknown): string {
 }
 
 /** `100/1m`: how many within how long; `none` takes the limit away. */
-export function parseRate(text: string): { max: number; perMs: number } | null {
-  if (text === 'none') return null;
+export function parseRate(text: string): { max: number; perMs: number } | typeof NONE {
+  if (text === NONE) return NONE;
   const [, max, period] = /^(\d+)\/(.+)$/.exec(text) ?? [];
   const perMs = period === undefined ? undefined : durationMsOf(/^\d/.test(period) ? period : `1${period}`);
   if (max === undefined || perMs === undefined)
