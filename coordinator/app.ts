@@ -5,7 +5,7 @@ import type { Config } from './config/config';
 import type { Context, FollowUps } from './context';
 import { Authenticator } from './domain/auth/authenticator';
 import { FailedLogins } from './domain/auth/failed-logins';
-import { ApiKeyCache } from './domain/auth/keys';
+import { ApiKeyCache } from './domain/auth/api-key-cache';
 import { TokenVerifier } from './domain/auth/tokens';
 import { reportThrottledLogins } from './domain/audit/throttled-logins';
 import { Events } from './domain/events/events';
@@ -179,7 +179,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   });
   context.notifications.on('cancelled', (jobs) => services.waitingHeartbeats.cancelled(jobs));
   context.notifications.on('cancelledMany', () => services.waitingHeartbeats.cancelledMany());
-  const allLoops = { ...loops, credentials: credentialsLoop(services.credentials, log) };
+  const allLoops = { ...loops, credentials: credentialsLoop(services.credentialWatch, log) };
   const server = createHttpServer(services);
   let listener: ReturnType<typeof receiveNotifications> | undefined;
 

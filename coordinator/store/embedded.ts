@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedDatabaseError } from './embedded/account';
 import { DATABASE_NAME, ensureCluster } from './embedded/cluster';
 import { findInstallation, type Installation } from './embedded/installation';
-import { type Hold, hold } from './embedded/hold';
-import { choosePlace, type Place } from './embedded/place';
+import { type ServerLock, lockServer } from './embedded/server-lock';
+import { chooseLocation, type DataLocation } from './embedded/location';
 import { findPort, findPostmaster, lastPort, launch, type Postmaster, settled, shutDown } from './embedded/postmaster';
 
 export { EmbeddedDatabaseError };
@@ -51,15 +51,15 @@ const RETRY_MS = 250;
 
 /**
  * Starts the PostgreSQL that comes with Baton, or takes over the one that runs on this data directory already. If it
- * dies while it is held, it is started again on the same port.
+ * dies while it is serverLock, it is started again on the same port.
  * @throws {EmbeddedDatabaseError} with one line that says what is wrong and what to do.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const dataDir = canonical(options.dataDir);
-  const place = choosePlace(dataDir, options.systemDir ?? '/var/lib/baton');
-  const installation = findInstallation(place.account, options.systemDir ?? '/var/lib/baton');
-  await ensureCluster(place, installation);
-  const server = new Server(place, installation, options);
+  const location = chooseLocation(dataDir, options.systemDir ?? '/var/lib/baton');
+  const installation = findInstallation(location.account, options.systemDir ?? '/var/lib/baton');
+  await ensureCluster(location, installation);
+  const server = new Server(location, installation, options);
   const adopted = await server.start();
   return { dataDir, url: server.url(), adopted, stop: () => server.stop() };
 }
@@ -67,12 +67,12 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
 class Server {
   private port: number | undefined;
   private launched: Postmaster | undefined;
-  private held: Hold | undefined;
+  private serverLock: ServerLock | undefined;
   private stopping: Promise<void> | undefined;
   private reviving: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly place: Place,
+    private readonly location: DataLocation,
     private readonly installation: Installation,
     private readonly options: EmbeddedOptions,
   ) {}
@@ -86,7 +86,7 @@ class Server {
       } catch (error) {
         // A server that was found can be on its way down; one that died can still have children at work.
         if (error instanceof EmbeddedDatabaseError || performance.now() > giveUpAt) {
-          if (this.launched !== undefined) await shutDown(this.launched, this.place.clusterDir);
+          if (this.launched !== undefined) await shutDown(this.launched, this.location.clusterDir);
           throw error;
         }
         await sleep(RETRY_MS);
@@ -95,7 +95,7 @@ class Server {
   }
 
   url(database = DATABASE_NAME): string {
-    return `postgresql://${DATABASE_NAME}:${encodeURIComponent(this.place.password)}@127.0.0.1:${this.port}/${database}?sslmode=disable`;
+    return `postgresql://${DATABASE_NAME}:${encodeURIComponent(this.location.password)}@127.0.0.1:${this.port}/${database}?sslmode=disable`;
   }
 
   stop(): Promise<void> {
@@ -104,13 +104,13 @@ class Server {
   }
 
   private async bringUp(): Promise<boolean> {
-    const running = await settled(this.place.clusterDir);
+    const running = await settled(this.location.clusterDir);
     const postmaster = running ?? (await this.launch());
     if (this.port !== undefined && this.port !== postmaster.port) {
       throw new Error(`it now listens on port ${postmaster.port} instead of ${this.port}`);
     }
     this.port = postmaster.port;
-    this.held = await hold(
+    this.serverLock = await lockServer(
       (database) => this.url(database),
       () => this.revive(),
     );
@@ -118,17 +118,17 @@ class Server {
   }
 
   private async launch(): Promise<Postmaster> {
-    const port = this.port ?? (await findPort(lastPort(this.place.clusterDir)));
+    const port = this.port ?? (await findPort(lastPort(this.location.clusterDir)));
     const settings = { ...SETTINGS, ...this.options.settings };
-    const postmaster = await launch(this.place, this.installation, { port, settings });
-    if (postmaster === undefined) throw new Error(`another server still uses ${this.place.clusterDir}`);
+    const postmaster = await launch(this.location, this.installation, { port, settings });
+    if (postmaster === undefined) throw new Error(`another server still uses ${this.location.clusterDir}`);
     this.launched = postmaster;
     return postmaster;
   }
 
   /** The connection that holds the server broke: the server is gone, or was restarted by hand. */
   private revive(): void {
-    this.held = undefined;
+    this.serverLock = undefined;
     if (this.stopping !== undefined) return;
     this.options.log.warn('The embedded database went away; starting it again.');
     this.reviving = this.tryUntilUp();
@@ -152,10 +152,10 @@ class Server {
 
   private async end(): Promise<void> {
     await this.reviving;
-    const isShared = this.held !== undefined && !(await this.held.release());
+    const isShared = this.serverLock !== undefined && !(await this.serverLock.release());
     if (isShared) return;
-    const postmaster = findPostmaster(this.place.clusterDir);
-    if (postmaster !== undefined) await shutDown(postmaster, this.place.clusterDir);
+    const postmaster = findPostmaster(this.location.clusterDir);
+    if (postmaster !== undefined) await shutDown(postmaster, this.location.clusterDir);
   }
 }
 

@@ -14,11 +14,11 @@ export interface LeasedJob {
   runnerId: string;
 }
 
-const HELD_COLUMNS = sql`
+const LEASED_COLUMNS = sql`
   j.id, j.type, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
 
 export function findLeased(db: Executor, jobIds: string[]): Promise<LeasedJob[]> {
-  return db.query(sql`SELECT ${HELD_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND ${STILL_RUNNING}`);
+  return db.query(sql`SELECT ${LEASED_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND ${STILL_RUNNING}`);
 }
 
 export interface ExpiredLease extends LeasedJob {
@@ -37,7 +37,7 @@ export function lockExpiredLeases(
   mostLeaseMs = Number.MAX_SAFE_INTEGER,
 ): Promise<ExpiredLease[]> {
   return transaction.query(sql`
-    SELECT ${HELD_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
+    SELECT ${LEASED_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
     FROM jobs j
     WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now()) AND j.lease_ms <= ${mostLeaseMs}::float8
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
@@ -115,7 +115,7 @@ export function keepLate(
 }
 
 /** Jobs that are not in one of these queues, or not of one of these types; null means all of them, an empty list none. Neither ever changes. */
-export function outside(
+export function findOutOfScope(
   db: Executor,
   jobIds: string[],
   { queues, types }: { queues: string[] | null; types: string[] | null },

@@ -179,7 +179,7 @@ export class Reporter {
       reply = answer.body;
     } catch (error) {
       if (error === FLUSHING_NOW) return this.send(batch, claim);
-      if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeign(error))
+      if (claim !== null && error instanceof BatonError && isRefusal(error) && !isForeignRefusal(error))
         this.options.finishClaim(claim, []);
       else if (claim !== null) this.options.recoverClaim(claim);
       return this.afterRefusal(batch, claim !== null, error);
@@ -320,13 +320,13 @@ function isOfBody({ status }: BatonError): boolean {
 }
 
 /** A refusal that is not the coordinator's, such as the page of a proxy that does not find it just now. */
-function isForeign(error: BatonError): boolean {
+function isForeignRefusal(error: BatonError): boolean {
   return isRefusal(error) && !isOfBody(error) && error.code === 'unexpected_reply';
 }
 
 /** It is not the coordinator's word, or says that it stumbled, perhaps over one report alone. */
 function mayPass(error: BatonError): boolean {
-  return isForeign(error) || error.status === 500;
+  return isForeignRefusal(error) || error.status === 500;
 }
 
 function isRefusal({ status }: BatonError): boolean {

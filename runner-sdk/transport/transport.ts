@@ -173,7 +173,7 @@ export class Transport {
 
   /** Leaves a URL that is gone; `true` while there is one that this call has not tried. */
   private hasFreshUrl(error: BatonError, index: number, failures: number): boolean {
-    if (this.endpoints.length === 1 || !(GONE.has(error.status) || isForeign(error))) return false;
+    if (this.endpoints.length === 1 || !(GONE.has(error.status) || isOtherServer(error))) return false;
     if (this.current === index) this.current = (index + 1) % this.endpoints.length;
     return failures < this.endpoints.length;
   }
@@ -255,11 +255,11 @@ function unreachable({ url }: Endpoint, why: string, cause?: unknown): BatonErro
 export function isWorthAnotherTry(error: BatonError, request: ApiRequest): boolean {
   if (error.status === 429) return true;
   if (request.repeatable === false) return error.status === 503 || isUnsent(error.cause);
-  return error.code === 'unreachable' || error.status >= 500 || (request.expects !== undefined && isForeign(error));
+  return error.code === 'unreachable' || error.status >= 500 || (request.expects !== undefined && isOtherServer(error));
 }
 
 /** An answer of success that is not the coordinator's: it is not at this URL now. */
-function isForeign({ code, status }: BatonError): boolean {
+function isOtherServer({ code, status }: BatonError): boolean {
   return code === 'unexpected_reply' && status < 400;
 }
 

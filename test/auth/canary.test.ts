@@ -8,7 +8,7 @@ let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(
   async () =>
     (coordinator = await startCoordinator({
-      webhooks: { reach: { ...readAllowed(['127.0.0.1']), isHttpAllowed: false, ports: [443] } },
+      webhooks: { urlPolicy: { ...readAllowed(['127.0.0.1']), isHttpAllowed: false, ports: [443] } },
     })),
 );
 afterAll(() => coordinator.stop());

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Authenticator } from '../../coordinator/domain/auth/authenticator';
 import { FailedLogins, sourceOf } from '../../coordinator/domain/auth/failed-logins';
-import { hashOf, ApiKeyCache, makeKey } from '../../coordinator/domain/auth/keys';
+import { ApiKeyCache } from '../../coordinator/domain/auth/api-key-cache';
+import { hashOf, makeKey } from '../../coordinator/domain/auth/keys';
 import { expectStatus } from '../support/api';
 import { startCluster, startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';

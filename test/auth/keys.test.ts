@@ -1,5 +1,6 @@
 import type { ApiKey, CreateApiKey } from '@baton/runner-sdk/protocol';
-import { installAdminKey, ApiKeyCache, makeKey } from '../../coordinator/domain/auth/keys';
+import { ApiKeyCache } from '../../coordinator/domain/auth/api-key-cache';
+import { installAdminKey, makeKey } from '../../coordinator/domain/auth/keys';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';

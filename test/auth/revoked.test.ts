@@ -1,4 +1,4 @@
-import { Credentials } from '../../coordinator/domain/auth/credentials';
+import { CredentialWatch } from '../../coordinator/domain/auth/credential-watch';
 import { expectStatus } from '../support/api';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -24,13 +24,13 @@ test('a claim that waits on another coordinator ends with its key, and is given 
   const waiting = two.api
     .as(key)
     .post<{ code: string }>('/jobs/claim', { runnerId: 'r', types: [type], waitMs: 50_000 });
-  await eventually(() => two.app.services.credentials.size > 0);
+  await eventually(() => two.app.services.credentialWatch.size > 0);
   expectStatus(await one.api.delete(`/api-keys/${id}`), 200);
   const { status, body } = await waiting;
   expect([status, body.code]).toEqual([401, 'unauthenticated']);
   const job = await one.api.create({ type });
   expect((await one.api.job(job.id)).status).toBe('pending');
-  await eventually(() => two.app.services.credentials.size === 0);
+  await eventually(() => two.app.services.credentialWatch.size === 0);
 });
 
 test('a job that was given to a claim whose key ended meanwhile is given back', async () => {
@@ -39,7 +39,7 @@ test('a job that was given to a claim whose key ended meanwhile is given back', 
   const waiting = two.api
     .as(key)
     .post<{ code: string }>('/jobs/claim', { runnerId: 'r', types: [type], waitMs: 50_000 });
-  await eventually(() => two.app.services.credentials.size > 0);
+  await eventually(() => two.app.services.credentialWatch.size > 0);
   // It is looked up at the moment of giving, when that was not done for some seconds.
   await two.app.loops.credentials.stop();
   expectStatus(await one.api.delete(`/api-keys/${id}`), 200);
@@ -65,23 +65,23 @@ test('a wait and a stream of events end with their key', async () => {
 
 test('a token ends at its time, and one look serves all that wait with one key', async () => {
   let asked = 0;
-  const credentials = new Credentials({
+  const credentialWatch = new CredentialWatch({
     query: <Row>() => Promise.resolve(((asked += 1), [{ kind: 'key', hash: 'good' }]) as Row[]),
   });
   const ended: string[] = [];
-  const hold = (name: string, credential: Parameters<Credentials['hold']>[0]) =>
-    credentials.hold(credential, () => ended.push(name));
+  const watch = (name: string, credential: Parameters<CredentialWatch['watch']>[0]) =>
+    credentialWatch.watch(credential, () => ended.push(name));
   const soon = { kind: 'token' as const, endsAt: Date.now() - 1 };
-  hold('token', soon);
-  hold('later', { kind: 'token', endsAt: Date.now() + 60_000 });
-  const letGo = hold('good', { kind: 'key', hash: 'good' });
-  hold('good too', { kind: 'key', hash: 'good' });
-  hold('revoked', { kind: 'key', hash: 'revoked' });
-  expect(credentials.isGood(soon)).toBe(false);
-  await credentials.check();
+  watch('token', soon);
+  watch('later', { kind: 'token', endsAt: Date.now() + 60_000 });
+  const unwatch = watch('good', { kind: 'key', hash: 'good' });
+  watch('good too', { kind: 'key', hash: 'good' });
+  watch('revoked', { kind: 'key', hash: 'revoked' });
+  expect(credentialWatch.isGood(soon)).toBe(false);
+  await credentialWatch.check();
   expect([ended.sort(), asked]).toEqual([['revoked', 'token'], 1]);
-  letGo();
-  expect(credentials.isGood({ kind: 'key', hash: 'good' })).toBe(true);
-  expect(await credentials.isGood({ kind: 'key', hash: 'revoked' })).toBe(false);
-  expect(credentials.size).toBe(2);
+  unwatch();
+  expect(credentialWatch.isGood({ kind: 'key', hash: 'good' })).toBe(true);
+  expect(await credentialWatch.isGood({ kind: 'key', hash: 'revoked' })).toBe(false);
+  expect(credentialWatch.size).toBe(2);
 });

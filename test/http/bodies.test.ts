@@ -115,7 +115,7 @@ test('the room for bodies is given to whom it fits, and a client that left does 
 });
 
 test('a call that waits keeps no more room than its body took, though it did not say how much that is', async () => {
-  const { bodies, credentials } = coordinator.app.services;
+  const { bodies, credentialWatch } = coordinator.app.services;
   const leaving = new AbortController();
   const waiting = coordinator.api
     .call('post', '/jobs/heartbeat', {
@@ -124,7 +124,7 @@ test('a call that waits keeps no more room than its body took, though it did not
       signal: leaving.signal,
     })
     .catch(() => undefined);
-  await eventually(() => credentials.size > 0);
+  await eventually(() => credentialWatch.size > 0);
   expect(bodies.bytes).toBe(0);
   leaving.abort();
   await waiting;

@@ -30,7 +30,7 @@ test('an empty environment is the embedded database on the local port 3001', () 
     keepMetricsMs: 90 * 86_400_000,
     keepMs: { completed: 86_400_000, failed: 90 * 86_400_000, cancelled: 86_400_000 },
     webhooks: {
-      reach: { hosts: [], networks: [], isHttpAllowed: false, ports: [443, 80, 8443, 8080] },
+      urlPolicy: { hosts: [], networks: [], isHttpAllowed: false, ports: [443, 80, 8443, 8080] },
       timeoutMs: 15_000,
       disableAfterMs: 5 * 86_400_000,
       keepMs: 7 * 86_400_000,

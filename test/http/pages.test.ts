@@ -116,5 +116,5 @@ test('HEAD of a stream, and of a wait, is answered at once', async () => {
     });
     expect([path, status]).toEqual([path, 200]);
   }
-  expect(coordinator.app.services.credentials.size).toBe(0);
+  expect(coordinator.app.services.credentialWatch.size).toBe(0);
 });

@@ -29,7 +29,7 @@ afterAll(async () => {
   await rig.cleanUp();
 });
 
-const webhooks = { reach: { ...readAllowed(['127.0.0.0/8']), isHttpAllowed: false, ports: [443] } };
+const webhooks = { urlPolicy: { ...readAllowed(['127.0.0.0/8']), isHttpAllowed: false, ports: [443] } };
 
 /** What `pg_dump` writes and `psql` reads, table by table: all rows, and where sequences have come to. */
 async function restore(from: TestSql, to: TestSql): Promise<void> {

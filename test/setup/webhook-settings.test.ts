@@ -5,9 +5,9 @@ const webhooks = (env: Record<string, string>) => readConfig(env).webhooks;
 
 describe('settings of webhooks', () => {
   test('allow hosts, addresses and networks, and nothing of the inside by default', () => {
-    expect(mayConnect('x.example', '10.0.0.1', webhooks({}).reach)).toBe(false);
-    const { reach } = webhooks({ BATON_WEBHOOK_ALLOW: 'Hooks.internal, 10.0.0.0/8,192.168.1.7, fd00::/8' });
-    const allowed = ([host, address]: [string, string]) => mayConnect(host, address, reach);
+    expect(mayConnect('x.example', '10.0.0.1', webhooks({}).urlPolicy)).toBe(false);
+    const { urlPolicy } = webhooks({ BATON_WEBHOOK_ALLOW: 'Hooks.internal, 10.0.0.0/8,192.168.1.7, fd00::/8' });
+    const allowed = ([host, address]: [string, string]) => mayConnect(host, address, urlPolicy);
     expect(
       (
         [
@@ -38,7 +38,7 @@ describe('settings of webhooks', () => {
         BATON_WEBHOOK_TIMEOUT_MS: '500',
         BATON_MAX_WEBHOOKS: '3',
       }),
-    ).toMatchObject({ reach: { isHttpAllowed: true, ports: [443, 9000] }, timeoutMs: 500, mostPerOwner: 3 });
+    ).toMatchObject({ urlPolicy: { isHttpAllowed: true, ports: [443, 9000] }, timeoutMs: 500, mostPerOwner: 3 });
   });
 
   test.each([

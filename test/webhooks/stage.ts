@@ -5,15 +5,15 @@ import { type Cluster, type Options, startCluster, type TestCoordinator } from '
 import { eventually } from '../support/eventually';
 import { type Behaviour, Receiver } from '../support/receiver';
 
-/** Coordinators that may reach this machine, and receivers on it. */
+/** Coordinators that may urlPolicy this machine, and receivers on it. */
 export class WebhookStage {
   private readonly receivers: Receiver[] = [];
 
   private constructor(readonly cluster: Cluster) {}
 
   static async open(count = 1, webhooks: Options['webhooks'] = {}): Promise<WebhookStage> {
-    const reach = { ...readAllowed(['127.0.0.0/8']), isHttpAllowed: false, ports: [443] };
-    return new WebhookStage(await startCluster(count, { webhooks: { reach, ...webhooks } }));
+    const urlPolicy = { ...readAllowed(['127.0.0.0/8']), isHttpAllowed: false, ports: [443] };
+    return new WebhookStage(await startCluster(count, { webhooks: { urlPolicy, ...webhooks } }));
   }
 
   get one(): TestCoordinator {

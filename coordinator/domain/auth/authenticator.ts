@@ -1,6 +1,7 @@
 import { BatonError } from '../../errors';
 import { type FailedLogins, sourceOf } from './failed-logins';
-import { hashOf, type ApiKeyCache, type Login, publicIdOf } from './keys';
+import type { ApiKeyCache, Login } from './api-key-cache';
+import { hashOf, publicIdOf } from './keys';
 import { isToken, type TokenVerifier } from './tokens';
 
 /** Checks every credential. Repeated bad credentials are throttled, by source and by key id; good ones are not slowed by it. */

@@ -190,7 +190,7 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
 }
 
 function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {
-  const fault = callbackUrl === undefined ? null : receiverFault(callbackUrl, webhooks.reach);
+  const fault = callbackUrl === undefined ? null : receiverFault(callbackUrl, webhooks.urlPolicy);
   return fault === null
     ? null
     : new BatonError('validation_failed', `The callbackUrl ${fault}.`, {

@@ -35,8 +35,8 @@ export class Deliverer {
     private readonly context: Context,
     private readonly onRoom: () => void = () => undefined,
   ) {
-    const { reach, timeoutMs, resolve } = context.webhooks;
-    this.sender = new Sender(reach, timeoutMs, resolve);
+    const { urlPolicy, timeoutMs, resolve } = context.webhooks;
+    this.sender = new Sender(urlPolicy, timeoutMs, resolve);
   }
 
   /** Begins as many attempts as there is room for, and does not wait for their ends. Returns whether more is due. */

@@ -137,7 +137,7 @@ function judge(
       `This webhook hears of the jobs of the user ${userId} only; leave filter.userId out.`,
     );
   }
-  const fault = receiverFault(draft.url, webhooks.reach);
+  const fault = receiverFault(draft.url, webhooks.urlPolicy);
   if (fault !== null)
     throw new BatonError('validation_failed', `The url ${fault}.`, { errors: [{ path: 'url', message: fault }] });
 }

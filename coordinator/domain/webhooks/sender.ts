@@ -21,12 +21,12 @@ export class Sender {
   private isClosed = false;
 
   constructor(
-    private readonly reach: UrlPolicy,
+    private readonly urlPolicy: UrlPolicy,
     private readonly timeoutMs: number,
     resolve?: Resolve,
   ) {
     this.agent = new Agent({
-      connect: checkedConnector(reach, timeoutMs, resolve),
+      connect: checkedConnector(urlPolicy, timeoutMs, resolve),
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       maxHeaderSize: MOST_HEADER_BYTES,
@@ -49,7 +49,7 @@ export class Sender {
       ...fields,
       durationMs: Math.round(performance.now() - before),
     });
-    const fault = receiverFault(url, this.reach);
+    const fault = receiverFault(url, this.urlPolicy);
     if (fault !== null) return over({ error: `not sent: the URL ${fault}` });
     const cut = new AbortController();
     this.underWay.add(cut);
@@ -103,7 +103,7 @@ function textOf(header: string | string[] | undefined): string | undefined {
 }
 
 const MEANINGS = new Map([
-  ['BATON_ADDRESS', 'not sent: the host leads to an address that webhooks may not reach'],
+  ['BATON_ADDRESS', 'not sent: the host leads to an address that webhooks may not urlPolicy'],
   ['ENOTFOUND', 'the host name is unknown'],
   ['ENODATA', 'the host name has no address'],
   ['ETIMEOUT', 'the host name could not be looked up in time'],

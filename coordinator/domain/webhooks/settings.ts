@@ -1,7 +1,8 @@
 import { type PolicySettings, type Resolve, urlFault, type UrlPolicy } from '@baton/url-policy';
 
 export interface WebhookSettings {
-  reach: UrlPolicy;
+  /** Which URLs may be called. */
+  urlPolicy: UrlPolicy;
   /** How long one attempt may take. */
   timeoutMs: number;
   /** A webhook to which nothing could be delivered for so long is disabled. */

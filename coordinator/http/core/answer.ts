@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Actor, actorOf, type Caller } from '../../domain/auth/caller';
-import type { Credential } from '../../domain/auth/credentials';
+import type { Credential } from '../../domain/auth/credential-watch';
 import { isScoped } from '../../domain/auth/scope';
 import { BatonError } from '../../errors';
 import { authenticate, NOBODY } from './authenticate';
@@ -71,7 +71,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   private credential: Credential | null = null;
   /** What let the caller in ended while the call waited. */
   private isRevoked = false;
-  private letGo: (() => void) | undefined;
+  private unwatchCredential: (() => void) | undefined;
   private taken: (() => void) | undefined;
 
   constructor(
@@ -138,7 +138,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const { credential, services, startedAt } = this;
     if (this.isRevoked) return false;
     if (credential === null || performance.now() - startedAt < SHORT_CALL_MS) return true;
-    return services.credentials.isGood(credential);
+    return services.credentialWatch.isGood(credential);
   }
 
   /**
@@ -149,7 +149,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     try {
       return await isGood;
     } catch (error) {
-      const hasActed = this.endpoint.method !== 'get' && reply.onUnsent === undefined && this.letGo === undefined;
+      const hasActed =
+        this.endpoint.method !== 'get' && reply.onUnsent === undefined && this.unwatchCredential === undefined;
       if (!hasActed) throw error;
       return true;
     }
@@ -198,7 +199,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       this.slot?.park(isHeartbeat ? 'heartbeats' : 'parked');
       this.headers.forgetRequest();
       if (this.credential !== null && !this.hasEnded)
-        this.letGo = this.services.credentials.hold(this.credential, () => this.revoke());
+        this.unwatchCredential = this.services.credentialWatch.watch(this.credential, () => this.revoke());
     };
   }
 
@@ -273,7 +274,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const { endpoint, services, response } = this;
     if (this.hasEnded) return;
     this.hasEnded = true;
-    this.letGo?.();
+    this.unwatchCredential?.();
     this.taken?.();
     this.slot?.release();
     if (!response.writableFinished) return this.disconnect.abort();

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../../domain/auth/caller';
-import type { Login } from '../../domain/auth/keys';
+import type { Login } from '../../domain/auth/api-key-cache';
 import { BatonError } from '../../errors';
 import { readSession, requireKnownPage, requireOwnPage } from './browser';
 import type { RequestEnvironment } from './request-environment';

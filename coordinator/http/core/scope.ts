@@ -1,6 +1,6 @@
 import { isScoped } from '../../domain/auth/scope';
 import type { Caller } from '../../domain/auth/caller';
-import { isOutside } from '../../domain/auth/reach';
+import { isOutsideKeyScope } from '../../domain/auth/key-scope';
 import { BatonError } from '../../errors';
 import type { Services } from './services';
 import type { AnyEndpoint } from './endpoint';
@@ -23,6 +23,6 @@ export async function requireScope(
       'This call tells of, or changes, more than the queues and types that this key is limited to; it needs a key without such limits.',
     );
   const { id } = params as { id: string };
-  if (await isOutside(services.context, caller, id))
+  if (await isOutsideKeyScope(services.context, caller, id))
     throw new BatonError('not_found', `There is no job with id ${id}.`);
 }

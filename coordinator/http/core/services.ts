@@ -1,7 +1,7 @@
 import type { Context } from '../../context';
-import { Credentials } from '../../domain/auth/credentials';
+import { CredentialWatch } from '../../domain/auth/credential-watch';
 import type { Authenticator } from '../../domain/auth/authenticator';
-import type { ApiKeyCache } from '../../domain/auth/keys';
+import type { ApiKeyCache } from '../../domain/auth/api-key-cache';
 import { Metrics } from '../../domain/metrics/metrics';
 import type { Access } from './access';
 import { BodyBudget } from '../body/body-budget';
@@ -25,7 +25,7 @@ export interface Services extends BatchedVerbs {
   keyLimits: KeyLimits;
   bodies: BodyBudget;
   unsent: UnsentAnswers;
-  credentials: Credentials;
+  credentialWatch: CredentialWatch;
   dispatcher: Dispatcher;
   waitingReads: WaitingReads;
   waitingHeartbeats: WaitingHeartbeats;
@@ -71,7 +71,7 @@ export function createServices(
     keyLimits: new KeyLimits(access),
     bodies: new BodyBudget(MOST_BODY_BYTES),
     unsent: new UnsentAnswers(MOST_UNSENT_BYTES),
-    credentials: new Credentials(context.db.vital),
+    credentialWatch: new CredentialWatch(context.db.vital),
     processState,
     tracing,
     dispatcher,

@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import type { Caller } from '../../domain/auth/caller';
-import { withinReach } from '../../domain/auth/reach';
+import { withinKeyScope } from '../../domain/auth/key-scope';
 import { readDependency } from '../../domain/jobs/dependencies';
 import { BatonError } from '../../errors';
 import type { ClaimedRow } from '../../store/jobs';
@@ -54,7 +54,7 @@ export const attemptEndpoints = [
         body.completions,
         protocol.completion,
         'completion',
-        (items) => withinReach(services.context, caller, items, services.complete),
+        (items) => withinKeyScope(services.context, caller, items, services.complete),
         (done) => done,
       );
       services.tracing?.settled(body.completions.length);
@@ -89,7 +89,7 @@ export const attemptEndpoints = [
         body.jobs,
         protocol.beat,
         'heartbeat',
-        (items) => withinReach(services.context, caller, items, services.heartbeat),
+        (items) => withinKeyScope(services.context, caller, items, services.heartbeat),
         ({ leaseExpiresAt }) => ({ leaseExpiresAt: leaseExpiresAt.toISOString() }),
       );
       if (body.waitMs === 0) return reply(200, { jobs, directives: directives(services, body.runnerId) });
@@ -110,7 +110,7 @@ export const attemptEndpoints = [
     replies: { 200: protocol.dependencyResult },
     async run({ services, caller, params: { id, parentId }, header }) {
       const leaseToken = readLease(header('baton-lease'));
-      const [text] = await withinReach(services.context, caller, [{ jobId: id, leaseToken, parentId }], readEach);
+      const [text] = await withinKeyScope(services.context, caller, [{ jobId: id, leaseToken, parentId }], readEach);
       return replyText(200, orThrow(text));
 
       async function readEach(items: Parameters<typeof readDependency>[1][]): Promise<string[]> {
@@ -129,7 +129,7 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.heartbeatReply },
     async run({ services, caller, params: { id }, body }) {
-      const [outcome] = await withinReach(services.context, caller, [{ jobId: id, ...body }], services.heartbeat);
+      const [outcome] = await withinKeyScope(services.context, caller, [{ jobId: id, ...body }], services.heartbeat);
       const { leaseExpiresAt, runnerId } = orThrow(outcome);
       services.context.runnerRegistry.hear({ id: runnerId });
       return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(services, runnerId) });
@@ -146,7 +146,7 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.completeReply },
     async run({ services, caller, params: { id }, body }) {
-      const [outcome] = await withinReach(services.context, caller, [{ jobId: id, ...body }], services.complete);
+      const [outcome] = await withinKeyScope(services.context, caller, [{ jobId: id, ...body }], services.complete);
       return reply(200, orThrow(outcome));
     },
   }),
@@ -161,7 +161,7 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.releaseReply },
     async run({ services, caller, params: { id }, body }) {
-      const [outcome] = await withinReach(services.context, caller, [{ jobId: id, ...body }], services.release);
+      const [outcome] = await withinKeyScope(services.context, caller, [{ jobId: id, ...body }], services.release);
       return reply(200, orThrow(outcome));
     },
   }),

@@ -12,7 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { EmbeddedDatabaseError } from './account';
 import { type Installation, PROGRAM_ENV } from './installation';
-import type { Place } from './place';
+import type { DataLocation } from './location';
 import { isAlive } from './process';
 
 /** The one user of the server, its owner, and the name of the database. */
@@ -23,8 +23,8 @@ export const DATABASE_NAME = 'baton';
  * that is killed on the way leaves nothing that looks like a cluster, and of two processes the first one's counts.
  * @throws {EmbeddedDatabaseError} when it cannot be made, or was made by another major version.
  */
-export async function ensureCluster(place: Place, installation: Installation): Promise<void> {
-  const { clusterDir } = place;
+export async function ensureCluster(location: DataLocation, installation: Installation): Promise<void> {
+  const { clusterDir } = location;
   if (existsSync(clusterDir)) {
     checkMajor(clusterDir, installation);
     return;
@@ -32,7 +32,7 @@ export async function ensureCluster(place: Place, installation: Installation): P
   sweepDrafts(clusterDir);
   const draft = mkdtempSync(`${clusterDir}.new-${process.pid}-`);
   try {
-    await initialise(draft, place, installation);
+    await initialise(draft, location, installation);
     renameSync(join(draft, 'cluster'), clusterDir);
   } catch (error) {
     if (!existsSync(clusterDir)) throw error;
@@ -50,13 +50,13 @@ function sweepDrafts(clusterDir: string): void {
   }
 }
 
-async function initialise(draft: string, place: Place, installation: Installation): Promise<void> {
+async function initialise(draft: string, location: DataLocation, installation: Installation): Promise<void> {
   const passwordFile = join(draft, 'password');
-  writeFileSync(passwordFile, place.password, { mode: 0o600 });
-  if (place.account !== undefined) {
-    for (const path of [draft, passwordFile]) chownSync(path, place.account.uid, place.account.gid);
+  writeFileSync(passwordFile, location.password, { mode: 0o600 });
+  if (location.account !== undefined) {
+    for (const path of [draft, passwordFile]) chownSync(path, location.account.uid, location.account.gid);
   }
-  const { status, output } = await run(join(installation.bin, 'initdb'), place, [
+  const { status, output } = await run(join(installation.bin, 'initdb'), location, [
     ...[
       '-D',
       join(draft, 'cluster'),
@@ -75,13 +75,19 @@ async function initialise(draft: string, place: Place, installation: Installatio
   const advice = /No space left/.test(output)
     ? ' The disk is full: free some space.'
     : ' Set BATON_DATA_DIR to another folder, or DATABASE_URL.';
-  throw new EmbeddedDatabaseError(`The embedded database could not be made in ${place.clusterDir}: ${fault}.${advice}`);
+  throw new EmbeddedDatabaseError(
+    `The embedded database could not be made in ${location.clusterDir}: ${fault}.${advice}`,
+  );
 }
 
-function run(program: string, place: Place, args: string[]): Promise<{ status: number | null; output: string }> {
+function run(
+  program: string,
+  location: DataLocation,
+  args: string[],
+): Promise<{ status: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
-      ...place.account,
+      ...location.account,
       cwd: '/',
       env: PROGRAM_ENV,
       stdio: ['ignore', 'pipe', 'pipe'],

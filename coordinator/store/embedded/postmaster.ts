@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedDatabaseError } from './account';
 import { type Installation, PROGRAM_ENV } from './installation';
-import type { Place } from './place';
+import type { DataLocation } from './location';
 import { isAliveWith, readOrEmpty } from './process';
 
 /** What the server writes about itself into its lock file, `postmaster.pid`. */
@@ -35,17 +35,17 @@ export function findPostmaster(clusterDir: string): Postmaster | undefined {
  * @throws {EmbeddedDatabaseError} with the server's own last words.
  */
 export async function launch(
-  place: Place,
+  location: DataLocation,
   installation: Installation,
   options: { port: number; settings: Record<string, string> },
 ): Promise<Postmaster | undefined> {
-  disownLockFile(place.clusterDir);
-  const logStart = openLog(place.logFile);
+  disownLockFile(location.clusterDir);
+  const logStart = openLog(location.logFile);
   const child = spawn(
     join(installation.bin, 'postgres'),
-    ['-D', place.clusterDir, ...asArguments({ ...options.settings, port: String(options.port) })],
+    ['-D', location.clusterDir, ...asArguments({ ...options.settings, port: String(options.port) })],
     {
-      ...place.account,
+      ...location.account,
       cwd: '/',
       env: PROGRAM_ENV,
       detached: true,
@@ -58,13 +58,13 @@ export async function launch(
   child.once('error', (error) => (ended = error.message));
   child.once('exit', (code, signal) => (ended = `it ended with ${signal ?? `code ${String(code)}`}`));
   while (ended === undefined) {
-    const postmaster = readLockFile(place.clusterDir);
+    const postmaster = readLockFile(location.clusterDir);
     if (postmaster?.pid === child.pid && postmaster?.state === 'ready') return postmaster;
     await sleep(POLL_MS);
   }
-  const words = readFileSync(place.logFile).subarray(logStart.size).toString();
+  const words = readFileSync(location.logFile).subarray(logStart.size).toString();
   if (/lock file .* (already exists|is empty)|pre-existing shared memory block/.test(words)) return undefined;
-  throw explain(words, ended, place, options.port);
+  throw explain(words, ended, location, options.port);
 }
 
 /** Waits for a server that is starting or stopping. Undefined: it is gone. */
@@ -149,7 +149,7 @@ function asArguments(settings: Record<string, string>): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
-function explain(words: string, ended: string, place: Place, port: number): EmbeddedDatabaseError {
+function explain(words: string, ended: string, location: DataLocation, port: number): EmbeddedDatabaseError {
   const fatal = words.split('\n').findLast((line) => /(FATAL|PANIC):/.test(line));
   const fault = fatal?.replace(/^.*?(FATAL|PANIC):\s*/, '') ?? ended;
   const advice = [
@@ -164,6 +164,6 @@ function explain(words: string, ended: string, place: Place, port: number): Embe
     },
   ].find(({ sign }) => sign.test(words))?.words;
   return new EmbeddedDatabaseError(
-    `The embedded database did not start: ${fault}. ${advice ?? `More is in ${place.logFile}.`}`,
+    `The embedded database did not start: ${fault}. ${advice ?? `More is in ${location.logFile}.`}`,
   );
 }

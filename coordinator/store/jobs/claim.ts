@@ -119,7 +119,7 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
       -- committed since is passed over, and found by the next claim.
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending' AND p."bytesBefore" < ${MOST_CLAIM_BYTES}
-      RETURNING ${CLAIMED_COLUMNS}, p."place" - 1 AS "slot"
+      RETURNING ${CLAIMED_COLUMNS}, p."rank" - 1 AS "slot"
     ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again", ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort",
       EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut") h
@@ -253,7 +253,7 @@ function takersOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; cla
     };
   // Lists, indexed by the place of a job among those taken: a join would have to trust an estimate. Whose slot it is stands
   // there as a number, because a text in a list is found by walking over those before it.
-  const nth = sql`(${claimOf}::int[])[p."place"]`;
+  const nth = sql`(${claimOf}::int[])[p."rank"]`;
   return {
     runnerId: sql`(${claims.map((one) => one.runnerId)}::text[])[${nth}]`,
     claimHash: sql`(${claims.map(claimHash)}::bigint[])[${nth}]`,
@@ -314,7 +314,7 @@ function fromLane({ laneId, queue, fromPosition, fromId, dueForMs }: LaneStart):
 /** The CTE `taken`: those of the alias `p` in their order, each with how many bytes those before it have. */
 function takenFrom(picked: Sql, order: Sql): Sql {
   return sql`taken AS MATERIALIZED (
-      SELECT p.id, p.tid, row_number() OVER one_by_one AS "place", sum(p.bytes) OVER one_by_one - p.bytes AS "bytesBefore"
+      SELECT p.id, p.tid, row_number() OVER one_by_one AS "rank", sum(p.bytes) OVER one_by_one - p.bytes AS "bytesBefore"
       FROM ${picked} WINDOW one_by_one AS (ORDER BY ${order} ROWS UNBOUNDED PRECEDING)
     )`;
 }

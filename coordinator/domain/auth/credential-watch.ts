@@ -9,7 +9,7 @@ export const CREDENTIALS_CHECKED_EVERY_MS = 1500;
 /** What was found good so lately is good enough for an answer. */
 const FRESH_MS = 3500;
 
-interface Held {
+interface WatchedCredential {
   credential: Credential;
   goodAt: number;
   onEnd: Set<() => void>;
@@ -20,8 +20,8 @@ interface Held {
  * call waits, and when it ends, so does the call. So nothing is answered to a key for longer than five seconds after it was
  * revoked or has expired, on whichever coordinator.
  */
-export class Credentials {
-  private readonly held = new Map<string, Held>();
+export class CredentialWatch {
+  private readonly watched = new Map<string, WatchedCredential>();
 
   constructor(private readonly db: Executor) {}
 
@@ -29,23 +29,23 @@ export class Credentials {
    * @param onEnd called when the credential is good no longer
    * @returns what is called when the call does not wait any more
    */
-  hold(credential: Credential, onEnd: () => void): () => void {
+  watch(credential: Credential, onEnd: () => void): () => void {
     const name = nameOf(credential);
-    let held = this.held.get(name);
-    if (held === undefined) {
-      held = { credential, goodAt: performance.now(), onEnd: new Set() };
-      this.held.set(name, held);
+    let watched = this.watched.get(name);
+    if (watched === undefined) {
+      watched = { credential, goodAt: performance.now(), onEnd: new Set() };
+      this.watched.set(name, watched);
     }
-    const listeners = held.onEnd.add(onEnd);
+    const listeners = watched.onEnd.add(onEnd);
     return () => {
       listeners.delete(onEnd);
-      if (listeners.size === 0 && this.held.get(name)?.onEnd === listeners) this.held.delete(name);
+      if (listeners.size === 0 && this.watched.get(name)?.onEnd === listeners) this.watched.delete(name);
     };
   }
 
   /** How many credentials calls wait with. */
   get size(): number {
-    return this.held.size;
+    return this.watched.size;
   }
 
   /**
@@ -54,31 +54,31 @@ export class Credentials {
    */
   isGood(credential: Credential): boolean | Promise<boolean> {
     if (credential.kind === 'token') return Date.now() < credential.endsAt;
-    const held = this.held.get(nameOf(credential));
-    if (held !== undefined && performance.now() - held.goodAt < FRESH_MS) return true;
+    const watched = this.watched.get(nameOf(credential));
+    if (watched !== undefined && performance.now() - watched.goodAt < FRESH_MS) return true;
     return this.lookUp([credential]).then((good) => good.has(nameOf(credential)));
   }
 
   /** Looks all of them up, and ends the calls of those that are good no longer. */
   async check(): Promise<void> {
-    const asked = [...this.held.values()];
+    const asked = [...this.watched.values()];
     if (asked.length === 0) return;
     const askedAt = performance.now();
     const stored = asked.flatMap(({ credential }) => (credential.kind === 'token' ? [] : [credential]));
     const good = stored.length === 0 ? new Set<string>() : await this.lookUp(stored);
-    for (const held of asked) {
-      const { credential } = held;
+    for (const watched of asked) {
+      const { credential } = watched;
       const isGood = credential.kind === 'token' ? Date.now() < credential.endsAt : good.has(nameOf(credential));
-      if (isGood) held.goodAt = askedAt;
-      else this.end(held);
+      if (isGood) watched.goodAt = askedAt;
+      else this.end(watched);
     }
   }
 
-  private end(held: Held): void {
-    const name = nameOf(held.credential);
-    // Calls that came since are held by an entry of their own, which the next round looks up.
-    if (this.held.get(name) === held) this.held.delete(name);
-    for (const onEnd of [...held.onEnd]) onEnd();
+  private end(watched: WatchedCredential): void {
+    const name = nameOf(watched.credential);
+    // Calls that came since have an entry of their own, which the next round checks.
+    if (this.watched.get(name) === watched) this.watched.delete(name);
+    for (const onEnd of [...watched.onEnd]) onEnd();
   }
 
   private async lookUp(credentials: { kind: 'key' | 'session'; hash: string }[]): Promise<Set<string>> {

@@ -4,9 +4,9 @@ import { closeSession, openSession, type SessionOptions, TlsChoice } from '../co
 import { EmbeddedDatabaseError } from './account';
 import { DATABASE_NAME } from './cluster';
 
-/** A connection that says: somebody uses this server. It ends with its process, however that ends. */
-export interface Hold {
-  /** Lets go. True: nobody else holds the server, and nobody can take hold of it while it is shut down. */
+/** A connection that marks the server as in use. It ends with its process, however that ends. */
+export interface ServerLock {
+  /** True: no other process uses the server, and none can lock it while it is shut down. */
   release(): Promise<boolean>;
 }
 
@@ -14,11 +14,11 @@ export interface Hold {
 const LOCK = 'hashtext($$baton embedded database$$)';
 
 /**
- * Takes hold of a running server, and makes its database if it has none.
+ * Marks a running server as in use, and creates its database if there is none.
  * @param url the address of one of its databases.
  * @param onLost called once if the connection breaks before it is released.
  */
-export async function hold(url: (database: string) => string, onLost: () => void): Promise<Hold> {
+export async function lockServer(url: (database: string) => string, onLost: () => void): Promise<ServerLock> {
   await ensureDatabase(url('postgres'));
   let isHeld = true;
   const lose = (): void => {

@@ -17,7 +17,7 @@ import { type Account, canEnter, chooseAccount, EmbeddedDatabaseError } from './
 import { makeOpenFolder } from './installation';
 
 /** Where the parts of one embedded PostgreSQL lie. All paths are absolute. */
-export interface Place {
+export interface DataLocation {
   account: Account;
   /** The server's own data directory; absent until it is made. */
   clusterDir: string;
@@ -34,7 +34,7 @@ const LOCATION = 'postgres-location';
  * enter it, else in a folder of its own under `systemDir`, which the file `postgres-location` then names.
  * @throws {EmbeddedDatabaseError} when the data directory cannot be used.
  */
-export function choosePlace(dataDir: string, systemDir: string): Place {
+export function chooseLocation(dataDir: string, systemDir: string): DataLocation {
   try {
     mkdirSync(dataDir, { recursive: true });
     const inPlace = join(dataDir, CLUSTER);
@@ -43,7 +43,7 @@ export function choosePlace(dataDir: string, systemDir: string): Place {
     const isInPlace =
       existsSync(inPlace) || (elsewhere === undefined && (account === undefined || canEnter(account, dataDir)));
     if (isInPlace && !canEnter(account, dataDir)) throw new EmbeddedDatabaseError(hidden(dataDir));
-    const clusterDir = isInPlace ? inPlace : (elsewhere ?? makePlaceElsewhere(dataDir, systemDir, account));
+    const clusterDir = isInPlace ? inPlace : (elsewhere ?? makeLocationElsewhere(dataDir, systemDir, account));
     if (!isAbsolute(clusterDir))
       throw new EmbeddedDatabaseError(`${join(dataDir, LOCATION)} must name an absolute path, not "${clusterDir}".`);
     return {
@@ -58,7 +58,7 @@ export function choosePlace(dataDir: string, systemDir: string): Place {
 }
 
 /** A random name, so that a data directory that was deleted and made anew never meets the old one's cluster. */
-function makePlaceElsewhere(dataDir: string, systemDir: string, account: Account): string {
+function makeLocationElsewhere(dataDir: string, systemDir: string, account: Account): string {
   makeOpenFolder(systemDir);
   const folder = mkdtempSync(join(systemDir, 'data-'));
   if (account !== undefined) chownSync(folder, account.uid, account.gid);
