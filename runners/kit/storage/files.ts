@@ -76,6 +76,13 @@ export class FileBackend implements Backend<FileLocation> {
     return true;
   }
 
+  /** Its path, freed of symbolic links. */
+  async pathOf(place: FileLocation): Promise<string> {
+    const path = await this.inside(place);
+    if (path === null) throw notFound(place.url);
+    return path;
+  }
+
   /** The path freed of symbolic links; null when there is nothing. */
   private async inside({ url, path, folder }: FileLocation): Promise<string | null> {
     const real = await realpath(path).catch(missing);

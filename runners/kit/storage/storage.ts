@@ -12,6 +12,7 @@ import {
   type Opened,
   type ReadOptions,
   type Stat,
+  unsupported,
   type WriteOptions,
 } from './backend';
 import { FileBackend } from './files';
@@ -50,12 +51,15 @@ export class Storage {
 
   /** Null: there is no such file. */
   async stat(url: string, signal?: AbortSignal): Promise<Stat | null> {
-    const { stat: found } = await this.find(url, signal);
-    return found;
+    for (const location of locate(url, this.readable)) {
+      const found = await this.backend(location).stat(location, signal);
+      if (found !== null) return found;
+    }
+    return null;
   }
 
   async open(url: string, options: ReadOptions = {}): Promise<Opened> {
-    const { location } = await this.find(url, options.signal);
+    const location = await this.find(url, options.signal);
     return this.backend(location).open(location, options);
   }
 
@@ -99,6 +103,16 @@ export class Storage {
     return this.write(url, createReadStream(path), { ...options, bytes });
   }
 
+  /**
+   * Where a file that may be written lies on this host, for what only its file system can do.
+   * @throws {NonRetryableError} for a URL that is not of `file:`, or a file that is not there
+   */
+  async localPath(url: string): Promise<string> {
+    const location = this.writableLocation(url);
+    if (location.scheme !== 'file') throw unsupported(url, 'changed in its place');
+    return this.backends.file.pathOf(location);
+  }
+
   /** Throws when the URL may not be written: to know before the work is done. */
   requireWritable(url: string): void {
     this.writableLocation(url);
@@ -129,17 +143,12 @@ export class Storage {
   }
 
   /** Of the places that a URL may mean, the first at which there is something. */
-  private async find(url: string, signal?: AbortSignal): Promise<{ location: Location; stat: Stat | null }> {
-    const locations = locate(url, this.readable);
-    // A GET says by itself whether there is something.
-    if (locations.length === 1) {
-      const [location] = locations;
-      return { location, stat: null };
-    }
-    for (const location of locations) {
-      const found = await this.backend(location).stat(location, signal);
-      if (found !== null) return { location, stat: found };
-    }
+  private async find(url: string, signal?: AbortSignal): Promise<Location> {
+    const [first, ...others] = locate(url, this.readable);
+    // The reading says by itself whether there is something.
+    if (others.length === 0) return first;
+    for (const location of [first, ...others])
+      if ((await this.backend(location).stat(location, signal)) !== null) return location;
     throw notFound(url);
   }
 
