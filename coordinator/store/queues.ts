@@ -1,5 +1,6 @@
 import type { RetryPolicy } from '@baton/runner-sdk/protocol';
-import { type Executor, sql } from './db';
+import { Prisma } from '../generated/prisma/client';
+import { type Executor, type Sql, sql } from './db';
 
 /** What jobs of a queue have that leave it out. */
 export interface JobDefaults {
@@ -61,36 +62,58 @@ export interface Retention {
 
 /** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
+  const columns = columnsOf(settings);
+  const isSameRate =
+    settings.rateLimit === undefined
+      ? sql`true`
+      : sql`(q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
+  await db.query(sql`
+    INSERT INTO queues AS q (name, ${Prisma.join(columns.map(({ column }) => column))})
+    VALUES (${name}, ${Prisma.join(columns.map(({ value }) => value))})
+    ON CONFLICT (name) DO UPDATE SET
+      ${Prisma.join(columns.map(({ column, isNamed }) => sql`${column} = ${isNamed ? sql`EXCLUDED` : sql`q`}.${column}`))},
+      tokens = CASE WHEN ${isSameRate} THEN q.tokens END,
+      tokens_at = CASE WHEN ${isSameRate} THEN q.tokens_at END`);
+}
+
+interface SetColumn {
+  column: Sql;
+  value: Sql;
+  /** Otherwise a queue that has a row already keeps what it has. */
+  isNamed: boolean;
+}
+
+/** The columns of each setting, with what it sets them to. */
+function columnsOf(settings: QueueSettings): SetColumn[] {
   const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost } =
     settings;
-  const sameRate = sql`${rateLimit === undefined}::boolean OR (q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
-  await db.query(sql`
-    INSERT INTO queues AS q (
-      name, concurrency, concurrency_per_key, rate_max, rate_per_ms, user_rate_max, user_rate_per_ms, max_waiting, defaults, is_fair,
-      keep_completed_ms, keep_failed_ms, keep_cancelled_ms, cost_base, cost_per_second, cost_per_gb_second)
-    VALUES (${name}, ${concurrency ?? null}::int, ${concurrencyPerKey ?? null}::int, ${rateLimit?.max ?? null}::int,
-      ${rateLimit?.perMs ?? null}::bigint, ${userRateLimit?.max ?? null}::int, ${userRateLimit?.perMs ?? null}::bigint,
-      ${maxWaiting ?? null}::int, ${defaults ? JSON.stringify(defaults) : null}::json, ${fair ?? true}::boolean,
-      ${retention?.completedMs ?? null}::bigint, ${retention?.failedMs ?? null}::bigint, ${retention?.cancelledMs ?? null}::bigint,
-      ${cost?.base ?? null}::float8, ${cost?.perSecond ?? null}::float8, ${cost?.perGbSecond ?? null}::float8)
-    ON CONFLICT (name) DO UPDATE SET
-      concurrency = CASE WHEN ${concurrency === undefined}::boolean THEN q.concurrency ELSE EXCLUDED.concurrency END,
-      concurrency_per_key = CASE WHEN ${concurrencyPerKey === undefined}::boolean THEN q.concurrency_per_key ELSE EXCLUDED.concurrency_per_key END,
-      rate_max = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_max ELSE EXCLUDED.rate_max END,
-      rate_per_ms = CASE WHEN ${rateLimit === undefined}::boolean THEN q.rate_per_ms ELSE EXCLUDED.rate_per_ms END,
-      tokens = CASE WHEN ${sameRate} THEN q.tokens END,
-      tokens_at = CASE WHEN ${sameRate} THEN q.tokens_at END,
-      user_rate_max = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_max ELSE EXCLUDED.user_rate_max END,
-      user_rate_per_ms = CASE WHEN ${userRateLimit === undefined}::boolean THEN q.user_rate_per_ms ELSE EXCLUDED.user_rate_per_ms END,
-      max_waiting = CASE WHEN ${maxWaiting === undefined}::boolean THEN q.max_waiting ELSE EXCLUDED.max_waiting END,
-      defaults = CASE WHEN ${defaults === undefined}::boolean THEN q.defaults ELSE EXCLUDED.defaults END,
-      is_fair = CASE WHEN ${fair === undefined}::boolean THEN q.is_fair ELSE EXCLUDED.is_fair END,
-      keep_completed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_completed_ms ELSE EXCLUDED.keep_completed_ms END,
-      keep_failed_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_failed_ms ELSE EXCLUDED.keep_failed_ms END,
-      keep_cancelled_ms = CASE WHEN ${retention === undefined}::boolean THEN q.keep_cancelled_ms ELSE EXCLUDED.keep_cancelled_ms END,
-      cost_base = CASE WHEN ${cost === undefined}::boolean THEN q.cost_base ELSE EXCLUDED.cost_base END,
-      cost_per_second = CASE WHEN ${cost === undefined}::boolean THEN q.cost_per_second ELSE EXCLUDED.cost_per_second END,
-      cost_per_gb_second = CASE WHEN ${cost === undefined}::boolean THEN q.cost_per_gb_second ELSE EXCLUDED.cost_per_gb_second END`);
+  const of = (setting: unknown, columns: [column: Sql, value: Sql][]): SetColumn[] =>
+    columns.map(([column, value]) => ({ column, value, isNamed: setting !== undefined }));
+  return [
+    ...of(concurrency, [[sql`concurrency`, sql`${concurrency}::int`]]),
+    ...of(concurrencyPerKey, [[sql`concurrency_per_key`, sql`${concurrencyPerKey}::int`]]),
+    ...of(rateLimit, [
+      [sql`rate_max`, sql`${rateLimit?.max}::int`],
+      [sql`rate_per_ms`, sql`${rateLimit?.perMs}::bigint`],
+    ]),
+    ...of(userRateLimit, [
+      [sql`user_rate_max`, sql`${userRateLimit?.max}::int`],
+      [sql`user_rate_per_ms`, sql`${userRateLimit?.perMs}::bigint`],
+    ]),
+    ...of(maxWaiting, [[sql`max_waiting`, sql`${maxWaiting}::int`]]),
+    ...of(defaults, [[sql`defaults`, sql`${defaults ? JSON.stringify(defaults) : null}::json`]]),
+    ...of(fair, [[sql`is_fair`, sql`${fair ?? true}::boolean`]]),
+    ...of(retention, [
+      [sql`keep_completed_ms`, sql`${retention?.completedMs}::bigint`],
+      [sql`keep_failed_ms`, sql`${retention?.failedMs}::bigint`],
+      [sql`keep_cancelled_ms`, sql`${retention?.cancelledMs}::bigint`],
+    ]),
+    ...of(cost, [
+      [sql`cost_base`, sql`${cost?.base}::float8`],
+      [sql`cost_per_second`, sql`${cost?.perSecond}::float8`],
+      [sql`cost_per_gb_second`, sql`${cost?.perGbSecond}::float8`],
+    ]),
+  ];
 }
 
 export async function pause(

@@ -129,21 +129,12 @@ const EXPECTED: Record<State, (open: '{' | '[' | undefined) => string> = {
 
 /** What may come after this token; null: it may not stand here. */
 function step(state: State, open: ('{' | '[')[], [, sign, string]: RegExpExecArray): State | null {
-  const closes = sign === '}' ? '{' : sign === ']' ? '[' : null;
-  if (closes !== null) {
-    const mayClose = state === 'after' || state === (closes === '{' ? 'first name' : 'first value');
-    if (!mayClose || open.at(-1) !== closes) return null;
-    open.pop();
-    return 'after';
-  }
+  if (sign === '}') return close(state, open, '{');
+  if (sign === ']') return close(state, open, '[');
   switch (state) {
     case 'value':
     case 'first value':
-      if (sign === '{' || sign === '[') {
-        open.push(sign);
-        return sign === '{' ? 'first name' : 'first value';
-      }
-      return sign === undefined ? 'after' : null;
+      return beginValue(open, sign);
     case 'name':
     case 'first name':
       return string === undefined ? null : 'colon';
@@ -153,6 +144,19 @@ function step(state: State, open: ('{' | '[')[], [, sign, string]: RegExpExecArr
       if (sign !== ',' || open.length === 0) return null;
       return open.at(-1) === '{' ? 'name' : 'value';
   }
+}
+
+function beginValue(open: ('{' | '[')[], sign: string | undefined): State | null {
+  if (sign !== '{' && sign !== '[') return sign === undefined ? 'after' : null;
+  open.push(sign);
+  return sign === '{' ? 'first name' : 'first value';
+}
+
+function close(state: State, open: ('{' | '[')[], opening: '{' | '['): State | null {
+  const mayClose = state === 'after' || state === (opening === '{' ? 'first name' : 'first value');
+  if (!mayClose || open.at(-1) !== opening) return null;
+  open.pop();
+  return 'after';
 }
 
 function told(text: string, from: number, expected: string): string {

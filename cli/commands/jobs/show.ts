@@ -13,7 +13,7 @@ export function showJob(cli: Cli, job: Job): void {
 }
 
 function detailsOf(cli: Cli, job: Job): Detail[] {
-  const { progress, estimate, error, metrics } = job;
+  const { progress, estimate } = job;
   return [
     ['id', job.id],
     ['queue', job.queue],
@@ -40,29 +40,30 @@ function detailsOf(cli: Cli, job: Job): Detail[] {
     ['order key', job.orderKey],
     ...linksOf(job),
     ['callback', job.callbackUrl],
-    [
-      'took',
-      metrics?.durationMs === undefined || metrics.durationMs === null ? null : durationText(metrics.durationMs),
-    ],
-    ['processor', metrics?.cpuMs === undefined || metrics.cpuMs === null ? null : durationText(metrics.cpuMs)],
-    [
-      'memory peak',
-      metrics?.memoryPeakBytes === undefined || metrics.memoryPeakBytes === null
-        ? null
-        : bytesText(metrics.memoryPeakBytes),
-    ],
-    ['cost', metrics?.cost],
+    ...(job.metrics === null ? [] : metricDetails(job.metrics)),
     ['metadata', job.metadata],
     ['arguments', job.arguments],
     ['checkpoint', job.checkpoint],
     ['result', job.result],
-    [
-      'error',
-      error === null
-        ? null
-        : (error.stack ?? (error.code === undefined ? error.message : `${error.code}: ${error.message}`)),
-    ],
+    ['error', job.error === null ? null : errorText(job.error)],
   ];
+}
+
+function metricDetails({ durationMs, cpuMs, memoryPeakBytes, cost }: NonNullable<Job['metrics']>): Detail[] {
+  return [
+    ['took', isNumber(durationMs) ? durationText(durationMs) : null],
+    ['processor', isNumber(cpuMs) ? durationText(cpuMs) : null],
+    ['memory peak', isNumber(memoryPeakBytes) ? bytesText(memoryPeakBytes) : null],
+    ['cost', cost],
+  ];
+}
+
+function isNumber(value: number | null | undefined): value is number {
+  return typeof value === 'number';
+}
+
+function errorText({ message, code, stack }: NonNullable<Job['error']>): string {
+  return stack ?? (code === undefined ? message : `${code}: ${message}`);
 }
 
 /** What it belongs to, as far as the coordinator knows of such things. */

@@ -149,16 +149,8 @@ function orThrow<T>(outcome: T | BatonError, index: number): T {
 export function check(context: Context, item: CreateItem): JobCandidate | BatonError {
   const { caller, job, idempotencyKey } = item;
   const own = visibleUser(caller);
-  if (caller.role !== 'runner' && !covers(caller, job))
-    return new BatonError(
-      'forbidden',
-      `This key may not create jobs of type ${job.type} in the queue ${job.queue}: ${scopeText(caller)}.`,
-    );
-  if (own !== null && job.userId !== undefined && job.userId !== own) {
-    return new BatonError('forbidden', `This key creates jobs for the user ${own} only; leave userId out.`);
-  }
-  const unreachable = callbackFault(context, job);
-  if (unreachable !== null) return unreachable;
+  const fault = callerFault(caller, own, job) ?? callbackFault(context, job);
+  if (fault !== null) return fault;
   const [argumentBytes, metadataBytes] = [payloadBytes(job.arguments), payloadBytes(job.metadata)];
   const tooLarge =
     requireBytes(argumentBytes, 'arguments', context.maxPayloadBytes) ??
@@ -187,6 +179,18 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
     requestHash: isKeyed ? requestHash({ job, defaults, userId: own ?? job.userId }) : undefined,
   });
   return { job, row, bytes: argumentBytes + metadataBytes, onConflict: job.onConflict, caller };
+}
+
+/** @param own the only user for whom the caller creates jobs; null: for anybody */
+function callerFault(caller: Caller, own: string | null, { type, queue, userId }: NewJob): BatonError | null {
+  if (caller.role !== 'runner' && !covers(caller, { type, queue }))
+    return new BatonError(
+      'forbidden',
+      `This key may not create jobs of type ${type} in the queue ${queue}: ${scopeText(caller)}.`,
+    );
+  if (own !== null && userId !== undefined && userId !== own)
+    return new BatonError('forbidden', `This key creates jobs for the user ${own} only; leave userId out.`);
+  return null;
 }
 
 function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonError | null {

@@ -7,7 +7,7 @@ import { type Executor, isUniqueViolation } from '../../store/db';
 import * as ticks from '../../store/schedules/ticks';
 import * as store from '../../store/schedules/rows';
 import { get } from '../../store/views/schedules';
-import { record } from '../audit/record';
+import { type AuditedAction, record } from '../audit/record';
 import { type Actor, type Caller, visibleUser } from '../auth/caller';
 import { covers } from '../auth/scope';
 import { logNotices, noticeOf, type Notice, writeNotices } from './notices';
@@ -223,18 +223,21 @@ async function updateTo(
   if (pauses && bufferedAt !== null) await skipBuffered(transaction, id, bufferedAt);
   const due = paused === null ? dueOf(id, draft.jitterMs, nextOf(former, draft)) : { nextAt: null, dueAt: null };
   const row = await store.update(transaction, id, { ...draft, ...due, paused });
-  const notices = [
-    ...(changes.length === 0 ? [] : [noticeOf('schedule.updated', row, { changed: changes })]),
-    ...(pauses ? [noticeOf('schedule.paused', row, { by: by.keyName, reason })] : []),
-    ...(resumes ? [noticeOf('schedule.resumed', row)] : []),
-  ];
-  await record(transaction, by, [
-    ...(changes.length === 0
-      ? []
-      : [{ action: 'schedule.edited' as const, target: id, details: { ...told(row), changed: changes } }]),
-    ...(pauses ? [{ action: 'schedule.paused' as const, target: id, details: { name: row.name, reason } }] : []),
-    ...(resumes ? [{ action: 'schedule.resumed' as const, target: id, details: { name: row.name } }] : []),
-  ]);
+  const notices = [];
+  const actions: AuditedAction[] = [];
+  if (changes.length > 0) {
+    notices.push(noticeOf('schedule.updated', row, { changed: changes }));
+    actions.push({ action: 'schedule.edited', target: id, details: { ...told(row), changed: changes } });
+  }
+  if (pauses) {
+    notices.push(noticeOf('schedule.paused', row, { by: by.keyName, reason }));
+    actions.push({ action: 'schedule.paused', target: id, details: { name: row.name, reason } });
+  }
+  if (resumes) {
+    notices.push(noticeOf('schedule.resumed', row));
+    actions.push({ action: 'schedule.resumed', target: id, details: { name: row.name } });
+  }
+  await record(transaction, by, actions);
   await writeNotices(transaction, notices);
   return { row, now, notices };
 }

@@ -7,15 +7,7 @@ export function renderQueue(statistics: QueueStatistics, row: QueueRow | undefin
   return {
     ...statistics,
     oldestAgeMs: statistics.oldestAgeMs === null ? null : Math.max(0, Math.round(statistics.oldestAgeMs)),
-    paused:
-      row === undefined || row.pausedAt === null
-        ? null
-        : {
-            by: row.pausedBy ?? '',
-            reason: row.pausedReason,
-            at: row.pausedAt.toISOString(),
-            untilAt: time(row.pausedUntil),
-          },
+    paused: row === undefined ? null : renderPause(row),
     concurrency: row?.concurrency ?? null,
     concurrencyPerKey: row?.concurrencyPerKey ?? null,
     rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
@@ -26,6 +18,11 @@ export function renderQueue(statistics: QueueStatistics, row: QueueRow | undefin
     cost: row === undefined ? null : renderCost(row),
     retention: row === undefined ? null : renderRetention(row),
   };
+}
+
+function renderPause({ pausedBy, pausedReason, pausedAt, pausedUntil }: QueueRow): Queue['paused'] {
+  if (pausedAt === null) return null;
+  return { by: pausedBy ?? '', reason: pausedReason, at: pausedAt.toISOString(), untilAt: time(pausedUntil) };
 }
 
 function renderRetention({ keepCompletedMs, keepFailedMs, keepCancelledMs }: QueueRow): Queue['retention'] {

@@ -23,14 +23,13 @@ export interface Offer extends Slot {
 }
 
 /**
- * (none) -> pending, or straight to running when it is offered to a waiting claim and no pause or limit is in the way, or
- * blocked when it waits for another job. A
- * job whose idempotency key is taken is left out, and so does not come back; if the key of the call is taken, all are.
- * A `runAt` in the past means now, so that nothing can be put in front of what already waits. A job that is due gets
- * its place in the order at once; one whose key is busy is held.
+ * (none) -> pending; running, when it is offered to a waiting claim and no pause or limit forbids it; or blocked, when it
+ * waits for another job. A job whose idempotency key was used before is left out, and so does not come back; when the key
+ * of the call was used before, all are left out. A `runAt` in the past means now, so that no job overtakes those that wait
+ * already. A job that is due gets its position in the order at once; one whose key is busy is held.
  *
- * The statement is made of what the batch needs: to judge keys and give turns where no job has any takes as long as to
- * store it.
+ * The statement has only the parts that the batch needs: to judge keys and turns where no job has any takes as long as to
+ * store the jobs.
  */
 export async function insert(
   db: Executor,
@@ -39,36 +38,81 @@ export async function insert(
   offers: Offer[] = [],
   call?: BulkKey,
 ): Promise<InsertedJob[]> {
-  const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
-  const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
-  const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
-  // All that the database adds to such jobs is one moment, which it need not say of each of them.
-  const areOffered = offers.length > 0;
-  const areRelated = jobs.some((job) => job.relations !== undefined);
-  const areAlike = !areOffered && !areRelated && !hasIdempotency && !mayBeHeld && !takesTurns && jobs.every(isNow);
+  const needs = needsOf(jobs, offers);
+  const { areOffered, areRelated } = needs;
+  const shape = areOffered ? OFFERED : PLAIN;
   const rows = await db.query<Omit<InsertedJob, 'lease'> & Partial<Lease>>(sql`
     WITH input AS MATERIALIZED (
-      SELECT i.*, row_number() OVER () AS ord, GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
+      SELECT i.*, row_number() OVER () AS ord,
+        GREATEST(now(), i."runAt", now() + i."delayMs" * interval '1 ms') AS run_at
       FROM json_to_recordset(${JSON.stringify(areRelated ? jobs.map(withRelations) : jobs)}::json) AS i (
         ${INPUT_COLUMNS}${areRelated ? sql`, ${RELATED.input}` : sql``})
-    ), ${call !== undefined ? freshBy(call, jobs) : hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`}
-    , ${mayBeHeld ? judged(areRelated) : sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`}
-    , ${takesTurns ? inTurns(ready, areRelated) : sql`ready AS (SELECT u.*, CASE WHEN u.hold IS NULL AND ${isDue('u', areRelated)} THEN u.run_at END AS position FROM judged u)`}
+    ), ${freshOf(needs, jobs, call)}
+    , ${needs.mayBeHeld ? judged(areRelated) : UNJUDGED}
+    , ${needs.takesTurns ? inTurns(ready, areRelated) : byTime(areRelated)}
     ${areOffered ? handedOver(offers) : sql``}
     , stored AS (
-      INSERT INTO jobs (${(areOffered ? OFFERED : PLAIN).columns}, ${areRelated ? sql`${RELATED.columns}, ` : sql``}status)
-      SELECT ${(areOffered ? OFFERED : PLAIN).values}, ${areRelated ? sql`${RELATED.values}, ` : sql``}${statusOf(areOffered, areRelated)}
+      INSERT INTO jobs (${shape.columns}, ${areRelated ? sql`${RELATED.columns}, ` : sql``}status)
+      SELECT ${shape.values}, ${areRelated ? sql`${RELATED.values}, ` : sql``}${statusOf(areOffered, areRelated)}
       FROM (SELECT * FROM ${areOffered ? sql`handed` : sql`ready`} ORDER BY ord) u
       RETURNING id, type, queue, user_id AS "userId", status, attempt, runner_id AS "runnerId",
         run_at AS "runAt", created_at AS "createdAt", unique_until AS "uniqueUntil", position, hold,
         order_seq AS "orderSeq", extract(epoch FROM run_at - now())::float8 * 1000 AS "dueInMs"
-        ${areOffered ? sql`, lease_token AS "leaseToken", lease_expires_at::text AS "leaseExpiresAt", deadline_at::text AS "deadlineAt"` : sql``}
+        ${areOffered ? STORED_LEASE : sql``}
     ), ${areOffered ? insertEvents(CREATED_AND_CLAIMED, sql`e.event`) : insertEvents(sql`stored`, sql`'job.created'`)}
-    ${areAlike ? sql`${ONE_OF_STORED} ${call === undefined ? sql`` : sql`WHERE ${IS_FRESH}`}` : sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``} FROM stored`}`);
+    ${answerOf(needs, call)}`);
   const [first] = rows;
   if (first === undefined) return [];
-  if (areAlike) return jobs.map(({ id }) => ({ ...first, id, lease: null }));
+  if (needs.areAlike) return jobs.map(({ id }) => ({ ...first, id, lease: null }));
   return rows.map((row) => ({ ...row, lease: leaseOf(row) }));
+}
+
+/** Which parts of the statement a batch needs. */
+interface Needs {
+  areOffered: boolean;
+  /** Some depend on others, or belong to a group. */
+  areRelated: boolean;
+  hasIdempotency: boolean;
+  /** An order or a concurrency key may hold some. */
+  mayBeHeld: boolean;
+  /** Some take turns with others of their user or key. */
+  takesTurns: boolean;
+  /** The database adds the same time to all of them and nothing more, so one row answers for all. */
+  areAlike: boolean;
+}
+
+function needsOf(jobs: InsertJob[], offers: Offer[]): Needs {
+  const areOffered = offers.length > 0;
+  const areRelated = jobs.some((job) => job.relations !== undefined);
+  const hasIdempotency = jobs.some((job) => job.idempotencyKey !== undefined);
+  const mayBeHeld = jobs.some((job) => job.orderKey !== undefined || job.concurrencyKey !== undefined);
+  const takesTurns = jobs.some((job) => job.userId !== undefined || job.concurrencyKey !== undefined);
+  const isPlain = !areOffered && !areRelated && !hasIdempotency && !mayBeHeld && !takesTurns;
+  return { areOffered, areRelated, hasIdempotency, mayBeHeld, takesTurns, areAlike: isPlain && jobs.every(isNow) };
+}
+
+/** A CTE, `fresh`: the jobs whose idempotency key, or that of the call, was not used before. */
+function freshOf({ hasIdempotency }: Needs, jobs: InsertJob[], call: BulkKey | undefined): Sql {
+  if (call !== undefined) return freshBy(call, jobs);
+  return hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`;
+}
+
+const UNJUDGED = sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`;
+
+/** A CTE, `ready`: the jobs that are due take the position of their time. */
+function byTime(areRelated: boolean): Sql {
+  return sql`ready AS (
+      SELECT u.*, CASE WHEN u.hold IS NULL AND ${isDue('u', areRelated)} THEN u.run_at END AS position FROM judged u
+    )`;
+}
+
+const STORED_LEASE = sql`, lease_token AS "leaseToken", lease_expires_at::text AS "leaseExpiresAt",
+        deadline_at::text AS "deadlineAt"`;
+
+function answerOf({ areAlike, areOffered }: Needs, call: BulkKey | undefined): Sql {
+  if (areAlike) return call === undefined ? ONE_OF_STORED : sql`${ONE_OF_STORED} WHERE ${IS_FRESH}`;
+  const lease = areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``;
+  return sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${lease} FROM stored`;
 }
 
 function leaseOf({ runnerId, leaseToken, leaseExpiresAt, deadlineAt }: Partial<Lease>): Lease | null {

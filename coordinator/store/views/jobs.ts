@@ -61,42 +61,58 @@ export async function count(db: Executor, userId: string | null, filter: JobFilt
 
 /** The condition for a job, `j`, to match. */
 export function matching(userId: string | null, filter: JobFilter): Sql {
-  const conditions = [sql`true`];
-  if (userId !== null) conditions.push(sql`j.user_id = ${userId}`);
-  if (filter.id !== undefined) conditions.push(sql`j.id = ANY (${filter.id}::uuid[])`);
-  if (filter.status !== undefined) conditions.push(sql`j.status = ANY (${filter.status}::job_status[])`);
-  if (filter.type !== undefined) conditions.push(sql`j.type = ANY (${filter.type}::text[])`);
-  if (filter.queue !== undefined) conditions.push(sql`j.queue = ANY (${filter.queue}::text[])`);
-  if (filter.userId !== undefined) conditions.push(sql`j.user_id = ANY (${filter.userId}::text[])`);
-  if (filter.tag !== undefined) conditions.push(sql`j.tags && ${filter.tag}::text[]`);
-  if (filter.runnerId !== undefined) conditions.push(sql`j.runner_id = ANY (${filter.runnerId}::text[])`);
-  if (filter.scheduleId !== undefined)
-    conditions.push(sql`j.schedule_id = ANY (${filter.scheduleId}::uuid[]) AND j.schedule_id IS NOT NULL`);
-  if (filter.fingerprint !== undefined) conditions.push(sql`j.fingerprint = ANY (${filter.fingerprint}::text[])`);
-  if (filter.priority !== undefined) {
-    conditions.push(sql`j.priority = ANY (${filter.priority}::smallint[])`);
-    // Said for the sake of the index of those that have another than most.
-    if (!filter.priority.includes(0)) conditions.push(sql`j.priority <> 0`);
-  }
-  if (filter.concurrencyKey !== undefined)
-    conditions.push(sql`j.concurrency_key = ANY (${filter.concurrencyKey}::text[]) AND j.concurrency_key IS NOT NULL`);
-  if (filter.orderKey !== undefined)
-    conditions.push(sql`j.order_key = ANY (${filter.orderKey}::text[]) AND j.order_key IS NOT NULL`);
-  if (filter.uniqueKey !== undefined)
-    conditions.push(sql`j.unique_key = ANY (${filter.uniqueKey}::text[]) AND j.unique_key IS NOT NULL`);
-  if (filter.finishedAfter !== undefined || filter.finishedBefore !== undefined) {
-    conditions.push(sql`j.finished_at IS NOT NULL`);
-    // The index of what is over begins with queue and status.
-    if (filter.queue === undefined) conditions.push(sql`j.queue = ANY (ARRAY(SELECT DISTINCT l.queue FROM lanes l))`);
-    if (filter.status === undefined) conditions.push(sql`j.status IN ('completed', 'failed', 'cancelled')`);
-  }
-  if (filter.finishedAfter !== undefined) conditions.push(sql`j.finished_at > ${filter.finishedAfter}::timestamptz`);
-  if (filter.finishedBefore !== undefined) conditions.push(sql`j.finished_at < ${filter.finishedBefore}::timestamptz`);
-  if (filter.createdAfter !== undefined) conditions.push(sql`j.created_at > ${filter.createdAfter}::timestamptz`);
-  if (filter.createdBefore !== undefined) conditions.push(sql`j.created_at < ${filter.createdBefore}::timestamptz`);
-  if (filter.arguments !== undefined)
-    conditions.push(sql`j.arguments::jsonb @> ${JSON.stringify(filter.arguments)}::jsonb`);
-  return Prisma.join(conditions, ' AND ');
+  const conditions = [
+    userId === null ? null : sql`j.user_id = ${userId}`,
+    ...SIMPLE_FILTERS.map((condition) => condition(filter)),
+    ...priorityConditions(filter),
+    ...finishedConditions(filter),
+  ].filter((condition) => condition !== null);
+  return conditions.length === 0 ? sql`true` : Prisma.join(conditions, ' AND ');
+}
+
+/** A condition for each field that is compared alone. Partial indexes are taken only if their condition is spelled out. */
+const SIMPLE_FILTERS: readonly ((filter: JobFilter) => Sql | null)[] = [
+  given('id', (ids) => sql`j.id = ANY (${ids}::uuid[])`),
+  given('status', (statuses) => sql`j.status = ANY (${statuses}::job_status[])`),
+  given('type', (types) => sql`j.type = ANY (${types}::text[])`),
+  given('queue', (queues) => sql`j.queue = ANY (${queues}::text[])`),
+  given('userId', (userIds) => sql`j.user_id = ANY (${userIds}::text[])`),
+  given('tag', (tags) => sql`j.tags && ${tags}::text[]`),
+  given('runnerId', (runnerIds) => sql`j.runner_id = ANY (${runnerIds}::text[])`),
+  given('scheduleId', (ids) => sql`j.schedule_id = ANY (${ids}::uuid[]) AND j.schedule_id IS NOT NULL`),
+  given('fingerprint', (fingerprints) => sql`j.fingerprint = ANY (${fingerprints}::text[])`),
+  given('concurrencyKey', (keys) => sql`j.concurrency_key = ANY (${keys}::text[]) AND j.concurrency_key IS NOT NULL`),
+  given('orderKey', (keys) => sql`j.order_key = ANY (${keys}::text[]) AND j.order_key IS NOT NULL`),
+  given('uniqueKey', (keys) => sql`j.unique_key = ANY (${keys}::text[]) AND j.unique_key IS NOT NULL`),
+  given('finishedAfter', (time) => sql`j.finished_at > ${time}::timestamptz`),
+  given('finishedBefore', (time) => sql`j.finished_at < ${time}::timestamptz`),
+  given('createdAfter', (time) => sql`j.created_at > ${time}::timestamptz`),
+  given('createdBefore', (time) => sql`j.created_at < ${time}::timestamptz`),
+  given('arguments', (part) => sql`j.arguments::jsonb @> ${JSON.stringify(part)}::jsonb`),
+];
+
+function given<Name extends keyof JobFilter>(
+  name: Name,
+  condition: (value: NonNullable<JobFilter[Name]>) => Sql,
+): (filter: JobFilter) => Sql | null {
+  return ({ [name]: value }) => (value === undefined || value === null ? null : condition(value));
+}
+
+/** The index by priority has only jobs whose priority is not 0, and is taken only if the condition says so. */
+function priorityConditions({ priority }: JobFilter): Sql[] {
+  if (priority === undefined) return [];
+  const isListed = sql`j.priority = ANY (${priority}::smallint[])`;
+  return priority.includes(0) ? [isListed] : [isListed, sql`j.priority <> 0`];
+}
+
+/** The index of finished jobs begins with queue and status, so both are named where the filter does not. */
+function finishedConditions({ finishedAfter, finishedBefore, queue, status }: JobFilter): Sql[] {
+  if (finishedAfter === undefined && finishedBefore === undefined) return [];
+  return [
+    sql`j.finished_at IS NOT NULL`,
+    ...(queue === undefined ? [sql`j.queue = ANY (ARRAY(SELECT DISTINCT l.queue FROM lanes l))`] : []),
+    ...(status === undefined ? [sql`j.status IN ('completed', 'failed', 'cancelled')`] : []),
+  ];
 }
 
 /** Which of these have finished; those that are gone count as finished. */

@@ -109,12 +109,22 @@ function checkMoves(job: DumpedJob, changes: Change[], report: Report): void {
     if (isFinal(from)) report('final', job.id, `it was ${from}, and was changed to ${to}`);
     else if (!(LEGAL[from] ?? []).includes(to)) report('legal', job.id, `it went from ${from} to ${to}`);
     if (isFinal(to) && !isFinal(from)) finishes += 1;
-    if (from === 'running' && to === 'running' && was?.token !== became?.token)
-      report('fresh', job.id, 'its token changed while it ran');
-    if (from === 'pending' && to === 'running' && nowMs < (was?.runAtMs ?? 0))
-      report('due', job.id, `attempt ${became?.attempt} came ${(was?.runAtMs ?? 0) - nowMs} ms early`);
+    if (was !== null && became !== null) checkRunning(job, was, became, nowMs, report);
   }
   if (finishes > 1 || (finishes === 0 && isFinal(job.status))) report('once', job.id, `it finished ${finishes} times`);
+}
+
+function checkRunning(
+  job: DumpedJob,
+  was: NonNullable<Change['was']>,
+  became: NonNullable<Change['became']>,
+  nowMs: number,
+  report: Report,
+): void {
+  if (became.status !== 'running') return;
+  if (was.status === 'running' && was.token !== became.token) report('fresh', job.id, 'its token changed while it ran');
+  if (was.status === 'pending' && nowMs < (was.runAtMs ?? 0))
+    report('due', job.id, `attempt ${became.attempt} came ${(was.runAtMs ?? 0) - nowMs} ms early`);
 }
 
 function checkAttempts(job: DumpedJob, changes: Change[], kept: DumpedAttempt[], report: Report): void {

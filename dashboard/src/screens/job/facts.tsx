@@ -6,9 +6,11 @@ import { bytes, duration, visible } from '../../parts/format';
 import { Time } from '../../parts/time';
 import classes from './job.module.css';
 
+type Fact = [name: string, value: ReactNode];
+
 /** What the job has, without what it has not. */
 export function Facts({ job }: { job: Job }) {
-  const facts: [name: string, value: ReactNode][] = [
+  const facts: Fact[] = [
     ['Queue', <Link href={`/jobs?queue=${encodeURIComponent(job.queue)}`}>{visible(job.queue)}</Link>],
     ['Priority', job.priority],
     ['User', job.userId && <Link href={`/jobs?userId=${encodeURIComponent(job.userId)}`}>{visible(job.userId)}</Link>],
@@ -30,10 +32,7 @@ export function Facts({ job }: { job: Job }) {
     ['Concurrency key', job.concurrencyKey && visible(job.concurrencyKey)],
     ['Order key', job.orderKey && visible(job.orderKey)],
     ['Callback', job.callbackUrl && visible(job.callbackUrl)],
-    ['Ran for', job.metrics && job.metrics.durationMs !== null && duration(job.metrics.durationMs)],
-    ['Processor time', job.metrics && job.metrics.cpuMs !== null && duration(job.metrics.cpuMs)],
-    ['Memory peak', job.metrics && job.metrics.memoryPeakBytes !== null && bytes(job.metrics.memoryPeakBytes)],
-    ['Cost', job.metrics && job.metrics.cost],
+    ...(job.metrics === null ? [] : metricFacts(job.metrics)),
     [
       'Waits for',
       job.dependsOn !== undefined &&
@@ -56,6 +55,15 @@ export function Facts({ job }: { job: Job }) {
         ))}
     </dl>
   );
+}
+
+function metricFacts({ durationMs, cpuMs, memoryPeakBytes, cost }: NonNullable<Job['metrics']>): Fact[] {
+  return [
+    ['Ran for', durationMs !== null && duration(durationMs)],
+    ['Processor time', cpuMs !== null && duration(cpuMs)],
+    ['Memory peak', memoryPeakBytes !== null && bytes(memoryPeakBytes)],
+    ['Cost', cost],
+  ];
 }
 
 function Tag({ tag }: { tag: string }) {
