@@ -100,6 +100,7 @@ export type AppConfig = Pick<
   | 'drainMs'
   | 'webhooks'
   | 'maxSchedules'
+  | 'inForce'
 > & {
   access?: Access;
   /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
@@ -162,6 +163,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   };
   const processState: ProcessState = {
     version: VERSION,
+    settings: config.inForce,
     startedAt: performance.now(),
     isDraining: false,
     monitorLagMs: () => loops.monitor.lagMs(),
@@ -198,7 +200,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
         .adjust(db)
         .catch((error: unknown) => log.warn('could not read the time of the database', describeError(error)));
       const port = await listenOn(server, config);
-      listener = receiveNotifications(context, url);
+      listener = receiveNotifications(context, url, VERSION);
       for (const loop of Object.values(allLoops)) loop.start();
       return port;
     },

@@ -67,6 +67,7 @@ export type {
   Scale,
   SetQueue,
   Stats,
+  SystemReport,
   Webhook,
 } from './protocol';
 export { Runner, type RunnerOptions } from './runner/runner';

@@ -1,5 +1,5 @@
 import { closest } from 'fastest-levenshtein';
-import { maxAttempts, retryPolicy, timeoutMs } from '@baton/runner-sdk/protocol';
+import { maxAttempts, retryPolicy, type SystemReport, timeoutMs } from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type AccessSettings, accessSettings, readAccess } from './access';
 import { readTracing, type TracingSettings, tracingSettings } from './tracing';
@@ -153,6 +153,8 @@ export interface Config {
   /** The most schedules that one user may have. */
   maxSchedules: number;
   keepMetricsMs: number;
+  /** All of them by their names, without secrets: for those who look after the installation. */
+  inForce: SystemReport['settings'];
 }
 
 /** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
@@ -203,7 +205,19 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     webhooks: readWebhooks(read),
     maxSchedules: read.BATON_MAX_SCHEDULES,
     keepMetricsMs: read.BATON_KEEP_METRICS_MS,
+    inForce: inForce(read, present),
   };
+}
+
+/** Values that are credentials, or addresses, which may have some in them. */
+const SECRET = /KEY|URL|SECRET|ENDPOINT/;
+
+function inForce(read: Settings, present: Record<string, unknown>): SystemReport['settings'] {
+  return Object.entries(read).map(([name, value]) => {
+    const isSecret = SECRET.test(name);
+    const shown = isSecret || value === undefined || value === null ? null : textOf(value);
+    return { name, value: shown, isSet: name in present, isSecret };
+  });
 }
 
 function accessOf(read: Settings, host: string): AccessSettings {

@@ -29,6 +29,7 @@ import { rateLimitEndpoints } from './routes/rate-limits';
 import { runnerEndpoints } from './routes/runners';
 import { scheduleEndpoints } from './routes/schedules';
 import { sessionEndpoints } from './routes/session';
+import { systemEndpoints } from './routes/system';
 import { Incoming } from './streams/web-sockets';
 import { webhookEndpoints } from './routes/webhooks';
 
@@ -53,6 +54,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...auditEndpoints,
   ...analyticsEndpoints,
   ...healthEndpoints,
+  ...systemEndpoints,
   ...metricsEndpoints,
 ];
 

@@ -30,13 +30,13 @@ export function notificationsLoop(context: Context): Loop {
 }
 
 /** Receives what the other coordinators publish. */
-export function receiveNotifications(context: Context, url: string): Listener {
+export function receiveNotifications(context: Context, url: string, version: string): Listener {
   context.notifications.on('queues', () => {
     context.queueSettings
       .read()
       .catch((error: unknown) => context.log.warn('could not read the settings of queues', describeError(error)));
   });
-  return listen(url, {
+  return listen(url, version, {
     message: (payload) => context.notifications.receive(payload),
     connect: () => context.notifications.resync(),
     error: (error) => context.log.warn('cannot listen for notifications; polling goes on', describeError(error)),

@@ -1,14 +1,18 @@
+import { hostname } from 'node:os';
 import type { RetryPolicy } from '@baton/runner-sdk/protocol';
 import type { Client } from 'pg';
 import { backoffMs } from '../backoff';
 import { readAddress } from './connections/address';
-import { answered, closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
+import { answered, closeSession, openSession, TlsChoice } from './connections/session';
 import { channelOf, type Db, sql } from './db';
 
 const HEARTBEAT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 3000;
 const RECONNECTS: RetryPolicy = { strategy: 'exponential', baseMs: 200, factor: 2, maxMs: 5000, jitter: 1 };
-const SESSION: SessionOptions = { applicationName: 'baton-listen', statementTimeoutMs: ANSWER_TIMEOUT_MS };
+/** What sessions that listen are called; version and host of the coordinator follow. */
+export const LISTENER_NAME = 'baton-listen';
+/** PostgreSQL cuts names of sessions at 63 bytes. */
+const MOST_HOST_CHARACTERS = 40;
 
 export interface Listener {
   /** Resolves when the connection is given up; nothing is heard any more. */
@@ -27,10 +31,12 @@ export async function notify(db: Pick<Db, 'query' | 'channel'>, message: string)
  */
 export function listen(
   url: string,
+  version: string,
   on: { message: (payload: string) => void; connect: () => void; error: (error: unknown) => void },
 ): Listener {
   const address = readAddress(url);
   const tls = new TlsChoice(address);
+  const session = { applicationName: nameOf(version), statementTimeoutMs: ANSWER_TIMEOUT_MS };
   const stopping = new AbortController();
   let wake: () => void = () => undefined;
 
@@ -40,7 +46,7 @@ export function listen(
       try {
         let isBroken = false;
         client = await interruptible(
-          openSession(address, tls, SESSION, () => {
+          openSession(address, tls, session, () => {
             isBroken = true;
             wake();
           }),
@@ -107,4 +113,10 @@ function pause(ms: number, onPause: (resume: () => void) => void): Promise<void>
       resolve();
     });
   });
+}
+
+/** Names without spaces, of what PostgreSQL keeps as it is. */
+function nameOf(version: string): string {
+  const host = hostname().replace(/[^\x21-\x7e]/g, '?');
+  return `${LISTENER_NAME} ${version} ${host.slice(0, MOST_HOST_CHARACTERS)}`;
 }

@@ -5,7 +5,7 @@ import { lazy, Suspense, useEffect, useMemo } from 'react';
 import { Link, Route, Router, Switch, useLocation } from 'wouter';
 import { whenSignedOut } from './api/call';
 import { queryClient } from './api/query-client';
-import { forgetSession, rightsOf, RightsContext, signOut, useSessionQuery } from './api/session';
+import { forgetSession, rightsOf, RightsContext, signOut, useRights, useSessionQuery } from './api/session';
 import { feed } from './live/feed';
 import { ConfirmProvider } from './parts/confirm';
 import { Empty, Failure, Loading, Page } from './parts/page';
@@ -18,7 +18,25 @@ import { cssVariables, theme } from './shell/theme';
 // Each screen is loaded when it is opened.
 const Overview = lazy(() => import('./screens/overview/overview').then((it) => ({ default: it.Overview })));
 const Jobs = lazy(() => import('./screens/jobs/jobs').then((it) => ({ default: it.Jobs })));
+const NewJob = lazy(() => import('./screens/new-job/new-job').then((it) => ({ default: it.NewJob })));
 const JobScreen = lazy(() => import('./screens/job/job').then((it) => ({ default: it.JobScreen })));
+const DeadLetters = lazy(() =>
+  import('./screens/dead-letters/dead-letters').then((it) => ({ default: it.DeadLetters })),
+);
+const Schedules = lazy(() => import('./screens/schedules/schedules').then((it) => ({ default: it.Schedules })));
+const ScheduleScreen = lazy(() =>
+  import('./screens/schedules/schedule').then((it) => ({ default: it.ScheduleScreen })),
+);
+const Queues = lazy(() => import('./screens/queues/queues').then((it) => ({ default: it.Queues })));
+const QueueScreen = lazy(() => import('./screens/queues/queue').then((it) => ({ default: it.QueueScreen })));
+const Runners = lazy(() => import('./screens/runners/runners').then((it) => ({ default: it.Runners })));
+const Analytics = lazy(() => import('./screens/analytics/analytics').then((it) => ({ default: it.Analytics })));
+const Alerts = lazy(() => import('./screens/alerts/alerts').then((it) => ({ default: it.Alerts })));
+const Webhooks = lazy(() => import('./screens/webhooks/webhooks').then((it) => ({ default: it.Webhooks })));
+const WebhookScreen = lazy(() => import('./screens/webhooks/webhook').then((it) => ({ default: it.WebhookScreen })));
+const ApiKeys = lazy(() => import('./screens/api-keys/api-keys').then((it) => ({ default: it.ApiKeys })));
+const Audit = lazy(() => import('./screens/audit/audit').then((it) => ({ default: it.Audit })));
+const System = lazy(() => import('./screens/system/system').then((it) => ({ default: it.System })));
 
 /** Styles that components bring along carry the nonce of the page's answer, which its policy asks for. */
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? '';
@@ -67,13 +85,30 @@ function Gate() {
 
 function Screens() {
   const [location] = useLocation();
+  const { isOperator, isAdmin, isClient } = useRights();
   return (
     <Boundary key={location}>
       <Suspense fallback={<Loading />}>
         <Switch>
           <Route path="/" component={Overview} />
           <Route path="/jobs" component={Jobs} />
+          {isClient && <Route path="/jobs/new" component={NewJob} />}
           <Route path="/jobs/:id">{({ id }) => <JobScreen key={id} id={id} />}</Route>
+          <Route path="/dead-letters" component={DeadLetters} />
+          <Route path="/schedules" component={Schedules} />
+          <Route path="/schedules/:id">{({ id }) => <ScheduleScreen key={id} id={id} />}</Route>
+          {isOperator && <Route path="/queues" component={Queues} />}
+          {isOperator && (
+            <Route path="/queues/:name">{({ name }) => <QueueScreen name={decodeURIComponent(name)} />}</Route>
+          )}
+          {isOperator && <Route path="/runners" component={Runners} />}
+          <Route path="/analytics" component={Analytics} />
+          {isOperator && <Route path="/alerts" component={Alerts} />}
+          {isClient && <Route path="/webhooks" component={Webhooks} />}
+          {isClient && <Route path="/webhooks/:id">{({ id }) => <WebhookScreen key={id} id={id} />}</Route>}
+          {isAdmin && <Route path="/api-keys" component={ApiKeys} />}
+          {isAdmin && <Route path="/audit" component={Audit} />}
+          {isOperator && <Route path="/system" component={System} />}
           <Route>
             <Page title="Not found">
               <Empty title="There is no such screen.">

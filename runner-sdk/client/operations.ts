@@ -34,6 +34,7 @@ import type {
   Session,
   SetQueue,
   Stats,
+  SystemReport,
 } from '../protocol';
 import { Alerts } from './alerts';
 import { ApiKeys } from './api-keys';
@@ -229,6 +230,11 @@ export class Operations {
   /** Whose key this is, and what it may do. */
   async whoAmI(): Promise<Session> {
     return this.send({ method: 'GET', path: '/session' });
+  }
+
+  /** Which coordinators are connected, the migrations, and the settings in force. */
+  async system(): Promise<SystemReport> {
+    return this.send({ method: 'GET', path: '/system' });
   }
 
   async health(): Promise<Health> {

@@ -90,7 +90,7 @@ test('connections that the server ends are made anew', async () => {
   await eventually(
     () =>
       coordinator.sql.count(
-        "pg_stat_activity WHERE datname = current_database() AND application_name = 'baton-listen'",
+        "pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'baton-listen %'",
       ),
     (count) => count === 1,
   );

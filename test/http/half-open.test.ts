@@ -39,7 +39,7 @@ test('a live runner keeps its lease, reports, and claims again', async () => {
   const heldUntil = Math.max(...beats.map(({ body }) => Date.parse(body.leaseExpiresAt)));
   const listeners = () =>
     sql.query<{ pid: number }>(
-      "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'baton-listen'",
+      "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'baton-listen %'",
     );
   const [before] = await eventually(listeners, (rows) => rows.length === 1);
 

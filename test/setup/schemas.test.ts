@@ -108,7 +108,7 @@ it('two Batons in one database neither hear each other nor wait for each other',
   if (one === undefined || two === undefined) throw new Error('two are opened');
   const heard: string[] = [];
   let isListening = false;
-  const listener = listen(urls[0] ?? '', {
+  const listener = listen(urls[0] ?? '', '0.1.0', {
     message: (payload) => heard.push(payload),
     connect: () => (isListening = true),
     error: () => undefined,

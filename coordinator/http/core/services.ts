@@ -1,3 +1,4 @@
+import type { SystemReport } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { CredentialWatch } from '../../domain/auth/credential-watch';
 import type { Authenticator } from '../../domain/auth/authenticator';
@@ -42,6 +43,8 @@ export interface Services extends BatchedVerbs {
 /** The state of this process. */
 export interface ProcessState {
   version: string;
+  /** As the environment set them, without secrets. */
+  settings: SystemReport['settings'];
   startedAt: number;
   isDraining: boolean;
   /** How long ago the timeout monitor finished a round, in milliseconds; null: not yet. */

@@ -1,5 +1,6 @@
 import { type KeyboardEvent, type PointerEvent, useId, useMemo, useState } from 'react';
 import classes from './chart.module.css';
+import { axisDuration } from './format';
 import { useSize } from './use-size';
 
 export interface Series {
@@ -19,6 +20,8 @@ interface Props {
   /** What stands below each step. */
   steps: readonly string[];
   format: (value: number) => string;
+  /** Of durations, the axis has round ones. */
+  isDuration?: boolean;
   onStep?: ((index: number) => void) | undefined;
   height?: number;
 }
@@ -31,13 +34,13 @@ const LABEL_WIDTH = 64;
  * Bars or lines over time, drawn as SVG in the colours of the page. Drawn here, because the libraries for it are a third of
  * all that the dashboard may weigh. The arrow keys move from step to step, Enter opens one.
  */
-export function Chart({ label, kind, series, steps, format, onStep, height = 200 }: Props) {
+export function Chart({ label, kind, series, steps, format, isDuration = false, onStep, height = 200 }: Props) {
   const [frame, { width }] = useSize();
   const [at, setAt] = useState<number | null>(null);
   const clip = useId();
   const inner = { width: Math.max(0, width - MARGIN.left - MARGIN.right), height: height - MARGIN.top - MARGIN.bottom };
   const most = useMemo(() => largest(kind, series, steps.length), [kind, series, steps.length]);
-  const ticks = useMemo(() => ticksUpTo(most), [most]);
+  const ticks = useMemo(() => ticksUpTo(most, isDuration), [most, isDuration]);
   const top = ticks.at(-1) ?? 1;
   const slot = steps.length === 0 ? 0 : inner.width / steps.length;
   const y = (value: number): number => inner.height - (value / top) * inner.height;
@@ -92,7 +95,7 @@ export function Chart({ label, kind, series, steps, format, onStep, height = 200
             <g key={tick} transform={`translate(0 ${y(tick)})`}>
               <line x2={inner.width} className={classes.grid} />
               <text x={-8} dy="0.32em" textAnchor="end">
-                {format(tick)}
+                {isDuration ? axisDuration(tick) : format(tick)}
               </text>
             </g>
           ))}
@@ -107,18 +110,7 @@ export function Chart({ label, kind, series, steps, format, onStep, height = 200
             {at !== null && <rect x={at * slot} width={slot} height={inner.height} className={classes.cursor} />}
             {kind === 'bars'
               ? steps.map((_step, index) => <Bar key={index} {...{ series, index, x: index * slot, slot, y }} />)
-              : series.map((one) => (
-                  <path
-                    key={one.name}
-                    d={lineOf(one.values, x, y)}
-                    fill="none"
-                    stroke={one.color}
-                    strokeWidth={1.8}
-                    strokeLinejoin="round"
-                    strokeLinecap="round"
-                    strokeDasharray={one.isDashed === true ? '4 4' : undefined}
-                  />
-                ))}
+              : series.map((one) => <Line key={one.name} series={one} x={x} y={y} />)}
           </g>
         </g>
       </svg>
@@ -180,21 +172,50 @@ function Bar({
   });
 }
 
-/** Steps without a value leave a gap; one alone is drawn as a dot. */
-function lineOf(
-  values: readonly (number | null)[],
-  x: (index: number) => number,
-  y: (value: number) => number,
-): string {
-  let path = '';
-  values.forEach((value, index) => {
-    if (value === null) return;
-    const isFirst = values[index - 1] === null || index === 0;
-    const isLast = values[index + 1] === null || index === values.length - 1;
-    path += `${isFirst ? 'M' : 'L'}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
-    if (isFirst && isLast) path += 'h0.01';
-  });
-  return path;
+type Scale = (value: number) => number;
+
+/** Steps without a value leave a gap; one alone is a dot. */
+function Line({ series: { values, color, isDashed = false }, x, y }: { series: Series; x: Scale; y: Scale }) {
+  const isAlone = (index: number): boolean => !isMeasured(values[index - 1]) && !isMeasured(values[index + 1]);
+  return (
+    <>
+      <path
+        d={lineOf(values, x, y)}
+        fill="none"
+        stroke={color}
+        strokeWidth={1.8}
+        strokeLinejoin="round"
+        strokeLinecap="round"
+        strokeDasharray={isDashed ? '4 4' : undefined}
+      />
+      {values.map((value, index) =>
+        isMeasured(value) && isAlone(index) ? (
+          <circle
+            key={index}
+            cx={x(index)}
+            cy={y(value)}
+            r={2.6}
+            fill={isDashed ? 'var(--card)' : color}
+            stroke={color}
+            strokeWidth={1.4}
+          />
+        ) : null,
+      )}
+    </>
+  );
+}
+
+function isMeasured(value: number | null | undefined): value is number {
+  return value !== null && value !== undefined;
+}
+
+function lineOf(values: readonly (number | null)[], x: Scale, y: Scale): string {
+  return values
+    .map((value, index) => {
+      if (value === null) return '';
+      return `${isMeasured(values[index - 1]) ? 'L' : 'M'}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
+    })
+    .join('');
 }
 
 function largest(kind: 'bars' | 'lines', series: readonly Series[], count: number): number {
@@ -206,12 +227,17 @@ function largest(kind: 'bars' | 'lines', series: readonly Series[], count: numbe
   return most;
 }
 
+const TIME_STEPS = [1, 2, 5, 10, 15, 30].flatMap((each) => [each * 1000, each * 60_000]);
+const HOURS = [1, 2, 3, 6, 12, 24, 48, 96].map((each) => each * 3_600_000);
+const DURATIONS = [...TIME_STEPS, ...HOURS].sort((one, other) => one - other);
+
 /** Round numbers from zero to at least `most`. */
-function ticksUpTo(most: number): number[] {
+function ticksUpTo(most: number, isDuration: boolean): number[] {
   if (most <= 0) return [0, 1];
   const rough = most / TICKS;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10) * power;
+  const decimal = ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10) * power;
+  const step = isDuration && rough > 500 ? (DURATIONS.find((each) => each >= rough) ?? decimal) : decimal;
   return Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
 }
 

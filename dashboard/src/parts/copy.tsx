@@ -50,7 +50,7 @@ export function CopyButton({ text, label }: { text: string | (() => string); lab
   const { isCopied, copy } = useCopied(text);
   return (
     <Button
-      size="compact-sm"
+      size="xs"
       variant="default"
       onClick={copy}
       leftSection={<Icon name={isCopied ? 'check' : 'copy'} size={14} />}

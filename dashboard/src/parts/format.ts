@@ -45,13 +45,20 @@ export function duration(ms: number | null): string {
   if (ms === null) return '–';
   if (ms < 1) return ms === 0 ? '0 ms' : '< 1 ms';
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 10_000) return `${Math.round(ms / 100) / 10} s`;
   const at = UNITS.findIndex(([unit]) => ms >= unit);
   const [unit, name] = UNITS[at] ?? [1000, 's'];
   const below = UNITS[at + 1];
   const whole = Math.floor(ms / unit);
   const rest = below === undefined ? 0 : Math.floor((ms % unit) / below[0]);
   return rest === 0 || below === undefined ? `${whole} ${name}` : `${whole} ${name} ${rest} ${below[1]}`;
+}
+
+/** In one unit, for the axis of a chart. */
+export function axisDuration(ms: number): string {
+  if (ms < 1000) return `${compact(ms)} ms`;
+  const [unit, name] = UNITS.find(([each]) => ms >= each) ?? [1000, 's'];
+  return `${Math.round((ms / unit) * 10) / 10} ${name}`;
 }
 
 /** How long ago, or until when, in one unit: for lists, where it changes all the time. */
@@ -102,4 +109,14 @@ export function visible(text: string): string {
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
     (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/** In a zone that the viewer may not be in: `Mon 07 Dec, 08:00`. A zone that is not known is the viewer's. */
+export function zonedTime(at: string, timeZone: string): string {
+  const options = { weekday: 'short', day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const;
+  try {
+    return new Intl.DateTimeFormat(undefined, { ...options, timeZone }).format(new Date(at));
+  } catch {
+    return new Intl.DateTimeFormat(undefined, options).format(new Date(at));
+  }
 }

@@ -17,7 +17,7 @@ const blue: MantineColorsTuple = [
 export const theme = createTheme({
   colors: { blue },
   primaryColor: 'blue',
-  primaryShade: { light: 8, dark: 5 },
+  primaryShade: { light: 8, dark: 7 },
   autoContrast: true,
   defaultRadius: 'md',
   cursorType: 'pointer',

@@ -92,6 +92,7 @@ export const ATTEMPT_ROWS: Rows = {
   },
   'GET /healthz': { places: [plain([200, '"ok"'])] },
   'GET /readyz': { places: [plain([200, '"ready"'])] },
+  'GET /system': { places: [plain([200, '"coordinators":[{'])] },
   'GET /health': { places: [plain([200, '"monitor"'])] },
   'GET /metrics': { places: [plain([200, 'baton_'])] },
 };

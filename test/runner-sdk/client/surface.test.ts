@@ -28,7 +28,17 @@ const TYPES = [
   ],
   ...['JobEvent', 'JobListPage', 'JobOf', 'JobStatus', 'Json', 'Labels', 'LogLevel', 'LogLineView', 'LogPage'],
   ...['LogThreshold', 'Logger', 'NextTry', 'Notice', 'Page', 'Queue', 'RateLimits', 'RetryPolicy', 'RunnerOptions'],
-  ...['RunnerPage', 'RunnerView', 'Scale', 'SetQueue', 'Stats', 'WaitOptions', 'Webhook', 'WebhookPage'],
+  ...[
+    'RunnerPage',
+    'RunnerView',
+    'Scale',
+    'SetQueue',
+    'Stats',
+    'SystemReport',
+    'WaitOptions',
+    'Webhook',
+    'WebhookPage',
+  ],
 ];
 
 test('the root exports what users write, and nothing else', () => {
@@ -130,6 +140,7 @@ const CALLS: Record<string, Call> = {
   'GET /analytics': (client) => client.analytics(),
   'GET /healthz': (client) => client.alive(),
   'GET /readyz': (client) => client.ready(),
+  'GET /system': (client) => client.system(),
   'GET /health': (client) => client.health(),
   'GET /metrics': (client) => client.metrics(),
 };

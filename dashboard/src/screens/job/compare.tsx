@@ -35,7 +35,7 @@ export function Compare({ attempts }: { attempts: readonly Attempt[] }) {
   const data = attempts.map(({ attempt }) => ({ value: String(attempt), label: `Attempt ${attempt}` }));
   return (
     <Card title="Attempts compared">
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Attempts compared">
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Two attempts side by side">
         <table className={classes.compare}>
           <thead>
             <tr>

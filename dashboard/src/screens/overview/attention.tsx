@@ -85,7 +85,7 @@ function ofAlert({ id, name, since }: Alert): Concern {
   return {
     id: `alert ${id}`,
     tone: 'bad',
-    text: `The alert ${visible(name)} fires since ${new Date(since).toLocaleTimeString()}.`,
+    text: `The alert ${visible(name)} has been firing for ${duration(Math.max(0, Date.now() - Date.parse(since)))}.`,
     href: '/alerts',
     look: 'See the alert',
   };

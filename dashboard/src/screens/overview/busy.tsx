@@ -30,7 +30,7 @@ export function BusyQueues({ stats }: { stats: Stats }) {
                 Oldest
               </th>
               <th scope="col" className={classes.right}>
-                In, out a minute
+                In, out per minute
               </th>
             </tr>
           </thead>

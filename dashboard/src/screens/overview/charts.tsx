@@ -6,8 +6,11 @@ import { axisTime, compact, duration } from '../../parts/format';
 import { Card } from '../../parts/page';
 import classes from './overview.module.css';
 
-/** What ended, and how long it took. A step leads to the jobs that ended in it. */
-export function Charts({ analytics: { series, stepMs } }: { analytics: Analytics }) {
+/**
+ * What ended, and how long it took. A step leads to the jobs that ended in it.
+ * @param queue the one that it is about, if not all
+ */
+export function Charts({ analytics: { series, stepMs }, queue }: { analytics: Analytics; queue?: string }) {
   const [, navigate] = useLocation();
   const steps = useMemo(() => series.map(({ at }) => axisTime(at, stepMs)), [series, stepMs]);
   const ended = useMemo(
@@ -31,7 +34,8 @@ export function Charts({ analytics: { series, stepMs } }: { analytics: Analytics
     const from = series[index]?.at;
     if (from === undefined) return;
     const until = new Date(Date.parse(from) + stepMs).toISOString();
-    navigate(`/jobs?finishedAfter=${encodeURIComponent(from)}&finishedBefore=${encodeURIComponent(until)}`);
+    const search = new URLSearchParams({ finishedAfter: from, finishedBefore: until, ...(queue && { queue }) });
+    navigate(`/jobs?${search}`);
   };
   return (
     <div className={classes.pair}>
@@ -39,7 +43,15 @@ export function Charts({ analytics: { series, stepMs } }: { analytics: Analytics
         <Chart label="Jobs that ended" kind="bars" series={ended} steps={steps} format={compact} onStep={open} />
       </Card>
       <Card title="How long it took">
-        <Chart label="Wait and run time" kind="lines" series={took} steps={steps} format={duration} onStep={open} />
+        <Chart
+          label="Wait and run time"
+          kind="lines"
+          series={took}
+          steps={steps}
+          format={duration}
+          isDuration
+          onStep={open}
+        />
       </Card>
     </div>
   );

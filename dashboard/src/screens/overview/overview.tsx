@@ -67,14 +67,14 @@ function Tiles({ stats }: { stats: Stats }) {
         href="/jobs?status=running"
       />
       <Tile
-        label="Completed in an hour"
+        label="Completed, last hour"
         mark="completed"
         value={compact(lastHour.jobs.completed)}
         note={`${count(stats.outPerMinute)} out, ${count(stats.inPerMinute)} in a minute`}
         href={`/jobs?status=completed&finishedAfter=${finished}`}
       />
       <Tile
-        label="Failed in an hour"
+        label="Failed, last hour"
         mark="failed"
         value={compact(lastHour.jobs.failed)}
         note={`${percent(lastHour.failureRate)} of what ended, ${compact(lastHour.retries)} retries`}
