@@ -11,6 +11,7 @@ import { reportThrottledLogins } from './domain/audit/throttled-logins';
 import { Events } from './domain/events/events';
 import { freeDependants } from './domain/jobs/settle';
 import { endWorkflows } from './domain/workflows/end';
+import { advanceBatches } from './domain/batches/advance';
 import { EventStream } from './domain/events/stream';
 import { Notifications } from './state/notifications';
 import { logEvents } from './domain/events/log-events';
@@ -252,7 +253,7 @@ function openFollowUps(log: Logger, context: () => Context): FollowUps {
       (ids) => work(context(), ids),
       (error) => log.warn('what follows the end of jobs is left to the loop', describeError(error)),
     );
-  return { dependants: open(freeDependants), workflows: open(endWorkflows) };
+  return { dependants: open(freeDependants), workflows: open(endWorkflows), batches: open(advanceBatches) };
 }
 
 /** Migrations are not taken back, so once none was pending it is not asked again. */

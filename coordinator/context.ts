@@ -45,4 +45,5 @@ export interface FollowUps {
   /** Parents, of which the children are freed or cancelled. */
   dependants: WorkQueue;
   workflows: WorkQueue;
+  batches: WorkQueue;
 }

@@ -39,6 +39,7 @@ export type { All, Bulk, BulkInBackground, Filter, Page } from './client/filters
 export type { AuditPage, RunnerPage } from './client/operations';
 export type { AlertPage } from './client/alerts';
 export type { ApiKeyPage } from './client/api-keys';
+export type { AddOptions, BatchFilter, BatchOptions, BatchPage, SplitOptions } from './client/batches';
 export type { DeadLetterFilter, DeadLetterPage } from './client/dead-letters';
 export type { DeliveryPage, WebhookPage } from './client/webhooks';
 export type {
@@ -46,7 +47,10 @@ export type {
   Analytics,
   ApiKey,
   AuditEntry,
+  Batch,
+  BatchResult,
   BulkOperation,
+  CreatedBatch,
   DeadLetter,
   DeadLetterGroup,
   Delivery,

@@ -7,6 +7,7 @@ import { alertEndpoints } from './routes/alerts';
 import { apiKeyEndpoints } from './routes/api-keys';
 import { attemptEndpoints } from './routes/attempts';
 import { auditEndpoints } from './routes/audit';
+import { batchEndpoints } from './routes/batches';
 import { bulkEndpoints } from './routes/bulk';
 import { callbackEndpoints } from './routes/callbacks';
 import { capSockets } from './core/key-limits';
@@ -37,6 +38,7 @@ import { webhookEndpoints } from './routes/webhooks';
 export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
   ...bulkEndpoints,
+  ...batchEndpoints,
   ...eventEndpoints,
   ...createEndpoints,
   ...jobEndpoints,

@@ -1,4 +1,5 @@
 import * as alerts from './alerts';
+import { HAS_RUNNING_BATCH } from './batches';
 import { HAS_NEXT } from './bulk';
 import { HAS_UNSETTLED } from './workflows/edges';
 import { type Executor, sql } from './db';
@@ -10,7 +11,7 @@ import { HAS_RUNNING } from './workflows/end';
 /** Which work waits in the tables, jobs apart. */
 export interface PendingWork {
   hasBulk: boolean;
-  /** Jobs that wait for others, or workflows that run. */
+  /** Jobs that wait for others, or workflows or batches that run. */
   hasDependencies: boolean;
   hasDueAlerts: boolean;
   /** Schedules that are due, or whose jobs wait for, or take the place of, earlier ones. */
@@ -35,7 +36,7 @@ const NOTHING: PendingWork = {
 /** Asks for all of it in one statement, which is a few index probes. */
 export async function findPendingWork(db: Executor, alertsEveryMs: number): Promise<PendingWork> {
   const [row] = await db.query<PendingWork>(sql`
-    SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} AS "hasDependencies", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
+    SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} OR ${HAS_RUNNING_BATCH} AS "hasDependencies", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
       ${HAS_DUE} AS "hasDueSchedules",
       ${HAS_NEWS} AS "hasNews", ${IS_AWAITED} AS "isAwaited", ${HAS_PENDING} AS "hasDeliveries"`);
   return row ?? NOTHING;

@@ -9,10 +9,8 @@ import type { EventStreamOptions } from './event-stream';
 import { assertStrict, filterQuery, type Filter, type Page, type Strict } from './filters';
 import { followEvents, followJob, type ClientEvent } from './follow';
 import { Transport, type ApiRequest } from '../transport/transport';
-import { storable } from '../transport/json';
 import { Operations } from './operations';
 import {
-  idempotencyKey as idempotencyKeySchema,
   type attemptList,
   type CreatedJobs,
   type CreateJob,
@@ -27,9 +25,10 @@ import {
   type LogLevel,
   type jobCount,
 } from '../protocol';
-import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from './schema';
+import { type InputOf, type OutputOf, type Schema } from './schema';
 import { startSending, type Trace } from '../transport/tracing';
 import { Turns } from './turns';
+import { assertAll, assertIsKey, creationJson, definitionOf, settingsJson } from './creation';
 import { waitForResult, type WaitOptions } from './wait';
 
 export interface ClientOptions extends ConnectionOptions {
@@ -314,53 +313,12 @@ async function traced<Sent>(
   }
 }
 
-function definitionOf(target: string | JobDefinition): JobDefinition {
-  return typeof target === 'string' ? { type: target, defaults: {} } : target;
-}
-
 /** Without what is `undefined`, which must not overrule anything. */
 function given<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }
 
-/** All of a create but its arguments. */
-function settingsJson({ type, defaults }: JobDefinition, fields: object): string {
-  return JSON.stringify({ ...defaults, ...fields, type });
-}
-
 function orderOf({ defaults }: JobDefinition, fields: Partial<CreateJob>): CreationOrder | undefined {
   const { queue = 'default', orderKey, userId } = { ...defaults, ...fields };
   return orderKey === undefined ? undefined : { key: JSON.stringify([queue, orderKey]), userId };
-}
-
-/** The same rules for a create that travels alone, whose key is a header, and for one among others. */
-function assertIsKey(key: unknown, named: unknown = key): void {
-  const checked = idempotencyKeySchema.safeParse(key);
-  if (checked.success && typeof named === 'string' && named !== '') return;
-  const [fault] = checked.success ? [] : fieldErrorsOf(checked.error);
-  const message = typeof named === 'string' ? (fault?.message ?? 'must not be empty') : 'must be text';
-  throw new BatonError({
-    code: 'validation_failed',
-    status: 0,
-    detail: `idempotencyKey ${message}; nothing was sent`,
-    errors: [{ path: 'idempotencyKey', message }],
-  });
-}
-
-async function assertAll(definition: JobDefinition, list: readonly unknown[]): Promise<void> {
-  if (definition.arguments === undefined) return;
-  for (const [index, args] of list.entries()) await assertArguments(definition, args, index);
-}
-
-/** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
-function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
-  const stored = storable(args);
-  if (!stored.isStorable) {
-    throw new BatonError({
-      code: 'invalid_arguments',
-      status: 0,
-      detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}`,
-    });
-  }
-  return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
 }

@@ -38,6 +38,7 @@ import type {
 } from '../protocol';
 import { Alerts } from './alerts';
 import { ApiKeys } from './api-keys';
+import { Batches } from './batches';
 import { Callbacks } from './callbacks';
 import { DeadLetters } from './dead-letters';
 import { Webhooks } from './webhooks';
@@ -52,6 +53,8 @@ export class Operations {
   readonly webhooks: Webhooks;
   /** The deliveries of jobs' `callbackUrl`. */
   readonly callbacks: Callbacks;
+  /** Many jobs that are handled as one. */
+  readonly batches: Batches;
   /** Rules that watch rates, depths and ages. */
   readonly alerts: Alerts;
   /** Jobs that were given up. */
@@ -66,6 +69,7 @@ export class Operations {
     this.webhooks = new Webhooks(send);
     this.callbacks = new Callbacks(send);
     this.alerts = new Alerts(send);
+    this.batches = new Batches(send);
     this.deadLetters = new DeadLetters(send);
   }
 

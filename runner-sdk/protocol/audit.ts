@@ -35,6 +35,7 @@ export const auditAction = z.enum([
   'schedule.resumed',
   'schedule.run',
   'schedule.backfilled',
+  'batch.cancelled',
   'webhook.created',
   'webhook.edited',
   'webhook.deleted',

@@ -18,7 +18,7 @@ export const jobEventName = z.enum([
 export type JobEventName = z.infer<typeof jobEventName>;
 
 /**
- * What happens to other things than jobs: alerts, a webhook that was disabled, and schedules, of which `schedule.refused`
+ * What happens to other things than jobs: alerts, a webhook that was disabled, the end of a batch, and schedules, of which `schedule.refused`
  * tells that a tick could not create its job.
  */
 export const noticeName = z.enum([
@@ -31,6 +31,9 @@ export const noticeName = z.enum([
   'schedule.resumed',
   'schedule.deleted',
   'schedule.refused',
+  'batch.completed',
+  'batch.failed',
+  'batch.cancelled',
 ]);
 export type NoticeName = z.infer<typeof noticeName>;
 

@@ -4,6 +4,7 @@ export * from './alerts';
 export * from './api-keys';
 export * from './attempts';
 export * from './audit';
+export * from './batches';
 export * from './bulk';
 export * from './dead-letters';
 export * from './events';

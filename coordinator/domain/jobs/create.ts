@@ -40,6 +40,8 @@ export interface CreateItem {
   trace?: string | undefined;
   /** The schedule that creates it. */
   scheduleId?: string | undefined;
+  /** The batch that it belongs to. */
+  batchId?: string | undefined;
 }
 
 /**
@@ -133,7 +135,7 @@ function isPlain(context: Context, { job, row }: JobCandidate): boolean {
   return !hasParents(job) && row.uniqueKey === undefined && row.orderKey === undefined && !isRated(context, row);
 }
 
-function orThrow<T>(outcome: T | BatonError, index: number): T {
+export function orThrow<T>(outcome: T | BatonError, index: number): T {
   if (!(outcome instanceof BatonError)) return outcome;
   const errors = (outcome.errors ?? [{ path: '', message: outcome.message }]).map(({ path, message }) => ({
     path: ['jobs', index, path].filter((part) => part !== '').join('.'),
@@ -173,7 +175,7 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
     callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
     trace: item.trace,
     scheduleId: item.scheduleId,
-    relations: undefined,
+    relations: item.batchId === undefined ? undefined : { batchId: item.batchId, isBlocked: false },
     idempotencyScope: isKeyed ? (own ?? '') : undefined,
     idempotencyKey,
     requestHash: isKeyed ? requestHash({ job, defaults, userId: own ?? job.userId }) : undefined,

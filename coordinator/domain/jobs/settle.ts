@@ -15,7 +15,7 @@ import { isFinished } from './transitions';
 /** What of a job that was moved decides what follows. */
 export type Settled = Pick<
   JobRow,
-  'id' | 'status' | 'queue' | 'concurrencyKey' | 'orderKey' | 'awaited' | 'workflowId'
+  'id' | 'status' | 'queue' | 'concurrencyKey' | 'orderKey' | 'awaited' | 'workflowId' | 'batchId'
 > & {
   /** Of one that waits again: in how many milliseconds it is due. Default: now. */
   dueInMs?: number;
@@ -95,8 +95,9 @@ async function follow(context: Context, moved: (Settled | Moved)[]): Promise<voi
   const ended = moved.filter(({ status }) => isFinished(status));
   if (ended.length === 0) return;
   context.notifications.publishFinished(ended.map(idOf));
-  // Whoever reports need not wait for the end of the workflow.
+  // Whoever reports need not wait for the end of the workflow or batch.
   void context.followUps.workflows.add(ended.flatMap(({ workflowId }) => workflowId ?? []));
+  void context.followUps.batches.add(ended.flatMap(({ batchId }) => batchId ?? []));
   await context.followUps.dependants.add(ended.flatMap(({ id, awaited }) => (awaited ? [id] : [])));
 }
 

@@ -136,7 +136,7 @@ function requireOneKey(atomic: boolean, own: (string | undefined)[]): void {
 }
 
 /** For an atomic call: the faults of all jobs at once. */
-function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
+export function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   const errors = items.flatMap((item, index) =>
     item instanceof BatonError
       ? (item.errors ?? []).map(({ path, message }) => ({

@@ -63,7 +63,7 @@ export const JOB_FIELDS = {
   awaited:        field('awaited',          'boolean',     'relation', ['moved'], false),
   workflowId:     field('workflow_id',      'uuid',        'relation', ['job', 'moved']),
   workflowKey:    field('workflow_key',     'text',        'relation', []),
-  batchId:        field('batch_id',         'uuid',        'relation', ['moved']),
+  batchId:        field('batch_id',         'uuid',        'relation', ['job', 'moved']),
   attempt:        field('attempt',          'int',         'claim',  ['job', 'claimed', 'moved'], 0),
   failures:       field('failures',         'int',         'move',   ['job'], 0),
   maxAttempts:    field('max_attempts',     'int',         'create', ['job', 'claimed']),

@@ -44,7 +44,21 @@ export function remove(db: Executor, jobIds: string[], named = false): Promise<R
     WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
       AND NOT (j.awaited AND ${named ? hasUnsettled(sql`j.id`) : hasDependants(sql`j.id`)})
       AND (j.workflow_id IS NULL OR (SELECT w.status FROM workflows w WHERE w.id = j.workflow_id) IS DISTINCT FROM 'running')
+      AND (j.batch_id IS NULL OR (SELECT b.finished_at IS NULL FROM batches b WHERE b.id = j.batch_id) IS NOT TRUE)
     ORDER BY j.id FOR UPDATE`,
+  );
+}
+
+/** The same of jobs of batches that have ended and are not kept any longer; those that are needed stay. */
+export function removeOfBatches(db: Executor, batchIds: string[], limit: number): Promise<Removed[]> {
+  return removeThose(
+    db,
+    sql`
+    SELECT j.id, j.finished_at FROM jobs j
+    WHERE j.batch_id = ANY (${batchIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
+      AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
+      AND NOT (j.awaited AND ${hasDependants(sql`j.id`)})
+    LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
   );
 }
 

@@ -57,6 +57,11 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
       -- Whatever its status is seen to be: whoever ends it at this moment has its lock, and is waited for.
       UPDATE workflows w SET status = 'running', finished_at = NULL
       WHERE w.id = ANY (ARRAY(SELECT m."workflowId" FROM moved m WHERE m."workflowId" IS NOT NULL))
+    ), batch AS (
+      -- The same. One that was cancelled goes on with what is retried.
+      UPDATE batches b SET status = CASE WHEN b.sealed_at IS NULL THEN 'open' ELSE 'running' END::batch_status,
+        finished_at = NULL, counts = NULL, cancelled_at = NULL, reason = NULL
+      WHERE b.id = ANY (ARRAY(SELECT m."batchId" FROM moved m WHERE m."batchId" IS NOT NULL))
     ), ${storeUncountedCancelled(sql`moved`)}, ${insertEvents(sql`moved`, sql`'job.requeued'`)}
     SELECT * FROM moved`);
 }

@@ -79,6 +79,7 @@ const SIMPLE_FILTERS: readonly ((filter: JobFilter) => Sql | null)[] = [
   given('userId', (userIds) => sql`j.user_id = ANY (${userIds}::text[])`),
   given('tag', (tags) => sql`j.tags && ${tags}::text[]`),
   given('runnerId', (runnerIds) => sql`j.runner_id = ANY (${runnerIds}::text[])`),
+  given('batchId', (ids) => sql`j.batch_id = ANY (${ids}::uuid[]) AND j.batch_id IS NOT NULL`),
   given('scheduleId', (ids) => sql`j.schedule_id = ANY (${ids}::uuid[]) AND j.schedule_id IS NOT NULL`),
   given('fingerprint', (fingerprints) => sql`j.fingerprint = ANY (${fingerprints}::text[])`),
   given('concurrencyKey', (keys) => sql`j.concurrency_key = ANY (${keys}::text[]) AND j.concurrency_key IS NOT NULL`),
@@ -120,7 +121,8 @@ export async function finished(db: Executor, jobIds: string[]): Promise<string[]
   const rows = await db.query<{ id: string }>(sql`
     SELECT w.id::text FROM unnest(${jobIds}::uuid[]) AS w (id)
     -- Not EXISTS, which a plan that was made while there were few jobs answers by reading all of them.
-    WHERE (SELECT true FROM jobs j WHERE j.id = w.id AND j.status::text IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL`);
+    WHERE (SELECT true FROM jobs j WHERE j.id = w.id AND j.status::text IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL
+      AND (SELECT true FROM batches b WHERE b.id = w.id AND b.finished_at IS NULL) IS NULL`);
   return rows.map((row) => row.id);
 }
 

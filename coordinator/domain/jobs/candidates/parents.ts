@@ -44,7 +44,7 @@ export async function judgeParents(
     }
     const dependsOn = [...new Set(candidate.job.dependsOn)];
     const found = dependsOn.flatMap((id) => edgeTo(candidate, parents.get(id)));
-    candidate.row.relations = { dependsOn, isBlocked: found.some(({ outcome }) => outcome === null) };
+    candidate.row.relations = { ...candidate.row.relations, dependsOn, isBlocked: found.some(({ outcome }) => outcome === null) };
     candidate.endedParents = found.flatMap(({ outcome, parentId }) =>
       outcome === null && isFinished(parents.get(parentId)?.status ?? 'running') ? [parentId] : [],
     );

@@ -1,0 +1,181 @@
+import { hash } from 'node:crypto';
+import { type BatchCallback, batchCallback, type Json, MOST_BATCH_JOBS, type NewJob } from '@baton/runner-sdk/protocol';
+import { v7 as uuidv7 } from 'uuid';
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as store from '../../store/batches';
+import type { Executor } from '../../store/db';
+import { type Caller, visibleUser } from '../auth/caller';
+import { loadBulkResult, reserveBulkKey, saveBulkResult } from '../jobs/candidates/bulk-key';
+import { check, type CreateItem, orThrow } from '../jobs/create';
+import { type CreateIn, createWithin } from '../jobs/create-within';
+import type { Created } from '../jobs/candidates/job-candidate';
+import { canonicalText, isSameRequest, keyConflict, requestHash } from '../jobs/candidates/request-hash';
+import { callbackArguments } from './callbacks';
+import { batchScope } from './scope';
+
+export interface WantedBatch {
+  name?: string | undefined;
+  userId?: string | undefined;
+  metadata?: { [key: string]: Json } | undefined;
+  sealed: boolean;
+  jobs: CreateItem[];
+  callbacks: Partial<Record<BatchCallback, NewJob>>;
+}
+
+/** The jobs of one call that adds to a batch, in its order, and whether it was made before under its key. */
+export interface Added {
+  id: string;
+  jobIds: string[];
+  isRepeated: boolean;
+}
+
+/**
+ * Stores a batch with its first jobs, all or none.
+ * @param key of the call: the same call again brings the same batch
+ * @throws {BatonError} of the first job that is refused, its place named in `errors`; `idempotency_conflict`
+ */
+export async function createBatch(
+  context: Context,
+  caller: Caller,
+  wanted: WantedBatch,
+  key: string | undefined,
+): Promise<Added> {
+  const own = visibleUser(caller);
+  if (own !== null && wanted.userId !== undefined && wanted.userId !== own)
+    throw new BatonError('forbidden', `This key creates batches for the user ${own} only; leave userId out.`);
+  requireCallbacks(context, caller, wanted);
+  const id = uuidv7();
+  const { keyId, name, role, userId, queues, types } = caller;
+  const idempotency =
+    key === undefined ? null : { scope: own ?? '', key, requestHash: hashOf(context, caller, wanted) };
+  const jobIds = await createWithin(context, async (transaction, create) => {
+    const isNew = await store.insertBatch(transaction, {
+      id,
+      name: wanted.name ?? null,
+      userId: own ?? wanted.userId ?? null,
+      metadata: wanted.metadata ?? null,
+      sealed: wanted.sealed,
+      caller: { name, role, userId, queues, types },
+      keyId,
+      callbacks: wanted.callbacks,
+      idempotency,
+    });
+    return isNew ? idsOf(await createAll(create, wanted.jobs, id)) : null;
+  });
+  if (jobIds !== null) {
+    // An empty one has ended; so may one whose jobs were fast.
+    if (wanted.sealed) await context.followUps.batches.add([id]);
+    return { id, jobIds, isRepeated: false };
+  }
+  const first = idempotency === null ? null : await store.findKeyed(context.db, idempotency);
+  if (first === null || idempotency === null) throw new Error('a batch was neither stored nor found');
+  if (!isSameRequest(first.requestHash, idempotency.requestHash)) throw keyConflict(idempotency.key);
+  return { id: first.id, jobIds: first.jobIds, isRepeated: true };
+}
+
+/**
+ * Adds jobs to a batch that is open, all or none.
+ * @param key of the call: the same call again brings the same jobs, also when the batch was sealed meanwhile
+ * @throws {BatonError} `not_found`; `state_conflict` when it is sealed or full; of the first job that is refused
+ */
+export async function addToBatch(
+  context: Context,
+  caller: Caller,
+  id: string,
+  items: CreateItem[],
+  key: string | undefined,
+): Promise<Added> {
+  const call =
+    key === undefined
+      ? undefined
+      : { scope: visibleUser(caller) ?? '', key: `batch:${id}:${key}`, requestHash: jobsHash(context, caller, items) };
+  const jobIds = await createWithin(context, async (transaction, create) => {
+    await requireRoom(transaction, caller, id, call === undefined ? items.length : 0);
+    if (call !== undefined && !(await reserveBulkKey(transaction, call))) return null;
+    if (call !== undefined) await requireRoom(transaction, caller, id, items.length);
+    const created = await createAll(create, items, id);
+    if (call !== undefined) await saveBulkResult(transaction, call, created);
+    return idsOf(created);
+  });
+  if (jobIds !== null) return { id, jobIds, isRepeated: false };
+  if (call === undefined) throw new Error('jobs of a batch were neither stored nor refused');
+  return { id, jobIds: idsOf(await loadBulkResult(context.db, { call, caller })), isRepeated: true };
+}
+
+/** @param adding so many jobs; 0: only whether there is such a batch */
+async function requireRoom(transaction: Executor, caller: Caller, id: string, adding: number): Promise<void> {
+  const batch = await store.lockForAdding(transaction, batchScope(caller), id);
+  if (batch === null) throw noBatch(id);
+  if (adding === 0) return;
+  if (!batch.isOpen) throw new BatonError('state_conflict', `The batch ${id} is sealed: no jobs can be added to it.`);
+  if (batch.jobs + adding > MOST_BATCH_JOBS)
+    throw new BatonError(
+      'state_conflict',
+      `The batch ${id} has ${batch.jobs} jobs, and may have ${MOST_BATCH_JOBS}; create another batch for the rest.`,
+    );
+}
+
+export function noBatch(id: string): BatonError {
+  return new BatonError('not_found', `There is no batch with id ${id}.`);
+}
+
+async function createAll(create: CreateIn, items: CreateItem[], batchId: string): Promise<Created[]> {
+  if (items.length === 0) return [];
+  const outcomes = await create(items.map((item) => ({ ...item, batchId })));
+  return outcomes.map((outcome, index) => orThrow(outcome, index));
+}
+
+function idsOf(created: Created[]): string[] {
+  return created.map(({ job }) => job.id);
+}
+
+/** Refuses callback jobs that could not be created, were they created now. */
+function requireCallbacks(context: Context, caller: Caller, { name, callbacks }: WantedBatch): void {
+  for (const kind of batchCallback.options) {
+    const job = callbacks[kind];
+    if (job === undefined) continue;
+    const checked = check(context, { caller, job: { ...job, arguments: callbackArguments(job, SAMPLE(name)) } });
+    if (!(checked instanceof BatonError)) continue;
+    const errors = (checked.errors ?? [{ path: '', message: checked.message }]).map(({ path, message }) => ({
+      path: path === '' ? kind : `${kind}.${path}`,
+      message,
+    }));
+    throw new BatonError(checked.code, `Nothing was created, because of ${kind}: ${checked.message}`, { errors });
+  }
+}
+
+/** What takes as much as anything that a callback job is ever given. */
+const SAMPLE = (name: string | undefined) => {
+  const most = MOST_BATCH_JOBS;
+  const counts = {
+    total: most,
+    blocked: most,
+    pending: most,
+    running: most,
+    completed: most,
+    failed: most,
+    cancelled: most,
+  };
+  return { id: '00000000-0000-0000-0000-000000000000', name: name ?? null, counts };
+};
+
+function jobsHash({ queueSettings }: Context, caller: Caller, items: CreateItem[]): string {
+  const requests = items.map(({ job }) => ({
+    job,
+    defaults: queueSettings.defaultsOf(job.queue),
+    userId: visibleUser(caller) ?? job.userId,
+  }));
+  return requestHash(requests, { isCall: true });
+}
+
+/** The jobs, whose settable defaults may change in between, and all else, which may not. */
+function hashOf(
+  context: Context,
+  caller: Caller,
+  { jobs, name, userId, metadata, sealed, callbacks }: WantedBatch,
+): string {
+  const [base = '', came = '', sent = ''] = jobsHash(context, caller, jobs).split('.');
+  const rest = canonicalText({ name, userId, metadata, sealed, callbacks });
+  return `${hash('sha256', `${base} ${rest}`, 'base64url')}.${came}.${sent}`;
+}

@@ -1,0 +1,48 @@
+import { BatonError } from '../transport/errors';
+import { storable } from '../transport/json';
+import { idempotencyKey as idempotencyKeySchema } from '../protocol';
+import { assertArguments, type JobDefinition } from './define-job';
+import { fieldErrorsOf } from './schema';
+
+// What every way of creating jobs does with a definition, its arguments and a key, before anything is sent.
+
+export function definitionOf(target: string | JobDefinition): JobDefinition {
+  return typeof target === 'string' ? { type: target, defaults: {} } : target;
+}
+
+/** All of a create but its arguments. */
+export function settingsJson({ type, defaults }: JobDefinition, fields: object): string {
+  return JSON.stringify({ ...defaults, ...fields, type });
+}
+
+/** The same rules for a create that travels alone, whose key is a header, and for one among others. */
+export function assertIsKey(key: unknown, named: unknown = key): void {
+  const checked = idempotencyKeySchema.safeParse(key);
+  if (checked.success && typeof named === 'string' && named !== '') return;
+  const [fault] = checked.success ? [] : fieldErrorsOf(checked.error);
+  const message = typeof named === 'string' ? (fault?.message ?? 'must not be empty') : 'must be text';
+  throw new BatonError({
+    code: 'validation_failed',
+    status: 0,
+    detail: `idempotencyKey ${message}; nothing was sent`,
+    errors: [{ path: 'idempotencyKey', message }],
+  });
+}
+
+export async function assertAll(definition: JobDefinition, list: readonly unknown[]): Promise<void> {
+  if (definition.arguments === undefined) return;
+  for (const [index, args] of list.entries()) await assertArguments(definition, args, index);
+}
+
+/** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
+export function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
+  const stored = storable(args);
+  if (!stored.isStorable) {
+    throw new BatonError({
+      code: 'invalid_arguments',
+      status: 0,
+      detail: `the arguments for ${definition.type} are not JSON that can be stored: ${stored.detail}`,
+    });
+  }
+  return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
+}
