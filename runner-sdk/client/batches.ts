@@ -143,7 +143,7 @@ export class Batches {
   /** One page, newest first. */
   async list(filter: BatchFilter & Page = {}): Promise<BatchPage> {
     assertStrict('batches.list', filter);
-    return this.send({ method: 'GET', path: '/batches', query: filter });
+    return this.send({ method: 'GET', path: '/batches', query: { ...filter } });
   }
 
   /** Seals it and cancels its unfinished jobs. One that has ended: `BatonError` `state_conflict`. */

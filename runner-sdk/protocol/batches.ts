@@ -117,7 +117,13 @@ export const batch = z.object({
     .partialRecord(batchCallback, id.nullable())
     .describe('The jobs that its end creates, by their kind: the id; null: not created so far.'),
   callbackErrors: z
-    .partialRecord(batchCallback, z.object({ code: z.string(), message: z.string() }))
+    .partialRecord(
+      batchCallback,
+      z.object({
+        code: z.string().describe('A stable code for the fault.'),
+        message: z.string().describe('The fault in words.'),
+      }),
+    )
     .describe('Why callback jobs could not be created; those are not tried again.'),
   userId: z.string().nullable().describe('The user that it belongs to; null: none.'),
   metadata: z.record(z.string(), z.unknown()).nullable().describe("A JSON object of the creator's own; null: none."),
