@@ -8,7 +8,7 @@ let client: Client;
 
 beforeAll(async () => {
   coordinator = await startCoordinator();
-  client = new Client({ url: coordinator.url, key: coordinator.adminKey });
+  client = new Client({ coordinatorUrl: coordinator.url, apiKey: coordinator.adminKey });
 });
 afterAll(async () => {
   await client.close();
