@@ -157,7 +157,7 @@ export class Batches {
 
   /** Starts its failed jobs again; it runs again until they have ended. */
   retry(id: string): Promise<Batch> {
-    return this.send({ method: 'POST', path: `${pathOf(id)}/retry` });
+    return this.send({ method: 'POST', path: `${pathOf(id)}/retry`, body: {} });
   }
 
   /** Results of its jobs, in the order in which they were added. */

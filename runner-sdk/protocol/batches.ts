@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createJob, jobArguments, jobError, jobStatus, waitMs } from './jobs';
+import { checkTogether, createJob, jobArguments, jobError, jobFields, jobStatus, waitMs } from './jobs';
 import { payloadObject } from './payload';
 import { id, listOf, page, repeatable, text, timestamp } from './primitives';
 
@@ -74,15 +74,27 @@ export const addBatchJobs = z.strictObject({
     .describe('The jobs to add, as `POST /jobs` takes them. All are created, or none.'),
 });
 
+const { uniqueKey: _uniqueKey, uniqueForMs: _uniqueForMs, onConflict: _onConflict, ...partFields } = jobFields;
+
 /** `items` cut into jobs of `batchSize`; everything else is as in `POST /jobs`, and the same for all of them. */
 export const splitJob = z
-  .looseObject({
+  .strictObject({
+    ...partFields,
     items: z.array(jobArguments.nullable()).max(1_000_000).describe('The list to cut into parts, in its order.'),
     batchSize: z.int().min(1).max(100_000).describe('How many items each job gets; the last may get fewer.'),
+    arguments: payloadObject
+      .refine(
+        (own) => !('items' in own) && !('index' in own),
+        'must not have items and index, which each part gets beside the rest',
+      )
+      .optional()
+      .describe('A JSON object for all parts; each gets its `items` and `index` beside it.'),
     name: about.name,
     ...callbacks,
   })
-  .superRefine(({ items, batchSize }, context) => {
+  .superRefine((sent, context) => {
+    checkTogether(sent, context);
+    const { items, batchSize } = sent;
     const parts = Math.ceil(items.length / batchSize);
     if (parts > MOST_PARTS)
       context.addIssue({
@@ -91,6 +103,7 @@ export const splitJob = z
         message: `makes ${parts} jobs of ${items.length} items, of at most ${MOST_PARTS}; take at least ${Math.ceil(items.length / MOST_PARTS)}`,
       });
   });
+export type SplitJob = z.infer<typeof splitJob>;
 
 const count = (what: string) => z.int().describe(`Number of jobs that ${what}.`);
 export const batchCounts = z.object({
@@ -152,11 +165,15 @@ export const cancelBatch = z.strictObject({
   reason: text(500).optional().describe('Why it is cancelled; kept with the batch and its jobs.'),
 });
 
+export const retryBatch = z.strictObject({
+  background: z
+    .boolean()
+    .optional()
+    .describe('Whether the retry goes on in the background; default: if more than 1,000 jobs have failed.'),
+});
+
 export const retriedBatch = batch.extend({
-  retried: z
-    .int()
-    .nullable()
-    .describe('How many jobs were started again; null: so many that it goes on in the background.'),
+  retried: z.int().nullable().describe('How many jobs were started again; null: it goes on in the background.'),
 });
 
 export const waitBatchQuery = z.strictObject({

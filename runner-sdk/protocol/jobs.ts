@@ -225,19 +225,29 @@ const bulkFields = {
   tracestate: tracestate.optional().describe('As the header `Tracestate`, for this job.'),
 };
 export const bulkJob = z.strictObject({ ...jobFields, ...dependencyFields, ...bulkFields }).superRefine(checkTogether);
+/** A job of a batch: the key of the call stands for all of its jobs. */
+export const batchJob = z
+  .strictObject({
+    ...jobFields,
+    ...dependencyFields,
+    traceparent: bulkFields.traceparent,
+    tracestate: bulkFields.tracestate,
+  })
+  .superRefine(checkTogether);
 export const createJobs = z.strictObject({
   jobs: z.array(z.unknown()).min(1).max(1000).describe('The jobs to create.'),
   atomic: z.boolean().default(true).describe('If true, all jobs are created or none. If false, each is judged alone.'),
 });
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
+/** What of a create cannot stand beside each other. */
 export function checkTogether(
   job: {
     runAt?: string;
     delayMs?: number;
     uniqueKey?: string;
     uniqueForMs?: number;
-    onConflict: string;
+    onConflict?: string;
     dependsOn?: string[];
     onDependencyFailure?: string;
   },

@@ -96,7 +96,7 @@ describe('the life of a batch', () => {
       () => made(complete),
       (all) => all.length === 1,
     );
-    const again = expectStatus(await one.api.post<Batch & { retried: number }>(`/batches/${id}/retry`), 200);
+    const again = expectStatus(await one.api.post<Batch & { retried: number }>(`/batches/${id}/retry`, {}), 200);
     expect([again.status, again.retried, again.finishedAt]).toEqual(['running', 1, null]);
     await work(type, 1);
     expect((await ended(id)).status).toBe('completed');
@@ -105,7 +105,7 @@ describe('the life of a batch', () => {
       (all) => all.length === 1,
     );
     expect([(await made(failure)).length, (await made(complete)).length]).toEqual([1, 1]);
-    expect(await one.api.refusal('post', `/batches/${id}/retry`)).toEqual([409, 'state_conflict']);
+    expect(await one.api.refusal('post', `/batches/${id}/retry`, {})).toEqual([409, 'state_conflict']);
   });
 
   test('an empty one ends at once, and succeeds', async () => {
@@ -338,7 +338,7 @@ describe('what is refused', () => {
     for (const api of [user, limited]) {
       for (const path of ['', '/results', '/wait']) expect((await api.get(`/batches/${id}${path}`)).status).toBe(404);
       for (const verb of ['seal', 'cancel', 'retry'])
-        expect((await api.post(`/batches/${id}/${verb}`, verb === 'cancel' ? {} : undefined)).status).toBe(404);
+        expect((await api.post(`/batches/${id}/${verb}`, verb === 'seal' ? undefined : {})).status).toBe(404);
       expect((await api.post(`/batches/${id}/jobs`, { jobs: [{ type: 'a', queue: 'elsewhere' }] })).status).toBe(404);
       expect(expectStatus(await api.get<{ items: Batch[] }>('/batches'), 200).items).toEqual([]);
     }

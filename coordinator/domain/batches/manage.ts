@@ -48,18 +48,22 @@ export async function cancelBatch(
       `The batch ${id} has ended: it is ${status}. Only one that is open or running can be cancelled.`,
     );
   }
+  // The first round cancels, the second ends it, if its jobs are few.
+  await context.followUps.batches.add([id]);
   await context.followUps.batches.add([id]);
 }
 
 /**
  * Starts its failed jobs again, from their first tries; the batch runs again until they have ended.
- * @returns how many; null: so many that it goes on in the background
+ * @param background default: if there are many
+ * @returns how many; null: it goes on in the background
  * @throws {BatonError} `not_found`; `state_conflict` when none has failed
  */
 export async function retryBatch(
   context: Context,
   { caller, by }: { caller: Caller; by: Actor },
   id: string,
+  background?: boolean,
 ): Promise<number | null> {
   const { counts, status } = await findBatch(context, caller, id);
   const filter: JobFilter = { batchId: [id], status: ['failed'] };
@@ -70,7 +74,7 @@ export async function retryBatch(
       'state_conflict',
       `The batch ${id} is ${status}, and none of its jobs has failed: there is nothing to retry.`,
     );
-  if (failed <= MOST_AT_ONCE) return applyNow(context, bulk);
+  if (!(background ?? failed > MOST_AT_ONCE)) return applyNow(context, bulk);
   await applyInBackground(context, bulk);
   return null;
 }

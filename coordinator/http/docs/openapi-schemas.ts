@@ -28,6 +28,8 @@ for (const [name, exported] of Object.entries(protocol)) {
 // Items that are read one by one, so that one bad item does not take the others with it: to the caller they have a shape.
 const items = new Map<z.core.$ZodType, z.core.$ZodType>([
   [protocol.createJobs.shape.jobs.element, protocol.bulkJob],
+  [protocol.createBatch.shape.jobs.unwrap().element, protocol.batchJob],
+  [protocol.addBatchJobs.shape.jobs.element, protocol.batchJob],
   [protocol.heartbeats.shape.jobs.element, protocol.beat],
   [protocol.completions.shape.completions.element, protocol.completion],
 ]);

@@ -68,15 +68,14 @@ export const batchEndpoints = [
     audit: CREATES,
     replies: { 201: protocol.createdBatch, 200: protocol.createdBatch },
     async run({ services, caller, body, header }) {
-      const { items, batchSize, name, onSuccess, onFailure, onComplete, ...job } = body;
-      const jobs = partsOf(readPart(job), items, batchSize);
+      const { name, onSuccess, onFailure, onComplete, ...list } = body;
       const trace = readTrace(header('traceparent'), header('tracestate'));
       const key = readIdempotencyKey(header('idempotency-key'));
       const wanted = {
         name,
-        userId: jobs[0]?.userId,
+        userId: list.userId,
         sealed: true,
-        jobs: jobs.map((part): CreateItem => ({ caller, job: part, trace })),
+        jobs: partsOf(list).map((job): CreateItem => ({ caller, job, trace })),
         callbacks: present({ onSuccess, onFailure, onComplete }),
       };
       return replyAdded(services, caller, await createBatch(services.context, caller, wanted, key));
@@ -147,10 +146,11 @@ export const batchEndpoints = [
     summary: 'Retry the failed jobs of a batch; it runs again until they have ended',
     roles: CLIENTS,
     params,
+    body: protocol.retryBatch,
     audit: ['job.retried', 'jobs.retried', 'bulk.requested'],
     replies: { 200: protocol.retriedBatch },
-    async run({ services, caller, by, params: { id } }) {
-      const retried = await retryBatch(services.context, { caller, by }, id);
+    async run({ services, caller, by, params: { id }, body }) {
+      const retried = await retryBatch(services.context, { caller, by }, id, body.background);
       return reply(200, { ...render(await findBatch(services.context, caller, id)), retried });
     },
   }),
@@ -199,38 +199,24 @@ export const batchEndpoints = [
 
 async function readItems(caller: Caller, jobs: unknown[], trace: string | undefined): Promise<CreateItem[]> {
   const read = await mapInTurns(jobs, (sent): CreateItem | BatonError => {
-    const one = protocol.bulkJob.safeParse(sent);
-    if (!one.success) return invalid('job', protocol.bulkJob, sent, one.error);
-    const { idempotencyKey, traceparent, tracestate, ...job } = one.data;
-    if (idempotencyKey !== undefined) {
-      const message = 'must be left out: the header Idempotency-Key of the call stands for all of its jobs';
-      return new BatonError('validation_failed', message, { errors: [{ path: 'idempotencyKey', message }] });
-    }
+    const one = protocol.batchJob.safeParse(sent);
+    if (!one.success) return invalid('job', protocol.batchJob, sent, one.error);
+    const { traceparent, tracestate, ...job } = one.data;
     return { caller, job, trace: readTrace(traceparent, tracestate) ?? trace };
   });
   return allOrThrow(read);
 }
 
-/** What all parts of a list have in common. */
-function readPart(sent: Record<string, unknown>): protocol.NewJob {
-  const read = protocol.createJob.safeParse(sent);
-  if (!read.success) throw invalid('body', protocol.createJob, sent, read.error);
-  const { arguments: own = {}, uniqueKey } = read.data;
-  if (typeof own !== 'object' || own === null || Array.isArray(own) || 'items' in own || 'index' in own)
-    throw unfit('arguments', 'must be an object without items and index, which each part gets beside it');
-  if (uniqueKey !== undefined) throw unfit('uniqueKey', 'must be left out: all parts would have the same');
-  return read.data;
-}
-
-function unfit(path: string, message: string): BatonError {
-  return new BatonError('validation_failed', `${path} ${message}.`, { errors: [{ path, message }] });
-}
-
-function partsOf(job: protocol.NewJob, items: (protocol.Json | null)[], batchSize: number): protocol.NewJob[] {
-  const own = job.arguments as { [key: string]: protocol.Json } | undefined;
-  return Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index) => ({
+function partsOf({
+  items,
+  batchSize,
+  arguments: own,
+  ...job
+}: Omit<protocol.SplitJob, 'name' | protocol.BatchCallback>) {
+  return Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index): protocol.NewJob => ({
     ...job,
-    arguments: { ...own, items: items.slice(index * batchSize, (index + 1) * batchSize), index },
+    onConflict: 'keep',
+    arguments: { ...(own as object | undefined), items: items.slice(index * batchSize, (index + 1) * batchSize), index },
   }));
 }
 

@@ -1,4 +1,5 @@
 import { ATTEMPT_ROWS } from './attempts';
+import { BATCH_ROWS } from './batches';
 import { JOB_ROWS } from './jobs';
 import { OPERATOR_ROWS } from './operators';
 import type { Rows } from './row';
@@ -6,4 +7,4 @@ import { SCHEDULE_ROWS } from './schedules';
 import { WEBHOOK_ROWS } from './webhooks';
 
 /** What stands in a request of each route, whose it is, and what comes of it. */
-export const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...SCHEDULE_ROWS, ...WEBHOOK_ROWS };
+export const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...SCHEDULE_ROWS, ...WEBHOOK_ROWS, ...BATCH_ROWS };

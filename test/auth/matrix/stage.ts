@@ -38,6 +38,7 @@ const PRINT = `
   UNION ALL SELECT 'sessions', json_agg(s ORDER BY s.token_hash)::text FROM sessions s
   UNION ALL SELECT 'links', json_agg(l ORDER BY l.token_hash)::text FROM session_links l
   UNION ALL SELECT 'idempotency keys', json_agg(i ORDER BY i.scope, i.key)::text FROM idempotency_keys i
+  UNION ALL SELECT 'batches', json_agg(b ORDER BY b.id)::text FROM batches b
   UNION ALL SELECT 'alerts', json_agg(a ORDER BY a.id)::text FROM alerts a
   UNION ALL SELECT 'schedules', json_agg(s ORDER BY s.id)::text FROM schedules s
   UNION ALL SELECT 'ticks', json_agg(t ORDER BY t.schedule_id, t.nth)::text FROM schedule_ticks t
