@@ -10,7 +10,7 @@ import { loadBulkResult, reserveBulkKey, saveBulkResult } from '../jobs/candidat
 import { check, type CreateItem, orThrow } from '../jobs/create';
 import { type CreateIn, createWithin } from '../jobs/create-within';
 import type { Created } from '../jobs/candidates/job-candidate';
-import { canonicalText, isSameRequest, keyConflict, requestHash } from '../jobs/candidates/request-hash';
+import { bulkRequestHash, canonicalText, isSameRequest, keyConflict } from '../jobs/candidates/request-hash';
 import { callbackArguments } from './callbacks';
 import { batchScope } from './scope';
 
@@ -48,7 +48,7 @@ export async function createBatch(
   const id = uuidv7();
   const { keyId, name, role, userId, queues, types } = caller;
   const idempotency =
-    key === undefined ? null : { scope: own ?? '', key, requestHash: hashOf(context, caller, wanted) };
+    key === undefined ? null : { scope: own ?? '', key, requestHash: await hashOf(context, caller, wanted) };
   const jobIds = await createWithin(context, async (transaction, create) => {
     const isNew = await store.insertBatch(transaction, {
       id,
@@ -89,7 +89,11 @@ export async function addToBatch(
   const call =
     key === undefined
       ? undefined
-      : { scope: visibleUser(caller) ?? '', key: `batch:${id}:${key}`, requestHash: jobsHash(context, caller, items) };
+      : {
+          scope: visibleUser(caller) ?? '',
+          key: `batch:${id}:${key}`,
+          requestHash: await jobsHash(context, caller, items),
+        };
   const jobIds = await createWithin(context, async (transaction, create) => {
     await requireRoom(transaction, caller, id, call === undefined ? items.length : 0);
     if (call !== undefined && !(await reserveBulkKey(transaction, call))) return null;
@@ -160,22 +164,22 @@ const SAMPLE = (name: string | undefined) => {
   return { id: '00000000-0000-0000-0000-000000000000', name: name ?? null, counts };
 };
 
-function jobsHash({ queueSettings }: Context, caller: Caller, items: CreateItem[]): string {
+function jobsHash({ queueSettings }: Context, caller: Caller, items: CreateItem[]): Promise<string> {
   const requests = items.map(({ job }) => ({
     job,
     defaults: queueSettings.defaultsOf(job.queue),
     userId: visibleUser(caller) ?? job.userId,
   }));
-  return requestHash(requests, { isCall: true });
+  return bulkRequestHash(requests);
 }
 
 /** The jobs, whose settable defaults may change in between, and all else, which may not. */
-function hashOf(
+async function hashOf(
   context: Context,
   caller: Caller,
   { jobs, name, userId, metadata, sealed, callbacks }: WantedBatch,
-): string {
-  const [base = '', came = '', sent = ''] = jobsHash(context, caller, jobs).split('.');
+): Promise<string> {
+  const [base = '', came = '', sent = ''] = (await jobsHash(context, caller, jobs)).split('.');
   const rest = canonicalText({ name, userId, metadata, sealed, callbacks });
   return `${hash('sha256', `${base} ${rest}`, 'base64url')}.${came}.${sent}`;
 }
