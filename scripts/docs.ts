@@ -58,6 +58,12 @@ export const PAGES = [
   ['docs/cli.md', 'Command line', 'every command, option and exit code of `baton`'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
   ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],
+  [
+    'docs/batches.md',
+    'Batches',
+    'many jobs handled as one, and jobs that run when all have ended; lists cut into parts',
+  ],
+  ['docs/dashboard.md', 'Dashboard', 'the pages of the dashboard, signing in, and what each role sees'],
   ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
   ['docs/webhooks.md', 'Webhooks', 'events and job callbacks over HTTP'],
   ['docs/operating.md', 'Operating', 'several coordinators, PostgreSQL, backups, upgrades'],

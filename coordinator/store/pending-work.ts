@@ -1,5 +1,5 @@
 import * as alerts from './alerts';
-import { HAS_RUNNING_BATCH } from './batches';
+import { HAS_RUNNING_BATCH } from './batches/end';
 import { HAS_NEXT } from './bulk';
 import { HAS_UNSETTLED } from './workflows/edges';
 import { type Executor, sql } from './db';

@@ -117,6 +117,19 @@ export const batchCounts = z.object({
 });
 export type BatchCounts = z.infer<typeof batchCounts>;
 
+const callbackError = z.object({
+  code: z.string().describe('A stable code for the fault.'),
+  message: z.string().describe('The fault in words.'),
+});
+
+function byKind<Value extends z.ZodType>(value: Value) {
+  return {
+    onSuccess: value.optional().describe('Of `onSuccess`; absent: there is none.'),
+    onFailure: value.optional().describe('Of `onFailure`; absent: there is none.'),
+    onComplete: value.optional().describe('Of `onComplete`; absent: there is none.'),
+  };
+}
+
 export const batch = z.object({
   id: id.describe('Id of the batch (UUIDv7).'),
   name: z.string().nullable().describe('What it is called; null: it has no name.'),
@@ -127,16 +140,10 @@ export const batch = z.object({
   counts: batchCounts.describe('Its jobs by status.'),
   percent: z.number().describe('How many of its jobs have ended, from 0 to 100; of an empty one that has ended, 100.'),
   callbacks: z
-    .partialRecord(batchCallback, id.nullable())
+    .object(byKind(id.nullable()))
     .describe('The jobs that its end creates, by their kind: the id; null: not created so far.'),
   callbackErrors: z
-    .partialRecord(
-      batchCallback,
-      z.object({
-        code: z.string().describe('A stable code for the fault.'),
-        message: z.string().describe('The fault in words.'),
-      }),
-    )
+    .object(byKind(callbackError))
     .describe('Why callback jobs could not be created; those are not tried again.'),
   userId: z.string().nullable().describe('The user that it belongs to; null: none.'),
   metadata: z.record(z.string(), z.unknown()).nullable().describe("A JSON object of the creator's own; null: none."),

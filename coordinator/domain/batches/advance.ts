@@ -1,6 +1,6 @@
 import type { Context } from '../../context';
 import { describeError } from '../../logger';
-import * as store from '../../store/batches';
+import * as store from '../../store/batches/end';
 import { cancel } from '../jobs/cancel';
 import { createCallbacks } from './callbacks';
 

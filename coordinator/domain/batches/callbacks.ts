@@ -1,7 +1,7 @@
 import { type BatchCallback, batchCallback, type Json, type NewJob } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import * as store from '../../store/batches';
+import * as store from '../../store/batches/end';
 import type { BatchRow } from '../../store/views/batches';
 import { createWithin } from '../jobs/create-within';
 

@@ -3,7 +3,7 @@ import { type BatchCallback, batchCallback, type Json, MOST_BATCH_JOBS, type New
 import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import * as store from '../../store/batches';
+import * as store from '../../store/batches/batch';
 import type { Executor } from '../../store/db';
 import { type Caller, visibleUser } from '../auth/caller';
 import { loadBulkResult, reserveBulkKey, saveBulkResult } from '../jobs/candidates/bulk-key';

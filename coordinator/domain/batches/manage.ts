@@ -1,7 +1,7 @@
 import type { JobFilter } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import * as store from '../../store/batches';
+import * as store from '../../store/batches/batch';
 import { type BatchRow, getBatch } from '../../store/views/batches';
 import { record } from '../audit/record';
 import type { Actor, Caller } from '../auth/caller';

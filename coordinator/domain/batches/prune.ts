@@ -1,5 +1,5 @@
 import type { Context } from '../../context';
-import * as store from '../../store/batches';
+import * as store from '../../store/batches/batch';
 import { removeOfBatches } from '../../store/jobs';
 import { settleRemoved } from '../jobs/settle';
 

@@ -216,7 +216,11 @@ function partsOf({
   return Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index): protocol.NewJob => ({
     ...job,
     onConflict: 'keep',
-    arguments: { ...(own as object | undefined), items: items.slice(index * batchSize, (index + 1) * batchSize), index },
+    arguments: {
+      ...(own as object | undefined),
+      items: items.slice(index * batchSize, (index + 1) * batchSize),
+      index,
+    },
   }));
 }
 

@@ -1,0 +1,107 @@
+import type { BatchCallback, BatchStatus, Json, NewJob } from '@baton/runner-sdk/protocol';
+import { type Executor, sql } from '../db';
+import { type BatchCaller, type BatchScope, withinBatchScope } from '../views/batches';
+
+export interface NewBatchRow {
+  id: string;
+  name: string | null;
+  userId: string | null;
+  metadata: Json | null;
+  sealed: boolean;
+  caller: BatchCaller;
+  keyId: string;
+  callbacks: Partial<Record<BatchCallback, NewJob>>;
+  /** Null: the call had no key. */
+  idempotency: { scope: string; key: string; requestHash: string } | null;
+}
+
+/** Stores it; false when the idempotency key was used before, which is waited for while it is being used. */
+export async function insertBatch(transaction: Executor, batch: NewBatchRow): Promise<boolean> {
+  const { id, name, userId, metadata, sealed, caller, keyId, callbacks, idempotency } = batch;
+  const rows = await transaction.query(sql`
+    INSERT INTO batches (id, name, user_id, metadata, status, caller, key_id, callbacks,
+      idempotency_scope, idempotency_key, request_hash, created_at, sealed_at)
+    VALUES (${id}::uuid, ${name}, ${userId}, ${metadata === null ? null : JSON.stringify(metadata)}::json,
+      ${sealed ? 'running' : 'open'}::batch_status, ${JSON.stringify(caller)}::json, ${keyId},
+      ${JSON.stringify(callbacks)}::json,
+      ${idempotency?.scope ?? null}, ${idempotency?.key ?? null}, ${idempotency?.requestHash ?? null},
+      now(), CASE WHEN ${sealed}::boolean THEN now() END)
+    ON CONFLICT DO NOTHING RETURNING id`);
+  return rows.length > 0;
+}
+
+/** The batch that was created under this key, and the hash of the request that created it. */
+export async function findKeyed(
+  db: Executor,
+  { scope, key }: { scope: string; key: string },
+): Promise<{ id: string; requestHash: string; jobIds: string[] } | null> {
+  const [found] = await db.query<{ id: string; requestHash: string; jobIds: string[] }>(sql`
+    SELECT b.id, b.request_hash AS "requestHash",
+      ARRAY(SELECT j.id FROM jobs j WHERE j.batch_id = b.id ORDER BY j.id LIMIT 1000)::text[] AS "jobIds"
+    FROM batches b WHERE b.idempotency_scope = ${scope} AND b.idempotency_key = ${key}`);
+  return found ?? null;
+}
+
+/** Locks it against being sealed, so that jobs can be added to it. Others may add to it at the same time. */
+export async function lockForAdding(
+  transaction: Executor,
+  scope: BatchScope,
+  id: string,
+): Promise<{ userId: string | null; isOpen: boolean; jobs: number } | null> {
+  const [found] = await transaction.query<{ userId: string | null; isOpen: boolean; jobs: number }>(sql`
+    SELECT b.user_id AS "userId", b.sealed_at IS NULL AS "isOpen",
+      (SELECT count(*)::int FROM jobs j WHERE j.batch_id = b.id) AS jobs
+    FROM batches b WHERE b.id = ${id}::uuid AND ${withinBatchScope(scope)} FOR SHARE`);
+  return found ?? null;
+}
+
+/** open -> running. Sealing it again changes nothing. Returns null when there is none. */
+export async function seal(transaction: Executor, scope: BatchScope, id: string): Promise<{ isNew: boolean } | null> {
+  const [before] = await transaction.query<{ sealed: boolean }>(sql`
+    SELECT b.sealed_at IS NOT NULL AS sealed FROM batches b WHERE b.id = ${id}::uuid AND ${withinBatchScope(scope)} FOR UPDATE`);
+  if (before === undefined) return null;
+  if (!before.sealed)
+    await transaction.query(
+      sql`UPDATE batches SET sealed_at = now(), status = 'running' WHERE id = ${id}::uuid AND sealed_at IS NULL`,
+    );
+  return { isNew: !before.sealed };
+}
+
+/** Marks one that has not ended as cancelled, and seals it: its unfinished jobs are to be cancelled. */
+export async function markCancelled(
+  transaction: Executor,
+  scope: BatchScope,
+  id: string,
+  reason: string | null,
+): Promise<boolean> {
+  const rows = await transaction.query(sql`
+    UPDATE batches b SET cancelled_at = COALESCE(cancelled_at, now()), sealed_at = COALESCE(sealed_at, now()),
+      reason = COALESCE(reason, ${reason}), status = 'running'
+    WHERE b.id = ${id}::uuid AND ${withinBatchScope(scope)} AND b.status IN ('open', 'running') RETURNING b.id`);
+  return rows.length > 0;
+}
+
+/** Batches that ended so long ago that they go, with their jobs: the oldest first. */
+export async function findOldBatches(
+  db: Executor,
+  keepMs: Record<Exclude<BatchStatus, 'open' | 'running'>, number>,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`
+    SELECT found.id FROM unnest(
+      ${Object.keys(keepMs)}::batch_status[], ${Object.values(keepMs)}::float8[]
+    ) AS k (status, keep_ms) CROSS JOIN LATERAL (
+      SELECT b.id, b.finished_at FROM batches b
+      WHERE b.status = k.status AND b.finished_at < now() - k.keep_ms * interval '1 ms' AND NOT b.callbacks_due
+      ORDER BY b.finished_at LIMIT ${limit}
+    ) found ORDER BY found.finished_at LIMIT ${limit}`);
+  return rows.map(({ id }) => id);
+}
+
+/** Those of these batches that have no job any more -> gone. Returns how many. */
+export async function removeEmptyBatches(db: Executor, ids: string[]): Promise<number> {
+  const rows = await db.query(sql`
+    DELETE FROM batches b WHERE b.id = ANY (${ids}::uuid[]) AND b.finished_at IS NOT NULL
+      AND (SELECT true FROM jobs j WHERE j.batch_id = b.id LIMIT 1) IS NULL RETURNING b.id`);
+  return rows.length;
+}
