@@ -7,4 +7,11 @@ import { SCHEDULE_ROWS } from './schedules';
 import { WEBHOOK_ROWS } from './webhooks';
 
 /** What stands in a request of each route, whose it is, and what comes of it. */
-export const ROWS: Rows = { ...JOB_ROWS, ...ATTEMPT_ROWS, ...OPERATOR_ROWS, ...SCHEDULE_ROWS, ...WEBHOOK_ROWS, ...BATCH_ROWS };
+export const ROWS: Rows = {
+  ...JOB_ROWS,
+  ...ATTEMPT_ROWS,
+  ...OPERATOR_ROWS,
+  ...SCHEDULE_ROWS,
+  ...WEBHOOK_ROWS,
+  ...BATCH_ROWS,
+};
