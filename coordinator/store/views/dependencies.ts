@@ -4,6 +4,7 @@ import { type Executor, sql } from '../db';
 export interface Parent {
   id: string;
   status: JobStatus;
+  isFinished: boolean;
   userId: string | null;
   queue: string;
   type: string;
@@ -12,7 +13,8 @@ export interface Parent {
 /** Those of these jobs that are there. */
 export function parents(db: Executor, ids: string[]): Promise<Parent[]> {
   return db.query(sql`
-    SELECT j.id, j.status, j.user_id AS "userId", j.queue, j.type FROM jobs j WHERE j.id = ANY (${ids}::uuid[])`);
+    SELECT j.id, j.status, j.finished_at IS NOT NULL AS "isFinished", j.user_id AS "userId", j.queue, j.type
+    FROM jobs j WHERE j.id = ANY (${ids}::uuid[])`);
 }
 
 /** How something ended that a job waited for. */

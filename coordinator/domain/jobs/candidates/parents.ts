@@ -7,7 +7,6 @@ import type { Edge } from '../../../store/workflows/edges';
 import { visibleUser } from '../../auth/caller';
 import { covers } from '../../auth/scope';
 import { findFresh, type JobCandidate } from './job-candidate';
-import { isFinished } from '../transitions';
 
 export function hasParents({ dependsOn }: Pick<NewJob, 'dependsOn'>): boolean {
   return dependsOn !== undefined && dependsOn.length > 0;
@@ -44,9 +43,13 @@ export async function judgeParents(
     }
     const dependsOn = [...new Set(candidate.job.dependsOn)];
     const found = dependsOn.flatMap((id) => edgeTo(candidate, parents.get(id)));
-    candidate.row.relations = { ...candidate.row.relations, dependsOn, isBlocked: found.some(({ outcome }) => outcome === null) };
+    candidate.row.relations = {
+      ...candidate.row.relations,
+      dependsOn,
+      isBlocked: found.some(({ outcome }) => outcome === null),
+    };
     candidate.endedParents = found.flatMap(({ outcome, parentId }) =>
-      outcome === null && isFinished(parents.get(parentId)?.status ?? 'running') ? [parentId] : [],
+      outcome === null && parents.get(parentId)?.isFinished === true ? [parentId] : [],
     );
     edges.push(...found);
   }
@@ -75,7 +78,7 @@ function unknownIn({ job, caller }: JobCandidate, parents: Map<string, views.Par
 function edgeTo({ job, row }: JobCandidate, parent: views.Parent | undefined): Edge[] {
   if (parent === undefined) return [];
   const toleratesFailure = job.onDependencyFailure === 'run';
-  const isOver = parent.status === 'completed' || (toleratesFailure && isFinished(parent.status));
+  const isOver = parent.status === 'completed' || (toleratesFailure && parent.isFinished);
   const outcome = isOver ? (parent.status as Edge['outcome']) : null;
   return [{ jobId: row.id, parentId: parent.id, outcome, toleratesFailure }];
 }
