@@ -18,6 +18,7 @@ module.exports = {
     '^@baton/coordinator/dist/(.*)$': '<rootDir>/coordinator/$1',
     '^@baton/runner-sdk$': '<rootDir>/runner-sdk/index.ts',
     '^@baton/runner-sdk/protocol$': '<rootDir>/runner-sdk/protocol/index.ts',
+    '^@baton/runner-sdk/enqueue$': '<rootDir>/runner-sdk/enqueue.ts',
     '^@baton/runner-sdk/testing$': '<rootDir>/runner-sdk/testing.ts',
     '^@baton/runner-kit$': '<rootDir>/runners/kit/index.ts',
     '^@baton/runner-([a-z]+)/jobs$': '<rootDir>/runners/$1/jobs.ts',

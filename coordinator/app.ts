@@ -18,6 +18,7 @@ import { logEvents } from './domain/events/log-events';
 import { LaneCatalog } from './state/lanes';
 import { ReadyLanes } from './state/ready-lanes';
 import { JobIds } from './state/job-ids';
+import { storedDefaults } from './state/defaults';
 import { QueueSettings } from './state/queue-settings';
 import { WaitingCounts } from './state/waiting-counts';
 import { RunnerRegistry } from './state/runner-registry';
@@ -45,6 +46,7 @@ import { timeoutMonitor } from './loops/timeout-monitor';
 import { deliveryLoop, outboxLoop, webhookTidyLoop } from './loops/webhooks';
 import { openDb } from './store/db';
 import { pendingMigrations } from './store/migrate';
+import { storeSettings } from './store/settings';
 import { VERSION } from './version';
 
 const SWEEP_MS = 50;
@@ -200,6 +202,12 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       await context.jobIds
         .adjust(db)
         .catch((error: unknown) => log.warn('could not read the time of the database', describeError(error)));
+      await storeSettings(db, {
+        maxPayloadBytes: config.maxPayloadBytes,
+        defaults: storedDefaults(config.jobDefaults),
+      }).catch((error: unknown) =>
+        log.warn('could not tell the database what jobs have that SQL creates', describeError(error)),
+      );
       const port = await listenOn(server, config);
       listener = receiveNotifications(context, url, VERSION);
       for (const loop of Object.values(allLoops)) loop.start();

@@ -66,6 +66,7 @@ export const PAGES = [
   ['docs/dashboard.md', 'Dashboard', 'the pages of the dashboard, signing in, and what each role sees'],
   ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
   ['docs/webhooks.md', 'Webhooks', 'events and job callbacks over HTTP'],
+  ['docs/transactions.md', 'Jobs in your own transaction', 'create a job by SQL, pg or Prisma'],
   ['docs/operating.md', 'Operating', 'several coordinators, PostgreSQL, backups, upgrades'],
   ['docs/database-roles.md', 'Database roles', 'least privilege in PostgreSQL'],
   ['docs/configuration.md', 'Configuration', 'every setting'],

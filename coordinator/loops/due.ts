@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { liftAllHolds, promoteDueJobs } from '../domain/jobs/promotion';
+import { liftAllHolds, liftOrders, promoteDueJobs } from '../domain/jobs/promotion';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 1000;
@@ -20,5 +20,6 @@ export function dueLoop(context: Context): Loop {
     },
   });
   context.notifications.on('due', (inMs) => loop.wake(inMs));
+  context.notifications.on('orders', (orders) => void liftOrders(context, orders));
   return loop;
 }

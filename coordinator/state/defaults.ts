@@ -8,6 +8,11 @@ export interface Defaults {
   retry: RetryPolicy;
 }
 
+/** As they are written down for jobs that SQL creates, where no policy means the contract's. */
+export function storedDefaults({ retry, ...others }: Defaults): { [name: string]: number | RetryPolicy } {
+  return retry === DEFAULT_RETRY ? others : { ...others, retry };
+}
+
 export const CONTRACT_DEFAULTS: Defaults = {
   priority: 0,
   maxAttempts: DEFAULT_MAX_ATTEMPTS,

@@ -18,6 +18,11 @@ export function runnerTag(runnerId: string): string {
   return createHash('sha256').update(runnerId).digest('base64url').slice(0, 8);
 }
 
+export interface OrderKey {
+  queue: string;
+  key: string;
+}
+
 interface Topics {
   ready: [ReadyLane[]];
   /** A job becomes due in so many milliseconds. */
@@ -28,6 +33,8 @@ interface Topics {
   queues: [];
   /** The limits of these queues may let more jobs start. */
   freed: [string[]];
+  /** Jobs with these order keys were created by SQL, held, and may be the first of their orders. */
+  orders: [OrderKey[]];
   finished: [string[]];
   /** Some jobs finished, but too many to name. */
   finishedMany: [];
@@ -56,6 +63,8 @@ export interface NotificationMessage {
   cancelled?: CancelledJob[];
   cancelledMany?: true;
   runners?: true;
+  /** Sent by `enqueue` alone: coordinators look at orders themselves. */
+  orders?: OrderKey[];
 }
 
 // Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 50, a queue's name 203,
@@ -199,6 +208,8 @@ export class Notifications {
     if (finished.length > 0) this.emitter.emit('finished', finished);
     const freed = listOf(message.freed, (queue) => typeof queue === 'string');
     if (freed.length > 0) this.emitter.emit('freed', freed);
+    const orders = listOf(message.orders, isOrderKey);
+    if (orders.length > 0) this.emitter.emit('orders', orders);
     if (Number.isFinite(message.due)) this.emitter.emit('due', Number(message.due));
     if (Number.isFinite(message.scheduled)) this.emitter.emit('scheduled', Number(message.scheduled));
     if (message.queues === true) this.emitter.emit('queues');
@@ -247,6 +258,11 @@ function listOf<Item>(sent: Item[] | undefined, isItem: (item: unknown) => boole
 function isReadyLane(sent: unknown): boolean {
   if (typeof sent !== 'object' || sent === null || !('laneId' in sent) || !('positionMs' in sent)) return false;
   return Number.isInteger(sent.laneId) && Number.isFinite(sent.positionMs);
+}
+
+function isOrderKey(sent: unknown): boolean {
+  if (typeof sent !== 'object' || sent === null || !('queue' in sent) || !('key' in sent)) return false;
+  return typeof sent.queue === 'string' && typeof sent.key === 'string';
 }
 
 function isCancelledJob(job: unknown): boolean {

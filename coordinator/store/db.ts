@@ -230,7 +230,7 @@ export function channelOf({ schema }: { schema: string }): string {
   const channel = `baton:${schema}`;
   return Buffer.byteLength(channel) <= MOST_CHANNEL_BYTES
     ? channel
-    : `baton:${createHash('sha1').update(schema).digest('hex')}`;
+    : `baton:${createHash('sha256').update(schema).digest('hex').slice(0, 40)}`;
 }
 
 async function retried<T>(work: () => Promise<T>): Promise<T> {

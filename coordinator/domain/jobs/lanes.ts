@@ -1,7 +1,8 @@
+import type { Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { LANE_IDLE_MS, type LaneMaker } from '../../state/lanes';
-import type { LaneFrom } from '../../store/jobs';
+import { findRoutings, type LaneFrom, setLanes } from '../../store/jobs';
 import { removeIdle } from '../../store/lanes';
 import type { Actor, Caller } from '../auth/caller';
 
@@ -43,6 +44,23 @@ export function presentLanes(context: Context, queues?: Set<string>): LaneFrom[]
     if (found.length >= MOST_IN_ALL) break;
   }
   return found;
+}
+
+/** `enqueue` refuses jobs of further lanes; those that it let through must have theirs. */
+const SQL: LaneMaker = { name: 'sql', most: 2_147_483_647 };
+
+/** Gives jobs their lanes that SQL created without. Returns whether any got one. */
+export async function giveLanes(context: Context, jobIds: string[]): Promise<boolean> {
+  const jobs = await findRoutings(context.db, jobIds);
+  const lanes = await context.lanes.of(
+    jobs.map((job) => ({ ...job, requires: job.requires as Labels | null, prefers: job.prefers as Labels | null })),
+    jobs.map(() => SQL),
+  );
+  const routed = jobs.flatMap(({ id: jobId }, index) => {
+    const lane = lanes[index] ?? null;
+    return lane === null ? [] : [{ jobId, laneId: lane.id }];
+  });
+  return routed.length > 0 && (await setLanes(context.db, routed)).length > 0;
 }
 
 /** Lanes without jobs in turn are forgotten, here and in the table. */

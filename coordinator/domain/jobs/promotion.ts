@@ -2,7 +2,7 @@ import type { Context } from '../../context';
 import { heldKeys, type PromotedJob, promoteDue, type QueueKey, liftKeyHolds, liftOrderHolds } from '../../store/jobs';
 import { describeError } from '../../logger';
 import { lockNames } from '../../store/locks';
-import { presentLanes } from './lanes';
+import { giveLanes, presentLanes } from './lanes';
 
 // What follows when a job begins to wait, and when one ends that others wait for. All of it is done again by a loop
 // that derives it from the rows, so a crash between a transition and what follows it costs a moment, never a job. So it
@@ -21,9 +21,10 @@ export async function enqueue(context: Context, jobs: { dueInMs: number }[]): Pr
 /** Gives all jobs that have become due their place in the order. */
 export async function promoteDueJobs(context: Context): Promise<void> {
   for (;;) {
-    const promoted = await promoteDue(context.db.hot, presentLanes(context), BATCH);
+    const { promoted, withoutLane } = await promoteDue(context.db.hot, presentLanes(context), BATCH);
     context.notifications.publishReady(readyLanesOf(promoted));
-    if (promoted.length < BATCH) return;
+    const routed = withoutLane.length > 0 && (await giveLanes(context, withoutLane));
+    if (promoted.length + withoutLane.length < BATCH && !routed) return;
   }
 }
 
@@ -49,6 +50,13 @@ export async function releaseConcurrency(
 export async function liftHolds(context: Context, keys: QueueKey[]): Promise<void> {
   await bestEffort(context, async () => {
     if ((await liftHoldsOfKeys(context, distinct(keys))) > 0) await promoteDueJobs(context);
+  });
+}
+
+/** Jobs of these orders were stored as held: lets those go on that are the first. */
+export async function liftOrders(context: Context, orders: QueueKey[]): Promise<void> {
+  await bestEffort(context, async () => {
+    if ((await liftHoldsOfOrders(context, distinct(orders))) > 0) await promoteDueJobs(context);
   });
 }
 

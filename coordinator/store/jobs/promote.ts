@@ -1,4 +1,6 @@
 import { type Executor, type Sql, sql } from '../db';
+import { uuidList } from '../values';
+import type { JobRow } from './fields';
 
 /** A lane with jobs in turn, and from where to read it: nothing waits before, as far as is known. */
 export interface LaneFrom {
@@ -58,9 +60,19 @@ export interface PromotedJob {
   position: Date;
 }
 
-/** Gives waiting jobs whose runAt has come their place in the order; at most `limit` of them, the longest due first. */
-export function promoteDue(db: Executor, ready: LaneFrom[], limit: number): Promise<PromotedJob[]> {
-  return db.query(sql`
+/** A job that SQL created, and that no coordinator has given a lane yet. */
+export const NO_LANE = 0;
+
+/**
+ * Gives waiting jobs whose runAt has come their place in the order; at most `limit` of them, the longest due first. Those
+ * that have no lane yet get no place either, and are returned by their ids.
+ */
+export async function promoteDue(
+  db: Executor,
+  ready: LaneFrom[],
+  limit: number,
+): Promise<{ promoted: PromotedJob[]; withoutLane: string[] }> {
+  const rows = await db.query<{ id: string; laneId: number; position: Date | null }>(sql`
     WITH due AS MATERIALIZED (
       SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord, NULL::timestamptz AS lane_from,
         COALESCE((SELECT q.is_fair FROM queues q WHERE q.name = j.queue), true) AS is_fair
@@ -68,10 +80,36 @@ export function promoteDue(db: Executor, ready: LaneFrom[], limit: number): Prom
       WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now()
       ORDER BY j.run_at LIMIT ${limit} FOR UPDATE OF j SKIP LOCKED
     ), ${positioned(ready)}
-    UPDATE jobs j SET position = p.position
+    UPDATE jobs j SET position = CASE WHEN j.lane_id <> ${NO_LANE}::int THEN p.position END
     FROM positioned p
     WHERE j.id = ANY (ARRAY(SELECT id FROM positioned)) AND j.id = p.id
       -- As text, lest the planner takes the index of all that is for later instead of the ids.
       AND j.status::text = 'pending' AND j.position IS NULL AND j.hold IS NULL
-    RETURNING j.lane_id AS "laneId", j.position`);
+    RETURNING j.id, j.lane_id AS "laneId", j.position`);
+  return {
+    promoted: rows.flatMap(({ laneId, position }) => (position === null ? [] : [{ laneId, position }])),
+    withoutLane: rows.flatMap(({ id, laneId }) => (laneId === NO_LANE ? [id] : [])),
+  };
+}
+
+/** What decides the lanes of those of these jobs that have none. */
+export function findRoutings(
+  db: Executor,
+  jobIds: string[],
+): Promise<Pick<JobRow, 'id' | 'queue' | 'type' | 'priority' | 'requires' | 'prefers'>[]> {
+  return db.query(sql`
+    SELECT j.id, j.queue, j.type, j.priority, j.requires, j.prefers FROM jobs j
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.lane_id = ${NO_LANE}::int`);
+}
+
+/** Gives them their lanes. Returns those that still had none. */
+export function setLanes(db: Executor, routed: { jobId: string; laneId: number }[]): Promise<{ id: string }[]> {
+  const ids = sql`${uuidList(routed.map(({ jobId }) => jobId))}::uuid[]`;
+  return db.query(sql`
+    WITH routed AS MATERIALIZED (
+      SELECT * FROM unnest(${ids}, ${routed.map(({ laneId }) => laneId)}::int[]) AS r (id, lane_id) ORDER BY r.id
+    )
+    UPDATE jobs j SET lane_id = r.lane_id FROM routed r
+    WHERE j.id = ANY (${ids}) AND j.id = r.id AND j.lane_id = ${NO_LANE}::int
+    RETURNING j.id`);
 }
