@@ -100,20 +100,38 @@ export async function publish(transaction: Executor): Promise<number> {
 /** Whether there are events without a position. */
 export const HAS_UNPUBLISHED = sql`EXISTS (SELECT FROM events e WHERE e.position IS NULL)`;
 
-/** Events of these scopes are written down from now on, for at least `forMs`. Returns after which position they are. */
-export function watch(db: Connections, scopes: string[], forMs: number): Promise<Map<string, number>> {
+export interface Watch {
+  /** After which position the events of the scope are there. */
+  since: number;
+  /** They were not written down until now. */
+  isNew: boolean;
+}
+
+/** Events of these scopes are written down from now on, for at least `forMs`. */
+export function watch(db: Connections, scopes: string[], forMs: number): Promise<Map<string, Watch>> {
   return db.transaction(async (transaction) => {
     // What happened before is before this position.
     const since = await publish(transaction);
-    const rows = await transaction.query<{ scope: string; since: number }>(sql`
+    const rows = await transaction.query<{ scope: string } & Watch>(sql`
+      WITH watched AS MATERIALIZED (
+        SELECT w.scope FROM event_watches w WHERE w.scope = ANY (${scopes}::text[]) AND w.until_at > now()
+      )
       INSERT INTO event_watches AS w (scope, since, until_at)
       SELECT s.scope, ${since}::bigint, now() + ${forMs}::float8 * interval '1 ms'
       FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
       ON CONFLICT (scope) DO UPDATE SET
         since = CASE WHEN w.until_at <= now() THEN EXCLUDED.since ELSE w.since END, until_at = GREATEST(w.until_at, EXCLUDED.until_at)
-      RETURNING w.scope, w.since::float8 AS since`);
-    return new Map(rows.map((row) => [row.scope, row.since]));
+      RETURNING w.scope, w.since::float8 AS since, w.scope NOT IN (SELECT scope FROM watched) AS "isNew"`);
+    return new Map(rows.map(({ scope, ...row }) => [scope, row]));
   });
+}
+
+/** Events of these scopes are written down for so long at the most, unless they are watched anew. */
+export async function shorten(db: Executor, scopes: string[], forMs: number): Promise<void> {
+  if (scopes.length === 0) return;
+  await db.query(sql`
+    UPDATE event_watches w SET until_at = now() + ${forMs}::float8 * interval '1 ms'
+    WHERE w.scope = ANY (${scopes}::text[]) AND w.until_at <> 'infinity' AND w.until_at > now() + ${forMs}::float8 * interval '1 ms'`);
 }
 
 /** The last position that was given. */

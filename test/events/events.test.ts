@@ -1,4 +1,5 @@
 import { notice } from '@baton/runner-sdk/protocol';
+import { RecentScopes } from '../../coordinator/domain/events/recent-scopes';
 import { prune, tell } from '../../coordinator/store/events';
 import { type Cluster, startCluster, type TestCoordinator } from '../support/coordinator';
 import { TestEventSource } from '../support/event-source';
@@ -152,6 +153,53 @@ it('says so too when what was missed is kept no longer, though others went on li
   expect([back, still, unharmed].map(({ frames }) => frames[0]?.event)).toEqual(['gap', 'ready', 'ready']);
 });
 
+it('tells live listeners of a gap after its coordinator was without the database for longer than scopes are watched', async () => {
+  const [type, busyType] = [uniqueType(), uniqueType()];
+  const [lapsed, pruned, whole] = await Promise.all([
+    listen(`/events?type=${type}`),
+    listen(`/events?type=${busyType}`),
+    listen(`/events?type=${uniqueType()}`),
+  ]);
+  await eventually(() => one.app.context.stream.listeners === 3);
+  await cluster.sql.query("UPDATE event_watches SET until_at = now() - interval '1 s' WHERE scope = $1", [
+    `type:${type}`,
+  ]);
+  // Another coordinator went on watching it, but what was written down is kept no longer.
+  await cluster.sql.query('UPDATE event_watches SET since = since + 1000 WHERE scope = $1', [`type:${busyType}`]);
+  Reflect.set(one.app.context.stream, 'renewedAt', -Infinity);
+  await eventually(() => [lapsed, pruned].every(({ frames }) => frames.at(-1)?.event === 'gap'));
+  const { id } = await one.api.create({ type });
+  await eventually(() => lapsed.namesOf(id).length === 1);
+  expect(whole.frames.map(({ event }) => event)).toEqual(['ready']);
+  await cluster.sql.query('UPDATE event_watches SET since = since - 1000 WHERE scope = $1', [`type:${busyType}`]);
+});
+
+it('writes down for an hour only so many scopes that one key left behind, and for some minutes the others', async () => {
+  const { stream } = one.app.context;
+  Reflect.set(stream, 'recent', new RecentScopes(2));
+  const types = Array.from({ length: 4 }, () => uniqueType());
+  const [first = '', , , last = ''] = types;
+  const secondsLeft = async (type: string) =>
+    (
+      await cluster.sql.one<{ left: number }>(
+        'SELECT extract(epoch FROM until_at - now())::float8 AS left FROM event_watches WHERE scope = $1',
+        [`type:${type}`],
+      )
+    ).left;
+  const kept = await listen(`/events?type=${first}`);
+  for (const type of types) await stream.open({ type }, null, 'wanderer');
+  await stream.round();
+  // The first has a listener still.
+  expect(await secondsLeft(first)).toBeGreaterThan(3500);
+  expect(await secondsLeft(types[1] ?? '')).toBeLessThanOrEqual(120);
+  expect(await secondsLeft(last)).toBeGreaterThan(3500);
+  kept.close();
+  await stream.open({ type: types[1] }, null, 'wanderer');
+  await stream.round();
+  expect(await secondsLeft(types[1] ?? '')).toBeGreaterThan(3500);
+  expect(await secondsLeft(types[2] ?? '')).toBeLessThanOrEqual(120);
+});
+
 it('writes nothing down while nobody listens', async () => {
   const other = await startCluster(1);
   const { api } = other.coordinators[0] as TestCoordinator;
@@ -190,16 +238,21 @@ it('tells of one job alone', async () => {
 
 it('serves a thousand listeners, and lets go of one that does not read', async () => {
   const type = uniqueType();
-  const sources = await Promise.all(
-    Array.from({ length: 1000 }, (_, index) => listen(`/events?type=${type}`, { at: index % 2 === 0 ? one : two })),
-  );
+  const sources: TestEventSource[] = [];
+  // A few at a time, so that each is open long before a client would give up, however busy the machine is.
+  while (sources.length < 1000)
+    sources.push(
+      ...(await Promise.all(
+        Array.from({ length: 50 }, (_, index) => listen(`/events?type=${type}`, { at: index % 2 === 0 ? one : two })),
+      )),
+    );
   const lazy = await listen(`/events?type=${type}`);
   lazy.pause();
   const { id } = await one.api.create({ type });
   const claimed = await one.api.claimOne({ runnerId: 'r', types: [type], leaseMs: 600_000 });
-  await eventually(() => sources.every((source) => source.namesOf(id).length === 2), Boolean, 20_000);
+  await eventually(() => sources.every((source) => source.namesOf(id).length === 2), Boolean, 60_000);
   for (const source of sources) source.close();
-  await eventually(() => one.app.context.stream.listeners === 1);
+  await eventually(() => one.app.context.stream.listeners === 1, Boolean, 60_000);
   const logs = Array.from({ length: 200 }, () => ({ level: 'info', message: 'x'.repeat(8000) }));
   await eventually(async () => {
     await one.api.post(`/jobs/${id}/heartbeat`, { leaseToken: claimed.leaseToken, logs });

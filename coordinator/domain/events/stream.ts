@@ -1,5 +1,6 @@
 import type { Db } from '../../store/db';
 import * as store from '../../store/events';
+import { RecentScopes } from './recent-scopes';
 import { type EventFilter, matches, scopeOf } from './scopes';
 
 /** How long events are kept, and go on being written down after the last listener left: so long may one be away. */
@@ -7,6 +8,10 @@ export const EVENT_KEEP_MS = 3_600_000;
 /** How long those are kept that have not become deliveries of webhooks, should nothing be able to make them so. */
 export const EVENT_MOST_KEPT_MS = 7 * 86_400_000;
 const RENEW_EVERY_MS = 60_000;
+/** How many scopes one caller may have left behind on this coordinator. */
+export const MOST_RECENT_SCOPES = 1000;
+/** How long the others go on being written down: for longer than listeners elsewhere take to renew them. */
+const LET_GO_MS = 2 * RENEW_EVERY_MS;
 const PAGE = 500;
 
 export interface Listener {
@@ -15,6 +20,8 @@ export interface Listener {
   position: number;
   /** Takes the next events of its filter. */
   deliver(events: store.EventRow[]): void;
+  /** Events of its filter were missed, though it was listening: after this position they may be there again. */
+  missed(position: number): void;
   /** Resolves when it can take more. */
   drained(): Promise<void>;
 }
@@ -35,13 +42,20 @@ export class EventStream {
   private readonly scopes = new Map<string, number>();
   private position: number = 0;
   private renewedAt = -Infinity;
+  private readonly recent = new RecentScopes(MOST_RECENT_SCOPES);
+  private readonly letGo = new Set<string>();
 
   constructor(private readonly db: Db) {}
 
-  /** From here on, everything of the filter will be there to be read. */
-  async open(filter: EventFilter, after: number | null): Promise<Opening> {
+  /**
+   * From here on, everything of the filter will be there to be read.
+   * @param owner who listens: it has a share of what is written down for those who left
+   */
+  async open(filter: EventFilter, after: number | null, owner: string): Promise<Opening> {
     const scope = scopeOf(filter);
-    const since = (await store.watch(this.db, [scope], EVENT_KEEP_MS)).get(scope) ?? Infinity;
+    for (const over of this.recent.use(owner, scope)) this.letGo.add(over);
+    this.letGo.delete(scope);
+    const since = (await store.watch(this.db, [scope], EVENT_KEEP_MS)).get(scope)?.since ?? Infinity;
     const last = await store.lastPosition(this.db);
     // A position that was not given yet is one of a database that was restored to an earlier state since.
     if (after !== null && after >= since && after <= last) return { position: after, hasGap: false };
@@ -69,10 +83,8 @@ export class EventStream {
 
   /** One look at the table for all listeners. Returns whether there is more. */
   async round(): Promise<boolean> {
-    if (this.scopes.size > 0 && performance.now() - this.renewedAt > RENEW_EVERY_MS) {
-      this.renewedAt = performance.now();
-      await store.watch(this.db, [...this.scopes.keys()], EVENT_KEEP_MS);
-    }
+    if (this.letGo.size > 0) await this.shorten();
+    if (this.scopes.size > 0 && performance.now() - this.renewedAt > RENEW_EVERY_MS) await this.renew();
     if (this.live.size === 0) return false;
     const from = this.position;
     const { events, upTo, hasMore } = await store.read(this.db, from, PAGE);
@@ -87,6 +99,25 @@ export class EventStream {
 
   get listeners(): number {
     return this.live.size;
+  }
+
+  /** Whoever listens elsewhere renews them. */
+  private async shorten(): Promise<void> {
+    const scopes = [...this.letGo].filter((scope) => !this.scopes.has(scope));
+    this.letGo.clear();
+    await store.shorten(this.db, scopes, LET_GO_MS);
+  }
+
+  /** Tells listeners what they missed, should this coordinator have been without the database for so long that nobody wrote it down. */
+  private async renew(): Promise<void> {
+    const from = this.position;
+    const watched = await store.watch(this.db, [...this.scopes.keys()], EVENT_KEEP_MS);
+    this.renewedAt = performance.now();
+    this.recent.forget(EVENT_KEEP_MS);
+    for (const listener of this.live) {
+      const watch = watched.get(scopeOf(listener.filter));
+      if (watch !== undefined && (watch.isNew || watch.since > from)) listener.missed(from);
+    }
   }
 
   private leave(listener: Listener, scope: string): void {

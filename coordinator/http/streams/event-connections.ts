@@ -42,7 +42,7 @@ export class EventConnections {
   ): Promise<{ send: (response: ServerResponse) => void; onUnsent: () => void }> {
     const after = lastEventId === undefined ? null : readPosition(lastEventId);
     const leave = this.enter(keyId);
-    const { position, hasGap } = await this.context.stream.open(filter, after).catch((error: unknown) => {
+    const { position, hasGap } = await this.context.stream.open(filter, after, keyId).catch((error: unknown) => {
       leave();
       throw error;
     });
@@ -56,7 +56,7 @@ export class EventConnections {
         gone.abort();
       });
       ended.addEventListener('abort', () => writer.end('revoked'));
-      writer.write([new EventFrame(String(position), hasGap ? 'gap' : 'ready', '{}')]);
+      writer.write([noticeFrame(hasGap ? 'gap' : 'ready', position)]);
       const listener = listenerOn(writer, filter, position);
       this.context.stream.serve(listener, gone.signal).catch((error: unknown) => {
         this.context.log.warn('a stream of events broke', describeError(error));
@@ -114,8 +114,13 @@ function listenerOn(writer: EventWriter, filter: EventFilter, position: number):
     filter,
     position,
     deliver: (events) => writer.write(events.map(frameOf)),
+    missed: (last) => writer.write([noticeFrame('gap', last)]),
     drained: () => writer.drained(),
   };
+}
+
+function noticeFrame(event: 'gap' | 'ready', position: number): EventFrame {
+  return new EventFrame(String(position), event, '{}');
 }
 
 function readPosition(sent: string): number {
