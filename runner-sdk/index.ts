@@ -41,6 +41,7 @@ export type { AlertPage } from './client/alerts';
 export type { ApiKeyPage } from './client/api-keys';
 export type { AddOptions, BatchFilter, BatchOptions, BatchPage, SplitOptions } from './client/batches';
 export type { DeadLetterFilter, DeadLetterPage } from './client/dead-letters';
+export type { ScheduleFilter, ScheduleOptions, SchedulePage, TickPage } from './client/schedules';
 export type { DeliveryPage, WebhookPage } from './client/webhooks';
 export type {
   Alert,
@@ -69,6 +70,8 @@ export type {
   RetryPolicy,
   RunnerView,
   Scale,
+  Schedule,
+  ScheduleTick,
   SetQueue,
   Stats,
   SystemReport,

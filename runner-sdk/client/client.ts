@@ -28,7 +28,7 @@ import {
 import { type InputOf, type OutputOf, type Schema } from './schema';
 import { startSending, type Trace } from '../transport/tracing';
 import { Turns } from './turns';
-import { assertAll, assertIsKey, creationJson, definitionOf, settingsJson } from './creation';
+import { assertAll, assertIsKey, creationJson, definitionOf, given, settingsJson } from './creation';
 import { waitForResult, type WaitOptions } from './wait';
 
 export interface ClientOptions extends ConnectionOptions {
@@ -311,11 +311,6 @@ async function traced<Sent>(
     sending.end({ error });
     throw error;
   }
-}
-
-/** Without what is `undefined`, which must not overrule anything. */
-function given<Options extends object>(options: Options): Options {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }
 
 function orderOf({ defaults }: JobDefinition, fields: Partial<CreateJob>): CreationOrder | undefined {

@@ -34,6 +34,11 @@ export async function assertAll(definition: JobDefinition, list: readonly unknow
   for (const [index, args] of list.entries()) await assertArguments(definition, args, index);
 }
 
+/** Without what is `undefined`, which must not overrule anything. */
+export function given<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
 /** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
 export function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
   const stored = storable(args);

@@ -41,6 +41,7 @@ import { ApiKeys } from './api-keys';
 import { Batches } from './batches';
 import { Callbacks } from './callbacks';
 import { DeadLetters } from './dead-letters';
+import { Schedules } from './schedules';
 import { Webhooks } from './webhooks';
 
 export type RunnerPage = z.infer<typeof runnerList>;
@@ -49,6 +50,8 @@ export type AuditPage = z.infer<typeof auditList>;
 export class Operations {
   /** Making, listing, rotating and ending keys; needs a key of role `admin`. */
   readonly apiKeys: ApiKeys;
+  /** Jobs that are created over and over, by the clock. */
+  readonly schedules: Schedules;
   /** What is told to the addresses of others as it happens. */
   readonly webhooks: Webhooks;
   /** The deliveries of jobs' `callbackUrl`. */
@@ -66,6 +69,7 @@ export class Operations {
   ) {
     const send: Send = (request) => this.send(request);
     this.apiKeys = new ApiKeys(send);
+    this.schedules = new Schedules(send);
     this.webhooks = new Webhooks(send);
     this.callbacks = new Callbacks(send);
     this.alerts = new Alerts(send);

@@ -43,5 +43,17 @@ export const health = z.object({
       idle: z.int().describe('Those that are running none.'),
     })
     .describe('Runners seen within the last minute.'),
+  schedules: z
+    .object({
+      active: z.int().describe('Schedules that tick.'),
+      paused: z.int().describe('Schedules that are paused.'),
+      ended: z.int().describe('Schedules that have no ticks any more.'),
+      overdueMs: z
+        .int()
+        .describe(
+          'How late the tick is that is due for longest, in milliseconds; 0: none is due. It stays below a second or two.',
+        ),
+    })
+    .describe('Schedules, and whether they keep time.'),
 });
 export type Health = z.infer<typeof health>;

@@ -33,6 +33,15 @@ export async function compiles(client: Client, runner: Runner): Promise<void> {
   // @ts-expect-error with atomic: false any of them may be an error
   for (const one of judged) one.arguments.movieId.toFixed();
 
+  await client.schedules.put(syncMovie, { movieId: 603 }, { name: 'sync', cron: '@daily', job: { queue: 'x' } });
+  await client.schedules.create('ANY', { whatever: 1 }, { name: 'any', everyMs: 60_000, overlap: 'skip' });
+  // @ts-expect-error movieId is a number
+  await client.schedules.put(syncMovie, { movieId: '603' }, { name: 'sync', cron: '@daily' });
+  // @ts-expect-error the schedule says when
+  await client.schedules.put(ping, undefined, { name: 'ping', cron: '@daily', job: { runAt: '2040-01-01T00:00:00Z' } });
+  // @ts-expect-error no such policy
+  await client.schedules.create(ping, undefined, { name: 'ping', cron: '@daily', overlap: 'queue' });
+
   runner.handle(syncMovie, (args, { signal, lastCheckpoint }) => ({
     title: `${args.movieId} ${args.since?.getTime()} ${signal.aborted} ${String(lastCheckpoint)}`,
   }));

@@ -14,7 +14,9 @@ async function put(wanted: PutSchedule, api: Api = stage.api): Promise<{ status:
 }
 
 async function audited(id: string): Promise<string[]> {
-  const rows = await stage.sql.query<{ action: string }>('SELECT action FROM audit_log WHERE target = $1 ORDER BY id', [id]);
+  const rows = await stage.sql.query<{ action: string }>('SELECT action FROM audit_log WHERE target = $1 ORDER BY id', [
+    id,
+  ]);
   return rows.map(({ action }) => action);
 }
 
@@ -50,7 +52,12 @@ describe('PUT /schedules', () => {
   });
 
   it('changes nothing when it says what is set already', async () => {
-    const wanted: PutSchedule = { name: uniqueType(), cron: '0 3 * * *', timezone: 'Asia/Tokyo', job: { type: 'a', tags: ['x'] } };
+    const wanted: PutSchedule = {
+      name: uniqueType(),
+      cron: '0 3 * * *',
+      timezone: 'Asia/Tokyo',
+      job: { type: 'a', tags: ['x'] },
+    };
     const { body: first } = await put(wanted);
     expect(await put(wanted)).toMatchObject({ status: 200, body: first });
     expect(await audited(first.id)).toEqual(['schedule.created']);
@@ -70,7 +77,12 @@ describe('PUT /schedules', () => {
     const { body: first } = await put(wanted);
     await stage.api.post(`/schedules/${first.id}/pause`, { reason: 'too many mails' });
     const { body: after } = await put({ ...wanted, cron: '@hourly' });
-    expect(after).toMatchObject({ status: 'paused', paused: { reason: 'too many mails' }, nextAt: null, cron: '@hourly' });
+    expect(after).toMatchObject({
+      status: 'paused',
+      paused: { reason: 'too many mails' },
+      nextAt: null,
+      cron: '@hourly',
+    });
     expect((await put({ ...wanted, enabled: true })).body).toMatchObject({ status: 'active', paused: null });
   });
 
@@ -216,7 +228,9 @@ describe('a backfill', () => {
     expect(jobs.map(({ metadata }) => metadata?.['tickAt']).sort()).toEqual(
       [0, 1, 2, 3, 4, 5].map((hour) => `2026-03-01T0${hour}:00:00.000Z`),
     );
-    expect((await stage.ticks(id)).every(({ trigger, outcome }) => trigger === 'backfill' && outcome === 'created')).toBe(true);
+    expect(
+      (await stage.ticks(id)).every(({ trigger, outcome }) => trigger === 'backfill' && outcome === 'created'),
+    ).toBe(true);
     expect(await stage.read(id)).toMatchObject({ runs: 0 });
   });
 
@@ -225,7 +239,10 @@ describe('a backfill', () => {
     const at = await stage.makeDue(id, 120_000);
     await stage.fire();
     expect((await stage.ticks(id)).map(({ outcome }) => outcome)).toEqual(['skipped']);
-    const { body } = await stage.api.post(`/schedules/${id}/backfill`, { from: at.toISOString(), to: at.toISOString() });
+    const { body } = await stage.api.post(`/schedules/${id}/backfill`, {
+      from: at.toISOString(),
+      to: at.toISOString(),
+    });
     expect(body).toEqual({ count: 1, existing: 0, refused: 0 });
     expect(await stage.ticks(id)).toMatchObject([{ at: at.toISOString(), outcome: 'created', trigger: 'backfill' }]);
   });
@@ -238,7 +255,10 @@ describe('a backfill', () => {
       "UPDATE schedules SET created_at = $2::timestamptz - interval '1 hour', next_at = $2 WHERE id = $1",
       [id, at],
     );
-    const { body } = await stage.api.post(`/schedules/${id}/backfill`, { from: at.toISOString(), to: at.toISOString() });
+    const { body } = await stage.api.post(`/schedules/${id}/backfill`, {
+      from: at.toISOString(),
+      to: at.toISOString(),
+    });
     expect(body).toMatchObject({ count: 1 });
     await stage.sql.query('UPDATE schedules SET due_at = next_at WHERE id = $1', [id]);
     await stage.fire();
@@ -282,7 +302,9 @@ describe('what comes next', () => {
       startsAt: '2040-01-01T00:00:30Z',
       endsAt: '2040-01-01T00:04:00Z',
     });
-    expect(body).toEqual({ items: ['2040-01-01T00:00:30.000Z', '2040-01-01T00:02:00.000Z', '2040-01-01T00:03:30.000Z'] });
+    expect(body).toEqual({
+      items: ['2040-01-01T00:00:30.000Z', '2040-01-01T00:02:00.000Z', '2040-01-01T00:03:30.000Z'],
+    });
   });
 
   it.each([

@@ -16,7 +16,9 @@ async function keyFor(wanted: CreateApiKey): Promise<CreatedApiKey & { api: Api 
   return { ...made, api: stage.api.as(made.key) };
 }
 
-async function tick(id: string): Promise<{ outcome: string; reason: string | null; message: string | null } | undefined> {
+async function tick(
+  id: string,
+): Promise<{ outcome: string; reason: string | null; message: string | null } | undefined> {
   await stage.makeDue(id);
   await stage.fire();
   const { outcome, reason, message } = (await stage.ticks(id)).at(-1) ?? { outcome: '', reason: null, message: null };
@@ -59,10 +61,9 @@ describe('the job of a schedule', () => {
       ]).toEqual([path, [404, 'not_found']]);
     }
     expect((await api.get<{ items: Schedule[] }>(`/schedules?queue=${queue}`)).body.items).toEqual([]);
-    expect(await api.refusal('put', '/schedules', { name, cron: '@daily', job: { type: 'a', queue: 'mails' } })).toEqual([
-      409,
-      'name_taken',
-    ]);
+    expect(
+      await api.refusal('put', '/schedules', { name, cron: '@daily', job: { type: 'a', queue: 'mails' } }),
+    ).toEqual([409, 'name_taken']);
   });
 
   it('belongs to the user of the key, or to the one that it names', async () => {
@@ -86,7 +87,10 @@ describe('a tick whose job cannot be created', () => {
   it('is refused when the key was revoked, and told; setting the job with another key mends it', async () => {
     const { api, id: keyId } = await keyFor({ name: 'leaver', role: 'user', userId: 'dora' });
     const schedule = await stage.create({ everyMs: 60_000 }, api);
-    const events = await TestEventSource.open(`${stage.first.url}/events?userId=dora`, await stage.api.makeKey({ name: 'v', role: 'viewer' }));
+    const events = await TestEventSource.open(
+      `${stage.first.url}/events?userId=dora`,
+      await stage.api.makeKey({ name: 'v', role: 'viewer' }),
+    );
     try {
       await stage.api.delete(`/api-keys/${keyId}`);
       expect(await tick(schedule.id)).toMatchObject({ outcome: 'refused', reason: 'key_revoked' });
@@ -103,12 +107,17 @@ describe('a tick whose job cannot be created', () => {
     } finally {
       events.close();
     }
-    expect(stage.first.logged.some(({ level, message }) => level === 'warn' && message === 'schedule.refused')).toBe(true);
+    expect(stage.first.logged.some(({ level, message }) => level === 'warn' && message === 'schedule.refused')).toBe(
+      true,
+    );
     for (const [path, body] of [
       ['run', undefined],
       ['backfill', PAST],
     ] as const)
-      expect(await stage.api.refusal('post', `/schedules/${schedule.id}/${path}`, body)).toEqual([409, 'state_conflict']);
+      expect(await stage.api.refusal('post', `/schedules/${schedule.id}/${path}`, body)).toEqual([
+        409,
+        'state_conflict',
+      ]);
     await stage.api.patch(`/schedules/${schedule.id}`, { job: schedule.job });
     expect(await tick(schedule.id)).toMatchObject({ outcome: 'created' });
     expect(await stage.jobs(schedule.id)).toMatchObject([{ userId: 'dora' }]);
@@ -124,7 +133,10 @@ describe('a tick whose job cannot be created', () => {
   it('is not refused after a rotation: the successor takes its place', async () => {
     const { api, id: keyId } = await keyFor({ name: 'rotated', role: 'producer' });
     const { id } = await stage.create({}, api);
-    const successor = expectStatus(await stage.api.post<CreatedApiKey>(`/api-keys/${keyId}/rotate`, { graceMs: 0 }), 201);
+    const successor = expectStatus(
+      await stage.api.post<CreatedApiKey>(`/api-keys/${keyId}/rotate`, { graceMs: 0 }),
+      201,
+    );
     expect(await tick(id)).toMatchObject({ outcome: 'created' });
     expect((await stage.read(id)).keyId).toBe(successor.id);
   });

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Db } from '../../store/db';
 import { counts } from '../../store/views/health';
+import { countSchedules } from '../../store/views/schedules';
 import * as queues from '../../store/views/queues';
 import type { Events, JobEvent } from '../events/events';
 import { wantedRunners } from '../queues/scale';
@@ -48,6 +49,7 @@ export class Metrics {
       registers,
     }).set({ version: source.version, node: process.version }, 1);
     this.countJobs();
+    this.countTicks();
     this.gaugeProcess();
   }
 
@@ -109,6 +111,28 @@ export class Metrics {
     });
   }
 
+  private countTicks(): void {
+    const registers = [this.registry];
+    const fired = new Counter({
+      name: 'baton_schedule_ticks_total',
+      help: 'What became of ticks of schedules that this coordinator fired.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    const late = new Histogram({
+      name: 'baton_schedule_late_seconds',
+      help: 'How long after its time, jitter included, a tick fired.',
+      buckets: SECONDS,
+      registers,
+    });
+    this.source.events.onTicks((ticks) => {
+      for (const { outcome, lateMs } of ticks) {
+        fired.inc({ outcome });
+        if (lateMs !== null) late.observe(lateMs / 1000);
+      }
+    });
+  }
+
   private gaugeProcess(): void {
     const { source, registry } = this;
     const registers = [registry];
@@ -150,10 +174,11 @@ export class Metrics {
   }
 
   private async lookAtTables(): Promise<void> {
-    const [statistics, means, { jobs, runners }] = await Promise.all([
+    const [statistics, means, { jobs, runners }, schedules] = await Promise.all([
       queues.statistics(this.source.db, null),
       queues.meanRunsMs(this.source.db),
       counts(this.source.db),
+      countSchedules(this.source.db),
     ]);
     this.lookedAt = performance.now();
     const jobsByStatus = new Map(Object.entries(jobs));
@@ -163,6 +188,13 @@ export class Metrics {
       ['idle', runners.idle],
     ]);
     this.gauge('baton_runners', 'Runners heard within the last minute.', 'state', runnersByState);
+    const schedulesByStatus = new Map(Object.entries(schedules.byStatus));
+    this.gauge('baton_schedules', 'Schedules in the table.', 'status', schedulesByStatus);
+    this.single(
+      'baton_schedule_overdue_seconds',
+      'How long ago the tick should have fired that is due for longest; 0: none is due.',
+      schedules.overdueMs / 1000,
+    );
     const byQueue = (value: (one: queues.QueueStatistics) => number) =>
       sums(statistics.map((one) => [this.queueLabels.of(one.name), value(one)]));
     this.gauge(
@@ -191,6 +223,11 @@ export class Metrics {
       'queue',
       byQueue((one) => Math.max(0, one.oldestAgeMs ?? 0) / 1000),
     );
+  }
+
+  private single(name: string, help: string, value: number): void {
+    this.registry.removeSingleMetric(name);
+    new Gauge({ name, help, registers: [this.registry] }).set(value);
   }
 
   private gauge(name: string, help: string, label: string, values: ReadonlyMap<string, number>): void {

@@ -2,6 +2,7 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { describeError } from '../../logger';
 import * as statistics from '../../store/views/statistics';
 import { counts, ping, pingWrite } from '../../store/views/health';
+import { countSchedules } from '../../store/views/schedules';
 import { typeNames } from '../../store/views/stats';
 import type { Services } from '../core/services';
 import { endpoint, OPERATORS, reply } from '../core/endpoint';
@@ -43,11 +44,12 @@ export const healthEndpoints = [
       const before = performance.now();
       await ping(services.context.db);
       const latencyMs = Math.round((performance.now() - before) * 100) / 100;
-      const [{ jobs, runners, databaseVersion }, processed, lately, types] = await Promise.all([
+      const [{ jobs, runners, databaseVersion }, processed, lately, types, schedules] = await Promise.all([
         counts(services.context.db),
         statistics.processed(services.context.db),
         statistics.outcomes(services.context.db, { by: 'all', windowMs: HOUR_MS }),
         typeNames(services.context.db, MOST_TYPES),
+        countSchedules(services.context.db),
       ]);
       const lagMs = services.processState.monitorLagMs();
       return reply(200, {
@@ -62,6 +64,7 @@ export const healthEndpoints = [
         averageRunMs: lately.attempts === 0 ? null : Math.round(lately.runMs / lately.attempts),
         types,
         runners,
+        schedules: { ...schedules.byStatus, overdueMs: Math.round(schedules.overdueMs) },
       });
     },
   }),

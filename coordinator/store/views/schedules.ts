@@ -55,3 +55,19 @@ export function ticks(
       AND (${outcomes}::tick_outcome[] IS NULL OR t.outcome = ANY (${outcomes}::tick_outcome[]))
     ORDER BY t.nth DESC LIMIT ${limit}`);
 }
+
+export interface ScheduleCounts {
+  byStatus: { active: number; paused: number; ended: number };
+  /** How late the tick is that is due for longest; 0: none is due. */
+  overdueMs: number;
+}
+
+export async function countSchedules(db: Executor): Promise<ScheduleCounts> {
+  const [row] = await db.query<ScheduleCounts['byStatus'] & { overdueMs: number }>(sql`
+    SELECT count(*) FILTER (WHERE s.due_at IS NOT NULL)::int AS active, count(*) FILTER (WHERE s.paused_at IS NOT NULL)::int AS paused,
+      count(*) FILTER (WHERE s.due_at IS NULL AND s.paused_at IS NULL)::int AS ended,
+      COALESCE(GREATEST(0, extract(epoch FROM now() - min(s.due_at))), 0)::float8 * 1000 AS "overdueMs"
+    FROM schedules s`);
+  const { overdueMs, ...byStatus } = row ?? { active: 0, paused: 0, ended: 0, overdueMs: 0 };
+  return { byStatus, overdueMs };
+}
