@@ -2,10 +2,6 @@ import { TICK_GRACE_MS } from '@baton/runner-sdk/protocol';
 import type { LockedSchedule } from '../../store/schedules/rows';
 import { jitterOf, lastTick, nextTick, ticksUntil } from './timing';
 
-/** So many ticks of one schedule at once; the rest are for the next round, so that others get their turn. */
-const MOST_AT_ONCE = 100;
-const MOST_COUNTED = 1000;
-
 /** What a due tick does. */
 export interface Decision {
   /** Milliseconds since 1970, as all times here. */
@@ -25,13 +21,14 @@ export interface Decided {
  * What the due ticks of a schedule do, at a time of the database's clock. After one that creates a job while jobs must
  * not overlap, the later ones are left for the next round, which knows whether the job was created.
  * @param isBusy whether a job of the schedule has not finished
+ * @param most so many ticks at once; the rest are for the next round
  */
-export function decide(schedule: LockedSchedule, isBusy: boolean): Decided {
+export function decide(schedule: LockedSchedule, isBusy: boolean, most: number): Decided {
   const { nextAt, jitterMs, id } = schedule;
   const left = runsLeft(schedule);
   if (nextAt === null || left === 0) return { decisions: [], next: null };
   const due = schedule.now.getTime() - jitterOf(id, jitterMs);
-  const { missed, ticks } = caughtUp(schedule, nextAt.getTime(), due);
+  const { missed, ticks } = caughtUp(schedule, nextAt.getTime(), due, most);
   const decisions = overlapping(schedule, ticks, isBusy, left);
   const last = decisions.at(-1)?.at ?? missed?.until ?? nextAt.getTime() - 1;
   return {
@@ -52,13 +49,13 @@ interface CaughtUp {
 }
 
 /** Which of the ticks from `first` up to `due` fire. */
-function caughtUp(schedule: LockedSchedule, first: number, due: number): CaughtUp {
+function caughtUp(schedule: LockedSchedule, first: number, due: number, most: number): CaughtUp {
   const onTime = due - TICK_GRACE_MS;
-  if (first >= onTime) return { missed: null, ticks: firstTicks(schedule, first, due) };
+  if (first >= onTime) return { missed: null, ticks: firstTicks(schedule, first, due, most) };
   const from = firstMadeUpFor(schedule, first, due, onTime);
   if (from === null) return { missed: missedUntil(schedule, first, onTime - 1), ticks: [] };
   const missed = from > first ? missedUntil(schedule, first, from - 1) : null;
-  return { missed, ticks: from > due ? [] : firstTicks(schedule, from, due) };
+  return { missed, ticks: from > due ? [] : firstTicks(schedule, from, due, most) };
 }
 
 /** The first tick that is on time or made up for; null: all that are due are missed. */
@@ -81,18 +78,16 @@ function nextDue(schedule: LockedSchedule, after: number, due: number): number |
 }
 
 /** `first` is a tick whatever the schedule says now: it is what was stored. */
-function firstTicks(schedule: LockedSchedule, first: number, due: number): number[] {
-  return [first, ...ticksUntil(schedule, first, due, MOST_AT_ONCE - 1)];
+function firstTicks(schedule: LockedSchedule, first: number, due: number, most: number): number[] {
+  return [first, ...ticksUntil(schedule, first, due, most - 1)];
 }
 
+/** They are not counted: that would take as long as to fire them. */
 function missedUntil(schedule: LockedSchedule, first: number, until: number): CaughtUp['missed'] {
-  const later = ticksUntil(schedule, first, until, MOST_COUNTED);
-  const count = later.length === MOST_COUNTED ? `More than ${MOST_COUNTED}` : String(later.length + 1);
-  const span = `from ${iso(first)} to ${iso(Math.max(first, until))}`;
-  const message =
-    later.length === 0
-      ? `It was more than ${TICK_GRACE_MS / 1000} s late, and catchUp is ${schedule.catchUp}.`
-      : `${count} ticks ${span} were more than ${TICK_GRACE_MS / 1000} s late, and catchUp is ${schedule.catchUp}.`;
+  const second = nextTick(schedule, first);
+  const what =
+    second === null || second > until ? 'The tick was' : `All ticks from ${iso(first)} to ${iso(until)} were`;
+  const message = `${what} more than ${TICK_GRACE_MS / 1000} s late, and not to be made up for.`;
   return { decision: { at: first, does: 'skip', reason: 'missed', message }, until: Math.max(first, until) };
 }
 

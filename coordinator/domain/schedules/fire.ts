@@ -3,18 +3,23 @@ import type { BatonError } from '../../errors';
 import type { Executor } from '../../store/db';
 import * as ticks from '../../store/schedules/ticks';
 import * as store from '../../store/schedules/rows';
+import { approximateBytes, Turns } from '../../turns';
 import type { TickFact } from '../events/events';
 import type { CreateItem } from '../jobs/create';
 import { type CreateIn, createWithin } from '../jobs/create-within';
 import type { Created } from '../jobs/candidates/job-candidate';
-import { decide, type Decision } from './decide';
+import { decide, type Decided, type Decision } from './decide';
 import { logNotices, type Notice, refusedNotice, writeNotices } from './notices';
 import { resultOf, type TickResult } from './result';
 import { callerOf, jobOf } from './scheduled-job';
 import { cancelSuperseded } from './supersede';
 import { dueOf, jitterOf, nextTick } from './timing';
 
-const BATCH = 500;
+const BATCH: store.BatchSize = { rows: 500, bytes: 8 * 1024 * 1024 };
+/** A schedule that catches up fires so many ticks at once, and fewer where its job is large; then others get their turn. */
+const MOST_TICKS_AT_ONCE = 100;
+/** After so many the rest of the batch is left for the next round. */
+const MOST_TICKS = 1000;
 
 /**
  * Fires what is due: each tick once, because its schedule is locked, moved on and given its entry in the history by the
@@ -61,12 +66,12 @@ async function fireBatch(context: Context, take: (transaction: Executor) => Prom
 }
 
 async function takeDue(transaction: Executor): Promise<Batch> {
-  const schedules = await store.lockDue(transaction, BATCH);
+  const { schedules, hasMore } = await store.lockDue(transaction, BATCH);
   const busy = await store.busy(
     transaction,
     schedules.filter(({ overlap }) => overlap !== 'allow').map(({ id }) => id),
   );
-  const decided = schedules.map((schedule) => ({ schedule, ...decide(schedule, busy.has(schedule.id)) }));
+  const decided = await decideAll(schedules, busy);
   const known = await knownOf(transaction, decided);
   const firings = decided.map(({ schedule, decisions, next }) => ({
     schedule,
@@ -74,14 +79,31 @@ async function takeDue(transaction: Executor): Promise<Batch> {
     next,
     isBuffered: false,
   }));
-  return { firings, hasMore: schedules.length === BATCH };
+  return { firings, hasMore: hasMore || decided.length < schedules.length };
+}
+
+type DecidedSchedule = Decided & { schedule: store.LockedSchedule };
+
+/** As many as make one transaction of bearable size. */
+async function decideAll(schedules: store.LockedSchedule[], busy: Set<string>): Promise<DecidedSchedule[]> {
+  const decided: DecidedSchedule[] = [];
+  const turns = new Turns();
+  let [ticksSoFar, bytesSoFar] = [0, 0];
+  for (const schedule of schedules) {
+    if (ticksSoFar >= MOST_TICKS || bytesSoFar >= BATCH.bytes) break;
+    const bytes = approximateBytes(schedule.job);
+    const most = Math.max(1, Math.min(MOST_TICKS_AT_ONCE, Math.floor(BATCH.bytes / bytes)));
+    const { decisions, next } = decide(schedule, busy.has(schedule.id), most);
+    decided.push({ schedule, decisions, next });
+    ticksSoFar += decisions.length;
+    if (turns.isOver) await turns.next();
+    bytesSoFar += bytes * decisions.filter(({ does }) => does === 'create').length;
+  }
+  return decided;
 }
 
 /** Ticks that have an entry already, because they were backfilled before they fired. */
-async function knownOf(
-  transaction: Executor,
-  decided: { schedule: store.ScheduleRow; decisions: Decision[] }[],
-): Promise<Set<string>> {
+async function knownOf(transaction: Executor, decided: DecidedSchedule[]): Promise<Set<string>> {
   const asked = decided.flatMap(({ schedule, decisions }) =>
     decisions.map(({ at }) => ({ scheduleId: schedule.id, at: new Date(at) })),
   );
@@ -95,7 +117,7 @@ function nameOf(scheduleId: string, at: number): string {
 
 /** Ticks whose jobs waited for the end of an earlier one. */
 async function takeBuffered(transaction: Executor): Promise<Batch> {
-  const schedules = await store.lockBuffered(transaction, BATCH);
+  const { schedules, hasMore } = await store.lockBuffered(transaction, BATCH);
   const busy = await store.busy(
     transaction,
     schedules.map(({ id }) => id),
@@ -108,7 +130,7 @@ async function takeBuffered(transaction: Executor): Promise<Batch> {
     const next = nextAt?.getTime() ?? nextTick(schedule, now.getTime());
     return [{ schedule, decisions: [decision], next, isBuffered: true }];
   });
-  return { firings, hasMore: schedules.length === BATCH };
+  return { firings, hasMore };
 }
 
 async function createJobs(firings: Firing[], create: CreateIn): Promise<Map<Decision, Created | BatonError>> {

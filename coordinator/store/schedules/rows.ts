@@ -1,4 +1,5 @@
 import type { CatchUpPolicy, OverlapPolicy, Role, ScheduledJob } from '@baton/runner-sdk/protocol';
+import { slices } from '../../turns';
 import { type Executor, type Sql, sql } from '../db';
 
 /** What is set for a schedule. Times are those of ticks, durations milliseconds. */
@@ -172,19 +173,53 @@ export async function readNow(transaction: Executor): Promise<Date> {
   return row.now;
 }
 
+/** How many schedules, and how many bytes of their jobs, are fired together. */
+export interface BatchSize {
+  rows: number;
+  bytes: number;
+}
+
+export interface LockedBatch {
+  /** As many as weigh at most so much together, but one at least. */
+  schedules: LockedSchedule[];
+  /** Whether there may be others, locked or not. */
+  hasMore: boolean;
+}
+
 /** Locks schedules that are due, those that have been so for longest first, and that nobody else fires. */
-export function lockDue(transaction: Executor, limit: number): Promise<LockedSchedule[]> {
-  return transaction.query(sql`
-    SELECT ${SCHEDULE_COLUMNS}, ${NOW} AS now, ${KEY_FAULT} FROM schedules s
-    WHERE s.due_at <= now() ORDER BY s.due_at LIMIT ${limit} FOR UPDATE OF s SKIP LOCKED`);
+export function lockDue(transaction: Executor, most: BatchSize): Promise<LockedBatch> {
+  return lockBatch(
+    transaction,
+    most,
+    sql`
+    SELECT s.id, ${JOB_BYTES} AS bytes FROM schedules s
+    WHERE s.due_at <= now() ORDER BY s.due_at LIMIT ${most.rows} FOR UPDATE OF s SKIP LOCKED`,
+  );
 }
 
 /** The same of those whose buffered tick waits for nothing any more. */
-export function lockBuffered(transaction: Executor, limit: number): Promise<LockedSchedule[]> {
-  return transaction.query(sql`
-    SELECT ${SCHEDULE_COLUMNS}, ${NOW} AS now, ${KEY_FAULT} FROM schedules s
+export function lockBuffered(transaction: Executor, most: BatchSize): Promise<LockedBatch> {
+  return lockBatch(
+    transaction,
+    most,
+    sql`
+    SELECT s.id, ${JOB_BYTES} AS bytes FROM schedules s
     WHERE s.buffered_at IS NOT NULL AND (SELECT true FROM jobs j WHERE j.schedule_id = s.id AND ${UNFINISHED} LIMIT 1) IS NULL
-    ORDER BY s.buffered_at LIMIT ${limit} FOR UPDATE OF s SKIP LOCKED`);
+    ORDER BY s.buffered_at LIMIT ${most.rows} FOR UPDATE OF s SKIP LOCKED`,
+  );
+}
+
+const JOB_BYTES = sql`octet_length(s.job::text)`;
+
+async function lockBatch(transaction: Executor, most: BatchSize, locking: Sql): Promise<LockedBatch> {
+  const locked = await transaction.query<{ id: string; bytes: number }>(locking);
+  const [first = []] = slices(locked, ({ bytes }) => bytes, most.bytes);
+  if (first.length === 0) return { schedules: [], hasMore: false };
+  const schedules = await transaction.query<LockedSchedule>(sql`
+    SELECT ${SCHEDULE_COLUMNS}, ${NOW} AS now, ${KEY_FAULT}
+    FROM unnest(${first.map(({ id }) => id)}::uuid[]) WITH ORDINALITY AS w (id, nth) JOIN schedules s ON s.id = w.id
+    WHERE s.id = ANY (${first.map(({ id }) => id)}::uuid[]) ORDER BY w.nth`);
+  return { schedules, hasMore: locked.length === most.rows || first.length < locked.length };
 }
 
 /**
