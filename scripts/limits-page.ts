@@ -91,6 +91,12 @@ export const LOOPS: string[][] = [
   ['background operations', 'when there is work', '500 jobs a transaction'],
   ['webhooks', 'when there is work', '2,000 deliveries created at once'],
   ['alerts', '30 s', '20 rules'],
+  [
+    'schedules',
+    'when one is due',
+    '500 schedules, 1,000 ticks, 8 MiB of jobs a transaction; 100 ticks of one schedule',
+  ],
+  ['deletion of old ticks', '60 s', '5,000 ticks'],
 ];
 
 function size(bytes: number): string {
