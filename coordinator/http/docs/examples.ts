@@ -43,6 +43,7 @@ const PENDING: Partial<Job> = {
   uniqueKey: null,
   concurrencyKey: null,
   orderKey: null,
+  scheduleId: null,
   runnerId: null,
   leaseExpiresAt: null,
   deadlineAt: null,
