@@ -38,6 +38,7 @@ test('a job of its type alone has every default', async () => {
     timeoutMs: 300_000,
     runAt: body.createdAt,
     tags: [],
+    dependsOn: [],
     createdAt: expect.any(String),
     updatedAt: body.createdAt,
   });
