@@ -34,7 +34,7 @@ export interface Db extends Connections {
    * `vital`: their indexes are the same for all values, and planning a claim takes twice as long as running it.
    */
   hot: Connections;
-  /** The same for transactions that wait for locks of keys. They never hold all of its connections, lest claims wait with them. */
+  /** The same for transactions that wait for locks of keys. They never hold all of its connections, so that claims do not wait with them. */
   keyed: Connections;
   /** What else may be slow on `hot` goes through the same gate, so that claims never wait for it. */
   gate: Gate;

@@ -89,7 +89,7 @@ export async function publish(transaction: Executor): Promise<number> {
       SELECT e.id, row_number() OVER (ORDER BY e.id) AS nth FROM events e WHERE e.position IS NULL
     ), placed AS (
       UPDATE events e SET position = l.position + f.nth FROM fresh f CROSS JOIN event_log l
-      -- Found by their ids, lest a plan that was made while there were few events reads all of them.
+      -- By their ids, so that a plan made while there were few events does not read all of them.
       WHERE e.id = ANY (ARRAY(SELECT id FROM fresh)) AND e.id = f.id AND l.id = 1
     )
     UPDATE event_log l SET position = l.position + (SELECT count(*) FROM fresh) WHERE l.id = 1

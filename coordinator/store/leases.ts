@@ -96,7 +96,7 @@ export function traceTokens(
       ${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[], ${tokens.map((one) => Math.max(one.resultBytes ?? 0, NULL_BYTES))}::int[]
     ) AS t ("jobId", "leaseToken", bytes)
     JOIN jobs j ON j.id = t."jobId"
-    -- The list too, lest a plan that was made while there were few jobs reads all of them.
+    -- The list too, so that a plan made while there were few jobs does not read all of them.
     WHERE j.id = ANY (${tokens.map((one) => one.jobId)}::uuid[])`);
 }
 
@@ -109,7 +109,7 @@ export function keepLate(
     UPDATE attempts a SET late_result =
       json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text, "result" json, "error" json)
-    -- The list too, lest a plan that was made while there were no attempts reads all of them.
+    -- The list too, so that a plan made while there were no attempts does not read all of them.
     WHERE a.job_id = ANY (${late.map((one) => one.jobId)}::uuid[]) AND a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
       AND a.outcome IN ('timed_out', 'cancelled', 'released')`);
 }

@@ -25,7 +25,7 @@ export function append(
         FROM json_to_recordset(${JSON.stringify(lines)}::json) AS l (
           "jobId" uuid, "attempt" int, "level" log_level, "message" text, "fields" json, "ageMs" float8)
         JOIN jobs j ON j.id = l."jobId"
-        -- The list too, lest a plan that was made while there were few jobs reads all of them.
+        -- The list too, so that a plan made while there were few jobs does not read all of them.
         WHERE j.id = ANY (${uuidList([...new Set(lines.map((line) => line.jobId))])}::uuid[])
       ) sent
     ), kept AS (

@@ -31,7 +31,7 @@ const PLANNER = {
   max_parallel_workers_per_gather: '0',
 };
 
-/** What else the planner must be allowed: PostgreSQL's own defaults, lest a role or a database has others. */
+/** What else the planner must be allowed: PostgreSQL's own defaults, in case a role or a database has others. */
 const PLANNER_DEFAULTS = {
   ...Object.fromEntries(
     ['indexscan', 'indexonlyscan', 'bitmapscan', 'tidscan', 'nestloop', 'hashjoin', 'mergejoin', 'hashagg', 'sort']

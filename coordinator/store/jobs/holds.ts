@@ -80,7 +80,7 @@ export function liftOrderHolds(transaction: Executor, orders: QueueKey[]): Promi
     RETURNING j.id`);
 }
 
-/** As text, lest the planner takes the index of all that is held instead of the ids. */
+/** Cast to text so that the planner cannot use the index of held jobs instead of the ids. */
 function stillHeld(by: 'key' | 'order'): Sql {
   return sql`j.hold::text = ${by}`;
 }

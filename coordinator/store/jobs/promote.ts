@@ -83,7 +83,7 @@ export async function promoteDue(
     UPDATE jobs j SET position = CASE WHEN j.lane_id <> ${NO_LANE}::int THEN p.position END
     FROM positioned p
     WHERE j.id = ANY (ARRAY(SELECT id FROM positioned)) AND j.id = p.id
-      -- As text, lest the planner takes the index of all that is for later instead of the ids.
+      -- Cast to text so that the planner cannot use the index of future jobs instead of the ids.
       AND j.status::text = 'pending' AND j.position IS NULL AND j.hold IS NULL
     RETURNING j.id, j.lane_id AS "laneId", j.position`);
   return {

@@ -86,7 +86,7 @@ export async function complete(db: Executor, reports: Complete[], isPriced: bool
         status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)}, error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r
-      -- The list too, lest a plan that was made while there were few jobs reads all of them.
+      -- The list too, so that a plan made while there were few jobs does not read all of them.
       WHERE j.id = ANY (${ids}) AND j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
       RETURNING ${ENDED_COLUMNS}, r."leaseToken", j.callback
     ), ${insertEvents(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}

@@ -58,8 +58,8 @@ export const CLAIMED_COLUMNS = sql`${columns(fieldsReadBy('claimed'), 'as text')
   extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
 /**
- * For jobs that are found by their ids. As text, lest the planner takes an index of running jobs, which it believes to be
- * few because they were when it last counted, and reads all of them for each id.
+ * For jobs that are found by their ids. Cast to text so that the planner cannot use the index of running jobs: it
+ * takes them to be few, as they were when it last counted, and would read all of them for each id.
  */
 export const STILL_RUNNING = sql`j.status::text = 'running'`;
 

@@ -67,7 +67,7 @@ export function timesWithin(from: Sql, to: Sql): Sql {
     SELECT s.at FROM rollup_strays s WHERE s.at >= ${from} AND s.at < ${to}`;
 }
 
-/** A row for each, `s`, and not a constant: lest the planner takes an index of all that were ever cancelled. */
+/** A row for each, `s`, and not a constant, so that the planner cannot use an index of all cancelled jobs. */
 export function statuses(list: Sql): Sql {
   return sql`unnest(ARRAY[${list}]::job_status[]) s (status)`;
 }

@@ -42,7 +42,7 @@ export async function settleEdges(
   return transaction.query(sql`
     WITH job AS MATERIALIZED (
       SELECT j.id, j.status FROM jobs j
-      -- As text, lest the planner takes an index of finished jobs instead of the ids.
+      -- Cast to text so that the planner cannot use an index of finished jobs instead of the ids.
       WHERE j.id = ANY (${ids}) AND j.status::text IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR SHARE
     ), ended AS MATERIALIZED (
       SELECT id, status FROM job
