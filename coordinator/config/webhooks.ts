@@ -39,7 +39,7 @@ export const webhookSettings = {
   BATON_WEBHOOK_ALLOW: allowed
     .optional()
     .describe(
-      'Host names, addresses and networks, separated by commas, that webhooks and callbacks may urlPolicy though they are not public, such as hooks.internal or 10.0.0.0/8. What is named here may also be reached by http and on any port. Default: none.',
+      'Host names, addresses and networks, separated by commas, that webhooks and callbacks may reach though they are not public, such as hooks.internal or 10.0.0.0/8. What is named here may also be reached by http and on any port. Default: none.',
     ),
   BATON_WEBHOOK_HTTP: z
     .enum(['true', 'false'])
@@ -49,7 +49,7 @@ export const webhookSettings = {
     ),
   BATON_WEBHOOK_PORTS: ports
     .prefault('443,80,8443,8080')
-    .describe('The ports of public hosts that webhooks and callbacks may urlPolicy, separated by commas.'),
+    .describe('The ports of public hosts that webhooks and callbacks may reach, separated by commas.'),
   BATON_WEBHOOK_TIMEOUT_MS: wholeNumber(15_000, 100, 60_000).describe('How long one attempt to deliver may take.'),
   BATON_WEBHOOK_DISABLE_AFTER_MS: wholeNumber(5 * DAY_MS, 60_000, 365 * DAY_MS).describe(
     'A webhook to which nothing could be delivered for so long is disabled.',

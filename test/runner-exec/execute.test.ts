@@ -169,7 +169,7 @@ describe('an end', () => {
   it('by a cancel: SIGTERM, and SIGKILL to all that is left', async () => {
     const type = typeOf(
       `trap 'echo tidied > "$1"' TERM; (trap '' TERM; exec sleep 600) & echo $! > "$1.child"; while :; do wait; done`,
-      { command: ['program.sh', join(folder, 'mark')], graceMs: 300 },
+      { command: ['program.sh', join(folder, 'mark')], graceMs: 2000 },
     );
     const running = startHandler(anyJob, (given, job) => executor().execute(type, given, job), {});
     const child = await eventually(() =>

@@ -5,7 +5,7 @@ import { type Cluster, type Options, startCluster, type TestCoordinator } from '
 import { eventually } from '../support/eventually';
 import { type Behaviour, Receiver } from '../support/receiver';
 
-/** Coordinators that may urlPolicy this machine, and receivers on it. */
+/** Coordinators that may reach this machine, and receivers on it. */
 export class WebhookStage {
   private readonly receivers: Receiver[] = [];
 

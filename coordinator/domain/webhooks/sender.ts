@@ -103,7 +103,7 @@ function textOf(header: string | string[] | undefined): string | undefined {
 }
 
 const MEANINGS = new Map([
-  ['BATON_ADDRESS', 'not sent: the host leads to an address that webhooks may not urlPolicy'],
+  ['BATON_ADDRESS', 'not sent: the host leads to an address that webhooks may not reach'],
   ['ENOTFOUND', 'the host name is unknown'],
   ['ENODATA', 'the host name has no address'],
   ['ETIMEOUT', 'the host name could not be looked up in time'],
