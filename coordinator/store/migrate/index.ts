@@ -1,10 +1,10 @@
 import { type Client, DatabaseError, escapeIdentifier } from 'pg';
-import { type DatabaseAddress, readAddress } from './connections/address';
-import { requireFit } from './connections/fitness';
-import { closeSession, openSession, type SessionOptions, TlsChoice } from './connections/session';
-import { applyMigration, failedBefore, isLockTimeout, type MigrationLog } from './migrate/apply';
-import { type Migration, MigrationError, readMigrations } from './migrate/files';
-import { ensureSchema, requireUsable } from './migrate/layout';
+import { type DatabaseAddress, readAddress } from '../connections/address';
+import { requireFit } from '../connections/fitness';
+import { closeSession, openSession, type SessionOptions, TlsChoice } from '../connections/session';
+import { applyMigration, failedBefore, isLockTimeout, type MigrationLog } from './apply';
+import { type Migration, MigrationError, readMigrations } from './files';
+import { ensureSchema, requireUsable } from './layout';
 
 export { MigrationError };
 
