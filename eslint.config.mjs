@@ -64,7 +64,18 @@ export default defineConfig(
       'prefer-const': 'error',
     },
   },
-  { files: ['dashboard/**/*.{ts,tsx}'], ...reactHooks.configs.flat['recommended-latest'] },
+  {
+    files: ['dashboard/**/*.{ts,tsx}'],
+    plugins: { 'react-hooks': reactHooks },
+    rules: {
+      // The plugin's other rules are for React's compiler, which does not build these pages.
+      'react-hooks/rules-of-hooks': 'error',
+      'react-hooks/exhaustive-deps': 'error',
+      // Conditions of markup count too.
+      complexity: ['error', 30],
+    },
+  },
+  { files: ['dashboard/public/*.js'], rules: { 'no-var': 'off' } },
   {
     // What callers name is looked up here; elsewhere records have the names of settings, headers and documents.
     files: ['coordinator/{dispatch,domain,loops,state,store}/**/*.ts'],

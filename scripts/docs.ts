@@ -66,6 +66,7 @@ export const PAGES = [
     'many jobs handled as one, and jobs that run when all have ended; lists cut into parts',
   ],
   ['docs/dashboard.md', 'Dashboard', 'the pages of the dashboard, signing in, and what each role sees'],
+  ['docs/schedules.md', 'Schedules', 'jobs by cron expressions in time zones: overlap, catching up, history'],
   ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
   ['docs/webhooks.md', 'Webhooks', 'events and job callbacks over HTTP'],
   ['docs/transactions.md', 'Jobs in your own transaction', 'create a job by SQL, pg or Prisma'],

@@ -1,6 +1,6 @@
 import { type JobContext, NonRetryableError, RetryAfterError } from '@baton/runner-sdk';
 import { retryAfterMs } from '@baton/runner-kit';
-import { type Dispatcher, request } from 'undici';
+import { request } from 'undici';
 import type { CacheTask } from './jobs';
 import type { Cache } from './settings';
 import { Tally } from './tally';
@@ -36,7 +36,7 @@ export async function purge(
 
 async function purgeOne({ method, headers }: Cache, url: string, { cache }: CacheTask, job: JobContext): Promise<void> {
   const answer = await request(url, {
-    ...{ method: method as Dispatcher.HttpMethod, headers },
+    ...{ method, headers },
     signal: AbortSignal.any([job.signal, AbortSignal.timeout(TIMEOUT_MS)]),
   });
   await answer.body.dump();

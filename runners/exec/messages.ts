@@ -28,7 +28,7 @@ export class Messages {
   error: z.output<typeof reportedError> | undefined;
   snoozeMs: number | undefined;
   /** Why a checkpoint could not be kept, which fails the job. */
-  fault: unknown;
+  fault: Error | undefined;
 
   constructor(private readonly job: JobContext) {}
 
@@ -57,7 +57,7 @@ export class Messages {
       // Its fate is the attempt's: where it cannot be stored, the lease is lost.
       this.job.checkpoint(checkpoint).catch(() => undefined);
     } catch (error) {
-      this.fault ??= error;
+      this.fault ??= error instanceof Error ? error : new Error(String(error));
     }
   }
 }

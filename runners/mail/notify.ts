@@ -111,11 +111,12 @@ export class Notifier {
       if (!meets(one, received)) continue;
       for (const [place, to] of one.to.entries()) {
         const { userId } = received.data;
-        if (to === 'user' && typeof userId !== 'string') continue;
+        const recipient = to === 'user' ? (typeof userId === 'string' ? { userId } : null) : { to };
+        if (recipient === null) continue;
         await this.options.client.create(
           emailNotification,
           {
-            ...(to === 'user' ? { userId: String(userId) } : { to }),
+            ...recipient,
             ...{ template: one.template, data: shown(received) },
             ...(one.locale !== undefined && { locale: one.locale }),
           },
@@ -130,7 +131,7 @@ export class Notifier {
 function meets({ events, queue, type }: Rule, { type: name, data }: WebhookEvent): boolean {
   if (!events.includes(name) || data['type'] === emailNotification.type) return false;
   if (!name.startsWith('job.')) return true;
-  return (queue?.includes(String(data['queue'])) ?? true) && (type?.includes(String(data['type'])) ?? true);
+  return (queue?.includes(textOf(data['queue'])) ?? true) && (type?.includes(textOf(data['type'])) ?? true);
 }
 
 /** What the template gets: a title, lines for a table, and the event as it came. */
@@ -140,7 +141,7 @@ function shown({ type, timestamp, data }: WebhookEvent) {
   const lines = Object.entries(all).filter(([, value]) => value !== null && typeof value !== 'object');
   return {
     title: titleOf(type, all),
-    lines: [{ name: 'time', value: timestamp }, ...lines.map(([name, value]) => ({ name, value: String(value) }))],
+    lines: [{ name: 'time', value: timestamp }, ...lines.map(([name, value]) => ({ name, value: textOf(value) }))],
     event: { type, timestamp, data },
   };
 }
@@ -185,4 +186,9 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Words, numbers and the like as text; of anything else nothing. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
 }

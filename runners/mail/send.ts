@@ -64,7 +64,7 @@ export function transportOf({ MAIL_SMTP_URL, MAIL_SMTP_TLS, MAIL_SMTP_CONNECTION
     ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
     // No template and no argument is a path or an address to read from.
     ...{ disableUrlAccess: true },
-  }) as Transporter;
+  });
 }
 
 /** Sends mails, to each address once per job as far as that can be had: see the README on the window that remains. */

@@ -136,7 +136,7 @@ function date(value: unknown, { data, hash }: Options): string {
 }
 
 function number(value: unknown, { data, hash }: Options): string {
-  return new Intl.NumberFormat(data.root.locale, hash as Intl.NumberFormatOptions).format(Number(value));
+  return new Intl.NumberFormat(data.root.locale, hash).format(Number(value));
 }
 
 /** `{{currency total "EUR"}}`. */

@@ -96,7 +96,7 @@ const create = (
   isTolerated = false,
 ): Command =>
   command(
-    `create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey}, after ${parentsAt}, tolerant ${isTolerated})`,
+    `create(${priority}, delayed ${isDelayed}, slow ${isSlow}, ${maxAttempts}, ${uniqueKey}, after ${parentsAt.join(' ')}, tolerant ${isTolerated})`,
     (model) => model.jobs.length < 6 && (parentsAt.length === 0 || model.jobs.length > 0),
     async (model, { coordinator, edges }) => {
       const parents = [...new Set(parentsAt.map((at) => model.jobs[at % model.jobs.length]))].filter(

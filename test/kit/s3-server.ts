@@ -43,9 +43,13 @@ export class S3Server {
     if (!isSigned(method, url, headers)) return fault(response, 403, 'SignatureDoesNotMatch');
     const wanted = this.faults.findIndex((one) => one.method === method);
     if (wanted >= 0) return fault(response, this.faults.splice(wanted, 1)[0]?.status ?? 500, 'Wanted');
-    const upload = url.searchParams.get('uploadId');
     if (method === 'GET' && url.searchParams.has('list-type')) return this.list(path.replace(/\/$/, ''), url, response);
     if (method === 'GET' || method === 'HEAD') return this.read(path, method, headers.range, response);
+    return this.write(method, path, url, body, response);
+  }
+
+  private write(method: string, path: string, url: URL, body: Buffer, response: ServerResponse): void {
+    const upload = url.searchParams.get('uploadId');
     if (method === 'DELETE') {
       if (upload === null) this.objects.delete(path);
       else this.uploads.delete(upload);

@@ -116,6 +116,8 @@ describe('a program', () => {
 
   it('takes files from the storage and gives its own back, in full or not at all', async () => {
     writeFileSync(join(folder, 'storage', 'in.txt'), 'hello');
+    // The shell's own expansion.
+    // eslint-disable-next-line no-template-curly-in-string
     const type = typeOf('tr a-z A-Z < source.txt > target.txt; exit "${1:-0}"', {
       ...{ inputs: { source: 'source.txt' }, outputs: { target: 'target.txt' } },
     });

@@ -126,7 +126,7 @@ it.each([
   ],
   [{ EXEC_CGROUP: '/tmp' }, 'EXEC_CGROUP /tmp is no folder of cgroup v2 that this process may write'],
 ])('with %j says in one line what is wrong', async (env, line) => {
-  const program = start(env as unknown as Record<string, string>);
+  const program = start(env);
   expect(await program.ended).toEqual({ code: 1, signal: null });
   expect(log.slice(-1).map(({ text }) => text)).toEqual([line]);
 });

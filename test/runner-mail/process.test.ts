@@ -184,7 +184,7 @@ it.each([
   ],
   [{ MAIL_NOTIFY_PORT: '0' }, 'MAIL_NOTIFY_PORT needs MAIL_NOTIFY_RULES, MAIL_NOTIFY_SECRET and MAIL_NOTIFY_KEY too'],
 ])('with %j says in one line what is wrong', async (env, line) => {
-  const program = start(env as unknown as Record<string, string>);
+  const program = start(env);
   expect(await program.ended).toEqual({ code: 1, signal: null });
   expect(log.at(-1)?.text).toBe(line);
 });

@@ -86,7 +86,7 @@ async function readQueues(cli: Cli, file: string): Promise<Map<string, SetQueue>
 }
 
 function isEmpty(settings: unknown): boolean {
-  return settings === null || (typeof settings === 'object' && Object.keys(settings as object).length === 0);
+  return settings === null || (typeof settings === 'object' && Object.keys(settings).length === 0);
 }
 
 function faultText(name: string, path: readonly PropertyKey[], message: string): string {

@@ -20,7 +20,7 @@ export const JOB_VIEWS: { [Name in Exclude<keyof Job, FieldsReadBy<'job'>>]: Job
   leaseExpiresAt: (row) => (row.status === 'running' ? time(row.leaseExpiresAt) : null),
   deadlineAt: (row) => (row.status === 'running' ? time(row.deadlineAt) : null),
   // Null in the table where there are none.
-  dependsOn: (row) => (row.dependsOn as string[] | null) ?? [],
+  dependsOn: (row) => row.dependsOn ?? [],
   callbackUrl: (row) => (row.callback as { url: string } | null)?.url ?? null,
 };
 

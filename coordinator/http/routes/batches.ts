@@ -5,7 +5,7 @@ import { cancelBatch, findBatch, retryBatch, sealBatch } from '../../domain/batc
 import { batchScope } from '../../domain/batches/scope';
 import type { Caller } from '../../domain/auth/caller';
 import type { CreateItem } from '../../domain/jobs/create';
-import { BatonError } from '../../errors';
+import { type BatonError } from '../../errors';
 import * as views from '../../store/views/batches';
 import { mapInTurns } from '../../turns';
 import { allOrThrow, readIdempotencyKey } from './create';

@@ -19,7 +19,7 @@ export function Json({ value, label }: { value: unknown; label: string }) {
         <SegmentedControl
           size="xs"
           value={view}
-          onChange={(next) => setView(next as 'tree' | 'raw')}
+          onChange={(next) => setView(next)}
           data={[
             { value: 'tree', label: 'Tree' },
             { value: 'raw', label: 'Raw' },

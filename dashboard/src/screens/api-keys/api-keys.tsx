@@ -211,7 +211,7 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (key: Create
             label="Role"
             data={[...ROLES]}
             value={role}
-            onChange={(next) => setRole((next ?? 'producer') as Role)}
+            onChange={(next) => setRole(next ?? 'producer')}
             allowDeselect={false}
             error={faults.get('role')}
           />

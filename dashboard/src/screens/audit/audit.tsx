@@ -65,6 +65,7 @@ const ACTIONS: Record<AuditAction, true> = {
   'webhook.disabled': true,
   'delivery.resent': true,
   'callback_secret.rotated': true,
+  'batch.cancelled': true,
   'schedule.created': true,
   'schedule.edited': true,
   'schedule.deleted': true,

@@ -46,7 +46,7 @@ export function Logs({ job }: { job: Job }) {
             aria-label="Least severe level that is shown"
             data={LEVELS.map((each) => ({ value: each, label: each === 'debug' ? 'all levels' : `${each} and up` }))}
             value={level}
-            onChange={(value) => setLevel((value ?? 'debug') as LogLevel)}
+            onChange={(value) => setLevel(value ?? 'debug')}
             allowDeselect={false}
           />
           <Switch

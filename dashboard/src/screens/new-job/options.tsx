@@ -114,7 +114,7 @@ function Retries({ draft, faults, onChange }: Props) {
           { value: 'fixed', label: 'fixed: the same each time' },
         ]}
         value={draft.strategy}
-        onChange={(value) => onChange({ strategy: (value ?? 'default') as Draft['strategy'] })}
+        onChange={(value) => onChange({ strategy: value ?? 'default' })}
         allowDeselect={false}
         error={faults.get('retry.strategy')}
       />

@@ -111,7 +111,7 @@ export function Timing({
             { value: 'cancel_previous', label: 'cancel the earlier one' },
           ]}
           value={timing.overlap}
-          onChange={(overlap) => change({ overlap: (overlap ?? 'allow') as TimingDraft['overlap'] })}
+          onChange={(overlap) => change({ overlap: overlap ?? 'allow' })}
           allowDeselect={false}
         />
         <Select
@@ -122,7 +122,7 @@ export function Timing({
             { value: 'all', label: 'are all made up for' },
           ]}
           value={timing.catchUp}
-          onChange={(catchUp) => change({ catchUp: (catchUp ?? 'none') as TimingDraft['catchUp'] })}
+          onChange={(catchUp) => change({ catchUp: catchUp ?? 'none' })}
           allowDeselect={false}
         />
       </div>

@@ -135,7 +135,7 @@ function Trends() {
         <SegmentedControl
           size="xs"
           value={range}
-          onChange={(next) => setRange(next as '1h' | '24h')}
+          onChange={(next) => setRange(next)}
           data={[
             { value: '1h', label: 'Last hour' },
             { value: '24h', label: 'Last day' },

@@ -126,7 +126,7 @@ export function QueueScreen({ name }: { name: string }) {
                 <SegmentedControl
                   size="xs"
                   value={range}
-                  onChange={(next) => setRange(next as AnalyticsQuery['range'])}
+                  onChange={(next) => setRange(next)}
                   data={['1h', '24h', '7d', '30d']}
                   aria-label="Time range of the charts"
                 />
