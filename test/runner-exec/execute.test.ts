@@ -179,7 +179,9 @@ describe('an end', () => {
     );
     running.cancel();
     expect(await running.ended).toMatchObject({ outcome: 'cancelled' });
-    expect(readFileSync(join(folder, 'mark'), 'utf8')).toBe('tidied\n');
+    await eventually(
+      () => existsSync(join(folder, 'mark')) && readFileSync(join(folder, 'mark'), 'utf8') === 'tidied\n',
+    );
     await eventually(() => !existsSync(`/proc/${child}`) || / Z /.test(readFileSync(`/proc/${child}/stat`, 'utf8')));
   });
 });
