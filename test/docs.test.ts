@@ -34,6 +34,9 @@ describe('what is printed from the code', () => {
       const readme = join(runner, 'README.md');
       cpSync(join(ROOT, readme), join(folder, readme), { recursive: true });
     }
+    // The figures of the life of a job are counted in the sources.
+    const isSource = (path: string): boolean => !/[/](dist|generated|node_modules)$/.test(path);
+    cpSync(join(ROOT, 'coordinator'), join(folder, 'coordinator'), { recursive: true, filter: isSource });
     const printed = renderDocuments(ROOT);
     mkdirSync(join(folder, 'docs'));
     for (const [path, page] of printed) writeFileSync(join(folder, path), page);
