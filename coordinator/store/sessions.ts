@@ -57,13 +57,20 @@ export async function insertLink(
   return row?.expiresAt ?? null;
 }
 
-/** The key of a link that may be used, which it may not be again. */
-export async function takeLink(db: Executor, tokenHash: string): Promise<ApiKeyRow | null> {
+/** The key of a link that may be used. */
+export async function findLink(db: Executor, tokenHash: string): Promise<ApiKeyRow | null> {
   const [key] = await db.query<ApiKeyRow>(sql`
-    WITH taken AS (DELETE FROM session_links l WHERE l.token_hash = ${tokenHash} RETURNING l.key_id, l.expires_at)
     SELECT k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
       k.expires_at AS "expiresAt", k.last_used_at AS "lastUsedAt", k.revoked_at AS "revokedAt", k.rotated_from AS "rotatedFrom"
-    FROM taken t JOIN api_keys k ON k.id = t.key_id
-    WHERE t.expires_at > now() AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`);
+    FROM session_links l JOIN api_keys k ON k.id = l.key_id
+    WHERE l.token_hash = ${tokenHash} AND l.expires_at > now()
+      AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`);
   return key ?? null;
+}
+
+/** Takes a link, so that it cannot be used again. Returns false when another call was first. */
+export async function takeLink(transaction: Executor, tokenHash: string): Promise<boolean> {
+  const rows = await transaction.query(sql`
+    DELETE FROM session_links l WHERE l.token_hash = ${tokenHash} AND l.expires_at > now() RETURNING l.key_id`);
+  return rows.length > 0;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { checkTogether, createJob, jobArguments, jobError, jobFields, jobStatus, waitMs } from './jobs';
+import { checkTogether, jobArguments, jobError, jobFields, jobStatus, waitMs } from './jobs';
 import { payloadObject } from './payload';
 import { id, listOf, page, repeatable, text, timestamp } from './primitives';
 
@@ -16,7 +16,8 @@ export const batchCallback = z.enum(['onSuccess', 'onFailure', 'onComplete']);
 export type BatchCallback = z.infer<typeof batchCallback>;
 
 /** A job that the end of a batch creates: its arguments are an object, which takes `batch` beside its own. */
-export const callbackJob = createJob.superRefine((job, context) => {
+export const callbackJob = z.strictObject(jobFields).superRefine((job, context) => {
+  checkTogether(job, context);
   const { arguments: own = {} } = job;
   if (typeof own !== 'object' || own === null || Array.isArray(own))
     context.addIssue({ code: 'custom', path: ['arguments'], message: 'must be an object, which `batch` is added to' });

@@ -1,7 +1,8 @@
 import { BatonError } from '../../errors';
 import * as store from '../../store/api-keys';
 import type { Executor } from '../../store/db';
-import { findOpen, takeLink } from '../../store/sessions';
+import { linkIsOver } from './sessions';
+import { findLink, findOpen } from '../../store/sessions';
 import type { Caller } from './caller';
 import type { Credential } from './credential-watch';
 import { hashOf, isPossibleKey } from './keys';
@@ -74,14 +75,13 @@ export class ApiKeyCache {
     return login;
   }
 
-  /** @throws {BatonError} `unauthenticated` for a link that was used, is over, or whose key may not be used any more. */
+  /**
+   * Whose link it is; `openSession` takes it.
+   * @throws {BatonError} `unauthenticated` for a link that was used, is over, or whose key may not be used any more.
+   */
   async callerOfLink(token: string): Promise<Caller> {
-    const row = await takeLink(this.db, hashOf(token));
-    if (row === null)
-      throw new BatonError(
-        'unauthenticated',
-        'The link was used already, or has expired: it signs in once. Sign in with an API key.',
-      );
+    const row = await findLink(this.db, hashOf(token));
+    if (row === null) throw linkIsOver();
     return toCaller(row);
   }
 

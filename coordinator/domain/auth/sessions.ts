@@ -9,13 +9,24 @@ import { hashOf } from './keys';
 const LIFE_MS = 12 * 3_600_000;
 const TOKEN_BYTES = 32;
 
-/** A browser's session: it does what its key may, until it is closed, twelve hours are over or the key may not be used. */
-export async function openSession(context: Context, by: Actor): Promise<{ token: string; expiresAt: Date }> {
+/**
+ * A browser's session: it does what its key may, until it is closed, twelve hours are over or the key may not be used.
+ * @param link the token of a link that it is opened with, which is used up by it
+ * @throws {BatonError} `unauthenticated` when the link was used meanwhile
+ */
+export async function openSession(
+  context: Context,
+  by: Actor,
+  link?: string,
+): Promise<{ token: string; expiresAt: Date }> {
   const token = randomBytes(TOKEN_BYTES).toString('base64url');
   const expiresAt = await audited(
     context,
     by,
-    (db) => store.insert(db, { tokenHash: hashOf(token), keyId: by.keyId, lifeMs: LIFE_MS }),
+    async (db) => {
+      if (link !== undefined && !(await store.takeLink(db, hashOf(link)))) throw linkIsOver();
+      return store.insert(db, { tokenHash: hashOf(token), keyId: by.keyId, lifeMs: LIFE_MS });
+    },
     () => [{ action: 'session.opened', target: by.keyId }],
   );
   return { token, expiresAt };
@@ -52,5 +63,12 @@ export async function closeSession(context: Context, by: Actor, token: string): 
     by,
     (db) => store.remove(db, hashOf(token)),
     (isClosed) => (isClosed ? [{ action: 'session.closed', target: by.keyId }] : []),
+  );
+}
+
+export function linkIsOver(): BatonError {
+  return new BatonError(
+    'unauthenticated',
+    'The link was used already, or has expired: it signs in once. Sign in with an API key.',
   );
 }

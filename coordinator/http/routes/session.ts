@@ -20,12 +20,12 @@ export const sessionEndpoints = [
       const site = header('sec-fetch-site');
       if (site !== undefined && site !== 'same-origin' && site !== 'none')
         throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
-      const { apiKey, linkToken = '' } = body;
+      const { apiKey, linkToken } = body;
       const { authenticator } = services;
       const { caller } = await (apiKey === undefined
-        ? authenticator.authenticateLink(linkToken, by.address)
+        ? authenticator.authenticateLink(linkToken ?? '', by.address)
         : authenticator.authenticateKey(apiKey, by.address));
-      const { token, expiresAt } = await openSession(services.context, actorOf(caller, by));
+      const { token, expiresAt } = await openSession(services.context, actorOf(caller, by), linkToken);
       const cookie = sessionCookie(token, { isSecure, maxAgeMs: expiresAt.getTime() - Date.now() });
       return reply(201, render(caller, expiresAt), { 'Set-Cookie': cookie });
     },

@@ -19,11 +19,11 @@ export interface NewBatchRow {
 export async function insertBatch(transaction: Executor, batch: NewBatchRow): Promise<boolean> {
   const { id, name, userId, metadata, sealed, caller, keyId, callbacks, idempotency } = batch;
   const rows = await transaction.query(sql`
-    INSERT INTO batches (id, name, user_id, metadata, status, caller, key_id, callbacks,
+    INSERT INTO batches (id, name, user_id, metadata, status, caller, key_id, callbacks, callback_jobs, callback_errors,
       idempotency_scope, idempotency_key, request_hash, created_at, sealed_at)
     VALUES (${id}::uuid, ${name}, ${userId}, ${metadata === null ? null : JSON.stringify(metadata)}::json,
       ${sealed ? 'running' : 'open'}::batch_status, ${JSON.stringify(caller)}::json, ${keyId},
-      ${JSON.stringify(callbacks)}::json,
+      ${JSON.stringify(callbacks)}::json, '{}', '{}',
       ${idempotency?.scope ?? null}, ${idempotency?.key ?? null}, ${idempotency?.requestHash ?? null},
       now(), CASE WHEN ${sealed}::boolean THEN now() END)
     ON CONFLICT DO NOTHING RETURNING id`);

@@ -5,6 +5,7 @@ import { ALWAYS_EMPTY, type Expected, type Place, type Rows } from './row';
 import type { Owner, Stage, Thing } from './stage';
 
 const SCOPED = 'stands for itself: what it names is looked for among the jobs of its own user';
+const SEEN = 'judged as in POST /jobs/bulk: a job that its key does not see is none';
 const SHARED = 'a name, not an id: jobs of one queue share it on purpose';
 
 const onlyOwn = (role: string): Expected => (role === 'user' ? [403, '"forbidden"'] : [201, '"sealed":true']);
@@ -15,6 +16,7 @@ const keys = (prefix: string): Record<string, string> => ({
   [`body ${prefix}uniqueKey`]: SCOPED,
   [`body ${prefix}concurrencyKey`]: SHARED,
   [`body ${prefix}orderKey`]: SHARED,
+  ...(prefix === 'jobs.' ? { 'body jobs.dependsOn': SEEN } : {}),
 });
 const ofCallbacks = Object.assign({}, ...CALLBACKS.map((kind) => keys(`${kind}.`))) as Record<string, string>;
 
