@@ -5,6 +5,9 @@ interface Entry {
   optionalDependencies?: Record<string, string>;
 }
 
+/** Vite names it for Windows, and the registry does not have it: `npm ci` passes over it. */
+const UNPUBLISHED = new Set(['napi-windows-process-start-time']);
+
 describe('package-lock.json', () => {
   // npm writes down only what it could find for this machine, and then refuses `npm ci` on every machine.
   it('holds the packages of every platform', () => {
@@ -12,7 +15,7 @@ describe('package-lock.json', () => {
       packages: Record<string, Entry>;
     };
     const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
-      Object.keys(optionalDependencies).filter((name) => !isFound(packages, path, name)),
+      Object.keys(optionalDependencies).filter((name) => !UNPUBLISHED.has(name) && !isFound(packages, path, name)),
     );
     expect(Object.keys(packages).length).toBeGreaterThan(100);
     expect(missing).toEqual([]);
