@@ -13,7 +13,14 @@ function fault(env: Record<string, string>): string {
 }
 
 test('an empty environment is the embedded database on the local port 3001', () => {
-  expect(readConfig({})).toEqual({
+  const { inForce, ...config } = readConfig({});
+  expect(inForce.find(({ name }) => name === 'PORT')).toEqual({
+    name: 'PORT',
+    value: '3001',
+    isSet: false,
+    isSecret: false,
+  });
+  expect(config).toEqual({
     port: 3001,
     host: '127.0.0.1',
     databaseUrl: undefined,
@@ -27,6 +34,7 @@ test('an empty environment is the embedded database on the local port 3001', () 
     drainMs: 0,
     tracing: null,
     maxLogLines: 10_000,
+    maxSchedules: 1000,
     keepMetricsMs: 90 * 86_400_000,
     keepMs: { completed: 86_400_000, failed: 90 * 86_400_000, cancelled: 86_400_000 },
     webhooks: {
