@@ -77,6 +77,11 @@ export const addBatchJobs = z.strictObject({
 
 const { uniqueKey: _uniqueKey, uniqueForMs: _uniqueForMs, onConflict: _onConflict, ...partFields } = jobFields;
 
+/** What is none was refused before, and yet comes here. */
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
 /** `items` cut into jobs of `batchSize`; everything else is as in `POST /jobs`, and the same for all of them. */
 export const splitJob = z
   .strictObject({
@@ -85,7 +90,7 @@ export const splitJob = z
     batchSize: z.int().min(1).max(100_000).describe('How many items each job gets; the last may get fewer.'),
     arguments: payloadObject
       .refine(
-        (own) => !('items' in own) && !('index' in own),
+        (own) => !isObject(own) || !('items' in own || 'index' in own),
         'must not have items and index, which each part gets beside the rest',
       )
       .optional()
