@@ -88,8 +88,11 @@ export class Batches {
     const batch = await this.send<CreatedBatch>(created('/batches', body, idempotencyKey, signal));
     if (isWhole) return batch;
     const jobIds = [...batch.jobIds];
+    let at = first.length;
     for (const part of rest) {
-      const key = `${idempotencyKey}.${jobIds.length}`;
+      // By its place in the list, which the same call again finds unchanged.
+      const key = `${idempotencyKey}.${at}`;
+      at += part.length;
       const request = created(`${pathOf(batch.id)}/jobs`, bodyOf({}, part), key, signal);
       jobIds.push(...(await this.send<CreatedBatch>(request)).jobIds);
     }

@@ -353,12 +353,58 @@ describe('what is refused', () => {
   });
 });
 
+describe('whose they are', () => {
+  test('the jobs and callback jobs of a user’s batch are that user’s, whoever creates it', async () => {
+    const type = uniqueType('member');
+    const { id, jobIds } = await make({ userId: 'cleo', sealed: false, jobs: jobs(type, 1), onComplete: { type } });
+    expect((await one.api.job(jobIds[0] ?? '')).userId).toBe('cleo');
+    const foreign = { type, userId: 'dan' };
+    for (const [path, body, fault] of [
+      ['/batches', { userId: 'cleo', jobs: [{ type }, foreign] }, 'jobs.1.userId'],
+      ['/batches', { userId: 'cleo', onFailure: foreign }, 'onFailure.userId'],
+      [`/batches/${id}/jobs`, { jobs: [foreign] }, 'jobs.0.userId'],
+    ] as const) {
+      const refused = await one.api.post<Problem>(path, body);
+      expect([path, refused.status, refused.body.errors?.[0]?.path]).toEqual([path, 400, fault]);
+    }
+    await work(type, 1);
+    expectStatus(await one.api.post(`/batches/${id}/seal`), 200);
+    const { callbacks } = await eventually(
+      () => read(id),
+      (now) => typeof now.callbacks.onComplete === 'string',
+    );
+    expect((await one.api.job(callbacks.onComplete ?? '')).userId).toBe('cleo');
+  });
+
+  test('an open batch that is created again under its key is answered with the jobs of that call alone', async () => {
+    const headers = { 'Idempotency-Key': uniqueType('batch') };
+    const body = { sealed: false, jobs: jobs(uniqueType('member'), 2) };
+    const { id, jobIds } = await make(body, headers);
+    expectStatus(await one.api.post(`/batches/${id}/jobs`, { jobs: jobs(uniqueType('member'), 3) }), 201);
+    const again = expectStatus(await other.api.post<CreatedBatch>('/batches', body, { headers }), 200);
+    expect([again.id, again.jobIds, again.counts.total]).toEqual([id, jobIds, 5]);
+  });
+
+  test.each([[1e20], [-1], [1.5], ['3'], [[1]], [null]])(
+    'an index of %p that a job brings itself is none',
+    async (index) => {
+      const { id } = await make({ jobs: [{ type: uniqueType('member'), arguments: { index } }] });
+      const { items } = expectStatus(await one.api.get<{ items: BatchResult[] }>(`/batches/${id}/results`), 200);
+      expect(items[0]?.index).toBeNull();
+    },
+  );
+});
+
 describe('retention', () => {
   test('keeps the jobs of a batch until it has ended, and then takes it whole', async () => {
     const type = uniqueType('member');
     const { id, jobIds } = await make({ jobs: jobs(type, 2) });
     await work(type, 1);
-    expect(await one.api.refusal('delete', `/jobs/${jobIds[0]}?purge=true`)).toEqual([409, 'state_conflict']);
+    const refused = await one.api.delete<Problem>(`/jobs/${jobIds[0]}?purge=true`);
+    expect([refused.status, refused.body.detail]).toEqual([
+      409,
+      `It belongs to the batch ${id}, which has not ended; delete it afterwards, or cancel the batch.`,
+    ]);
     await work(type, 1);
     await ended(id);
     await pruneBatches(one.app.context);

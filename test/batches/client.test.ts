@@ -52,6 +52,16 @@ test('creates more jobs than a call takes, each once, and gives their results ba
   expect(results).toEqual(list.map(({ n }) => n ** 2));
 });
 
+test('sends parts of few large jobs, and makes none twice when it is called again', async () => {
+  const type = uniqueType('large');
+  const list = Array.from({ length: 60 }, (_, n) => ({ n, text: 'x'.repeat(200_000) }));
+  const options = { idempotencyKey: uniqueType('key') };
+  const batch = await client.batches.create(type, list, options);
+  expect([batch.counts.total, batch.jobIds.length]).toEqual([60, 60]);
+  const again = await client.batches.create(type, list, options);
+  expect([again.counts.total, again.jobIds]).toEqual([60, batch.jobIds]);
+});
+
 test('checks arguments before anything is sent, and tells what a wait came to', async () => {
   const before = await coordinator.sql.count('batches');
   const wrong = client.batches.create(square, [{ n: 1 }, { n: 'x' as never }]);

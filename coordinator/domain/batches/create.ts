@@ -4,7 +4,6 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/batches/batch';
-import type { Executor } from '../../store/db';
 import { type Caller, visibleUser } from '../auth/caller';
 import { loadBulkResult, reserveBulkKey, saveBulkResult } from '../jobs/candidates/bulk-key';
 import { check, type CreateItem, orThrow } from '../jobs/create';
@@ -44,7 +43,10 @@ export async function createBatch(
   const own = visibleUser(caller);
   if (own !== null && wanted.userId !== undefined && wanted.userId !== own)
     throw new BatonError('forbidden', `This key creates batches for the user ${own} only; leave userId out.`);
-  requireCallbacks(context, caller, wanted);
+  const owner = own ?? wanted.userId ?? null;
+  const jobs = ownedBy(owner, wanted.jobs);
+  const callbacks = ownedCallbacks(caller, owner, wanted.callbacks);
+  requireCallbacks(context, caller, { ...wanted, callbacks });
   const id = uuidv7();
   const { keyId, name, role, userId, queues, types } = caller;
   const idempotency =
@@ -53,15 +55,18 @@ export async function createBatch(
     const isNew = await store.insertBatch(transaction, {
       id,
       name: wanted.name ?? null,
-      userId: own ?? wanted.userId ?? null,
+      userId: owner,
       metadata: wanted.metadata ?? null,
       sealed: wanted.sealed,
       caller: { name, role, userId, queues, types },
       keyId,
-      callbacks: wanted.callbacks,
+      callbacks,
       idempotency,
     });
-    return isNew ? idsOf(await createAll(create, wanted.jobs, id)) : null;
+    if (!isNew) return null;
+    const ids = idsOf(await createAll(create, jobs, id));
+    if (idempotency !== null) await store.saveJobIds(transaction, id, ids);
+    return ids;
   });
   if (jobIds !== null) {
     // An empty one has ended; so may one whose jobs were fast.
@@ -95,10 +100,11 @@ export async function addToBatch(
           requestHash: await jobsHash(context, caller, items),
         };
   const jobIds = await createWithin(context, async (transaction, create) => {
-    await requireRoom(transaction, caller, id, call === undefined ? items.length : 0);
+    const batch = await store.lockForAdding(transaction, batchScope(caller), id);
+    if (batch === null) throw noBatch(id);
     if (call !== undefined && !(await reserveBulkKey(transaction, call))) return null;
-    if (call !== undefined) await requireRoom(transaction, caller, id, items.length);
-    const created = await createAll(create, items, id);
+    requireRoom(id, batch, items.length);
+    const created = await createAll(create, ownedBy(batch.userId, items), id);
     if (call !== undefined) await saveBulkResult(transaction, call, created);
     return idsOf(created);
   });
@@ -107,17 +113,37 @@ export async function addToBatch(
   return { id, jobIds: idsOf(await loadBulkResult(context.db, { call, caller })), isRepeated: true };
 }
 
-/** @param adding so many jobs; 0: only whether there is such a batch */
-async function requireRoom(transaction: Executor, caller: Caller, id: string, adding: number): Promise<void> {
-  const batch = await store.lockForAdding(transaction, batchScope(caller), id);
-  if (batch === null) throw noBatch(id);
-  if (adding === 0) return;
-  if (!batch.isOpen) throw new BatonError('state_conflict', `The batch ${id} is sealed: no jobs can be added to it.`);
-  if (batch.jobs + adding > MOST_BATCH_JOBS)
+function requireRoom(id: string, { isOpen, jobs }: { isOpen: boolean; jobs: number }, adding: number): void {
+  if (!isOpen) throw new BatonError('state_conflict', `The batch ${id} is sealed: no jobs can be added to it.`);
+  if (jobs + adding > MOST_BATCH_JOBS)
     throw new BatonError(
       'state_conflict',
-      `The batch ${id} has ${batch.jobs} jobs, and may have ${MOST_BATCH_JOBS}; create another batch for the rest.`,
+      `The batch ${id} has ${jobs} jobs, and may have ${MOST_BATCH_JOBS}; create another batch for the rest.`,
     );
+}
+
+/**
+ * The jobs of a user's batch are that user's: whoever sees the batch sees their results.
+ * @throws {BatonError} `validation_failed` of the first that names another user
+ */
+function ownedBy(owner: string | null, items: CreateItem[]): CreateItem[] {
+  if (owner === null) return items;
+  return items.map((item, index) => ({ ...item, job: ownJob(item.caller, owner, item.job, `jobs.${index}`) }));
+}
+
+function ownedCallbacks(caller: Caller, owner: string | null, callbacks: WantedBatch['callbacks']) {
+  if (owner === null) return callbacks;
+  return Object.fromEntries(Object.entries(callbacks).map(([kind, job]) => [kind, ownJob(caller, owner, job, kind)]));
+}
+
+function ownJob(caller: Caller, owner: string, job: NewJob, path: string): NewJob {
+  // A key of one user is told of its user by the check of the create.
+  if (visibleUser(caller) !== null) return job;
+  if (job.userId === undefined || job.userId === owner) return { ...job, userId: owner };
+  const message = `must be ${owner}, the user of the batch, or be left out`;
+  throw new BatonError('validation_failed', `Nothing was created, because of ${path}: userId ${message}.`, {
+    errors: [{ path: `${path}.userId`, message }],
+  });
 }
 
 export function noBatch(id: string): BatonError {

@@ -24,11 +24,14 @@ export async function removeOne(context: Context, jobId: string, by: Actor | nul
   if ((await removeThose(context, [jobId], by, true)).length > 0) return null;
   const job = await views.get(context.db, null, jobId);
   if (job === null || !isFinished(job.status)) return refusal(context, 'remove', jobId, null);
-  const message =
-    job.workflowId === null
-      ? 'Jobs that depend on it are being told that it has ended; try again.'
-      : `It belongs to the workflow ${job.workflowId}, which has not ended; delete it afterwards, or cancel the workflow.`;
-  return new BatonError('state_conflict', message);
+  return new BatonError('state_conflict', whyItStays(job));
+}
+
+function whyItStays({ workflowId, batchId }: store.JobRow): string {
+  const [kind, id] = workflowId === null ? ['batch', batchId] : ['workflow', workflowId];
+  return id === null
+    ? 'Jobs that depend on it are being told that it has ended; try again.'
+    : `It belongs to the ${kind} ${id}, which has not ended; delete it afterwards, or cancel the ${kind}.`;
 }
 
 async function removeThose(

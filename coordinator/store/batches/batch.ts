@@ -1,5 +1,6 @@
 import type { BatchCallback, BatchStatus, Json, NewJob } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from '../db';
+import { uuidList } from '../values';
 import { type BatchCaller, type BatchScope, withinBatchScope } from '../views/batches';
 
 export interface NewBatchRow {
@@ -20,14 +21,19 @@ export async function insertBatch(transaction: Executor, batch: NewBatchRow): Pr
   const { id, name, userId, metadata, sealed, caller, keyId, callbacks, idempotency } = batch;
   const rows = await transaction.query(sql`
     INSERT INTO batches (id, name, user_id, metadata, status, caller, key_id, callbacks, callback_jobs, callback_errors,
-      idempotency_scope, idempotency_key, request_hash, created_at, sealed_at)
+      idempotency_scope, idempotency_key, request_hash, job_ids, created_at, sealed_at)
     VALUES (${id}::uuid, ${name}, ${userId}, ${metadata === null ? null : JSON.stringify(metadata)}::json,
       ${sealed ? 'running' : 'open'}::batch_status, ${JSON.stringify(caller)}::json, ${keyId},
       ${JSON.stringify(callbacks)}::json, '{}', '{}',
       ${idempotency?.scope ?? null}, ${idempotency?.key ?? null}, ${idempotency?.requestHash ?? null},
-      now(), CASE WHEN ${sealed}::boolean THEN now() END)
+      '{}', now(), CASE WHEN ${sealed}::boolean THEN now() END)
     ON CONFLICT DO NOTHING RETURNING id`);
   return rows.length > 0;
+}
+
+/** Writes down what the create of a batch is answered with, to answer a repeated one alike. */
+export async function saveJobIds(transaction: Executor, id: string, jobIds: string[]): Promise<void> {
+  await transaction.query(sql`UPDATE batches SET job_ids = ${uuidList(jobIds)}::uuid[] WHERE id = ${id}::uuid`);
 }
 
 /** The batch that was created under this key, and the hash of the request that created it. */
@@ -36,8 +42,7 @@ export async function findKeyed(
   { scope, key }: { scope: string; key: string },
 ): Promise<{ id: string; requestHash: string; jobIds: string[] } | null> {
   const [found] = await db.query<{ id: string; requestHash: string; jobIds: string[] }>(sql`
-    SELECT b.id, b.request_hash AS "requestHash",
-      ARRAY(SELECT j.id FROM jobs j WHERE j.batch_id = b.id ORDER BY j.id LIMIT 1000)::text[] AS "jobIds"
+    SELECT b.id, b.request_hash AS "requestHash", b.job_ids::text[] AS "jobIds"
     FROM batches b WHERE b.idempotency_scope = ${scope} AND b.idempotency_key = ${key}`);
   return found ?? null;
 }

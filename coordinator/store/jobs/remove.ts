@@ -58,6 +58,8 @@ export function removeOfBatches(db: Executor, batchIds: string[], limit: number)
     WHERE j.batch_id = ANY (${batchIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
       AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
       AND NOT (j.awaited AND ${hasDependants(sql`j.id`)})
+      -- A batch that was retried meanwhile runs again, and needs all of them.
+      AND (SELECT b.finished_at FROM batches b WHERE b.id = j.batch_id) IS NOT NULL
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
   );
 }

@@ -108,7 +108,8 @@ export function pageOfResults(
   limit: number,
 ): Promise<(BatchResultRow & Counted)[]> {
   const chosen = sql`
-    SELECT j.id, CASE WHEN json_typeof(j.arguments -> 'index') = 'number' THEN (j.arguments ->> 'index')::float8::int END AS index,
+    SELECT j.id, CASE WHEN json_typeof(j.arguments -> 'index') = 'number' AND j.arguments ->> 'index' ~ '^[0-9]{1,9}$'
+        THEN (j.arguments ->> 'index')::int END AS index,
       j.status, j.result, j.error,
       200 + COALESCE(octet_length(j.result::text), 0) + COALESCE(octet_length(j.error::text), 0) AS bytes
     FROM jobs j

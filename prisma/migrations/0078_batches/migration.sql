@@ -18,6 +18,7 @@ CREATE TABLE "batches" (
   "idempotency_scope" TEXT,
   "idempotency_key" TEXT,
   "request_hash" TEXT,
+  "job_ids" UUID[],
   "created_at" TIMESTAMPTZ(6) NOT NULL,
   "sealed_at" TIMESTAMPTZ(6),
   "cancelled_at" TIMESTAMPTZ(6),
