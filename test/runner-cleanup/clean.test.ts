@@ -36,7 +36,9 @@ function go(
   options: RunHandlerOptions & { dryRun?: boolean; config?: Config; storage?: Storage } = {},
 ) {
   const { dryRun = false, config = NOTHING, storage = storageOf(), ...rest } = options;
-  return runHandler(cleanup, (args, job) => clean(args, { storage, config }, job), { tasks, dryRun }, rest);
+  // Waits for the handler, however slow the machine is, and not for the kit's patience.
+  const patient = { abortGraceMs: 60_000, ...rest };
+  return runHandler(cleanup, (args, job) => clean(args, { storage, config }, job), { tasks, dryRun }, patient);
 }
 
 function storageOf(): Storage {

@@ -65,8 +65,10 @@ function executor(env: Record<string, string> = {}, cgroups?: Cgroups): Executor
 }
 
 const anyJob: JobDefinition = defineJob({ type: 'test' });
+// Waits for the program, however slow the machine is, and not for the kit's patience.
+const PATIENT: RunHandlerOptions = { abortGraceMs: 60_000 };
 const go = (type: ProgramType, args: unknown = {}, options: RunHandlerOptions = {}, by = executor()) =>
-  runHandler(anyJob, (given, job) => by.execute(type, given, job), args, options);
+  runHandler(anyJob, (given, job) => by.execute(type, given, job), args, { ...PATIENT, ...options });
 
 describe('a program', () => {
   it('gets its arguments, its folder and a clean environment, and is heard', async () => {
@@ -173,9 +175,7 @@ describe('an end', () => {
       `trap 'echo tidied > "$1"' TERM; (trap '' TERM; exec sleep 600) & echo $! > "$1.child"; while :; do wait; done`,
       { command: ['program.sh', join(folder, 'mark')], graceMs: 300 },
     );
-    // However slow the machine is, the test waits for the program and not for the kit's patience.
-    const options = { abortGraceMs: 60_000 };
-    const running = startHandler(anyJob, (given, job) => executor().execute(type, given, job), {}, options);
+    const running = startHandler(anyJob, (given, job) => executor().execute(type, given, job), {}, PATIENT);
     const child = await eventually(() =>
       existsSync(join(folder, 'mark.child')) ? readFileSync(join(folder, 'mark.child'), 'utf8').trim() : '',
     );
@@ -297,7 +297,7 @@ describe('cgroups', () => {
       command: ['program.sh', join(folder, 'pid')],
       graceMs: 100,
     });
-    const running = startHandler(anyJob, (given, job) => executor({}, cgroups).execute(type, given, job), {});
+    const running = startHandler(anyJob, (given, job) => executor({}, cgroups).execute(type, given, job), {}, PATIENT);
     const pid = await eventually(() =>
       existsSync(join(folder, 'pid')) ? readFileSync(join(folder, 'pid'), 'utf8').trim() : '',
     );
