@@ -31,14 +31,18 @@ let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'baton-cleanup-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function go(
+async function go(
   tasks: object[],
   options: RunHandlerOptions & { dryRun?: boolean; config?: Config; storage?: Storage } = {},
 ) {
   const { dryRun = false, config = NOTHING, storage = storageOf(), ...rest } = options;
-  // Waits for the handler, however slow the machine is, and not for the kit's patience.
-  const patient = { abortGraceMs: 60_000, ...rest };
-  return runHandler(cleanup, (args, job) => clean(args, { storage, config }, job), { tasks, dryRun }, patient);
+  let work: ReturnType<typeof clean> | undefined;
+  const handler = (args: Parameters<typeof clean>[0], job: Parameters<typeof clean>[2]): ReturnType<typeof clean> =>
+    (work = clean(args, { storage, config }, job));
+  const run = await runHandler(cleanup, handler, { tasks, dryRun }, rest);
+  // A lost attempt ends at once, and what it did a moment later.
+  await work?.catch(() => undefined);
+  return run;
 }
 
 function storageOf(): Storage {

@@ -65,10 +65,8 @@ function executor(env: Record<string, string> = {}, cgroups?: Cgroups): Executor
 }
 
 const anyJob: JobDefinition = defineJob({ type: 'test' });
-// Waits for the program, however slow the machine is, and not for the kit's patience.
-const PATIENT: RunHandlerOptions = { abortGraceMs: 60_000 };
 const go = (type: ProgramType, args: unknown = {}, options: RunHandlerOptions = {}, by = executor()) =>
-  runHandler(anyJob, (given, job) => by.execute(type, given, job), args, { ...PATIENT, ...options });
+  runHandler(anyJob, (given, job) => by.execute(type, given, job), args, options);
 
 describe('a program', () => {
   it('gets its arguments, its folder and a clean environment, and is heard', async () => {
@@ -175,12 +173,15 @@ describe('an end', () => {
       `trap 'echo tidied > "$1"' TERM; (trap '' TERM; exec sleep 600) & echo $! > "$1.child"; while :; do wait; done`,
       { command: ['program.sh', join(folder, 'mark')], graceMs: 300 },
     );
-    const running = startHandler(anyJob, (given, job) => executor().execute(type, given, job), {}, PATIENT);
+    let program: Promise<unknown> | undefined;
+    const running = startHandler(anyJob, (given, job) => (program = executor().execute(type, given, job)), {});
     const child = await eventually(() =>
       existsSync(join(folder, 'mark.child')) ? readFileSync(join(folder, 'mark.child'), 'utf8').trim() : '',
     );
     running.cancel();
     expect(await running.ended).toMatchObject({ outcome: 'cancelled' });
+    // A cancelled attempt ends at once, and its program when it has tidied up.
+    await program?.catch(() => undefined);
     expect(readFileSync(join(folder, 'mark'), 'utf8')).toBe('tidied\n');
     await eventually(() => !existsSync(`/proc/${child}`) || / Z /.test(readFileSync(`/proc/${child}/stat`, 'utf8')));
   });
@@ -297,7 +298,7 @@ describe('cgroups', () => {
       command: ['program.sh', join(folder, 'pid')],
       graceMs: 100,
     });
-    const running = startHandler(anyJob, (given, job) => executor({}, cgroups).execute(type, given, job), {}, PATIENT);
+    const running = startHandler(anyJob, (given, job) => executor({}, cgroups).execute(type, given, job), {});
     const pid = await eventually(() =>
       existsSync(join(folder, 'pid')) ? readFileSync(join(folder, 'pid'), 'utf8').trim() : '',
     );
