@@ -27,6 +27,9 @@ module.exports = {
   modulePathIgnorePatterns: ['/dist/'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  // Every core works, and what takes longest begins first, lest a core waits for it at the end.
+  maxWorkers: '100%',
+  testSequencer: '<rootDir>/test/support/longest-first.js',
   // Tests await states, each with a deadline of its own; this one ends what hangs, and is for slow machines too.
   testTimeout: 90_000,
 };

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 /**
  * Everything that a change must pass. Arguments go to jest, so `npm test -- test/jobs` runs some of the tests. The last
@@ -16,6 +16,8 @@ interface Verdict {
 }
 
 const ROOT = join(__dirname, '..', '..');
+/** Of the test files, how many are named as the slowest. */
+const SLOWEST = 12;
 const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
 async function main(): Promise<void> {
@@ -62,6 +64,13 @@ interface JestReport {
   numPendingTests: number;
   numTodoTests: number;
   numRuntimeErrorTestSuites: number;
+  testResults: {
+    name: string;
+    startTime: number;
+    endTime: number;
+    status: string;
+    assertionResults: { fullName: string; status: string }[];
+  }[];
 }
 
 async function runJest(args: string[]): Promise<Verdict> {
@@ -74,6 +83,7 @@ async function runJest(args: string[]): Promise<Verdict> {
   );
   const report = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as JestReport) : undefined;
   rmSync(folder, { recursive: true });
+  if (report !== undefined) console.log([...slowest(report), ...failures(report)].join('\n'));
   // A test file that cannot be loaded is a failure, and so is a run that ends badly for reasons of its own.
   const counted = (report?.numFailedTests ?? 0) + (report?.numRuntimeErrorTestSuites ?? 0);
   return {
@@ -83,6 +93,27 @@ async function runJest(args: string[]): Promise<Verdict> {
     skipped: (report?.numPendingTests ?? 0) + (report?.numTodoTests ?? 0),
     tookMs: performance.now() - startedAt,
   };
+}
+
+function slowest({ testResults }: JestReport): string[] {
+  const took = testResults.map(({ name, startTime, endTime }) => ({ name, tookMs: endTime - startTime }));
+  took.sort((one, other) => other.tookMs - one.tookMs);
+  const lines = took
+    .slice(0, SLOWEST)
+    .map(({ name, tookMs }) => `  ${(tookMs / 1000).toFixed(1).padStart(6)} s  ${relative(ROOT, name)}`);
+  return ['', 'What took longest:', ...lines];
+}
+
+/** Named once more at the end, where they are found. */
+function failures({ testResults }: JestReport): string[] {
+  const lines = testResults
+    .filter(({ status }) => status === 'failed')
+    .flatMap(({ name, assertionResults }) => {
+      const failed = assertionResults.filter(({ status }) => status === 'failed');
+      const titles = failed.length > 0 ? failed.map(({ fullName }) => fullName) : ['the file as a whole'];
+      return titles.map((title) => `  ${relative(ROOT, name)}: ${title}`);
+    });
+  return lines.length === 0 ? [] : ['', 'What failed:', ...lines];
 }
 
 /** @param progress `inherit` shows stderr, on which jest tells how far it is; its stdout is the report, which is not shown. */

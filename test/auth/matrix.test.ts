@@ -69,10 +69,10 @@ describe.each(routes.filter(([name]) => ROWS[name] !== undefined))('%s', (name, 
       const acts = new Set<string>();
       for (const place of places) {
         const thing = await make(place, 'ann');
-        const before = await stage.print();
+        const before = await stage.now();
         const barred = await stage.withoutAudit(() => call(endpoint, place, 'admin', thing));
         const requestId = randomUUID();
-        if (barred.status === 500) expect(await stage.print()).toEqual(before);
+        if (barred.status === 500) expect(await stage.changesSince(before)).toEqual([]);
         const answer = barred.status === 500 ? await call(endpoint, place, 'admin', thing, requestId) : barred;
         expectTold(describePlace(place, 0), answer, expected(place.ok, 'admin'));
         const told = await stage.actsOf(requestId);
@@ -121,20 +121,21 @@ async function expectAllowed(endpoint: AnyEndpoint, place: Place, role: Role): P
         ];
   const answers = new Map<string, string>();
   for (const [kind, thing, wanted] of strange) {
-    const before = await stage.print();
+    const before = await stage.now();
     const told = await call(endpoint, place, role, thing);
     expectTold(`${role}, ${kind}`, told, wanted);
     answers.set(kind, without(told.text, thing));
-    if (told.status >= 400 || isScoped) expect([role, kind, await stage.print()]).toEqual([role, kind, before]);
+    if (told.status >= 400 || isScoped)
+      expect([role, kind, await stage.changesSince(before)]).toEqual([role, kind, []]);
   }
   if (place.isOwned === false) return;
   for (const owner of place.others ?? OTHERS) {
     const thing = await make(place, owner);
-    const before = await stage.print();
+    const before = await stage.now();
     const told = await call(endpoint, place, role, thing);
     expectTold(`${role}, ${owner ?? 'nobody'}’s`, told, isScoped ? missing : expected(place.ok, role));
     if (!isScoped) continue;
-    expect([role, owner, await stage.print()]).toEqual([role, owner, before]);
+    expect([role, owner, await stage.changesSince(before)]).toEqual([role, owner, []]);
     // Word for word: what is another's cannot be told from what is not there.
     if (answers.has('missing')) expect(without(told.text, thing)).toBe(answers.get('missing'));
   }
@@ -148,7 +149,7 @@ async function expectRefused(endpoint: AnyEndpoint, place: Place, callers: [Call
     ...(place.at.length === 0 ? [] : [replaced(place, own, () => randomUUID()), replaced(place, own, () => NO_ID)]),
     ...(place.isOwned === false ? [] : [await make(place, 'ben')]),
   ];
-  const before = await stage.print();
+  const before = await stage.now();
   for (const [caller, wanted] of callers) {
     const answers = await Promise.all(things.map((thing) => call(endpoint, place, caller, thing)));
     for (const told of answers) expectTold(caller, told, wanted);
@@ -156,7 +157,7 @@ async function expectRefused(endpoint: AnyEndpoint, place: Place, callers: [Call
     if (wanted[0] === 401)
       expect(answers.map(({ headers }) => headers['www-authenticate'])).toEqual(answers.map(() => 'Bearer'));
   }
-  expect(await stage.print()).toEqual(before);
+  expect(await stage.changesSince(before)).toEqual([]);
 }
 
 function expectTold(who: string, told: Told, [status, says]: Expected): void {

@@ -98,7 +98,7 @@ export const BATCH_ROWS: Rows = {
         send: ({ userId }) => ({ json: { jobs: [{ type: uniqueType(), userId }] } }),
         ok: [201, '"open"'],
         // Whose batch it is is judged first.
-        missing: (role) => (role === 'user' ? [403, '"forbidden"'] : [201, '"open"']),
+        missing: (role) => (role === 'user' ? [403, '"forbidden"'] : [400, '"validation_failed"']),
         others: [],
       },
     ],

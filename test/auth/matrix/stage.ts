@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import {
   role as roles,
   type ApiKey,
@@ -25,27 +25,47 @@ export const ROLES: readonly Role[] = roles.options;
 /** Queues of the owners: the runner's key is limited to the first. */
 const QUEUE_OF = (owner: Owner) => (owner === 'ann' ? 'mine' : 'theirs');
 
-/** All that stands in the database, but for what loops and clocks change by themselves. */
-const PRINT = `
-  SELECT 'jobs' AS name, json_agg(to_jsonb(j) - 'position' - 'hold' - 'updated_at' ORDER BY j.id)::text AS rows FROM jobs j
-  UNION ALL SELECT 'dependencies', json_agg(d ORDER BY d.job_id, d.parent_id)::text FROM dependencies d
-  UNION ALL SELECT 'attempts', json_agg(a ORDER BY a.job_id, a.attempt)::text FROM attempts a
-  UNION ALL SELECT 'logs', json_agg(l ORDER BY l.job_id, l.seq)::text FROM job_logs l
-  UNION ALL SELECT 'keys', json_agg(to_jsonb(k) - 'last_used_at' ORDER BY k.id)::text FROM api_keys k
-  UNION ALL SELECT 'queues', json_agg(q ORDER BY q.name)::text FROM queues q
-  UNION ALL SELECT 'runners', json_agg(r.draining_since ORDER BY r.id) FILTER (WHERE r.draining_since IS NOT NULL)::text FROM runners r
-  UNION ALL SELECT 'operations', json_agg(b ORDER BY b.id)::text FROM bulk_operations b
-  UNION ALL SELECT 'sessions', json_agg(s ORDER BY s.token_hash)::text FROM sessions s
-  UNION ALL SELECT 'links', json_agg(l ORDER BY l.token_hash)::text FROM session_links l
-  UNION ALL SELECT 'idempotency keys', json_agg(i ORDER BY i.scope, i.key)::text FROM idempotency_keys i
-  UNION ALL SELECT 'batches', json_agg(b ORDER BY b.id)::text FROM batches b
-  UNION ALL SELECT 'alerts', json_agg(a ORDER BY a.id)::text FROM alerts a
-  UNION ALL SELECT 'schedules', json_agg(s ORDER BY s.id)::text FROM schedules s
-  UNION ALL SELECT 'ticks', json_agg(t ORDER BY t.schedule_id, t.nth)::text FROM schedule_ticks t
-  UNION ALL SELECT 'webhooks', json_agg(w ORDER BY w.id)::text FROM webhooks w
-  UNION ALL SELECT 'deliveries', json_agg(d ORDER BY d.id)::text FROM webhook_deliveries d
-  UNION ALL SELECT 'secrets', json_agg(s ORDER BY s.id)::text FROM signing_secrets s
-  UNION ALL SELECT 'audit', json_agg(a ORDER BY a.id)::text FROM audit_log a`;
+/** What is watched for changes, and of it what loops and clocks change by themselves. */
+const WATCHED: Record<string, string[]> = {
+  jobs: ['position', 'hold', 'updated_at'],
+  dependencies: [],
+  attempts: [],
+  job_logs: [],
+  api_keys: ['last_used_at'],
+  queues: [],
+  bulk_operations: [],
+  sessions: [],
+  session_links: [],
+  idempotency_keys: [],
+  batches: [],
+  alerts: [],
+  schedules: [],
+  schedule_ticks: [],
+  webhooks: [],
+  webhook_deliveries: [],
+  signing_secrets: [],
+  audit_log: [],
+};
+
+/** Triggers that write down each change of a row, so that a look at what changed costs the same however much there is. */
+const WATCH = `
+  CREATE SCHEMA watch;
+  CREATE TABLE watch.changes (nth bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, told text NOT NULL);
+  CREATE FUNCTION watch.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF TG_OP = 'UPDATE' AND to_jsonb(OLD) - TG_ARGV::text[] = to_jsonb(NEW) - TG_ARGV::text[] THEN RETURN NULL; END IF;
+    INSERT INTO watch.changes (told)
+    VALUES (concat_ws(' ', TG_OP, TG_TABLE_NAME, left(to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END)::text, 300)));
+    RETURN NULL;
+  END $$;
+  ${Object.entries(WATCHED)
+    .map(
+      ([table, own]) =>
+        `CREATE TRIGGER watched AFTER INSERT OR UPDATE OR DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION watch.tell(${own.map((column) => `'${column}'`).join(', ')});`,
+    )
+    .join('\n  ')}
+  CREATE TRIGGER watched AFTER UPDATE ON runners FOR EACH ROW
+  WHEN (OLD.draining_since IS DISTINCT FROM NEW.draining_since) EXECUTE FUNCTION watch.tell();`;
 
 /** A coordinator, keys for all callers, and things of all owners. */
 export class Stage {
@@ -101,6 +121,7 @@ export class Stage {
       await sql.query(`UPDATE api_keys SET ${end} = now() WHERE id = $1`, [made.id]);
       apis.set(caller, api.as(made.key));
     }
+    await sql.query(WATCH);
     return new Stage(coordinator, apis, api.as(await api.makeKey({ name: 'ben', role: 'user', userId: 'ben' })));
   }
 
@@ -195,17 +216,18 @@ export class Stage {
     return runnerId;
   }
 
-  /** The same as long as nothing was changed. */
-  async print(): Promise<Record<string, string>> {
-    const rows = await this.sql.query<{ name: string; rows: string | null }>(PRINT);
-    return Object.fromEntries(
-      rows.map(({ name, rows: text }) => [
-        name,
-        createHash('sha1')
-          .update(text ?? '')
-          .digest('hex'),
-      ]),
+  /** A moment, for `changesSince`. */
+  async now(): Promise<string> {
+    return (await this.sql.one<{ nth: string }>('SELECT coalesce(max(nth), 0) AS nth FROM watch.changes')).nth;
+  }
+
+  /** The rows that calls have changed since; nothing when there is none. */
+  async changesSince(moment: string): Promise<string[]> {
+    const changes = await this.sql.query<{ told: string }>(
+      'SELECT told FROM watch.changes WHERE nth > $1 ORDER BY nth',
+      [moment],
     );
+    return changes.map(({ told }) => told);
   }
 
   /** What the audit tells of a call. */
