@@ -10,7 +10,7 @@ import { describe as describeApi, documentationEndpoints } from '../coordinator/
 import { ENDPOINTS } from '../coordinator/http/server';
 import { PAGES, renderDocuments, RESERVED, staleDocuments } from '../scripts/docs';
 import { readSources } from './architecture/sources';
-import { brokenLinks, quotedIn, readPage, readPages } from './docs/markdown';
+import { brokenLinks, quotedIn, readPage, readPages, symbolsIn } from './docs/markdown';
 import { isThere, runShell } from './docs/process';
 import { typeFaults } from './docs/typecheck';
 import { workspaces } from './support/workspaces';
@@ -22,6 +22,8 @@ const blocks = pages.flatMap((page) => page.blocks);
 /** The packages' own READMEs show fragments; these show what works as it stands. */
 const shown = blocks.filter(({ page }) => !page.startsWith('runner'));
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+const wordsOf = (source: string): Set<string> => new Set(source.match(/[\w$]+/g));
 
 describe('what is printed from the code', () => {
   test('is current', () => {
@@ -170,11 +172,40 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, pag
     expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
+  test('names symbols that stand in the files named with them', () => {
+    const gone = symbolsIn(page).filter(({ symbol, path }) => !wordsOf(text(path)).has(symbol));
+    expect(gone).toEqual([]);
+  });
+
   test('names commands that are there', () => {
     const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> };
     const named = [...page.text.matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name);
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
   });
+});
+
+test.each(['docs/architecture.md', 'CONTRIBUTING.md', 'docs/glossary.md'])(
+  '%s names symbols that are there',
+  (path) => {
+    const page = readPage(path, text(path));
+    const known = wordsOf(
+      readSources(ROOT, ['coordinator', 'runner-sdk', 'runners', 'cli', 'scripts', 'test'])
+        .map(({ tree }) => tree.text)
+        .join('\n'),
+    );
+    // Of what may be a name, that which can hardly be a word: it has a capital inside.
+    const symbols = quotedIn(page).filter((quoted) => /^[A-Za-z$][\w$]*[a-z][A-Z]\w*(\(\))?$/.test(quoted));
+    expect(symbols.filter((symbol) => !known.has(symbol.replace('()', '')))).toEqual([]);
+  },
+);
+
+test('a symbol that is not in its file is found', () => {
+  const page = readPage(
+    'docs/a.md',
+    'The `Dispatcher` (`coordinator/dispatch/dispatcher.ts`), `gone` in `package.json`.',
+  );
+  expect(symbolsIn(page)).toEqual([{ symbol: 'Dispatcher', path: 'coordinator/dispatch/dispatcher.ts' }]);
+  expect(wordsOf('const isThere = 1;').has('There')).toBe(false);
 });
 
 test('a link that leads nowhere is found', () => {

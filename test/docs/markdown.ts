@@ -51,6 +51,14 @@ export function quotedIn(page: Page): string[] {
   return [...withoutBlocks(page.text).matchAll(/`([^`\n]+)`/g)].map(([, quoted = '']) => quoted);
 }
 
+/** Where prose names a symbol together with its file: `` `name` (`path`) ``, `` `name` in `path` ``. */
+export function symbolsIn(page: Page): { symbol: string; path: string }[] {
+  const named = withoutBlocks(page.text).matchAll(
+    /`(?:[\w$]+\.)*([A-Za-z_$][\w$]*)(?:\(\))?`\s+(?:\(|in )\[?`([\w./-]+\.(?:ts|tsx|mjs))`/g,
+  );
+  return [...named].map(([, symbol = '', path = '']) => ({ symbol, path }));
+}
+
 function markdownIn(root: string, folder: string): string[] {
   return readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.md'))

@@ -6,7 +6,7 @@ import { type EmbeddedDatabase, startEmbedded } from '../../coordinator/store/em
 import { isAlive } from '../../coordinator/store/embedded/process';
 import { migrate } from '../../coordinator/store/migrate';
 import { SERVER_URL, TEMPLATE } from './database';
-import tearDown, { type TestServer } from './global-teardown';
+import tearDown, { SQL_LOG, type TestServer } from './global-teardown';
 
 const PREFIX = 'baton-test-';
 const log = { info: () => undefined, warn: (message: string) => process.stderr.write(`${message}\n`) };
@@ -17,7 +17,13 @@ export default async function setUp(): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   // As root the server runs as another user, who must be able to enter.
   chmodSync(dataDir, 0o755);
-  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };
+  const settings = {
+    fsync: 'off',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+    max_connections: '300',
+    ...(process.env[SQL_LOG] === undefined ? {} : { log_min_duration_statement: '0' }),
+  };
   const embedded = await startEmbedded({ dataDir, log, settings });
   Object.assign(globalThis, { batonTestServer: { embedded, dataDir } satisfies TestServer });
   process.env[SERVER_URL] = embedded.url;
