@@ -6,8 +6,9 @@ import {
   MOST_BODY_BYTES,
   MOST_UNSENT_BYTES,
 } from '@baton/coordinator/dist/http/core/limits';
+import { KEYS_AT_FULL_SHARE } from '@baton/coordinator/dist/http/core/key-limits';
 import { MOST_CONTAINERS } from '@baton/coordinator/dist/http/body/parse-json';
-import { deadlineMs } from '@baton/coordinator/dist/http/core/unsent-answers';
+import { deadlineMs, SHORT_ANSWER_BYTES } from '@baton/coordinator/dist/http/core/unsent-answers';
 import { MOST_SESSIONS } from '@baton/coordinator/dist/store/sessions';
 import { MOST_PAGE_BYTES } from '@baton/coordinator/dist/store/views/within-bytes';
 import { MOST_STATEMENT_BYTES } from '@baton/coordinator/dist/turns';
@@ -46,21 +47,35 @@ export function sharedLimits(): string[][] {
   const { eventStreams, eventStreamsPerKey, parkedPollsPerKey, requestsPerKey, socketsPerAddress, socketsPerKey } =
     DEFAULT_ACCESS;
   return [
-    ['calls in progress', 'no limit', String(requestsPerKey), '`429`'],
-    ['waiting calls; waiting heartbeats count separately', 'no limit', String(parkedPollsPerKey), '`429`'],
+    ['calls in progress', inAll(requestsPerKey), String(requestsPerKey), '`429`; `503`'],
+    [
+      'waiting calls, event streams included; waiting heartbeats count separately',
+      inAll(parkedPollsPerKey),
+      String(parkedPollsPerKey),
+      '`429`; `503`',
+    ],
     ['connections', `${socketsPerAddress} from one address`, String(socketsPerKey), 'closed; `429`'],
-    ['event streams', String(eventStreams), String(eventStreamsPerKey), '`503`; `429`'],
+    ['event streams', String(eventStreams), String(eventStreamsPerKey), '`429`; `503`'],
     [
       'request bodies in memory',
       size(MOST_BODY_BYTES.inAll),
       size(MOST_BODY_BYTES.perKey),
       'the body is not read for up to 10 s, then `429`',
     ],
-    ['unread responses', size(MOST_UNSENT_BYTES.inAll), size(MOST_UNSENT_BYTES.perKey), '`503`; `429`'],
+    [
+      `unread responses over ${size(SHORT_ANSWER_BYTES)}`,
+      size(MOST_UNSENT_BYTES.inAll),
+      size(MOST_UNSENT_BYTES.perKey),
+      '`429`; `503`',
+    ],
     ['browser sessions', 'no limit', String(MOST_SESSIONS), 'the oldest ends'],
     ['background operations', 'one at a time', '20', '`429`'],
     ['deliveries in progress', '200', '40 per user, 8 per endpoint', 'they wait'],
   ];
+}
+
+function inAll(perKey: number): string {
+  return String(perKey * KEYS_AT_FULL_SHARE);
 }
 
 /** Rules for all calls, in sentences. */
@@ -74,6 +89,9 @@ export function callRules(): string[] {
     'Lists leave out values over 4 KiB and name them in `omitted`; `?fields=` includes them, and pages then hold fewer items. A bulk create that matches more than ten existing jobs leaves such values out too.',
     'A waiting call ends within five seconds after its key, session or token has ended; a job claimed for it is released.',
     'A waiting call holds no database connection.',
+    'Where there is a total, a key never gets more than what is still free beside its own part. So nobody can take everything, and a key that has nothing yet is refused (`503`) only when nothing is left; one that has a part gets `429`.',
+    'Calls without a key count for the address they come from: sign-ins as calls in progress, and documents and files of the dashboard as unread responses. `/healthz` and `/readyz` are never refused; all callers of `/readyz` share one query a second. The OpenAPI document is written once.',
+    '`OPTIONS` lists the methods of a path, needs no key, reads nothing, and closes the connection of a caller that sends a body.',
   ];
 }
 

@@ -83,10 +83,10 @@ export const accessSettings = {
     'How many bad credentials an address, or a key id, may bring within a minute, to each coordinator, before it is answered with 429. Good keys are not slowed by it.',
   ),
   BATON_MAX_PARKED_POLLS: count(DEFAULT_ACCESS.parkedPollsPerKey, 1, 1_000_000).describe(
-    'How many calls of one key may wait for jobs at once, on each coordinator.',
+    'How many calls of one key may wait at once, on each coordinator; of all keys, ten times as many.',
   ),
   BATON_MAX_REQUESTS_PER_KEY: count(DEFAULT_ACCESS.requestsPerKey, 1, 1_000_000).describe(
-    'How many calls of one key may be under way at once, beside those that wait, on each coordinator.',
+    'How many calls of one key may be under way at once, beside those that wait, on each coordinator; of all keys, ten times as many.',
   ),
   BATON_MAX_SOCKETS_PER_ADDRESS: count(DEFAULT_ACCESS.socketsPerAddress, 1, 1_000_000).describe(
     'How many connections one address may hold, on each coordinator; not counted behind trusted proxies.',

@@ -6,7 +6,9 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Request, Response } from 'express';
 import { BatonError } from '../errors';
+import { addressOwner } from './core/answer';
 import { withStyleNonce } from './core/browser';
+import type { UnsentAnswers } from './core/unsent-answers';
 import { type ResponseHeaders, setHeaders } from './core/response-headers';
 
 // The files of the dashboard, as they were built. Everything that it shows it asks the API for, like any other client.
@@ -41,12 +43,17 @@ const assets = new Map<string, File>();
  * from its address.
  * @throws {BatonError} `not_found` when the dashboard was not built, or for a file that it does not have
  */
-export async function serveDashboard(request: Request, response: Response, headers: ResponseHeaders): Promise<void> {
+export async function serveDashboard(
+  request: Request,
+  response: Response,
+  headers: ResponseHeaders,
+  unsent: UnsentAnswers,
+): Promise<void> {
   const [path = '/'] = request.originalUrl.split('?');
   const rest = path.slice('/dashboard'.length);
   if (rest === '') return redirect(response, headers);
   const name = rest.slice(1);
-  if (FILE.test(name)) return sendFile(request, response, headers, name);
+  if (FILE.test(name)) return sendFile(request, response, headers, unsent, name);
   await sendPage(response, headers, '../'.repeat(name.split('/').length - 1));
 }
 
@@ -75,19 +82,29 @@ async function sendPage(response: Response, headers: ResponseHeaders, up: string
   );
 }
 
-async function sendFile(request: Request, response: Response, headers: ResponseHeaders, name: string): Promise<void> {
+async function sendFile(
+  request: Request,
+  response: Response,
+  headers: ResponseHeaders,
+  unsent: UnsentAnswers,
+  name: string,
+): Promise<void> {
   const isAsset = name.startsWith('assets/');
   const file = assets.get(name) ?? (await pack(name));
   if (isAsset) assets.set(name, file);
-  setHeaders(response, headers.left());
   const isPacked = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
   const body = isPacked ? file.packed : file.plain;
+  const owner = addressOwner(request.ip);
+  unsent.requireRoom(owner, body.length);
+  setHeaders(response, headers.left());
   response.setHeader('Content-Type', `${TYPES[extname(name)] ?? 'application/octet-stream'}; charset=utf-8`);
   response.setHeader('Cache-Control', isAsset ? FOR_GOOD : 'no-cache');
   response.setHeader('Vary', 'Accept-Encoding');
   if (isPacked) response.setHeader('Content-Encoding', 'gzip');
   response.setHeader('Content-Length', String(body.length));
   response.end(body);
+  const taken = unsent.written(response, owner, body.length, () => request.socket.destroy());
+  response.once('close', () => taken?.());
 }
 
 async function pack(name: string): Promise<File> {

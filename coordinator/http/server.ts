@@ -24,7 +24,7 @@ import { healthEndpoints } from './routes/health';
 import { jobEndpoints } from './routes/jobs';
 import { metricsEndpoints } from './routes/metrics';
 import { documentationEndpoints } from './docs/openapi';
-import { noRoute, noWebSocket } from './core/no-route';
+import { answerOptions, noRoute, noWebSocket } from './core/no-route';
 import { queueEndpoints } from './routes/queues';
 import { rateLimitEndpoints } from './routes/rate-limits';
 import { runnerEndpoints } from './routes/runners';
@@ -144,11 +144,15 @@ function route(app: express.Express, environment: RequestEnvironment): void {
   }
   app.get(DASHBOARD_PATH, (request, response) => {
     const headers = headersOf(environment, request, response);
-    serveDashboard(request, response, headers).catch((error: unknown) => refuse(environment, response, headers, error));
+    serveDashboard(request, response, headers, environment.services.unsent).catch((error: unknown) =>
+      refuse(environment, response, headers, error),
+    );
   });
-  app.use((request, response) =>
-    refuse(environment, response, headersOf(environment, request, response), noRoute(routes, request)),
-  );
+  app.use((request, response) => {
+    const headers = headersOf(environment, request, response);
+    if (answerOptions(routes, request, response, headers)) return;
+    refuse(environment, response, headers, noRoute(routes, request));
+  });
   // Express tells an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) =>
     refuse(environment, response, headersOf(environment, request, response), error),

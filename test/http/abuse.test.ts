@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
@@ -28,7 +27,6 @@ describe('one key', () => {
     );
     if (greedy === undefined || other === undefined) throw new Error('two keys were wanted');
     const gone = new AbortController();
-    setMaxListeners(30, gone.signal);
     const type = uniqueType();
     const poll = (runnerId: string) => ({ runnerId, types: [type], waitMs: 50_000 });
     const park = (index: number) =>

@@ -61,7 +61,8 @@ export class Api {
         ...headers,
       },
       ...(body === undefined ? {} : { body }),
-      ...(signal === undefined ? {} : { signal }),
+      // undici listens to what it is given once a call; many calls with one signal would look like a leak to Node.
+      ...(signal === undefined ? {} : { signal: AbortSignal.any([signal]) }),
     });
     const told = { status: answer.statusCode, headers: answer.headers, body: (await read(answer)) as Body };
     this.contract.requireKept();

@@ -23,7 +23,7 @@ export interface Login {
 export class ApiKeyCache {
   private readonly known: TtlCache<Caller | null>;
   private readonly sessions: TtlCache<Login | null>;
-  /** Hashes of keys that were good when they were last looked at. */
+  /** Hashes of keys, and of the tokens of sessions, that were good when they were last looked at. */
   private readonly good = new Set<string>();
   /** The hashes of keys that were let in of late, so that a runner's key is not hashed anew at each of its calls. */
   private readonly hashes = new Map<string, string>();
@@ -63,6 +63,7 @@ export class ApiKeyCache {
     const tokenHash = hashOf(token);
     const login = await this.sessions.recall(tokenHash, async () => {
       const row = await findOpen(this.db, tokenHash);
+      this.remember(tokenHash, row !== null);
       return row === null
         ? null
         : {
@@ -90,19 +91,23 @@ export class ApiKeyCache {
     this.sessions.forget(hashOf(token));
   }
 
-  /** Whether the key was good when it was last looked at. */
-  wasGood(key: string): boolean {
-    return this.good.has(hashOf(key));
+  /** Whether the key, or the token of a session, was good when it was last looked at. */
+  wasGood(secret: string): boolean {
+    return this.good.has(hashOf(secret));
   }
 
   private lookUp(secretHash: string): Promise<Caller | null> {
     return this.known.recall(secretHash, async () => {
       const row = await store.findUsable(this.db, secretHash);
-      if (this.good.size >= MOST_GOOD) this.good.clear();
-      if (row === null) this.good.delete(secretHash);
-      else this.good.add(secretHash);
+      this.remember(secretHash, row !== null);
       return row === null ? null : toCaller(row);
     });
+  }
+
+  private remember(hash: string, isGood: boolean): void {
+    if (this.good.size >= MOST_GOOD) this.good.clear();
+    if (isGood) this.good.add(hash);
+    else this.good.delete(hash);
   }
 }
 

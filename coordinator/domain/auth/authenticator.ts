@@ -29,7 +29,7 @@ export class Authenticator {
 
   /** @throws {BatonError} as `authenticate` */
   async authenticateKey(key: string, address: string): Promise<Login> {
-    this.requireNotThrottled(key, address);
+    this.requireNotThrottled(() => this.keys.wasGood(key), address);
     return this.judged(address, publicIdOf(key), async () => ({
       caller: await this.keys.callerOf(key),
       sessionEndsAt: null,
@@ -38,12 +38,14 @@ export class Authenticator {
   }
 
   /** @throws {BatonError} as `authenticate` */
-  authenticateSession(token: string, address: string): Promise<Login> {
+  async authenticateSession(token: string, address: string): Promise<Login> {
+    this.requireNotThrottled(() => this.keys.wasGood(token), address);
     return this.judged(address, null, () => this.keys.callerOfSession(token));
   }
 
   /** The link is used up by it. @throws {BatonError} as `authenticate` */
-  authenticateLink(token: string, address: string): Promise<Login> {
+  async authenticateLink(token: string, address: string): Promise<Login> {
+    this.requireNotThrottled(() => false, address);
     return this.judged(address, null, async () => ({
       caller: await this.keys.callerOfLink(token),
       sessionEndsAt: null,
@@ -51,11 +53,11 @@ export class Authenticator {
     }));
   }
 
-  /** Spares the database the keys that somebody tries one after the other. */
-  private requireNotThrottled(key: string, address: string): void {
+  /** Spares the database the keys, sessions and links that somebody tries one after the other. */
+  private requireNotThrottled(wasGood: () => boolean, address: string): void {
     const source = sourceOf(address);
     const waitMs = this.failures.waitMs(source);
-    if (waitMs === 0 || this.keys.wasGood(key) || this.failures.takeChance(source)) return;
+    if (waitMs === 0 || wasGood() || this.failures.takeChance(source)) return;
     this.failures.add(source);
     throw tooMany(waitMs);
   }

@@ -1,5 +1,6 @@
 import { BatonError } from '../../errors';
 import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
+import { type ShareLimits, Shares } from '../core/shares';
 
 /** Shorter bodies are not counted: a thousand of them, which is what a key may have under way, take 16 MiB. */
 export const UNCOUNTED_BYTES = 16 * 1024;
@@ -18,11 +19,12 @@ interface Waiter {
  * asked for is done. Who comes when there is no room waits, unread, so that its client is slowed down; not for ever.
  */
 export class BodyBudget {
-  private total = 0;
-  private readonly byKey = new Map<string, number>();
+  private readonly shares: Shares;
   private readonly waiting = new Set<Waiter>();
 
-  constructor(private readonly most: { inAll: number; perKey: number }) {}
+  constructor(private readonly most: ShareLimits) {
+    this.shares = new Shares(most);
+  }
 
   /**
    * @returns what gives the room back, all but the bytes that are kept; at once when there is room
@@ -58,7 +60,7 @@ export class BodyBudget {
 
   /** How many bytes are in memory. */
   get bytes(): number {
-    return this.total;
+    return this.shares.total;
   }
 
   /** How many calls wait for room. */
@@ -67,27 +69,19 @@ export class BodyBudget {
   }
 
   private hasRoom(keyId: string, bytes: number): boolean {
-    const { inAll, perKey } = this.most;
-    return this.total + bytes <= inAll && (this.byKey.get(keyId) ?? 0) + bytes <= perKey;
+    return this.shares.whyNot(keyId, bytes) === null;
   }
 
   private admit(keyId: string, bytes: number): GiveBack {
-    this.add(keyId, bytes);
+    this.shares.add(keyId, bytes);
     let held = bytes;
     return (kept = 0) => {
       const given = held - (kept > UNCOUNTED_BYTES ? kept : 0);
       if (given <= 0) return;
       held -= given;
-      this.add(keyId, -given);
+      this.shares.add(keyId, -given);
       for (const waiter of [...this.waiting]) if (this.hasRoom(waiter.keyId, waiter.bytes)) waiter.admit();
     };
-  }
-
-  private add(keyId: string, bytes: number): void {
-    this.total += bytes;
-    const own = (this.byKey.get(keyId) ?? 0) + bytes;
-    if (own === 0) this.byKey.delete(keyId);
-    else this.byKey.set(keyId, own);
   }
 }
 

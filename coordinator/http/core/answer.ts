@@ -5,6 +5,7 @@ import type { Credential } from '../../domain/auth/credential-watch';
 import { isScoped } from '../../domain/auth/scope';
 import { BatonError } from '../../errors';
 import { authenticate, NOBODY } from './authenticate';
+import { sourceOf } from '../../domain/auth/failed-logins';
 import { type GiveBack, UNCOUNTED_BYTES } from '../body/body-budget';
 import type { RequestSlot } from './key-limits';
 import type { Services } from './services';
@@ -98,9 +99,12 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
       this.credential = login.credential;
-      if (endpoint.roles !== 'public' && !this.isDisconnected) {
+      if (endpoint.roles === 'public') {
+        // Probes have nothing to read, and are never refused.
+        if (endpoint.body !== undefined) this.slot = this.services.keyLimits.enter(this.owner);
+      } else if (!this.isDisconnected) {
         this.slot = this.enter(login.caller.keyId);
-        this.services.unsent.requireRoom(login.caller.keyId, 0);
+        this.services.unsent.requireShare(login.caller.keyId);
       }
       if (endpoint.roles !== 'public' && endpoint.method === 'get') this.services = reading(this);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
@@ -166,8 +170,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const limits = bodyLimits(endpoint, services.context.maxPayloadBytes);
     const bytes = announcedBytes(request, limits);
     // Short ones, which most are, are not waited for.
-    if (bytes > UNCOUNTED_BYTES)
-      this.giveRoomBack = await services.bodies.take(this.caller.keyId, bytes, this.disconnect);
+    if (bytes > UNCOUNTED_BYTES) this.giveRoomBack = await services.bodies.take(this.owner, bytes, this.disconnect);
     // One that did not say how long it would be was taken for the longest; a call may wait long after it was read.
     return readBody(request, response, limits, (length) => this.giveRoomBack?.(length));
   }
@@ -177,6 +180,12 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       address: this.environment.known(this.request).ip ?? '',
       requestId: this.headers.requestId,
     });
+  }
+
+  /** Whose share of what is bounded the call takes: its key's, or, of one without a key, its address's. */
+  private get owner(): string {
+    const { caller, environment, request } = this;
+    return caller === NOBODY ? addressOwner(environment.known(request).ip) : caller.keyId;
   }
 
   get isSecure(): boolean {
@@ -233,7 +242,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   private send(reply: Reply, pieces: Buffer[] | null): void {
     const { endpoint, response } = this;
     const head = this.headers.left();
-    head.push('Cache-Control', 'no-store');
+    if (reply.headers['Cache-Control'] === undefined) head.push('Cache-Control', 'no-store');
     for (const name in reply.headers) head.push(name, reply.headers[name] ?? '');
     if (reply.status === 204) return void response.writeHead(204, head).end();
     head.push('Content-Type', endpoint.produces === undefined ? JSON_TYPE : `${endpoint.produces}; charset=utf-8`);
@@ -249,6 +258,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
         response.end();
       });
     }
+    const { bytes } = reply;
+    if (bytes !== undefined) return this.write(reply, head, bytes.length, () => response.end(bytes));
     const text = typeof reply.text === 'string' ? reply.text : toJson(reply.body);
     const length = Buffer.byteLength(text);
     // As many bytes as characters: all ASCII, which is copied, not encoded.
@@ -260,11 +271,11 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const { endpoint, response } = this;
     const { unsent } = this.services;
     // What a call has done must be told; what it only reads, or is given back, can be asked for again.
-    if (endpoint.method === 'get' || reply.onUnsent !== undefined) unsent.requireRoom(this.caller.keyId, length);
+    if (endpoint.method === 'get' || reply.onUnsent !== undefined) unsent.requireRoom(this.owner, length);
     head.push('Content-Length', String(length));
     response.writeHead(reply.status, head);
     body();
-    this.taken = unsent.written(response, this.caller.keyId, length, () => this.request.socket.destroy());
+    this.taken = unsent.written(response, this.owner, length, () => this.request.socket.destroy());
     // It ended while it was written.
     if (this.hasEnded) this.taken?.();
   }
@@ -295,6 +306,11 @@ function wasRevoked(): BatonError {
     'unauthenticated',
     'The key, session or token was revoked, or has expired, while the call was under way.',
   );
+}
+
+/** In whose name calls without a key are counted that come from an address. */
+export function addressOwner(address = ''): string {
+  return `address ${sourceOf(address)}`;
 }
 
 function encoded(text: string): Buffer {

@@ -42,6 +42,8 @@ export interface Reply {
   headers: Record<string, string>;
   /** The body as JSON text, instead of `body`; a long one in pieces. */
   text?: string | readonly string[];
+  /** The body as it is sent, instead of `body`. */
+  bytes?: Buffer;
   /** Told when the client has gone, and so the reply was not sent. */
   onUnsent?: () => void;
   /** Sends the body itself, and ends the answer when it wants. */

@@ -2,40 +2,47 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { BatonError } from '../../errors';
 import type { Access } from './access';
+import { Shares } from './shares';
 
 type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerKey' | 'trustProxy'>;
 
-interface Load {
-  requests: number;
-  parked: number;
-  /** Heartbeats that wait. Counted apart, so that busy runners do not use up what polls for work may use. */
-  heartbeats: number;
-}
+/** So many keys may use all of their shares at once; when there are more, each has less. */
+export const KEYS_AT_FULL_SHARE = 10;
+
+/** Requests under way, and those that wait. Heartbeats count apart, so that busy runners do not use up what polls for work may use. */
+type Load = Record<'requests' | 'parked' | 'heartbeats', Shares>;
 
 /** Limits what each key may use of this coordinator at a time: requests, waiting calls and connections. */
 export class KeyLimits {
-  private readonly loads = new Map<string, Load>();
+  private readonly load: Load;
   /** Whose each connection is: of the key that called on it last. */
   private readonly holders = new WeakMap<Socket, string>();
   private readonly sockets = new Map<string, number>();
 
-  constructor(private readonly limits: Limits) {}
+  constructor(private readonly limits: Limits) {
+    const shares = (perKey: number) => new Shares({ perKey, inAll: perKey * KEYS_AT_FULL_SHARE });
+    this.load = {
+      requests: shares(limits.requestsPerKey),
+      parked: shares(limits.parkedPollsPerKey),
+      heartbeats: shares(limits.parkedPollsPerKey),
+    };
+  }
 
-  /** @throws {BatonError} `rate_limited` when the key has too many requests under way */
+  /** @throws {BatonError} `rate_limited` when the key has too many requests under way, `unavailable` when all have */
   enter(keyId: string): RequestSlot {
-    const load = this.loads.get(keyId) ?? { requests: 0, parked: 0, heartbeats: 0 };
-    if (load.requests >= this.limits.requestsPerKey) {
+    const { requests } = this.load;
+    const reason = requests.whyNot(keyId, 1);
+    if (reason === 'key') {
       throw new BatonError(
         'rate_limited',
-        `This key has ${this.limits.requestsPerKey} requests under way on this coordinator, and may have no more.`,
+        `This key has ${requests.of(keyId)} requests under way on this coordinator, and may have no more.`,
         { retryAfterMs: 1000 },
       );
     }
-    this.loads.set(keyId, load);
-    load.requests += 1;
-    return new RequestSlot(load, this.limits, () => {
-      if (load.requests + load.parked + load.heartbeats === 0) this.loads.delete(keyId);
-    });
+    if (reason === 'all')
+      throw new BatonError('unavailable', 'Too many requests are under way.', { retryAfterMs: 1000 });
+    requests.add(keyId, 1);
+    return new RequestSlot(this.load, keyId);
   }
 
   /**
@@ -67,33 +74,35 @@ export class RequestSlot {
 
   constructor(
     private readonly load: Load,
-    private readonly limits: Limits,
-    private readonly onRelease: () => void,
+    private readonly keyId: string,
   ) {}
 
   /**
    * From here on it only waits, which costs little, so more may.
-   * @throws {BatonError} `rate_limited` when too many of the key wait
+   * @throws {BatonError} `rate_limited` when too many of the key wait, `unavailable` when too many of all do
    */
   park(state: 'parked' | 'heartbeats' = 'parked'): void {
     if (this.state !== 'requests') return;
-    if (this.load[state] >= this.limits.parkedPollsPerKey) {
+    const { load, keyId } = this;
+    const reason = load[state].whyNot(keyId, 1);
+    if (reason === 'key') {
       throw new BatonError(
         'rate_limited',
-        `${this.limits.parkedPollsPerKey} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`,
+        `${load[state].of(keyId)} calls with this key wait on this coordinator already; use another key, or let runners claim for several slots at once.`,
         { retryAfterMs: 5000 },
       );
     }
-    this.load.requests -= 1;
-    this.load[state] += 1;
+    if (reason === 'all')
+      throw new BatonError('unavailable', 'Too many calls wait on this coordinator.', { retryAfterMs: 5000 });
+    load.requests.add(keyId, -1);
+    load[state].add(keyId, 1);
     this.state = state;
   }
 
   release(): void {
     if (this.state === null) return;
-    this.load[this.state] -= 1;
+    this.load[this.state].add(this.keyId, -1);
     this.state = null;
-    this.onRelease();
   }
 }
 

@@ -1,7 +1,8 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BatonError } from '../../errors';
 import { type AnyEndpoint, EVENT_STREAM } from './endpoint';
 import { meantBy } from './faults';
+import { type ResponseHeaders, setHeaders } from './response-headers';
 
 const MOST_SHOWN = 200;
 
@@ -23,6 +24,30 @@ export function noRoute(
     `There is no ${method} ${shown}.${hint} GET /docs shows what there is, and /openapi.json lists it.`,
   );
 }
+
+/**
+ * Tells which methods a path takes, to whoever asks: it stands in the documentation. Nothing is read or looked up for it,
+ * and a caller that sends a body with it is not listened to any further.
+ * @returns whether it was such a question, and is answered
+ */
+export function answerOptions(
+  endpoints: readonly AnyEndpoint[],
+  request: IncomingMessage & { path: string },
+  response: ServerResponse,
+  headers: ResponseHeaders,
+): boolean {
+  if (request.method !== 'OPTIONS') return false;
+  const methods = request.path === '*' ? ALL_METHODS : methodsOf(endpoints, request.path);
+  if (methods.length === 0) return false;
+  if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0)
+    response.shouldKeepAlive = false;
+  setHeaders(response, [...headers.left(), 'Allow', [...methods, 'OPTIONS'].join(', ')]);
+  response.writeHead(204).end();
+  return true;
+}
+
+/** Of the server as a whole, which `OPTIONS *` asks for. */
+const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 function methodsOf(endpoints: readonly AnyEndpoint[], path: string): string[] {
   const methods = endpoints

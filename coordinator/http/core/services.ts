@@ -13,6 +13,7 @@ import { Dispatcher } from '../../dispatch/dispatcher';
 import { WaitingHeartbeats } from '../../dispatch/waiting-heartbeats';
 import { WaitingReads } from '../../dispatch/waiting-reads';
 import { MOST_BODY_BYTES, MOST_UNSENT_BYTES } from './limits';
+import { TtlCache } from '../../domain/auth/ttl-cache';
 import type { Tracing } from './tracing';
 import { UnsentAnswers } from './unsent-answers';
 import { WebSockets } from '../streams/web-sockets';
@@ -33,6 +34,8 @@ export interface Services extends BatchedVerbs {
   eventConnections: EventConnections;
   webSockets: WebSockets;
   metrics: Metrics;
+  /** Why requests cannot be served, as it was found a moment ago: anybody may ask, and all share one look. */
+  readiness: TtlCache<string[]>;
   /** Sends due deliveries now, not within a second. */
   wakeDeliveries: () => void;
   processState: ProcessState;
@@ -51,6 +54,8 @@ export interface ProcessState {
   monitorLagMs(): number | null;
   pendingMigrations(): Promise<string[]>;
 }
+
+const READINESS_KEPT_MS = 1000;
 
 export function createServices(
   context: Context,
@@ -74,6 +79,7 @@ export function createServices(
     keyLimits: new KeyLimits(access),
     bodies: new BodyBudget(MOST_BODY_BYTES),
     unsent: new UnsentAnswers(MOST_UNSENT_BYTES),
+    readiness: new TtlCache(READINESS_KEPT_MS),
     credentialWatch: new CredentialWatch(context.db.vital),
     processState,
     tracing,

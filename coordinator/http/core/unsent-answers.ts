@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import { BatonError } from '../../errors';
+import { type ShareLimits, Shares } from './shares';
 
 const SWEEP_MS = 1000;
 /** A client has so long to take an answer, and as much longer as it takes at the least rate. */
 const LEAST_DEADLINE_MS = 10_000;
 const LEAST_BYTES_PER_MS = 64;
+/** Shorter answers are never refused: connections take up most of them at once, and their number is bounded. */
+export const SHORT_ANSWER_BYTES = 16 * 1024;
 
 interface Unsent {
   keyId: string;
@@ -13,41 +16,47 @@ interface Unsent {
   cut: () => void;
 }
 
-/** How much a key, and all of them, may have waiting to be read. */
-export interface UnsentLimits {
-  inAll: number;
-  perKey: number;
-}
-
 /**
  * Answers that are written, but that their clients have not read yet. They are in memory until then, so a key may have
  * only so much of them, and a client that takes nothing for too long is cut off.
  */
 export class UnsentAnswers {
   private readonly open = new Set<Unsent>();
-  private readonly byKey = new Map<string, number>();
-  private total = 0;
+  private readonly shares: Shares;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly most: UnsentLimits) {}
+  constructor(private readonly most: ShareLimits) {
+    this.shares = new Shares(most);
+  }
 
   /** How many bytes wait to be read. */
   get bytes(): number {
-    return this.total;
+    return this.shares.total;
   }
 
   /** @throws {BatonError} when so many more bytes may not wait: `rate_limited`, or `unavailable` if it is not the key's fault */
   requireRoom(keyId: string, bytes: number): void {
-    const own = this.byKey.get(keyId) ?? 0;
-    if (own > 0 && own + bytes > this.most.perKey) {
+    if (bytes <= SHORT_ANSWER_BYTES) return;
+    const own = this.shares.of(keyId);
+    // One answer alone may be longer than a share.
+    const reason = this.shares.whyNot(keyId, own === 0 ? Math.min(bytes, this.most.perKey) : bytes);
+    if (reason === 'key') {
       throw new BatonError(
         'rate_limited',
-        `Answers to this key that were not read yet take ${mib(own)} MiB here, and may take ${mib(this.most.perKey)}; read them first.`,
+        `Answers to this key that were not read yet take ${mib(own)} MiB here, and may take ${mib(this.most.perKey)}, or as much as is left for others; read them first.`,
         { retryAfterMs: 1000 },
       );
     }
-    if (this.total > 0 && this.total + bytes > this.most.inAll)
+    if (reason === 'all')
       throw new BatonError('unavailable', 'Too many answers wait to be read by their clients.', { retryAfterMs: 1000 });
+  }
+
+  /**
+   * Before a call is begun whose answer's length is not known yet.
+   * @throws {BatonError} `rate_limited` when the key has had its share already
+   */
+  requireShare(keyId: string): void {
+    if (this.shares.of(keyId) > 0) this.requireRoom(keyId, SHORT_ANSWER_BYTES + 1);
   }
 
   /**
@@ -59,10 +68,10 @@ export class UnsentAnswers {
     if (response.writableLength === 0 && (response.socket?.writableLength ?? 1) === 0) return undefined;
     const answer = { keyId, bytes, until: performance.now() + deadlineMs(bytes), cut };
     this.open.add(answer);
-    this.add(keyId, bytes);
+    this.shares.add(keyId, bytes);
     this.timer ??= setInterval(() => this.sweep(performance.now()), SWEEP_MS).unref();
     return () => {
-      if (this.open.delete(answer)) this.add(keyId, -bytes);
+      if (this.open.delete(answer)) this.shares.add(keyId, -bytes);
     };
   }
 
@@ -72,13 +81,6 @@ export class UnsentAnswers {
     if (this.open.size > 0) return;
     clearInterval(this.timer);
     this.timer = undefined;
-  }
-
-  private add(keyId: string, bytes: number): void {
-    this.total += bytes;
-    const own = (this.byKey.get(keyId) ?? 0) + bytes;
-    if (own === 0) this.byKey.delete(keyId);
-    else this.byKey.set(keyId, own);
   }
 }
 

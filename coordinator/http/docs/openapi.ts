@@ -1,7 +1,8 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { ERRORS } from '../../errors';
-import { type AnyEndpoint, endpoint, EVENT_STREAM, reply } from '../core/endpoint';
+import { type AnyEndpoint, endpoint, EVENT_STREAM, replyText } from '../core/endpoint';
+import { toJson } from '../core/json';
 import { type Document, Schemas } from './openapi-schemas';
 import { tagOf, tagsOf } from './openapi-tags';
 import { operationId } from './operation-ids';
@@ -24,7 +25,14 @@ const RETRY_AFTER = 'Seconds to wait before the same call may succeed. Every 429
 /** What tells of these endpoints, and of itself: the OpenAPI document, and the same for people. */
 export function documentationEndpoints(endpoints: readonly AnyEndpoint[]): AnyEndpoint[] {
   let document: Document | undefined;
+  let texts: [string, string] | undefined;
   const read = (): Document => (document ??= describe([...endpoints, ...own]));
+  // Anybody may ask for it, so it is written once: all that differs between answers is the server.
+  const around = (): [string, string] => {
+    if (texts !== undefined) return texts;
+    const [before = '', after = ''] = toJson({ ...read(), servers: [PLACE] }).split(`"${PLACE}"`);
+    return (texts = [before, after]);
+  };
   const own: AnyEndpoint[] = [
     endpoint({
       method: 'get',
@@ -32,13 +40,18 @@ export function documentationEndpoints(endpoints: readonly AnyEndpoint[]): AnyEn
       summary: 'Read the OpenAPI document',
       roles: 'public',
       replies: { 200: z.record(z.string(), z.unknown()) },
-      run: async ({ header, isSecure }) =>
-        Promise.resolve(reply(200, { ...read(), servers: [serverAt(header('host'), isSecure)] })),
+      run: async ({ header, isSecure }) => {
+        const [before, after] = around();
+        return Promise.resolve(replyText(200, before + toJson(serverAt(header('host'), isSecure)) + after));
+      },
     }),
     ...referenceEndpoints(read),
   ];
   return own;
 }
+
+/** Stands in the written document where the server belongs. */
+const PLACE = 'the server of this answer';
 
 /** Generators that were given the document's address find the server in it. */
 function serverAt(host: string | undefined, isSecure: boolean): Document {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { ERRORS } from '../../errors';
-import { type AnyEndpoint, endpoint, type Reply } from '../core/endpoint';
+import { type AnyEndpoint, endpoint, type Reply, replyText } from '../core/endpoint';
 import type { ApiDocument } from './document';
 import { renderLlms } from './llms';
 import { renderPage } from './page';
@@ -78,14 +78,13 @@ const packed = new Map<string, Buffer>();
 
 function sent(text: string, cacheControl: string, accepted = ''): Reply {
   const headers: Record<string, string> = { 'Cache-Control': cacheControl, Vary: 'Accept-Encoding' };
-  if (!/\bgzip\b/.test(accepted))
-    return { status: 200, body: null, headers, send: (response) => void response.end(text) };
+  if (!/\bgzip\b/.test(accepted)) return { ...replyText(200, text), headers };
   const body = packed.get(text) ?? gzipSync(text);
   packed.set(text, body);
   return {
     status: 200,
     body: null,
     headers: { ...headers, 'Content-Encoding': 'gzip' },
-    send: (response) => void response.end(body),
+    bytes: body,
   };
 }

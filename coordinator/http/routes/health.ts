@@ -79,8 +79,12 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-async function whyNotReady({ context, processState }: Services): Promise<string[]> {
-  if (processState.isDraining) return ['the coordinator is shutting down'];
+async function whyNotReady(services: Services): Promise<string[]> {
+  if (services.processState.isDraining) return ['the coordinator is shutting down'];
+  return services.readiness.recall('', () => findOut(services));
+}
+
+async function findOut({ context, processState }: Services): Promise<string[]> {
   try {
     await within(READY_WITHIN_MS, pingWrite(context.db));
     const pending = await processState.pendingMigrations();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { endpoint, OPERATORS } from '../core/endpoint';
+import { endpoint, OPERATORS, replyText } from '../core/endpoint';
 
 export const metricsEndpoints = [
   endpoint({
@@ -10,13 +10,7 @@ export const metricsEndpoints = [
     replies: { 200: z.string() },
     produces: 'text/plain',
     async run({ services }) {
-      const text = await services.metrics.text();
-      return {
-        status: 200,
-        body: null,
-        headers: { 'Cache-Control': 'no-store' },
-        send: (response) => void response.end(text),
-      };
+      return replyText(200, await services.metrics.text());
     },
   }),
 ];

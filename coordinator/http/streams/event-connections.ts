@@ -7,6 +7,7 @@ import { BatonError } from '../../errors';
 import { describeError } from '../../logger';
 import { EventFrame, frameOf } from './event-frames';
 import { type EventWriter, ServerSentWriter, WebSocketWriter } from './event-writers';
+import { type ShareLimits, Shares } from '../core/shares';
 import type { WebSockets } from './web-sockets';
 
 const HEARTBEAT_MS = 15_000;
@@ -16,16 +17,16 @@ export class EventConnections {
   private readonly open = new Set<EventWriter>();
   private isClosed = false;
   /** How many each key has, those included that are being opened. */
-  private readonly byKey = new Map<string, number>();
-  private total = 0;
+  private readonly shares: Shares;
   private readonly timer: NodeJS.Timeout;
 
   constructor(
     private readonly context: Context,
     private readonly webSockets: WebSockets,
-    private readonly most: { inAll: number; perKey: number },
+    private readonly most: ShareLimits,
     heartbeatMs = HEARTBEAT_MS,
   ) {
+    this.shares = new Shares(most);
     this.timer = setInterval(() => this.beat(), heartbeatMs).unref();
   }
 
@@ -85,27 +86,22 @@ export class EventConnections {
   }
 
   private enter(keyId: string): () => void {
-    const { inAll, perKey } = this.most;
-    const own = this.byKey.get(keyId) ?? 0;
-    if (own >= perKey)
-      throw new BatonError('rate_limited', `${perKey} streams of events are open with this key already.`, {
-        retryAfterMs: 5000,
-      });
-    if (this.total >= inAll)
-      throw new BatonError('unavailable', `${inAll} listen to events already.`, { retryAfterMs: 5000 });
-    this.add(keyId, 1);
+    const { shares } = this;
+    const reason = shares.whyNot(keyId, 1);
+    if (reason === 'key')
+      throw new BatonError(
+        'rate_limited',
+        `${shares.of(keyId)} streams of events are open with this key already; what is left is for other keys.`,
+        { retryAfterMs: 5000 },
+      );
+    if (reason === 'all')
+      throw new BatonError('unavailable', `${this.most.inAll} listen to events already.`, { retryAfterMs: 5000 });
+    shares.add(keyId, 1);
     let isIn = true;
     return () => {
-      if (isIn) this.add(keyId, -1);
+      if (isIn) shares.add(keyId, -1);
       isIn = false;
     };
-  }
-
-  private add(keyId: string, count: number): void {
-    this.total += count;
-    const own = (this.byKey.get(keyId) ?? 0) + count;
-    if (own === 0) this.byKey.delete(keyId);
-    else this.byKey.set(keyId, own);
   }
 }
 
