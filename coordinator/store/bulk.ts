@@ -1,4 +1,4 @@
-import type { JobFilter, Json, Role } from '@baton/runner-sdk/protocol';
+import type { ErrorCode, JobFilter, Json, Role } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
 
 export type BulkVerb = 'cancel' | 'retry' | 'purge' | 'prioritise' | 'replay';
@@ -24,6 +24,15 @@ export interface BulkOperationRow {
   createdAt: Date;
   finishedAt: Date | null;
   requestedBy: Requester | null;
+  /** Null: it is running, or has finished. */
+  endedAs: 'cancelled' | 'failed' | null;
+  /** Why it failed, or, while it is running, what it waits for. */
+  error: BulkError | null;
+}
+
+export interface BulkError {
+  code: ErrorCode;
+  message: string;
 }
 
 /** As the audit tells who did something. */
@@ -38,7 +47,7 @@ interface Requester {
 
 export const BULK_COLUMNS = sql`
   b.id, b.verb, b.filter, b.parameters, b.user_id AS "userId", b.matched, b.changed, b.cursor, b.created_at AS "createdAt",
-  b.finished_at AS "finishedAt", b.requested_by AS "requestedBy"`;
+  b.finished_at AS "finishedAt", b.requested_by AS "requestedBy", b.ended_as AS "endedAs", b.error`;
 
 export async function insert(
   db: Executor,
@@ -55,11 +64,17 @@ export async function insert(
 /** Whether there is anything for `lockNext`. */
 export const HAS_NEXT = sql`EXISTS (SELECT FROM bulk_operations b WHERE b.finished_at IS NULL)`;
 
-/** The oldest unfinished operation but these, locked; one that another coordinator works on is passed over. */
+/**
+ * The next operation but these, locked; one that another coordinator works on is passed over. Those of one key are done in
+ * their order; keys take turns, so that none waits for the many jobs of another's.
+ */
 export async function lockNext(transaction: Executor, except: string[]): Promise<BulkOperationRow | null> {
   const rows = await transaction.query<BulkOperationRow>(sql`
     SELECT ${BULK_COLUMNS} FROM bulk_operations b WHERE b.finished_at IS NULL AND b.id <> ALL (${except}::uuid[])
-    ORDER BY b.created_at LIMIT 1 FOR UPDATE SKIP LOCKED`);
+      AND NOT EXISTS (
+        SELECT FROM bulk_operations o WHERE o.finished_at IS NULL AND o.id <> ALL (${except}::uuid[])
+          AND o.requested_by ->> 'keyId' = b.requested_by ->> 'keyId' AND (o.created_at, o.id) < (b.created_at, b.id))
+    ORDER BY b.progressed_at NULLS FIRST, b.created_at LIMIT 1 FOR UPDATE SKIP LOCKED`);
   return rows[0] ?? null;
 }
 
@@ -71,9 +86,44 @@ export async function advance(
   cursor: string | null,
 ): Promise<void> {
   await transaction.query(sql`
-    UPDATE bulk_operations SET changed = changed + ${changed}, cursor = COALESCE(${cursor}::uuid, cursor),
-      finished_at = CASE WHEN ${cursor}::uuid IS NULL THEN now() END
+    UPDATE bulk_operations SET changed = changed + ${changed}, cursor = COALESCE(${cursor}::uuid, cursor), error = NULL,
+      progressed_at = now(), finished_at = CASE WHEN ${cursor}::uuid IS NULL THEN now() END
     WHERE id = ${id}::uuid`);
+}
+
+/** A batch could not be done, or not all of it: the operation is kept for later, or fails when it has not come on for so long. */
+export async function holdUp(
+  transaction: Executor,
+  held: { id: string; changed: number; cursor: string | null; error: BulkError; patienceMs: number },
+): Promise<boolean> {
+  const { id, changed, cursor, error, patienceMs } = held;
+  const rows = await transaction.query<{ hasFailed: boolean }>(sql`
+    WITH held AS (
+      SELECT b.id, ${cursor}::uuid IS NOT NULL AS has_progressed,
+        ${cursor}::uuid IS NULL AND b.progressed_at <= now() - ${patienceMs}::float8 * interval '1 ms' AS is_over
+      FROM bulk_operations b WHERE b.id = ${id}::uuid
+    )
+    UPDATE bulk_operations b SET changed = b.changed + ${changed}, cursor = COALESCE(${cursor}::uuid, b.cursor),
+      error = ${JSON.stringify(error)}::json,
+      progressed_at = CASE WHEN held.has_progressed OR b.progressed_at IS NULL THEN now() ELSE b.progressed_at END,
+      finished_at = CASE WHEN held.is_over THEN now() END,
+      ended_as = CASE WHEN held.is_over THEN 'failed'::bulk_end END
+    FROM held WHERE b.id = held.id RETURNING b.finished_at IS NOT NULL AS "hasFailed"`);
+  return rows[0]?.hasFailed === true;
+}
+
+/** Ends it between two of its batches; one under way is waited for. No row: it has ended already. */
+export async function cancel(transaction: Executor, id: string): Promise<BulkOperationRow[]> {
+  return transaction.query(sql`
+    UPDATE bulk_operations AS b SET finished_at = now(), ended_as = 'cancelled', error = NULL
+    WHERE b.id = ${id}::uuid AND b.finished_at IS NULL RETURNING ${BULK_COLUMNS}`);
+}
+
+/** Lets one that failed go on from where it had come to. No row: it did not fail. */
+export async function resume(transaction: Executor, id: string): Promise<BulkOperationRow[]> {
+  return transaction.query(sql`
+    UPDATE bulk_operations AS b SET finished_at = NULL, ended_as = NULL, error = NULL, progressed_at = NULL
+    WHERE b.id = ${id}::uuid AND b.ended_as = 'failed' RETURNING ${BULK_COLUMNS}`);
 }
 
 /** How many operations that this key asked for have not ended. */

@@ -188,7 +188,7 @@ async function read<Row>(
         session.discard();
         void general.query(sql`SELECT pg_cancel_backend(${session.pid ?? 0}::int)`).catch(() => undefined);
       };
-      if (isAborted(signal)) throw clientGone();
+      requireClient(signal);
       signal?.addEventListener('abort', stop, { once: true });
       try {
         return await session.query<Row>(statement);
@@ -200,6 +200,11 @@ async function read<Row>(
       }
     }),
   );
+}
+
+/** @throws {BatonError} when nobody is left to read the answer, so that work for it can end */
+export function requireClient(signal: AbortSignal | undefined): void {
+  if (isAborted(signal)) throw clientGone();
 }
 
 /** Asked before and after what is waited for. */

@@ -184,6 +184,11 @@ export class Operations {
     return this.send({ method: 'GET', path: `/bulk-operations/${encodeURIComponent(id)}` });
   }
 
+  /** Ends such an operation before it has come to its end; what it has changed stays changed. */
+  async cancelBulkOperation(id: string): Promise<BulkOperation> {
+    return this.send({ method: 'POST', path: `/bulk-operations/${encodeURIComponent(id)}/cancel` });
+  }
+
   /** How many finished jobs retention would delete by now. */
   async cleanupPreview(): Promise<z.infer<typeof cleanupPreview>> {
     return this.send({ method: 'GET', path: '/cleanup' });

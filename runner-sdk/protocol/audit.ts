@@ -19,6 +19,7 @@ export const auditAction = z.enum([
   'jobs.prioritised',
   'jobs.deleted',
   'bulk.requested',
+  'bulk.cancelled',
   'queue.set',
   'queue.paused',
   'queue.resumed',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { jobArguments, jobFilter, priority } from './jobs';
+import { errorCode } from './problem';
 import { id, name, text, timestamp } from './primitives';
 
 export const bulkChoice = {
@@ -70,10 +71,20 @@ export const bulkCount = z.object({
 export const bulkOperation = z.object({
   id: id.describe('Id of the operation (UUIDv7).'),
   verb: z.enum(['cancel', 'retry', 'purge', 'prioritise', 'replay']).describe('What is done to each job.'),
-  status: z.enum(['running', 'finished']).describe('Whether the operation is still running.'),
+  status: z
+    .enum(['running', 'finished', 'cancelled', 'failed'])
+    .describe(
+      'Whether the operation is still running, and how it ended. One that has not come on for ten minutes fails.',
+    ),
   matched: z.int().describe('Number of jobs that matched when the operation started.'),
-  changed: z.int().describe('Number of jobs changed so far.'),
+  changed: z.int().describe('Number of jobs changed so far; of a replay, jobs created.'),
+  error: z
+    .object({ code: errorCode, message: z.string() })
+    .nullable()
+    .describe(
+      'Why the operation failed; while it is running, what it waits for, such as room in a full queue (`queue_full`). null: nothing.',
+    ),
   createdAt: timestamp.describe('When the operation started.'),
-  finishedAt: timestamp.nullable().describe('When the operation finished; null: it is running.'),
+  finishedAt: timestamp.nullable().describe('When the operation ended; null: it is running.'),
 });
 export type BulkOperation = z.infer<typeof bulkOperation>;

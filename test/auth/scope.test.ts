@@ -124,6 +124,25 @@ test('creates only what it sees, alone, in lists and by replays', async () => {
   expect((await api.post('/jobs', { queue: 'mine', type: 'work', delayMs: 3_600_000 })).status).toBe(201);
 });
 
+test('is told of the limits on creating in its own queues alone', async () => {
+  for (const queue of ['mine', 'theirs'])
+    expectStatus(
+      await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: { max: 50, perMs: 60_000 } } }),
+      200,
+    );
+  for (const role of LIMITED) {
+    const api = await keyOf(role);
+    const told = expectStatus(await api.get<object>('/rate-limits?userId=ann'), 200);
+    expect([role, Object.keys(told)]).toEqual([role, ['mine']]);
+  }
+  expect(Object.keys(expectStatus(await coordinator.api.get<object>('/rate-limits?userId=ann'), 200))).toEqual([
+    'mine',
+    'theirs',
+  ]);
+  for (const queue of ['mine', 'theirs'])
+    expectStatus(await coordinator.api.call('put', `/queues/${queue}`, { json: { userRateLimit: null } }), 200);
+});
+
 test('a unique key that another queue holds is not told of, and not taken over', async () => {
   const api = await keyOf('producer');
   const unique = { type: 'work', uniqueKey: 'u', onConflict: 'replace' as const, delayMs: 3_600_000 };

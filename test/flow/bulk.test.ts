@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { expectStatus } from '../support/api';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
+import { applyNow } from '../../coordinator/domain/bulk/bulk-operation';
 import { Stage } from './stage';
 
 let stage: Stage;
@@ -36,6 +37,21 @@ test('cancel by filter: only what matches, counted first by a dry run, and nothi
   expect(await bulk('cancel', { filter })).toBe(0);
   expect(await stage.sql.count("jobs WHERE type = $1 AND reason = 'old ones'", [type])).toBe(3);
   expect(await count(type, 'pending')).toBe(9);
+});
+
+test('a verb whose client has gone ends after the batch under way', async () => {
+  const [type, queue] = [uniqueType(), await stage.queue()];
+  await stage.create(queue, 1200, { type });
+  let looks = 0;
+  // It is looked at before each batch.
+  const signal = {
+    get aborted() {
+      return (looks += 1) > 1;
+    },
+  } as AbortSignal;
+  const all = { verb: 'cancel' as const, userId: null, filter: { type: [type] }, parameters: {}, by: null };
+  await expect(applyNow(stage.one.app.context, all, signal)).rejects.toMatchObject({ code: 'unavailable' });
+  expect(await count(type, 'cancelled')).toBe(500);
 });
 
 test('retry, prioritise and purge', async () => {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { KeyLimits } from '../../coordinator/http/core/key-limits';
-import { Shares } from '../../coordinator/http/core/shares';
+import { Shares } from '../../coordinator/shares';
 import { DEFAULT_ACCESS } from '../../coordinator/http/core/access';
 import { UnsentAnswers } from '../../coordinator/http/core/unsent-answers';
 import { expectStatus } from '../support/api';

@@ -36,8 +36,15 @@ export function addBulkCommands(jobs: CommandUnknownOpts, cli: Cli): void {
     .command('operation')
     .description('show how far a change of many jobs has come that was started with --background')
     .argument('<id>', 'id of the operation')
-    .action(async (id) => showOperation(cli, await (await cli.client()).bulkOperation(id)));
-  addExamples(operation, [['baton jobs operation 01920f3e-7c11-7d1a-9a53-2f4c8f6f1d10', 'How far it is']]);
+    .option('--cancel', 'end it; what it has changed stays changed')
+    .action(async (id, { cancel }) => {
+      const client = await cli.client();
+      showOperation(cli, await (cancel === true ? client.cancelBulkOperation(id) : client.bulkOperation(id)));
+    });
+  addExamples(operation, [
+    ['baton jobs operation 01920f3e-7c11-7d1a-9a53-2f4c8f6f1d10', 'How far it is'],
+    ['baton jobs operation 01920f3e-7c11-7d1a-9a53-2f4c8f6f1d10 --cancel', 'No further'],
+  ]);
 }
 
 function addCancel(jobs: CommandUnknownOpts, cli: Cli): void {
@@ -210,8 +217,9 @@ async function each(
 
 function showOperation(cli: Cli, operation: BulkOperation): void {
   cli.show(operation, () => {
-    const { id, verb, status, matched, changed } = operation;
+    const { id, verb, status, matched, changed, error } = operation;
     cli.terminal.line(`${id}  ${verb} ${status}: ${countText(changed)} of ${countText(matched)} jobs`);
+    if (error !== null) cli.note(`${status === 'failed' ? 'Because' : 'Waits'}: ${error.message} (${error.code})`);
     if (status === 'running') cli.note(`Look again with: baton jobs operation ${id}`);
   });
 }

@@ -5,6 +5,8 @@ import { BatonError } from '../../errors';
 import * as store from '../../store/bulk';
 import * as views from '../../store/views/jobs';
 import { audited } from '../audit/record';
+import { requireClient } from '../../store/db';
+import { describeError } from '../../logger';
 import type { Actor } from '../auth/caller';
 import { cancel } from '../jobs/cancel';
 import { prioritise } from '../jobs/edit';
@@ -19,6 +21,8 @@ const REPLAY_BATCH = 25;
 /** What a replay waits for, because a job that it left out could not be made later without making others twice. */
 const MAY_PASS: ReadonlySet<string> = new Set<BatonError['code']>(['queue_full', 'rate_limited', 'unavailable']);
 const HELD_UP_MS = 5000;
+/** An operation that has not come on for so long has failed: nothing is tried for ever. */
+export const BULK_PATIENCE_MS = 600_000;
 /** Background operations that one key may have waiting: they are done one after the other, those of others too. */
 const MOST_OPEN = 20;
 const MOST_COUNTED = 2_147_483_647;
@@ -45,10 +49,12 @@ export function countMatching(context: Context, bulk: BulkRequest): Promise<numb
 /**
  * Applies it now, in bounded batches that are transactions of their own, so that it disturbs nobody; returns how many
  * jobs were changed. Safe to repeat: what was changed does not match again.
+ * @param signal aborted when nobody waits for it any more, which ends it after the batch under way
  */
-export async function applyNow(context: Context, bulk: BulkRequest): Promise<number> {
+export async function applyNow(context: Context, bulk: BulkRequest, signal?: AbortSignal): Promise<number> {
   let changed = 0;
   for (let after: string | null = null; ;) {
+    requireClient(signal);
     const batch: Batch = await applyBatch(context, bulk, after);
     changed += batch.changed;
     if (batch.cursor === null) return changed;
@@ -69,13 +75,7 @@ export async function storeOperation(
   bulk: BulkRequest,
   id: string,
 ): Promise<store.BulkOperationRow | undefined> {
-  const open = bulk.by === null ? 0 : await store.countOpen(context.db, bulk.by.keyId);
-  if (open >= MOST_OPEN)
-    throw new BatonError(
-      'rate_limited',
-      `${MOST_OPEN} operations of this key have not ended yet; they are done one after the other, so wait for one to end.`,
-      { retryAfterMs: 5000 },
-    );
+  await requireFew(context, bulk.by);
   const matched = await countMatching(context, bulk);
   const {
     verb,
@@ -91,8 +91,51 @@ export async function storeOperation(
   return operation;
 }
 
+/** @throws {BatonError} `rate_limited` when as many of the key's are open as may */
+async function requireFew(context: Context, by: Actor | null): Promise<void> {
+  const open = by === null ? 0 : await store.countOpen(context.db, by.keyId);
+  if (open >= MOST_OPEN)
+    throw new BatonError(
+      'rate_limited',
+      `${MOST_OPEN} operations of this key have not ended yet; they are done one after the other, so wait for one to end, or cancel it.`,
+      { retryAfterMs: 5000 },
+    );
+}
+
 /**
- * One batch of the oldest background operation. Its row is locked meanwhile, so that one coordinator works on it; after
+ * Ends an operation before it has come to its end. What it has changed stays changed.
+ * @throws {BatonError} `state_conflict` when it has ended
+ */
+export async function cancelOperation(context: Context, by: Actor, id: string): Promise<store.BulkOperationRow> {
+  const [cancelled] = await audited(
+    context,
+    by,
+    (db) => store.cancel(db, id),
+    (rows) => rows.map(({ verb, changed }) => ({ action: 'bulk.cancelled', target: id, details: { verb, changed } })),
+  );
+  if (cancelled === undefined)
+    throw new BatonError('state_conflict', `The bulk operation ${id} has ended already; GET it to see how.`);
+  return cancelled;
+}
+
+/** Lets one that failed go on. Undefined: it did not fail. */
+export async function resumeOperation(
+  context: Context,
+  by: Actor | null,
+  id: string,
+): Promise<store.BulkOperationRow | undefined> {
+  await requireFew(context, by);
+  const [resumed] = await audited(
+    context,
+    by,
+    (db) => store.resume(db, id),
+    (rows) => rows.map(({ verb }) => ({ action: 'bulk.requested', target: id, details: { verb, isResumed: true } })),
+  );
+  return resumed;
+}
+
+/**
+ * One batch of the next background operation. Its row is locked meanwhile, so that one coordinator works on it; after
  * a crash the batch is done again, which changes nothing twice.
  * @param heldUp until when (as `performance.now`) others go before operations that could not go on
  * @returns whether there is more to do
@@ -102,10 +145,19 @@ export async function workOnNext(context: Context, heldUp: Map<string, number>):
   return context.db.transaction(async (transaction) => {
     const operation = await store.lockNext(transaction, [...heldUp.keys()]);
     if (operation === null) return false;
-    const batch = await applyBatch(context, { ...operation, by: operation.requestedBy }, operation.cursor);
-    if (batch.isHeldUp === true) heldUp.set(operation.id, performance.now() + HELD_UP_MS);
-    if (batch.isHeldUp !== true || batch.cursor !== null)
-      await store.advance(transaction, operation.id, batch.changed, batch.cursor);
+    const { id } = operation;
+    const batch = await applyBatch(context, { ...operation, by: operation.requestedBy }, operation.cursor).catch(
+      (error: unknown) => failedBatch(context, id, error),
+    );
+    const { changed, cursor, heldUpBy } = batch;
+    if (heldUpBy === undefined) {
+      await store.advance(transaction, id, changed, cursor);
+      return true;
+    }
+    heldUp.set(id, performance.now() + HELD_UP_MS);
+    const error = { code: heldUpBy.code, message: heldUpBy.message };
+    if (await store.holdUp(transaction, { id, changed, cursor, error, patienceMs: BULK_PATIENCE_MS }))
+      context.log.warn('a bulk operation has failed', { operationId: id, ...error });
     return true;
   });
 }
@@ -114,8 +166,20 @@ interface Batch {
   changed: number;
   /** The last id that is done with; null: there are no more, or, of one that is held up, there was none. */
   cursor: string | null;
-  /** What comes after the cursor cannot be done at the moment. */
-  isHeldUp?: boolean;
+  /** Why what comes after the cursor cannot be done at the moment. */
+  heldUpBy?: BatonError;
+}
+
+/** One operation that cannot be done keeps no others waiting, and does not fail for what may pass. */
+function failedBatch(context: Context, operationId: string, error: unknown): Batch {
+  context.log.warn('a batch of a bulk operation failed', { operationId, ...describeError(error) });
+  const heldUpBy =
+    error instanceof BatonError
+      ? error
+      : new BatonError('internal', 'A batch failed on our side; the log of the coordinator tells why.', {
+          cause: error,
+        });
+  return { changed: 0, cursor: null, heldUpBy };
 }
 
 async function applyBatch(context: Context, bulk: BulkRequest, after: string | null): Promise<Batch> {
@@ -125,7 +189,8 @@ async function applyBatch(context: Context, bulk: BulkRequest, after: string | n
   const heldUpAt = bulk.verb === 'replay' ? outcomes.findIndex(mayPass) : -1;
   const done = heldUpAt < 0 ? outcomes : outcomes.slice(0, heldUpAt);
   const changed = done.filter((outcome) => outcome !== undefined && !(outcome instanceof BatonError)).length;
-  if (heldUpAt >= 0) return { changed, cursor: ids[heldUpAt - 1] ?? null, isHeldUp: true };
+  const heldUpBy = outcomes[heldUpAt];
+  if (heldUpBy instanceof BatonError) return { changed, cursor: ids[heldUpAt - 1] ?? null, heldUpBy };
   return { changed, cursor: ids.length < size ? null : (ids.at(-1) ?? null) };
 }
 

@@ -29,7 +29,12 @@ export async function replayJobs(
   const caller = callerOf(by, userId);
   const made = await create(
     context,
-    rows.map((row) => ({ caller, job: jobLike(row, parameters), idempotencyKey: `replay:${id}:${row.id}` })),
+    rows.map((row) => ({
+      caller,
+      job: jobLike(row, parameters),
+      idempotencyKey: `replay:${id}:${row.id}`,
+      callbackOf: callbackOf(row)?.userId ?? null,
+    })),
     // They are in no hurry: claims that wait find them as any others.
     () => NOTHING_RESERVED,
   );
@@ -48,12 +53,17 @@ function callerOf(by: Actor | null, userId: string | null): Caller {
   };
 }
 
+/** Where the job's end was told, and whose secret signed it. */
+function callbackOf(row: JobRow): { url?: string; userId?: string | null } | null {
+  return row.callback as { url?: string; userId?: string | null } | null;
+}
+
 /**
  * What the job was created with. Not its unique key, which would make one of many; nor when it was to run, or to expire,
  * which is over.
  */
 function jobLike(row: JobRow, { arguments: changed, queue, priority }: BulkParameters): NewJob {
-  const url = (row.callback as { url?: string } | null)?.url;
+  const url = callbackOf(row)?.url;
   return {
     type: row.type,
     queue: queue ?? row.queue,

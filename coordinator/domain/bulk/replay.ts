@@ -3,12 +3,12 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import type { BulkOperationRow } from '../../store/bulk';
 import * as views from '../../store/views/bulk';
-import { type BulkRequest, storeOperation } from './bulk-operation';
+import { type BulkRequest, resumeOperation, storeOperation } from './bulk-operation';
 import { canonicalText } from '../jobs/candidates/request-hash';
 
 /**
  * Has all finished jobs that match made again as new jobs, in the background. The same request under the same key is the
- * same operation, so that it can be repeated without making anything twice.
+ * same operation, so that it can be repeated without making anything twice; one that failed goes on from where it had come to.
  */
 export async function replay(context: Context, bulk: BulkRequest, key: string): Promise<BulkOperationRow> {
   const { userId, filter, parameters } = bulk;
@@ -17,7 +17,8 @@ export async function replay(context: Context, bulk: BulkRequest, key: string): 
   const operation = (await find()) ?? (await storeOperation(context, bulk, id)) ?? (await find());
   if (operation === null)
     throw new BatonError('unavailable', 'The same operation is being stored by another call.', { retryAfterMs: 1000 });
-  return operation;
+  if (operation.endedAs !== 'failed') return operation;
+  return (await resumeOperation(context, bulk.by, id)) ?? operation;
 }
 
 /** A UUID that is the same for the same text (version 8: of our own making). */

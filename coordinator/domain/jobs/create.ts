@@ -42,6 +42,11 @@ export interface CreateItem {
   scheduleId?: string | undefined;
   /** The batch that it belongs to. */
   batchId?: string | undefined;
+  /**
+   * Whose secret signs its callback, if the caller creates for anybody; null: that of admins and producers. A job that is
+   * made of another keeps to it: else a user's URL would be told things in the application's name.
+   */
+  callbackOf?: string | null | undefined;
 }
 
 /**
@@ -172,7 +177,7 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
     retry: job.retry ?? (defaults.retry === DEFAULT_RETRY ? undefined : defaults.retry),
     userId: own ?? job.userId,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
-    callback: job.callbackUrl === undefined ? undefined : { url: job.callbackUrl, userId: own },
+    callback: callbackOf(item, own),
     trace: item.trace,
     scheduleId: item.scheduleId,
     relations: item.batchId === undefined ? undefined : { batchId: item.batchId, isBlocked: false },
@@ -181,6 +186,10 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
     requestHash: isKeyed ? requestHash({ job, defaults, userId: own ?? job.userId }) : undefined,
   });
   return { job, row, bytes: argumentBytes + metadataBytes, onConflict: job.onConflict, caller };
+}
+
+function callbackOf({ job: { callbackUrl: url }, callbackOf: owner = null }: CreateItem, own: string | null) {
+  return url === undefined ? undefined : { url, userId: own ?? owner };
 }
 
 /** @param own the only user for whom the caller creates jobs; null: for anybody */

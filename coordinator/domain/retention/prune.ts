@@ -5,6 +5,7 @@ import { removeEnded } from '../../store/bulk';
 import { removeLost } from '../../store/runners';
 import * as views from '../../store/views/retention';
 import { jobActions, audited } from '../audit/record';
+import { requireClient } from '../../store/db';
 import type { Actor } from '../auth/caller';
 import { settleRemoved } from '../jobs/settle';
 import { type Ending, ENDINGS, keepsOf } from './keeping';
@@ -38,11 +39,15 @@ export async function countDue(context: Context): Promise<Record<Ending, number>
   };
 }
 
-/** Deletes at once, batch by batch, what ended so long ago; without `olderThanMs` what retention would. Returns how many. */
+/**
+ * Deletes at once, batch by batch, what ended so long ago; without `olderThanMs` what retention would. Returns how many.
+ * @param signal aborted when nobody waits for it any more, which ends it after the batch under way
+ */
 export async function removeOlder(
   context: Context,
   by: Actor,
   chosen: { olderThanMs?: number | undefined; status?: Ending[] | undefined; queue?: string[] | undefined },
+  signal?: AbortSignal,
 ): Promise<number> {
   const { olderThanMs, status = ENDINGS, queue } = chosen;
   const due = await dueKeeps(context);
@@ -50,6 +55,7 @@ export async function removeOlder(
     .filter((keep) => status.includes(keep.status) && (queue === undefined || queue.includes(keep.queue)))
     .map((keep) => ({ ...keep, keepMs: olderThanMs ?? keep.keepMs }));
   for (let removed = 0; ;) {
+    requireClient(signal);
     const count = await removeBatch(context, keeps, by);
     removed += count;
     if (count < BATCH) return removed;

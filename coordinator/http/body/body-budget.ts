@@ -1,6 +1,6 @@
 import { BatonError } from '../../errors';
 import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
-import { type ShareLimits, Shares } from '../core/shares';
+import { type ShareLimits, Shares } from '../../shares';
 
 /** Shorter bodies are not counted: a thousand of them, which is what a key may have under way, take 16 MiB. */
 export const UNCOUNTED_BYTES = 16 * 1024;

@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { BatonError } from '../../errors';
 import type { Access } from './access';
-import { Shares } from './shares';
+import { Shares } from '../../shares';
 
 type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerKey' | 'trustProxy'>;
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { BatonError } from '../../errors';
-import { type ShareLimits, Shares } from './shares';
+import { type ShareLimits, Shares } from '../../shares';
 
 const SWEEP_MS = 1000;
 /** A client has so long to take an answer, and as much longer as it takes at the least rate. */

@@ -86,6 +86,7 @@ const CLIENT: Record<string, (request: Request) => string> = {
   purgeJobs: () => "const count = await client.purgeAll({ queue: 'mails', status: 'completed' });",
   prioritiseJobs: () => "const count = await client.prioritiseAll({ queue: 'mails', status: 'pending' }, 'high');",
   getBulkOperation: ({ path }) => `const operation = await client.bulkOperation(${literal(path['id'])});`,
+  cancelBulkOperation: ({ path }) => `const operation = await client.cancelBulkOperation(${literal(path['id'])});`,
   listQueues: () => 'const queues = await client.queues();',
   getQueue: ({ path }) => `const queue = await client.queue(${literal(path['name'])});`,
   setQueue: ({ path, body }) => `const queue = await client.setQueue(${literal(path['name'])}, ${literal(body)});`,

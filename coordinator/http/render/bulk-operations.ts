@@ -6,9 +6,10 @@ export function renderBulkOperation(row: BulkOperationRow): BulkOperationView {
   return {
     id: row.id,
     verb: row.verb,
-    status: row.finishedAt === null ? 'running' : 'finished',
+    status: row.finishedAt === null ? 'running' : (row.endedAs ?? 'finished'),
     matched: row.matched,
     changed: row.changed,
+    error: row.error,
     createdAt: row.createdAt.toISOString(),
     finishedAt: time(row.finishedAt),
   };

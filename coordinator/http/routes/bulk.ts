@@ -2,10 +2,16 @@ import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { type Actor, type Caller, visibleUser } from '../../domain/auth/caller';
 import { covers, coversFilter, scopeText, withinScope } from '../../domain/auth/scope';
-import { applyInBackground, applyNow, type BulkRequest, countMatching } from '../../domain/bulk/bulk-operation';
+import {
+  applyInBackground,
+  applyNow,
+  type BulkRequest,
+  cancelOperation,
+  countMatching,
+} from '../../domain/bulk/bulk-operation';
 import { replay } from '../../domain/bulk/replay';
 import { BatonError } from '../../errors';
-import type { BulkVerb } from '../../store/bulk';
+import type { BulkOperationRow, BulkVerb } from '../../store/bulk';
 import * as views from '../../store/views/bulk';
 import type { Services } from '../core/services';
 import { readIdempotencyKey } from './create';
@@ -93,14 +99,31 @@ export const bulkEndpoints = [
     roles: CLIENTS,
     params: z.object({ id: protocol.id }),
     replies: { 200: protocol.bulkOperation },
-    async run({ services, caller, params: { id } }) {
-      const operation = await views.get(services.context.db, visibleUser(caller), id);
-      if (operation === null || !coversFilter(caller, operation.filter))
-        throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
-      return reply(200, renderBulkOperation(operation));
+    run: async ({ services, caller, params: { id } }) =>
+      reply(200, renderBulkOperation(await findOperation(services, caller, id))),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/bulk-operations/:id/cancel',
+    scope: 'kept',
+    summary: 'End a bulk operation in the background before it has changed all jobs',
+    roles: CLIENTS,
+    params: z.object({ id: protocol.id }),
+    audit: ['bulk.cancelled'],
+    replies: { 200: protocol.bulkOperation },
+    async run({ services, caller, by, params: { id } }) {
+      await findOperation(services, caller, id);
+      return reply(200, renderBulkOperation(await cancelOperation(services.context, by, id)));
     },
   }),
 ];
+
+async function findOperation({ context }: Services, caller: Caller, id: string): Promise<BulkOperationRow> {
+  const operation = await views.get(context.db, visibleUser(caller), id);
+  if (operation === null || !coversFilter(caller, operation.filter))
+    throw new BatonError('not_found', `There is no bulk operation with id ${id}.`);
+  return operation;
+}
 
 function requireReachable(caller: Caller, queue: string | undefined): void {
   if (queue !== undefined && !covers({ ...caller, types: null }, { queue, type: '' }))
@@ -124,5 +147,5 @@ export async function applyBulk(
   const bulk: BulkRequest = { verb, filter: withinScope(caller, filter), userId: visibleUser(caller), parameters, by };
   if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(services.context, bulk)));
-  return reply(200, { count: await applyNow(services.context, bulk) });
+  return reply(200, { count: await applyNow(services.context, bulk, call.signal) });
 }

@@ -63,6 +63,7 @@ export const callbackEndpoints = [
   endpoint({
     method: 'post',
     path: '/jobs/:id/callbacks/resend',
+    scope: 'job',
     summary: 'Send the last callback of a job again, with the same id',
     roles: CLIENTS,
     params,

@@ -19,6 +19,7 @@ export const cleanupEndpoints = [
     body: protocol.cleanup,
     audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ services, by, body }) => reply(200, { count: await removeOlder(services.context, by, body) }),
+    run: async ({ services, by, body, signal }) =>
+      reply(200, { count: await removeOlder(services.context, by, body, signal) }),
   }),
 ];

@@ -88,8 +88,8 @@ export const deadLetterEndpoints = [
     body: protocol.cleanupDeadLetters,
     audit: ['job.deleted', 'jobs.deleted'],
     replies: { 200: protocol.bulkCount },
-    run: async ({ services, by, body: { olderThanMs = 0 } }) =>
-      reply(200, { count: await removeOlder(services.context, by, { status: ['failed'], olderThanMs }) }),
+    run: async ({ services, by, signal, body: { olderThanMs = 0 } }) =>
+      reply(200, { count: await removeOlder(services.context, by, { status: ['failed'], olderThanMs }, signal) }),
   }),
   endpoint({
     method: 'get',

@@ -98,16 +98,20 @@ export const queueEndpoints = [
     params,
     audit: ['job.cancelled', 'jobs.cancelled'],
     replies: { 200: protocol.bulkCount },
-    async run({ services, caller, by, params: { name } }) {
+    async run({ services, caller, by, signal, params: { name } }) {
       const filter = { queue: [name], status: ['pending' as const, 'blocked' as const] };
       return reply(200, {
-        count: await applyNow(services.context, {
-          verb: 'cancel',
-          filter,
-          userId: visibleUser(caller),
-          parameters: { reason: 'purged' },
-          by,
-        }),
+        count: await applyNow(
+          services.context,
+          {
+            verb: 'cancel',
+            filter,
+            userId: visibleUser(caller),
+            parameters: { reason: 'purged' },
+            by,
+          },
+          signal,
+        ),
       });
     },
   }),

@@ -7,7 +7,7 @@ import { BatonError } from '../../errors';
 import { describeError } from '../../logger';
 import { EventFrame, frameOf } from './event-frames';
 import { type EventWriter, ServerSentWriter, WebSocketWriter } from './event-writers';
-import { type ShareLimits, Shares } from '../core/shares';
+import { type ShareLimits, Shares } from '../../shares';
 import type { WebSockets } from './web-sockets';
 
 const HEARTBEAT_MS = 15_000;

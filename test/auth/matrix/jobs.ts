@@ -248,6 +248,20 @@ export const JOB_ROWS: Rows = {
       },
     ],
   },
+  'POST /bulk-operations/:id/cancel': {
+    places: [
+      {
+        at: ['path id'],
+        make: async (stage, owner) =>
+          (
+            await stage
+              .apiOf(owner)
+              .post<{ id: string }>('/jobs/cancel', { filter: { type: ['none'] }, background: true })
+          ).body,
+        ok: [200, '"verb":"cancel"'],
+      },
+    ],
+  },
   'GET /dead-letters': {
     places: [listed('userId', 'failed'), listed('runnerId', 'failed'), listed('fingerprint', 'failed')],
     harmless: narrowing('query '),

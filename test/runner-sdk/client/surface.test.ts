@@ -99,6 +99,7 @@ const CALLS: Record<string, Call> = {
   'POST /jobs/replay': (client) => client.replayAll({ type: 'T' }, { queue: 'q' }),
   'POST /jobs/purge': (client) => client.purgeAll({ type: 'T' }),
   'GET /bulk-operations/:id': (client) => client.bulkOperation('x'),
+  'POST /bulk-operations/:id/cancel': (client) => client.cancelBulkOperation('x'),
   'GET /dead-letters': (client) => client.deadLetters.list(),
   'GET /dead-letters/groups': (client) => client.deadLetters.groups(),
   'GET /dead-letters/:id': (client) => client.deadLetters.get('x'),
