@@ -9,7 +9,7 @@ import type { ApiDocument } from '@baton/coordinator/dist/http/docs/document';
 import { renderLlms } from '@baton/coordinator/dist/http/docs/llms';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
 import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
-import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
+import { jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
 import { callRules, LOOPS, routeLimits, sharedLimits } from './limits-page';
 import { lifeOfAJob, type Measured } from './lines';
 
@@ -65,6 +65,7 @@ export const PAGES = [
     'Batches',
     'many jobs handled as one, and jobs that run when all have ended; lists cut into parts',
   ],
+  ['docs/workflows.md', 'Workflows', 'graphs of jobs that hand their results on, gates, retry from what failed'],
   ['docs/dashboard.md', 'Dashboard', 'the pages of the dashboard, signing in, and what each role sees'],
   ['docs/schedules.md', 'Schedules', 'jobs by cron expressions in time zones: overlap, catching up, history'],
   ['docs/watching.md', 'Watching', 'progress, events, dead letters, retention, analytics, Prometheus'],
@@ -102,6 +103,7 @@ const DOORS: Record<Verb, string> = {
   expire: 'the timeout monitor',
   retry: '`POST /jobs/:id/retry`, `POST /jobs/retry`',
   edit: '`PATCH /jobs/:id`, `POST /jobs/:id/run-now`',
+  decide: 'the gate is opened or refused by somebody, or by a link',
   remove: '`DELETE /jobs/:id?purge=true`',
 };
 
@@ -199,9 +201,6 @@ function renderArrows(): string[] {
   return [...verbs].map(([arrow, names]) => `${arrow}: ${[...new Set(names)].join(', ')}`);
 }
 
-/** Codes that are part of the contract but not yet used. */
-export const RESERVED: readonly ErrorCode[] = ['dependency_cycle'];
-
 const SDK_CODES: [string, string][] = [
   ['unreachable', 'No coordinator responded within the time budget of the call.'],
   [
@@ -237,7 +236,6 @@ function renderErrors(): string {
       ]),
     ),
     '"Retryable" tells whether the same call, unchanged, may succeed later. `429` and `503` have a `Retry-After` header, in seconds.',
-    `Reserved, and not used by this version: ${RESERVED.map(code).join(', ')}.`,
     '## Codes of the SDK',
     'A `BatonError` of the SDK has one of the codes above, or one of these. Its `status` is 0 when there was no response.',
     table(

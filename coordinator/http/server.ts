@@ -20,6 +20,7 @@ import { type RequestEnvironment, requestEnvironment } from './core/request-envi
 import type { AnyEndpoint } from './core/endpoint';
 import { eventEndpoints } from './routes/events';
 import { ResponseHeaders } from './core/response-headers';
+import { gateEndpoints } from './routes/gates';
 import { healthEndpoints } from './routes/health';
 import { jobEndpoints } from './routes/jobs';
 import { metricsEndpoints } from './routes/metrics';
@@ -33,6 +34,7 @@ import { sessionEndpoints } from './routes/session';
 import { systemEndpoints } from './routes/system';
 import { Incoming } from './streams/web-sockets';
 import { webhookEndpoints } from './routes/webhooks';
+import { workflowEndpoints } from './routes/workflows';
 
 /** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
@@ -45,6 +47,8 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...deadLetterEndpoints,
   ...cleanupEndpoints,
   ...runnerEndpoints,
+  ...workflowEndpoints,
+  ...gateEndpoints,
   ...queueEndpoints,
   ...rateLimitEndpoints,
   ...scheduleEndpoints,

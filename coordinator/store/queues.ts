@@ -150,7 +150,7 @@ export async function lockLimits(transaction: Executor, names: string[]): Promis
 /** The names of queues with finished jobs, by skipping through the index from queue to queue. */
 export const FINISHED_QUEUES = sql`(
   WITH RECURSIVE found AS (
-    (SELECT j.queue AS name FROM jobs j WHERE j.finished_at IS NOT NULL ORDER BY j.queue LIMIT 1)
+    (SELECT j.queue AS name FROM jobs j WHERE j.finished_at IS NOT NULL AND j.queue > '' ORDER BY j.queue LIMIT 1)
     UNION ALL
     SELECT next.name FROM found CROSS JOIN LATERAL (
       SELECT j.queue AS name FROM jobs j WHERE j.finished_at IS NOT NULL AND j.queue > found.name ORDER BY j.queue LIMIT 1

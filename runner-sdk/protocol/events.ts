@@ -14,6 +14,7 @@ export const jobEventName = z.enum([
   'job.cancelled',
   'job.requeued',
   'job.unblocked',
+  'gate.waiting',
 ]);
 export type JobEventName = z.infer<typeof jobEventName>;
 

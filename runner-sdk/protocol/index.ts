@@ -21,5 +21,5 @@ export * from './retention';
 export * from './runners';
 export * from './schedules';
 export * from './session';
-export * from './tracing';
 export * from './webhooks';
+export * from './workflows';

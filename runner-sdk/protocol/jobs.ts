@@ -1,9 +1,20 @@
 import { z } from 'zod';
 import { parseJson } from './json-text';
 import { payload, payloadObject } from './payload';
-import { durationMs, id, labels, listOf, name, page, repeatable, text, timestamp } from './primitives';
+import {
+  durationMs,
+  id,
+  labels,
+  listOf,
+  name,
+  page,
+  repeatable,
+  text,
+  timestamp,
+  traceparent,
+  tracestate,
+} from './primitives';
 import { itemError } from './problem';
-import { traceparent, tracestate } from './tracing';
 
 export const jobStatus = z.enum(['blocked', 'pending', 'running', 'completed', 'failed', 'cancelled']);
 export type JobStatus = z.infer<typeof jobStatus>;
@@ -423,6 +434,7 @@ const filterFields = {
     .optional()
     .describe('Only jobs whose latest attempt was given to this runner. May be repeated.'),
   scheduleId: repeatable(id).optional().describe('Only jobs that this schedule created. May be repeated.'),
+  workflowId: repeatable(id).optional().describe('Only jobs of this workflow. May be repeated.'),
   fingerprint: repeatable(text(64))
     .optional()
     .describe('Only failed jobs of this group of dead letters. May be repeated.'),

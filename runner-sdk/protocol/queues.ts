@@ -178,6 +178,7 @@ export const waitReason = z.enum([
   'finished',
   'running',
   'waits_for_jobs',
+  'waits_for_decision',
   'scheduled',
   'retry_backoff',
   'held_by_concurrency_key',

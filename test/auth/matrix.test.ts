@@ -33,6 +33,8 @@ test('there is no row without a route', () => {
 test('what needs no key is this, and nothing else', () => {
   const all = [...ENDPOINTS, ...documentationEndpoints(ENDPOINTS)];
   expect(all.filter(({ roles }) => roles === 'public').map(nameOf)).toEqual([
+    'GET /gates/:id',
+    'POST /gates/:id',
     'POST /session',
     'GET /healthz',
     'GET /readyz',

@@ -21,7 +21,10 @@ export async function dependOn(
 /** A workflow of these jobs, as if they had been created so. */
 export async function workflowOf(sql: TestSql, jobIds: string[]): Promise<string> {
   const id = randomUUID();
-  await sql.query("INSERT INTO workflows (id, name, status, created_at) VALUES ($1, 'made', 'running', now())", [id]);
+  await sql.query(
+    "INSERT INTO workflows (id, name, status, created_at, link_secret) VALUES ($1, 'made', 'running', now(), 'secret')",
+    [id],
+  );
   await sql.query('UPDATE jobs SET workflow_id = $1, workflow_key = id::text WHERE id = ANY ($2)', [id, jobIds]);
   return id;
 }

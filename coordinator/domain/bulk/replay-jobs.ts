@@ -1,7 +1,7 @@
 import { type Json, type NewJob, retryPolicy } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import type { BatonError } from '../../errors';
-import type { JobRow } from '../../store/jobs';
+import { GATE, type JobRow } from '../../store/jobs';
 import type { BulkParameters } from '../../store/bulk';
 import { getMany } from '../../store/views/jobs';
 import type { Actor, Caller } from '../auth/caller';
@@ -23,7 +23,7 @@ export async function replayJobs(
   { id = '', userId, by, parameters }: Replay,
   jobIds: string[],
 ): Promise<Map<string, Created | BatonError>> {
-  const rows = await getMany(context.db, userId, jobIds);
+  const rows = (await getMany(context.db, userId, jobIds)).filter(({ queue }) => queue !== GATE.queue);
   // Sorted by id, so that what a full queue refuses comes last.
   rows.sort((one, other) => (one.id < other.id ? -1 : 1));
   const caller = callerOf(by, userId);

@@ -1,6 +1,6 @@
 import type { Explanation, Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
-import type { JobRow } from '../../store/jobs';
+import { GATE, type JobRow } from '../../store/jobs';
 import { waitsFor } from '../../store/views/dependencies';
 import * as queues from '../../store/views/queues';
 import * as views from '../../store/views/explain';
@@ -29,9 +29,11 @@ async function why(context: Context, userId: string | null, job: JobRow): Promis
       attempt: job.attempt,
     });
   }
+  const parents = await ofParents(context, job);
+  if (job.queue === GATE.queue) return { status: job.status, reasons: parents.length > 0 ? parents : [ofGate(job)] };
   await context.runnerRegistry.writeSeen();
   const reasons = [
-    ...(await ofParents(context, job)),
+    ...parents,
     ...ofJob(job),
     ...(await ofHold(context, userId, job)),
     ...(await ofQueue(context, userId, job)),
@@ -62,6 +64,15 @@ type Why = Omit<Explanation, 'notes'>;
 
 function one(job: JobRow, code: Reason['code'], message: string, details: Reason['details']): Why {
   return { status: job.status, reasons: [{ code, message, details }] };
+}
+
+function ofGate({ expiresAt }: JobRow): Reason {
+  const until = expiresAt === null ? '' : ` until ${expiresAt.toISOString()}`;
+  return {
+    code: 'waits_for_decision',
+    message: `It is a gate; it waits${until} for somebody to open or refuse it.`,
+    details: { expiresAt },
+  };
 }
 
 /** How many of what it waits for are named. */

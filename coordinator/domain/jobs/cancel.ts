@@ -23,13 +23,18 @@ export async function cancel(
     (db) => store.cancel(db, items, context.queueSettings.hasPrices()),
     (jobs) => jobActions(['job.cancelled', 'jobs.cancelled'], jobs, { reason }),
   );
-  context.notifications.publishCancelled(
-    moved.flatMap(({ id, was, runnerId }) => (was === 'running' && runnerId !== null ? [{ jobId: id, runnerId }] : [])),
-  );
+  interruptRunners(context, moved);
   await announceCancelled(context, moved);
   const byId = new Map(moved.map((job) => [job.id, job]));
   return Promise.all(
     items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'cancel', item.jobId, item.userId)),
+  );
+}
+
+/** Runners of these that ran hear it at once. */
+export function interruptRunners(context: Context, moved: (store.JobRow & { was: store.JobRow['status'] })[]): void {
+  context.notifications.publishCancelled(
+    moved.flatMap(({ id, was, runnerId }) => (was === 'running' && runnerId !== null ? [{ jobId: id, runnerId }] : [])),
   );
 }
 

@@ -1,6 +1,6 @@
 import type { Labels } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
-import { type BatonError } from '../../errors';
+import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import * as views from '../../store/views/jobs';
 import { jobActions, audited } from '../audit/record';
@@ -28,6 +28,8 @@ export async function edit(
 ): Promise<store.JobRow | BatonError> {
   const before = await views.get(context.db, item.userId, item.jobId);
   if (before === null) return refusal(context, 'edit', item.jobId, item.userId);
+  if (before.queue === store.GATE.queue)
+    return new BatonError('state_conflict', 'It is a gate, which nobody runs; it can be opened, refused or cancelled.');
   const lane = item.priority === undefined ? undefined : await laneFor(context, before, item.priority, by);
   if (lane === null) return tooManyLanes(laneMaker(by));
   const { jobId: _jobId, userId: _userId, ...changes } = item;
@@ -49,7 +51,8 @@ export async function prioritise(
   priority: number,
   by: Actor | null = null,
 ): Promise<{ id: string }[]> {
-  const jobs = await views.getMany(context.db, null, jobIds);
+  // Nobody runs gates.
+  const jobs = (await views.getMany(context.db, null, jobIds)).filter(({ queue }) => queue !== store.GATE.queue);
   const lanes = await context.lanes.of(
     jobs.map((job) => routingOf(job, priority)),
     jobs.map(() => laneMaker(by)),

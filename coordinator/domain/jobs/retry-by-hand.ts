@@ -1,6 +1,6 @@
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
-import { isUniqueViolation } from '../../store/db';
+import { type Executor, isUniqueViolation } from '../../store/db';
 import * as store from '../../store/jobs';
 import { jobActions, audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
@@ -21,7 +21,7 @@ export async function retryByHand(
     moved = await audited(
       context,
       by,
-      (db) => store.retryByHand(db, items),
+      (db) => retryRows(db, items),
       (jobs) => jobActions(['job.retried', 'jobs.retried'], jobs, detailsOf(items)),
     );
   } catch (error) {
@@ -35,15 +35,31 @@ export async function retryByHand(
       ),
     ];
   }
+  await announceRetried(context, moved);
+  const byId = new Map(moved.map((job) => [job.id, job]));
+  return Promise.all(
+    items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)),
+  );
+}
+
+/**
+ * failed, cancelled -> pending or blocked; gates wait to be decided again.
+ * @param beside jobs that are retried in the same transaction
+ */
+export async function retryRows(db: Executor, items: RetryItem[], beside: string[] = []): Promise<store.JobRow[]> {
+  const moved = await store.retryByHand(db, items, beside);
+  const gates = moved.flatMap(({ id, queue }) => (queue === store.GATE.queue ? [id] : []));
+  if (gates.length > 0) await store.startGates(db, gates);
+  return moved;
+}
+
+/** After the commit that retried these jobs. */
+export async function announceRetried(context: Context, moved: store.JobRow[]): Promise<void> {
   context.events.tell(moved.map((job) => jobEvent('job.requeued', job)));
   await settle(context, moved);
   await settleParents(
     context,
-    moved.flatMap(({ status, dependsOn }) => (status === 'blocked' ? dependsOn : [])),
-  );
-  const byId = new Map(moved.map((job) => [job.id, job]));
-  return Promise.all(
-    items.map(async (item) => byId.get(item.jobId) ?? refusal(context, 'retry', item.jobId, item.userId)),
+    moved.flatMap(({ status, dependsOn }) => (status === 'blocked' ? ((dependsOn as string[] | null) ?? []) : [])),
   );
 }
 

@@ -54,6 +54,8 @@ export async function freeDependants(context: Context, parentIds: string[]): Pro
     const children = [...new Set(settled.map(({ jobId }) => jobId))];
     const blocked = children.length === 0 ? [] : await store.lockBlocked(transaction, children);
     const freed = blocked.length === 0 ? [] : await store.unblock(transaction, blocked.map(idOf));
+    const gates = blocked.filter(({ isGate }) => isGate).map(idOf);
+    if (gates.length > 0) await store.startGates(transaction, gates);
     return { edges: settled, moved: freed };
   });
   context.events.tell(moved.map((job) => jobEvent(job.status === 'pending' ? 'job.unblocked' : 'job.cancelled', job)));

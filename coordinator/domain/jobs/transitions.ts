@@ -1,7 +1,7 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
 
 export type Verb =
-  'create' | 'unblock' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'remove';
+  'create' | 'unblock' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'decide' | 'remove';
 
 export interface Transition {
   verb: Verb;
@@ -63,6 +63,8 @@ export const TRANSITIONS: readonly Transition[] = [
   },
   { verb: 'edit', from: 'pending', to: 'pending', when: 'priority, runAt or tags changed' },
   { verb: 'edit', from: 'blocked', to: 'blocked', when: 'priority, runAt or tags changed' },
+  { verb: 'decide', from: 'blocked', to: 'completed', when: 'it is a gate, and was opened' },
+  { verb: 'decide', from: 'blocked', to: 'cancelled', when: 'it is a gate, and was refused: reason refused' },
   { verb: 'remove', from: 'completed', to: null, when: 'deleted by an admin, or kept long enough' },
   { verb: 'remove', from: 'failed', to: null, when: 'deleted by an admin, or kept long enough' },
   { verb: 'remove', from: 'cancelled', to: null, when: 'deleted by an admin, or kept long enough' },

@@ -30,6 +30,7 @@ const items = new Map<z.core.$ZodType, z.core.$ZodType>([
   [protocol.createJobs.shape.jobs.element, protocol.bulkJob],
   [protocol.createBatch.shape.jobs.unwrap().element, protocol.batchJob],
   [protocol.addBatchJobs.shape.jobs.element, protocol.batchJob],
+  [protocol.createWorkflow.shape.jobs.valueType, protocol.workflowPart],
   [protocol.heartbeats.shape.jobs.element, protocol.beat],
   [protocol.completions.shape.completions.element, protocol.completion],
 ]);

@@ -26,6 +26,7 @@ const ABOUT: Record<string, Tag> = {
     name: 'Workflows',
     description: 'Jobs that depend on one another and receive the results of those before them.',
   },
+  gates: { name: 'Workflows', description: '' },
   batches: { name: 'Batches', description: 'Many jobs handled as one, with callback jobs when all have finished.' },
   schedules: { name: 'Schedules', description: 'Jobs created by cron expressions and intervals.' },
   queues: { name: 'Queues', description: 'Depth, rates, limits and pauses of queues.' },

@@ -15,6 +15,14 @@ const NAMES = new Map([
   ['GET /rate-limits', 'getRateLimits'],
   ['POST /webhooks/:id/rotate', 'rotateWebhookSecret'],
   ['GET /audit', 'listAuditEntries'],
+  ['POST /batches/:id/jobs', 'addBatchJobs'],
+  ['GET /batches/:id/wait', 'waitForBatch'],
+  ['POST /workflows/:id/jobs', 'addWorkflowJobs'],
+  ['GET /workflows/:id/wait', 'waitForWorkflow'],
+  ['POST /workflows/:id/gates/:key', 'decideGate'],
+  ['POST /workflows/:id/gates/:key/link', 'createGateLink'],
+  ['GET /gates/:id', 'getLinkedGate'],
+  ['POST /gates/:id', 'decideLinkedGate'],
   ['DELETE /api-keys/:id', 'revokeApiKey'],
   ['POST /session', 'openSession'],
   ['DELETE /session', 'closeSession'],
@@ -61,7 +69,7 @@ function parents(collection: string, rest: string[]): string[] {
 }
 
 function singular(word: string): string {
-  return word.endsWith('ies') ? `${word.slice(0, -3)}y` : word.replace(/s$/, '');
+  return word.endsWith('ies') ? `${word.slice(0, -3)}y` : word.replace(/(?<=ch)es$|s$/, '');
 }
 
 /** In camel case. */

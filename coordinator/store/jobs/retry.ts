@@ -2,7 +2,7 @@ import { type Executor, sql } from '../db';
 import { insertEvents } from '../events';
 import { storeUncountedCancelled } from '../rollups/uncounted';
 import type { JobRow } from './fields';
-import { JOB_COLUMNS } from './row';
+import { GATE, JOB_COLUMNS } from './row';
 
 export interface RetryByHand {
   jobId: string;
@@ -15,10 +15,11 @@ export interface RetryByHand {
 /**
  * failed, cancelled -> pending, or blocked, from the first try again; history is kept. It is blocked while a job that it
  * depends on is unfinished, or is retried in the same call; parents that have ended otherwise are not waited for, and do not
- * cancel it again. The workflow of each runs again. A parent may end at this very moment: the caller settles the parents of
+ * cancel it again; a gate waits to be decided again. The workflow of each runs again. A parent may end at this very moment: the caller settles the parents of
  * what it finds blocked.
+ * @param beside jobs that are retried in the same transaction, and so are waited for
  */
-export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow[]> {
+export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[] = []): Promise<JobRow[]> {
   const ids = sql`${wanted.map((one) => one.jobId)}::uuid[]`;
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
@@ -34,7 +35,8 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
       UNION ALL
       SELECT w.id, w.status::text::job_status, true, w.finished_at IS NULL FROM workflows w WHERE w.id = ANY (ARRAY(SELECT parent_id FROM edge))
     ), open AS MATERIALIZED (
-      SELECT e.job_id, e.parent_id FROM edge e WHERE e.parent_id IN (SELECT id FROM held UNION ALL SELECT id FROM parent WHERE "isOpen")
+      SELECT e.job_id, e.parent_id FROM edge e WHERE e.parent_id IN (
+        SELECT id FROM held UNION ALL SELECT id FROM parent WHERE "isOpen" UNION ALL SELECT unnest(${beside}::uuid[]))
     ), settled AS (
       UPDATE dependencies d SET
         outcome = CASE WHEN o.job_id IS NULL THEN COALESCE(p.status, d.outcome, 'cancelled') END,
@@ -45,7 +47,7 @@ export function retryByHand(db: Executor, wanted: RetryByHand[]): Promise<JobRow
       UPDATE jobs j SET awaited = true WHERE j.id = ANY (ARRAY(SELECT id FROM parent WHERE "isOpen" AND NOT awaited)) AND NOT j.awaited
     ), moved AS (
       UPDATE jobs j SET
-        status = CASE WHEN j.id IN (SELECT job_id FROM open) THEN 'blocked' ELSE 'pending' END::job_status,
+        status = CASE WHEN j.id IN (SELECT job_id FROM open) OR j.queue = ${GATE.queue} THEN 'blocked' ELSE 'pending' END::job_status,
         awaited = j.awaited OR j.id IN (SELECT parent_id FROM open),
         position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
         failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,

@@ -63,6 +63,9 @@ export const CLAIMED_COLUMNS = sql`${columns(fieldsReadBy('claimed'), 'as text')
  */
 export const STILL_RUNNING = sql`j.status::text = 'running'`;
 
+/** A gate is a job of no queue, so that nothing that goes by queues finds it; and the type by which it is shown. */
+export const GATE = { queue: '', type: 'gate' };
+
 /** A job that was moved, as far as events and replies need it. */
 export interface Moved extends Pick<JobRow, FieldsReadBy<'moved'>> {
   /** The token that moved it. */

@@ -1,6 +1,7 @@
-import { type Executor, sql } from '../db';
+import { type Executor, type Sql, sql } from '../db';
 import { insertEvents } from '../events';
-import { type Moved, MOVED_COLUMNS } from './row';
+import type { JobRow } from './fields';
+import { GATE, JOB_COLUMNS, type Moved, MOVED_COLUMNS } from './row';
 
 /**
  * Those of these jobs that are unfinished stay so until the transaction ends, and are marked as awaited: their ends will look
@@ -19,14 +20,14 @@ export async function lockParents(transaction: Executor, parentIds: string[]): P
  * Locks children of which edges were just settled, those that still wait. The statement after it sees all that is settled by
  * now, by other transactions too: of the last two parents that end at one moment, the second finds that nothing is left.
  */
-export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ id: string }[]> {
+export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ id: string; isGate: boolean }[]> {
   return transaction.query(sql`
-    SELECT j.id FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status::text = 'blocked' ORDER BY j.id FOR UPDATE`);
+    SELECT j.id, j.queue = ${GATE.queue} AS "isGate" FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status::text = 'blocked' ORDER BY j.id FOR UPDATE`);
 }
 
 /**
  * blocked -> pending, of those of these locked jobs that wait for no job any more, and blocked -> cancelled, of those of which
- * a parent did not complete as it must. The others stay as they are.
+ * a parent did not complete as it must. The others stay as they are; of gates, `openGates` says more.
  */
 export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[]> {
   return transaction.query(sql`
@@ -46,11 +47,48 @@ export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[
         hold = CASE WHEN w.fault IS NULL THEN j.hold END,
         finished_at = CASE WHEN w.fault IS NOT NULL THEN now() END, updated_at = now()
       FROM judged w
-      WHERE j.id = ANY (${jobIds}::uuid[]) AND j.id = w.id AND j.status::text = 'blocked' AND (w.fault IS NOT NULL OR NOT w."isWaiting")
+      WHERE j.id = ANY (${jobIds}::uuid[]) AND j.id = w.id AND j.status::text = 'blocked' AND (w.fault IS NOT NULL OR (NOT w."isWaiting" AND j.queue <> ${GATE.queue}))
       RETURNING ${MOVED_COLUMNS}, j.reason, j.callback
     ), ${insertEvents(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.unblocked' ELSE 'job.cancelled' END`, {
       details: sql`CASE e.status WHEN 'cancelled' THEN json_build_object('reason', e.reason) END`,
       callback: sql`CASE e.status WHEN 'cancelled' THEN e.callback END`,
     })}
     SELECT * FROM moved`);
+}
+
+/** Gates of these jobs that wait for no job any more wait to be decided from now on, as long as they were given. */
+export function startGates(transaction: Executor, gateIds: string[]): Promise<Moved[]> {
+  return transaction.query(sql`
+    WITH moved AS (
+      UPDATE jobs j SET
+        expires_at = now() + (j.arguments ->> 'expiresInMs')::float8 * interval '1 ms', run_at = GREATEST(j.run_at, now()), updated_at = now()
+      WHERE j.id = ANY (${gateIds}::uuid[]) AND j.queue = ${GATE.queue} AND j.status::text = 'blocked' AND ${waitsForNone(sql`j.id`)}
+      RETURNING ${MOVED_COLUMNS}
+    ), ${insertEvents(sql`moved`, sql`'gate.waiting'`)}
+    SELECT * FROM moved`);
+}
+
+export interface DecideGate {
+  gateId: string;
+  to: 'completed' | 'cancelled';
+  /** JSON text. */
+  result: string | null;
+  reason: string | null;
+}
+
+/** blocked -> completed or cancelled, of a gate that waits for no job any more. */
+export function decideGate(transaction: Executor, { gateId, to, result, reason }: DecideGate): Promise<JobRow[]> {
+  return transaction.query(sql`
+    WITH moved AS (
+      UPDATE jobs j SET
+        status = ${to}::job_status, result = ${result}::json, reason = ${reason}, finished_at = now(), updated_at = now()
+      WHERE j.id = ${gateId}::uuid AND j.queue = ${GATE.queue} AND j.status::text = 'blocked' AND ${waitsForNone(sql`j.id`)}
+        AND (j.expires_at IS NULL OR j.expires_at > now())
+      RETURNING ${JOB_COLUMNS}
+    ), ${insertEvents(sql`moved`, sql`'job.' || e.status`, { details: sql`CASE e.status WHEN 'cancelled' THEN json_build_object('reason', e.reason) END` })}
+    SELECT * FROM moved`);
+}
+
+function waitsForNone(jobId: Sql): Sql {
+  return sql`(SELECT true FROM dependencies d WHERE d.job_id = ${jobId} AND d.outcome IS NULL LIMIT 1) IS NULL`;
 }

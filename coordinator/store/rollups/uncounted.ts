@@ -15,7 +15,8 @@ const MARK = sql`mark AS MATERIALIZED (SELECT p.counted_until AS at FROM rollup_
  * are found by their ids: the status as text and the offsets keep the planner from the index of all that ended since.
  */
 export function storeUncounted(old: Sql): Sql {
-  const those = sql`j.id = ANY (ARRAY(SELECT id FROM ${old}))`;
+  // Gates, which have no queue, are in no figures.
+  const those = sql`j.id = ANY (ARRAY(SELECT id FROM ${old})) AND j.queue > ''`;
   return sql`${MARK}, kept AS (
     INSERT INTO rollup_strays (${COLUMNS})
     SELECT * FROM (${factsFrom({
@@ -34,7 +35,7 @@ export function storeUncountedCancelled(moved: Sql): Sql {
   return sql`${MARK}, kept AS (
     INSERT INTO rollup_strays (at, queue, type, user_id, ending, is_retried)
     SELECT m.ended, m.queue, m.type, m."userId", 'cancelled', false FROM ${moved} m
-    WHERE m.was = 'cancelled' AND m.ended >= (SELECT at FROM mark)
+    WHERE m.was = 'cancelled' AND m.queue > '' AND m.ended >= (SELECT at FROM mark)
       AND (${endedWith(sql`m.id`, sql`m.ended`)}) IS NULL
   )`;
 }

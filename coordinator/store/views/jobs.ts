@@ -80,6 +80,7 @@ const SIMPLE_FILTERS: readonly ((filter: JobFilter) => Sql | null)[] = [
   given('tag', (tags) => sql`j.tags && ${tags}::text[]`),
   given('runnerId', (runnerIds) => sql`j.runner_id = ANY (${runnerIds}::text[])`),
   given('batchId', (ids) => sql`j.batch_id = ANY (${ids}::uuid[]) AND j.batch_id IS NOT NULL`),
+  given('workflowId', (ids) => sql`j.workflow_id = ANY (${ids}::uuid[]) AND j.workflow_id IS NOT NULL`),
   given('scheduleId', (ids) => sql`j.schedule_id = ANY (${ids}::uuid[]) AND j.schedule_id IS NOT NULL`),
   given('fingerprint', (fingerprints) => sql`j.fingerprint = ANY (${fingerprints}::text[])`),
   given('concurrencyKey', (keys) => sql`j.concurrency_key = ANY (${keys}::text[]) AND j.concurrency_key IS NOT NULL`),
@@ -116,7 +117,7 @@ function finishedConditions({ finishedAfter, finishedBefore, queue, status }: Jo
   ];
 }
 
-/** Which of these have finished; those that are gone count as finished. */
+/** Which of these jobs and workflows have finished; those that are gone count as finished. */
 export async function finished(db: Executor, jobIds: string[]): Promise<string[]> {
   const rows = await db.query<{ id: string }>(sql`
     SELECT w.id::text FROM unnest(${jobIds}::uuid[]) AS w (id)

@@ -7,7 +7,7 @@ const SHARED = 'a name, not an id: jobs of one queue share it on purpose';
 /** Jobs of nobody cannot be asked for by their user. */
 const OF_USERS = { others: ['ben'] } as const;
 const NARROWS = 'narrows what the caller sees anyway; it finds nothing else';
-const KEYS = ['concurrencyKey', 'orderKey', 'uniqueKey', 'scheduleId', 'id', 'batchId'];
+const KEYS = ['concurrencyKey', 'orderKey', 'uniqueKey', 'scheduleId', 'id', 'batchId', 'workflowId'];
 const narrowing = (where: string): Record<string, string> =>
   Object.fromEntries(KEYS.map((key) => [`${where}${key}`, NARROWS]));
 const ONLY_FAILED = 'only failed jobs have one, and this verb is not for them';

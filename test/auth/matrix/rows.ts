@@ -4,6 +4,7 @@ import { JOB_ROWS } from './jobs';
 import { OPERATOR_ROWS } from './operators';
 import type { Rows } from './row';
 import { SCHEDULE_ROWS } from './schedules';
+import { WORKFLOW_ROWS } from './workflows';
 import { WEBHOOK_ROWS } from './webhooks';
 
 /** What stands in a request of each route, whose it is, and what comes of it. */
@@ -14,4 +15,5 @@ export const ROWS: Rows = {
   ...SCHEDULE_ROWS,
   ...WEBHOOK_ROWS,
   ...BATCH_ROWS,
+  ...WORKFLOW_ROWS,
 };

@@ -38,6 +38,8 @@ const WATCHED: Record<string, string[]> = {
   session_links: [],
   idempotency_keys: [],
   batches: [],
+  // Their ends follow later, from those of their jobs.
+  workflows: ['status', 'finished_at'],
   alerts: [],
   schedules: [],
   schedule_ticks: [],

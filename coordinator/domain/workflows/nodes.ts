@@ -1,0 +1,144 @@
+import type { Gate, WorkflowJob } from '@baton/runner-sdk/protocol';
+import type { Context } from '../../context';
+import { BatonError } from '../../errors';
+import * as store from '../../store/jobs';
+import type { Edge } from '../../store/workflows/edges';
+import { mapInTurns } from '../../turns';
+import type { Caller } from '../auth/caller';
+import { covers, scopeText } from '../auth/scope';
+import { check } from '../jobs/create';
+import type { JobCandidate } from '../jobs/candidates/job-candidate';
+import { isFinished } from '../jobs/transitions';
+
+/** What was asked for under one key. */
+export type WantedNode = WorkflowJob | Gate;
+
+/** A job or gate on its way into a workflow. */
+export interface NewNode {
+  key: string;
+  dependsOn: readonly string[];
+  toleratesFailure: boolean;
+  isGate: boolean;
+  candidate: JobCandidate;
+}
+
+/** Whose workflow it is, and what its jobs have of it. */
+export interface Membership {
+  workflowId: string;
+  userId: string | null;
+  caller: Caller;
+  trace: string | undefined;
+}
+
+/** @throws {BatonError} what the first that is refused is refused for, with its path */
+export async function newNodes(
+  context: Context,
+  wanted: ReadonlyMap<string, WantedNode>,
+  membership: Membership,
+): Promise<Map<string, NewNode>> {
+  const nodes = await mapInTurns([...wanted], ([key, node]): [string, NewNode] => {
+    const { dependsOn = [], onDependencyFailure } = node;
+    const isGate = 'gate' in node;
+    const candidate = isGate ? gateCandidate(context, node, membership) : jobCandidate(context, key, node, membership);
+    return [key, { key, dependsOn, toleratesFailure: onDependencyFailure === 'run', isGate, candidate }];
+  });
+  return new Map(nodes);
+}
+
+/**
+ * Says in the rows what they depend on, and returns the edges.
+ * @param order parents before their children
+ * @param known jobs of the workflow that are there already
+ */
+export function relate(
+  order: readonly NewNode[],
+  known: ReadonlyMap<string, Pick<store.JobRow, 'id' | 'status'>>,
+  workflowId: string,
+): Edge[] {
+  const own = new Map(order.map(({ key, candidate }) => [key, candidate.row.id]));
+  const awaited = new Set(order.flatMap(({ dependsOn }) => dependsOn));
+  return order.flatMap(({ key, dependsOn, toleratesFailure, isGate, candidate }) => {
+    const edges = [...new Set(dependsOn)].flatMap((parent): Edge[] => {
+      const there = known.get(parent);
+      const parentId = own.get(parent) ?? there?.id;
+      if (parentId === undefined) return [];
+      const outcome = there === undefined ? null : outcomeOf(there.status, toleratesFailure);
+      return [{ jobId: candidate.row.id, parentId, outcome, toleratesFailure }];
+    });
+    candidate.row.relations = {
+      dependsOn: edges.length === 0 ? undefined : edges.map(({ parentId }) => parentId),
+      awaited: awaited.has(key),
+      workflowId,
+      workflowKey: key,
+      isBlocked: isGate || edges.some(({ outcome }) => outcome === null),
+    };
+    return edges;
+  });
+}
+
+/** The same fault, of one of the jobs of a call that is all or none. */
+export function atKey(key: string, error: BatonError): BatonError {
+  const errors = (error.errors ?? [{ path: '', message: error.message }]).map(({ path, message }) => ({
+    path: ['jobs', key, path].filter((part) => part !== '').join('.'),
+    message,
+  }));
+  return new BatonError(error.code, `Nothing was created, because of jobs.${key}: ${error.message}`, {
+    errors,
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+  });
+}
+
+function outcomeOf(status: store.JobRow['status'], toleratesFailure: boolean): Edge['outcome'] {
+  const isOver = status === 'completed' || (toleratesFailure && isFinished(status));
+  return isOver ? (status as Edge['outcome']) : null;
+}
+
+function jobCandidate(
+  context: Context,
+  key: string,
+  { dependsOn: _dependsOn, onDependencyFailure: _onDependencyFailure, ...job }: WorkflowJob,
+  { caller, userId, trace }: Membership,
+): JobCandidate {
+  // A runner's key may have jobs made within its own limits only, though `check` leaves runners alone.
+  const refused =
+    caller.role === 'runner' && !covers(caller, job)
+      ? new BatonError(
+          'forbidden',
+          `This key may not create jobs of type ${job.type} in the queue ${job.queue}: ${scopeText(caller)}.`,
+        )
+      : check(context, { caller, job: userId === null ? job : { ...job, userId }, trace });
+  if (refused instanceof BatonError) throw atKey(key, refused);
+  return refused;
+}
+
+/** A gate is a row as others are; nobody runs it, so what a run would need is put in somehow. */
+function gateCandidate(
+  context: Context,
+  { gate: { expiresInMs } }: Gate,
+  { caller, userId }: Membership,
+): JobCandidate {
+  const job = { ...store.GATE, onConflict: 'keep', orderOnFailure: 'skip', tags: [] } as const;
+  const row = store.insertJob(
+    { ...job, tags: [] },
+    {
+      id: context.jobIds.next(),
+      priority: 0,
+      laneId: 0,
+      laneFrom: undefined,
+      arguments: expiresInMs === undefined ? {} : { expiresInMs },
+      timeoutMs: 1,
+      maxAttempts: 1,
+      retry: undefined,
+      userId: userId ?? undefined,
+      orderBlocks: false,
+      callback: undefined,
+      trace: undefined,
+      scheduleId: undefined,
+      relations: undefined,
+      idempotencyScope: undefined,
+      idempotencyKey: undefined,
+      requestHash: undefined,
+    },
+  );
+  return { job: { ...job, tags: [] }, row, bytes: 0, onConflict: 'keep', caller };
+}

@@ -1,0 +1,247 @@
+import * as protocol from '@baton/runner-sdk/protocol';
+import { z } from 'zod';
+import { type Caller, visibleUser } from '../../domain/auth/caller';
+import { type Lease, requireLease } from '../../domain/workflows/vouch';
+import { cancelWorkflow, retryWorkflow } from '../../domain/workflows/control';
+import { addJobs, createWorkflow, notFound } from '../../domain/workflows/create';
+import { endWorkflows } from '../../domain/workflows/end';
+import { decideGate, linkGate } from '../../domain/workflows/gates';
+import type { WantedNode } from '../../domain/workflows/nodes';
+import { BatonError } from '../../errors';
+import * as views from '../../store/views/workflows';
+import { mapInTurns } from '../../turns';
+import { type Call, CLIENTS, endpoint, READERS, reply } from '../core/endpoint';
+import { boundedWait } from '../core/limits';
+import { isUuid, readCursor, replyPage } from '../core/pages';
+import { invalid } from '../core/problem';
+import type { Services } from '../core/services';
+import { readTrace } from '../core/trace-headers';
+import { renderNode, renderWorkflow, renderWorkflowSummary } from '../render/workflows';
+import { linkOf } from './gates';
+
+const params = z.object({ id: protocol.id });
+const gateParams = params.extend({ key: protocol.workflowKey });
+const MAKERS = [...CLIENTS, 'runner'] as const;
+const CREATES = { none: 'workflows and jobs themselves tell when they were created, and for whom' };
+const LEASE = {
+  'Baton-Job': 'Id of a running job, in whose name the call is made; with `Baton-Lease`. A runner must send both.',
+  'Baton-Lease': "The lease token from the claim of that job. The job's user is the workflow's.",
+};
+
+export const workflowEndpoints = [
+  endpoint({
+    method: 'post',
+    path: '/workflows',
+    summary: 'Create a workflow: jobs that wait for each other, all or none',
+    roles: MAKERS,
+    headers: { ...LEASE, Traceparent: 'W3C trace context, for all jobs of the workflow.' },
+    body: protocol.createWorkflow,
+    takes: 'list',
+    audit: CREATES,
+    replies: { 201: protocol.workflow, 200: protocol.workflow },
+    async run({ services, caller, body, header }) {
+      const { name, jobs, userId, idempotencyKey } = body;
+      const maker = await makerOf(services, caller, header);
+      const { id, isRepeated } = await createWorkflow(services.context, {
+        caller: maker.caller,
+        name,
+        userId: userId ?? maker.userId ?? undefined,
+        nodes: await readNodes(jobs),
+        idempotencyKey,
+        trace: readTrace(header('traceparent'), header('tracestate')),
+      });
+      return reply(isRepeated ? 200 : 201, await show(services, null, id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/workflows/:id/jobs',
+    summary: 'Add jobs to a workflow that runs, also from one of its jobs',
+    roles: MAKERS,
+    params,
+    headers: {
+      'Baton-Lease':
+        'The lease token of a running job of the workflow. A runner must send it; it vouches for the call.',
+      Traceparent: 'W3C trace context, for all of these jobs.',
+    },
+    body: protocol.addWorkflowJobs,
+    takes: 'list',
+    audit: CREATES,
+    replies: { 201: protocol.workflow },
+    async run({ services, caller, params: { id }, body, header }) {
+      const lease = header('baton-lease');
+      await addJobs(services.context, {
+        id,
+        caller,
+        nodes: await readNodes(body.jobs),
+        leaseToken: lease === undefined ? undefined : readHeader('Baton-Lease', protocol.leaseToken, lease),
+        trace: readTrace(header('traceparent'), header('tracestate')),
+      });
+      return reply(201, await show(services, null, id));
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/workflows',
+    summary: 'List workflows, newest first',
+    roles: READERS,
+    query: protocol.listWorkflowsQuery,
+    replies: { 200: protocol.workflowList },
+    async run({ services, caller, query: { limit, cursor, ...filter } }) {
+      const before = readCursor(cursor, isUuid);
+      const rows = await views.page(services.context.db, visibleUser(caller), filter, before, limit + 1);
+      return replyPage(rows, limit, renderWorkflowSummary, (row) => row.id);
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/workflows/:id',
+    summary: 'Read a workflow with its jobs',
+    roles: READERS,
+    params,
+    replies: { 200: protocol.workflow },
+    run: async ({ services, caller, params: { id } }) => reply(200, await show(services, visibleUser(caller), id)),
+  }),
+  endpoint({
+    method: 'get',
+    path: '/workflows/:id/wait',
+    summary: 'Read a workflow once it has ended, or the wait is over',
+    roles: READERS,
+    params,
+    query: protocol.waitWorkflowQuery,
+    replies: { 200: protocol.workflowSummary },
+    async run({ services, caller, params: { id }, query, disconnect, park }) {
+      const userId = visibleUser(caller);
+      const before = await find(services, userId, id);
+      if (before.status !== 'running' || query.waitMs === 0) return reply(200, renderWorkflowSummary(before));
+      park();
+      await services.waitingReads.wait(id, boundedWait(query.waitMs), disconnect);
+      return reply(200, renderWorkflowSummary(await find(services, userId, id)));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/workflows/:id/cancel',
+    summary: 'Cancel a workflow, or one of its jobs and all that come after it',
+    roles: CLIENTS,
+    params,
+    body: protocol.cancelWorkflow,
+    audit: ['workflow.cancelled'],
+    replies: { 200: protocol.workflow },
+    async run({ services, caller, by, params: { id }, body }) {
+      const userId = visibleUser(caller);
+      await cancelWorkflow(services.context, { userId, by }, id, body);
+      return reply(200, await show(services, userId, id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/workflows/:id/retry',
+    summary: 'Retry what failed or was cancelled in a workflow; what completed is kept',
+    roles: CLIENTS,
+    params,
+    audit: ['workflow.retried'],
+    replies: { 200: protocol.workflow },
+    async run({ services, caller, by, params: { id } }) {
+      const userId = visibleUser(caller);
+      await retryWorkflow(services.context, { userId, by }, id);
+      return reply(200, await show(services, userId, id));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/workflows/:id/gates/:key',
+    summary: 'Open or refuse a gate',
+    roles: CLIENTS,
+    params: gateParams,
+    body: protocol.decideGate,
+    takes: 'job',
+    audit: ['gate.opened', 'gate.refused'],
+    replies: { 200: protocol.workflowNode },
+    async run({ services, caller, by, params: { id, key }, body }) {
+      const gate = await decideGate(services.context, { userId: visibleUser(caller), by }, id, key, body);
+      return reply(200, renderNode(gate, await keysOf(services, id)));
+    },
+  }),
+  endpoint({
+    method: 'post',
+    path: '/workflows/:id/gates/:key/link',
+    summary: 'Make a link by which anybody can decide a gate, without a key',
+    roles: CLIENTS,
+    params: gateParams,
+    body: protocol.linkGate,
+    audit: ['gate.link_created'],
+    replies: { 201: protocol.gateLink },
+    async run(call) {
+      const { services, caller, by, params: at, body } = call;
+      const link = await linkGate(services.context, { userId: visibleUser(caller), by }, at.id, at.key, body);
+      return reply(201, { url: linkOf(call, link), expiresAt: new Date(link.expiresAtMs).toISOString() });
+    },
+  }),
+];
+
+/** Each is read as what it says it is; all that is wrong with them is told at once. */
+async function readNodes(sent: Record<string, unknown>): Promise<Map<string, WantedNode>> {
+  const errors: NonNullable<BatonError['errors']> = [];
+  const nodes = await mapInTurns(Object.entries(sent), ([key, value]): [string, WantedNode][] => {
+    const schema =
+      typeof value === 'object' && value !== null && 'gate' in value ? protocol.gate : protocol.workflowJob;
+    const read = schema.safeParse(value);
+    if (read.success) return [[key, read.data]];
+    const told = invalid('job', schema, value, read.error).errors ?? [];
+    errors.push(...told.map(({ path, message }) => ({ path: ['jobs', key, path].filter(Boolean).join('.'), message })));
+    return [];
+  });
+  const [first] = errors;
+  if (first !== undefined)
+    throw new BatonError('validation_failed', `Nothing was created: ${first.path} ${first.message}.`, {
+      errors: errors.slice(0, MOST_ERRORS),
+    });
+  return new Map(nodes.flat());
+}
+
+const MOST_ERRORS = 50;
+
+/** A runner makes workflows in the name of a job that it runs. */
+async function makerOf(
+  services: Services,
+  caller: Caller,
+  header: Call<unknown, unknown, unknown>['header'],
+): Promise<{ caller: Caller; userId: string | null }> {
+  const [job, token] = [header('baton-job'), header('baton-lease')];
+  if (job === undefined && token === undefined && caller.role !== 'runner') return { caller, userId: null };
+  const lease: Lease = {
+    jobId: readHeader('Baton-Job', protocol.id, job),
+    leaseToken: readHeader('Baton-Lease', protocol.leaseToken, token),
+  };
+  return { caller, userId: await requireLease(services.context, caller, lease) };
+}
+
+function readHeader<Value>(name: string, schema: z.ZodType<Value>, sent: string | undefined): Value {
+  const read = schema.safeParse(sent);
+  if (!read.success) throw invalid(`header ${name}`, schema, sent, read.error);
+  return read.data;
+}
+
+async function show({ context }: Services, userId: string | null, id: string): Promise<protocol.Workflow> {
+  const row = await find({ context }, userId, id);
+  return renderWorkflow(row, await views.nodes(context.db, id));
+}
+
+/** One whose last job has just ended is ended before it is shown. */
+async function find(
+  { context }: Pick<Services, 'context'>,
+  userId: string | null,
+  id: string,
+): Promise<views.WorkflowRow> {
+  const row = await views.get(context.db, userId, id);
+  if (row === null) throw notFound(id);
+  const { blocked = 0, pending = 0, running = 0 } = row.counts ?? {};
+  if (row.status !== 'running' || blocked + pending + running > 0) return row;
+  await endWorkflows(context, [id]);
+  return (await views.get(context.db, userId, id)) ?? row;
+}
+
+async function keysOf({ context }: Services, id: string): Promise<Map<string, string>> {
+  return new Map((await views.nodes(context.db, id)).map((node) => [node.id, node.key]));
+}

@@ -1,0 +1,98 @@
+import type { JobStatus, WorkflowStatus } from '@baton/runner-sdk/protocol';
+import { Prisma } from '../../generated/prisma/client';
+import { type Executor, sql } from '../db';
+
+export interface WorkflowRow {
+  id: string;
+  name: string;
+  userId: string | null;
+  status: WorkflowStatus;
+  /** How many of its jobs have which status; those that none has are left out. */
+  counts: Partial<Record<JobStatus, number>> | null;
+  createdAt: Date;
+  finishedAt: Date | null;
+}
+
+const COLUMNS = sql`
+  w.id, w.name, w.user_id AS "userId", w.status, w.created_at AS "createdAt", w.finished_at AS "finishedAt",
+  (SELECT json_object_agg(s.status, s.count) FROM (
+    SELECT j.status, count(*) AS count FROM jobs j WHERE j.workflow_id = w.id GROUP BY 1) s) AS counts`;
+
+export async function get(db: Executor, userId: string | null, id: string): Promise<WorkflowRow | null> {
+  const [row] = await db.query<WorkflowRow>(sql`
+    SELECT ${COLUMNS} FROM workflows w
+    WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
+  return row ?? null;
+}
+
+export interface WorkflowFilter {
+  name?: string[] | undefined;
+  status?: WorkflowStatus[] | undefined;
+  userId?: string[] | undefined;
+  createdAfter?: string | undefined;
+  createdBefore?: string | undefined;
+}
+
+/** Newest first; `before` is the last id of the page before. */
+export function page(
+  db: Executor,
+  userId: string | null,
+  filter: WorkflowFilter,
+  before: string | null,
+  limit: number,
+): Promise<WorkflowRow[]> {
+  const conditions = [sql`true`];
+  if (userId !== null) conditions.push(sql`w.user_id = ${userId}`);
+  if (filter.name !== undefined) conditions.push(sql`w.name = ANY (${filter.name}::text[])`);
+  if (filter.status !== undefined) conditions.push(sql`w.status = ANY (${filter.status}::workflow_status[])`);
+  if (filter.userId !== undefined) conditions.push(sql`w.user_id = ANY (${filter.userId}::text[])`);
+  if (filter.createdAfter !== undefined) conditions.push(sql`w.created_at > ${filter.createdAfter}::timestamptz`);
+  if (filter.createdBefore !== undefined) conditions.push(sql`w.created_at < ${filter.createdBefore}::timestamptz`);
+  if (before !== null) conditions.push(sql`w.id < ${before}::uuid`);
+  return db.query(sql`
+    SELECT ${COLUMNS} FROM (
+      SELECT * FROM workflows w WHERE ${Prisma.join(conditions, ' AND ')} ORDER BY w.id DESC LIMIT ${limit}
+    ) w ORDER BY w.id DESC`);
+}
+
+export interface NodeRow {
+  id: string;
+  key: string;
+  type: string;
+  status: JobStatus;
+  isGate: boolean;
+  reason: string | null;
+  /** Of a gate: whether it waits for no other job any more. */
+  isReady: boolean;
+  expiresAt: Date | null;
+  /** Ids; null: none. */
+  dependsOn: string[] | null;
+}
+
+/** The jobs of a workflow, in the order in which they were created, parents before their children. */
+export function nodes(db: Executor, workflowId: string): Promise<NodeRow[]> {
+  return db.query(sql`
+    SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, j.queue = '' AS "isGate", j.expires_at AS "expiresAt", j.depends_on AS "dependsOn",
+      j.queue = '' AND j.status = 'blocked' AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
+    FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid ORDER BY j.id`);
+}
+
+/** A gate of a workflow, by its key. */
+export async function gate(db: Executor, workflowId: string, key: string): Promise<NodeRow | null> {
+  const [row] = await db.query<NodeRow>(sql`
+    SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, true AS "isGate", j.expires_at AS "expiresAt", j.depends_on AS "dependsOn",
+      j.status = 'blocked' AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
+    FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid AND j.workflow_key = ${key} AND j.queue = ''`);
+  return row ?? null;
+}
+
+/** What a link to a gate is judged by; null: there is no such gate. */
+export async function linked(
+  db: Executor,
+  gateId: string,
+): Promise<{ workflowId: string; key: string; secret: string; nowMs: number } | null> {
+  const [row] = await db.query<{ workflowId: string; key: string; secret: string; nowMs: number }>(sql`
+    SELECT w.id AS "workflowId", j.workflow_key AS key, w.link_secret AS secret, extract(epoch FROM now())::float8 * 1000 AS "nowMs"
+    FROM jobs j JOIN workflows w ON w.id = j.workflow_id WHERE j.id = ${gateId}::uuid AND j.queue = ''`);
+  return row ?? null;
+}

@@ -1,0 +1,117 @@
+import { type Executor, sql } from '../db';
+
+export interface InsertWorkflow {
+  id: string;
+  name: string;
+  userId: string | null;
+  linkSecret: string;
+  /** The key of the call, the user it belongs to, and what was asked under it; null: it has none. */
+  idempotency: { scope: string; key: string; requestHash: string } | null;
+}
+
+/** (none) -> running. Returns whether it was stored: not when its idempotency key was used before. */
+export async function insertWorkflow(
+  transaction: Executor,
+  { id, name, userId, linkSecret, idempotency }: InsertWorkflow,
+): Promise<boolean> {
+  const rows = await transaction.query(sql`
+    INSERT INTO workflows (id, name, user_id, status, created_at, link_secret, idempotency_scope, idempotency_key, request_hash)
+    VALUES (${id}::uuid, ${name}, ${userId}, 'running', now(), ${linkSecret},
+      ${idempotency?.scope ?? null}, ${idempotency?.key ?? null}, ${idempotency?.requestHash ?? null})
+    ON CONFLICT (idempotency_scope, idempotency_key) DO NOTHING
+    RETURNING id`);
+  return rows.length > 0;
+}
+
+/** The workflow that was created under this key. */
+export async function findIdempotent(
+  db: Executor,
+  { scope, key }: { scope: string; key: string },
+): Promise<{ id: string; requestHash: string } | null> {
+  const [row] = await db.query<{ id: string; requestHash: string }>(sql`
+    SELECT w.id, w.request_hash AS "requestHash" FROM workflows w
+    WHERE w.idempotency_scope = ${scope} AND w.idempotency_key = ${key}`);
+  return row ?? null;
+}
+
+export interface LockedWorkflow {
+  id: string;
+  userId: string | null;
+  status: 'running' | 'completed' | 'failed' | 'cancelled';
+}
+
+/** Keeps it from ending, and others from adding jobs, until the transaction ends. @param userId only this user's; null: anybody's */
+export async function lockWorkflow(
+  transaction: Executor,
+  userId: string | null,
+  id: string,
+): Promise<LockedWorkflow | null> {
+  const [row] = await transaction.query<LockedWorkflow>(sql`
+    SELECT w.id, w.user_id AS "userId", w.status FROM workflows w
+    WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
+  return row ?? null;
+}
+
+export interface Member {
+  id: string;
+  key: string;
+  type: string;
+  status: 'blocked' | 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+}
+
+export function members(db: Executor, workflowId: string): Promise<Member[]> {
+  return db.query(sql`
+    SELECT j.id, j.workflow_key AS key, j.type, j.status FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid ORDER BY j.id`);
+}
+
+/** Whether a job of the workflow, of these queues and types (null: any), runs under this lease. */
+export async function hasLease(
+  db: Executor,
+  workflowId: string,
+  leaseToken: string,
+  { queues, types }: { queues: string[] | null; types: string[] | null },
+): Promise<boolean> {
+  const rows = await db.query(sql`
+    SELECT FROM jobs j
+    WHERE j.workflow_id = ${workflowId}::uuid AND j.status = 'running' AND j.lease_token = ${leaseToken}::uuid
+      AND (${queues}::text[] IS NULL OR j.queue = ANY (${queues}::text[]))
+      AND (${types}::text[] IS NULL OR j.type = ANY (${types}::text[]))`);
+  return rows.length > 0;
+}
+
+/**
+ * Ids of jobs of the workflow that have one of these statuses.
+ * @param after the key of one of them: only that and what depends on it, directly or not; null: all
+ */
+export async function memberIds(
+  db: Executor,
+  workflowId: string,
+  statuses: Member['status'][],
+  after: string | null,
+): Promise<string[]> {
+  const chosen =
+    after === null
+      ? sql`SELECT j.id FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid`
+      : sql`
+        WITH RECURSIVE reached AS (
+          SELECT j.id FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid AND j.workflow_key = ${after}
+          UNION
+          SELECT d.job_id FROM reached r JOIN dependencies d ON d.parent_id = r.id
+        )
+        SELECT id FROM reached`;
+  const rows = await db.query<{ id: string }>(sql`
+    SELECT j.id FROM jobs j
+    WHERE j.workflow_id = ${workflowId}::uuid AND j.status = ANY (${statuses}::job_status[]) AND j.id IN (${chosen}) ORDER BY j.id`);
+  return rows.map(({ id }) => id);
+}
+
+/** Whose job runs under this lease; null: none does. */
+export async function leaseOwner(
+  db: Executor,
+  { jobId, leaseToken }: { jobId: string; leaseToken: string },
+): Promise<{ userId: string | null } | null> {
+  const [row] = await db.query<{ userId: string | null }>(sql`
+    SELECT j.user_id AS "userId" FROM jobs j
+    WHERE j.id = ${jobId}::uuid AND j.status::text = 'running' AND j.lease_token = ${leaseToken}::uuid`);
+  return row ?? null;
+}
