@@ -42,6 +42,16 @@ export type { ApiKeyPage } from './client/api-keys';
 export type { AddOptions, BatchFilter, BatchOptions, BatchPage, SplitOptions } from './client/batches';
 export type { DeadLetterFilter, DeadLetterPage } from './client/dead-letters';
 export type { ScheduleFilter, ScheduleOptions, SchedulePage, TickPage } from './client/schedules';
+export type {
+  ChainStep,
+  GateOptions,
+  StepOptions,
+  WorkflowBuilder,
+  WorkflowFilter,
+  WorkflowOptions,
+  WorkflowPage,
+  WorkflowStep,
+} from './client/workflows';
 export type { DeliveryPage, WebhookPage } from './client/webhooks';
 export type {
   Alert,
@@ -76,6 +86,9 @@ export type {
   Stats,
   SystemReport,
   Webhook,
+  Workflow,
+  WorkflowNode,
+  WorkflowSummary,
 } from './protocol';
 export { Runner, type RunnerOptions } from './runner/runner';
 export type { Concurrency } from './runner/slot-pool';

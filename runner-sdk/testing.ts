@@ -97,6 +97,10 @@ export function startHandler<
   const attempt: Attempt = new Attempt(claimedJob(definition, args, options), work, {
     abortGraceMs: options.abortGraceMs ?? 1000,
     hasTimer: false,
+    send: ({ method, path }) =>
+      Promise.reject(
+        new ConfigurationError(`there is no coordinator in this test that could answer ${method} ${path}`),
+      ),
     onOutput: (output) => {
       const event = remember(told, output);
       // The test's own function, so it is called in the test's own async context.

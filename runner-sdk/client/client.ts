@@ -24,12 +24,14 @@ import {
   type logList,
   type LogLevel,
   type jobCount,
+  type Workflow,
 } from '../protocol';
 import { type InputOf, type OutputOf, type Schema } from './schema';
 import { startSending, type Trace } from '../transport/tracing';
 import { Turns } from './turns';
 import { assertAll, assertIsKey, creationJson, definitionOf, given, settingsJson } from './creation';
 import { waitForResult, type WaitOptions } from './wait';
+import { chained, type ChainStep, type WorkflowBuilder, type WorkflowOptions } from './workflows';
 
 export interface ClientOptions extends ConnectionOptions {
   /** How long one call may be tried again while the coordinator cannot be reached or is overloaded. Default 30 s. */
@@ -235,6 +237,39 @@ export class Client extends Operations {
       { ...options, ...(definition && { definition }) },
       this.budgetMs,
     );
+  }
+
+  /**
+   * Creates a graph of jobs, all or none:
+   * `client.workflow('report', (w) => { const load = w.add(loadJob, { day }); w.add(sumJob, {}, { after: [load] }); })`.
+   * A handler is handed the results of those before it: `await job.resultOf(loadJob)`. Arguments that do not fit a definition
+   * throw `BatonError` `invalid_arguments` before anything is sent.
+   */
+  workflow(
+    name: string,
+    build: (workflow: WorkflowBuilder) => unknown,
+    options: WorkflowOptions = {},
+  ): Promise<Workflow> {
+    return this.workflows.create(name, build, options);
+  }
+
+  /** Creates jobs that run one after the other: `client.chain([[fetchJob, { url }], [resizeJob, { width: 200 }], [storeJob]])`. */
+  chain<const Arguments extends readonly Schema[]>(
+    steps: { readonly [Index in keyof Arguments]: ChainStep<Arguments[Index]> },
+    options: WorkflowOptions & { name?: string | undefined } = {},
+  ): Promise<Workflow> {
+    const { name = 'chain', ...rest } = options;
+    return this.workflows.create(name, chained(steps), rest);
+  }
+
+  /** The workflow with its jobs, once it has ended. Throws `BatonError` `wait_timeout` when `timeoutMs` is over first; default: no end. */
+  async waitWorkflow(
+    workflow: string | Pick<Workflow, 'id'>,
+    options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<Workflow> {
+    const id = typeof workflow === 'string' ? workflow : workflow.id;
+    await this.workflows.wait(id, options);
+    return this.workflows.get(id);
   }
 
   /**

@@ -43,6 +43,7 @@ import { Callbacks } from './callbacks';
 import { DeadLetters } from './dead-letters';
 import { Schedules } from './schedules';
 import { Webhooks } from './webhooks';
+import { Workflows } from './workflows';
 
 export type RunnerPage = z.infer<typeof runnerList>;
 export type AuditPage = z.infer<typeof auditList>;
@@ -58,6 +59,8 @@ export class Operations {
   readonly callbacks: Callbacks;
   /** Many jobs that are handled as one. */
   readonly batches: Batches;
+  /** Graphs of jobs that hand their results on. */
+  readonly workflows: Workflows;
   /** Rules that watch rates, depths and ages. */
   readonly alerts: Alerts;
   /** Jobs that were given up. */
@@ -74,6 +77,7 @@ export class Operations {
     this.callbacks = new Callbacks(send);
     this.alerts = new Alerts(send);
     this.batches = new Batches(send);
+    this.workflows = new Workflows(send);
     this.deadLetters = new DeadLetters(send);
   }
 

@@ -14,7 +14,7 @@ import { FailureLog } from './failure-log';
 import type { NextTry, Work } from './handler';
 import type { Heartbeats } from '../leases/heartbeats';
 import { HookCalls } from './hooks';
-import type { Transport } from '../transport/transport';
+import type { ApiRequest, Transport } from '../transport/transport';
 import { sentLines } from '../leases/log-buffer';
 import type { Logger } from './logger';
 import type { AttemptMetrics, ProcessMeter } from './process-meter';
@@ -65,11 +65,12 @@ export class ActiveJobs {
   private readonly failures: FailureLog;
 
   constructor(private readonly options: ActiveJobsOptions) {
-    const { abortGraceMs, heartbeats, logger } = options;
+    const { abortGraceMs, heartbeats, logger, transport } = options;
     this.hooks = new HookCalls(logger);
     this.failures = new FailureLog(logger);
     this.attemptOptions = {
       abortGraceMs,
+      send: async <T>(request: ApiRequest) => (await transport.call<T>(request)).body,
       onOutput: (output, attempt) => {
         heartbeats.addOutput({ jobId: attempt.job.id, leaseToken: attempt.job.leaseToken }, output);
         if (output.kind === 'progress')

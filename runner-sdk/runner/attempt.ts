@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { monotonicMs } from '../transport/clock';
 import type { HandlerOutput } from '../leases/handler-output';
+import type { ApiRequest, Send } from '../transport/transport';
 import { contextOf, type HandlerPort, type JobContext } from './context';
 import { AttemptScope } from './attempt-scope';
 import {
@@ -30,6 +31,8 @@ export interface AttemptOptions {
   abortGraceMs: number;
   /** `false` in tests, where the timeout comes when the test says so. */
   hasTimer?: boolean;
+  /** Sends what a handler asks of the coordinator. */
+  send: Send;
   onOutput: (output: HandlerOutput, attempt: Attempt) => void;
   /** The handler has not returned `abortGraceMs` after the abort. Its slot stays taken until it does. */
   onIgnoredAbort: (reason: AttemptAbortedError, job: ClaimedJob) => void;
@@ -90,6 +93,12 @@ export class Attempt implements HandlerPort {
   /** How long until the timeout, in milliseconds; never below 0. */
   get remainingMs(): number {
     return Math.max(0, this.startedAtMs + this.job.timeoutMs - monotonicMs());
+  }
+
+  /** Sends a call in the name of this attempt, as long as the handler may go on. */
+  send<T>(request: ApiRequest): Promise<T> {
+    const headers = { ...request.headers, 'baton-lease': this.job.leaseToken };
+    return this.options.send({ ...request, headers, signal: this.signal });
   }
 
   /** Passes on the output of the handler, while it still counts. */

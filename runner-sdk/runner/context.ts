@@ -5,6 +5,8 @@ import { loggable, storable } from '../transport/json';
 import { StoredCheckpoint } from '../leases/stored-checkpoint';
 import type { HandlerOutput } from '../leases/handler-output';
 import type { ClaimedJob, LogLevel } from '../protocol';
+import type { Send } from '../transport/transport';
+import { type ResultOf, resultsOf } from './dependency-results';
 
 /** What a handler is given beside its arguments. Its functions may be taken out and passed around. */
 export interface JobContext {
@@ -19,6 +21,13 @@ export interface JobContext {
   readonly userId: string | null;
   /** Status and result of the jobs this one waited for, by key or id. */
   readonly dependencies: ClaimedJob['dependencies'];
+  /**
+   * The result of a job that this one waited for; `undefined` if it did not complete. A definition types it, and its schema
+   * checks it.
+   * @param parent its definition, whose type is its key unless one is given; or its key (or id, without a workflow)
+   * @throws {NonRetryableError} `unknown_dependency`, `invalid_result`
+   */
+  readonly resultOf: ResultOf;
   /** What a former attempt last passed to `checkpoint`, or `null`. */
   readonly lastCheckpoint: unknown;
   /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
@@ -45,6 +54,8 @@ export interface HandlerPort {
   readonly signal: AbortSignal;
   readonly remainingMs: number;
   emit: (output: HandlerOutput) => void;
+  /** Sends a call in the name of the attempt. */
+  send: Send;
 }
 
 const METRIC_NAME = /^[A-Za-z0-9_][\w.:/-]{0,99}$/;
@@ -79,6 +90,7 @@ class AttemptContext implements JobContext {
   readonly metadata: JobContext['metadata'];
   readonly userId: string | null;
   readonly dependencies: JobContext['dependencies'];
+  readonly resultOf: ResultOf;
   readonly lastCheckpoint: unknown;
   readonly traceparent: string | null;
   declare readonly signal: AbortSignal;
@@ -102,6 +114,7 @@ class AttemptContext implements JobContext {
     this.metadata = job.metadata;
     this.userId = job.userId;
     this.dependencies = job.dependencies;
+    this.resultOf = resultsOf(job, port);
     this.lastCheckpoint = job.checkpoint ?? null;
     this.traceparent = job.traceparent ?? null;
     this.log = logOf(port);

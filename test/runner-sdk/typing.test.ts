@@ -42,6 +42,26 @@ export async function compiles(client: Client, runner: Runner): Promise<void> {
   // @ts-expect-error no such policy
   await client.schedules.create(ping, undefined, { name: 'ping', cron: '@daily', overlap: 'queue' });
 
+  await client.workflow('sync', (workflow) => {
+    const first = workflow.add(syncMovie, { movieId: 603 });
+    const approve = workflow.gate('approve', { after: [first], expiresInMs: 60_000 });
+    workflow.add(ping, undefined, { after: [approve, first], onDependencyFailure: 'run' });
+    // @ts-expect-error movieId is a number
+    workflow.add(syncMovie, { movieId: '603' });
+    // @ts-expect-error after takes steps, not keys
+    workflow.add(ping, undefined, { after: ['approve'] });
+  });
+  await client.chain([[syncMovie, { movieId: 603 }], [ping], ['ANY', { whatever: 1 }]]);
+  // @ts-expect-error movieId is a number
+  await client.chain([[ping], [syncMovie, { movieId: '603' }]]);
+
+  runner.handle(ping, async (_args, job) => {
+    const before: string | undefined = (await job.resultOf(syncMovie))?.title;
+    // @ts-expect-error the result has no year
+    await job.resultOf(syncMovie).then((result) => result?.year);
+    const any: unknown = await job.resultOf('approve');
+    return [before, any];
+  });
   runner.handle(syncMovie, (args, { signal, lastCheckpoint }) => ({
     title: `${args.movieId} ${args.since?.getTime()} ${signal.aborted} ${String(lastCheckpoint)}`,
   }));

@@ -28,6 +28,8 @@ const TYPES = [
   ],
   ...['JobEvent', 'JobListPage', 'JobOf', 'JobStatus', 'Json', 'Labels', 'LogLevel', 'LogLineView', 'LogPage'],
   ...['AddOptions', 'Batch', 'BatchFilter', 'BatchOptions', 'BatchPage', 'BatchResult', 'CreatedBatch', 'SplitOptions'],
+  ...['ChainStep', 'GateOptions', 'StepOptions', 'Workflow', 'WorkflowBuilder', 'WorkflowFilter', 'WorkflowNode'],
+  ...['WorkflowOptions', 'WorkflowPage', 'WorkflowStep', 'WorkflowSummary'],
   ...['LogThreshold', 'Logger', 'NextTry', 'Notice', 'Page', 'Queue', 'RateLimits', 'RetryPolicy', 'RunnerOptions'],
   ...[
     'RunnerPage',
@@ -68,6 +70,8 @@ const NO_METHOD: Record<string, string> = {
   'POST /jobs/:id/complete': 'one of what Runner sends for many',
   'POST /jobs/:id/release': 'spoken by Runner',
   'GET /jobs/:id/dependencies/:parentId/result': 'spoken by a runner, whose lease token it takes',
+  'GET /gates/:id': 'for whoever was given the link, and has no key',
+  'POST /gates/:id': 'for whoever was given the link, and has no key',
   'POST /session': 'for browsers: a client has its key',
   'POST /session/links': 'for browsers: a client has its key',
   'DELETE /session': 'for browsers: a client has its key',
@@ -130,6 +134,15 @@ const CALLS: Record<string, Call> = {
   'POST /batches/:id/retry': (client) => client.batches.retry('x'),
   'GET /batches/:id/results': (client) => client.batches.results('x'),
   'GET /batches/:id/wait': (client) => client.batches.wait('x', { timeoutMs: 0 }),
+  'POST /workflows': (client) => client.workflow('w', (workflow) => workflow.add('T')),
+  'POST /workflows/:id/jobs': (client) => client.workflows.add('x', (workflow) => workflow.add('T')),
+  'GET /workflows': (client) => client.workflows.list({ status: 'running' }),
+  'GET /workflows/:id': (client) => client.workflows.get('x'),
+  'GET /workflows/:id/wait': (client) => client.waitWorkflow('x', { timeoutMs: 0 }),
+  'POST /workflows/:id/cancel': (client) => client.workflows.cancel('x', { key: 'a' }),
+  'POST /workflows/:id/retry': (client) => client.workflows.retry('x'),
+  'POST /workflows/:id/gates/:key': (client) => client.workflows.decide('x', 'x', 'opened', { by: 'ann' }),
+  'POST /workflows/:id/gates/:key/link': (client) => client.workflows.link('x', 'x'),
   'POST /schedules': (client) => client.schedules.create('T', {}, { name: 's', cron: '@daily' }),
   'PUT /schedules': (client) => client.schedules.put('T', {}, { name: 's', everyMs: 60_000, job: { queue: 'q' } }),
   'GET /schedules': (client) => client.schedules.list({ queue: 'q' }),
@@ -200,6 +213,8 @@ describe('the client', () => {
     // What the answer is like is not asked here.
     await ('next' in made ? made.next() : made).catch(() => undefined);
     const [sent] = coordinator.requests;
-    expect(sent?.call.replace(/\/q(?=\/|$)/, '/:name')).toBe(route.replace(':deliveryId', 'x').replace(':id', 'x'));
+    expect(sent?.call.replace(/\/q(?=\/|$)/, '/:name')).toBe(
+      route.replace(':deliveryId', 'x').replace(':key', 'x').replace(':id', 'x'),
+    );
   });
 });
