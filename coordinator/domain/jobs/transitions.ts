@@ -1,7 +1,18 @@
 import type { JobStatus } from '@baton/runner-sdk/protocol';
 
 export type Verb =
-  'create' | 'unblock' | 'claim' | 'complete' | 'fail' | 'release' | 'cancel' | 'expire' | 'retry' | 'edit' | 'decide' | 'remove';
+  | 'create'
+  | 'unblock'
+  | 'claim'
+  | 'complete'
+  | 'fail'
+  | 'release'
+  | 'cancel'
+  | 'expire'
+  | 'retry'
+  | 'edit'
+  | 'decide'
+  | 'remove';
 
 export interface Transition {
   verb: Verb;
