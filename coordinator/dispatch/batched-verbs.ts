@@ -7,7 +7,7 @@ import type { Reserve } from '../domain/jobs/candidates/reservation';
 import { runInSlices } from '../turns';
 import { coalesce } from './coalesce';
 
-/** The verbs of the hot calls, each with the items of all requests that arrive together merged into one statement. */
+/** The most frequent verbs. Items of requests that arrive at the same time are merged into one statement. */
 export interface BatchedVerbs {
   create: (items: Parameters<typeof create>[1]) => ReturnType<typeof create>;
   complete: (items: Parameters<typeof complete>[1]) => ReturnType<typeof complete>;
@@ -15,7 +15,7 @@ export interface BatchedVerbs {
   release: (items: Parameters<typeof release>[1]) => ReturnType<typeof release>;
 }
 
-/** @param reserve hands jobs to claims that wait, as they are created */
+/** @param reserve reserves waiting claims for jobs as they are created */
 export function batchVerbs(context: Context, reserve: Reserve): BatchedVerbs {
   return {
     create: coalesce((items) => create(context, items, reserve), { maxBatch: 1000, maxInFlight: 2 }),

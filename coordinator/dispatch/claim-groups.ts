@@ -4,10 +4,10 @@ import { ClaimGroup, SharedGrant, type WaitingClaim } from './waiting-claim';
 
 const MOST_GROUPS = 1000;
 
-/** The claims that wait, grouped by what their runners take. */
+/** Waiting claims, grouped by the capabilities of their runners. */
 export class ClaimGroups {
   private readonly groups = new Map<string, ClaimGroup>();
-  /** The last request of each claim id, as long as it or an earlier one of that claim id is under way. */
+  /** By claim id: its latest request, while that request or an earlier one with the same id is under way. */
   private readonly byClaimId = new Map<string, WaitingClaim>();
 
   constructor(private readonly catalog: LaneCatalog) {}
@@ -35,7 +35,10 @@ export class ClaimGroups {
     return [...this.groups.values()];
   }
 
-  /** Those with claims that wait, the one whose last turn is longest ago first: a backlog of one must not starve others. */
+  /**
+   * Groups with waiting claims, least recently served first, so that the backlog of one group does not starve the
+   * others.
+   */
   inTurn(): ClaimGroup[] {
     return this.all()
       .filter((group) => group.waiting.size > 0)
@@ -51,8 +54,8 @@ export class ClaimGroups {
   }
 
   /**
-   * The claim replaces the request that brought the same claim id before, which is answered with nothing: its connection
-   * may be dead, and a job sent down it would be stuck until its lease expires.
+   * Replaces an earlier request with the same claim id, which is answered with no jobs: its connection may be dead, and
+   * a job sent down a dead connection would be stuck until its lease expires.
    */
   replaceEarlier(claim: WaitingClaim): void {
     const key = keyOf(claim);
@@ -64,7 +67,7 @@ export class ClaimGroups {
     if (isUnderWay(earlier)) (earlier.shared ?? new SharedGrant(earlier)).add(claim);
   }
 
-  /** Forgets the claim's id when none of its requests is under way. To be called when one was answered or released. */
+  /** Forgets the claim id once none of its requests is under way. Call it after a request was answered or released. */
   forget(claim: WaitingClaim): void {
     const key = keyOf(claim);
     const latest = claim.shared?.latest ?? claim;
@@ -81,7 +84,9 @@ export class ClaimGroups {
   }
 }
 
-/** Whether the claim is open, or a statement may grant jobs to it or to an earlier request with its claim id. */
+/**
+ * Whether the claim is open, or a statement may still grant jobs to it or to an earlier request with the same claim id.
+ */
 function isUnderWay(claim: WaitingClaim): boolean {
   return claim.isOpen || claim.isReserved || claim.shared?.isPending === true;
 }

@@ -6,17 +6,17 @@ interface Waiting<Item, Result> {
   reject(error: unknown): void;
 }
 
-/** Fewest items of a statement that starts beside one of its kind: small ones cost more an item than one full statement. */
+/** A statement starts beside another of its kind only with this many items: small statements cost more per item. */
 export const FEWEST_BESIDE = 50;
-/** How long fewer items wait for the statement under way, which may itself wait for a lock. */
+/** How long fewer items wait for the running statement, which may itself be waiting for a lock. */
 export const PATIENCE_MS = 50;
 
 /**
- * Natural batching: calls that arrive in one turn of the event loop, or while a batch is under way, form the next batch. No
- * timer delays a lone call, and under load one statement and one commit serve many calls. Beside a batch under way another
- * one starts only when it has `fewestBeside` items, or after `patienceMs`.
+ * Natural batching: calls that arrive in one turn of the event loop, or while a batch runs, form the next batch. No
+ * timer delays a single call, and under load many calls share one statement and one commit. A second batch starts
+ * beside a running one only when it has `fewestBeside` items, or after `patienceMs`.
  *
- * A batch that fails is tried again call by call, so that no call fails for another one's items.
+ * A batch that fails is retried call by call, so that no call fails because of another call's items.
  * @param maxBatch most items in one batch; a single call with more is a batch of its own
  */
 export function coalesce<Item, Result>(
@@ -35,7 +35,9 @@ export function coalesce<Item, Result>(
   let isSoon = false;
   let patienceTimer: NodeJS.Timeout | undefined;
 
-  /** At the end of this turn of the event loop, when the requests of all sockets have been read. */
+  /**
+   * Starts the next batch at the end of this turn of the event loop, when the requests of all sockets have been read.
+   */
   function nextSoon(): void {
     if (isSoon) return;
     isSoon = true;
@@ -63,7 +65,7 @@ export function coalesce<Item, Result>(
       inFlight -= 1;
       nextSoon();
     });
-    // A full batch must not wait for one that waits for a lock.
+    // A full batch must not wait for one that is blocked by a lock.
     next();
   }
 

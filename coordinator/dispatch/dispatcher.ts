@@ -23,7 +23,9 @@ const POLL_MS = 1000;
 const MOST_STATEMENTS = 4;
 /** Shorter waits end exactly on time. */
 const LEAST_SHARED_MS = 10_000;
-/** How long a poll of a draining runner is held, so that the runner does not ask without pause. */
+/**
+ * How long a claim of a draining runner waits for its empty answer, so that the runner does not poll in a tight loop.
+ */
 const DRAINING_WAIT_MS = 1000;
 
 type Granted = ReadonlyMap<WaitingClaim, ClaimedRow[]>;
@@ -36,27 +38,30 @@ interface ClaimStatement {
 /**
  * Matches the claims that wait in this process to jobs that are ready.
  *
- * A waiting claim holds no connection, so an idle fleet costs the database one poll a second, whatever its size. Claims of
- * runners with the same capabilities form a group, and share statements. A group gets a statement when one of its lanes is
- * ready (a notification, the poll, a rate limit's timer), or a job that is just being created is reserved for one of its
- * claims. Its states are those of its claims (`WaitingClaim`): waiting > reserved > waiting …, and at any time answered.
+ * A waiting claim holds no connection, so an idle fleet costs the database one poll a second, whatever its size. Claims
+ * of runners with the same capabilities form a group and share statements. A group gets a statement when one of its
+ * lanes is ready, which a notification, the poll or a rate limit's timer tells. A job that is being created can also be
+ * reserved for a claim directly. The only states are those of the claims (`WaitingClaim`): waiting > reserved > waiting
+ * …, and answered at any time.
  *
- * Who moves a claim:
+ * What changes the state of a claim:
  * - `claim` admits it as waiting, and replaces an earlier request with the same claim id.
  * - `startStatement`, `findRepeated` and `reserve` reserve it; only a waiting claim can be reserved.
- * - `settle` releases it when the statement ends, exactly once, whether it succeeded, failed or nobody knows.
- * - The end of its wait makes it due. It is answered with nothing once it is synced, not reserved, and no statement that is
- *   to come has a job for it.
- * - Its client's disconnect, a later request with its claim id, a drain and `close` answer it with nothing at once; if it
- *   was reserved, it is abandoned until `settle`.
+ * - `settle` releases it when the statement ends, exactly once: on success, on failure and on an unknown outcome.
+ * - The end of its wait makes it due. A due claim is answered with no jobs once it is synced, is not reserved, and no
+ *   upcoming statement has a job for it.
+ * - Its client's disconnect, a later request with its claim id, a drain and `close` answer it with no jobs at once; if
+ *   it was reserved, it is abandoned until `settle`.
  *
- * What always holds:
- * - A claim is reserved by at most one statement, so it is never granted more than its `max`.
- * - A granted job is answered to exactly one request, or given back: `deliver` decides.
- * - At most 4 claim statements are under way. One starts beside another of its group only when it is nearly full, or the
- *   other takes long. Groups start in turn, the one whose last turn is longest ago first.
- * - Nothing is reserved for a create before the poll has told which lanes are ready: it would overtake jobs that wait.
- * - During every await claims may be answered, replaced or abandoned. So their state is read after it, never kept across.
+ * Invariants:
+ * - At most one statement reserves a claim at a time, so a claim is never granted more than its `max`.
+ * - A granted job is answered to exactly one request, or released: `deliver` decides.
+ * - At most 4 claim statements run at once. A second one of the same group starts only when it has many slots to fill,
+ *   or the first takes long. Groups start in turn, least recently served first.
+ * - Nothing is reserved for a create before the poll has told which lanes are ready: the new job would overtake waiting
+ *   ones.
+ * - Claims may be answered, replaced or abandoned during every await, so their state is read after it, never kept
+ *   across it.
  */
 export class Dispatcher {
   readonly undelivered: UndeliveredJobs;
@@ -65,13 +70,16 @@ export class Dispatcher {
   private readonly timeouts = new SharedTimeouts<WaitingClaim>(POLL_MS);
   private readonly rateLimits: RateLimitTimers;
   private readonly poller: Poller;
-  /** Claims that no poll has covered since they came, or since they may have been granted jobs that nobody delivered. */
+  /**
+   * Claims that no poll has covered since they arrived, or since they may have been granted jobs that were not
+   * delivered.
+   */
   private readonly unsynced = new Set<WaitingClaim>();
-  /** Groups with claims that came in this turn of the event loop. */
+  /** Groups with claims that arrived in this turn of the event loop. */
   private readonly arrivals = new Set<ClaimGroup>();
   private readonly statements = new Map<Promise<void>, ClaimStatement>();
   private readonly reservations = new Set<Promise<void>>();
-  /** Whether the last poll succeeded, and polls go on: so `readyLanes` is at most one poll old. */
+  /** Whether the last poll succeeded and polling continues; `readyLanes` is then at most one poll old. */
   private isSynced = false;
   private isClosed = false;
   private patienceTimer: NodeJS.Timeout | undefined;
@@ -101,8 +109,9 @@ export class Dispatcher {
   }
 
   /**
-   * Resolves with jobs as soon as there are some, and with none when the wait is over, the runner is draining or the process
-   * stops. After `signal` was aborted nothing is claimed for it, and what a statement under way brings is given back.
+   * Resolves with jobs as soon as there are any; with none when the wait is over, the runner is draining or the process
+   * stops. After `signal` is aborted nothing is claimed for it, and jobs that a running statement grants it are
+   * released.
    */
   async claim(claim: Claim, signal: DisconnectSignal): Promise<ClaimedRow[]> {
     if (this.context.runnerRegistry.isDraining(claim.runnerId)) {
@@ -113,7 +122,10 @@ export class Dispatcher {
     return new Promise((resolve) => this.admit(new WaitingClaim(claim, this.groups.of(claim), signal, resolve)));
   }
 
-  /** Reserves waiting claims for jobs that are about to be stored: both are then one statement and one commit. */
+  /**
+   * Reserves waiting claims for jobs that are about to be stored, so that a create and its claim are one statement and
+   * one commit.
+   */
   reserve(jobs: { id: string; laneId: number }[]): Reservation {
     if (!this.isSynced) return NOTHING_RESERVED;
     const groups = this.groups.inTurn().filter((group) => this.readyLanes(group).length === 0);
@@ -132,7 +144,7 @@ export class Dispatcher {
     };
   }
 
-  /** Answers all claims, now and from now on, with nothing. */
+  /** Answers all current and later claims with no jobs. */
   async close(): Promise<void> {
     this.isClosed = true;
     this.poller.stop();
@@ -143,7 +155,7 @@ export class Dispatcher {
     await this.undelivered.settled();
   }
 
-  /** Resolves when no statement is under way that may grant jobs, and what it brought for nobody is given back. */
+  /** Resolves when no statement that may grant jobs is running, and all undelivered jobs are released. */
   async settled(): Promise<void> {
     await Promise.all([...this.statements.keys(), ...this.reservations, this.poller.settled()]);
     await this.undelivered.settled();
@@ -195,12 +207,12 @@ export class Dispatcher {
     for (const group of new Set(expired.map((claim) => claim.group))) this.dispatch(group);
   }
 
-  /** Whether a claim that got nothing may wait on for jobs. */
+  /** Whether a claim that got no jobs may keep waiting. */
   private mayReceive({ claim }: WaitingClaim): boolean {
     return !this.isClosed && !this.context.runnerRegistry.isDraining(claim.runnerId);
   }
 
-  /** At the end of this turn of the event loop: claims that arrive in one turn share a statement. */
+  /** Dispatches at the end of this turn of the event loop, so that claims that arrive in one turn share a statement. */
   private dispatchSoon(group: ClaimGroup): void {
     if (this.arrivals.size === 0) {
       setImmediate(() => {
@@ -236,7 +248,10 @@ export class Dispatcher {
     return true;
   }
 
-  /** Too few to start beside a statement of their group: they share the next one, unless this one takes long. */
+  /**
+   * Whether these claims want too few slots for a statement beside the group's running one. They share the next
+   * statement then, unless the running one takes long.
+   */
   private mustShare(group: ClaimGroup, claims: WaitingClaim[]): boolean {
     const latestMs = performance.now() - PATIENCE_MS;
     const isBeside = [...this.statements.values()].some((one) => one.group === group && one.startedAtMs > latestMs);
@@ -257,11 +272,11 @@ export class Dispatcher {
     if (due.length === 0 || this.isServedNext(group)) return;
     const isUnsynced = due.some((claim) => this.unsynced.has(claim));
     for (const claim of due) if (!this.unsynced.has(claim)) claim.answer([]);
-    // When all statements are under way, the first that ends dispatches again.
+    // When no further statement may start, the first that ends dispatches again.
     if (isUnsynced && this.statements.size < MOST_STATEMENTS) this.poller.poll();
   }
 
-  /** The group has ready lanes, and waits only for a statement to end. */
+  /** Whether the group has ready lanes, and only waits for a statement to end. */
   private isServedNext(group: ClaimGroup): boolean {
     return this.statements.size > 0 && this.readyLanes(group).length > 0;
   }
@@ -284,7 +299,7 @@ export class Dispatcher {
       const claim = batch[row.slot]?.claim;
       if (claim !== undefined) grant(granted, claim, isWanted(row, claim.claim) ? [row] : []);
     }
-    // They may have been answered before, with jobs that did not fit in.
+    // Jobs granted earlier under their claim ids may not have fitted into this result: the next poll looks again.
     if (isCut) for (const claim of claims) if (claim.isOpen && !granted.has(claim)) this.unsynced.add(claim);
     this.settle(claims, granted);
   }
@@ -296,13 +311,13 @@ export class Dispatcher {
       if (claim !== undefined) grant(granted, claim, [row]);
     }
     const reserved = new Set(claims.values());
-    // The poll left out what was reserved, and the outcome may be unknown.
+    // The poll skips reserved claims, and the outcome of the create may be unknown.
     for (const claim of reserved) if (claim.isOpen && !granted.has(claim)) this.unsynced.add(claim);
     this.settle(reserved, granted);
     for (const group of new Set([...reserved].map((claim) => claim.group))) this.dispatch(group);
   }
 
-  /** Ends the statement that these claims were reserved for. */
+  /** Releases the claims when their statement has ended, and delivers what it granted them. */
   private settle(claims: Iterable<WaitingClaim>, granted: Granted): void {
     for (const claim of claims) {
       claim.release();
@@ -311,13 +326,13 @@ export class Dispatcher {
     }
   }
 
-  /** The statement failed, and may have been committed all the same. */
+  /** The statement failed, but it may have been committed. */
   private failAll(claims: Set<WaitingClaim>, error: unknown): void {
     for (const claim of claims) claim.fail(error);
     this.settle(claims, new Map());
   }
 
-  /** @param jobs what the claim was granted; undefined: the statement granted it nothing, or nobody knows */
+  /** @param jobs what the claim was granted; undefined: the statement granted it nothing, or its outcome is unknown */
   private deliver(claim: WaitingClaim, jobs: ClaimedRow[] | undefined): void {
     if (claim.shared !== null) this.deliverShared(claim, claim.shared, jobs);
     else if (!claim.isOpen) this.undelivered.giveBack(jobs ?? []);
@@ -325,19 +340,23 @@ export class Dispatcher {
     else if (!this.mayReceive(claim)) claim.answer([]);
   }
 
-  /** What an earlier request was granted goes to the last one with its claim id, unless that was answered otherwise. */
+  /**
+   * Jobs granted to an earlier request go to the latest one with its claim id; if that one is already answered, they
+   * are released.
+   */
   private deliverShared(claim: WaitingClaim, shared: SharedGrant, jobs: ClaimedRow[] | undefined): void {
     const { latest } = shared;
     shared.grant(jobs ?? []);
     if (latest === claim && jobs !== undefined) claim.answer(jobs);
     if (!latest.isOpen) this.undelivered.giveBack(shared.takeUndelivered());
-    // The earlier request may have been granted jobs that nobody heard of: the next poll finds them by the claim id.
+    // The earlier request may have been granted jobs although its outcome is unknown: the next poll finds them by the
+    // claim id.
     else if (latest !== claim && !shared.hasUndelivered) this.unsynced.add(latest);
-    // While it is reserved, its own statement decides.
+    // While the latest request is reserved, its own statement delivers them.
     else if (latest.isWaiting) this.handOver(latest, shared.takeUndelivered());
   }
 
-  /** What the claim may not have, because its key or the claim itself names less than before, is given back. */
+  /** Releases jobs that the claim may not have, because it names fewer types or queues than the earlier request did. */
   private handOver(claim: WaitingClaim, jobs: ClaimedRow[]): void {
     const wanted = jobs.filter((job) => isWanted(job, claim.claim));
     if (wanted.length > 0) claim.answer(wanted);
@@ -345,12 +364,12 @@ export class Dispatcher {
     this.undelivered.giveBack(jobs.filter((job) => !wanted.includes(job)));
   }
 
-  /** Reads which lanes are ready, and whether claims that came since the last poll were answered before. */
+  /** Reads which lanes are ready, and which jobs were granted earlier under the claim ids of unsynced claims. */
   private async poll(): Promise<void> {
     const unsynced = [...this.unsynced];
     const due = this.groups.due();
     try {
-      // An empty answer is true at this moment, not at the last round of the loop that promotes due jobs.
+      // An empty answer must be true now, not as of the last round of the loop that promotes due jobs.
       if (due.length > 0) await promoteDueJobs(this.context);
       await this.syncReadyLanes();
       this.isSynced = true;
@@ -373,7 +392,7 @@ export class Dispatcher {
 
   /** The answer to an earlier request with the same claim id may have been lost: such claims get the same jobs again. */
   private async findRepeated(claims: WaitingClaim[]): Promise<void> {
-    // Removed before the statement, so that a claim which becomes unsynced during it is polled for again.
+    // Removed before the statement: a claim that becomes unsynced while it runs must be polled for again.
     for (const claim of claims) this.unsynced.delete(claim);
     const named = claims.filter(({ claim }) => claim.claimId !== undefined);
     if (named.length === 0) return;
@@ -398,7 +417,7 @@ export class Dispatcher {
     this.dispatchAll();
   }
 
-  /** Runners that are to drain learn it at once, and so do those that may take work again. */
+  /** Answers the claims of runners that are to drain, and ends the waits of those that may take jobs again. */
   private async answerDraining(): Promise<void> {
     const { runnerRegistry, log } = this.context;
     try {

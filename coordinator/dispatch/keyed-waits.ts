@@ -1,11 +1,11 @@
 import type { DisconnectSignal } from './disconnect-signal';
 
-/** Requests that wait for something to happen that has a key. They hold no connection to the database. */
+/** Requests that wait for an event that has a key. They hold no connection to the database. */
 export class KeyedWaits {
   private readonly wakersByKey = new Map<string, Set<() => void>>();
   private isClosed = false;
 
-  /** How many keys are waited for. */
+  /** Number of keys that requests wait for. */
   get size(): number {
     return this.wakersByKey.size;
   }
@@ -36,7 +36,7 @@ export class KeyedWaits {
     for (const end of [...(this.wakersByKey.get(key) ?? [])]) end();
   }
 
-  /** Ends all waits, now and from now on. */
+  /** Ends all current and later waits. */
   close(): void {
     this.isClosed = true;
     for (const key of this.keys()) this.wake(key);

@@ -9,7 +9,7 @@ export interface PollerOptions {
   onPeriod?(): void;
 }
 
-/** Reads a table once a period for all who wait for what it says, and on demand; never twice at once. */
+/** Polls a table once per period and on demand, for all waiters together. Polls never overlap. */
 export class Poller {
   private timer: NodeJS.Timeout | undefined;
   private current: Promise<void> | null = null;
@@ -31,7 +31,7 @@ export class Poller {
     }, this.periodMs);
   }
 
-  /** Polls now, unless it does already. */
+  /** Polls now, unless a poll is under way. */
   poll(): void {
     if (this.current !== null) return;
     if (!this.options.isNeeded()) return this.stop();

@@ -9,12 +9,12 @@ export interface RateLimitedLanes {
   readyLanes: Pick<ReadyLanes, 'reopen'>;
 }
 
-/** Reopens the lanes of rate-limited queues when the limit lets the next job start, where the next poll would be too late. */
+/** Reopens the lanes of rate-limited queues when the next job may start, if that is before the next poll. */
 export class RateLimitTimers {
   private readonly timersByQueue = new Map<string, { timer: NodeJS.Timeout; laneIds: Set<number> }>();
 
   /**
-   * @param mostMs slower limits are left to the poll
+   * @param mostMs limits with longer intervals between jobs are left to the poll
    * @param onReopened called when lanes were reopened
    */
   constructor(
@@ -23,7 +23,7 @@ export class RateLimitTimers {
     private readonly onReopened: () => void,
   ) {}
 
-  /** These lanes gave fewer jobs than were asked for. */
+  /** Call it with lanes that gave fewer jobs than a claim asked for. */
   start(lanes: Lane[]): void {
     for (const { id, queue } of lanes) {
       const inMs = this.context.queueSettings.paceMs(queue) ?? Infinity;

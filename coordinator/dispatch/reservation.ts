@@ -4,10 +4,10 @@ import { freeSlots } from './slots';
 import type { ClaimGroup, WaitingClaim } from './waiting-claim';
 
 /**
- * Reserves a waiting claim for each job that one may have, of the first group that may.
- * @param groups the group whose turn it is first; none has ready lanes, whose jobs these would overtake
- * @param isLimited whether limits of a queue must be counted, as only the statement of a claim does
- * @returns the reserved claims by the ids of the jobs
+ * Reserves for each job a waiting claim of the first group that can take it.
+ * @param groups in turn order; none may have ready lanes, because the new jobs would overtake the jobs in them
+ * @param isLimited whether the queue has limits, which only the statement of a claim can count
+ * @returns the reserved claims by job id
  */
 export function reserveClaims(
   jobs: { id: string; laneId: number }[],
@@ -31,7 +31,7 @@ export function reserveClaims(
   return claims;
 }
 
-/** Jobs that prefer other runners are left in the table, where these have them first for a while. */
+/** Jobs that prefer other runners are not reserved, so that those runners get the first chance to claim them. */
 function isPreferred({ prefers }: Lane, { capabilities }: ClaimGroup): boolean {
   return meets(prefers, capabilities.labels);
 }

@@ -1,10 +1,10 @@
-/** Timeouts are sorted into intervals of this length by when they end. */
+/** Timeouts are grouped by end time into intervals of this length. */
 const INTERVAL_MS = 100;
 
 /**
- * Timeouts that end together. Thousands that end one by one would wake an idle process as often, at a third of its time
- * (decision 0024). So a wait ends up to one period and an interval early, together with all that would end before the next
- * round.
+ * Timeouts that end together. Thousands of separate ones would wake an idle process as often, and took a third of its
+ * time (decision 0024). So a wait ends up to one period and one interval early, together with all that would end before
+ * the next round.
  */
 export class SharedTimeouts<Waiter> {
   private readonly intervals = new Map<number, Set<Waiter>>();

@@ -11,8 +11,8 @@ export interface FilledSlot {
 }
 
 /**
- * The slots of the claims that are waiting, each as its claim: one of each claim before a second of any, so that few jobs
- * are spread over many runners. A claim may be reserved when its first slot is taken.
+ * Yields a waiting claim for each slot: one slot of every claim before a second of any, so that few jobs are spread
+ * over many runners. The caller may reserve a claim when it gets its first slot.
  */
 export function* freeSlots(claims: Iterable<WaitingClaim>): Generator<WaitingClaim> {
   let found: WaitingClaim[] = [];
@@ -27,7 +27,7 @@ export function* freeSlots(claims: Iterable<WaitingClaim>): Generator<WaitingCla
   }
 }
 
-/** The slots of one statement. Those of one claim are one object. */
+/** The slots of one statement. The slots of a claim are the same object. */
 export function fillSlots(claims: WaitingClaim[]): FilledSlot[] {
   const batch: FilledSlot[] = [];
   const slots = new Map<WaitingClaim, Slot>();
@@ -49,8 +49,8 @@ export function slotOf({ claim: { runnerId, claimId, leaseMs } }: WaitingClaim):
 }
 
 /**
- * Whether a claim may have this job. Jobs that are granted again under a claim id may have been claimed with other types
- * and queues; those that the claim names now are the ones that its key allows now.
+ * Whether a claim may have this job. A job granted again under a claim id may have been claimed with other types and
+ * queues; the key now allows only those that the claim names now.
  */
 export function isWanted({ type, queue }: Pick<ClaimedRow, 'type' | 'queue'>, { types, queues }: Claim): boolean {
   return types.includes(type) && (queues === undefined || queues.includes(queue));

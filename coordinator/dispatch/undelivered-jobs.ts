@@ -3,7 +3,10 @@ import { release } from '../domain/jobs/release';
 import { describeError } from '../logger';
 import type { ClaimedRow } from '../store/jobs';
 
-/** Jobs that were claimed for clients that disconnected. They are released, so that they need not wait for their leases. */
+/**
+ * Releases jobs that were claimed for clients that have disconnected, so that they need not wait for their leases to
+ * expire.
+ */
 export class UndeliveredJobs {
   private readonly releases = new Set<Promise<unknown>>();
 
@@ -23,7 +26,7 @@ export class UndeliveredJobs {
     this.releases.add(released);
   }
 
-  /** Resolves when all that was given back so far is released. */
+  /** Resolves when all jobs given back so far are released. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.releases]);
   }

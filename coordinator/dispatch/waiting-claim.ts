@@ -4,18 +4,18 @@ import type { ClaimedRow } from '../store/jobs';
 import type { DisconnectSignal } from './disconnect-signal';
 
 /**
- * - `waiting`: nothing is under way for it. It may be reserved, or answered.
- * - `reserved`: one statement may grant it jobs, a claim or a create. That statement ends with `release`.
- * - `abandoned`: answered while reserved, because its client disconnected or sent the claim again. What it is granted goes
- *   to the request that replaces it, or back to the queue.
- * - `answered`: the end.
+ * - `waiting`: no statement is under way for it. It may be reserved, or answered.
+ * - `reserved`: one statement, a claim or a create, may grant it jobs. It ends with `release`.
+ * - `abandoned`: answered while reserved, because its client disconnected or sent the claim again. Jobs that it is
+ *   granted go to the request that replaces it, or back to the queue.
+ * - `answered`: final.
  */
 type State = 'waiting' | 'reserved' | 'abandoned' | 'answered';
 
-/** One request that waits for jobs. There are thousands, so it holds little. */
+/** One request that waits for jobs. There are thousands, so it is kept small. */
 export class WaitingClaim {
   state: State = 'waiting';
-  /** Set while an earlier request with the same claim id is under way: they share what they are granted. */
+  /** Set while an earlier request with the same claim id is under way: the two share what they are granted. */
   shared: SharedGrant | null = null;
   /** Ends the wait: a timer of its own, or the set of `SharedTimeouts` that it is in. */
   timeout: NodeJS.Timeout | Set<WaitingClaim> | undefined;
@@ -45,7 +45,7 @@ export class WaitingClaim {
     return this.state === 'waiting' || this.state === 'reserved';
   }
 
-  /** Its wait is over: it is answered as soon as it is certain that there is nothing for it. */
+  /** Marks its wait as over: it is answered as soon as it is certain that there is no job for it. */
   fallDue(): void {
     this.group.due.add(this);
   }
@@ -82,9 +82,9 @@ export class WaitingClaim {
 
 /** Claims of runners with the same capabilities, which one statement can serve. */
 export class ClaimGroup {
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly waiting = new Set<WaitingClaim>();
-  /** Those that are answered as soon as it is certain that there is nothing for them. */
+  /** Claims whose wait is over; answered as soon as it is certain that there are no jobs for them. */
   readonly due = new Set<WaitingClaim>();
   /** When a statement was last started for it, or a job was handed to one of its claims; on the monotonic clock. */
   lastTurnAtMs = 0;
@@ -97,7 +97,7 @@ export class ClaimGroup {
     private readonly onRemoved: (claim: WaitingClaim) => void,
   ) {}
 
-  /** The lanes that its runners take jobs from, by their ids. */
+  /** The lanes that its runners can take jobs from, by id. */
   get lanes(): ReadonlyMap<number, Lane> {
     if (this.catalogVersion !== this.catalog.version) {
       this.lanesById = new Map(this.catalog.takenBy(this.capabilities).map((lane) => [lane.id, lane]));
@@ -106,7 +106,7 @@ export class ClaimGroup {
     return this.lanesById;
   }
 
-  /** To be called when the claim was answered, so that it waits no more. */
+  /** Call it when the claim was answered. */
   remove(claim: WaitingClaim): void {
     this.waiting.delete(claim);
     this.due.delete(claim);
@@ -114,9 +114,9 @@ export class ClaimGroup {
   }
 }
 
-/** What the requests of one claim id were granted while more than one of them was under way. */
+/** What several requests with one claim id are granted while more than one of them is under way. */
 export class SharedGrant {
-  /** The last one that came. The others are answered already. */
+  /** The most recent request. The others are already answered. */
   latest: WaitingClaim;
   private readonly requests: WaitingClaim[];
   private readonly deliveredTokens = new Set<string>();
@@ -150,12 +150,14 @@ export class SharedGrant {
     }
   }
 
-  /** Whether jobs were granted that no request was answered with. */
+  /** Whether there are granted jobs that no request was answered with. */
   get hasUndelivered(): boolean {
     return this.undelivered.size > 0;
   }
 
-  /** What was granted and no request was answered with. It is the caller's from now on. */
+  /**
+   * Removes and returns the granted jobs that no request was answered with. The caller must deliver or release them.
+   */
   takeUndelivered(): ClaimedRow[] {
     const jobs = [...this.undelivered.values()];
     this.undelivered.clear();

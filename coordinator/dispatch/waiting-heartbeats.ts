@@ -3,7 +3,7 @@ import { runnerTag } from '../state/notifications';
 import type { RunnerRegistry } from '../state/runner-registry';
 import type { DisconnectSignal } from './disconnect-signal';
 
-/** Which leases a runner should ask for at once: those of these jobs, or all of its own. */
+/** The jobs whose leases a runner should check at once, or all of its jobs. */
 export type Check = string[] | 'all';
 
 interface Waiting {
@@ -12,16 +12,16 @@ interface Waiting {
   end: (check: Check) => void;
 }
 
-/** How long a cancellation is kept for a runner that is between two waits, or waits elsewhere first. */
+/** How long a cancellation is kept for a runner that is between two waits, or waits at another coordinator first. */
 const KEEP_MS = 60_000;
 const SWEEP_EVERY_MS = 10_000;
 
 /**
- * The heartbeats that wait here to be told that a job of their runner was cancelled, or that the runner is to drain. They
- * live in memory and cost no statement; what they are told is a hint, which the runner's next heartbeat verifies.
+ * Heartbeats that wait to learn that a job of their runner was cancelled, or that the runner is to drain. They live in
+ * memory and cost no statement. The answer is a hint, which the runner's next heartbeat verifies.
  */
 export class WaitingHeartbeats {
-  /** By the tag of the runner, which is all that notifications name. */
+  /** By runner tag, because notifications contain only tags. */
   private readonly waiting = new Map<string, Set<Waiting>>();
   private readonly untold = new Map<string, { jobId: string; atMs: number }[]>();
   private sweptAtMs = -Infinity;
@@ -30,8 +30,8 @@ export class WaitingHeartbeats {
   constructor(private readonly runners: Pick<RunnerRegistry, 'isDraining'>) {}
 
   /**
-   * `isDraining`: what the runner has been told; it is answered at once when that is not so any more.
-   * Resolves with what to check, empty when the time is over, the client goes away, or this coordinator drains.
+   * `isDraining`: the state that the runner knows; when it has changed, the wait resolves at once.
+   * Resolves with what to check; empty when the time is over, the client disconnects, or this coordinator drains.
    */
   wait(
     runnerId: string,
@@ -62,7 +62,7 @@ export class WaitingHeartbeats {
     });
   }
 
-  /** Running jobs were cancelled. Each runner is told once by each coordinator. */
+  /** Tells runners that their running jobs were cancelled, once by each coordinator. */
   cancelled(jobs: readonly CancelledJob[]): void {
     const nowMs = performance.now();
     for (const { jobId, runner } of jobs) {
@@ -79,17 +79,17 @@ export class WaitingHeartbeats {
     if (nowMs - this.sweptAtMs >= SWEEP_EVERY_MS) this.sweep(nowMs);
   }
 
-  /** More running jobs were cancelled than a notification names. */
+  /** More running jobs were cancelled than a notification can name: every waiting runner checks all of its jobs. */
   cancelledMany(): void {
     this.endWhere('all', () => true);
   }
 
-  /** Which runners drain has changed. */
+  /** The set of draining runners has changed. */
   drainingChanged(): void {
     this.endWhere([], ({ runnerId, wasDraining }) => this.runners.isDraining(runnerId) !== wasDraining);
   }
 
-  /** Ends all, now and from now on. */
+  /** Ends all current and later waits. */
   close(): void {
     this.isClosed = true;
     this.endWhere([], () => true);

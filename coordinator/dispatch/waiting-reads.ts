@@ -21,7 +21,7 @@ export class WaitingReads {
     context.notifications.on('resync', () => this.poller.poll());
   }
 
-  /** How many jobs are waited for. */
+  /** Number of jobs that requests wait for. */
   get size(): number {
     return this.waits.size;
   }
@@ -33,7 +33,7 @@ export class WaitingReads {
     return waited;
   }
 
-  /** Answers all that wait, now and from now on. */
+  /** Ends all current and later waits. */
   close(): void {
     this.waits.close();
     this.poller.stop();

@@ -8,8 +8,9 @@ import { refusal } from './refusal';
 import { settle } from './settle';
 
 /**
- * blocked, pending, running -> cancelled. A running job's runner hears it at once, by the heartbeat that waits, or on its next call.
- * @param by who does it by hand; null: nobody
+ * blocked, pending, running -> cancelled. The runner of a running job is told at once if its heartbeat waits, otherwise
+ * on its next call.
+ * @param by who cancels by hand, for the audit log; null: not by hand
  */
 export async function cancel(
   context: Context,

@@ -12,13 +12,13 @@ import { liftHolds } from './promotion';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
-/** So many lanes are read in one statement, however many have jobs in turn. */
+/** Most lanes that one statement reads. */
 const MOST_LANES = 64;
 
 /**
- * pending -> running, for many runners with the same labels in one statement. Returns what was claimed, each with the
- * index of the slot it fills; `repeated` ones were claimed before, under the same claim id, and their answer was lost.
- * `isCut`: large payloads ended it early, so slots without a job may have one.
+ * pending -> running, for many runners with the same labels in one statement.
+ * @returns `rows`: each with the index of the slot it fills; `repeated` ones were claimed earlier under the same claim
+ * id, and the answer was lost. `isCut`: large payloads ended the claim early, so there may be jobs for empty slots.
  */
 export async function claim(
   context: Context,
@@ -27,7 +27,7 @@ export async function claim(
   slots: store.Slot[],
 ): Promise<{ rows: store.ClaimedRow[]; isCut: boolean }> {
   const { readyLanes } = context;
-  // What is left out has its turn when those are exhausted, or stand behind it.
+  // The other lanes are read when these are exhausted, or when their first jobs come later.
   const lanes = readyLanes.first(from, MOST_LANES);
   const versions = lanes.map((lane) => readyLanes.version(lane.id));
   const { claimed: rows, heldBack, isShort, isCut } = await claimFrom(context, lanes, labels, slots);
@@ -42,12 +42,15 @@ export async function claim(
   context.events.tell(
     fresh.map((row) => jobEvent('job.claimed', { ...row, status: 'running' }, undefined, { waitMs: row.waitMs })),
   );
-  // What they are held for may have ended while the claim was under way, and then nobody else looks.
+  // The reason for these holds may have ended during the claim; no other call would lift them then.
   await liftHolds(context, heldBack);
   return { rows: await withDependencies(context, await failUnreadableJobs(context, rows)), isCut };
 }
 
-/** How many slots are. Those of a claim that was answered before all are, however few jobs it was given then: it takes no others. */
+/**
+ * Number of filled slots. All slots of a repeated claim count as filled, because it gets only the jobs that it got
+ * before.
+ */
 function filled(rows: store.ClaimedRow[], slots: store.Slot[]): number {
   const answered = new Set(rows.flatMap((row) => (row.repeated ? [nameOf(slots[row.slot], row.slot)] : [])));
   const fresh = rows.filter((row) => !row.repeated).length;
@@ -71,9 +74,9 @@ async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots:
 }
 
 /**
- * A claim shares its slots out among lanes by what it sees without locking. Where another claim holds what it saw, slots
- * stay empty though other lanes have jobs: those of claims that got nothing are offered to each lane alone.
- * `isWhole`: no lane was left out.
+ * A claim distributes its slots over lanes by an unlocked read. Where another claim has locked the jobs it saw, slots
+ * stay empty although other lanes have jobs. So the slots of claims that got nothing are offered to each lane alone.
+ * @returns `isWhole`: no lane was left out because of an error
  */
 async function claimLaneByLane(
   context: Context,
@@ -97,7 +100,7 @@ async function claimLaneByLane(
       );
       more.push(...claimed.map((row) => ({ ...row, slot: empty[row.slot]?.index ?? row.slot })));
     } catch (error) {
-      // What was claimed by now is committed: unheard of, it would wait for its lease to end.
+      // Jobs claimed so far are committed: if they were not returned, they would be stuck until their leases expire.
       if (found.length + more.length === 0) throw error;
       context.log.warn('a claim that found less than it wanted looked no further', describeError(error));
       return { more, isWhole: false };
@@ -106,7 +109,7 @@ async function claimLaneByLane(
   return { more, isWhole: true };
 }
 
-/** The claim a slot belongs to; without a claim id each slot stands for itself. */
+/** Identifies the claim of a slot; without a claim id each slot is a claim of its own. */
 function nameOf(slot: store.Slot | undefined, index: number): string {
   return slot === undefined || slot.claimId === null ? String(index) : `${slot.runnerId} ${slot.claimId}`;
 }

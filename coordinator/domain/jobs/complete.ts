@@ -15,7 +15,7 @@ export interface CompleteItem {
   jobId: string;
   leaseToken: string;
   outcome: 'completed' | 'failed';
-  /** Only of a completed attempt; beside a failure it was not checked, and is not looked at. */
+  /** Only for a completed attempt; in the report of a failure it is neither validated nor used. */
   result?: Json | undefined;
   error?: ReportedError | undefined;
   metrics?: JobMetrics | undefined;
@@ -24,9 +24,9 @@ export interface CompleteItem {
 }
 
 /**
- * The end of attempts, as their runners report it; each is judged alone.
- * running -> completed, or through `fail` -> pending | failed. The same report again gets the same answer; a report that
- * comes after its lease was taken away changes nothing, but is kept on its attempt.
+ * running -> completed, or through `fail` -> pending | failed: ends attempts as their runners report, each report on
+ * its own. A repeated report gets the same answer. A report that arrives after its lease was lost changes nothing, but
+ * is stored with its attempt.
  */
 export async function complete(context: Context, items: CompleteItem[]): Promise<(CompleteReply | BatonError)[]> {
   const replies = new Map<CompleteItem, CompleteReply | BatonError>();
@@ -49,7 +49,7 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
   return items.map((item) => replies.get(item) ?? new BatonError('internal', 'The report was not judged.'));
 }
 
-/** Few reports bring a progress that no heartbeat did; it is stored as heartbeats store it, under the same token. */
+/** Stores progress that no heartbeat has sent, as a heartbeat would under the same token. Few reports have any. */
 async function keepProgress(context: Context, items: CompleteItem[]): Promise<void> {
   const speaking = items.filter(({ progress }) => progress !== undefined);
   if (speaking.length === 0) return;
@@ -63,7 +63,7 @@ const NO_LINES: never[] = [];
 
 type Replies = [CompleteItem, CompleteReply | BatonError][];
 
-/** Of several reports under one token, the first; the others are judged after it was stored. */
+/** The first of several reports with one token; the others are judged after it was stored. */
 function firstOfEach(items: CompleteItem[]): CompleteItem[] {
   const first = new Map<string, CompleteItem>();
   for (const item of items) {
@@ -139,7 +139,7 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
   return judged;
 }
 
-/** What to ask about these reports: the same token is asked about once, though a thousand reports name it. */
+/** The tokens to look up, each once, even if a thousand reports name it. */
 function askedOf(items: CompleteItem[]): { jobId: string; leaseToken: string; resultBytes: number }[] {
   const asked = new Map<string, { jobId: string; leaseToken: string; resultBytes: number }>();
   for (const item of items) {

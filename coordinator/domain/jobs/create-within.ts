@@ -7,12 +7,12 @@ import type { Created, JobCandidate, Outcome } from './candidates/job-candidate'
 import { type WaitingQuota, releaseQuota, reserveQuota } from './candidates/waiting-quota';
 import { NOTHING_RESERVED } from './candidates/reservation';
 
-/** Creates jobs in the transaction; each is judged alone, as by `create`. To be called once. */
+/** Creates jobs in the transaction; each is accepted or refused on its own, as by `create`. Call it once. */
 export type CreateIn = (items: CreateItem[]) => Promise<(Created | BatonError)[]>;
 
 /**
- * Runs a transaction that creates jobs beside what else it does, so that neither is there without the other. What follows
- * the creation of jobs follows once it is committed.
+ * Runs a transaction that creates jobs together with other writes, so that both commit or neither does. What follows a
+ * create (notifications, events) happens after the commit.
  */
 export async function createWithin<Result>(
   context: Context,
@@ -41,7 +41,7 @@ export async function createWithin<Result>(
       });
     });
   try {
-    // As in `create`: a retry by hand may take a unique key back meanwhile.
+    // As in `create`: a manual retry may take back a unique key in between.
     const result = await run().catch((error: unknown) => {
       if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
       return run();

@@ -50,8 +50,8 @@ export interface CreateItem {
 }
 
 /**
- * (none) -> pending, or running where a waiting claim is reserved. Each job is judged alone; the refused ones come back as
- * errors and store nothing. All that are not refused are stored in one transaction.
+ * (none) -> pending, or running where a waiting claim is reserved. Each job is accepted or refused on its own; refused
+ * ones are returned as errors and are not stored. The accepted ones are stored in one transaction.
  */
 export async function create(
   context: Context,
@@ -79,9 +79,10 @@ export async function create(
 }
 
 /**
- * All or none.
- * @param key of the whole call: the same call again brings the jobs of the first. The jobs then have no keys of their own.
- * @throws {BatonError} of the first job that is refused, its place in the list named in `errors`.
+ * Creates all jobs or none.
+ * @param key idempotency key of the whole call: a repeated call returns the jobs of the first. The jobs then have no
+ * keys of their own.
+ * @throws {BatonError} of the first job that is refused; `errors` names its index in the list
  */
 export async function createAtomic(
   context: Context,
@@ -110,7 +111,7 @@ export async function createAtomic(
   return candidates.map((candidate, index) => orThrow(outcomeOf(outcomes, candidate), index));
 }
 
-/** Those that a single statement stores need no transaction. Stores nothing when the call's key was used before. */
+/** Jobs that a single statement can store need no transaction. Stores nothing when the call's key was used before. */
 function storeAll(
   context: Context,
   candidates: JobCandidate[],
@@ -131,7 +132,7 @@ function storeAll(
   });
 }
 
-/** Large payloads are stored a few at a time, so in a transaction. */
+/** Large payloads are stored a few at a time, and so need a transaction. */
 function isOneStatement(candidates: JobCandidate[]): boolean {
   return candidates.reduce((sum, { bytes }) => sum + bytes, 0) <= MOST_STATEMENT_BYTES;
 }
@@ -152,7 +153,7 @@ export function orThrow<T>(outcome: T | BatonError, index: number): T {
   });
 }
 
-/** What a create is refused for before anything is stored. */
+/** Validates a create before anything is stored. */
 export function check(context: Context, item: CreateItem): JobCandidate | BatonError {
   const { caller, job, idempotencyKey } = item;
   const own = visibleUser(caller);
@@ -173,7 +174,7 @@ export function check(context: Context, item: CreateItem): JobCandidate | BatonE
     arguments: job.arguments === undefined ? {} : job.arguments,
     timeoutMs: job.timeoutMs ?? defaults.timeoutMs,
     maxAttempts: job.maxAttempts ?? defaults.maxAttempts,
-    // Stored only where it is not what null stands for.
+    // Null stands for the default policy.
     retry: job.retry ?? (defaults.retry === DEFAULT_RETRY ? undefined : defaults.retry),
     userId: own ?? job.userId,
     orderBlocks: job.orderKey !== undefined && job.orderOnFailure === 'block',
@@ -192,7 +193,7 @@ function callbackOf({ job: { callbackUrl: url }, callbackOf: owner = null }: Cre
   return url === undefined ? undefined : { url, userId: own ?? owner };
 }
 
-/** @param own the only user for whom the caller creates jobs; null: for anybody */
+/** @param own the only user for whom the caller creates jobs; null: any user */
 function callerFault(caller: Caller, own: string | null, { type, queue, userId }: NewJob): BatonError | null {
   if (caller.role !== 'runner' && !covers(caller, { type, queue }))
     return new BatonError(
@@ -213,7 +214,7 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
       });
 }
 
-/** Returns those whose creators have had as many lanes made as they may. */
+/** Gives each candidate its lane. Returns those whose creators have reached their limit of lanes. */
 export async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
   const lanes = await context.lanes.of(
     candidates.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
@@ -236,12 +237,12 @@ export async function route(context: Context, candidates: JobCandidate[]): Promi
 
 const NOTHING_STORED: ReadonlyMap<JobCandidate, Outcome> = new Map();
 
-/** Reserves claims for these jobs, in place of those that an earlier try reserved. */
+/** Reserves claims for these jobs, in place of those that a previous attempt reserved. */
 type OpenReservation = (candidates: JobCandidate[]) => Reservation;
 
 /**
- * A retry by hand may take a unique key back between the look for its holder and the insert, because it does not wait for
- * the key's lock; looked at again, it is the holder.
+ * A manual retry does not wait for the lock of a unique key, so it may take the key back between the lookup of the
+ * holder and the insert. The second run then finds it as the holder.
  */
 async function withKeys(
   context: Context,
@@ -277,8 +278,9 @@ function settle({ log }: Context, reservation: Reservation, outcomes = NOTHING_S
 }
 
 /**
- * Jobs with unique or order keys, of users whose queue limits them, or that depend on others: these are locked, the holders of
- * unique keys looked up, what the users created counted and the others' ends judged, before the rest is stored.
+ * Stores jobs that have unique or order keys, that depend on others, or whose users are rate-limited. Takes the locks
+ * of keys and users, finds the holders of unique keys, counts what users created and checks the parents before the
+ * insert.
  */
 export async function storeKeyed(
   context: Context,
@@ -309,7 +311,7 @@ export async function storeKeyed(
     wanting.filter((candidate) => !over.has(candidate)),
   );
   const wanted = wanting.filter((candidate) => !over.has(candidate) && !orphans.has(candidate));
-  // Deduplicated jobs are judged one by one after the insert. Claims are not reserved for so long.
+  // Deduplicated jobs are handled one by one after the insert, which takes too long to keep claims reserved.
   const { offers } = holders.size === 0 ? open(wanted) : NOTHING_RESERVED;
   const { outcomes, repeated } = await insertAll(context, transaction, wanted, offers);
   for (const [candidate, outcome] of await findRepeated(transaction, repeated)) outcomes.set(candidate, outcome);
@@ -326,7 +328,7 @@ export async function storeKeyed(
   return outcomes;
 }
 
-/** Jobs without such keys need one statement, or two when an idempotency key was used before. */
+/** Stores jobs without such keys in one statement, or two when an idempotency key was used before. */
 async function storeReserved(
   context: Context,
   candidates: JobCandidate[],
@@ -345,7 +347,10 @@ async function storeReserved(
   }
 }
 
-/** The others are stored by now: they must not be told as refused because of these, or they would be created again. */
+/**
+ * The other jobs are already stored: an error here must not report them as refused, or the caller would create them
+ * again.
+ */
 async function lookUpRepeated(
   { log }: Context,
   db: Executor,
@@ -362,7 +367,10 @@ async function lookUpRepeated(
   }
 }
 
-/** @returns the stored jobs, and those whose idempotency key was used before. Nothing is stored when the call's key was. */
+/**
+ * @returns the stored jobs, and those whose idempotency key was used before. Stores nothing if the call's key was used
+ * before.
+ */
 async function insertAll(
   context: Context,
   db: Executor,
@@ -402,7 +410,7 @@ function storedRow({ row }: JobCandidate, inserted: store.InsertedJob): store.Jo
   return relations === undefined ? store.insertedRow(row, inserted) : store.relatedRow(row, inserted, relations);
 }
 
-/** From where the queues' orders begin, for jobs that take turns. */
+/** Known starts of the queues' lanes, needed for jobs that take turns. */
 function knownLaneStarts(context: Context, rows: store.InsertJob[]): store.LaneFrom[] {
   const inTurns = rows.filter((row) => row.userId !== undefined || row.concurrencyKey !== undefined);
   for (const row of inTurns) row.laneFrom = context.readyLanes.from(row.laneId)?.position;
@@ -436,14 +444,14 @@ export async function announce(context: Context, outcomes: ReadonlyMap<JobCandid
           ],
     ),
   );
-  // What they are held for may have ended while they were stored, and then nobody else looks.
+  // The reason for these holds may have ended during the insert; no other call would lift them then.
   await liftHolds(
     context,
     stored.flatMap(({ job }) =>
       job.hold === 'key' && job.concurrencyKey !== null ? [{ queue: job.queue, key: job.concurrencyKey }] : [],
     ),
   );
-  // Of those whose parents had ended otherwise than they must already.
+  // Cancels jobs whose parents had already ended in a way that they do not accept.
   await settleParents(context, [...outcomes.keys()].flatMap(endedParents));
   const replaced = [...outcomes.values()].flatMap((outcome) =>
     outcome instanceof BatonError || outcome.replaced !== true ? [] : [outcome.created.job],

@@ -4,10 +4,12 @@ import type { ClaimedRow } from '../../store/jobs';
 import * as views from '../../store/views/dependencies';
 import { leaseLost } from './stale-report';
 
-/** What is handed over inline of results: to one job, and in one answer. The rest is read one by one, under the lease. */
+/**
+ * Most bytes of parents' results in an answer, per job and in all. Larger results are read one by one, under the lease.
+ */
 export const INLINE_BYTES = { ofEach: 262_144, inAll: 8_388_608 };
 
-/** Claimed jobs, those that waited for others with how these have ended. The others cost nothing. */
+/** Adds to claimed jobs with parents how these have ended. Other jobs cost no statement. */
 export async function withDependencies(context: Context, rows: ClaimedRow[]): Promise<ClaimedRow[]> {
   const children = rows.filter(hasParents);
   if (children.length === 0) return rows;
@@ -35,12 +37,12 @@ export async function readDependency(
   return `{"id":"${wanted.parentId}","status":"${found.status}","result":${found.result ?? 'null'}}`;
 }
 
-/** Null in the table where there are none. */
+/** Jobs without parents have null in the table. */
 function hasParents({ dependsOn }: { dependsOn: string[] | null }): boolean {
   return dependsOn !== null;
 }
 
-/** Results go through as they are stored. */
+/** As JSON text, with results copied as they are stored. */
 function textOf(rows: views.DependencyRow[]): string {
   const members = rows.map(({ jobId, parentId, key, status, result, isTooLarge }) => {
     const value = isTooLarge

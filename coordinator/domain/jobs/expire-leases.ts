@@ -9,8 +9,8 @@ import { announceFailed, fail, type FailItem } from './fail';
 const BATCH = 500;
 
 /**
- * Jobs whose lease or deadline is over fail, through the same door as reported failures.
- * @param mostLeaseMs only those with leases of at most this length
+ * Fails jobs whose lease has expired or whose deadline has passed, on the same path as reported failures.
+ * @param mostLeaseMs only jobs with leases of at most this length
  * @returns whether there may be more
  */
 export async function expireLeases(context: Context, mostLeaseMs = Number.MAX_SAFE_INTEGER): Promise<boolean> {
@@ -23,7 +23,7 @@ export async function expireLeases(context: Context, mostLeaseMs = Number.MAX_SA
 }
 
 /**
- * Jobs that were not started before they expired are cancelled.
+ * Cancels jobs that were not started before they expired.
  * @returns whether there may be more
  */
 export async function expireJobs(context: Context): Promise<boolean> {

@@ -17,10 +17,12 @@ export interface FailItem {
 }
 
 /**
- * The one door for failure: what a runner reports and what the timeout monitor finds come in here alike.
- * running -> pending, tried again after its backoff, or -> failed. Returns the jobs that were moved; those whose token
- * is not the current one are left as they are.
- * @param db where to run: for jobs that the monitor locked, its transaction; it then announces them after the commit.
+ * running -> pending, retried after its backoff, or -> failed. All failures take this path, whether a runner reports
+ * them or the timeout monitor finds them. Returns the jobs that were moved; jobs whose current token is another one are
+ * left unchanged.
+ * @param db where to run: the monitor's transaction for jobs that it locked; the monitor announces them after the
+ * commit
+ * @param held the jobs, when the caller has locked them
  */
 export async function fail(
   context: Context,
@@ -58,7 +60,7 @@ export async function announceFailed(context: Context, moved: store.Moved[]): Pr
   await settle(context, moved);
 }
 
-/** What of a reported error every reader may see. */
+/** The part of a reported error that every reader may see. */
 export function publicError({ message, code, stack, retryable }: ReportedError): JobError {
   return { message, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }), retryable };
 }

@@ -24,7 +24,7 @@ export async function heartbeat(
   const refused = items.map((item) => requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes));
   const beats = new Map<string, store.Extend>();
   items.forEach((item, index) => {
-    // Several signs of one lease in one batch: each adds to what the former said.
+    // Several items of one lease in a batch are merged; later fields win.
     if (refused[index] === null) beats.set(leaseKey(item), { ...beats.get(leaseKey(item)), ...toExtend(item) });
   });
   const extended = beats.size === 0 ? [] : await repeated(() => store.extend(context.db.vital, [...beats.values()]));

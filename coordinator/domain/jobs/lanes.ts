@@ -6,18 +6,18 @@ import { findRoutings, type LaneFrom, setLanes } from '../../store/jobs';
 import { removeIdle } from '../../store/lanes';
 import type { Actor, Caller } from '../auth/caller';
 
-/** Of one queue's lanes so many tell its present. */
+/** Most lanes of one queue that are read to find the queue's present. */
 const MOST_OF_QUEUE = 16;
 const MOST_IN_ALL = 64;
-/** Lanes of one queue that are looked through for some with jobs in turn. */
+/** Most lanes of one queue that are searched for ready ones. */
 const MOST_LOOKED_AT = 1000;
 const SWEEP_BATCH = 5000;
 
-/** A key that speaks for nobody in particular is a service's, whose types, queues and priorities multiply. */
+/** A key without a user belongs to a service, whose types, queues and priorities multiply. */
 const MOST_OF_KEY = 10_000;
 const MOST_OF_USER = 1000;
 
-/** Whom a lane counts to: the user, or the key that speaks for nobody in particular. */
+/** Whose limit a new lane counts against: the user's, or that of a key without a user. */
 export function laneMaker(by: Pick<Caller | Actor, 'keyId' | 'userId'> | null): LaneMaker {
   if (by === null) return { name: '', most: MOST_OF_KEY };
   return by.userId === null
@@ -34,7 +34,7 @@ export function tooManyLanes({ most }: LaneMaker): BatonError {
   );
 }
 
-/** Some lanes of these queues with jobs in turn, by which the present of the queues is told; all queues, where none are named. */
+/** Some ready lanes of these queues (default: all queues), from which the present of each queue is read. */
 export function presentLanes(context: Context, queues?: Set<string>): LaneFrom[] {
   const found: LaneFrom[] = [];
   for (const queue of queues ?? context.lanes.queues()) {
@@ -46,10 +46,10 @@ export function presentLanes(context: Context, queues?: Set<string>): LaneFrom[]
   return found;
 }
 
-/** `enqueue` refuses jobs of further lanes; those that it let through must have theirs. */
+/** The SQL function `enqueue` limits lanes itself; jobs that it accepted must get theirs. */
 const SQL: LaneMaker = { name: 'sql', most: 2_147_483_647 };
 
-/** Gives jobs their lanes that SQL created without. Returns whether any got one. */
+/** Gives lanes to jobs that SQL created without one. Returns whether any job got one. */
 export async function giveLanes(context: Context, jobIds: string[]): Promise<boolean> {
   const jobs = await findRoutings(context.db, jobIds);
   const lanes = await context.lanes.of(
@@ -63,7 +63,7 @@ export async function giveLanes(context: Context, jobIds: string[]): Promise<boo
   return routed.length > 0 && (await setLanes(context.db, routed)).length > 0;
 }
 
-/** Lanes without jobs in turn are forgotten, here and in the table. */
+/** Forgets lanes without ready jobs, here and in the table. */
 export async function forgetIdleLanes(context: Context): Promise<void> {
   context.readyLanes.forget(context.lanes.forget((id) => context.readyLanes.isReady(id)));
   while ((await removeIdle(context.db, LANE_IDLE_MS, SWEEP_BATCH)) === SWEEP_BATCH);

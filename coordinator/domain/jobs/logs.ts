@@ -2,12 +2,10 @@ import type { Context } from '../../context';
 import { describeError } from '../../logger';
 import * as store from '../../store/logs';
 
-/** Over the most lines by so many, the surplus is dropped at once: not line by line. */
+/** Lines are trimmed only when a job exceeds its maximum by this factor, not line by line. */
 const SLACK = 1.1;
 
-/**
- * Keeps runners' log lines. It never fails the call they came with: an outcome must not be lost for want of a log line.
- */
+/** Stores runners' log lines. Never rejects: a report must not fail because of a log line. */
 export async function keepLines(context: Context, lines: store.InsertLogLine[]): Promise<void> {
   if (lines.length === 0) return;
   try {

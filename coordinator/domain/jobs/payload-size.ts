@@ -1,16 +1,16 @@
 import { BatonError } from '../../errors';
 
-/** How many bytes the value takes as JSON; none, if it was left out. */
+/** Size of the value as JSON, in bytes; 0 for undefined. */
 export function payloadBytes(value: unknown): number {
   return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
 }
 
-/** A refusal when the value takes more bytes as JSON than one payload may; else null. */
+/** An error when the value is larger than `maxBytes` as JSON; else null. */
 export function requireSize(value: unknown, field: string, maxBytes: number): BatonError | null {
   return requireBytes(payloadBytes(value), field, maxBytes);
 }
 
-/** The same for a value whose bytes were counted. */
+/** The same for a known size. */
 export function requireBytes(bytes: number, field: string, maxBytes: number): BatonError | null {
   if (bytes <= maxBytes) return null;
   const message = `takes ${bytes} bytes as JSON; at most ${maxBytes} are allowed`;

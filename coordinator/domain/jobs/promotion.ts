@@ -4,13 +4,13 @@ import { describeError } from '../../logger';
 import { lockNames } from '../../store/locks';
 import { giveLanes, presentLanes } from './lanes';
 
-// What follows when a job begins to wait, and when one ends that others wait for. All of it is done again by a loop
-// that derives it from the rows, so a crash between a transition and what follows it costs a moment, never a job. So it
-// never fails the call either: what is committed would be told as refused, and a batch that fails is tried again.
+// Follow-up work when a job starts to wait, and when a job ends that others wait for. A loop derives the same work from
+// the rows, so a crash between a transition and its follow-up delays jobs but loses none. For the same reason errors
+// here never fail the call: committed work would be reported as refused, and a failed batch is retried.
 
 const BATCH = 1000;
 
-/** Jobs wait again: those that are due get their place in the order at once, the others when their time comes. */
+/** Promotes jobs that are due; the others are promoted when their time comes. */
 export async function enqueue(context: Context, jobs: { dueInMs: number }[]): Promise<void> {
   if (jobs.length === 0) return;
   const later = jobs.filter((job) => job.dueInMs > 0).map((job) => job.dueInMs);
@@ -18,7 +18,7 @@ export async function enqueue(context: Context, jobs: { dueInMs: number }[]): Pr
   if (later.length < jobs.length) await bestEffort(context, () => promoteDueJobs(context));
 }
 
-/** Gives all jobs that have become due their place in the order. */
+/** Promotes all due jobs: gives each its position in its lane. */
 export async function promoteDueJobs(context: Context): Promise<void> {
   for (;;) {
     const { promoted, withoutLane } = await promoteDue(context.db.hot, presentLanes(context), BATCH);
@@ -28,7 +28,7 @@ export async function promoteDueJobs(context: Context): Promise<void> {
   }
 }
 
-/** What counted against a limit, or stood first in an order, has ended. */
+/** Lifts holds after jobs that counted against a limit, or came first in an order, have ended. */
 export async function releaseConcurrency(
   context: Context,
   jobs: { queue: string; concurrencyKey: string | null; orderKey: string | null }[],
@@ -46,21 +46,21 @@ export async function releaseConcurrency(
   });
 }
 
-/** Jobs of these keys were just held: lets those go on for which there is capacity by now. */
+/** Lifts holds of these keys as far as there is capacity now. Call it after jobs of these keys were held. */
 export async function liftHolds(context: Context, keys: QueueKey[]): Promise<void> {
   await bestEffort(context, async () => {
     if ((await liftHoldsOfKeys(context, distinct(keys))) > 0) await promoteDueJobs(context);
   });
 }
 
-/** Jobs of these orders were stored as held: lets those go on that are the first. */
+/** Lifts the holds of those jobs that are the first of these orders. Call it after jobs were stored as held. */
 export async function liftOrders(context: Context, orders: QueueKey[]): Promise<void> {
   await bestEffort(context, async () => {
     if ((await liftHoldsOfOrders(context, distinct(orders))) > 0) await promoteDueJobs(context);
   });
 }
 
-/** Looks for held jobs that nothing holds any more, in all queues or in one. */
+/** Lifts all holds whose reason has ended, in all queues or in one. */
 export async function liftAllHolds(context: Context, queue?: string): Promise<void> {
   let released = 0;
   for await (const keys of heldIn(context, 'key', queue)) released += await liftHoldsOfKeys(context, keys);
@@ -85,12 +85,12 @@ export function readyLanesOf(promoted: PromotedJob[]): { laneId: number; positio
   return [...first].map(([laneId, positionMs]) => ({ laneId, positionMs }));
 }
 
-/** The name under which creates and releases of one order keep out of each other's way. */
+/** Name of the lock that serialises creates and releases of one order. */
 export function orderLock(order: QueueKey): string {
   return JSON.stringify(['order', order.queue, order.key]);
 }
 
-/** What fails here is done by the next round of the loop. */
+/** When it fails, the next round of the loop does the same work. */
 async function bestEffort(context: Context, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -104,7 +104,7 @@ async function liftHoldsOfKeys(context: Context, keys: QueueKey[]): Promise<numb
     const jobs = await liftKeyHolds(context.db.hot, keys, BATCH);
     released += jobs.length;
     if (jobs.length < BATCH) return released;
-    // They count against the limit once they are in turn.
+    // They count against the limit once they are promoted.
     await promoteDueJobs(context);
   }
   return 0;

@@ -3,7 +3,7 @@ import { BatonError } from '../../errors';
 import * as views from '../../store/views/jobs';
 import { allowedFrom, type Verb } from './transitions';
 
-/** Why a verb moved nothing: the job is not there (for this user), or its status does not allow it. */
+/** Why a verb moved nothing: the job does not exist (for this user), or its status does not allow the verb. */
 export async function refusal(context: Context, verb: Verb, jobId: string, userId: string | null): Promise<BatonError> {
   const job = await views.get(context.db, userId, jobId);
   if (job === null) return new BatonError('not_found', `There is no job with id ${jobId}.`);

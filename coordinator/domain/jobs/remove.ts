@@ -9,17 +9,17 @@ import { settleRemoved } from './settle';
 import { isFinished } from './transitions';
 
 /**
- * completed, failed, cancelled -> gone, with their attempts and logs. Returns what is gone. Jobs that something unfinished needs
- * stay: parents of unfinished jobs, and jobs of workflows that have not ended.
+ * completed, failed, cancelled -> removed, with their attempts and logs. Returns the removed jobs. Jobs that something
+ * unfinished needs stay: parents of unfinished jobs, and jobs of workflows and batches that have not ended.
  */
 export async function remove(context: Context, jobIds: string[], by: Actor | null = null): Promise<{ id: string }[]> {
   return removeThose(context, jobIds, by, false);
 }
 
-/** The same of one that was named: parents of unfinished jobs go too. Why it was not removed; null when it was. */
+/** Removes one job, even when unfinished jobs depend on it. Returns why it was not removed; null when it was. */
 export async function removeOne(context: Context, jobId: string, by: Actor | null = null): Promise<BatonError | null> {
   if ((await removeThose(context, [jobId], by, true)).length > 0) return null;
-  // Its children may not know yet that it has ended.
+  // Its end may not have been passed on to its children yet.
   await context.followUps.dependants.add([jobId]);
   if ((await removeThose(context, [jobId], by, true)).length > 0) return null;
   const job = await views.get(context.db, null, jobId);

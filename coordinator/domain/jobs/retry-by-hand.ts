@@ -10,7 +10,10 @@ import { settle, settleParents } from './settle';
 
 export type RetryItem = store.RetryByHand;
 
-/** failed, cancelled -> pending, from the first try again, with other arguments if they are sent. */
+/**
+ * failed, cancelled -> pending, or blocked while a parent is unfinished. Failures start again at 0; arguments are
+ * replaced if they are sent.
+ */
 export async function retryByHand(
   context: Context,
   items: RetryItem[],
@@ -26,7 +29,7 @@ export async function retryByHand(
     );
   } catch (error) {
     if (!isUniqueViolation(error, 'jobs_unique_idx')) throw error;
-    // One job's unique key is held by another by now: judge each alone.
+    // Another job now holds the unique key of one of them: retry each on its own.
     if (items.length > 1) return (await Promise.all(items.map((item) => retryByHand(context, [item], by)))).flat();
     return [
       new BatonError(
@@ -63,7 +66,7 @@ export async function announceRetried(context: Context, moved: store.JobRow[]): 
   );
 }
 
-/** That arguments were changed, never what they are. */
+/** Says that arguments were changed, but never contains them. */
 function detailsOf(items: RetryItem[]): Record<string, unknown> {
   return items.some((item) => item.arguments !== undefined) ? { arguments: 'replaced' } : {};
 }

@@ -3,7 +3,7 @@ import { backoffMs } from '../../backoff';
 
 export interface Failure {
   retryable: boolean;
-  /** The runner's own wish for when to try again. */
+  /** The delay that the runner asked for. */
   retryAfterMs?: number | undefined;
 }
 
@@ -18,7 +18,7 @@ export interface Tries {
 export type Verdict = { to: 'pending'; delayMs: number } | { to: 'failed' };
 
 /**
- * The only place that decides whether a failed job is tried again, and when.
+ * The only function that decides whether a failed job is retried, and when.
  * @param random a number from 0 (inclusive) to 1 (exclusive)
  */
 export function judgeFailure(failure: Failure, tries: Tries, random: number): Verdict {

@@ -7,25 +7,31 @@ import { jobEvent } from '../events/events';
 import { enqueue, releaseConcurrency } from './promotion';
 import { isFinished } from './transitions';
 
-// What a transition means for other jobs, for every way in which it comes about: what its order, its key or its limit kept
-// waiting may go on, its children are freed or cancelled, and its workflow ends. All of it is read from the rows after the
-// commit, by guarded statements, so that a crash in between costs a moment: the loop `settle` finds it again. What the rows
-// would not show later is in the transition's own statement: a job is not deleted while something unfinished needs it.
+// Follow-up work of a transition for other jobs, the same for every verb: jobs held by its order, key or limit may
+// continue, its children are freed or cancelled, and its workflow ends. All of it is read from the rows after the
+// commit and done by guarded statements, so a crash in between only delays it: the loop `settle` finds it again. What
+// the rows would not show later is part of the transition's own statement: a job is not deleted while something
+// unfinished needs it.
 
-/** What of a job that was moved decides what follows. */
+/** The fields of a moved job that decide what follows. */
 export type Settled = Pick<
   JobRow,
   'id' | 'status' | 'queue' | 'concurrencyKey' | 'orderKey' | 'awaited' | 'workflowId' | 'batchId'
 > & {
-  /** Of one that waits again: in how many milliseconds it is due. Default: now. */
+  /** For a pending job: in how many milliseconds it is due. Default: now. */
   dueInMs?: number;
 };
 
-/** So many children are moved at once, so that who reports waits for a few of them, not for all. */
+/**
+ * Most edges settled in one round, per parent and in all, so that a report waits for a few children and not for all.
+ */
 const SHARE = { ofEach: 100, inAll: 1000 };
 const PAGE = 1000;
 
-/** After the commit that moved these jobs. Resolves when what waits for them has had its first turn. Never rejects. */
+/**
+ * Call it after the commit that moved these jobs. Resolves after the first round for the jobs that wait for them. Never
+ * rejects.
+ */
 export async function settle(context: Context, moved: Settled[]): Promise<void> {
   const followed = follow(context, moved);
   await releaseConcurrency(context, moved);
@@ -33,18 +39,18 @@ export async function settle(context: Context, moved: Settled[]): Promise<void> 
   await followed;
 }
 
-/** After the commit that blocked jobs that wait for these: some had ended before, or ended at the same moment. */
+/** Call it after the commit that blocked jobs on these parents: some may have ended before or at the same moment. */
 export function settleParents(context: Context, parentIds: string[]): Promise<void> {
   return context.followUps.dependants.add(parentIds);
 }
 
-/** After the commit that deleted these jobs. A failed one may have kept those behind it in its order waiting. */
+/** Call it after the commit that removed these jobs. A failed one may have held back the later jobs of its order. */
 export function settleRemoved(context: Context, gone: Removed[]): Promise<void> {
   return releaseConcurrency(context, gone);
 }
 
 /**
- * Settles edges of parents that have ended, or are gone: their children are freed, or cancelled.
+ * Settles the edges of parents that have ended or were removed: frees or cancels their children.
  * @param parentIds of jobs, or of workflows that jobs wait for
  * @returns the parents that have more children
  */
@@ -59,7 +65,7 @@ export async function freeDependants(context: Context, parentIds: string[]): Pro
     return { edges: settled, moved: freed };
   });
   context.events.tell(moved.map((job) => jobEvent(job.status === 'pending' ? 'job.unblocked' : 'job.cancelled', job)));
-  // Their own children have the next round.
+  // The children of these are left to the next round.
   void follow(context, moved);
   await releaseConcurrency(
     context,
@@ -70,9 +76,9 @@ export async function freeDependants(context: Context, parentIds: string[]): Pro
 }
 
 /**
- * One page of what a crash may have left: parents that have ended though their children do not know it, and workflows that run
- * though their jobs have finished.
- * @param after where the page before ended
+ * Finds one page of work that a crash may have left undone: ended parents with unsettled edges, and running workflows
+ * whose jobs have all finished.
+ * @param after where the previous page ended
  * @returns where this one ended
  */
 export async function settleLeftBehind(context: Context, after: LeftBehind): Promise<LeftBehind> {
@@ -86,18 +92,18 @@ export async function settleLeftBehind(context: Context, after: LeftBehind): Pro
   };
 }
 
-/** How far the loop has come; null: it begins anew. */
+/** Position of the loop; null: it starts over. */
 export interface LeftBehind {
   parentId: string | null;
   workflowId: string | null;
 }
 
-/** Jobs for which nobody waits are in no list here, and cost no statement. */
+/** Jobs that nothing waits for cost no statement. */
 async function follow(context: Context, moved: (Settled | Moved)[]): Promise<void> {
   const ended = moved.filter(({ status }) => isFinished(status));
   if (ended.length === 0) return;
   context.notifications.publishFinished(ended.map(idOf));
-  // Whoever reports need not wait for the end of the workflow or batch.
+  // A report need not wait for the end of the workflow or batch.
   void context.followUps.workflows.add(ended.flatMap(({ workflowId }) => workflowId ?? []));
   void context.followUps.batches.add(ended.flatMap(({ batchId }) => batchId ?? []));
   await context.followUps.dependants.add(ended.flatMap(({ id, awaited }) => (awaited ? [id] : [])));
@@ -110,7 +116,10 @@ function enqueueWaiting(context: Context, moved: Settled[]): Promise<void> {
   );
 }
 
-/** Parents of which as many edges were settled as a round settles; of all together, those may have more, too, that had no turn. */
+/**
+ * Parents that may have more edges: those that reached the limit per parent; all of them when the round reached its
+ * total.
+ */
 function unexhausted(parentIds: string[], edges: { parentId: string }[]): string[] {
   if (edges.length >= SHARE.inAll) return parentIds;
   const counts = new Map<string, number>();

@@ -3,7 +3,7 @@ import type { CompleteReply, JobStatus } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
 import type { TokenTrace } from '../../store/leases';
 
-/** What a runner said about an attempt whose token moved nothing. */
+/** A report whose token moved nothing. */
 export type Report =
   | { verb: 'heartbeat' }
   | { verb: 'release' }
@@ -11,8 +11,8 @@ export type Report =
   | { verb: 'complete'; outcome: 'failed'; error: unknown };
 
 /**
- * Why a token did not move its job: either the same report had moved it before, and its runner missed the answer, which
- * is then given again; or its lease is over.
+ * Decides the answer to a report whose token did not move its job: either the same report moved it before and the
+ * answer was lost, then it is given again; or the lease is over.
  */
 export function judgeStaleReport(
   trace: TokenTrace | undefined,
@@ -30,12 +30,15 @@ export function judgeStaleReport(
   return leaseLost();
 }
 
-/** What a report is found again by: several may name the same job, of which at most one holds the current token. Both are lower case, as they were read. */
+/**
+ * Key of a report: several reports may name one job, but at most one of them has the current token. Both ids are lower
+ * case, as parsed.
+ */
 export function leaseKey({ jobId, leaseToken }: { jobId: string; leaseToken: string }): string {
   return jobId + leaseToken;
 }
 
-/** What was found out about this report's token; others may have asked about the same job. */
+/** The trace of this report's token; other reports may name the same job. */
 export function traceOf(traces: TokenTrace[], report: { jobId: string; leaseToken: string }): TokenTrace | undefined {
   return traces.find((trace) => leaseKey({ jobId: trace.id, leaseToken: trace.askedToken }) === leaseKey(report));
 }
@@ -83,7 +86,7 @@ function replyAgain(past: NonNullable<TokenTrace['past']>): CompleteReply {
   };
 }
 
-/** As it reads after it was stored, so that -0, undefined members and the like compare equal. */
+/** The value as it reads after being stored, so that -0, undefined members and the like compare equal. */
 function plain(value: unknown): unknown {
   return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
 }

@@ -21,7 +21,7 @@ export interface Transition {
   when: string;
 }
 
-/** All the ways between the statuses, and there are no others. `docs/state-machine.md` is printed from this table. */
+/** All allowed transitions. `docs/state-machine.md` is generated from this table. */
 export const TRANSITIONS: readonly Transition[] = [
   { verb: 'create', from: null, to: 'pending', when: 'created' },
   { verb: 'create', from: null, to: 'blocked', when: 'created while a job that it depends on is unfinished' },

@@ -4,12 +4,13 @@ import type { ClaimedRow } from '../../store/jobs';
 import { mapInTurns } from '../../turns';
 import { fail } from './fail';
 
-/** Deeper than the payload gate lets through, and far from where JSON.stringify exhausts the stack. */
+/** Deeper than payload validation allows, and far below the depth that exhausts the stack of JSON.stringify. */
 const MOST_DEPTH = 200;
 
 /**
- * Claimed jobs whose row cannot be sent: the payload gate would not have let it in, but somebody wrote it past the gate.
- * They fail at once with the code `unreadable`, so that the claim, and what waits behind them, goes on without them.
+ * Fails claimed jobs whose row cannot be sent to a runner. Payload validation would have refused them, so they were
+ * written directly to the table. They fail at once with the code `unreadable`, so that neither the claim nor the jobs
+ * behind them are blocked.
  * @returns the jobs that can be sent
  */
 export async function failUnreadableJobs(context: Context, rows: ClaimedRow[]): Promise<ClaimedRow[]> {
@@ -40,18 +41,21 @@ export async function failUnreadableJobs(context: Context, rows: ClaimedRow[]): 
   return rows.filter((row) => !bad.includes(row));
 }
 
-/** What may hide a fault: an escape of NUL, an exponent of two digits, a number of two hundred. */
+/** Text that may be unreadable: an escaped NUL, an exponent of two digits, a number of 200 digits. */
 const SUSPICIOUS = /\\u0000|[eE]\+?\d\d|\d{200}/;
 
-/** Whether this JSON text would reach a runner as it is stored. Short ones are read only if they look as if they might not. */
+/** Whether a runner would receive this JSON text as it is stored. Short text is parsed only if it looks suspicious. */
 export function isReadableText(text: string | null): boolean {
   if (text === null) return true;
-  // Each level takes two characters.
+  // Each level of nesting takes two characters.
   if (text.length <= 2 * MOST_DEPTH && !SUSPICIOUS.test(text)) return true;
   return isReadable(JSON.parse(text));
 }
 
-/** Whether it would reach a runner as it is stored. Walks without recursion, so that depth cannot exhaust the stack. */
+/**
+ * Whether a runner would receive this value as it is stored. Iterates instead of recursing, so that depth cannot
+ * exhaust the stack.
+ */
 export function isReadable(value: unknown): boolean {
   const open: { value: unknown; depth: number }[] = [{ value, depth: 1 }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {

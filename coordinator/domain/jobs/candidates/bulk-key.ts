@@ -8,11 +8,12 @@ import { covers } from '../../auth/scope';
 import { type Created, type JobCandidate, notToBeSeen } from './job-candidate';
 import { bulkRequestHash, isSameRequest, keyConflict } from './request-hash';
 
-// One idempotency key for a call that creates many jobs, all or none: one row, where a key for each job is as many.
+// One idempotency key for a call that creates many jobs, all or none. It takes one row; a key for each job would take a
+// row each.
 
 export const { reserveBulkKey } = keys;
 
-/** Whose key it is, and what it was sent with. */
+/** The key with its scope and the hash of the request. */
 export async function bulkKeyOf(
   { queueSettings }: Context,
   caller: Caller,
@@ -27,7 +28,10 @@ export async function bulkKeyOf(
   return { scope: visibleUser(caller) ?? '', key, requestHash: await bulkRequestHash(requests) };
 }
 
-/** Writes down what the call came down to. The key goes with the first job that it made itself, if it made one. */
+/**
+ * Stores the result of the call. The key is deleted together with the first job that the call created itself, if it
+ * created one.
+ */
 export async function saveBulkResult(transaction: Executor, call: store.BulkKey, outcomes: Created[]): Promise<void> {
   const first = outcomes.find(({ as }) => as === 'created') ?? outcomes[0];
   const isNamed =
@@ -51,8 +55,8 @@ export async function isBulkKeyUsed(db: Executor, call: store.BulkKey): Promise<
 
 /**
  * The jobs of the first call under this key, as they are now.
- * @throws {BatonError} `idempotency_conflict` when it was another request, or when its jobs are not all there any
- * more; `state_conflict` when one of them is outside the caller's queues and types
+ * @throws {BatonError} `idempotency_conflict` when the request differs, or when some of its jobs were deleted;
+ * `state_conflict` when one of them is outside the caller's queues and types
  */
 export async function loadBulkResult(
   db: Executor,

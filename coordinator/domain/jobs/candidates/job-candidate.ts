@@ -7,15 +7,15 @@ import * as store from '../../../store/jobs';
 import * as keys from '../../../store/keys';
 import { isSameRequest, keyConflict } from './request-hash';
 
-/** A job that was not refused, on its way into the table. */
+/** A job that passed validation and is about to be stored. */
 export interface JobCandidate {
   job: NewJob;
   row: store.InsertJob;
-  /** What its payloads take as JSON. */
+  /** Size of its payloads as JSON, in bytes. */
   bytes: number;
   onConflict: NewJob['onConflict'];
   caller: Caller;
-  /** Jobs that it depends on, and that had ended otherwise than it must have when it was stored. */
+  /** Parents that had already ended, but not as this job requires, when it was stored. */
   endedParents?: string[];
 }
 
@@ -25,10 +25,13 @@ export interface Created {
   as: 'created' | 'repeated' | 'deduplicated';
 }
 
-/** `replaced`: a waiting job took over what this candidate brought. */
+/** `replaced`: a waiting job took over the fields of this candidate. */
 export type Outcome = { created: Created; inserted: store.InsertedJob | null; replaced?: boolean } | BatonError;
 
-/** Candidates whose idempotency key was taken: the same request gets the first job, another one is refused. */
+/**
+ * Outcomes of candidates whose idempotency key was used before: the same request gets the first job, a different one is
+ * refused.
+ */
 export async function findRepeated(db: Executor, candidates: JobCandidate[]): Promise<Map<JobCandidate, Outcome>> {
   const outcomes = new Map<JobCandidate, Outcome>();
   if (candidates.length === 0) return outcomes;
@@ -54,7 +57,7 @@ export async function findRepeated(db: Executor, candidates: JobCandidate[]): Pr
   return outcomes;
 }
 
-/** Candidates that make a job of their own, because their idempotency key was not used before. */
+/** Candidates that create a job of their own, because their idempotency key was not used before. */
 export async function findFresh(transaction: Executor, candidates: JobCandidate[]): Promise<JobCandidate[]> {
   const used = await keys.findIdempotent(transaction, candidates.flatMap(idempotencyOf));
   return candidates.filter(
@@ -78,7 +81,7 @@ export async function findHolders(
   const earlier = new Map<string, JobCandidate>();
   for (const candidate of wanting) {
     const { row } = candidate;
-    // A repeated request is answered with its first job, whoever holds the unique key by now.
+    // A repeated request gets its first job, whichever job holds the unique key now.
     if (repeated.some((one) => one.scope === row.idempotencyScope && one.key === row.idempotencyKey)) continue;
     const name = uniqueLock(row);
     const holder = held.find((job) => uniqueLock(job) === name) ?? earlier.get(name);
@@ -89,8 +92,9 @@ export async function findHolders(
 }
 
 /**
- * The answer for a candidate whose unique key is held. With `onConflict: "replace"` a holder that still waits takes over
- * what the candidate brought. The candidate's idempotency key stands for the holder, so that a repeat gets the same answer.
+ * The outcome for a candidate whose unique key is held. With `onConflict: "replace"` a holder that still waits takes
+ * over the fields of the candidate. The candidate's idempotency key is stored for the holder, so that a repeated
+ * request gets the same answer.
  */
 export async function keepDeduplicated(
   transaction: Executor,
@@ -98,7 +102,7 @@ export async function keepDeduplicated(
   holder: Outcome,
 ): Promise<Outcome> {
   if (holder instanceof BatonError) return holder;
-  // A unique key is held over all queues; what another queue holds is not this key's to see, or to change.
+  // Unique keys span all queues, but this API key may neither see nor change jobs outside its scope.
   if (!covers(candidate.caller, holder.created.job)) return notToBeSeen('unique key is held by');
   const { idempotencyScope, idempotencyKey, requestHash } = candidate.row;
   if (idempotencyKey !== undefined) {
@@ -108,7 +112,7 @@ export async function keepDeduplicated(
       requestHash: requestHash ?? '',
       jobId: holder.created.job.id,
     });
-    // An earlier candidate of this batch, or a request that came in meanwhile, used the key.
+    // An earlier candidate of this batch, or a concurrent request, used the key.
     if (!isKept) return (await findRepeated(transaction, [candidate])).get(candidate) ?? holder;
   }
   const [replaced] =
@@ -123,7 +127,7 @@ export function notToBeSeen(how: string): BatonError {
   return new BatonError('state_conflict', `The ${how} a job that this key may not see.`);
 }
 
-/** The name under which creates with one unique key keep out of each other's way. */
+/** Name of the lock that serialises creates with the same unique key. */
 export function uniqueLock(row: {
   type: string;
   uniqueKey?: string | null | undefined;

@@ -13,10 +13,11 @@ export function hasParents({ dependsOn }: Pick<NewJob, 'dependsOn'>): boolean {
 }
 
 /**
- * Looks at the jobs that candidates depend on, and says in their rows whether they are blocked. From here to the end of the
- * transaction no unfinished one ends, so none ends unnoticed. A job of another user, or one that the key may not see, is as
- * unknown as one that is not there.
- * @returns `orphans`, refused because they depend on unknown jobs; and the edges of the others, to be stored with them
+ * Locks and reads the jobs that candidates depend on, and sets in the candidates' rows whether they are blocked. The
+ * locks keep unfinished parents from ending before the transaction does, so that no end is missed. A parent of another
+ * user, or one outside the key's scope, counts as unknown.
+ * @returns `orphans`: candidates refused because they depend on unknown jobs; `edges`: those of the others, to be
+ * stored with them
  */
 export async function judgeParents(
   transaction: Executor,
@@ -24,13 +25,13 @@ export async function judgeParents(
 ): Promise<{ orphans: Map<JobCandidate, BatonError>; edges: Edge[] }> {
   const orphans = new Map<JobCandidate, BatonError>();
   const edges: Edge[] = [];
-  // One that was created before is answered with what it was then, whatever became of its parents.
+  // A repeated request gets its first job, whatever has happened to the parents since.
   const wanting = await findFresh(
     transaction,
     candidates.filter(({ job }) => hasParents(job)),
   );
   if (wanting.length === 0) return { orphans, edges };
-  // Who may see them never changes, so it is judged before anything is locked for somebody who may not.
+  // Visibility never changes, so it is checked first: nothing is locked for a caller who may not see it.
   const visible = await findParents(transaction, wanting);
   const known = wanting.filter((candidate) => unknownIn(candidate, visible) < 0);
   await store.lockParents(transaction, [...new Set(known.flatMap(({ job }) => job.dependsOn ?? []))]);
@@ -56,7 +57,10 @@ export async function judgeParents(
   return { orphans, edges };
 }
 
-/** Parents that had not completed when the job was created, though they had ended: it is cancelled like others then. */
+/**
+ * Parents that had ended without completing when the job was created. The job is then cancelled like one whose parents
+ * end later.
+ */
 export function endedParents({ endedParents: ended = [] }: JobCandidate): string[] {
   return ended;
 }
@@ -66,7 +70,7 @@ async function findParents(transaction: Executor, candidates: JobCandidate[]): P
   return new Map((await views.parents(transaction, ids)).map((parent) => [parent.id, parent]));
 }
 
-/** Where in its list the first stands that is not there, for this caller; -1: all are. */
+/** Index in `dependsOn` of the first job that does not exist for this caller; -1: all exist. */
 function unknownIn({ job, caller }: JobCandidate, parents: Map<string, views.Parent>): number {
   const own = visibleUser(caller);
   return (job.dependsOn ?? []).findIndex((id) => {

@@ -4,26 +4,26 @@ import { BatonError } from '../../../errors';
 import type { Defaults } from '../../../state/defaults';
 import { Turns } from '../../../turns';
 
-// Whether two creates under one idempotency key are the same request: equal as values, however they were written.
+// Decides whether two creates with one idempotency key are the same request: equal as values, however they are written.
 
-/** A job as it was sent, and what takes the place of what it left out. */
+/** A job as it was sent, and the defaults for the fields that it left out. */
 interface Request {
   job: NewJob;
   defaults: Defaults;
-  /** Whose job it becomes, be it written out or not. */
+  /** The user that the job will belong to, whether sent or derived from the key. */
   userId: string | undefined;
 }
 
 /**
- * The request for a job as a text to compare (`isSameRequest`), of three parts: all that has no settable default; what the
- * settable ones came to; and what of them was sent. Members in any order, other spellings of a time and defaults written
- * out give the same text.
+ * The request for a job as text for `isSameRequest`, in three parts: all fields without a configurable default; the
+ * effective values of the others; and their values as sent. The order of members, the spelling of times and defaults
+ * that are written out do not change the text.
  */
 export function requestHash(request: Request): string {
   return `${digest(`job ${canonical(request)}`)}.${settables([request])}`;
 }
 
-/** The same of a call that creates several jobs. */
+/** The same for a call that creates several jobs. */
 export async function bulkRequestHash(requests: Request[]): Promise<string> {
   const turns = new Turns();
   const base = createHash('sha256').update('call ');
@@ -40,7 +40,7 @@ function settables(requests: Request[]): string {
   return `${short(came)}.${short(sent)}`;
 }
 
-/** Also when the defaults were changed in between: then what was sent is the same, or what it came to. */
+/** Also true when the defaults changed in between: then either the sent or the effective values are equal. */
 export function isSameRequest(one: string, other: string): boolean {
   const [base, came, sent] = one.split('.');
   const [otherBase, otherCame, otherSent] = other.split('.');
@@ -72,7 +72,7 @@ function settable({ priority, maxAttempts, timeoutMs, retry }: Settable): string
 
 const SHORT = 40;
 
-/** As it is when that is short, which spares most creates two digests. It must not hold a dot. */
+/** Short text is kept as it is, which saves most creates two digests. The result must not contain a dot. */
 function short(text: string): string {
   return text.length <= SHORT && !text.includes('.') ? text : digest(text);
 }
@@ -82,8 +82,8 @@ function digest(text: string): string {
 }
 
 /**
- * All of a job but what has settable defaults. Empty lists, objects of labels, no delay and what is so by default are what
- * leaving them out means.
+ * All fields of a job without a configurable default. Empty lists and labels, a delay of 0 and values equal to a fixed
+ * default count as left out.
  */
 function canonical({ job, userId }: Request): string {
   const { priority: _priority, maxAttempts: _maxAttempts, timeoutMs: _timeoutMs, retry: _retry, ...rest } = job;
@@ -106,14 +106,17 @@ function labelsOf(labels: NewJob['requires']): NewJob['requires'] {
   return labels === undefined || Object.keys(labels).length === 0 ? undefined : labels;
 }
 
-/** A time in microseconds, as PostgreSQL keeps it: `2026-01-01T00:00:00Z` and `2026-01-01T01:00:00.000+01:00` are one. */
+/**
+ * A time in microseconds, as PostgreSQL stores it: `2026-01-01T00:00:00Z` and `2026-01-01T01:00:00.000+01:00` are
+ * equal.
+ */
 function moment(time: string | undefined): string | undefined {
   if (time === undefined) return undefined;
   const beyondMs = /\.\d{3}(\d{1,3})/.exec(time)?.[1] ?? '';
   return `${Date.parse(time)}${beyondMs.padEnd(3, '0')}`;
 }
 
-/** JSON with the members of objects in the order of their names. */
+/** JSON with the members of objects sorted by name. */
 export function canonicalText(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);

@@ -9,13 +9,14 @@ import type { JobCandidate, Outcome } from './job-candidate';
 export interface Reservation {
   readonly offers: Offer[];
   /**
-   * Called on commit, on rollback and on an unknown outcome: delivers these jobs to the claims they were stored for. The
-   * other claims wait on, and what they may have been granted is looked up by claim id. Only the first call has an effect.
+   * Called on commit, on rollback and on an unknown outcome: delivers these jobs to the claims they were stored for.
+   * The other claims keep waiting, and jobs that they may have been granted are looked up by claim id. Only the first
+   * call has an effect.
    */
   settle(stored: ClaimedRow[]): void;
 }
 
-/** Reserves waiting claims for these jobs; the jobs that a queue hands out first come first. */
+/** Reserves waiting claims for these jobs, given in the order in which their queues would hand them out. */
 export type Reserve = (jobs: { id: string; laneId: number }[]) => Reservation;
 
 export const NOTHING_RESERVED: Reservation = { offers: [], settle: () => undefined };
@@ -35,7 +36,7 @@ export function reserveFor(candidates: JobCandidate[], reserve: Reserve): Reserv
   return reserve(withinClaim(jobs.sort((one, other) => other.priority - one.priority || one.turn - other.turn)));
 }
 
-/** The first of the jobs, as many as one claim may bring, as all of them may go to one. */
+/** The first jobs, as many as one claim may be answered with, because a single claim may get all of them. */
 function withinClaim<Job extends { bytes: number }>(jobs: Job[]): Job[] {
   let bytes = 0;
   const end = jobs.findIndex((job) => (bytes += job.bytes) > MOST_CLAIM_BYTES);

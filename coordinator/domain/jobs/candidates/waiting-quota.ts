@@ -5,15 +5,15 @@ import { type JobCandidate, findHolders, type Outcome } from './job-candidate';
 
 const RETRY_AFTER_MS = 1000;
 
-/** What was taken for candidates, by queue, until they are stored; `refused` are those for which there was nothing left. */
+/** `reserved`: quota taken per queue until the candidates are stored; `refused`: candidates for which none was left. */
 export interface WaitingQuota {
   refused: Map<JobCandidate, BatonError>;
   reserved: Map<string, number>;
 }
 
 /**
- * Takes quota in the queues that limit it, in the order in which the candidates came. Those that make no job of their own,
- * because their idempotency or unique key is taken, need none. Must be followed by `withQuota` or `releaseQuota`.
+ * Takes quota in queues with `maxWaiting`, in the order of the candidates. Candidates that create no job, because their
+ * idempotency or unique key is taken, need none. Must be followed by `withQuota` or `releaseQuota`.
  */
 export async function reserveQuota(context: Context, candidates: JobCandidate[]): Promise<WaitingQuota> {
   const quota: WaitingQuota = { refused: new Map(), reserved: new Map() };
@@ -40,7 +40,7 @@ export async function reserveQuota(context: Context, candidates: JobCandidate[])
   return quota;
 }
 
-/** Stores candidates, and gives back what quota they did not take: what failed, was repeated, or runs at once. */
+/** Stores candidates, and returns the quota of those that failed, were repeated, or run at once. */
 export async function withQuota(
   context: Context,
   quota: WaitingQuota,
@@ -54,7 +54,7 @@ export async function withQuota(
   }
 }
 
-/** Gives back all that the stored jobs do not take. */
+/** Returns all quota that the stored jobs do not use. */
 export function releaseQuota(
   context: Context,
   { reserved }: WaitingQuota,
