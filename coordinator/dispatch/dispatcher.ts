@@ -390,7 +390,9 @@ export class Dispatcher {
     readyLanes.sync(found, before);
   }
 
-  /** The answer to an earlier request with the same claim id may have been lost: such claims get the same jobs again. */
+  /**
+   * Gives claims the jobs that an earlier request with the same claim id was granted: its answer may have been lost.
+   */
   private async findRepeated(claims: WaitingClaim[]): Promise<void> {
     // Removed before the statement: a claim that becomes unsynced while it runs must be polled for again.
     for (const claim of claims) this.unsynced.delete(claim);

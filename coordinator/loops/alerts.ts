@@ -4,7 +4,7 @@ import { Loop } from './loop';
 
 /** Woken by the poller of pending work. */
 const INTERVAL_MS = 30_000;
-/** How often each rule is looked at, by whichever coordinator. */
+/** How often each rule is evaluated, by any coordinator. */
 export const ALERTS_EVERY_MS = 5000;
 
 export function alertsLoop(context: Context): Loop {

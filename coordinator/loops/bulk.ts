@@ -5,7 +5,7 @@ import { Loop } from './loop';
 /** Woken by the poller of pending work. */
 const INTERVAL_MS = 30_000;
 
-/** Works on bulk operations that were asked for in the background. */
+/** Runs bulk operations that were requested in the background. */
 export function bulkLoop(context: Context): Loop {
   const heldUp = new Map<string, number>();
   return new Loop({

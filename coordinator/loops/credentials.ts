@@ -2,7 +2,7 @@ import { CREDENTIALS_CHECKED_EVERY_MS, type CredentialWatch } from '../domain/au
 import type { Logger } from '../logger';
 import { Loop } from './loop';
 
-/** Ends calls that wait with a key, session or token that is good no longer. While none waits it asks nothing. */
+/** Ends waiting calls whose key, session or token is no longer valid. Reads nothing while no call waits. */
 export function credentialsLoop(watch: CredentialWatch, log: Logger): Loop {
   return new Loop({
     name: 'checking of credentials',

@@ -3,10 +3,10 @@ import { liftAllHolds, liftOrders, promoteDueJobs } from '../domain/jobs/promoti
 import { Loop } from './loop';
 
 const INTERVAL_MS = 1000;
-/** Held jobs are looked at every so many rounds: what holds them frees them itself, unless it was cut off. */
+/** Held jobs are checked every so many rounds: the end of what holds them lifts the hold, unless it was interrupted. */
 const ROUNDS = 5;
 
-/** Gives jobs whose time has come their place in the order, on the moment when it is known here. */
+/** Promotes jobs that become due, at the exact moment when it is known here. */
 export function dueLoop(context: Context): Loop {
   let round = 0;
   const loop = new Loop({

@@ -5,12 +5,12 @@ import { Loop } from './loop';
 
 /** How soon events of other coordinators are seen. */
 const INTERVAL_MS = 250;
-/** Events of this one: so soon, and many in one look. */
+/** Events of this coordinator are read this soon, so that one read serves many. */
 const TOLD_MS = 10;
 const PRUNE_INTERVAL_MS = 30_000;
 const PRUNE_BATCH = 5000;
 
-/** Serves those who listen to events. */
+/** Serves listeners of events. */
 export function eventsLoop(context: Context): Loop {
   const loop = new Loop({
     name: 'serving of events',
@@ -24,7 +24,7 @@ export function eventsLoop(context: Context): Loop {
   return loop;
 }
 
-/** Deletes events that no listener may still come back for, and that webhooks were told of. */
+/** Deletes events that no listener can resume from, and that webhooks have been given. */
 export function eventPruneLoop(context: Context): Loop {
   return new Loop({
     name: 'deleting of old events',

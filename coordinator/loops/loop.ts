@@ -4,19 +4,19 @@ import { describeError, type Logger } from '../logger';
 export interface LoopOptions {
   name: string;
   intervalMs: number;
-  /** One round. Returns whether there is more to do, which is then done at once. */
+  /** One round. Returns whether there is more to do; the next round then starts at once. */
   round: () => Promise<boolean>;
   log: Logger;
 }
 
 const JITTER = 0.2;
-/** How soon a round that failed is tried again, doubled each time; a loop that is quicker by itself begins with its own interval. */
+/** Delay before a failed round is retried, doubled each time; a loop with a shorter interval starts with that. */
 const FIRST_BACKOFF_MS = 1000;
 const MOST_BACKOFF_MS = 15_000;
 
 /**
- * Runs a round again and again: never two at once, a little off the beat so that several coordinators do not march in
- * step, slower while rounds fail.
+ * Runs rounds repeatedly: never two at once, with jitter so that coordinators do not run in step, and slower while
+ * rounds fail.
  */
 export class Loop {
   private timer: NodeJS.Timeout | undefined;
@@ -44,13 +44,13 @@ export class Loop {
     await this.running;
   }
 
-  /** One round, now; for tests, and for whoever cannot wait for the next. */
+  /** Runs one round now; for tests, and for callers that cannot wait for the next. */
   async runOnce(): Promise<boolean> {
     await this.running;
     return this.run();
   }
 
-  /** How long ago a round last succeeded, in milliseconds; null: never. */
+  /** Time since a round last succeeded, in milliseconds; null: never. */
   lagMs(): number | null {
     return this.lastRoundAt === null ? null : Math.round(performance.now() - this.lastRoundAt);
   }
@@ -72,7 +72,7 @@ export class Loop {
     return this.running;
   }
 
-  /** Runs the next round in `inMs`, if it would not run before. */
+  /** Runs the next round in `inMs`, unless it runs earlier. */
   wake(inMs: number): void {
     const at = performance.now() + inMs;
     if (at >= this.nextAt || inMs >= this.options.intervalMs) return;
@@ -80,7 +80,7 @@ export class Loop {
     else this.nextAt = at;
   }
 
-  /** The same, unless the last round failed: it is tried again in its own time. */
+  /** The same, unless the last round failed: its backoff is kept. */
   wakeUnlessFailing(inMs: number): void {
     if (this.failures === 0) this.wake(inMs);
   }

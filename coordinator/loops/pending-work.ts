@@ -5,10 +5,10 @@ import { Loop } from './loop';
 
 const INTERVAL_MS = 1000;
 
-/** The loops it wakes. They run by themselves too, but seldom. */
+/** The loops that it wakes. They also run on their own, but seldom. */
 export type Woken = Record<'bulk' | 'settle' | 'alerts' | 'schedules' | 'outbox' | 'deliveries', Loop>;
 
-/** Asks once a second, in one statement, which work is pending in the tables, and wakes the loops that do it. */
+/** Finds out once a second, in one statement, which tables have pending work, and wakes the loops that do it. */
 export function pendingWorkLoop(context: Context, loops: Woken): Loop {
   let wasAwaited = false;
   return new Loop({
@@ -21,7 +21,7 @@ export function pendingWorkLoop(context: Context, loops: Woken): Loop {
         wake(busy(loops, pending, pending.isAwaited !== wasAwaited));
         wasAwaited = pending.isAwaited;
       } catch (error) {
-        // Perhaps only one of the tables cannot be read, so each loop tries for itself.
+        // Perhaps only one of the tables cannot be read, so every loop tries its own.
         wake(Object.values(loops));
         throw error;
       }
@@ -39,7 +39,7 @@ function* busy(loops: Woken, pending: PendingWork, hasAwaitingChanged: boolean):
   if (pending.hasDependencies) yield loops.settle;
   if (pending.hasDueAlerts) yield loops.alerts;
   if (pending.hasDueSchedules) yield loops.schedules;
-  // It reads for itself whether anybody waits for what it is told of.
+  // The outbox loop reads itself whether any webhook or callback waits for these events.
   if (pending.hasNews || hasAwaitingChanged) yield loops.outbox;
   if (pending.hasDeliveries) yield loops.deliveries;
 }

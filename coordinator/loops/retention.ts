@@ -5,11 +5,13 @@ import { pruneBatch, pruneNamed } from '../domain/retention/prune';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 60_000;
-/** After a batch it rests for so many times as long as the batch took, so that it has a small share of the database. */
+/** After a batch it rests for this many times the batch's duration, to keep its share of the database small. */
 const REST = 3;
 const LEAST_REST_MS = 20;
 
-/** Deletes finished jobs that were kept long enough. Every coordinator runs it; row locks keep them apart. */
+/**
+ * Deletes finished jobs that were kept long enough. Every coordinator runs it; row locks keep the coordinators apart.
+ */
 export function retentionLoop(context: Context): Loop {
   const loop: Loop = new Loop({
     name: 'retention',
@@ -26,7 +28,7 @@ export function retentionLoop(context: Context): Loop {
   return loop;
 }
 
-/** Forgets lanes that have no jobs in turn any more. */
+/** Forgets lanes without ready jobs. */
 export function idleLanesLoop(context: Context): Loop {
   return new Loop({
     name: 'forgetting of idle lanes',

@@ -4,10 +4,10 @@ import { Watermark } from '../domain/analytics/watermark';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 10_000;
-/** Old rollups are looked for every so many rounds. */
+/** Old rollups are pruned every so many rounds. */
 const ROUNDS = 30;
 
-/** Adds to the statistics what ended. Every coordinator runs it; a lock lets one at a time count. */
+/** Adds finished jobs to the statistics. Every coordinator runs it; a lock lets one at a time count. */
 export function rollupLoop(context: Context): Loop {
   const watermark = new Watermark();
   let round = 0;

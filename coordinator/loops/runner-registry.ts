@@ -2,10 +2,10 @@ import type { Context } from '../context';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 1000;
-/** Runners that were recorded before are recorded again every so many rounds. */
+/** Known runners are written again every so many rounds. */
 const ROUNDS = 10;
 
-/** Records which runners called, new ones soon and the others in batches, and reads which are draining. */
+/** Writes which runners called, new ones soon and the others in batches, and reads which are draining. */
 export function runnerRegistryLoop(context: Context): Loop {
   let round = 0;
   return new Loop({

@@ -4,16 +4,16 @@ import { prune } from '../store/schedules/ticks';
 import { outlook } from '../store/schedules/rows';
 import { Loop } from './loop';
 
-/** It sleeps until the next tick; a schedule that changes wakes it, and so does the poller of pending work. */
+/** It sleeps until the next tick. Changes of schedules wake it, and so does the poller of pending work. */
 const INTERVAL_MS = 30_000;
-/** How soon what another coordinator fires at this moment is looked at again. */
+/** How soon to check again ticks that another coordinator is firing at this moment. */
 const LOCKED_MS = 50;
-/** How soon after a job has finished those that wait for its end are looked for, and many ends in one look. */
+/** How soon after a job has finished the ticks that wait for its end are checked; one check serves many ends. */
 const FINISHED_MS = 50;
 const PRUNE_INTERVAL_MS = 60_000;
 const PRUNE_BATCH = 5000;
 
-/** Fires the ticks of schedules. Every coordinator runs it; row locks keep them apart. */
+/** Fires the ticks of schedules. Every coordinator runs it; row locks keep the coordinators apart. */
 export function schedulesLoop(context: Context): Loop {
   let hasBuffered = false;
   const loop: Loop = new Loop({
@@ -37,7 +37,7 @@ export function schedulesLoop(context: Context): Loop {
   return loop;
 }
 
-/** Deletes old entries of their histories. */
+/** Deletes old entries of schedules' histories. */
 export function tickPruneLoop(context: Context): Loop {
   return new Loop({
     name: 'deleting of old ticks',

@@ -3,10 +3,10 @@ import { advanceLeftBehind } from '../domain/batches/advance';
 import { type LeftBehind, settleLeftBehind } from '../domain/jobs/settle';
 import { Loop } from './loop';
 
-/** The poll of what waits in the tables wakes it, while jobs wait for others, or workflows or batches run. */
+/** Woken by the poller of pending work while jobs wait for others, or workflows or batches run. */
 const INTERVAL_MS = 30_000;
 
-/** Does what ought to have followed an end, where a coordinator died in between. */
+/** Does the follow-up work of ended jobs where a coordinator died before doing it. */
 export function settleLoop(context: Context): Loop {
   let after: LeftBehind = { parentId: null, workflowId: null };
   let afterBatch: string | null = null;

@@ -7,8 +7,8 @@ import { Loop } from './loop';
 const MIN_OUTAGE_MS = 3000;
 
 /**
- * Finds expired leases, passed deadlines and expired jobs. Every coordinator runs it; row locks keep them apart. After an
- * outage of the database each lease gets the time of one more heartbeat.
+ * Finds expired leases, passed deadlines and expired jobs. Every coordinator runs it; row locks keep the coordinators
+ * apart. After a database outage each lease gets the time of one more heartbeat.
  */
 export function timeoutMonitor(context: Context, intervalMs: number, startsCutOff: boolean): Loop {
   const grace = new OutageGrace(Math.max(MIN_OUTAGE_MS, 2 * intervalMs), startsCutOff);

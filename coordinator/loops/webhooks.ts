@@ -4,16 +4,19 @@ import { tidy } from '../domain/webhooks/disable';
 import { fanOut } from '../domain/webhooks/fan-out';
 import { Loop } from './loop';
 
-/** The poller of pending work wakes both: for events of coordinators that did not turn them into deliveries themselves, and for deliveries that become due. */
+/**
+ * The poller of pending work wakes both loops: for events that a coordinator stored but did not turn into deliveries,
+ * and for deliveries that become due.
+ */
 const INTERVAL_MS = 30_000;
-/** Events of this one: so soon, and many in one look. */
+/** Events of this coordinator are read this soon, so that one read serves many. */
 const TOLD_MS = 20;
 const AT_ONCE_MS = 0;
 const TIDY_INTERVAL_MS = 30_000;
 
 /** Turns events into deliveries. */
 export function outboxLoop(context: Context, deliveries: Loop): Loop {
-  // While there are none it is not looked for them at every transition.
+  // With no webhooks or callbacks, transitions do not wake the loop.
   let hasTakers = false;
   const loop = new Loop({
     name: 'telling of webhooks',
@@ -42,7 +45,7 @@ export function deliveryLoop(context: Context, deliverer: Deliverer): Loop {
   });
 }
 
-/** Ends, deletes and disables what would otherwise grow for ever. */
+/** Ends, deletes and disables webhook data that would otherwise grow without bound. */
 export function webhookTidyLoop(context: Context): Loop {
   return new Loop({
     name: 'tidying of webhooks',

@@ -1,6 +1,6 @@
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_RETRY, DEFAULT_TIMEOUT_MS, type RetryPolicy } from '@baton/runner-sdk/protocol';
 
-/** What a job has whose create leaves it out: as its queue says, else as the settings say, else as the contract says. */
+/** Values of fields that a create leaves out: the queue's, else those of the settings, else those of the contract. */
 export interface Defaults {
   priority: number;
   maxAttempts: number;
@@ -8,7 +8,7 @@ export interface Defaults {
   retry: RetryPolicy;
 }
 
-/** As they are written down for jobs that SQL creates, where no policy means the contract's. */
+/** As stored for jobs that are created in SQL, where a missing policy means the contract's. */
 export function storedDefaults({ retry, ...others }: Defaults): { [name: string]: number | RetryPolicy } {
   return retry === DEFAULT_RETRY ? others : { ...others, retry };
 }

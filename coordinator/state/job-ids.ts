@@ -3,21 +3,21 @@ import { v7 as uuidv7 } from 'uuid';
 import { readClock } from '../store/views/clock';
 import type { Executor } from '../store/db';
 
-/** A clock that goes back so far was set; one that goes back less was only measured anew. */
+/** A clock that goes back this far was set; a smaller step is a correction. */
 const SET_BACK_MS = 1000;
 const MOST_SEQUENCE = 0xffff_ffff;
 
 /**
- * Ids of jobs, in the order in which they were made. Lists are sorted by them, so the time in them is the database's, as
- * far as this process knows it: to within the time that a statement takes, and ten seconds after the database's clock was
- * set. Ids of one process rise always.
+ * Ids of jobs, ascending in order of creation. Lists are sorted by id, so the time in an id is the database's as this
+ * process knows it: accurate to the duration of a statement, and up to ten seconds behind after the database's clock
+ * was set. Ids of one process always rise.
  */
 export class JobIds {
   private offsetMs = 0;
   private lastMs = 0;
   private sequence = 0;
 
-  /** Reads how far this process's clock is from the database's. */
+  /** Measures the offset between this process's clock and the database's. */
   async adjust(db: Executor): Promise<void> {
     const before = Date.now();
     const databaseMs = await readClock(db);

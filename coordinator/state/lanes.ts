@@ -6,10 +6,10 @@ import { meets } from './requirements';
 
 export type Lane = store.LaneRow;
 
-/** An index of PostgreSQL takes 2,704 bytes a row; many long labels are more. */
+/** A PostgreSQL index entry has at most 2,704 bytes; many long labels take more. */
 const MOST_KEY_BYTES = 2000;
 
-/** What of a job decides which runners can take it, and before which others. */
+/** The fields of a job that decide which runners can take it, and before which other jobs. */
 export interface Routing {
   queue: string;
   type: string;
@@ -18,7 +18,7 @@ export interface Routing {
   prefers: Labels | null;
 }
 
-/** What a runner takes. */
+/** The jobs that a runner takes. */
 export interface RunnerCapabilities {
   types: string[];
   /** Undefined: all. */
@@ -26,7 +26,7 @@ export interface RunnerCapabilities {
   labels: Labels;
 }
 
-/** For whom a lane is made, and how many such lanes may be there. */
+/** The creator of a lane, and how many lanes it may have created. */
 export interface LaneMaker {
   name: string;
   most: number;
@@ -34,32 +34,32 @@ export interface LaneMaker {
 
 const NOBODY: LaneMaker = { name: '', most: 1000 };
 
-/** How long a lane without jobs in turn is remembered, here and in the table. */
+/** How long a lane without ready jobs is kept, here and in the table. */
 export const LANE_IDLE_MS = 3_600_000;
 
 /**
- * The lanes that are in use, kept in memory. A lane never changes, and its number is never used for another one, so what
- * is remembered here stays true when its row is deleted.
+ * Lanes in use, cached in memory. A lane never changes and its number is never reused, so a cached lane stays correct
+ * when its row is deleted.
  */
 export class LaneCatalog {
   private readonly byKey = new Map<string, Lane>();
   private readonly byId = new Map<number, Lane>();
   private readonly byQueue = new Map<string, Set<Lane>>();
-  /** When each was last asked for, on the monotonic clock. */
+  /** When each lane was last used, on the monotonic clock. */
   private readonly usedAtMs = new Map<number, number>();
   private changes = 0;
 
   constructor(private readonly db: Db) {}
 
-  /** Changes with every change of the catalog, to tell whether what was derived from it is stale. */
+  /** Changes whenever the catalog does, so that derived data can be recognised as stale. */
   get version(): number {
     return this.changes;
   }
 
   /**
-   * The lane of each routing; new ones are made.
-   * @param makers for whom, each
-   * @returns null for those whose maker has as many as it may
+   * Returns the lane of each routing, creating new ones.
+   * @param makers the creator of each
+   * @returns null where the creator has reached its limit
    */
   async of(routings: Routing[], makers: LaneMaker[] = []): Promise<(Lane | null)[]> {
     const keys = routings.map(keyOf);
@@ -78,7 +78,7 @@ export class LaneCatalog {
     });
   }
 
-  /** Reads those lanes that another coordinator made. */
+  /** Reads lanes that another coordinator created. */
   async learn(ids: number[]): Promise<void> {
     const unknown = ids.filter((id) => !this.byId.has(id));
     if (unknown.length > 0) this.add(await store.listByIds(this.db, unknown));
@@ -105,7 +105,7 @@ export class LaneCatalog {
   }
 
   /**
-   * Forgets those that nobody asked for of late and that have no jobs in turn.
+   * Forgets lanes that were not used recently and have no ready jobs.
    * @returns their numbers
    */
   forget(isReady: (id: number) => boolean, idleMs = LANE_IDLE_MS): number[] {
@@ -128,7 +128,7 @@ export class LaneCatalog {
   private add(lanes: Lane[]): void {
     for (const lane of lanes) {
       const known = this.byId.get(lane.id);
-      // Two calls may have read it at once; one that stood twice would be forgotten in half.
+      // Two calls may have read it at once. A duplicate would stay in some of the maps when it is forgotten.
       if (lane.key !== null) this.byKey.set(lane.key, known ?? lane);
       if (known !== undefined) continue;
       this.byId.set(lane.id, lane);

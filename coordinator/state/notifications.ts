@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 
-/** A lane with a job that can be claimed, and the job's position in it: milliseconds, rounded down. */
+/** A lane with a ready job, and the position of that job in milliseconds, rounded down. */
 export interface ReadyLane {
   laneId: number;
   positionMs: number;
@@ -13,7 +13,9 @@ export interface CancelledJob {
   runner: string;
 }
 
-/** Names a runner in a few characters. Two may share one: what is told under it is a hint, and verified. */
+/**
+ * Identifies a runner in a few characters. Two runners may share a tag: what it is used for is a hint that is verified.
+ */
 export function runnerTag(runnerId: string): string {
   return createHash('sha256').update(runnerId).digest('base64url').slice(0, 8);
 }
@@ -25,15 +27,15 @@ export interface OrderKey {
 
 interface Topics {
   ready: [ReadyLane[]];
-  /** A job becomes due in so many milliseconds. */
+  /** A job becomes due in this many milliseconds. */
   due: [number];
-  /** A schedule ticks in so many milliseconds. */
+  /** A schedule ticks in this many milliseconds. */
   scheduled: [number];
   /** Limits or pauses of queues changed. */
   queues: [];
   /** The limits of these queues may let more jobs start. */
   freed: [string[]];
-  /** Jobs with these order keys were created by SQL, held, and may be the first of their orders. */
+  /** Jobs with these order keys were created in SQL as held, and may be the first of their orders. */
   orders: [OrderKey[]];
   finished: [string[]];
   /** Some jobs finished, but too many to name. */
@@ -63,7 +65,7 @@ export interface NotificationMessage {
   cancelled?: CancelledJob[];
   cancelledMany?: true;
   runners?: true;
-  /** Sent by `enqueue` alone: coordinators look at orders themselves. */
+  /** Sent only by the SQL function `enqueue`: coordinators check the orders of their own jobs themselves. */
   orders?: OrderKey[];
 }
 
@@ -75,9 +77,10 @@ const MOST_NAMED_LANES = 50;
 const MOST_NAMED_QUEUES = 5;
 
 /**
- * Wakes whatever waits: a claim, a read of a job, a loop. A notification is only a hint, and may be lost, repeated or wrong
- * without harm: everything it wakes reads the tables, and reads them every second without being woken. What is published
- * here is delivered in this process at once; `takeMessage` returns what the other coordinators should receive.
+ * Wakes what waits: claims, reads of jobs, loops. A notification is only a hint, and may be lost, repeated or wrong
+ * without harm: everything that it wakes reads the tables, and also reads them every second without being woken.
+ * Notifications published here are delivered in this process at once; `takeMessage` returns what to send to the other
+ * coordinators.
  */
 export class Notifications {
   private readonly emitter = new EventEmitter<Topics>().setMaxListeners(0);
@@ -92,7 +95,7 @@ export class Notifications {
   private haveRunnersChanged = false;
   private haveQueuesChanged = false;
 
-  /** @param onError receives what a listener threw; the publisher has committed already, and must not fail for it */
+  /** @param onError receives what a listener threw; the publisher has already committed, so it must not fail */
   constructor(
     private readonly from: string,
     private readonly onError: (error: unknown) => void,
@@ -118,7 +121,7 @@ export class Notifications {
     this.emitter.emit('unsent');
   }
 
-  /** Jobs become due in so many milliseconds. */
+  /** Jobs become due in these numbers of milliseconds. */
   publishDue(inMs: number[]): void {
     if (inMs.length === 0) return;
     const nextMs = Math.max(0, Math.min(...inMs));
@@ -127,7 +130,7 @@ export class Notifications {
     this.emitter.emit('unsent');
   }
 
-  /** A schedule that was changed ticks in so many milliseconds. */
+  /** A changed schedule ticks in this many milliseconds. */
   publishScheduled(inMs: number): void {
     const nextMs = Math.max(0, inMs);
     this.scheduledAt = Math.min(this.scheduledAt, performance.now() + nextMs);
@@ -158,7 +161,7 @@ export class Notifications {
   publishCancelled(jobs: { jobId: string; runnerId: string }[]): void {
     if (jobs.length === 0) return;
     const cancelled = jobs.map(({ jobId, runnerId }) => ({ jobId, runner: runnerTag(runnerId) }));
-    // One more than are named tells that they are too many.
+    // Keeps one more than can be named, to know that there are too many.
     this.cancelledJobs.push(...cancelled.slice(0, MOST_NAMED_CANCELLED + 1 - this.cancelledJobs.length));
     this.emitter.emit('cancelled', cancelled);
     this.emitter.emit('unsent');
@@ -170,7 +173,7 @@ export class Notifications {
     this.emitter.emit('unsent');
   }
 
-  /** The connection that receives notifications was away, so some may have been missed. */
+  /** The connection that receives notifications was lost, so some may have been missed. */
   resync(): void {
     this.emitter.emit('resync');
   }

@@ -4,15 +4,15 @@ import { settings } from '../store/views/queues';
 import type { Defaults } from './defaults';
 
 /**
- * The settings of queues. They may be a moment old: the claim's statement judges pauses and limits itself, this only tells
- * it which queues to lock first.
+ * Cached settings of queues. They may be slightly stale: the claim statement checks pauses and limits itself and uses
+ * this only to know which queues to lock first.
  */
 export class QueueSettings {
   private rows = new Map<string, QueueRow>();
   private isPriced = false;
   private readonly defaults = new Map<string, Defaults>();
 
-  /** @param general what jobs have that leave it out, where their queue sets nothing else */
+  /** @param general defaults of jobs whose queue sets none */
   constructor(
     private readonly db: Db,
     private readonly general: Defaults,
@@ -31,13 +31,13 @@ export class QueueSettings {
     return this.rows.get(queue);
   }
 
-  /** How long the queue's rate limit takes to let one more job start; null: it has none. */
+  /** Milliseconds between two jobs that the queue's rate limit lets start; null: no rate limit. */
   paceMs(queue: string): number | null {
     const row = this.rows.get(queue);
     return row === undefined || row.rateMax === null || row.ratePerMs === null ? null : row.ratePerMs / row.rateMax;
   }
 
-  /** What jobs of the queue have that leave it out. */
+  /** Defaults of the queue's jobs. */
   defaultsOf(queue: string): Defaults {
     return this.defaults.get(queue) ?? this.general;
   }
@@ -47,12 +47,12 @@ export class QueueSettings {
     return this.rows.get(queue)?.maxWaiting ?? null;
   }
 
-  /** Whether it limits how many jobs one user creates. */
+  /** Whether the queue limits how many jobs one user creates. */
   limitsUsers(queue: string): boolean {
     return (this.rows.get(queue)?.userRateMax ?? null) !== null;
   }
 
-  /** Whether any queue has prices, so that the ends of attempts must look for them. */
+  /** Whether any queue has prices, which statements that end attempts must then read. */
   hasPrices(): boolean {
     return this.isPriced;
   }

@@ -1,6 +1,6 @@
 import type { ReadyLane } from './notifications';
 
-/** Where the first ready job of a lane stands. */
+/** Position of a lane's first ready job. */
 export interface Place {
   position: Date;
   /** Null: before every job of that position. */
@@ -11,17 +11,17 @@ interface LaneState {
   /** Whether the lane is believed to have jobs that can be claimed. */
   isReady: boolean;
   /**
-   * As far as is known, no job waits before this position. The claim index is read from here, to skip dead entries that an
-   * old snapshot keeps alive.
+   * As far as is known, no job waits before this position. Claims read the index from here, to skip dead entries that
+   * an old snapshot keeps alive.
    */
   from: Place | null;
-  /** Counts notifications, to tell whether one arrived while a statement was under way. */
+  /** Counts notifications, to detect one that arrives while a statement runs. */
   version: number;
 }
 
 /**
- * What this process believes of the lanes: which have jobs that can be claimed, and from where to read them. It may be
- * wrong until the next notification or the next poll of the table, so a job is at most one poll late.
+ * What this process knows about lanes: which have ready jobs, and from where to read them. It may be wrong until the
+ * next notification or poll, so a job is at most one poll late.
  */
 export class ReadyLanes {
   private readonly lanes = new Map<number, LaneState>();
@@ -36,7 +36,7 @@ export class ReadyLanes {
     }
   }
 
-  /** Jobs of these lanes may be claimable again although no job changed: a limit has room, a pause is over. */
+  /** Jobs of these lanes may be claimable again although no job changed: a limit has room, or a pause is over. */
   reopen(laneIds: number[]): void {
     for (const id of laneIds) {
       const lane = this.state(id);
@@ -45,7 +45,7 @@ export class ReadyLanes {
     }
   }
 
-  /** Those of the lanes that have jobs to claim. */
+  /** Those of the lanes that have ready jobs. */
   among<Lane extends { id: number }>(lanes: Iterable<Lane>): Lane[] {
     const ready: Lane[] = [];
     for (const lane of lanes) if (this.isReady(lane.id)) ready.push(lane);
@@ -56,7 +56,7 @@ export class ReadyLanes {
     return this.lanes.get(laneId)?.isReady === true;
   }
 
-  /** At most so many of those of the lanes that have jobs to claim: of the highest priorities, and of those the first. */
+  /** The `most` lanes to read first: of the highest priorities, and of equal ones those with the earliest positions. */
   first<Lane extends { id: number; priority: number }>(lanes: Lane[], most: number): Lane[] {
     if (lanes.length <= most) return lanes;
     const chosen: { lane: Lane; atMs: number }[] = [];
@@ -72,7 +72,7 @@ export class ReadyLanes {
     return chosen.map(({ lane }) => lane);
   }
 
-  /** Lanes that are no longer in the catalog. */
+  /** Drops lanes that are no longer in the catalog. */
   forget(laneIds: number[]): void {
     for (const id of laneIds) this.lanes.delete(id);
   }
@@ -85,7 +85,7 @@ export class ReadyLanes {
     return this.lanes.get(laneId)?.version ?? 0;
   }
 
-  /** A job was claimed from here: those before it are gone, or another claim has them locked. */
+  /** A job was claimed at this position: earlier ones are gone, or another claim has them locked. */
   advance(laneId: number, to: { position: Date; id: string }): void {
     const lane = this.state(laneId);
     const { from } = lane;
@@ -100,12 +100,15 @@ export class ReadyLanes {
     if (lane.version === versionBefore) lane.isReady = false;
   }
 
-  /** To be taken before the table is polled, and passed to `sync` after it. */
+  /** Call it before the table is polled, and pass the result to `sync` afterwards. */
   versions(): Map<number, number> {
     return new Map([...this.lanes].map(([id, lane]) => [id, lane.version]));
   }
 
-  /** The table was polled: these are the first jobs of all lanes that have any. A lane that was notified of meanwhile stays ready. */
+  /**
+   * Applies a poll of the table: `heads` are the first jobs of all lanes that have any. A lane with a notification
+   * during the poll stays ready.
+   */
   sync(heads: { laneId: number; position: Date; id: string }[], before: Map<number, number>): void {
     const found = new Set(heads.map((head) => head.laneId));
     for (const [id, lane] of this.lanes) {

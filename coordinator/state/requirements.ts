@@ -5,8 +5,8 @@ type Label = Labels[string];
 const COMPARISON = /^\s*(>=|<=|>|<|!=|=)\s*(.*?)\s*$/;
 
 /**
- * Whether a runner's labels meet what a job requires: every required label is there and equal (as text), or, where the
- * requirement is a comparison such as ">=40", compares so as numbers.
+ * Whether a runner's labels meet a job's requirements: every required label exists and is equal as text, or, for a
+ * comparison such as ">=40", satisfies it as a number.
  */
 export function meets(requires: Labels | null, labels: Labels): boolean {
   if (requires === null) return true;
@@ -25,7 +25,7 @@ function meetsOne(wanted: Label, label: Label): boolean {
   return compares(operator, toNumber(label), toNumber(operand));
 }
 
-/** Blank text is no number, though JavaScript takes it for 0. */
+/** Blank text is not a number, although JavaScript converts it to 0. */
 function toNumber(label: Label): number {
   return String(label).trim() === '' ? NaN : Number(label);
 }

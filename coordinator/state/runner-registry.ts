@@ -1,10 +1,10 @@
 import type { Db } from '../store/db';
 import * as store from '../store/runners';
 
-/** Callers name runners as they like, so no more are remembered between two writes. */
+/** Most runners kept in memory between two writes, because callers can make up any number of ids. */
 const MOST_SEEN = 10_000;
 
-/** The runners that call this coordinator, recorded in batches, and those that any coordinator was told to drain. */
+/** The runners that call this coordinator, written in batches, and the runners that are draining. */
 export class RunnerRegistry {
   private seen = new Map<string, store.SeenRunner>();
   private draining = new Set<string>();
@@ -17,28 +17,28 @@ export class RunnerRegistry {
     return this.draining.has(runnerId);
   }
 
-  /** A claim says what the runner takes, a heartbeat only that it is alive. */
+  /** Notes a call of a runner. A claim contains what the runner takes; a heartbeat only shows that it is alive. */
   hear(runner: store.SeenRunner): void {
     const before = this.seen.get(runner.id);
-    // The rest is heard at its next call.
+    // It is noted at its next call.
     if (before === undefined && this.seen.size >= MOST_SEEN) return;
     this.seen.set(runner.id, before === undefined || runner.types !== undefined ? runner : before);
   }
 
-  /** It has stopped, and said so. */
+  /** Notes that a runner has reported its stop. */
   leave(runnerId: string): void {
     this.seen.set(runnerId, { id: runnerId, isStopped: true });
-    // Written down soon, as newcomers are.
+    // Written as soon as a newcomer would be.
     this.known.delete(runnerId);
   }
 
-  /** Whether a runner that this coordinator never recorded is waiting to be. */
+  /** Whether a runner was seen that this coordinator has not written yet. */
   hasNewcomers(): boolean {
     for (const id of this.seen.keys()) if (!this.known.has(id)) return true;
     return false;
   }
 
-  /** Records every runner seen before this call. Awaits a write under way, which may contain some of them. */
+  /** Writes every runner seen before this call. Awaits a write under way, which may contain some of them. */
   async writeSeen(): Promise<void> {
     await this.writing?.catch(() => undefined);
     this.writing = this.writeBatch();

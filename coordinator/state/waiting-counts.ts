@@ -1,9 +1,9 @@
 import type { Db } from '../store/db';
 import { countWaiting } from '../store/limits';
 
-/** How long a count is good by itself: what other coordinators create meanwhile is not in it. */
+/** How long a count is used: it does not contain what other coordinators create meanwhile. */
 const MOST_AGE_MS = 1000;
-/** Counting takes at most one part in so many of the time. */
+/** Counting takes at most this fraction of the time: 1 / SHARE. */
 const SHARE = 20;
 
 interface Known {
@@ -13,21 +13,21 @@ interface Known {
 }
 
 /**
- * How many jobs wait in queues that limit it: counted from rows, and what is created here added. Creates that are under
- * way are in no row yet, so they count beside the rows until they are settled. Over several coordinators a queue may get
- * over its limit by what they create within a second.
+ * Number of waiting jobs in queues with a limit: counted from rows, plus what is created here. Creates under way are in
+ * no row yet, so they are added until they are settled. With several coordinators a queue may exceed its limit by what
+ * they create within a second.
  */
 export class WaitingCounts {
   private readonly known = new Map<string, Known>();
   private readonly counting = new Map<string, Promise<Known>>();
-  /** Reserved, and not settled yet. */
+  /** Reserved but not settled yet. */
   private readonly underWay = new Map<string, number>();
-  /** Reserved while the queue is counted: the count may have missed them. */
+  /** Reserved while the queue is counted, which the count may have missed. */
   private readonly sinceAsked = new Map<string, number>();
 
   constructor(private readonly db: Db) {}
 
-  /** Takes room for so many jobs, as far as there is any. Returns for how many, which must be settled. */
+  /** Reserves room for up to `wanted` jobs. Returns how many were granted, which must be settled. */
   async reserve(queue: string, max: number, wanted: number): Promise<number> {
     let known = this.known.get(queue);
     if (known === undefined || isOld(known) || (known.count + wanted > max && mayBeCounted(known)))
@@ -40,14 +40,14 @@ export class WaitingCounts {
     return granted;
   }
 
-  /** The creates of what was reserved have ended, and so many jobs wait of it; the rest of the room is given back. */
+  /** Ends a reservation: `waiting` of the jobs now wait, and the rest of the room is returned. */
   settle(queue: string, reserved: number, waiting: number): void {
     add(this.underWay, queue, -reserved);
     const known = this.known.get(queue);
     if (known !== undefined) known.count = Math.max(0, known.count - reserved + waiting);
   }
 
-  /** Those who ask while it is counted wait for the same count. */
+  /** Callers that ask during a count share it. */
   private count(queue: string, max: number): Promise<Known> {
     const asked = this.counting.get(queue);
     if (asked !== undefined) return asked;
@@ -64,7 +64,8 @@ export class WaitingCounts {
     const underWay = this.underWay.get(queue) ?? 0;
     const rows = await countWaiting(this.db, queue, max);
     const at = performance.now();
-    // One of them that is stored by now counts twice until the next count, which refuses too much rather than too little.
+    // A create that was stored meanwhile counts twice until the next count, which refuses too much rather than too
+    // little.
     const known = { count: rows + underWay + (this.sinceAsked.get(queue) ?? 0), at, tookMs: at - from };
     this.known.set(queue, known);
     return known;
@@ -81,7 +82,7 @@ function isOld({ at, tookMs }: Known): boolean {
   return performance.now() - at > Math.max(MOST_AGE_MS, tookMs * SHARE);
 }
 
-/** A small queue is counted again before anything is refused; a large one not with every call. */
+/** A small queue is counted again before anything is refused; a large one is not counted on every call. */
 function mayBeCounted({ at, tookMs }: Known): boolean {
   return tookMs < 5 || performance.now() - at > tookMs * SHARE;
 }

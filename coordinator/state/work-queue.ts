@@ -1,6 +1,6 @@
 /**
- * Work that is named by keys, done one round at a time: keys that are added during a round are done in the next, each once,
- * however often it was added. So whatever was there when a key was added is seen by a round that begins afterwards.
+ * Work identified by keys, done in rounds, one at a time: keys added during a round are done once in the next, however
+ * often they were added. So a round that starts after a key was added sees everything that existed then.
  */
 export class WorkQueue {
   private keys = new Set<string>();
@@ -8,8 +8,8 @@ export class WorkQueue {
   private running: Promise<void> | undefined;
 
   /**
-   * @param work does a round; returns the keys of which there is more to do
-   * @param onError told what a round threw; its keys are dropped, so something else must find them
+   * @param work does a round; returns the keys with more to do
+   * @param onError receives what a round threw; its keys are dropped, so something else must find them
    */
   constructor(
     private readonly work: (keys: string[]) => Promise<Iterable<string>>,

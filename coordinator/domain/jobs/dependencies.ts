@@ -24,7 +24,10 @@ export async function withDependencies(context: Context, rows: ClaimedRow[]): Pr
   return rows;
 }
 
-/** How a parent ended, as JSON text, for the runner that holds the child's lease. @throws {BatonError} `not_found`, `lease_lost` */
+/**
+ * How a parent ended, as JSON text, for the runner that holds the child's lease.
+ * @throws {BatonError} `not_found`, `lease_lost`
+ */
 export async function readDependency(
   context: Context,
   wanted: { jobId: string; leaseToken: string; parentId: string },

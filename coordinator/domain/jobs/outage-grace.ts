@@ -3,8 +3,8 @@ const HEARTBEATS_PER_LEASE = 3;
 const LONGEST_LEASE_MS = 2_147_483_647;
 
 /**
- * Grace for leases after this coordinator was cut off from the database. A lease that ran out during the outage may have
- * run out because no coordinator could extend it, so afterwards each lease gets the time of one more heartbeat.
+ * Grace for leases after this coordinator was cut off from the database. A lease that expired during the outage may
+ * have expired because no coordinator could extend it, so afterwards each lease gets the time of one more heartbeat.
  */
 export class OutageGrace {
   private lastContactAt: number | null = null;
@@ -20,7 +20,10 @@ export class OutageGrace {
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
-  /** Call when the database has just answered. Returns the longest lease, in milliseconds, that may be judged expired. */
+  /**
+   * Call it when the database has just answered.
+   * @returns the longest lease, in milliseconds, that may be judged expired
+   */
   recordContact(): number {
     const now = this.nowMs();
     const wasCutOff = this.lastContactAt === null ? this.startsCutOff : now - this.lastContactAt > this.maxGapMs;

@@ -15,8 +15,8 @@ export interface Cancel {
 }
 
 /**
- * blocked, pending, running -> cancelled. A running job's lease ends with it; its attempt's row keeps the token.
- * `was`: the status that each was moved from.
+ * blocked, pending, running -> cancelled. The lease of a running job ends; the row of its attempt keeps the token.
+ * `was`: the status that each job was moved from.
  */
 export function cancel(
   db: Executor,
@@ -37,7 +37,7 @@ export function cancel(
         metrics = CASE held.status WHEN 'running' THEN ${metricsWithCost(isPriced, sql`j.metrics`)} ELSE j.metrics END,
         finished_at = now(), updated_at = now()
       FROM wanted c JOIN held ON held.id = c."jobId"
-      -- The list here and below too, so that a plan made while there were few jobs does not read all of them.
+      -- The ids are listed here and below, so that a plan made while there were few jobs does not read all of them.
       WHERE j.id = ANY (${cancels.map((cancel) => cancel.jobId)}::uuid[]) AND j.id = c."jobId" AND j.status IN ('blocked', 'pending', 'running')
         AND (c."userId" IS NULL OR j.user_id = c."userId")
         AND (c."from" IS NULL OR j.status::text IN (SELECT json_array_elements_text(c."from")))

@@ -7,18 +7,18 @@ import type { QueueKey } from './holds';
 import { leaseTimes } from './lease-times';
 import { CLAIMED_COLUMNS } from './row';
 
-/** Where to look: a lane, and the place in it before which nothing waits, as far as is known. */
+/** A lane to claim from, and the position before which, as far as is known, no job waits. */
 export interface LaneStart {
   laneId: number;
   queue: string;
   priority: number;
   fromPosition: Date | null;
   fromId: string | null;
-  /** Only jobs that have been due for so long: a lane that prefers other runners gives them this long. */
+  /** Claims only jobs that have been due for this long: a lane that prefers other runners is left to them meanwhile. */
   dueForMs: number;
 }
 
-/** One job that a runner would take. A runner that would take five has five slots. */
+/** Room for one job. A runner that takes up to five jobs has five slots. */
 export interface Slot {
   runnerId: string;
   claimId: string | null;
@@ -37,41 +37,41 @@ export type ClaimedRow = Omit<
   | 'leaseExpiresAt'
   | 'deadlineAt'
 > & {
-  /** JSON text, as it is stored: it goes to the runner as it is, and nothing here looks inside. */
+  /** JSON text as it is stored; it is passed to the runner without being parsed. */
   arguments: string;
   metadata: string | null;
   checkpoint: string | null;
-  /** Of one that waited for others: how these ended, as JSON text. */
+  /** For a job with parents: how these ended, as JSON text. */
   dependencies?: string;
   position: Date;
   runnerId: string;
   leaseToken: string;
   leaseMs: number;
-  /** In ISO-8601, as the contract writes times. */
+  /** ISO-8601. */
   leaseExpiresAt: string;
   deadlineAt: string;
-  /** How long it had been due. */
+  /** How long it was due before it was claimed. */
   waitMs: number;
   /** The index of its slot; for a repeated claim, of that claim's first slot. */
   slot: number;
-  /** It had been claimed under this claim id before, and its answer was lost. */
+  /** It was claimed earlier under this claim id, and the answer was lost. */
   repeated: boolean;
 };
 
 export interface Claims {
   claimed: ClaimedRow[];
-  /** Keys of jobs that were in turn, but over their limit: they are held now, and others have come in turn. */
+  /** Keys of ready jobs over their limit: these are held now, and others have become ready. */
   heldBack: QueueKey[];
-  /** Whether jobs that were seen were not had, because another claim has them locked. */
+  /** Whether jobs were seen but not claimed, because another claim had locked them. */
   isShort: boolean;
-  /** Whether jobs, or claims that were answered before, were left out because what came before them is large. */
+  /** Whether jobs or repeated claims were left out because the payloads before them are large. */
   isCut: boolean;
 }
 
-/** One statement brings so many bytes of payloads, and one job at least: an answer, and what waits to be sent, is bounded by it. */
+/** Most bytes of payloads that one statement returns, or one job: this bounds answers and what waits to be sent. */
 export const MOST_CLAIM_BYTES = 16 * 1024 * 1024;
 
-/** What jobs are known by that were given to one claim of one runner: eight bytes, because every job that runs is in its index. */
+/** Identifies the jobs of one claim of one runner. Eight bytes, because the index of running jobs contains it. */
 export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimId'>): string | null {
   if (claimId === null) return null;
   return hash('sha256', JSON.stringify([runnerId, claimId]), 'buffer')
@@ -80,8 +80,8 @@ export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimI
 }
 
 /**
- * How many bytes the payloads of the job in the alias `j` have as text. Only a compressed one has to be read for that, and
- * small rows have none: in them, and in those that are stored apart as they are, the length is told without a look.
+ * Bytes of the payloads of job `j` as text. Only compressed values must be read for this. Small rows have none, and the
+ * length of others is known without reading them.
  */
 const PAYLOAD_BYTES = sql`(${bytesOf(sql`j.arguments`)} + ${bytesOf(sql`j.metadata`)} + ${bytesOf(sql`j.checkpoint`)})`;
 
@@ -90,14 +90,14 @@ function bytesOf(payload: Sql): Sql {
 }
 
 /**
- * pending -> running, for many runners at once: fills the slots in order of priority and position. Slots of a claim that
- * was answered before get the jobs they were given then.
+ * pending -> running, for many runners at once: fills the slots in order of priority and position. Slots of a repeated
+ * claim get the jobs that the claim got before.
  *
- * Queues that are paused give nothing. Queues with limits give nothing either, unless `isLocked` says that their rows
- * are locked by this transaction (`lockLimits`): then the limits are counted from rows, and hold at every instant.
- * Jobs over their key's limit leave the order and are held, so that the next claim does not walk over them.
+ * Paused queues give no jobs. Neither do queues with limits, unless `isLocked` says that this transaction has locked
+ * their rows (`lockLimits`): then limits are counted from rows, and hold at every instant. Jobs over their key's limit
+ * leave the index of ready jobs and are held, so that the next claim does not walk over them.
  *
- * The statement is made of what the batch needs: without limits, with one lane, or for one claim, it is shorter.
+ * The statement has only the parts that the batch needs: it is shorter without limits, with one lane, or for one claim.
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
   const { claims, claimOf } = byClaim(slots);
@@ -112,12 +112,12 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       UPDATE jobs j SET
         status = 'running', attempt = j.attempt + 1, runner_id = ${whose.runnerId}, claim_hash = ${whose.claimHash},
         lease_token = gen_random_uuid(), lease_ms = ${whose.leaseMs},
-        -- Not now(): the transaction may have waited for the locks of limits since it began, and a lease lasts from here.
+        -- Not now(): the transaction may have waited for the locks of limits since it began, and leases start here.
         lease_expires_at = ${times.leaseExpiresAt}, deadline_at = ${times.deadlineAt},
         started_at = statement_timestamp(), updated_at = statement_timestamp(), progress = NULL, metrics = NULL
       FROM taken p
-      -- The rows are locked, so they are found where they lie, without an index. One that was moved by a change that
-      -- committed since is passed over, and found by the next claim.
+      -- The rows are locked, so they are found by ctid, without an index. A row that a concurrent commit has moved is
+      -- skipped, and found by the next claim.
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending' AND p."bytesBefore" < ${MOST_CLAIM_BYTES}
       RETURNING ${CLAIMED_COLUMNS}, p."rank" - 1 AS "slot"
     ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
@@ -140,19 +140,21 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
     }
     found.claimed.push(told(row, false));
   }
-  // The order is that of the places, whatever way the rows were found.
+  // Rows may be returned in any order.
   found.claimed.sort((a, b) => a.slot - b.slot);
   return found;
 }
 
 interface Head {
-  /** The claims that were answered before, by number from 1; then nothing was claimed. */
+  /** Numbers of the claims that were answered before, from 1. If there are any, nothing was claimed. */
   again: number[] | null;
   isShort: boolean;
   isCut: boolean;
 }
 
-/** Some of the claims were answered before: they get what they got then, and the others are served without them. */
+/**
+ * Some of the claims were answered before: these get the same jobs again, and the others are claimed for without them.
+ */
 async function claimBeside(
   db: Executor,
   lanes: LaneStart[],
@@ -178,7 +180,7 @@ async function claimBeside(
   return { ...others, claimed: [...repeated.claimed, ...others.claimed] };
 }
 
-/** Jobs that run under these claims, claimed by a call whose answer was lost; all of a claim's, or none. */
+/** Running jobs of these claims, whose answers were lost; all jobs of a claim, or none. */
 async function answered(db: Executor, claims: AskedClaim[]): Promise<Pick<Claims, 'claimed' | 'isCut'>> {
   const named = claims.filter(({ claimId }) => claimId !== null);
   if (named.length === 0) return { claimed: [], isCut: false };
@@ -212,11 +214,14 @@ interface AskedClaim extends Slot {
   firstSlot: number;
 }
 
-/** The claims that the slots belong to, and for each slot the number of its claim, from 1. Without a claim id each slot stands for itself. */
+/**
+ * The claims of the slots, and for each slot the number of its claim, from 1. Without a claim id each slot is a claim
+ * of its own.
+ */
 function byClaim(slots: Slot[]): { claims: AskedClaim[]; claimOf: number[] } {
   const claims: AskedClaim[] = [];
   const known = new Map<string, number>();
-  // Most slots of a claim are one object, so its name is seldom asked for.
+  // Most slots of a claim are the same object, so its name is seldom computed.
   const seen = new Map<Slot, number>();
   const claimOf = slots.map((slot, firstSlot) => {
     if (slot.claimId === null) return claims.push({ ...slot, firstSlot });
@@ -232,7 +237,7 @@ function byClaim(slots: Slot[]): { claims: AskedClaim[]; claimOf: number[] } {
   return { claims, claimOf };
 }
 
-/** A CTE, `again`: which of the claims have jobs that run, by number from 1. */
+/** A CTE, `again`: numbers of the claims that have running jobs, from 1. */
 function claimedBefore(claims: AskedClaim[]): Sql {
   return sql`again AS MATERIALIZED (
       SELECT a."nth" FROM unnest(
@@ -242,7 +247,7 @@ function claimedBefore(claims: AskedClaim[]): Sql {
     )`;
 }
 
-/** For a job of the CTE `taken` in the alias `p`: whose it becomes. */
+/** The claim that gets a job of the CTE `taken`, alias `p`. */
 function takersOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; claimHash: Sql; leaseMs: Sql } {
   const [only] = claims;
   if (only !== undefined && claims.length === 1)
@@ -251,8 +256,8 @@ function takersOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; cla
       claimHash: sql`${claimHash(only)}::bigint`,
       leaseMs: sql`${only.leaseMs}::int`,
     };
-  // Lists, indexed by the place of a job among those taken: a join would have to trust an estimate. Whose slot it is stands
-  // there as a number, because a text in a list is found by walking over those before it.
+  // Arrays indexed by the rank of a job among those taken, because a join would depend on an estimate. The claim of a
+  // slot is a number, because finding an element of a text array walks over the elements before it.
   const nth = sql`(${claimOf}::int[])[p."rank"]`;
   return {
     runnerId: sql`(${claims.map((one) => one.runnerId)}::text[])[${nth}]`,
@@ -266,7 +271,7 @@ const IS_SHORT = {
   'of many': sql`COALESCE((SELECT sum(q."wanted") FROM quota q), 0) > (SELECT count(*) FROM picked)`,
 };
 
-/** Whether the queue of the alias `q` gives jobs, as far as pauses go; one without a row does. */
+/** Whether queue `q` is not paused; a queue without a row is not. */
 const IS_OPEN = sql`(q.paused_at IS NULL OR q.paused_until <= now())`;
 const IS_UNLIMITED = sql`q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL`;
 
@@ -277,8 +282,8 @@ function fromLanes(lanes: LaneStart[]): Sql {
   return sql`lane AS MATERIALIZED (
       SELECT l.* FROM ${laneStarts(lanes)} LEFT JOIN queues q ON q.name = l."queue" WHERE ${IS_OPEN} AND ${IS_UNLIMITED}
     ), quota AS MATERIALIZED (
-      -- How many each lane gives, seen without locking: to lock the wanted number in every lane would keep other
-      -- claims from jobs that this one then leaves.
+      -- How many jobs each lane gives, read without locking: locking the wanted number in every lane would keep other
+      -- claims from jobs that this claim does not take.
       SELECT best."laneId", count(*) AS "wanted"
       FROM (
         SELECT l."laneId" FROM lane l CROSS JOIN LATERAL (
@@ -288,7 +293,8 @@ function fromLanes(lanes: LaneStart[]): Sql {
         ORDER BY l."priority" DESC, head.position, head.id LIMIT (SELECT "count" FROM wanted)
       ) best GROUP BY 1
     ), picked AS MATERIALIZED (
-      -- Materialised: the planner may otherwise run the locking again for each row of the join and lock too much.
+      -- Materialised: otherwise the planner may run the locking subquery again for each row of the join, and lock too
+      -- many.
       SELECT head.id, head.tid, l."priority", head.position, head.bytes
       FROM quota q JOIN lane l ON l."laneId" = q."laneId" CROSS JOIN LATERAL (
         SELECT j.position, j.id, j.ctid AS tid, ${PAYLOAD_BYTES} AS bytes FROM jobs j
@@ -298,7 +304,7 @@ function fromLanes(lanes: LaneStart[]): Sql {
     ), ${takenFrom(sql`picked p`, sql`p."priority" DESC, p.position, p.id`)}`;
 }
 
-/** Of one lane the first are taken: half the work of a claim is sharing out. */
+/** For a single lane, which is half the work, because nothing is distributed over lanes. */
 function fromLane({ laneId, queue, fromPosition, fromId, dueForMs }: LaneStart): Sql {
   return sql`picked AS MATERIALIZED (
       SELECT j.id, j.ctid AS tid, j.position, ${PAYLOAD_BYTES} AS bytes FROM jobs j
@@ -311,7 +317,7 @@ function fromLane({ laneId, queue, fromPosition, fromId, dueForMs }: LaneStart):
     ), ${takenFrom(sql`picked p`, sql`p.position, p.id`)}`;
 }
 
-/** The CTE `taken`: those of the alias `p` in their order, each with how many bytes those before it have. */
+/** The CTE `taken`: the rows of alias `p` in order, each with the bytes of those before it. */
 function takenFrom(picked: Sql, order: Sql): Sql {
   return sql`taken AS MATERIALIZED (
       SELECT p.id, p.tid, row_number() OVER one_by_one AS "rank", sum(p.bytes) OVER one_by_one - p.bytes AS "bytesBefore"
@@ -324,10 +330,10 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** CTEs from `lane` to `taken` and `held_back`, of queues whose rows are locked. */
 function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
   return sql`ruled AS MATERIALIZED (
-      -- Once for each queue: the clock moves on between two rows, and lanes of one queue must see one bucket.
+      -- Once for each queue: the clock moves on between two rows, but the lanes of one queue must see the same bucket.
       SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
         LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
-          -- A bucket that was filled in the future, before the clock was set back, counts as full.
+          -- If the clock was set back, a bucket that was filled "in the future" counts as full.
           + CASE WHEN q.tokens_at > q.at + interval '5 s' THEN q.rate_max
               ELSE extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END) AS tokens
       FROM (SELECT *, clock_timestamp() AS at FROM queues WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
@@ -338,7 +344,7 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
         q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name), floor(q.tokens)) AS room
       FROM ruled q WHERE q.concurrency IS NOT NULL OR q.rate_max IS NOT NULL
     ), quota AS MATERIALIZED (
-      -- As above, and of each queue no more than its allowance.
+      -- As above, and no more from each queue than its allowance.
       SELECT best."laneId", count(*) AS "wanted"
       FROM (
         SELECT ranked."laneId" FROM (
@@ -372,7 +378,7 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
     )`;
 }
 
-/** What was taken is taken off the buckets of rate limits. */
+/** Takes the claimed jobs off the buckets of rate limits. */
 const SPENT = sql`spent AS (
       UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
       FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
@@ -388,7 +394,7 @@ function laneStarts(lanes: LaneStart[]): Sql {
       ) AS l ("laneId", "queue", "priority", "fromPosition", "fromId", "dueForMs")`;
 }
 
-/** The condition for a job to be in turn in the lane of this alias, from where the lane is known to begin. */
+/** Whether job `j` is ready in the lane of this alias, at or after the known start of the lane. */
 function inTurn(lane: Sql): Sql {
   return sql`j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${lane}."laneId"
     AND j.position <= now() - ${lane}."dueForMs" * interval '1 ms'

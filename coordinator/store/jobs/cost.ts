@@ -1,9 +1,9 @@
 import { type Sql, sql } from '../db';
 
 /**
- * What an attempt of job `j` that ends now is measured by: as its runner reported it, and with what it costs, if its queue has
- * prices. While no queue has any, the reported metrics themselves, so that it costs nothing. An attempt that ends before
- * it began, because the transaction that ends it did, lasted no time.
+ * Metrics of the attempt of job `j` that ends now: as its runner reported them, with its cost if the queue has prices.
+ * While no queue has prices these are the reported metrics themselves, which costs nothing. An attempt that ends before
+ * it began, because the ending transaction began earlier, has a duration of 0.
  */
 export function metricsWithCost(isPriced: boolean, metrics: Sql): Sql {
   if (!isPriced) return metrics;

@@ -20,10 +20,10 @@ export function edit(db: Executor, wanted: Edit): Promise<JobRow[]> {
     UPDATE jobs j SET
       priority = COALESCE(${wanted.priority ?? null}::smallint, j.priority),
       lane_id = COALESCE(${wanted.laneId ?? null}::int, j.lane_id),
-      -- It is placed anew: with another priority or runAt its old turn means nothing.
-      -- One that is due already keeps its turn when it is to run now.
+      -- With another priority or runAt it is promoted anew, because its old position means nothing. A job that is
+      -- already due keeps its position when it is to run now.
       position = CASE WHEN ${wanted.laneId === undefined && wanted.runAt === undefined}::boolean THEN j.position END,
-      -- Whether its key still holds it is judged when it is due.
+      -- Whether its key still holds it is decided when it is due.
       hold = CASE WHEN ${wanted.runAt !== undefined}::boolean THEN NULLIF(j.hold, 'key') ELSE j.hold END,
       run_at = CASE WHEN ${wanted.runNow === true}::boolean THEN now()
         ELSE COALESCE(GREATEST(${wanted.runAt ?? null}::timestamptz, CASE WHEN ${wanted.runAt ?? null}::timestamptz IS NOT NULL THEN now() END), j.run_at) END,
@@ -34,7 +34,7 @@ export function edit(db: Executor, wanted: Edit): Promise<JobRow[]> {
     RETURNING ${JOB_COLUMNS}`);
 }
 
-/** blocked, pending -> the same, with what a newer create under its unique key brought: arguments, runAt and metadata. */
+/** blocked, pending -> the same, with the arguments, runAt and metadata of a newer create with the same unique key. */
 export function replaceWaiting(db: Executor, jobId: string, brought: InsertJob): Promise<JobRow[]> {
   return db.query(sql`
     UPDATE jobs j SET

@@ -1,28 +1,28 @@
 import type { Job } from '../../generated/prisma/client';
 
-// What a job has, written once: its statements, rows and JSON are derived from this table when the process starts. Another
-// field takes a line here, one in the contract (`runner-sdk/protocol/jobs.ts`) if it is shown, and one in
+// The fields of a job, in one place: statements, rows and JSON are derived from this table when the process starts. A
+// new field takes a line here, one in the contract (`runner-sdk/protocol/jobs.ts`) if it is shown, and one in
 // `prisma/schema.prisma` with its migration.
 
 export type JobRow = Job;
 
 /**
  * Who sets it first.
- * - `client`: stored as the create sent it; left out, it is null
- * - `create`: the create decides, by what was sent, by whom, and the queue's defaults
- * - `relation`: the create, of jobs that depend on others or belong to a group; the statement has them for such jobs only
+ * - `client`: stored as the create sent it; null if it was left out
+ * - `create`: the create decides, from the request, the caller and the queue's defaults
+ * - `relation`: the create, for jobs that depend on others or belong to a group; only their statement has these columns
  * - `insert`: the statement that stores the job
- * - `claim`, `beat`, `move`: a claim, a heartbeat, or what else moves the job; before that it is what is `fresh`
+ * - `claim`, `beat`, `move`: a claim, a heartbeat, or another transition; until then it has the `fresh` value
  */
 export type Setter = 'client' | 'create' | 'insert' | Later;
 type Later = 'relation' | 'claim' | 'beat' | 'move';
 
 /**
- * Who reads it, besides those that read whole rows.
+ * Who reads it, besides readers of whole rows.
  * - `job`: clients, under this name
  * - `claimed`: the runner that claims the job; JSON and times as text
- * - `dispatch`: the coordinator itself, of a claimed job
- * - `moved`: events and replies, of a job that was moved
+ * - `dispatch`: the coordinator itself, for a claimed job
+ * - `moved`: events and replies, for a moved job
  */
 export type Reader = 'job' | 'claimed' | 'dispatch' | 'moved';
 
@@ -92,7 +92,7 @@ export interface Field {
   type: ColumnType;
   setBy: Setter;
   readBy: readonly Reader[];
-  /** What every new job has; undefined: that differs. */
+  /** The value of every new job; undefined: it differs. */
   fresh: string | number | boolean | null | undefined;
 }
 

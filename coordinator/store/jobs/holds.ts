@@ -1,8 +1,8 @@
 import { type Executor, type Sql, sql } from '../db';
 
 /**
- * How many jobs of a key run, or are in turn in one lane, counted no further than the limit. Lanes apart: a job that is in
- * turn where no runner takes it, or far down at a low priority, must not hold those that could run.
+ * Number of jobs of a key that run, or are ready in one lane, counted up to the limit. Lanes are counted apart: a ready
+ * job that no runner takes, or one far down at a low priority, must not hold back jobs that could run.
  */
 export function openOfKey({
   queue,
@@ -19,15 +19,15 @@ export function openOfKey({
     LIMIT ${limit}) open)`;
 }
 
-/** A key of a queue: of concurrency or of order. */
+/** A concurrency key or order key of a queue. */
 export interface QueueKey {
   queue: string;
   key: string;
 }
 
 /**
- * Lets held jobs of these concurrency keys go on, in each lane as many as there is room for; they are then due, and are
- * promoted like others. A key whose queue has no limit any more lets all go, at most `limit` at a time.
+ * Lifts the holds of these concurrency keys, in each lane as many as there is room for; the jobs are then due, and are
+ * promoted like others. A key whose queue no longer has a limit releases all, at most `limit` at a time.
  */
 export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Promise<{ id: string }[]> {
   const held = sql`j.hold = 'key' AND j.queue = k.queue AND j.concurrency_key = k.key`;
@@ -58,12 +58,12 @@ export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Pro
     RETURNING j.id`);
 }
 
-/** Whether a job `j` holds back those behind it in its order, as the index of orders says it. */
+/** Whether job `j` holds back the later jobs of its order; the same condition as in the index of orders. */
 export const BLOCKS_ORDER = sql`(j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks))`;
 
 /**
- * Lets the first job of each of these orders go on, unless one of them runs or waits in turn already. Only under
- * `lockNames` of the orders, so that none is created or freed at the same time.
+ * Lifts the hold of the first job of each of these orders, unless another of its jobs is running or waiting without a
+ * hold. Call it only under `lockNames` of the orders, so that no job of them is created or released at the same time.
  */
 export function liftOrderHolds(transaction: Executor, orders: QueueKey[]): Promise<{ id: string }[]> {
   return transaction.query(sql`
@@ -85,7 +85,10 @@ function stillHeld(by: 'key' | 'order'): Sql {
   return sql`j.hold::text = ${by}`;
 }
 
-/** Keys that hold jobs, by skipping through the index from key to key; `after` is the last of the former call, or empty. */
+/**
+ * Keys that hold jobs, read by skipping through the index from key to key.
+ * @param after the last key of the previous call, or empty
+ */
 export function heldKeys(db: Executor, hold: 'key' | 'order', after: QueueKey, limit: number): Promise<QueueKey[]> {
   const column = hold === 'key' ? sql`j.concurrency_key` : sql`j.order_key`;
   const held = hold === 'key' ? sql`j.hold = 'key'` : sql`j.hold = 'order'`;

@@ -1,6 +1,6 @@
-// The only statements that write jobs.status. Each is one guarded UPDATE (or INSERT): what it expects stands in its
-// WHERE, what it moved comes back, and what did not come back was not as expected. Rows are locked in the order of
-// their ids, so that two batches over the same jobs wait for each other instead of deadlocking.
+// The only statements that write jobs.status. Each is one guarded UPDATE (or INSERT): its WHERE contains the expected
+// state, it returns the rows that it moved, and a row that is not returned was not in that state. Rows are locked in
+// the order of their ids, so that two batches over the same jobs wait for each other instead of deadlocking.
 
 export * from './cancel';
 export * from './claim';

@@ -11,25 +11,25 @@ import { type LaneFrom, positioned } from './promote';
 
 /** The idempotency key of a whole call. */
 export interface BulkKey {
-  /** The user it belongs to; empty for callers bound to none. */
+  /** The user it belongs to; empty for callers without one. */
   scope: string;
   key: string;
   requestHash: string;
 }
 
-/** A waiting claim that may have this job at once. */
+/** A waiting claim that this job may go to at once. */
 export interface Offer extends Slot {
   jobId: string;
 }
 
 /**
- * (none) -> pending; running, when it is offered to a waiting claim and no pause or limit forbids it; or blocked, when it
- * waits for another job. A job whose idempotency key was used before is left out, and so does not come back; when the key
- * of the call was used before, all are left out. A `runAt` in the past means now, so that no job overtakes those that wait
- * already. A job that is due gets its position in the order at once; one whose key is busy is held.
+ * (none) -> pending; running, when it is offered to a waiting claim and no pause or limit forbids it; or blocked, when
+ * it waits for another job. A job whose idempotency key was used before is not stored, and so not returned; when the
+ * key of the call was used before, none are. A `runAt` in the past means now, so that no job overtakes waiting ones. A
+ * job that is due gets its position at once; one whose key is busy is held.
  *
- * The statement has only the parts that the batch needs: to judge keys and turns where no job has any takes as long as to
- * store the jobs.
+ * The statement has only the parts that the batch needs: checking keys and turns when no job has any takes as long as
+ * storing the jobs.
  */
 export async function insert(
   db: Executor,
@@ -73,11 +73,11 @@ interface Needs {
   /** Some depend on others, or belong to a group. */
   areRelated: boolean;
   hasIdempotency: boolean;
-  /** An order or a concurrency key may hold some. */
+  /** Some have an order key or a concurrency key, which may hold them. */
   mayBeHeld: boolean;
-  /** Some take turns with others of their user or key. */
+  /** Some take turns with others, by their user or key. */
   takesTurns: boolean;
-  /** The database adds the same time to all of them and nothing more, so one row answers for all. */
+  /** The database adds nothing but the same time to each, so one returned row answers for all. */
   areAlike: boolean;
 }
 
@@ -99,7 +99,7 @@ function freshOf({ hasIdempotency }: Needs, jobs: InsertJob[], call: BulkKey | u
 
 const UNJUDGED = sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`;
 
-/** A CTE, `ready`: the jobs that are due take the position of their time. */
+/** A CTE, `ready`: due jobs get the time when they became due as their position. */
 function byTime(areRelated: boolean): Sql {
   return sql`ready AS (
       SELECT u.*, CASE WHEN u.hold IS NULL AND ${isDue('u', areRelated)} THEN u.run_at END AS position FROM judged u
@@ -120,16 +120,16 @@ function leaseOf({ runnerId, leaseToken, leaseExpiresAt, deadlineAt }: Partial<L
   return { runnerId, leaseToken, leaseExpiresAt: isoTime(leaseExpiresAt), deadlineAt: isoTime(deadlineAt) };
 }
 
-/** Which jobs the claims that they were offered to get: those that claim could claim now, were they stored already. */
+/** Decides which offered jobs go to their claims: those that the claims could claim now if they were already stored. */
 function handedOver(offers: Offer[]): Sql {
   const named = offers.map((offer) => ({ ...offer, claimHash: claimHash(offer) }));
   return sql`, offered AS MATERIALIZED (
       SELECT o.* FROM json_to_recordset(${JSON.stringify(named)}::json) AS o ("jobId" uuid, "runnerId" text, "claimHash" bigint, "leaseMs" int)
-      -- A claim that was answered before, and asks again, gets what it was given then, and nothing else.
+      -- A repeated claim gets only the jobs that it got before.
       WHERE o."claimHash" IS NULL OR (
         SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId" AND j.claim_hash = o."claimHash" LIMIT 1) IS NULL
     ), handed AS MATERIALIZED (
-      -- Not now(): the transaction may have waited for the locks of keys since it began, and a lease lasts from here.
+      -- Not now(): the transaction may have waited for the locks of keys since it began, and leases start here.
       SELECT r.*, o."runnerId", o."claimHash", o."leaseMs", clock_timestamp() AS "startedAt",
         COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now() AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
         AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
@@ -139,7 +139,7 @@ function handedOver(offers: Offer[]): Sql {
 
 const BROUGHT = fieldsSetBy('client', 'create');
 
-/** The batch as a table. Arrays and small numbers are read as what JSON has for them. */
+/** Columns of the batch as a table. Arrays and smallints are read as JSON has them. */
 const INPUT_COLUMNS = Prisma.raw(
   [
     ...BROUGHT.map(([name, { type }]) => [name, type === 'text[]' ? 'json' : type === 'smallint' ? 'int' : type]),
@@ -149,7 +149,7 @@ const INPUT_COLUMNS = Prisma.raw(
     .join(', '),
 );
 
-/** What the statement itself gives a job `u`, beside its status. */
+/** Fields that the statement itself computes for job `u`, beside its status. */
 const COMPUTED: Record<Exclude<FieldsSetBy<'insert'>, 'status'>, Sql> = {
   runAt: sql`u.run_at`,
   position: sql`u.position`,
@@ -162,7 +162,7 @@ const COMPUTED: Record<Exclude<FieldsSetBy<'insert'>, 'status'>, Sql> = {
 
 const HANDED_TIMES = leaseTimes(sql`u."startedAt"`, sql`u."leaseMs"`, sql`u."timeoutMs"`);
 
-/** What a job that is handed over to a waiting claim has of that claim. */
+/** Fields that a job handed over to a waiting claim gets from that claim. */
 const HANDED: Record<FieldsSetBy<'claim'>, Sql> = {
   attempt: sql`u."isHanded"::int`,
   runnerId: whenHanded(sql`u."runnerId"`),
@@ -219,7 +219,7 @@ function statusOf(areOffered: boolean, areRelated: boolean): Sql {
         ELSE 'pending' END::job_status`;
 }
 
-/** Whether a job of this alias is to get its place in the order at once, if nothing holds it. */
+/** Whether the job of this alias gets its position at once, if nothing holds it. */
 function isDue(alias: 'u' | 'f', areRelated: boolean): Sql {
   const isBlocked = areRelated ? Prisma.raw(`AND ${alias}."isBlocked" IS NOT TRUE`) : sql``;
   return sql`(${Prisma.raw(alias)}.run_at <= now() ${isBlocked})`;
@@ -233,7 +233,7 @@ function namesOf(values: Partial<Record<FieldName, Sql>>): FieldName[] {
   return Object.keys(values) as FieldName[];
 }
 
-/** What happened to a job that was handed over is what happens to all, one after the other. */
+/** A job that was handed over has two events, in this order. */
 const CREATED_AND_CLAIMED = sql`(
       SELECT s.id, s.type, s.queue, s."userId", n.event, CASE WHEN n.nth = 1 AND s.status = 'running' THEN 'pending' ELSE s.status END AS status,
         CASE n.nth WHEN 1 THEN 0 ELSE s.attempt END AS attempt, CASE n.nth WHEN 2 THEN s."runnerId" END AS "runnerId"
@@ -248,7 +248,7 @@ function isNow({ runAt, delayMs, uniqueForMs }: InsertJob): boolean {
 const ONE_OF_STORED = sql`SELECT NULL::uuid AS id, now() AS "runAt", now() AS "createdAt", NULL::timestamptz AS "uniqueUntil", now() AS position,
       NULL::job_hold AS hold, NULL::bigint AS "orderSeq", 0::float8 AS "dueInMs"`;
 
-/** Those whose idempotency key was not used before. */
+/** Jobs whose idempotency key was not used before. */
 const FRESH = sql`keyed AS (
       -- In the order of the keys: two batches with the same keys wait for each other instead of deadlocking.
       INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
@@ -260,7 +260,7 @@ const FRESH = sql`keyed AS (
       SELECT i.* FROM input i WHERE i."idempotencyKey" IS NULL OR i.id IN (SELECT job_id FROM keyed)
     )`;
 
-/** All of them, or none, because the call's key was used before. */
+/** All jobs, or none if the key of the call was used before. */
 function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
   return sql`keyed AS (
       INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
@@ -272,17 +272,17 @@ function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
 
 const IS_FRESH = sql`EXISTS (SELECT FROM keyed)`;
 
-/** Whether an order or a concurrency key holds them. */
+/** Decides whether an order key or a concurrency key holds them. */
 function judged(areRelated: boolean): Sql {
   const due = isDue('f', areRelated);
   return sql`judged AS MATERIALIZED (
       SELECT f.*, CASE
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
-          -- Not EXISTS, which a planner that knows of a small table answers by reading it whole.
+          -- Not EXISTS: when the planner believes the table to be small, it would read it whole.
           OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey" AND ${BLOCKS_ORDER} LIMIT 1) IS NOT NULL
         ) THEN 'order'::job_hold
-        -- Only one that is due: a held one must have nothing left to wait for but its key.
+        -- Only a due job: a held job must wait for nothing but its key.
         WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND ${due}
           AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY NOT ${due}, f.ord)
             + ${openOfKey({ queue: sql`f.queue`, key: sql`f."concurrencyKey"`, laneId: sql`f."laneId"`, priority: sql`f.priority`, limit: sql`f.concurrency_per_key` })}
@@ -292,7 +292,7 @@ function judged(areRelated: boolean): Sql {
     )`;
 }
 
-/** Those that are due, each in its user's turn. */
+/** A CTE, `ready`: due jobs get a position in their user's turn. */
 function inTurns(ready: LaneFrom[], areRelated: boolean): Sql {
   return sql`due AS MATERIALIZED (
       SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord, u."laneFrom" AS lane_from,

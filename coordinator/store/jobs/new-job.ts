@@ -12,22 +12,22 @@ import {
   type JobRow,
 } from './fields';
 
-// A job on its way into the table, and back as a row.
+// Conversions of a new job: from a create to the insert's input, and from the stored values to a row.
 
-/** What the create decides of a job, as the table of fields says, and what else the statement has to know. */
+/** Fields that the create decides (see the table of fields), and what else the insert needs. */
 export type Decided = { arguments: Json } & { [Name in NotNull]: Value<Name> } & {
   [Name in Exclude<FieldsSetBy<'create'>, NotNull | 'arguments'>]?: Value<Name> | undefined;
 } & {
-  /** Nothing waits in its lane before, as far as is known. */
+  /** The position in its lane before which, as far as is known, no job waits. */
   laneFrom?: Date | undefined;
-  /** The user an idempotency key belongs to; empty for callers bound to none. */
+  /** The user that the idempotency key belongs to; empty for callers without one. */
   idempotencyScope?: string | undefined;
   idempotencyKey?: string | undefined;
   requestHash?: string | undefined;
   relations?: Relations | undefined;
 };
 
-/** What a job has that depends on others, or belongs to a group. */
+/** Fields of a job that depends on others or belongs to a group. */
 export type Relations = { [Name in FieldsSetBy<'relation'>]?: NonNullable<JobRow[Name]> | undefined } & {
   /** Whether it waits for another job. */
   isBlocked: boolean;
@@ -40,10 +40,10 @@ type Value<Name extends FieldsSetBy<'create'>> = (typeof JOB_FIELDS)[Name]['type
   ? Json
   : NonNullable<JobRow[Name]>;
 
-/** A job to be stored: what its create sent, and what it decided. */
+/** A job to be stored: what the create sent, and what it decided. */
 export type InsertJob = Pick<NewJob, FieldsSetBy<'client'> | keyof typeof SENT_BESIDES> & Decided;
 
-/** What the statement takes in that is no column as it is, by how it is read. */
+/** Inputs of the statement that are not stored as they are, with the types by which they are read. */
 export const SENT_BESIDES = { runAt: 'timestamptz', delayMs: 'float8', uniqueForMs: 'float8' } as const;
 export const DECIDED_BESIDES = {
   laneFrom: 'timestamptz',
@@ -52,7 +52,7 @@ export const DECIDED_BESIDES = {
   requestHash: 'text',
 } as const;
 
-/** Every field named, so that none is forgotten in a literal. */
+/** Requires every field to be named, so that a literal cannot forget one. */
 type Complete<T> = { [Name in keyof Required<T>]: T[Name] };
 
 export interface InsertedJob {
@@ -65,7 +65,7 @@ export interface InsertedJob {
   orderSeq: bigint | null;
   /** How long until it is due, by the database's clock. */
   dueInMs: number;
-  /** Of a job that the claim it was offered to has got; its times in ISO-8601. */
+  /** The lease of a job that went to the claim it was offered to; times in ISO-8601. Null: the job was not claimed. */
   lease: Lease | null;
 }
 
@@ -84,13 +84,13 @@ function from(of: string, names: readonly string[]): [string, Origin][] {
   return names.map((name) => [name, { of, name }]);
 }
 
-/** The row as it was stored, pending: what the create brought, and what the database added. */
+/** The stored row of a pending job, from the create's input and the values that the database added. */
 export const insertedRow = compileObject<(brought: InsertJob, inserted: InsertedJob) => JobRow>(
   ['brought', 'inserted'],
   [...FIELDS].map(([name, field]) => [name, insertedFrom(name, field)]),
 );
 
-/** The same of a job that depends on others, or belongs to a group. */
+/** The same for a job that depends on others or belongs to a group. */
 export function relatedRow(brought: InsertJob, inserted: InsertedJob, { isBlocked, ...relations }: Relations): JobRow {
   return { ...insertedRow(brought, inserted), ...relations, status: isBlocked ? 'blocked' : 'pending' };
 }

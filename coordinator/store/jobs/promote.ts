@@ -2,7 +2,7 @@ import { type Executor, type Sql, sql } from '../db';
 import { uuidList } from '../values';
 import type { JobRow } from './fields';
 
-/** A lane with jobs in turn, and from where to read it: nothing waits before, as far as is known. */
+/** A lane with ready jobs, and the position before which, as far as is known, no job waits. */
 export interface LaneFrom {
   laneId: number;
   queue: string;
@@ -11,14 +11,14 @@ export interface LaneFrom {
 }
 
 /**
- * CTEs that give each job of the CTE `due` its position in the order (as the CTE `positioned`). Jobs that belong to nobody
- * stand by their runAt. Users (and concurrency keys) of a fair queue take turns: each one's next job stands one step
- * after its last one that waits, but never before the present, which is the position of its lane's first waiting job,
- * or in an empty lane that of the queue. So a newcomer's job stands beside the first job of a user with a long backlog,
- * and a claim is still one walk along one index. The lane comes first, because the first job of the queue may be one that
+ * CTEs that give each job of the CTE `due` its position (in the CTE `positioned`). Jobs without a user get their runAt.
+ * Users (and concurrency keys) of a fair queue take turns: the next job of each gets one step after the user's last
+ * waiting one, but never before the present, which is the position of the first waiting job of its lane, or for an
+ * empty lane that of the queue. So the job of a newcomer stands beside the first job of a user with a long backlog, and
+ * a claim is still one walk along one index. The lane comes first, because the first job of the queue may be one that
  * no runner takes: measured by it, the fairness clock would freeze and penalise past work.
- * @param ready some lanes of the queues with jobs in turn, which tell the present of their queues; others are not read, so
- * that a job costs the same however many lanes its queue has
+ * @param ready some lanes of the queues with ready jobs, from which the present of each queue is read; other lanes are
+ * not read, so that the cost of a job does not depend on the number of lanes
  */
 export function positioned(ready: LaneFrom[]): Sql {
   return sql`
@@ -47,7 +47,7 @@ export function positioned(ready: LaneFrom[]): Sql {
     )`;
 }
 
-/** Where the first job in turn of a lane stands; null: there is none. */
+/** Position of the first ready job of a lane; null: there is none. */
 function headOf(laneId: Sql, from: Sql): Sql {
   return sql`(
     SELECT j.position FROM jobs j
@@ -60,12 +60,12 @@ export interface PromotedJob {
   position: Date;
 }
 
-/** A job that SQL created, and that no coordinator has given a lane yet. */
+/** The lane of a job that was created in SQL and has not been given a lane by a coordinator yet. */
 export const NO_LANE = 0;
 
 /**
- * Gives waiting jobs whose runAt has come their place in the order; at most `limit` of them, the longest due first. Those
- * that have no lane yet get no place either, and are returned by their ids.
+ * Gives pending jobs whose runAt has passed their positions; at most `limit`, the longest due first. Jobs without a
+ * lane get no position; their ids are returned.
  */
 export async function promoteDue(
   db: Executor,
@@ -92,7 +92,7 @@ export async function promoteDue(
   };
 }
 
-/** What decides the lanes of those of these jobs that have none. */
+/** Routing fields of those of these jobs that have no lane. */
 export function findRoutings(
   db: Executor,
   jobIds: string[],
@@ -102,7 +102,7 @@ export function findRoutings(
     WHERE j.id = ANY (${jobIds}::uuid[]) AND j.lane_id = ${NO_LANE}::int`);
 }
 
-/** Gives them their lanes. Returns those that still had none. */
+/** Gives jobs their lanes. Returns the jobs that had none until now. */
 export function setLanes(db: Executor, routed: { jobId: string; laneId: number }[]): Promise<{ id: string }[]> {
   const ids = sql`${uuidList(routed.map(({ jobId }) => jobId))}::uuid[]`;
   return db.query(sql`

@@ -10,9 +10,9 @@ export interface Keep {
 }
 
 /**
- * Finished -> gone, the oldest of those that were kept long enough. Jobs that somebody works on are passed over, and so are
- * completed ones that still hold their unique key, those that unfinished jobs depend on, and those of workflows and batches,
- * which are kept and go as a whole.
+ * Finished -> removed: jobs that were kept long enough, oldest first. Skips rows that another transaction has locked,
+ * completed jobs that still hold their unique key, parents of unfinished jobs, and jobs of workflows and batches, which
+ * are kept and removed as a whole.
  */
 export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<Removed[]> {
   return removeThose(
@@ -31,10 +31,10 @@ export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<R
 }
 
 /**
- * Finished -> gone, with attempts, logs and keys. A job stays while its children are to be told of its end, and while its
- * workflow has not ended.
- * @param named whether these jobs were named one by one: then they go although unfinished jobs depend on them, which know how
- * they ended, but will not have their results
+ * Finished -> removed, with attempts, logs and keys. A job stays until its end was passed on to its children, and until
+ * its workflow or batch has ended.
+ * @param named whether these jobs were named one by one. Then they are removed even if unfinished jobs depend on them;
+ * those know how the parents ended, but will not get their results.
  */
 export function remove(db: Executor, jobIds: string[], named = false): Promise<Removed[]> {
   return removeThose(
@@ -49,7 +49,7 @@ export function remove(db: Executor, jobIds: string[], named = false): Promise<R
   );
 }
 
-/** The same of jobs of batches that have ended and are not kept any longer; those that are needed stay. */
+/** The same for jobs of batches that have ended and are not kept any longer; jobs that are still needed stay. */
 export function removeOfBatches(db: Executor, batchIds: string[], limit: number): Promise<Removed[]> {
   return removeThose(
     db,
@@ -58,7 +58,7 @@ export function removeOfBatches(db: Executor, batchIds: string[], limit: number)
     WHERE j.batch_id = ANY (${batchIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
       AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
       AND NOT (j.awaited AND ${hasDependants(sql`j.id`)})
-      -- A batch that was retried meanwhile runs again, and needs all of them.
+      -- A batch that was retried meanwhile runs again and needs all of its jobs.
       AND (SELECT b.finished_at FROM batches b WHERE b.id = j.batch_id) IS NOT NULL
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
   );
@@ -66,11 +66,14 @@ export function removeOfBatches(db: Executor, batchIds: string[], limit: number)
 
 export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>;
 
-/** What of them was not counted for the statistics yet is written down. One that ended anew while its lock was waited for is passed over. */
+/**
+ * Removes jobs, and stores the statistics of those that were not counted yet. Skips a job that was retried and ended
+ * again while this waited for its lock.
+ */
 function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
   return db.query(sql`
     WITH found AS MATERIALIZED (${locked}), old AS MATERIALIZED (
-      -- Not a join: their time of end is that of all that one statement ended.
+      -- Not a join: all jobs that one statement ended have the same finished_at.
       SELECT f.id FROM found f WHERE (SELECT j.finished_at FROM jobs j WHERE j.id = f.id) = f.finished_at
     ), ${storeUncounted(sql`old`)}, edges AS (
       DELETE FROM dependencies d WHERE d.job_id = ANY (ARRAY(SELECT j.id FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.depends_on IS NOT NULL))
@@ -79,12 +82,12 @@ function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
     RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);
 }
 
-/** Whether children of this job are to be told of its end. */
+/** Whether the job's end was not yet passed on to all children. */
 function hasUnsettled(jobId: Sql): Sql {
   return sql`(SELECT true FROM dependencies d WHERE d.parent_id = ${jobId} AND d.outcome IS NULL LIMIT 1) IS NOT NULL`;
 }
 
-/** Whether unfinished jobs depend on this one: they have not all read its result. */
+/** Whether unfinished jobs depend on this one, which may still read its result. */
 function hasDependants(jobId: Sql): Sql {
   return sql`(
     SELECT true FROM dependencies d JOIN jobs c ON c.id = d.job_id

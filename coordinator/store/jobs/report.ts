@@ -21,9 +21,9 @@ export interface Extended {
 }
 
 /**
- * running -> running: the lease is counted anew, though never past the deadline. Touches no index (a HOT update).
+ * running -> running: the lease starts again, but never lasts past the deadline. Touches no index (a HOT update).
  *
- * The statement is made of what the batch needs: most heartbeats bring neither progress nor a checkpoint.
+ * The statement has only the parts that the batch needs: most heartbeats have neither progress nor a checkpoint.
  */
 export function extend(db: Executor, beats: Extend[]): Promise<Extended[]> {
   const hasProgress = beats.some(({ progress }) => progress !== undefined);
@@ -39,7 +39,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<Extended[]> {
       FROM beat b
       WHERE j.id = ANY (${ids}) AND j.id = b.id AND ${STILL_RUNNING} AND j.lease_token = b."leaseToken"
       RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.runner_id AS "runnerId"`;
-  // They are locked one by one as they are extended, so in the order of the batch: by id.
+  // Rows are locked as they are updated, so in the order of the batch, which is by id.
   if (!hasProgress) return db.query(sql`WITH beat AS MATERIALIZED (${brought} ORDER BY id) ${update}`);
   return db.query(sql`
     WITH beat AS MATERIALIZED (${brought} ORDER BY id), extended AS (${update},
@@ -79,14 +79,14 @@ export async function complete(db: Executor, reports: Complete[], isPriced: bool
         ${ids}, ${uuidList(reports.map((report) => report.leaseToken))}::uuid[],
         ${reports.map((report) => report.result)}::text[], ${reports.map((report) => report.metrics)}::text[]
       ) AS r (id, "leaseToken", result, metrics)
-      -- They are locked one by one as they are moved, so in this order; to lock them before costs each a look more.
+      -- Rows are locked as they are updated, so in this order; locking them first would cost one more lookup each.
       ORDER BY r.id
     ), moved AS (
       UPDATE jobs j SET
         status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)}, error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r
-      -- The list too, so that a plan made while there were few jobs does not read all of them.
+      -- The ids are listed as well, so that a plan made while there were few jobs does not read all of them.
       WHERE j.id = ANY (${ids}) AND j.id = r.id AND ${STILL_RUNNING} AND j.lease_token = r."leaseToken"
       RETURNING ${ENDED_COLUMNS}, r."leaseToken", j.callback
     ), ${insertEvents(sql`moved`, sql`'job.completed'`, { callback: sql`e.callback` })}
@@ -105,8 +105,8 @@ export interface Fail {
 }
 
 /**
- * running -> pending (tried again after `delayMs`) or failed. The attempt's row keeps what happened and what its
- * report was answered with; after a timeout the token is taken off the job, because its runner no longer speaks for it.
+ * running -> pending (retried after `delayMs`) or failed. The row of the attempt keeps what happened and how the report
+ * was answered. After a timeout the job's token is cleared, because its runner may no longer report.
  */
 export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise<Moved[]> {
   return db.query(sql`

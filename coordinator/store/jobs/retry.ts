@@ -8,16 +8,15 @@ export interface RetryByHand {
   jobId: string;
   /** Only this user's job; null: anybody's. */
   userId: string | null;
-  /** JSON text that takes the place of its arguments. */
+  /** New arguments, as JSON text. */
   arguments?: string | undefined;
 }
 
 /**
- * failed, cancelled -> pending, or blocked, from the first try again; history is kept. It is blocked while a job that it
- * depends on is unfinished, or is retried in the same call; parents that have ended otherwise are not waited for, and do not
- * cancel it again; a gate waits to be decided again. The workflow of each runs again. A parent may end at this very moment: the caller settles the parents of
- * what it finds blocked.
- * @param beside jobs that are retried in the same transaction, and so are waited for
+ * failed, cancelled -> pending, or blocked; failures start again at 0, and the history is kept. A job is blocked while
+ * a parent is unfinished or is retried in the same call. Parents that ended otherwise are not waited for, and do not
+ * cancel the job again. Its workflow runs again. A parent may end at the same moment, so the caller must settle the
+ * parents of the jobs that are returned as blocked.
  */
 export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[] = []): Promise<JobRow[]> {
   const ids = sql`${wanted.map((one) => one.jobId)}::uuid[]`;
@@ -56,11 +55,12 @@ export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[
       WHERE j.id = ANY (${ids}) AND j.id = w."jobId" AND j.status IN ('failed', 'cancelled')
       RETURNING ${JOB_COLUMNS}, held.status AS was, held.finished_at AS ended
     ), workflow AS (
-      -- Whatever its status is seen to be: whoever ends it at this moment has its lock, and is waited for.
+      -- Without a condition on the status: a transaction that ends the workflow at this moment has the row's lock, and
+      -- this statement waits for it.
       UPDATE workflows w SET status = 'running', finished_at = NULL
       WHERE w.id = ANY (ARRAY(SELECT m."workflowId" FROM moved m WHERE m."workflowId" IS NOT NULL))
     ), batch AS (
-      -- The same. One that was cancelled goes on with what is retried.
+      -- The same. A cancelled batch continues with the retried jobs.
       UPDATE batches b SET status = CASE WHEN b.sealed_at IS NULL THEN 'open' ELSE 'running' END::batch_status,
         finished_at = NULL, counts = NULL, cancelled_at = NULL, reason = NULL
       WHERE b.id = ANY (ARRAY(SELECT m."batchId" FROM moved m WHERE m."batchId" IS NOT NULL))

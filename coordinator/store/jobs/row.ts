@@ -3,30 +3,30 @@ import { Prisma } from '../../generated/prisma/client';
 import { type Sql, sql } from '../db';
 import { type Field, FIELDS, fieldsReadBy, type FieldsReadBy, type JobRow } from './fields';
 
-/** A job's columns under the names of the model; the table's alias is `j`. */
+/** Columns of a job under the names of the model; the table's alias is `j`. */
 export const JOB_COLUMNS = columns(FIELDS);
 
 export type LargeField = (typeof largeField.options)[number];
 const LARGE: readonly LargeField[] = largeField.options;
 
-/** All but the values that callers may make large. */
+/** All columns except the values that callers may make large. */
 const LIGHT_COLUMNS = columns([...FIELDS].filter(([name]) => !(LARGE as readonly string[]).includes(name)));
 
-/** What a list shows of a value; of a larger one it tells only that it is there. */
+/** The largest value that a list shows; a larger one is only named in `omitted`. */
 const LISTED_VALUE_BYTES = 4096;
 
 /** How a list shows the values that callers may make large. */
 export interface ListedValues {
-  /** Those that are shown whole; `omitted` tells nothing of them. */
+  /** Shown whatever their size, and never named in `omitted`. */
   whole: readonly LargeField[];
-  /** Those that are not asked for. */
+  /** Not read at all. */
   unwanted: readonly LargeField[];
 }
 
-/** A job as lists show it. */
+/** A job as shown in lists. */
 export type ListedJobRow = JobRow & { omitted: LargeField[] };
 
-/** The same columns with large values left out and named in `omitted`, and how many bytes such a row takes. */
+/** The same columns with large values left out and named in `omitted`, and the size of such a row in bytes. */
 export function listedColumns({ whole, unwanted }: ListedValues = { whole: [], unwanted: [] }): Sql {
   const listed = LARGE.map((name) => {
     const value = Prisma.raw(`j.${name}`);
@@ -50,23 +50,23 @@ export function listedColumns({ whole, unwanted }: ListedValues = { whole: [], u
     )} AS bytes`;
 }
 
-/** About what a row takes without such values. */
+/** Approximate size of a row without these values, in bytes. */
 const ROW_BYTES = 1500;
 
-/** What a claim returns of a job; the table's alias is `j`. JSON and times go to the runner as text. */
+/** Columns that a claim returns; the table's alias is `j`. JSON and times go to the runner as text. */
 export const CLAIMED_COLUMNS = sql`${columns(fieldsReadBy('claimed'), 'as text')}, ${columns(fieldsReadBy('dispatch'))},
   extract(epoch FROM j.started_at - j.run_at)::float8 * 1000 AS "waitMs"`;
 
 /**
- * For jobs that are found by their ids. Cast to text so that the planner cannot use the index of running jobs: it
- * takes them to be few, as they were when it last counted, and would read all of them for each id.
+ * For jobs that are found by id. Cast to text so that the planner cannot use the index of running jobs: from old
+ * statistics it believes them to be few, and would read all of them for each id.
  */
 export const STILL_RUNNING = sql`j.status::text = 'running'`;
 
 /** A gate is a job of no queue, so that nothing that goes by queues finds it; and the type by which it is shown. */
 export const GATE = { queue: '', type: 'gate' };
 
-/** A job that was moved, as far as events and replies need it. */
+/** The fields of a moved job that events and replies need. */
 export interface Moved extends Pick<JobRow, FieldsReadBy<'moved'>> {
   /** The token that moved it. */
   leaseToken: string;
@@ -78,9 +78,9 @@ export interface Moved extends Pick<JobRow, FieldsReadBy<'moved'>> {
 const RUN_MS = sql`extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "runMs"`;
 const ENDED = fieldsReadBy('moved').filter(([name]) => name !== 'runAt');
 
-/** What a move returns of a job, beside the token that moved it; the table's alias is `j`. */
+/** Columns that a move returns, beside the token that moved the job; the table's alias is `j`. */
 export const MOVED_COLUMNS = sql`${columns(fieldsReadBy('moved'))}, ${RUN_MS}, extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs"`;
-/** The same where no other attempt follows, and the names of both. */
+/** The same for moves after which no attempt follows, and the names of both. */
 export const ENDED_COLUMNS = sql`${columns(ENDED)}, ${RUN_MS}`;
 export const MOVED_NAMES = names([...fieldsReadBy('moved').map(([name]) => name), 'leaseToken', 'runMs', 'dueInMs']);
 export const ENDED_NAMES = names([...ENDED.map(([name]) => name), 'leaseToken', 'runMs']);

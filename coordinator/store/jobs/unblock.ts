@@ -4,8 +4,8 @@ import type { JobRow } from './fields';
 import { GATE, JOB_COLUMNS, type Moved, MOVED_COLUMNS } from './row';
 
 /**
- * Those of these jobs that are unfinished stay so until the transaction ends, and are marked as awaited: their ends will look
- * for children. The statement after it sees how the others have ended.
+ * Locks the unfinished ones of these jobs, so that they cannot end before the transaction does, and marks them as
+ * awaited, so that their ends look for children. The next statement sees how the others have ended.
  */
 export async function lockParents(transaction: Executor, parentIds: string[]): Promise<void> {
   await transaction.query(sql`
@@ -17,8 +17,8 @@ export async function lockParents(transaction: Executor, parentIds: string[]): P
 }
 
 /**
- * Locks children of which edges were just settled, those that still wait. The statement after it sees all that is settled by
- * now, by other transactions too: of the last two parents that end at one moment, the second finds that nothing is left.
+ * Locks blocked children of which edges were just settled. The next statement sees all edges settled by now, including
+ * those of other transactions: when the last two parents end at the same moment, the second finds that nothing is left.
  */
 export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ id: string; isGate: boolean }[]> {
   return transaction.query(sql`
@@ -26,8 +26,8 @@ export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ 
 }
 
 /**
- * blocked -> pending, of those of these locked jobs that wait for no job any more, and blocked -> cancelled, of those of which
- * a parent did not complete as it must. The others stay as they are; of gates, `openGates` says more.
+ * blocked -> pending for those of these locked jobs that wait for no parent any more, and blocked -> cancelled for
+ * those with a parent that ended in a way they do not accept. Others are left unchanged.
  */
 export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[]> {
   return transaction.query(sql`
@@ -42,7 +42,7 @@ export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[
       UPDATE jobs j SET
         status = CASE WHEN w.fault IS NULL THEN 'pending' ELSE 'cancelled' END::job_status,
         reason = 'dependency_' || w.fault::text,
-        -- It has been due since now: nothing that is put in front of what already waits.
+        -- It becomes due now, so that it is not put in front of jobs that already wait.
         run_at = CASE WHEN w.fault IS NULL THEN GREATEST(j.run_at, now()) ELSE j.run_at END,
         hold = CASE WHEN w.fault IS NULL THEN j.hold END,
         finished_at = CASE WHEN w.fault IS NOT NULL THEN now() END, updated_at = now()

@@ -3,8 +3,8 @@ import { type ClaimedRow, handedRow, MOST_CLAIM_BYTES, type Offer } from '../../
 import type { JobCandidate, Outcome } from './job-candidate';
 
 /**
- * Waiting claims that are reserved for jobs about to be stored: a job with an offer is stored as running, for the claim of
- * the offer, in the same statement.
+ * Waiting claims that are reserved for jobs about to be stored. A job with an offer is stored as running, for the claim
+ * of the offer, in the same statement.
  */
 export interface Reservation {
   readonly offers: Offer[];
