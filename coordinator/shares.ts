@@ -1,13 +1,13 @@
-/** How much there is of something, and how much of it one key may have. */
+/** The total of a resource, and how much of it one key may use. */
 export interface ShareLimits {
   inAll: number;
   perKey: number;
 }
 
 /**
- * Divides a total among keys. A key has at most its share, and never more than what is still free beside it: so whoever
- * comes first cannot take everything, and who has nothing yet finds something as long as there is any. (This is the
- * dynamic threshold by which switches divide their buffers, with a factor of one.)
+ * Divides a total among keys. A key may use at most its share, and never more than what is still free beside it. So the
+ * first key cannot take everything, and a key that has nothing gets something as long as any is left. (This is the
+ * dynamic threshold by which switches share their buffers, with a factor of one.)
  */
 export class Shares {
   private readonly byKey = new Map<string, number>();
@@ -15,7 +15,7 @@ export class Shares {
 
   constructor(private readonly most: ShareLimits) {}
 
-  /** How much all keys have together. */
+  /** How much all keys use together. */
   get total(): number {
     return this.used;
   }
@@ -25,8 +25,8 @@ export class Shares {
   }
 
   /**
-   * Whether the key may have so much more. Null: it may. Else who has too much: the `key` itself, or, when it has nothing,
-   * `all` together.
+   * Whether the key may use `amount` more. Null: it may. Otherwise who uses too much: the `key` itself, or, when it
+   * uses nothing, `all` together.
    */
   whyNot(key: string, amount: number): 'key' | 'all' | null {
     const own = this.of(key);
@@ -34,7 +34,7 @@ export class Shares {
     return own > 0 || amount > this.most.perKey ? 'key' : 'all';
   }
 
-  /** @param amount less than nothing: so much is given back */
+  /** @param amount negative to give back */
   add(key: string, amount: number): void {
     this.used += amount;
     const own = this.of(key) + amount;

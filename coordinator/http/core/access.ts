@@ -1,17 +1,17 @@
 import type { TokenSettings } from '../../domain/auth/tokens';
 
-/** Who is let in, from where, and how much of it. */
+/** Settings of who may connect, from where, and how many requests and connections are allowed. */
 export interface Access {
-  /** Host names that requests may be for, in lower case and without ports; null: any. */
+  /** Host names that requests may name, in lower case and without ports; null: any. */
   allowedHosts: readonly string[] | null;
   /** Origins of other web pages that may call with a key. */
   corsOrigins: readonly string[];
-  /** Which proxies are believed about the client's address and scheme: how many hops, or their addresses. */
+  /** Trusted proxies, whose headers tell the client's address and scheme: a number of hops, or addresses. */
   trustProxy: number | readonly string[];
   /** Certificate chain and private key, PEM. */
   tls: { cert: string; key: string } | null;
   tokens: TokenSettings | null;
-  /** Failures a minute, for each address and each key id, before there is a pause. */
+  /** Failed logins per minute, for each address and each key id, before further ones are throttled. */
   failedLoginsPerMinute: number;
   parkedPollsPerKey: number;
   requestsPerKey: number;

@@ -21,15 +21,15 @@ import { invalid, sendProblem } from './problem';
 import { announcedBytes, readBody, requireNoBody } from '../body/read-body';
 import { reading } from './reading';
 
-// From a request that found its endpoint to its answer. Everything here is done for every call, so it is done sparingly.
+// From a routed request to its answer. This runs for every call, so it avoids needless work.
 
-/** What stands in the request's path and query, which is nothing where the path is fixed and there is no query. */
+/** Parameters of the request's path and query; undefined where the path is fixed and there is no query. */
 export interface Address {
   params: unknown;
   query: unknown;
 }
 
-/** Answers with what the endpoint does, or with the problem that it met. Never rejects. */
+/** Runs the endpoint and answers with its reply, or with a problem. Never rejects. */
 export function serve(
   endpoint: AnyEndpoint,
   environment: RequestEnvironment,
@@ -56,7 +56,10 @@ export function refuse(
   sendProblem(response, error, headers.requestId, services.context.log);
 }
 
-/** One request on its way to its answer, and the call that its endpoint sees. What few ask for is made when they ask. */
+/**
+ * One request until its answer is taken, and the call that its endpoint receives. What few endpoints use is created on
+ * demand.
+ */
 class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyEndpoint['body']> {
   services: Services;
   readonly disconnect = new Disconnect();
@@ -70,7 +73,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   private giveRoomBack: GiveBack | undefined;
   private hasEnded = false;
   private credential: Credential | null = null;
-  /** What let the caller in ended while the call waited. */
+  /** The credential became invalid while the call waited. */
   private isRevoked = false;
   private unwatchCredential: (() => void) | undefined;
   private taken: (() => void) | undefined;
@@ -83,9 +86,9 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     private readonly headers: ResponseHeaders,
   ) {
     this.services = environment.services;
-    // Heard from the start: a client that goes away before its request was read must not be waited for either.
+    // Registered first: a client may disconnect before its request was read.
     response.on('close', () => this.end());
-    // One that is pipelined behind another has no socket yet, and is never told when the connection ends before its turn.
+    // A pipelined response has no socket yet, and gets no event when the connection ends before its turn.
     if (response.socket === null) this.hearSocket(request.socket);
   }
 
@@ -93,14 +96,14 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   async answer({ params, query }: Address): Promise<void> {
     const { endpoint, environment, request, response } = this;
     try {
-      // What is known already is not waited for: each wait costs a turn.
+      // A login from the cache is not awaited: each await costs a turn of the event loop.
       const known = authenticate(endpoint, environment, request);
       const login = known instanceof Promise ? await known : known;
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
       this.credential = login.credential;
       if (endpoint.roles === 'public') {
-        // Probes have nothing to read, and are never refused.
+        // Probes have no body, and are never refused.
         if (endpoint.body !== undefined) this.slot = this.services.keyLimits.enter(this.owner);
       } else if (!this.isDisconnected) {
         this.slot = this.enter(login.caller.keyId);
@@ -111,22 +114,22 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
       if (endpoint.query !== undefined) this.query = parse(endpoint.query, query, 'query');
-      // A promise that nothing is waited for would cost each call a turn.
+      // Not awaited for callers without a scope, because each await costs a turn of the event loop.
       if (isScoped(this.caller)) await requireScope(this.services, endpoint, this.caller, this.params);
       await this.deliver(await endpoint.run(this));
     } catch (error) {
-      // What the call waited for was stopped for this reason, and may name another.
+      // A revoked credential aborts what the call waits for, which may throw another error.
       refuse(environment, response, this.headers, this.isRevoked ? wasRevoked() : error);
     } finally {
       this.giveRoomBack?.();
     }
   }
 
-  /** Sends the reply, unless nobody is left to read it, or whoever is may not read it any more. */
+  /** Sends the reply, unless the client has disconnected or its credential became invalid. */
   private async deliver(reply: Reply): Promise<void> {
     try {
       const pieces = typeof reply.text === 'object' ? await mapInTurns(reply.text, encoded) : null;
-      // What is known already is not waited for.
+      // Awaited only when the credential must be looked up.
       const isGood = this.isGood();
       if (!(isGood === true || (await this.confirmed(isGood, reply)))) throw wasRevoked();
       if (!this.isDisconnected) return this.send(reply, pieces);
@@ -137,7 +140,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     reply.onUnsent?.();
   }
 
-  /** Whether what let the caller in is still good, as far as the call took so long that it may have ended meanwhile. */
+  /** Whether the credential is still valid. Short calls are not checked. */
   private isGood(): boolean | Promise<boolean> {
     const { credential, services, startedAt } = this;
     if (this.isRevoked) return false;
@@ -146,8 +149,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   /**
-   * What a call has done is told also when its credential cannot be looked up: it was good when the call came, and who is
-   * not told does it again.
+   * When the credential cannot be looked up, a call that changed something is answered all the same: the credential was
+   * valid when the call arrived, and a caller without an answer would repeat the call.
    */
   private async confirmed(isGood: boolean | Promise<boolean>, reply: Reply): Promise<boolean> {
     try {
@@ -169,9 +172,10 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     const { services, request, response } = this;
     const limits = bodyLimits(endpoint, services.context.maxPayloadBytes);
     const bytes = announcedBytes(request, limits);
-    // Short ones, which most are, are not waited for.
+    // Most bodies are short and reserve no room.
     if (bytes > UNCOUNTED_BYTES) this.giveRoomBack = await services.bodies.take(this.owner, bytes, this.disconnect);
-    // One that did not say how long it would be was taken for the longest; a call may wait long after it was read.
+    // A body of unknown length reserved room for the longest one. The rest is returned here, because the call may wait
+    // long.
     return readBody(request, response, limits, (length) => this.giveRoomBack?.(length));
   }
 
@@ -182,7 +186,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     });
   }
 
-  /** Whose share of what is bounded the call takes: its key's, or, of one without a key, its address's. */
+  /** Whose share of bounded resources the call uses: that of its key, or of its address when it has no key. */
   private get owner(): string {
     const { caller, environment, request } = this;
     return caller === NOBODY ? addressOwner(environment.known(request).ip) : caller.keyId;
@@ -220,7 +224,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     return this.response.destroyed || this.request.socket.destroyed;
   }
 
-  /** No longer than the call lasts: a client may send a hundred thousand calls down one connection. */
+  /** Listens only while the call lasts: a client may send a hundred thousand calls over one connection. */
   private hearSocket(socket: Socket): void {
     const end = (): void => this.end();
     socket.setMaxListeners(0).once('close', end);
@@ -238,7 +242,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     );
   }
 
-  /** @param pieces of a long body, encoded */
+  /** @param pieces the encoded pieces of a long body */
   private send(reply: Reply, pieces: Buffer[] | null): void {
     const { endpoint, response } = this;
     const head = this.headers.left();
@@ -262,7 +266,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     if (bytes !== undefined) return this.write(reply, head, bytes.length, () => response.end(bytes));
     const text = typeof reply.text === 'string' ? reply.text : toJson(reply.body);
     const length = Buffer.byteLength(text);
-    // As many bytes as characters: all ASCII, which is copied, not encoded.
+    // As many bytes as characters means ASCII, which latin1 copies without encoding.
     this.write(reply, head, length, () => response.end(text, length === text.length ? 'latin1' : 'utf8'));
   }
 
@@ -270,17 +274,18 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   private write(reply: Reply, head: string[], length: number, body: () => void): void {
     const { endpoint, response } = this;
     const { unsent } = this.services;
-    // What a call has done must be told; what it only reads, or is given back, can be asked for again.
+    // The result of a change must be sent. A read, or a reply that can be undone, can be refused, because the caller
+    // can ask again.
     if (endpoint.method === 'get' || reply.onUnsent !== undefined) unsent.requireRoom(this.owner, length);
     head.push('Content-Length', String(length));
     response.writeHead(reply.status, head);
     body();
     this.taken = unsent.written(response, this.owner, length, () => this.request.socket.destroy());
-    // It ended while it was written.
+    // The response ended while it was written.
     if (this.hasEnded) this.taken?.();
   }
 
-  /** Not when the answer is ready, but when it was taken, or cannot be any more. */
+  /** Called when the answer was taken by the client, or cannot be taken any more. */
   private end(): void {
     const { endpoint, services, response } = this;
     if (this.hasEnded) return;
@@ -298,7 +303,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 }
 
-/** A call that took no longer was answered to who asked. */
+/** The credential of a call that took no longer than this is not checked again. */
 const SHORT_CALL_MS = 3000;
 
 function wasRevoked(): BatonError {
@@ -308,7 +313,7 @@ function wasRevoked(): BatonError {
   );
 }
 
-/** In whose name calls without a key are counted that come from an address. */
+/** The owner that calls from an address without a key are counted for. */
 export function addressOwner(address = ''): string {
   return `address ${sourceOf(address)}`;
 }

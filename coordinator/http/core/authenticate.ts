@@ -10,8 +10,8 @@ import { isWebSocket, offeredKey } from '../streams/web-sockets';
 export const NOBODY: Caller = { keyId: '', name: 'public', role: 'viewer', userId: null, queues: null, types: null };
 
 /**
- * Who calls, if the endpoint lets them: by a bearer, or else by a browser's session. At once for a key that was found
- * good a moment ago.
+ * Authenticates the caller by a bearer token or a browser's session, and checks its role. Synchronous for a key that
+ * was found valid a moment ago.
  * @throws {BatonError} `unauthenticated`, `forbidden`, or `rate_limited` after too many bad credentials
  */
 export function authenticate(
@@ -35,7 +35,7 @@ function allowed(endpoint: AnyEndpoint, login: Login): Login {
 function identify(environment: RequestEnvironment, request: IncomingMessage): Login | Promise<Login> {
   const { authenticator } = environment.services;
   const { authorization, cookie } = request.headers;
-  // A page that offers a key means that key, whatever cookie the browser sends with it.
+  // A WebSocket that offers a key uses that key, whatever cookie the browser sends with it.
   const offered = authorization === undefined && isWebSocket(request) ? offeredKey(request) : undefined;
   if (offered !== undefined) requireKnownPage(request, environment.services.access.corsOrigins);
   const session = authorization === undefined && offered === undefined ? readSession(cookie) : undefined;

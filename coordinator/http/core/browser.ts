@@ -5,15 +5,18 @@ import { BatonError } from '../../errors';
 import type { Access } from './access';
 import { isWebSocket } from '../streams/web-sockets';
 
-// What protects people who look at Baton with a browser, from other pages that this browser has open.
+// Protects users of a browser against other pages that are open in it.
 
 const COOKIE = 'baton_session';
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Probes ask by address, and learn nothing that is worth a name. */
+/** Probes name an address as host, and their answers contain nothing that needs protection. */
 const PROBES = new Set(['/healthz', '/readyz']);
 const PREFLIGHT_SECONDS = 600;
 
-/** Headers of every answer, names and values in turns: a strict policy for pages, nothing sniffed, framed or referred. They are the same for all, so helmet is asked once. */
+/**
+ * Headers of every answer, as alternating names and values: a strict policy for pages; no sniffing, framing or
+ * referrer. They are the same for all answers, so helmet runs once.
+ */
 export function securityHeaders(isTls: boolean): readonly string[] {
   const middleware = helmet({
     contentSecurityPolicy: {
@@ -42,13 +45,15 @@ export function securityHeaders(isTls: boolean): readonly string[] {
   return Object.entries(response.getHeaders()).flatMap(([name, value]) => [name, String(value)]);
 }
 
-/** The policy of a page whose libraries make styles while it runs: those that carry the nonce of its answer are allowed too. */
+/**
+ * The policy of a page whose libraries create styles at run time: styles with the nonce of the answer are allowed too.
+ */
 export function withStyleNonce(policy: string, nonce: string): string {
   return policy.replace("style-src 'self'", `style-src 'self' 'nonce-${nonce}'`);
 }
 
 /**
- * Against DNS rebinding: a page of another name that was pointed at this address is refused by its name.
+ * Protects against DNS rebinding: a page of another host name that resolves to this address is refused by that name.
  * @throws {BatonError} `host_not_allowed`
  */
 export function requireHost(request: IncomingMessage, allowed: Access['allowedHosts']): void {
@@ -63,7 +68,7 @@ export function requireHost(request: IncomingMessage, allowed: Access['allowedHo
 
 /**
  * Lets pages of these origins call with a key of their own; cookies are never accepted from them.
- * @returns whether the request only asked for that, and is answered
+ * @returns whether the request was a preflight, and is answered
  */
 export function allowOrigin(
   request: IncomingMessage,
@@ -89,8 +94,8 @@ export function allowOrigin(
 }
 
 /**
- * A browser sends the cookie whatever page made it; so a write that a cookie vouches for must come from a page of ours.
- * So must a WebSocket: browsers let any page read from one.
+ * A browser sends the cookie whichever page made the request, so a write that is authenticated by a cookie must come
+ * from one of our pages. So must a WebSocket, because browsers let any page read from one.
  * @throws {BatonError} `origin_not_allowed`
  */
 export function requireOwnPage(request: IncomingMessage): void {
@@ -103,8 +108,8 @@ export function requireOwnPage(request: IncomingMessage): void {
 }
 
 /**
- * Browsers do not ask before they open a WebSocket, so what they are told of other calls is held here: pages of ours, and
- * of the origins that are allowed, may send a key. What is no browser sends no origin.
+ * Browsers send no preflight before they open a WebSocket, so the origin is checked here: our own pages and those of
+ * allowed origins may send a key. Clients that are not browsers send no origin.
  * @throws {BatonError} `origin_not_allowed`
  */
 export function requireKnownPage(request: IncomingMessage, origins: Access['corsOrigins']): void {
@@ -130,7 +135,7 @@ export function readSession(cookies: string | undefined): string | undefined {
   return pairs.find((pair) => pair.startsWith(`${COOKIE}=`))?.slice(COOKIE.length + 1);
 }
 
-/** Sets the cookie, out of the reach of scripts and of other sites; an empty token takes it away. */
+/** A Set-Cookie value that scripts and other sites cannot use; an empty token deletes the cookie. */
 export function sessionCookie(token: string, { isSecure, maxAgeMs }: { isSecure: boolean; maxAgeMs: number }): string {
   const parts = [
     `${COOKIE}=${token}`,

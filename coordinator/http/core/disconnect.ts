@@ -1,8 +1,8 @@
 import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
 
 /**
- * Tells that the client has disconnected. An AbortSignal takes more time and memory than the rest of a waiting poll, so one
- * is made only on demand.
+ * Tells when the client has disconnected. An AbortSignal takes more time and memory than the rest of a waiting poll, so
+ * one is created only on demand.
  */
 export class Disconnect implements DisconnectSignal {
   aborted = false;

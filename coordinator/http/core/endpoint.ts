@@ -8,31 +8,31 @@ import type { BodyKind } from './limits';
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
-/** One request, read and allowed. */
+/** One parsed and authorised request. */
 export interface Call<Params, Query, Body> {
   services: Services;
   caller: Caller;
-  /** The same for the audit, with where the call came from. */
+  /** The caller for the audit log, with the address that the call came from. */
   by: Actor;
-  /** When the browser's session ends that vouches for the caller; null: a key or token does. */
+  /** When the browser session of the caller ends; null: the caller used a key or token. */
   sessionEndsAt: Date | null;
   params: Parsed<Params>;
   query: Parsed<Query>;
   body: Parsed<Body>;
   /** @param name in lower case */
   header(name: string): string | undefined;
-  /** Aborted when the client goes away before it was answered. */
+  /** Aborted when the client disconnects before it was answered. */
   signal: AbortSignal;
-  /** The same for calls that many wait with: it costs less. */
+  /** The same for calls of which many wait, at a lower cost. */
   disconnect: DisconnectSignal;
-  /** Whether the client's connection is encrypted, as far as the trusted proxies tell. */
+  /** Whether the client's connection is encrypted, according to the trusted proxies. */
   isSecure: boolean;
   /**
-   * From here on the call only waits, and knows no headers any more. Throws
-   * `rate_limited` when too many of the key wait.
+   * Declares that from now on the call only waits, and drops its headers. Throws `rate_limited` when too many calls of
+   * the key wait.
    */
   park(how?: { isHeartbeat?: boolean }): void;
-  /** Only the head of the answer is wanted. */
+  /** It is a HEAD request. */
   isHead: boolean;
 }
 
@@ -42,11 +42,11 @@ export interface Reply {
   headers: Record<string, string>;
   /** The body as JSON text, instead of `body`; a long one in pieces. */
   text?: string | readonly string[];
-  /** The body as it is sent, instead of `body`. */
+  /** The encoded body, instead of `body`. */
   bytes?: Buffer;
-  /** Told when the client has gone, and so the reply was not sent. */
+  /** Called when the reply was not sent because the client has disconnected. */
   onUnsent?: () => void;
-  /** Sends the body itself, and ends the answer when it wants. */
+  /** Sends the body itself, and ends the response. */
   send?: (response: ServerResponse) => void;
 }
 
@@ -58,8 +58,8 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   /** Who may call it. `public` needs no key; every other endpoint does. */
   roles: readonly Role[] | 'public';
   /**
-   * How it keeps to the queues and types that a client's key is limited to: `job`, by its `:id`, which is a job's; `kept`, by
-   * itself. Left out: such a key may not call it.
+   * How it respects the queues and types that a client's key is limited to: `job`, by the job of its `:id`; `kept`, in
+   * its own code. Left out: such a key may not call it.
    */
   scope?: 'job' | 'kept';
   params?: Params;
@@ -67,32 +67,33 @@ export interface Endpoint<Params = unknown, Query = unknown, Body = unknown> {
   body?: Body;
   /** How large its body may be. Default: `command`. */
   takes?: BodyKind;
-  /** What the audit tells of a call that changed something, or why it tells nothing. Every route that is not `get` says so. */
+  /**
+   * Audit actions of calls that change something, or the reason why there are none. Required for every route other than
+   * `get`.
+   */
   audit?: readonly AuditAction[] | { none: string };
-  /** Request headers with a meaning, and what they do. */
+  /** Request headers that the endpoint uses, with descriptions. */
   headers?: Record<string, string>;
-  /** What it answers with, by status. */
+  /** Schemas of its answers, by status. */
   replies: Record<number, z.ZodType>;
-  /** Headers of its answers with a meaning, beside those that every answer has, and what they say. */
+  /** Headers of its answers beside those of every answer, with descriptions. */
   replyHeaders?: Record<string, string>;
   /** The media type of its answers, when it is not JSON. */
   produces?: string;
-  /** Browsers, which ask for HTML, are answered with a page instead. */
+  /** A browser, which asks for HTML, gets a page instead. */
   hasPage?: boolean;
   run(call: Call<Params, Query, Body>): Promise<Reply>;
 }
 
 export type AnyEndpoint = Endpoint<z.ZodType | undefined, z.ZodType | undefined, z.ZodType | undefined>;
 
-/**
- * The one way to declare a route: validation, authorisation and OpenAPI all come from what is declared here.
- */
+/** Declares a route. Validation, authorisation and OpenAPI all derive from the declaration. */
 export function endpoint<
   Params extends z.ZodType | undefined = undefined,
   Query extends z.ZodType | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
 >(declared: Endpoint<Params, Query, Body>): AnyEndpoint {
-  // The handler is only ever called with what its own schemas made.
+  // The handler is only called with what its own schemas have parsed.
   return declared;
 }
 
@@ -100,20 +101,20 @@ export function reply(status: number, body: unknown, headers: Record<string, str
   return { status, body, headers };
 }
 
-/** A reply whose JSON was written already. */
+/** A reply whose JSON text exists already. */
 export function replyText(status: number, text: string | readonly string[]): Reply {
   return { status, body: undefined, headers: {}, text };
 }
 
-/** What is answered with it is answered over a WebSocket too. */
+/** Endpoints that produce it can also be called over a WebSocket. */
 export const EVENT_STREAM = 'text/event-stream';
 
-/** Those who act for clients: they create jobs, and steer those they see. */
+/** Roles that act for clients: they create jobs, and control those they can see. */
 export const CLIENTS: readonly Role[] = ['admin', 'producer', 'user'];
 export const READERS: readonly Role[] = ['admin', 'producer', 'user', 'viewer'];
 export const RUNNERS: readonly Role[] = ['admin', 'runner'];
-/** Those who see the whole system. */
+/** Roles that see the whole system. */
 export const OPERATORS: readonly Role[] = ['admin', 'producer', 'viewer'];
-/** Whoever has a key. */
+/** Every role. */
 export const EVERYONE: readonly Role[] = ['admin', 'producer', 'user', 'runner', 'viewer'];
 export const ADMINS: readonly Role[] = ['admin'];

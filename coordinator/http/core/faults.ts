@@ -2,18 +2,18 @@ import type { FieldError } from '@baton/runner-sdk/protocol';
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 
-// What zod found wrong with a value, in words: what is missing, what is allowed, and what was perhaps meant.
+// Describes in words what zod found wrong with a value: what is missing, what is allowed, and what was probably meant.
 
 type Schema = z.core.$ZodType;
 type Issue = z.core.$ZodIssue;
 
 /**
- * Each fault once, in the order of the schema. Paths are joined with dots.
+ * Lists each fault once, in the order of the schema. Paths are joined with dots.
  * @param field what the value's members are called
  */
 export function fieldErrors(schema: Schema, value: unknown, issues: readonly Issue[], field = 'field'): FieldError[] {
   const found = issues.flatMap((issue) => errorsOf(schema, value, issue, field));
-  // A field that was misspelt is not missing too.
+  // A misspelt field is not reported as missing as well.
   const misspelt = new Set(found.flatMap(({ meant }) => (meant === null ? [] : [meant])));
   const told = new Set<string>();
   return found.flatMap(({ path, message, isMissing }) => {
@@ -23,7 +23,7 @@ export function fieldErrors(schema: Schema, value: unknown, issues: readonly Iss
   });
 }
 
-/** The one of `known` that `name` was perhaps meant to be, or null. */
+/** The entry of `known` that `name` was probably meant to be, or null. */
 export function meantBy(name: string, known: readonly string[]): string | null {
   if (known.length === 0 || name.length > MOST_COMPARED) return null;
   const lower = name.toLowerCase();
@@ -39,7 +39,7 @@ const MOST_COMPARED = 100;
 
 interface Fault extends FieldError {
   isMissing: boolean;
-  /** Of a field that there is not: the path of the one that was perhaps meant. */
+  /** For an unknown field: the path of the field that was probably meant. */
   meant: string | null;
 }
 
@@ -52,7 +52,7 @@ function errorsOf(schema: Schema, value: unknown, issue: Issue, field: string): 
   if (issue.code === 'invalid_union') {
     const nested = issue.errors.filter((branch) => branch.some((one) => one.path.length > 0));
     const [branch] = nested;
-    // Several values of which some are wrong: each is told by its place.
+    // Some of several values are wrong: each is reported with its path.
     if (branch !== undefined)
       return branch.flatMap((one) => errorsOf(schema, value, { ...one, path: [...issue.path, ...one.path] }, field));
   }
@@ -85,7 +85,7 @@ function unknownField(path: string[], known: string[], field: string): Fault {
 function ruleOf(schema: Schema, value: unknown, issue: Issue, sent: unknown): string {
   if (issue.code === 'invalid_union' && 'options' in issue && Array.isArray(issue.options))
     return `must be ${listed(issue.options.map((one) => JSON.stringify(one)))}`;
-  // A schema's own words are better than any that could be derived.
+  // A message of the schema itself is better than any derived one.
   if (!isZodsOwn(issue.message)) return issue.message;
   const at = schemaAt(schema, value, issue.path);
   const noun = at === null ? null : allowedBy(at, Array.isArray(sent));
@@ -99,7 +99,7 @@ function isZodsOwn(message: string): boolean {
   return /^(Invalid|Too (big|small)|Unrecognized)/.test(message);
 }
 
-/** What was sent, of values that are no secrets; of others their kind, where that is what is wrong. */
+/** The value sent, if it cannot be a secret; otherwise its kind, if that is what is wrong. */
 function shown(sent: unknown): string {
   if (sent === undefined) return '';
   if (typeof sent === 'number' || typeof sent === 'boolean' || sent === null) return `, not ${String(sent)}`;
@@ -118,7 +118,7 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return at;
 }
 
-/** The schema of the value at a path; null where the schema does not go so far. */
+/** The schema of the value at a path; null if the schema has none. */
 function schemaAt(schema: Schema, value: unknown, path: readonly PropertyKey[]): Schema | null {
   const [first, ...rest] = path;
   if (first === undefined) return schema;
@@ -153,7 +153,7 @@ function fieldsOf(schema: Schema | null, value: unknown): string[] {
   });
 }
 
-/** The schemas that a value may fit, without what is wrapped around them. */
+/** The schemas that a value may match, without wrappers such as optional. */
 function branchesOf(schema: Schema, value?: unknown): Schema[] {
   const { def } = (schema as z.core.$ZodTypes)._zod;
   switch (def.type) {
@@ -186,7 +186,7 @@ function fits(schema: Schema, discriminator: string, value: unknown): boolean {
   return literal !== null && (literal._zod.values?.has(valueAt(value, [discriminator]) as never) ?? false);
 }
 
-/** The values of a schema that has few. */
+/** The allowed values of an enum or literal schema; null for others. */
 function choicesOf(schema: Schema): unknown[] | null {
   const choices = branchesOf(schema).flatMap((one) => {
     const { def } = (one as z.core.$ZodTypes)._zod;
@@ -196,17 +196,20 @@ function choicesOf(schema: Schema): unknown[] | null {
   return choices.length === 0 ? null : choices;
 }
 
-/** What a schema allows, as a noun; null where it does not tell. */
+/** What a schema allows, as a noun; null if it cannot be told. */
 function allowedBy(schema: Schema, isList: boolean): string | null {
   const told = documents.get(schema) ?? z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
   documents.set(schema, told);
   return nounOf(told, isList);
 }
 
-/** Made once for each schema: a list of a thousand jobs may have as many faults of one kind. */
+/** Created once per schema: a list of a thousand jobs may have as many faults of one kind. */
 const documents = new WeakMap<Schema, z.core.JSONSchema.BaseSchema>();
 
-/** @param isList whether a list was sent: where one value may stand for a list of one, it is told of the one that was meant */
+/**
+ * @param isList whether a list was sent; where a single value or a list is allowed, only the form that was sent is
+ * described
+ */
 function nounOf(schema: z.core.JSONSchema.BaseSchema, isList: boolean): string | null {
   const { anyOf, oneOf, enum: values, const: literal, type } = schema;
   const branches = anyOf ?? oneOf;
@@ -239,7 +242,7 @@ function nounOf(schema: z.core.JSONSchema.BaseSchema, isList: boolean): string |
   }
 }
 
-/** Bounds of numbers that a double holds anyway are none. */
+/** Bounds outside the safe integers are not mentioned. */
 function range(least: number | undefined, most: number | undefined, unit: string): string {
   const from = least !== undefined && least > Number.MIN_SAFE_INTEGER ? least : null;
   const to = most !== undefined && most < Number.MAX_SAFE_INTEGER ? most : null;

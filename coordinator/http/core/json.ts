@@ -1,10 +1,10 @@
-/** Deeper than anything that the payload gate lets in, with the reply's own levels around it. */
+/** Deeper than payload validation allows, including the levels of the reply around a payload. */
 const MOST_DEPTH = 100;
 const CUT = '(too deep to be sent)';
 
 /**
- * A reply as text. A row that was written past the payload gate may be nested so deep that JSON.stringify exhausts the
- * stack: then what is too deep is left out, and the other rows of the list are still told.
+ * A reply as JSON text. A row that was written directly to the table may be nested so deeply that JSON.stringify
+ * exhausts the stack: then the parts that are too deep are left out, and the other rows of the list are still returned.
  */
 export function toJson(body: unknown): string {
   try {
@@ -15,10 +15,10 @@ export function toJson(body: unknown): string {
   }
 }
 
-/** Joined, longer text would hold the event loop while it is copied. */
+/** Longer text is not joined, because copying it would block the event loop. */
 const MOST_JOINED = 1024 * 1024;
 
-/** A list as JSON text between two others: one text, or, when it is long, its pieces. */
+/** A list as JSON text between two other texts: one string, or its pieces when it is long. */
 export function listText(before: string, items: readonly string[], after: string): string | string[] {
   const length = items.reduce((sum, { length }) => sum + length, 0);
   if (length <= MOST_JOINED) return `${before}[${items.join(',')}]${after}`;

@@ -6,16 +6,19 @@ import { Shares } from '../../shares';
 
 type Limits = Pick<Access, 'parkedPollsPerKey' | 'requestsPerKey' | 'socketsPerKey' | 'trustProxy'>;
 
-/** So many keys may use all of their shares at once; when there are more, each has less. */
+/** This many keys may use their whole shares at once; with more keys, each has less. */
 export const KEYS_AT_FULL_SHARE = 10;
 
-/** Requests under way, and those that wait. Heartbeats count apart, so that busy runners do not use up what polls for work may use. */
+/**
+ * Requests under way, and waiting ones. Heartbeats count separately, so that busy runners do not use up the share of
+ * polls for work.
+ */
 type Load = Record<'requests' | 'parked' | 'heartbeats', Shares>;
 
-/** Limits what each key may use of this coordinator at a time: requests, waiting calls and connections. */
+/** Limits how many requests, waiting calls and connections each key may have at this coordinator at a time. */
 export class KeyLimits {
   private readonly load: Load;
-  /** Whose each connection is: of the key that called on it last. */
+  /** The key that each connection counts for: the one that last called on it. */
   private readonly holders = new WeakMap<Socket, string>();
   private readonly sockets = new Map<string, number>();
 
@@ -46,8 +49,9 @@ export class KeyLimits {
   }
 
   /**
-   * Counts the connection as the key's.
-   * @returns false when the key has too many already. A trusted proxy's connections are shared by keys, and not counted.
+   * Counts the connection for the key.
+   * @returns false when the key has too many connections. Connections of a trusted proxy are shared by keys, and not
+   * counted.
    */
   countSocket(socket: Socket, keyId: string): boolean {
     const holder = this.holders.get(socket);
@@ -78,8 +82,8 @@ export class RequestSlot {
   ) {}
 
   /**
-   * From here on it only waits, which costs little, so more may.
-   * @throws {BatonError} `rate_limited` when too many of the key wait, `unavailable` when too many of all do
+   * Moves the request to the waiting ones, which cost little, so more are allowed.
+   * @throws {BatonError} `rate_limited` when too many calls of the key wait, `unavailable` when too many of all keys do
    */
   park(state: 'parked' | 'heartbeats' = 'parked'): void {
     if (this.state !== 'requests') return;
@@ -106,7 +110,10 @@ export class RequestSlot {
   }
 }
 
-/** Closes connections from an address that holds too many. A trusted proxy's are its clients', so it is not counted. */
+/**
+ * Closes connections from an address that has too many. Not used behind a trusted proxy, whose address is that of all
+ * its clients.
+ */
 export function capSockets(server: Server, { socketsPerAddress, trustProxy }: Access): void {
   if (trustProxy !== 0) return;
   const counts = new Map<string, number>();

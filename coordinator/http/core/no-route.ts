@@ -6,7 +6,10 @@ import { type ResponseHeaders, setHeaders } from './response-headers';
 
 const MOST_SHOWN = 200;
 
-/** Why no endpoint answers: the path takes other methods, or there is no such path, and which was perhaps meant. */
+/**
+ * The error for a request without an endpoint: the path takes other methods, or does not exist; names the path that was
+ * probably meant.
+ */
 export function noRoute(
   endpoints: readonly AnyEndpoint[],
   { method, path }: { method: string; path: string },
@@ -26,9 +29,9 @@ export function noRoute(
 }
 
 /**
- * Tells which methods a path takes, to whoever asks: it stands in the documentation. Nothing is read or looked up for it,
- * and a caller that sends a body with it is not listened to any further.
- * @returns whether it was such a question, and is answered
+ * Answers OPTIONS with the methods of a path, without authentication, because the documentation lists them as well.
+ * Nothing is looked up, and a body that comes with the request is not read.
+ * @returns whether the request was such a question, and is answered
  */
 export function answerOptions(
   endpoints: readonly AnyEndpoint[],
@@ -46,7 +49,7 @@ export function answerOptions(
   return true;
 }
 
-/** Of the server as a whole, which `OPTIONS *` asks for. */
+/** The answer to `OPTIONS *`, which asks about the whole server. */
 const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 function methodsOf(endpoints: readonly AnyEndpoint[], path: string): string[] {
@@ -57,8 +60,8 @@ function methodsOf(endpoints: readonly AnyEndpoint[], path: string): string[] {
 }
 
 /**
- * Why a request to become a WebSocket is not even looked at; null: its endpoint answers. Nothing is read of its connection
- * any more but what follows the handshake, so it can have no body.
+ * Why a WebSocket request is refused before it reaches an endpoint; null: it is routed. After the handshake the
+ * connection carries only frames, so the request can have no body.
  */
 export function noWebSocket(
   endpoints: readonly AnyEndpoint[],
@@ -77,12 +80,12 @@ export function noWebSocket(
   return null;
 }
 
-/** As Express matches: letters of either case, and a slash at the end or none. */
+/** Matches as Express does: ignoring case, with or without a slash at the end. */
 function patternOf(path: string): RegExp {
   return new RegExp(`^${path.replace(/[.]/g, '\\$&').replace(/:\w+/g, '[^/]+')}/?$`, 'i');
 }
 
-/** What stands before the path at other services, or at a proxy that does not take it away. */
+/** Prefixes that other services use, or that a proxy does not strip. */
 const PREFIX = /^\/(api|v\d+|api\/v\d+|baton)(?=\/)/i;
 
 function pathMeantBy(endpoints: readonly AnyEndpoint[], path: string): string | null {
@@ -90,7 +93,7 @@ function pathMeantBy(endpoints: readonly AnyEndpoint[], path: string): string | 
   if (bare !== path && methodsOf(endpoints, bare).length > 0) return bare.slice(0, MOST_SHOWN);
   const parts = bare.split('/');
   const alike = endpoints.map((endpoint) => endpoint.path.split('/')).filter((one) => one.length === parts.length);
-  // Parameters are whatever was sent in their place.
+  // Parameters match whatever was sent in their place.
   const filled = alike.map((one) => one.map((part, at) => (part.startsWith(':') ? (parts[at] ?? '') : part)).join('/'));
   return meantBy(bare, [...new Set(filled)]);
 }

@@ -4,8 +4,9 @@ import { type Reply, replyText } from './endpoint';
 import { toJson } from './json';
 
 /**
- * A list's answer: at most `limit` of the rows, of which one more was asked for to know whether there are more, and no
- * more than fit into the bytes of a page. Of rows that were cut off by then, `found` tells that there were more.
+ * The answer of a list: at most `limit` of the rows, and no more than fit into the bytes of a page. The caller reads
+ * one row more than `limit`, which tells whether there are more. `found` of a row tells that rows were cut off by the
+ * query.
  */
 export function replyPage<Row extends object>(
   rows: Row[],
@@ -31,7 +32,7 @@ function foundOf(row: object): number {
   return 'found' in row && typeof row.found === 'number' ? row.found : 0;
 }
 
-/** @throws {BatonError} for a cursor that no answer of this list holds. */
+/** @throws {BatonError} for a cursor that no answer of this list contained */
 export function readCursor(cursor: string | undefined, isKey: (key: string) => boolean): string | null {
   if (cursor === undefined) return null;
   const key = Buffer.from(cursor, 'base64url').toString();

@@ -6,7 +6,9 @@ import { describeError, type Logger } from '../../logger';
 import { fieldErrors } from './faults';
 import { isUnavailable, translated } from '../../store/db';
 
-/** Answers with a problem. What is not a BatonError tells nothing of the inside; the log line with its request id does. */
+/**
+ * Answers with a problem. Errors other than BatonError reveal no internals; the log line with the same request id does.
+ */
 export function sendProblem(response: ServerResponse, error: unknown, requestId: string, log: Logger): void {
   const known = toBatonError(error);
   if (known.code === 'internal') log.error('a request failed', { requestId, ...describeError(error) });
@@ -34,8 +36,8 @@ export function sendProblem(response: ServerResponse, error: unknown, requestId:
 }
 
 /**
- * Turns what zod found into one error: the first fault in words, all of them in `errors`.
- * @param where what was read: `body`, `query`, `path`, or a name of the item
+ * Turns zod's issues into one error: the first fault in words, all of them in `errors`.
+ * @param where what was parsed: `body`, `query`, `path`, or the name of an item
  */
 export function invalid(where: string, schema: z.ZodType, value: unknown, error: z.ZodError): BatonError {
   const errors = fieldErrors(schema, value, error.issues, where === 'query' ? 'parameter' : 'field').slice(
@@ -66,7 +68,7 @@ function toBatonError(error: unknown): BatonError {
   );
 }
 
-/** What the router throws. */
+/** Errors thrown by the router. */
 function bodyFault(error: unknown): BatonError | null {
   if (typeof error !== 'object' || error === null) return null;
   const status = 'status' in error ? error.status : undefined;
@@ -76,7 +78,7 @@ function bodyFault(error: unknown): BatonError | null {
   return null;
 }
 
-/** What became of one item of a call that has only one. */
+/** The result of the only item of a call. */
 export function orThrow<T>(outcome: T | BatonError | undefined): T {
   if (outcome === undefined) throw missing();
   if (outcome instanceof BatonError) throw outcome;

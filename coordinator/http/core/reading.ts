@@ -2,8 +2,8 @@ import type { Caller } from '../../domain/auth/caller';
 import type { Services } from './services';
 
 /**
- * What a call that only reads is given: connections of which its key has a share, so that no reader keeps others, or the
- * coordinator's own work, waiting. What it reads is stopped when its client has gone.
+ * The services of a call that only reads: its database connections are limited to the share of its key, so that no
+ * reader blocks others or the coordinator's own work. Its statements are cancelled when its client disconnects.
  */
 export function reading(call: { services: Services; caller: Caller; readonly signal: AbortSignal }): Services {
   const { services, caller } = call;

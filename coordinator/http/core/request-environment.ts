@@ -3,14 +3,14 @@ import type { Express, Request } from 'express';
 import { securityHeaders } from './browser';
 import type { Services } from './services';
 
-/** What all requests of a server are answered with. */
+/** What all requests of a server share. */
 export interface RequestEnvironment {
   services: Services;
-  /** The headers of every answer: names and values in turns. */
+  /** Headers of every answer, as alternating names and values. */
   everyAnswer: readonly string[];
   /**
-   * What Express tells of a request: its address and scheme, as far as the trusted proxies tell. One that came without
-   * Express's router is made to know it when somebody asks, which few do.
+   * The request with Express's properties: address and scheme, according to the trusted proxies. For a request that did
+   * not pass Express's router they are added on demand, because few calls use them.
    */
   known(request: IncomingMessage): Request;
 }

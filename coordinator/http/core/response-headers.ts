@@ -5,10 +5,13 @@ import type { RequestEnvironment } from './request-environment';
 
 const SANE_REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
 
-/** What stands at the head of a request's answer, whatever it says. */
+/** The headers of an answer that do not depend on its content. */
 export class ResponseHeaders {
   private named: string | undefined;
-  /** Written with the answer in one go, which is cheaper than set one by one; but CORS changes some of them. */
+  /**
+   * Whether headers are set one by one. Writing them together with the answer is cheaper, but CORS changes some of
+   * them.
+   */
   private readonly isSet: boolean;
 
   constructor(
@@ -20,8 +23,8 @@ export class ResponseHeaders {
   }
 
   /**
-   * Asks whether the request's host and origin may call.
-   * @returns whether it was answered already
+   * Checks the request's host and origin.
+   * @returns whether the request is already answered
    * @throws {BatonError} `host_not_allowed`
    */
   begin(): boolean {
@@ -32,12 +35,15 @@ export class ResponseHeaders {
     return allowOrigin(request, response, corsOrigins);
   }
 
-  /** The caller's name for the request, if it is sane. Made when it is asked for, so that a poll that waits keeps none. */
+  /**
+   * The request id that the caller sent, if it is well formed, else a new one. Created on demand, so that a waiting
+   * poll keeps none.
+   */
   get requestId(): string {
     return (this.named ??= this.sentId() ?? randomUUID());
   }
 
-  /** Lets go of the request's headers, which are a good part of what a poll that waits takes. */
+  /** Frees the request's headers, which are a large part of a waiting poll's memory. */
   forgetRequest(): void {
     const { request } = this;
     this.named ??= this.sentId();
@@ -45,7 +51,7 @@ export class ResponseHeaders {
     request.rawHeaders = [];
   }
 
-  /** The headers that are still to be written: names and values in turns. */
+  /** Headers that are not set yet, as alternating names and values. */
   left(): string[] {
     const lines = this.isSet ? [] : this.lines();
     if (this.environment.services.processState.isDraining) lines.push('Connection', 'close');
@@ -64,7 +70,7 @@ export class ResponseHeaders {
   }
 }
 
-/** @param lines names and values in turns */
+/** @param lines alternating names and values */
 export function setHeaders(response: ServerResponse, lines: readonly string[]): void {
   for (let at = 0; at < lines.length; at += 2) response.setHeader(lines[at] ?? '', lines[at + 1] ?? '');
 }

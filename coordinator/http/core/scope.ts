@@ -6,8 +6,9 @@ import type { Services } from './services';
 import type { AnyEndpoint } from './endpoint';
 
 /**
- * What a client's key that is limited to queues and types may call: routes that say how they keep the limit. A job outside
- * it does not exist; a job's queue and type never change, so they may be looked at before.
+ * Checks a call of a client's key that is limited to queues and types: only routes that declare how they respect the
+ * limit are allowed. A job outside the limit counts as missing. The check may come before the call, because a job's
+ * queue and type never change.
  * @throws {BatonError} `forbidden`, `not_found`
  */
 export async function requireScope(

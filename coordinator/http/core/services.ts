@@ -34,9 +34,9 @@ export interface Services extends BatchedVerbs {
   eventConnections: EventConnections;
   webSockets: WebSockets;
   metrics: Metrics;
-  /** Why requests cannot be served, as it was found a moment ago: anybody may ask, and all share one look. */
+  /** Reasons why requests cannot be served. Cached for a moment, because anyone may ask. */
   readiness: TtlCache<string[]>;
-  /** Sends due deliveries now, not within a second. */
+  /** Sends due deliveries now instead of within a second. */
   wakeDeliveries: () => void;
   processState: ProcessState;
   /** Null: nothing is traced. */
@@ -46,11 +46,11 @@ export interface Services extends BatchedVerbs {
 /** The state of this process. */
 export interface ProcessState {
   version: string;
-  /** As the environment set them, without secrets. */
+  /** The settings from the environment, without secrets. */
   settings: SystemReport['settings'];
   startedAt: number;
   isDraining: boolean;
-  /** How long ago the timeout monitor finished a round, in milliseconds; null: not yet. */
+  /** Time since the timeout monitor finished a round, in milliseconds; null: not yet. */
   monitorLagMs(): number | null;
   pendingMigrations(): Promise<string[]>;
 }

@@ -1,6 +1,6 @@
 import { traceparent, tracestate } from '@baton/runner-sdk/protocol';
 
-/** The caller's trace, as it is stored with jobs; what is not W3C Trace Context is passed over, as that asks for. */
+/** The caller's trace as it is stored with jobs. Invalid headers are ignored, as W3C Trace Context demands. */
 export function readTrace(parent: string | undefined, state: string | undefined): string | undefined {
   if (parent === undefined) return undefined;
   const read = traceparent.safeParse(parent);

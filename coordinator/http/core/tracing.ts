@@ -14,14 +14,14 @@ import type { CreateItem } from '../../domain/jobs/create';
 import type { ClaimedRow } from '../../store/jobs';
 import { readTrace } from './trace-headers';
 
-/** Asked for by machines, every few seconds, and of no interest when they are well. */
+/** Called by machines every few seconds, and of no interest in traces. */
 const UNTRACED = new Set(['/healthz', '/readyz', '/metrics']);
 const MOST_LINKS = 100;
 
-/** The spans of a coordinator. There is one only when somebody asked for spans, so that others pay nothing. */
+/** Creates the spans of a coordinator. It exists only when tracing is on, so that others pay nothing. */
 export class Tracing {
   private readonly tracer: Tracer;
-  /** Claims that were answered with nothing: not told, or parked runners would fill the store of traces. */
+  /** Spans of claims that got no jobs. They are not exported, because waiting runners would flood the trace store. */
   private readonly idle = new WeakSet<Span>();
 
   /** @param version of the coordinator */
@@ -29,7 +29,7 @@ export class Tracing {
     this.tracer = trace.getTracer('@baton/coordinator', version);
   }
 
-  /** Answers a call within a server's span, which goes on with the caller's trace. */
+  /** Answers a call within a server span, which continues the caller's trace. */
   serve(
     endpoint: { method: string; path: string },
     request: Request,
@@ -56,7 +56,7 @@ export class Tracing {
     return context.with(trace.setSpan(parent, span), answer);
   }
 
-  /** Creates within a producer's span, which jobs without a trace of their own belong to. */
+  /** Creates jobs within a producer span, which becomes the trace of jobs without one. */
   async creating<Made>(items: CreateItem[], make: (items: CreateItem[]) => Promise<Made>): Promise<Made> {
     const [first] = items;
     if (first === undefined || items.every((item) => item.trace !== undefined)) return make(items);
@@ -80,7 +80,7 @@ export class Tracing {
     }
   }
 
-  /** Links the call's span to the creates of what it claimed. */
+  /** Links the call's span to the spans that created the claimed jobs. */
   claimed(rows: readonly ClaimedRow[]): void {
     const span = trace.getActiveSpan();
     if (span === undefined) return;
@@ -92,7 +92,7 @@ export class Tracing {
     }
   }
 
-  /** Notes that the call settled so many jobs. */
+  /** Notes on the call's span how many jobs it settled. */
   settled(count: number): void {
     trace.getActiveSpan()?.setAttributes(attributesOf('settle', count));
   }

@@ -3,10 +3,12 @@ import { BatonError } from '../../errors';
 import { type ShareLimits, Shares } from '../../shares';
 
 const SWEEP_MS = 1000;
-/** A client has so long to take an answer, and as much longer as it takes at the least rate. */
+/** A client has this long to read an answer, plus the time that it takes at the least rate. */
 const LEAST_DEADLINE_MS = 10_000;
 const LEAST_BYTES_PER_MS = 64;
-/** Shorter answers are never refused: connections take up most of them at once, and their number is bounded. */
+/**
+ * Shorter answers are never refused: the socket takes most of them at once, and the number of connections is limited.
+ */
 export const SHORT_ANSWER_BYTES = 16 * 1024;
 
 interface Unsent {
@@ -17,8 +19,8 @@ interface Unsent {
 }
 
 /**
- * Answers that are written, but that their clients have not read yet. They are in memory until then, so a key may have
- * only so much of them, and a client that takes nothing for too long is cut off.
+ * Answers that are written but not read by their clients yet. They stay in memory until then, so each key has a share,
+ * and a client that reads nothing for too long is disconnected.
  */
 export class UnsentAnswers {
   private readonly open = new Set<Unsent>();
@@ -29,16 +31,19 @@ export class UnsentAnswers {
     this.shares = new Shares(most);
   }
 
-  /** How many bytes wait to be read. */
+  /** Bytes that wait to be read. */
   get bytes(): number {
     return this.shares.total;
   }
 
-  /** @throws {BatonError} when so many more bytes may not wait: `rate_limited`, or `unavailable` if it is not the key's fault */
+  /**
+   * @throws {BatonError} when this many more bytes may not wait: `rate_limited`, or `unavailable` if it is not the
+   * key's fault
+   */
   requireRoom(keyId: string, bytes: number): void {
     if (bytes <= SHORT_ANSWER_BYTES) return;
     const own = this.shares.of(keyId);
-    // One answer alone may be longer than a share.
+    // A single answer may be larger than a share.
     const reason = this.shares.whyNot(keyId, own === 0 ? Math.min(bytes, this.most.perKey) : bytes);
     if (reason === 'key') {
       throw new BatonError(
@@ -52,17 +57,17 @@ export class UnsentAnswers {
   }
 
   /**
-   * Before a call is begun whose answer's length is not known yet.
-   * @throws {BatonError} `rate_limited` when the key has had its share already
+   * Call it before a call starts, when the length of its answer is unknown.
+   * @throws {BatonError} `rate_limited` when the key has used up its share
    */
   requireShare(keyId: string): void {
     if (this.shares.of(keyId) > 0) this.requireRoom(keyId, SHORT_ANSWER_BYTES + 1);
   }
 
   /**
-   * An answer was written. Most are taken by the connection at once, and cost nothing here.
+   * Counts an answer that was written. Most are taken by the socket at once, and cost nothing here.
    * @param cut closes the connection
-   * @returns what is called when the answer was taken, or cannot be any more; undefined: it was taken already
+   * @returns call it when the answer was taken, or cannot be taken any more; undefined: it was taken already
    */
   written(response: ServerResponse, keyId: string, bytes: number, cut: () => void): (() => void) | undefined {
     if (response.writableLength === 0 && (response.socket?.writableLength ?? 1) === 0) return undefined;
@@ -75,7 +80,7 @@ export class UnsentAnswers {
     };
   }
 
-  /** Cuts off those who are late. */
+  /** Disconnects clients whose deadline has passed. */
   sweep(now: number): void {
     for (const { until, cut } of [...this.open]) if (until < now) cut();
     if (this.open.size > 0) return;
