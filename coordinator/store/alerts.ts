@@ -28,7 +28,7 @@ export interface AlertRow extends AlertSettings {
 }
 
 export interface DueAlert extends AlertRow {
-  /** How long it has been in its state. */
+  /** Time since it entered its state, in milliseconds. */
   stateMs: number;
 }
 
@@ -47,7 +47,10 @@ export async function insert(db: Executor, alert: AlertSettings): Promise<AlertR
   return stored(row, name);
 }
 
-/** Looked at anew at once; one that is disabled, or looks at something else now, begins as well. */
+/**
+ * Changes a rule, which is evaluated anew at once. A rule that is disabled, or now measures something else, starts
+ * over.
+ */
 export async function update(transaction: Executor, former: AlertRow, alert: AlertSettings): Promise<AlertRow> {
   const { name, measure: of, threshold, windowMs, forMs, queue, type, message, recoveredMessage, enabled } = alert;
   const [row] = await transaction.query<AlertRow>(sql`
@@ -83,7 +86,7 @@ export function hasDue(everyMs: number): Sql {
   return sql`EXISTS (SELECT FROM alerts a WHERE ${isDue(everyMs)})`;
 }
 
-/** Locks the rules that were last looked at so long ago, and that no other coordinator looks at. */
+/** Locks rules that were last evaluated at least `everyMs` ago, skipping those that another coordinator has locked. */
 export function lockDue(transaction: Executor, everyMs: number, limit: number): Promise<DueAlert[]> {
   return transaction.query(sql`
     SELECT ${ALERT_COLUMNS}, extract(epoch FROM now() - a.since)::float8 * 1000 AS "stateMs" FROM alerts a
@@ -95,7 +98,7 @@ function isDue(everyMs: number): Sql {
   return sql`a.is_enabled AND (a.evaluated_at IS NULL OR a.evaluated_at <= now() - ${everyMs}::float8 * interval '1 ms')`;
 }
 
-/** From the state in which it was locked. */
+/** Moves a rule from the state in which it was locked. */
 export async function move(
   transaction: Executor,
   alert: AlertRow,
@@ -108,7 +111,7 @@ export async function move(
     WHERE a.id = ${alert.id}::uuid AND a.state = ${alert.state}::alert_state`);
 }
 
-/** What a rule looks at, now; null: there is nothing to measure. */
+/** The current value of what a rule measures; null: there is nothing to measure. */
 export async function measure(
   db: Executor,
   alert: Pick<AlertSettings, 'measure' | 'windowMs' | 'queue' | 'type'>,
@@ -148,7 +151,7 @@ function queuesOf({ queue }: Scope): Sql {
   return sql`(SELECT f.name FROM ${FINISHED_QUEUES} f WHERE ${queue}::text IS NULL OR f.name = ${queue}::text)`;
 }
 
-/** Jobs that could run now, but for a runner, a limit or their key. */
+/** Jobs that could run now if there were a runner, and no limit or key held them back. */
 function dueOf({ queue, type }: Scope): Sql {
   const scoped = sql`(${queue}::text IS NULL OR j.queue = ${queue}::text) AND (${type}::text IS NULL OR j.type = ${type}::text)`;
   return sql`

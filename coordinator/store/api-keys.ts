@@ -14,7 +14,7 @@ export interface InsertApiKey {
   secretHash: string;
   /** ISO-8601. */
   expiresAt: string | null;
-  /** The key that it follows. */
+  /** The key that it replaces. */
   rotatedFrom: string | null;
 }
 
@@ -32,7 +32,7 @@ export async function insert(db: Executor, key: InsertApiKey): Promise<ApiKeyRow
   return row;
 }
 
-/** The key, locked, and what a successor needs to know of it. */
+/** Locks the key, and returns what its successor needs. */
 export async function lock(
   transaction: Executor,
   id: string,
@@ -44,13 +44,13 @@ export async function lock(
   return row ?? null;
 }
 
-/** It expires after the grace, or when it would have anyway. */
+/** Makes the key expire after the grace period, unless it expires earlier. */
 export async function expireAfter(db: Executor, id: string, graceMs: number): Promise<void> {
   await db.query(sql`
     UPDATE api_keys k SET expires_at = LEAST(k.expires_at, now() + ${graceMs}::float8 * interval '1 ms') WHERE k.id = ${id}`);
 }
 
-/** Puts a key that is configured, not made, under its fixed id; the one that stood there before is gone. */
+/** Stores a configured key under its fixed id, replacing the previous one. */
 export async function replace(db: Executor, key: Omit<InsertApiKey, 'rotatedFrom'>): Promise<void> {
   await db.query(sql`
     INSERT INTO api_keys AS k (id, name, role, queues, types, secret_hash, created_at)
@@ -59,7 +59,7 @@ export async function replace(db: Executor, key: Omit<InsertApiKey, 'rotatedFrom
     WHERE k.secret_hash <> EXCLUDED.secret_hash OR k.revoked_at IS NOT NULL`);
 }
 
-/** The key with this hash, if it may be used now. Its last use is written at most once a minute. */
+/** The key with this hash, if it is valid now. Its last use is written at most once a minute. */
 export async function findUsable(db: Executor, secretHash: string): Promise<ApiKeyRow | null> {
   const [key] = await db.query<ApiKeyRow & { isStale: boolean }>(sql`
     SELECT ${KEY_COLUMNS},
@@ -70,7 +70,7 @@ export async function findUsable(db: Executor, secretHash: string): Promise<ApiK
   return key ?? null;
 }
 
-/** Which of these keys and sessions may be used now, by their hashes. */
+/** Which of these keys and sessions, given by hash, are valid now. */
 export function findGood(
   db: Executor,
   { keys, sessions }: { keys: string[]; sessions: string[] },
@@ -88,7 +88,7 @@ export function get(db: Db, id: string): Promise<ApiKeyRow | null> {
   return db.prisma.apiKey.findUnique({ where: { id } });
 }
 
-/** The row stays, so that what the key did can still be told. */
+/** Revokes a key. The row stays, so that the audit log can still name it. */
 export async function revoke(db: Executor, id: string): Promise<boolean> {
   const rows = await db.query(
     sql`UPDATE api_keys SET revoked_at = COALESCE(revoked_at, now()) WHERE id = ${id} RETURNING id`,

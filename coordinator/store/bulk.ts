@@ -7,7 +7,7 @@ export type BulkVerb = 'cancel' | 'retry' | 'purge' | 'prioritise' | 'replay';
 export interface BulkParameters {
   reason?: string | undefined;
   priority?: number | undefined;
-  /** Of a replay: what the new jobs have instead. */
+  /** For a replay: arguments of the new jobs. */
   arguments?: Exclude<Json, null> | undefined;
   queue?: string | undefined;
 }
@@ -35,7 +35,7 @@ export interface BulkError {
   message: string;
 }
 
-/** As the audit tells who did something. */
+/** The actor as the audit log shows it. */
 interface Requester {
   keyId: string;
   keyName: string;
@@ -78,7 +78,7 @@ export async function lockNext(transaction: Executor, except: string[]): Promise
   return rows[0] ?? null;
 }
 
-/** A batch was done; without a cursor it was the last. */
+/** Notes a finished batch; without a cursor it was the last one. */
 export async function advance(
   transaction: Executor,
   id: string,
@@ -126,7 +126,7 @@ export async function resume(transaction: Executor, id: string): Promise<BulkOpe
     WHERE b.id = ${id}::uuid AND b.ended_as = 'failed' RETURNING ${BULK_COLUMNS}`);
 }
 
-/** How many operations that this key asked for have not ended. */
+/** Number of unfinished operations that this key requested. */
 export async function countOpen(db: Executor, keyId: string): Promise<number> {
   const [row] = await db.query<{ count: number }>(sql`
     SELECT count(*)::int AS count FROM bulk_operations b
@@ -134,7 +134,7 @@ export async function countOpen(db: Executor, keyId: string): Promise<number> {
   return row?.count ?? 0;
 }
 
-/** Deletes operations that ended so long ago. */
+/** Deletes operations that ended at least `keepMs` ago. */
 export async function removeEnded(db: Executor, keepMs: number, limit: number): Promise<void> {
   await db.query(sql`
     DELETE FROM bulk_operations b WHERE b.id IN (

@@ -18,61 +18,65 @@ export interface Executor {
   query<Row>(statement: Sql): Promise<Row[]>;
 }
 
-/** A pool. Everything run through it is tried again when PostgreSQL breaks a deadlock or a serialisation conflict. */
+/** A pool. Statements and transactions are retried when PostgreSQL breaks a deadlock or a serialisation conflict. */
 export interface Connections extends Executor {
   transaction<T>(run: (transaction: Executor) => Promise<T>): Promise<T>;
 }
 
-/** What runs on itself is background work and administration, which no reader keeps waiting. */
+/** The pools. Background work and administration run on `Db` itself; readers never block them. */
 export interface Db extends Connections {
   /** Administration through the models. */
   prisma: PrismaClient;
-  /** Kept apart for heartbeats and reports, so that nothing slow costs a runner its lease. */
+  /** Separate connections for heartbeats and reports, so that nothing slow costs a runner its lease. */
   vital: Connections;
   /**
-   * For creates and claims, whose statements are planned once for each connection and not for each call, as are those of
-   * `vital`: their indexes are the same for all values, and planning a claim takes twice as long as running it.
+   * For creates and claims. Their statements, like those of `vital`, are planned once per connection instead of per
+   * call: they use the same indexes for all values, and planning a claim takes twice as long as running it.
    */
   hot: Connections;
-  /** The same for transactions that wait for locks of keys. They never hold all of its connections, so that claims do not wait with them. */
+  /**
+   * The same for transactions that wait for locks of keys. They never use all of its connections, so that claims do not
+   * wait behind them.
+   */
   keyed: Connections;
-  /** What else may be slow on `hot` goes through the same gate, so that claims never wait for it. */
+  /** Other slow work on `hot` passes the same gate, so that claims never wait for it. */
   gate: Gate;
   /**
-   * For what callers read: lists, statistics, pages. A caller has a share of these connections, named by its key; a read that
-   * takes longer than some seconds is stopped, and so is one whose signal, asked for when it begins, is aborted.
+   * For what callers read: lists, statistics, pages. Each caller, identified by its key, has a share of these
+   * connections. A read that takes longer than some seconds is cancelled, and so is one whose signal, which is obtained
+   * when the read starts, is aborted.
    */
   reads(owner: string, signal?: () => AbortSignal): Executor;
-  /** The channel of this schema's notifications. */
+  /** The notification channel of this schema. */
   channel: string;
-  /** How the pools are used at this moment. */
+  /** How many connections of each pool are in use now. */
   usage(): { pool: string; busy: number; idle: number; waiting: number }[];
   close(): Promise<void>;
 }
 
 /**
- * How long a statement may take, and how long its answer, before the connection is given up and another one tried. What
- * carries leases must have tried again well before a lease of usual length is over.
+ * How long a statement may take, and how long its answer may take before the connection is given up and another one is
+ * tried. Heartbeats must be retried well before a lease of usual length expires.
  */
 const TIMEOUTS = {
-  // A report may have to wait for the locks of others' batches, and for PostgreSQL to break their deadlocks.
+  // A report may wait for row locks of other batches, and until PostgreSQL breaks their deadlocks.
   vital: { statementTimeoutMs: 6000, answerTimeoutMs: 7000 },
   hot: { statementTimeoutMs: 8000, answerTimeoutMs: 10_000 },
   readers: { statementTimeoutMs: 5000, answerTimeoutMs: 7000 },
   general: { statementTimeoutMs: 15_000, answerTimeoutMs: 18_000 },
 } as const;
 const GATE_PATIENCE_MS = 5000;
-/** How long a read waits for its turn. */
+/** How long a read waits for a connection. */
 const READ_PATIENCE_MS = 5000;
 const TRIES = 5;
 
-/** One is left to claims while transactions wait for locks of keys. */
+/** One connection stays free for claims while transactions wait for locks of keys. */
 const LEAST_HOT = 2;
-/** A bulk operation is held by one while its batch moves jobs on another. */
+/** A bulk operation is locked on one connection while its batch moves jobs on another. */
 const LEAST_GENERAL = 2;
 const LEAST_READERS = 1;
 
-/** How many connections each pool has, of so many in all. */
+/** Number of connections of each pool, for a given total. */
 export function poolSizes(total: number): Record<keyof typeof TIMEOUTS, number> {
   const vital = between(1, Math.floor(total / 4), 4);
   const hot = between(LEAST_HOT, Math.floor(total / 3), 6);
@@ -80,7 +84,7 @@ export function poolSizes(total: number): Record<keyof typeof TIMEOUTS, number> 
   return { vital, hot, readers, general: Math.max(LEAST_GENERAL, total - vital - hot - readers) };
 }
 
-/** Of the connections of readers, how many one caller may use at once: it never has the last, if there are several. */
+/** How many of the readers' connections one caller may use at once; never the last one, if there are several. */
 export function readShare(readers: number): number {
   return between(1, Math.ceil(readers / 2), Math.max(1, readers - 1));
 }
@@ -90,14 +94,20 @@ function between(least: number, wanted: number, most: number): number {
 }
 
 /**
- * One plan for a statement, whatever its values: without it PostgreSQL plans long statements anew at each call. Such a plan
- * may have been made while the tables were empty, and is kept until they are counted.
+ * One plan per statement, whatever its values: otherwise PostgreSQL plans long statements at each call. Such a plan may
+ * have been made while the tables were empty, and is kept until they are analysed.
  */
 const PLANNED_ONCE = { plan_cache_mode: 'force_generic_plan' };
-/** Planned for the values and tables of each call: left to itself PostgreSQL keeps a plan after the fifth. */
+/**
+ * Planned at each call, for its values and the current tables: by default PostgreSQL may keep a plan after the fifth
+ * call.
+ */
 const PLANNED_EACH = { plan_cache_mode: 'force_custom_plan' };
 
-/** @throws {DatabaseFault} for an address that cannot be used. It connects when it is first asked something. */
+/**
+ * Connects when it is first used.
+ * @throws {DatabaseFault} for an address that cannot be used
+ */
 export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
   const address = readAddress(url);
   const liveness = new Liveness(address);
@@ -174,7 +184,10 @@ async function transact<T>(session: PooledSession, body: (transaction: Executor)
   }
 }
 
-/** Stops the statement when the signal is aborted: without it, PostgreSQL would go on for a client that has gone. */
+/**
+ * Cancels the statement when the signal is aborted; otherwise PostgreSQL would go on for a client that has
+ * disconnected.
+ */
 async function read<Row>(
   readers: SessionPool,
   general: Executor,
@@ -184,7 +197,7 @@ async function read<Row>(
   return retried(() =>
     readers.with(async (session) => {
       const stop = (): void => {
-        // A cancel that comes late must not hit the next caller's statement.
+        // A late cancel must not hit the next caller's statement.
         session.discard();
         void general.query(sql`SELECT pg_cancel_backend(${session.pid ?? 0}::int)`).catch(() => undefined);
       };
@@ -207,7 +220,7 @@ export function requireClient(signal: AbortSignal | undefined): void {
   if (isAborted(signal)) throw clientGone();
 }
 
-/** Asked before and after what is waited for. */
+/** A function, because the state may change during an await. */
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
@@ -222,15 +235,15 @@ function tooSlow(cause: unknown): BatonError {
   );
 }
 
-/** Whether a statement was stopped because it took too long. */
+/** Whether a statement was cancelled because it took too long. */
 export function isStopped({ cause }: BatonError): boolean {
   return stateOf(cause) === CANCELLED;
 }
 
-/** PostgreSQL cuts off longer names of channels when it listens, and refuses them when it is to notify. */
+/** PostgreSQL truncates longer channel names in LISTEN, and refuses them in NOTIFY. */
 const MOST_CHANNEL_BYTES = 63;
 
-/** Two Batons in one database do not hear each other. */
+/** The channel name of a schema, so that two Batons in one database do not receive each other's notifications. */
 export function channelOf({ schema }: { schema: string }): string {
   const channel = `baton:${schema}`;
   return Buffer.byteLength(channel) <= MOST_CHANNEL_BYTES
@@ -250,8 +263,8 @@ async function retried<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Once more, on another connection, when the first gave no answer. Only for what may be done twice: whether the first one
- * did it is not known.
+ * Runs work again, on another connection, when the first gave no answer. Only for idempotent work: it is unknown
+ * whether the first run took effect.
  */
 export async function repeated<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -263,7 +276,7 @@ export async function repeated<T>(work: () => Promise<T>): Promise<T> {
 }
 const RETRYABLE_STATES = new Set(['40P01', '40001']);
 
-/** SQLSTATEs, and classes of them, after which the same statement may succeed on a healthy server. */
+/** SQLSTATEs and classes of them after which the same statement may succeed on a healthy server. */
 const UNAVAILABLE_STATES = /^(08...|25006|25P03|40P01|40001|53...|55P03|57014|57P0.|58...)$/;
 const UNAVAILABLE_MESSAGES =
   /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
@@ -278,7 +291,7 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof Error && UNAVAILABLE_MESSAGES.test(error.message);
 }
 
-/** Errors of a database that is away become `unavailable`; all others stay as they are. */
+/** Turns errors of an unavailable database into `unavailable`; leaves all others as they are. */
 export function translated(error: unknown): unknown {
   if (error instanceof BatonError || !isUnavailable(error)) return error;
   return new BatonError('unavailable', 'The database cannot be reached at the moment.', {

@@ -11,27 +11,32 @@ import { findPort, findPostmaster, lastPort, launch, type Postmaster, settled, s
 export { EmbeddedDatabaseError };
 
 export interface EmbeddedOptions {
-  /** Holds the data, or says where they are, and the password. Made if absent; relative to the working directory. */
+  /**
+   * Contains the data, or says where they are, and the password. Created if absent; relative to the working directory.
+   */
   dataDir: string;
   log: { info(message: string): unknown; warn(message: string): unknown };
-  /** Server settings over those of this file, such as `{ fsync: 'off' }` for tests. */
+  /** Server settings that override those of this file, such as `{ fsync: 'off' }` for tests. */
   settings?: Record<string, string>;
-  /** As root: where data and programs go that the server's user cannot reach in place. Default `/var/lib/baton`. */
+  /**
+   * When run as root: where data and programs go if the server's user cannot reach them in place. Default
+   * `/var/lib/baton`.
+   */
   systemDir?: string;
 }
 
 export interface EmbeddedDatabase {
   /** The data directory, as an absolute path. */
   dataDir: string;
-  /** Connects as the owner, password included. Stays the same for as long as this object lives. */
+  /** URL of the owner's connection, with password. It stays the same for as long as this object lives. */
   url: string;
-  /** Whether the server was running already: left by a coordinator that was killed, or shared with one that lives. */
+  /** Whether the server was already running: left by a coordinator that was killed, or shared with a running one. */
   adopted: boolean;
-  /** Ends the server and waits for it, unless another process uses it too: the last one to leave ends it. */
+  /** Stops the server and waits for it, unless another process uses it too: the last process to stop ends it. */
   stop(): Promise<void>;
 }
 
-/** For a laptop: durable, modest in memory, reachable from this machine alone. */
+/** For a laptop: durable, little memory, reachable only from this machine. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -50,9 +55,9 @@ const GIVE_UP_MS = 60_000;
 const RETRY_MS = 250;
 
 /**
- * Starts the PostgreSQL that comes with Baton, or takes over the one that runs on this data directory already. If it
- * dies while it is serverLock, it is started again on the same port.
- * @throws {EmbeddedDatabaseError} with one line that says what is wrong and what to do.
+ * Starts the PostgreSQL that comes with Baton, or adopts the one that already runs on this data directory. If it dies
+ * while it is in use, it is restarted on the same port.
+ * @throws {EmbeddedDatabaseError} with one line that says what is wrong and what to do
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const dataDir = canonical(options.dataDir);
@@ -84,7 +89,7 @@ class Server {
       try {
         return await this.bringUp();
       } catch (error) {
-        // A server that was found can be on its way down; one that died can still have children at work.
+        // A server that was found may be shutting down, and one that died may still have running children.
         if (error instanceof EmbeddedDatabaseError || performance.now() > giveUpAt) {
           if (this.launched !== undefined) await shutDown(this.launched, this.location.clusterDir);
           throw error;
@@ -126,7 +131,7 @@ class Server {
     return postmaster;
   }
 
-  /** The connection that holds the server broke: the server is gone, or was restarted by hand. */
+  /** The connection that marks the server as in use broke: the server died, or was restarted by hand. */
   private revive(): void {
     this.serverLock = undefined;
     if (this.stopping !== undefined) return;

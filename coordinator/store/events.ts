@@ -2,11 +2,11 @@ import type { JobStatus } from '@baton/runner-sdk/protocol';
 import { type Connections, type Executor, type Sql, sql } from './db';
 
 export interface EventRow {
-  /** Its place in the order in which events are read. */
+  /** Its position in the order in which events are read. */
   position: number;
   at: Date;
   name: string;
-  /** Null, like the rest of a job's, for events of other things. */
+  /** Null, like the other fields of jobs, for events that are not about a job. */
   jobId: string | null;
   type: string | null;
   queue: string | null;
@@ -15,22 +15,23 @@ export interface EventRow {
   attempt: number | null;
   runnerId: string | null;
   details: Record<string, unknown> | null;
-  /** Of the end of a job that has one. */
+  /** For the end of a job with a callback. */
   callback: Callback | null;
 }
 
-/** Where the end of a job is told, and whose secret signs it: a user's, or (null) the installation's. */
+/** Where the end of a job is reported, and whose secret signs the report: a user's, or (null) the installation's. */
 export interface Callback {
   url: string;
   userId: string | null;
 }
 
 /**
- * A CTE, `inserted_events`, that writes down what the statement around it did to the jobs of the CTE `from`, if somebody
- * watches them: so an event is there if, and only if, its transition is. While nobody watches anything it is one probe
- * of an empty table. Listeners watch all events of a scope; webhooks those of one name, with the name after a space.
+ * A CTE, `inserted_events`, that stores events of what the enclosing statement did to the jobs of the CTE `from`, if
+ * anybody watches them. So an event exists if, and only if, its transition does. While nobody watches anything it is
+ * one probe of an empty table. Listeners watch all events of a scope; webhooks those of one name, which follows the
+ * scope after a space.
  * @param name of the event; like `details`, an expression over a row `e` of `from`
- * @param callback where to tell that the job has finished, for statements that finish jobs
+ * @param callback where to report that the job has finished, for statements that finish jobs
  */
 export function insertEvents(
   from: Sql,
@@ -53,7 +54,7 @@ export function insertEvents(
   )`;
 }
 
-/** Writes down what happened to something else than a job. `userId`: whose affair it is; null: the operators'. */
+/** Stores an event that is not about a job. `userId`: the user it concerns; null: the operators. */
 export async function tell(
   db: Executor,
   event: { name: string; userId: string | null; details: Record<string, unknown> },
@@ -63,7 +64,7 @@ export async function tell(
     VALUES (now(), ${event.name}, ${event.userId}, ${JSON.stringify(event.details)}::json)`);
 }
 
-/** The same of several things. */
+/** The same for several events. */
 export async function tellAll(
   db: Executor,
   events: { name: string; userId: string | null; details: Record<string, unknown> }[],
@@ -76,20 +77,20 @@ export async function tellAll(
 }
 
 /**
- * Gives positions to events whose transactions have ended: in the order of their ids, which for one job is the order in
- * which things happened to it. One publisher at a time, so a reader never meets a position lower than one it has read;
- * and the positions are the log's own, so they mean the same in whatever cluster the tables are restored.
- * @returns the last position that was given.
+ * Gives positions to events whose transactions have ended, in the order of their ids, which for one job is the order in
+ * which things happened to it. Only one publisher runs at a time, so a reader never meets a position lower than one it
+ * has read. Positions are the log's own, so they stay valid when the tables are restored in another cluster.
+ * @returns the last position given
  */
 export async function publish(transaction: Executor): Promise<number> {
-  // A statement of its own: the next one must see what was committed while this one waited for the lock.
+  // A separate statement: the next one must see what was committed while this one waited for the lock.
   await transaction.query(sql`SELECT l.id FROM event_log l WHERE l.id = 1 FOR UPDATE`);
   const [row] = await transaction.query<{ position: number }>(sql`
     WITH fresh AS MATERIALIZED (
       SELECT e.id, row_number() OVER (ORDER BY e.id) AS nth FROM events e WHERE e.position IS NULL
     ), placed AS (
       UPDATE events e SET position = l.position + f.nth FROM fresh f CROSS JOIN event_log l
-      -- By their ids, so that a plan made while there were few events does not read all of them.
+      -- By id, so that a plan made while there were few events does not read all of them.
       WHERE e.id = ANY (ARRAY(SELECT id FROM fresh)) AND e.id = f.id AND l.id = 1
     )
     UPDATE event_log l SET position = l.position + (SELECT count(*) FROM fresh) WHERE l.id = 1
@@ -101,16 +102,16 @@ export async function publish(transaction: Executor): Promise<number> {
 export const HAS_UNPUBLISHED = sql`EXISTS (SELECT FROM events e WHERE e.position IS NULL)`;
 
 export interface Watch {
-  /** After which position the events of the scope are there. */
+  /** Events of the scope exist from this position on. */
   since: number;
-  /** They were not written down until now. */
+  /** They were not stored until now. */
   isNew: boolean;
 }
 
-/** Events of these scopes are written down from now on, for at least `forMs`. */
+/** Stores events of these scopes from now on, for at least `forMs`. */
 export function watch(db: Connections, scopes: string[], forMs: number): Promise<Map<string, Watch>> {
   return db.transaction(async (transaction) => {
-    // What happened before is before this position.
+    // Earlier events have positions up to this one.
     const since = await publish(transaction);
     const rows = await transaction.query<{ scope: string } & Watch>(sql`
       WITH watched AS MATERIALIZED (
@@ -126,7 +127,7 @@ export function watch(db: Connections, scopes: string[], forMs: number): Promise
   });
 }
 
-/** Events of these scopes are written down for so long at the most, unless they are watched anew. */
+/** Stores events of these scopes for at most `forMs` more, unless they are watched again. */
 export async function shorten(db: Executor, scopes: string[], forMs: number): Promise<void> {
   if (scopes.length === 0) return;
   await db.query(sql`
@@ -134,7 +135,7 @@ export async function shorten(db: Executor, scopes: string[], forMs: number): Pr
     WHERE w.scope = ANY (${scopes}::text[]) AND w.until_at <> 'infinity' AND w.until_at > now() + ${forMs}::float8 * interval '1 ms'`);
 }
 
-/** The last position that was given. */
+/** The last position given. */
 export async function lastPosition(db: Executor): Promise<number> {
   const [row] = await db.query<{ position: number }>(
     sql`SELECT l.position::float8 AS position FROM event_log l WHERE l.id = 1`,
@@ -144,13 +145,16 @@ export async function lastPosition(db: Executor): Promise<number> {
 
 export interface EventPage {
   events: EventRow[];
-  /** Up to where there are no others; before `after`, when the tables were restored to an earlier state. */
+  /**
+   * The position up to which there are no further events; less than `after` when the tables were restored to an earlier
+   * state.
+   */
   upTo: number;
-  /** Whether there is more to be read now: a full page was found, or events that had no position yet. */
+  /** Whether there is more to read now: the page is full, or there were events without a position. */
   hasMore: boolean;
 }
 
-/** The next events after a position. Those that have none yet are given theirs, and come with the next page. */
+/** The next events after a position. Events without a position get one, and come with the next page. */
 export async function read(db: Connections, after: number, limit: number): Promise<EventPage> {
   const { hasUnpublished, ...page } = await readPublished(db, after, limit);
   if (!hasUnpublished) return page;
@@ -158,7 +162,7 @@ export async function read(db: Connections, after: number, limit: number): Promi
   return { ...page, hasMore: true };
 }
 
-/** The same of those that have a position, within a transaction that must not keep others from giving them. */
+/** The same for events that have a position, within a transaction that must not block publishers. */
 export async function readPublished(
   db: Executor,
   after: number,
@@ -184,8 +188,8 @@ export async function readPublished(
 }
 
 /**
- * Deletes the oldest events, if they are so old, and watches that are over. Those that have not become deliveries yet are
- * kept for up to `mostMs`. Returns how many events.
+ * Deletes events older than `keepMs`, oldest first, and watches that are over. Events that have not become deliveries
+ * yet are kept for up to `mostMs`. Returns how many events were deleted.
  */
 export async function prune(
   db: Executor,
@@ -194,7 +198,8 @@ export async function prune(
 ): Promise<number> {
   await db.query(sql`DELETE FROM event_watches w WHERE w.until_at <= now() AND w.scope = ANY (ARRAY(
     SELECT o.scope FROM event_watches o WHERE o.until_at <= now() ORDER BY o.scope FOR UPDATE SKIP LOCKED))`);
-  // Whoever comes back to a scope from before what is gone is told that there is a gap, though others kept it watched.
+  // A listener that resumes a scope from before the deleted events is told of the gap, even if others kept the scope
+  // watched.
   const [pruned] = await db.query<{ count: number }>(sql`
     WITH gone AS (DELETE FROM events e USING (
       SELECT o.id FROM (SELECT * FROM events ORDER BY id LIMIT ${limit}) o CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b

@@ -1,6 +1,6 @@
 import { BatonError } from '../errors';
 
-/** Lets so many in at once; the others wait in the order in which they came, but not for ever. */
+/** Limits how many run at once; the others wait in order of arrival, but not indefinitely. */
 export class Gate {
   private readonly waiting: (() => void)[] = [];
   private inside = 0;
@@ -10,7 +10,10 @@ export class Gate {
     private readonly patienceMs: number,
   ) {}
 
-  /** @throws {BatonError} `unavailable` when its turn does not come within the patience; what the work throws */
+  /**
+   * @throws {BatonError} `unavailable` when its turn does not come within the patience; also throws what the work
+   * throws
+   */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.inside < this.most) this.inside += 1;
     else await this.turn();

@@ -2,7 +2,10 @@ import { type Executor, type Sql, sql } from './db';
 import { type BulkKey, JOB_COLUMNS, type JobRow, listedColumns } from './jobs';
 import { uuidList } from './values';
 
-/** Of many jobs at once large values are left out, as in lists: a call of some kilobytes may name a thousand of them. */
+/**
+ * When many jobs are read at once, large values are left out as in lists: a request of a few kilobytes may name a
+ * thousand of them.
+ */
 function columnsOf(jobs: number): Sql {
   return jobs <= MOST_WHOLE ? JOB_COLUMNS : listedColumns();
 }
@@ -27,20 +30,20 @@ export function findIdempotent(
     JOIN jobs j ON j.id = k.job_id`);
 }
 
-/** Returns false when the key was used before, and so nothing was kept. */
+/** Returns false when the key was used before; nothing is stored then. */
 export async function insertIdempotent(
   db: Executor,
   key: { scope: string; key: string; requestHash: string; jobId: string },
 ): Promise<boolean> {
   const rows = await db.query(sql`
     INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
-    -- The lock keeps the job from being deleted until the key is there, and goes with it.
+    -- The lock keeps the job from being deleted before the key exists; later deletes remove the key with it.
     SELECT ${key.scope}, ${key.key}, ${key.requestHash}, held.id FROM (SELECT j.id FROM jobs j WHERE j.id = ${key.jobId}::uuid FOR KEY SHARE) held
     ON CONFLICT DO NOTHING RETURNING key`);
   return rows.length > 0;
 }
 
-/** What a key was used for: by a call, its jobs in their order; by a single job (null), that one. */
+/** What a key was used for: the jobs of a bulk call, in order; null: a single job. */
 export async function findBulkResult(
   db: Executor,
   { scope, key }: BulkKey,
@@ -51,8 +54,8 @@ export async function findBulkResult(
 }
 
 /**
- * Takes a key for a call whose jobs are stored by this transaction, and named before it ends (`saveBulkResult`). Returns false
- * when the key was used before; one that is being used is waited for.
+ * Reserves a key for a call whose jobs this transaction stores; `saveBulkResult` names them before it ends. Returns
+ * false when the key was used before; waits for a concurrent call with the same key.
  */
 export async function reserveBulkKey(transaction: Executor, { scope, key, requestHash }: BulkKey): Promise<boolean> {
   const rows = await transaction.query(sql`
@@ -61,7 +64,7 @@ export async function reserveBulkKey(transaction: Executor, { scope, key, reques
   return rows.length > 0;
 }
 
-/** @returns false when the job that the key is to go with was deleted just now */
+/** @returns false when the job with which the key would be deleted was itself deleted meanwhile */
 export async function saveBulkResult(
   transaction: Executor,
   { scope, key }: BulkKey,
@@ -78,14 +81,15 @@ export async function saveBulkResult(
 export interface UniqueKey {
   type: string;
   uniqueKey: string;
-  /** Empty: the job belongs to nobody. */
+  /** Empty: the job has no user. */
   userId: string;
 }
 
 /**
- * The jobs that hold these keys: unfinished, or completed and created less than their `uniqueForMs` ago. One that failed
- * or was cancelled did not do the work, so it holds nothing. Each of the two has an index of its own, which is taken only
- * if its condition stands alone; the status is compared as text so that the planner does not take the first index twice.
+ * The jobs that hold these keys: unfinished ones, and completed ones created less than their `uniqueForMs` ago. A
+ * failed or cancelled job did not do the work, so it holds no key. Each of the two kinds has its own index, which is
+ * used only if its condition stands alone; the status is compared as text so that the planner does not use the first
+ * index for both.
  */
 export function findUniqueHolders(transaction: Executor, keys: UniqueKey[]): Promise<JobRow[]> {
   return transaction.query(sql`

@@ -8,25 +8,25 @@ export interface LaneRow {
   priority: number;
   requires: Labels | null;
   prefers: Labels | null;
-  /** Null: read from a job, because the lane's row is gone. */
+  /** Null: the lane was read from a job, because its row was deleted. */
   key: string | null;
 }
 
 export interface NewLane extends LaneRow {
   key: string;
-  /** Whose job it was made for, and how many lanes that one may have. */
+  /** The creator it was made for, and how many lanes that creator may have. */
   madeBy: string;
   most: number;
 }
 
 /**
- * Lanes of these keys, made if they are new and their maker has room for them. A row only keeps a key's number, so that
- * all coordinators use one: a job whose lane has none is found all the same.
+ * Returns the lanes of these keys, creating new ones while their creator has room. A row only maps a key to a number,
+ * so that all coordinators use the same one; a job whose lane has no row is still found.
  */
 export async function ensure(db: Executor, lanes: Omit<NewLane, 'id'>[]): Promise<LaneRow[]> {
   const found = await ensureOnce(db, lanes);
   if (found.length === lanes.length) return found;
-  // One that was not made because it was there may have been removed as idle before it was read.
+  // A lane that already existed may have been removed as idle before it was read.
   return ensureOnce(db, lanes);
 }
 
@@ -48,7 +48,7 @@ async function ensureOnce(db: Executor, lanes: Omit<NewLane, 'id'>[]): Promise<L
   );
 }
 
-/** Lanes by their numbers; those whose row is gone as the first job that waits in them tells. */
+/** Lanes by their numbers; a lane without a row is derived from its first waiting job. */
 export function listByIds(db: Executor, ids: number[]): Promise<LaneRow[]> {
   return db.query(sql`
     SELECT l.id, l.queue, l.type, l.priority, l.requires, l.prefers, l.key FROM lanes l WHERE l.id = ANY (${ids}::int[])
@@ -62,8 +62,8 @@ export function listByIds(db: Executor, ids: number[]): Promise<LaneRow[]> {
 }
 
 /**
- * The first job in turn of every lane that has one. Skips from lane to lane through the claim index, so it costs one
- * probe for each such lane, however many jobs wait, and however many lanes there were.
+ * The first ready job of every lane that has one. Skips from lane to lane through the claim index, so it costs one
+ * probe per such lane, however many jobs wait and however many lanes there were.
  */
 export const READY_LANES = sql`(
   WITH RECURSIVE head AS (
@@ -89,7 +89,7 @@ export function heads(db: Executor): Promise<LaneHead[]> {
   return db.query(sql`SELECT h.lane_id AS "laneId", h.position, h.id FROM ${READY_LANES} h`);
 }
 
-/** Deletes lanes that have no job in turn, and were made so long ago. Returns how many. */
+/** Deletes lanes without ready jobs that were created at least `idleMs` ago. Returns how many. */
 export async function removeIdle(db: Executor, idleMs: number, limit: number): Promise<number> {
   const gone = await db.query(sql`
     WITH ready AS MATERIALIZED (SELECT h.lane_id FROM ${READY_LANES} h)

@@ -2,7 +2,7 @@ import type { RetryPolicy } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
 import { type JobRow, STILL_RUNNING } from './jobs';
 
-/** What decides how a failure of a running job goes on. */
+/** The fields that decide what a failure of a running job leads to. */
 export interface LeasedJob {
   id: string;
   type: string;
@@ -27,9 +27,9 @@ export interface ExpiredLease extends LeasedJob {
 }
 
 /**
- * Running jobs whose lease or deadline is over, locked; those another coordinator is judging are passed over. It walks
- * the index of running jobs whole, because the column that a heartbeat writes is in no index. Only leases of at most
- * `mostLeaseMs` are looked at.
+ * Locks running jobs whose lease or deadline has passed, skipping those that another coordinator has locked. It reads
+ * the whole index of running jobs, because the column that heartbeats write is in no index. Only leases of at most
+ * `mostLeaseMs` are considered.
  */
 export function lockExpiredLeases(
   transaction: Executor,
@@ -43,7 +43,7 @@ export function lockExpiredLeases(
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
 }
 
-/** Whether there is anything for the two below, at the price of one statement. */
+/** Whether there is anything for the two functions below, in one statement. */
 export async function findOverdue(db: Executor): Promise<{ hasExpiredLeases: boolean; hasExpiredJobs: boolean }> {
   const [row] = await db.query<{ hasExpiredLeases: boolean; hasExpiredJobs: boolean }>(sql`
     SELECT
@@ -52,7 +52,7 @@ export async function findOverdue(db: Executor): Promise<{ hasExpiredLeases: boo
   return row ?? { hasExpiredLeases: false, hasExpiredJobs: false };
 }
 
-/** Waiting jobs that were not started in time, locked. */
+/** Locks waiting jobs that were not started before they expired. */
 export function lockExpiredJobs(transaction: Executor, limit: number): Promise<{ id: string }[]> {
   return transaction.query(sql`
     SELECT j.id FROM jobs j
@@ -60,16 +60,18 @@ export function lockExpiredJobs(transaction: Executor, limit: number): Promise<{
     ORDER BY j.expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
 }
 
-/** All that is known about a token that moved nothing: where its job stands now, and what its own attempt came to. */
+/**
+ * All that is known about a token that moved nothing: the job's current state, and how the token's own attempt ended.
+ */
 export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'runAt'> {
-  /** What the attempt came to, if the report that is judged may be the same: it is no longer than that. */
+  /** The attempt's result, read only if it is no longer than the report's and so may be the same. */
   result: unknown;
-  /** It is longer than the report's, and so another. */
+  /** The result is longer than the report's, and so differs. */
   isLonger: boolean;
   leaseToken: string | null;
   /** The token that was asked about. */
   askedToken: string;
-  /** The attempt the token was given for, if it is not the job's latest word. */
+  /** The attempt that the token was given for, if it has a row of its own. */
   past: {
     attempt: number;
     outcome: string;
@@ -78,10 +80,13 @@ export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | '
   } | null;
 }
 
-/** A report without a result is the same as one whose result is null. */
+/** A report without a result equals one whose result is null. */
 const NULL_BYTES = 4;
 
-/** @param tokens with how many bytes of JSON their reports bring as result: a longer one need not be read to be told apart */
+/**
+ * @param tokens with the size of their report's result as JSON, in bytes: a longer stored result need not be read to be
+ * told apart
+ */
 export function traceTokens(
   db: Executor,
   tokens: { jobId: string; leaseToken: string; resultBytes?: number }[],
@@ -96,11 +101,11 @@ export function traceTokens(
       ${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[], ${tokens.map((one) => Math.max(one.resultBytes ?? 0, NULL_BYTES))}::int[]
     ) AS t ("jobId", "leaseToken", bytes)
     JOIN jobs j ON j.id = t."jobId"
-    -- The list too, so that a plan made while there were few jobs does not read all of them.
+    -- The ids are listed as well, so that a plan made while there were few jobs does not read all of them.
     WHERE j.id = ANY (${tokens.map((one) => one.jobId)}::uuid[])`);
 }
 
-/** Keeps what a runner reported too late, once. */
+/** Stores what a runner reported too late, once per attempt. */
 export function keepLate(
   db: Executor,
   late: { jobId: string; leaseToken: string; outcome: string; result: unknown; error: unknown }[],
@@ -109,12 +114,14 @@ export function keepLate(
     UPDATE attempts a SET late_result =
       json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text, "result" json, "error" json)
-    -- The list too, so that a plan made while there were no attempts does not read all of them.
+    -- The ids are listed as well, so that a plan made while there were no attempts does not read all of them.
     WHERE a.job_id = ANY (${late.map((one) => one.jobId)}::uuid[]) AND a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
       AND a.outcome IN ('timed_out', 'cancelled', 'released')`);
 }
 
-/** Jobs that are not in one of these queues, or not of one of these types; null means all of them, an empty list none. Neither ever changes. */
+/**
+ * Jobs outside these queues or types; null means all of them, an empty list none. A job's queue and type never change.
+ */
 export function findOutOfScope(
   db: Executor,
   jobIds: string[],

@@ -9,17 +9,19 @@ export interface UserRate extends UserQueue {
   max: number;
   /** Jobs that the user created in the queue within the limit's time. */
   count: number;
-  /** When the oldest of them counts no longer. */
+  /** When the oldest of them stops counting. */
   resetAt: Date | null;
   /** How long until one more may be created; 0: now. */
   waitMs: number;
 }
 
 /**
- * How much of their limits these users have used, from the jobs themselves. Queues without such a limit are left out.
+ * How much of their limits these users have used, counted from the jobs themselves. Queues without such a limit are
+ * left out.
  *
- * Exact under `lockNames` of the pair, in a statement after it: jobs are stamped with the start of their transaction,
- * and a transaction that waited for the lock counts from further back, so it sees all that its own job will meet.
+ * Exact in a statement after `lockNames` of the pair: jobs are stamped with the start of their transaction, and a
+ * transaction that waited for the lock counts from further back, so it sees all jobs that its own job shares the window
+ * with.
  */
 export function userRates(db: Executor, wanted: UserQueue[]): Promise<UserRate[]> {
   return db.query(sql`
@@ -31,13 +33,13 @@ export function userRates(db: Executor, wanted: UserQueue[]): Promise<UserRate[]
     JOIN queues q ON q.name = w.queue AND q.user_rate_max IS NOT NULL
     CROSS JOIN LATERAL (
       SELECT count(*)::int AS count, min(recent.created_at) AS oldest,
-        -- The job that has to be out of the way before one more may come.
+        -- The job that must leave the window before one more may be created.
         (array_agg(recent.created_at ORDER BY recent.created_at DESC))[q.user_rate_max] AS deciding
       FROM (
         SELECT j.created_at FROM jobs j
         WHERE j.queue = w.queue AND j.user_id = w.user_id AND j.user_id IS NOT NULL
           AND j.created_at > now() - q.user_rate_per_ms * interval '1 ms'
-          -- Made before the clock was set back; a transaction under way is never so far ahead.
+          -- Excludes jobs created before the clock was set back; a running transaction is never this far ahead.
           AND j.created_at < now() + interval '1 minute'
       ) recent
     ) used`);
@@ -51,7 +53,9 @@ export async function limitedQueues(db: Executor): Promise<string[]> {
   return rows.map((row) => row.name);
 }
 
-/** How many jobs wait in the queue, due or not, or held: at most `most`. Each part walks an index of what waits. */
+/**
+ * Number of jobs that wait in the queue, due, not due or held, up to `most`. Each part walks an index of waiting jobs.
+ */
 export async function countWaiting(db: Executor, queue: string, most: number): Promise<number> {
   const [row] = await db.query<{ count: number }>(sql`
     SELECT count(*)::int AS count FROM (

@@ -9,13 +9,13 @@ import { channelOf, type Db, sql } from './db';
 const HEARTBEAT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 3000;
 const RECONNECTS: RetryPolicy = { strategy: 'exponential', baseMs: 200, factor: 2, maxMs: 5000, jitter: 1 };
-/** What sessions that listen are called; version and host of the coordinator follow. */
+/** Application name of listening sessions; the coordinator's version and host follow. */
 export const LISTENER_NAME = 'baton-listen';
-/** PostgreSQL cuts names of sessions at 63 bytes. */
+/** PostgreSQL truncates application names at 63 bytes. */
 const MOST_HOST_CHARACTERS = 40;
 
 export interface Listener {
-  /** Resolves when the connection is given up; nothing is heard any more. */
+  /** Stops listening. Resolves when the connection is closed. */
   stop(): Promise<void>;
 }
 
@@ -25,9 +25,9 @@ export async function notify(db: Pick<Db, 'query' | 'channel'>, message: string)
 }
 
 /**
- * Receives messages on a connection of its own. LISTEN may die silently (a half-open socket), so the connection is probed and
- * replaced when it fails. `connect` is called each time it listens again: messages sent in between are lost, so the caller
- * reads the tables.
+ * Receives messages on a connection of its own. LISTEN may die silently (a half-open socket), so the connection is
+ * probed, and replaced when it fails. `connect` is called each time it listens again: messages sent in between are
+ * lost, so the caller must read the tables.
  */
 export function listen(
   url: string,
@@ -84,7 +84,7 @@ export function listen(
   };
 }
 
-/** A connection that comes after the interruption is closed. */
+/** A connection that is opened after the interruption is closed. */
 function interruptible(opening: Promise<Client>, onStart: (interrupt: () => void) => void): Promise<Client> {
   return new Promise((resolve, reject) => {
     let isInterrupted = false;
@@ -96,7 +96,7 @@ function interruptible(opening: Promise<Client>, onStart: (interrupt: () => void
   });
 }
 
-/** Returns when the connection is over; throws when it does not answer in time. */
+/** Returns when the connection has ended; throws when it does not answer in time. */
 async function keepAlive(client: Client, isOver: () => boolean, onPause: (resume: () => void) => void): Promise<void> {
   while (!isOver()) {
     await pause(HEARTBEAT_MS, onPause);
@@ -115,7 +115,7 @@ function pause(ms: number, onPause: (resume: () => void) => void): Promise<void>
   });
 }
 
-/** Names without spaces, of what PostgreSQL keeps as it is. */
+/** An application name without spaces, of characters that PostgreSQL does not replace. */
 function nameOf(version: string): string {
   const host = hostname().replace(/[^\x21-\x7e]/g, '?');
   return `${LISTENER_NAME} ${version} ${host.slice(0, MOST_HOST_CHARACTERS)}`;

@@ -1,8 +1,8 @@
 import { type Executor, sql } from './db';
 
 /**
- * Keeps every other transaction that locks one of these names waiting until this one ends. In one order, so that two
- * batches do not deadlock. The schema is part of the name, because locks are those of the whole database.
+ * Locks these names until the transaction ends. Always in the same order, so that two batches do not deadlock. The
+ * schema is part of the name, because advisory locks are those of the whole database.
  */
 export async function lockNames(transaction: Executor, names: string[]): Promise<void> {
   if (names.length === 0) return;

@@ -12,7 +12,7 @@ export interface InsertLogLine {
   ageMs: number;
 }
 
-/** Lines of jobs that are gone are dropped. Returns how many lines each job has logged by now. */
+/** Stores log lines; those of deleted jobs are dropped. Returns how many lines each job has logged so far. */
 export function append(
   db: Executor,
   lines: InsertLogLine[],
@@ -25,7 +25,7 @@ export function append(
         FROM json_to_recordset(${JSON.stringify(lines)}::json) AS l (
           "jobId" uuid, "attempt" int, "level" log_level, "message" text, "fields" json, "ageMs" float8)
         JOIN jobs j ON j.id = l."jobId"
-        -- The list too, so that a plan made while there were few jobs does not read all of them.
+        -- The ids are listed as well, so that a plan made while there were few jobs does not read all of them.
         WHERE j.id = ANY (${uuidList([...new Set(lines.map((line) => line.jobId))])}::uuid[])
       ) sent
     ), kept AS (
@@ -39,8 +39,8 @@ export function append(
 }
 
 /**
- * Drops lines from the middle of a job's log until `most` are left: its first lines tell how it began, its last how it
- * ended. One line stays in their place and says how many were dropped.
+ * Drops lines from the middle of a job's log until `most` are left, keeping its start and its end. One line in their
+ * place says how many were dropped.
  */
 export async function trim(db: Executor, jobId: string, most: number): Promise<void> {
   await db.query(sql`

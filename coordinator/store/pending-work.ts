@@ -8,15 +8,15 @@ import { HAS_PENDING } from './webhook-deliveries';
 import { HAS_NEWS, IS_AWAITED } from './webhook-outbox';
 import { HAS_RUNNING } from './workflows/end';
 
-/** Which work waits in the tables, jobs apart. */
+/** Which tables have pending work; jobs are not included. */
 export interface PendingWork {
   hasBulk: boolean;
-  /** Jobs that wait for others, or workflows or batches that run. */
+  /** Jobs wait for others, or workflows or batches are running. */
   hasDependencies: boolean;
   hasDueAlerts: boolean;
-  /** Schedules that are due, or whose jobs wait for, or take the place of, earlier ones. */
+  /** Schedules are due, or have jobs that wait for or replace earlier ones. */
   hasDueSchedules: boolean;
-  /** Events that have not become deliveries yet. */
+  /** Events have not become deliveries yet. */
   hasNews: boolean;
   /** Whether any webhook waits for events. */
   isAwaited: boolean;
@@ -33,7 +33,7 @@ const NOTHING: PendingWork = {
   hasDeliveries: false,
 };
 
-/** Asks for all of it in one statement, which is a few index probes. */
+/** Reads all of it in one statement, which is a few index probes. */
 export async function findPendingWork(db: Executor, alertsEveryMs: number): Promise<PendingWork> {
   const [row] = await db.query<PendingWork>(sql`
     SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} OR ${HAS_RUNNING_BATCH} AS "hasDependencies", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",

@@ -2,7 +2,7 @@ import type { RetryPolicy } from '@baton/runner-sdk/protocol';
 import { Prisma } from '../generated/prisma/client';
 import { type Executor, type Sql, sql } from './db';
 
-/** What jobs of a queue have that leave it out. */
+/** Default values of a queue's jobs. */
 export interface JobDefaults {
   priority?: number | undefined;
   maxAttempts?: number | undefined;
@@ -28,7 +28,7 @@ export interface QueueRow {
   keepCompletedMs: number | null;
   keepFailedMs: number | null;
   keepCancelledMs: number | null;
-  /** All three, or none. */
+  /** All three are set, or none. */
   costBase: number | null;
   costPerSecond: number | null;
   costPerGbSecond: number | null;
@@ -46,21 +46,24 @@ export interface QueueSettings {
   cost?: Cost | null | undefined;
 }
 
-/** What an attempt costs: so much, so much a second, and so much for each second and gigabyte of memory at its peak. */
+/** The cost of an attempt: a base price, a price per second, and a price per second and gigabyte of peak memory. */
 export interface Cost {
   base: number;
   perSecond: number;
   perGbSecond: number;
 }
 
-/** How long finished jobs are kept; what is left out is kept as by default. */
+/** How long finished jobs are kept; what is left out keeps the default. */
 export interface Retention {
   completedMs?: number | undefined;
   failedMs?: number | undefined;
   cancelledMs?: number | undefined;
 }
 
-/** Sets what is named; null takes a limit away, what is left out stays. A changed rate starts with a full bucket. */
+/**
+ * Changes the given settings; null removes a limit, and what is left out stays. A changed rate starts with a full
+ * bucket.
+ */
 export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
   const columns = columnsOf(settings);
   const isSameRate =
@@ -79,11 +82,11 @@ export async function set(db: Executor, name: string, settings: QueueSettings): 
 interface SetColumn {
   column: Sql;
   value: Sql;
-  /** Otherwise a queue that has a row already keeps what it has. */
+  /** False: a queue that already has a row keeps its value. */
   isNamed: boolean;
 }
 
-/** The columns of each setting, with what it sets them to. */
+/** The columns of each setting, with their new values. */
 function columnsOf(settings: QueueSettings): SetColumn[] {
   const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost } =
     settings;
@@ -138,8 +141,8 @@ export function resume(db: Executor, name: string): Promise<{ name: string }[]> 
 }
 
 /**
- * Locks the rows of these queues until the transaction ends, so that one claim at a time counts what their limits leave.
- * A statement of its own: what is counted afterwards must be seen after the lock was had.
+ * Locks the rows of these queues until the transaction ends, so that one claim at a time counts what their limits
+ * leave. A separate statement: counting must see what was committed before the lock was obtained.
  */
 export async function lockLimits(transaction: Executor, names: string[]): Promise<void> {
   await transaction.query(

@@ -2,16 +2,16 @@ import { type Executor, sql } from './db';
 
 export interface SeenRunner {
   id: string;
-  /** Undefined when only a heartbeat was heard, which does not name them. */
+  /** Undefined for a heartbeat, which does not contain them. */
   types?: string[] | undefined;
   queues?: string[] | undefined;
   labels?: Record<string, unknown> | undefined;
   version?: string | undefined;
-  /** It said goodbye. */
+  /** It reported that it stops. */
   isStopped?: boolean;
 }
 
-/** Runners that were heard since the last time. */
+/** Stores runners that called since the last write. */
 export async function markSeen(db: Executor, seen: SeenRunner[]): Promise<void> {
   await db.query(sql`
     INSERT INTO runners AS r (id, types, queues, labels, version, first_seen_at, last_seen_at, stopped_at)
@@ -21,7 +21,7 @@ export async function markSeen(db: Executor, seen: SeenRunner[]): Promise<void> 
     ORDER BY s.id
     ON CONFLICT (id) DO UPDATE SET
       last_seen_at = now(),
-      -- Another coordinator may write down up to 10 s later that it heard the runner before.
+      -- Another coordinator may write a call from before the stop up to 10 s later.
       stopped_at = CASE WHEN EXCLUDED.stopped_at IS NOT NULL THEN EXCLUDED.stopped_at
         WHEN r.stopped_at > now() - interval '20 s' THEN r.stopped_at END,
       types = CASE WHEN cardinality(EXCLUDED.types) = 0 THEN r.types ELSE EXCLUDED.types END,
@@ -41,7 +41,7 @@ export async function listDraining(db: Executor): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
-/** Deletes runners that were not heard for so long, and beyond so many of them those not heard for ten minutes. */
+/** Deletes runners that did not call for `keepMs`, and of more than `most` those that did not call for ten minutes. */
 export async function removeLost(
   db: Executor,
   { keepMs, most }: { keepMs: number; most: number },

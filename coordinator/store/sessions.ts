@@ -1,7 +1,7 @@
 import { type Executor, sql } from './db';
 import type { ApiKeyRow } from './api-keys';
 
-/** Sessions of one key that are open at once; the oldest ends when one more is opened. */
+/** Most open sessions of one key; opening one more ends the oldest. */
 export const MOST_SESSIONS = 100;
 
 export async function insert(
@@ -21,7 +21,7 @@ export async function insert(
   return row.expiresAt;
 }
 
-/** The key of an open session, if that may be used now, and when the session ends. */
+/** The key of an open session, if the key is valid now, and when the session ends. */
 export async function findOpen(db: Executor, tokenHash: string): Promise<(ApiKeyRow & { sessionEndsAt: Date }) | null> {
   const [key] = await db.query<ApiKeyRow & { sessionEndsAt: Date }>(sql`
     SELECT k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
@@ -37,10 +37,10 @@ export async function remove(db: Executor, tokenHash: string): Promise<boolean> 
   return rows.length > 0;
 }
 
-/** Links of one key that can be used at once; the oldest goes when one more is made. */
+/** Most usable links of one key; creating one more deletes the oldest. */
 const MOST_LINKS = 100;
 
-/** Null: there is no such key, or it may not be used. */
+/** Null: the key does not exist, or is not valid. */
 export async function insertLink(
   db: Executor,
   link: { tokenHash: string; keyId: string; lifeMs: number },
@@ -57,7 +57,7 @@ export async function insertLink(
   return row?.expiresAt ?? null;
 }
 
-/** The key of a link that may be used. */
+/** The key of a link that can be used. */
 export async function findLink(db: Executor, tokenHash: string): Promise<ApiKeyRow | null> {
   const [key] = await db.query<ApiKeyRow>(sql`
     SELECT k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
@@ -68,7 +68,7 @@ export async function findLink(db: Executor, tokenHash: string): Promise<ApiKeyR
   return key ?? null;
 }
 
-/** Takes a link, so that it cannot be used again. Returns false when another call was first. */
+/** Uses up a link. Returns false when another call was first. */
 export async function takeLink(transaction: Executor, tokenHash: string): Promise<boolean> {
   const rows = await transaction.query(sql`
     DELETE FROM session_links l WHERE l.token_hash = ${tokenHash} AND l.expires_at > now() RETURNING l.key_id`);

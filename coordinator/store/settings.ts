@@ -1,14 +1,14 @@
 import type { Json } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
 
-/** What a coordinator was started with, as far as the SQL function `enqueue` goes by it. */
+/** The settings of a coordinator that the SQL function `enqueue` uses. */
 export interface CoordinatorSettings {
   maxPayloadBytes: number;
-  /** Of jobs that leave it out: priority, maxAttempts, timeoutMs, and retry if it is not the contract's. */
+  /** Defaults of jobs: priority, maxAttempts, timeoutMs, and retry if it is not the contract's. */
   defaults: { [name: string]: Json };
 }
 
-/** Where coordinators were started with different settings, those of the last one count. */
+/** When coordinators have different settings, the last one started wins. */
 export async function storeSettings(db: Executor, { maxPayloadBytes, defaults }: CoordinatorSettings): Promise<void> {
   await db.query(sql`
     INSERT INTO coordinator_settings AS s (id, max_payload_bytes, defaults)

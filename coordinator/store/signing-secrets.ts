@@ -1,6 +1,6 @@
 import { type Executor, sql } from './db';
 
-/** A webhook, or the callbacks of one user's jobs (`''`: of the installation's). */
+/** The owner of a secret: a webhook, or the callbacks of one user's jobs (`''`: of the installation's). */
 export type SecretOwner = { webhookId: string } | { callbackOf: string };
 
 export interface SecretRow {
@@ -9,10 +9,10 @@ export interface SecretRow {
   createdAt: Date;
 }
 
-/** Of those that were rotated out, so many sign beside the current one. */
+/** Most rotated secrets that sign beside the current one. */
 const MOST_OLD = 2;
 
-/** Makes it the owner's current secret, if it has none. */
+/** Stores a secret as the owner's current one, if the owner has none. */
 export async function insertFirst(
   db: Executor,
   secrets: (SecretOwner & { id: string; secret: string })[],
@@ -33,7 +33,7 @@ export async function current(db: Executor, owner: SecretOwner): Promise<SecretR
   return row ?? null;
 }
 
-/** The current one signs for `graceMs` more, as do the latest of the older ones for as long as they were to. */
+/** The current secret signs for `graceMs` more; the latest older ones sign until their own end. */
 export async function retire(transaction: Executor, owner: SecretOwner, graceMs: number): Promise<void> {
   const { webhookId, callbackOf } = columnsOf(owner);
   await transaction.query(sql`

@@ -1,6 +1,6 @@
 import { types } from 'pg';
 
-/** What PostgreSQL calls the types whose values are read here. */
+/** Type ids of PostgreSQL that are parsed here. */
 const TIMESTAMPTZ = 1184;
 const TEXT_LIST = 1009;
 
@@ -8,9 +8,9 @@ const readAnyTime = types.getTypeParser(TIMESTAMPTZ) as (text: string) => Date;
 const readAnyTexts = types.getTypeParser(TEXT_LIST as number) as (text: string) => string[];
 
 /**
- * How the values of a row are read. Times, four to six in each row of a job, took as long as the rest of the row: here
- * what PostgreSQL prints of usual ones is read digit by digit, and rows of one statement, which share its `now()`, share
- * the date. Nobody changes a date in place.
+ * Parsers of column values. Parsing times, four to six per job, took as long as the rest of the row. Here the usual
+ * format is parsed digit by digit, and rows of one statement, which share its `now()`, share the Date. So a Date must
+ * never be changed in place.
  */
 export const VALUES = {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
@@ -23,7 +23,7 @@ export const VALUES = {
 let lastText = '';
 let lastTime = new Date(NaN);
 
-/** As `2026-01-31 12:00:00.123456+00`, whose microseconds a date does not hold; anything else is left to the driver. */
+/** Parses `2026-01-31 12:00:00.123456+00`; microseconds are dropped. Other formats are left to the driver. */
 export function readTime(text: string): Date {
   if (text === lastText) return lastTime;
   const time = isUsual(text)
@@ -44,20 +44,20 @@ export function readTime(text: string): Date {
   return time;
 }
 
-/** The same text as ISO-8601 with milliseconds in UTC, as the contract writes times. */
+/** Converts it to ISO-8601 with milliseconds in UTC, as in the contract. */
 export function isoTime(text: string): string {
-  // From three digits of a fraction on, it stands there but for two letters.
+  // With at least three fractional digits only two characters differ.
   return isUsual(text) && text.length >= 26
     ? `${text.slice(0, 10)}T${text.slice(11, 23)}Z`
     : readTime(text).toISOString();
 }
 
-/** A list of UUIDs as PostgreSQL reads it. The driver looks for quotes in each element, and there are none. */
+/** A PostgreSQL array literal of UUIDs. The driver would search each element for quotes, and UUIDs have none. */
 export function uuidList(ids: readonly string[]): string {
   return `{${ids.join(',')}}`;
 }
 
-/** A year of four digits, from 1000 on because the first hundred mean others to `Date.UTC`, and no offset. */
+/** A four-digit year from 1000 on, because `Date.UTC` treats years below 100 differently, and UTC. */
 function isUsual(text: string): boolean {
   const { length } = text;
   return (
@@ -80,7 +80,7 @@ function number(text: string, from: number, to: number): number {
   return value;
 }
 
-/** PostgreSQL leaves trailing noughts of a fraction out. */
+/** PostgreSQL omits trailing zeros of a fraction. */
 function milliseconds(text: string): number {
   const end = text.length - 3;
   if (end <= 20) return 0;

@@ -3,15 +3,15 @@ import { type Executor, sql } from './db';
 import { newId } from './views/clock';
 
 export interface DeliveryRow extends Omit<WebhookDelivery, 'url'> {
-  /** Its webhook's, if it has one. */
+  /** That of its webhook, if it has one. */
   url: string;
 }
 
 export interface InsertDelivery {
   webhookId: string | null;
-  /** Of a callback. */
+  /** URL of a callback. */
   url: string | null;
-  /** Whose webhook or callback it is; null: the installation's. */
+  /** The user of the webhook or callback; null: the installation. */
   userId: string | null;
   endpoint: string;
   name: string;
@@ -48,7 +48,7 @@ export interface WaitingEndpoint {
   isDue: boolean;
 }
 
-/** Endpoints for which something waits, in the order of their names after this one; a few index probes for each. */
+/** Endpoints with waiting deliveries, in the order of their names, after the given one; a few index probes each. */
 export function waitingEndpoints(db: Executor, after: string, limit: number): Promise<WaitingEndpoint[]> {
   return db.query(sql`
     WITH RECURSIVE waiting AS (
@@ -77,7 +77,7 @@ export interface ClaimedDelivery extends Pick<
   secrets: string[];
 }
 
-/** Takes up to `room` due deliveries of each endpoint. Those whose taker is not heard of again are due again after `leaseMs`. */
+/** Leases up to `room` due deliveries of each endpoint. If the sender dies, they are due again after `leaseMs`. */
 export function claim(
   db: Executor,
   rooms: { endpoint: string; room: number }[],
@@ -117,8 +117,8 @@ export interface DeliveryReport {
 }
 
 /**
- * pending -> delivered, failed, or pending again. Its webhook notes since when it fails. Returns whether it has
- * failed for `longMs` now.
+ * pending -> delivered, failed, or pending again. The webhook stores since when it has been failing. Returns whether it
+ * has now failed for `longMs`.
  */
 export async function report(
   db: Executor,
@@ -143,7 +143,7 @@ export async function report(
   return row?.isLong ?? false;
 }
 
-/** Gives up the lease; the attempt may have reached its receiver, so it stays counted. */
+/** Gives up the leases. The attempts may have reached their receivers, so they stay counted. */
 export async function release(db: Executor, leases: { id: string; leaseToken: string }[]): Promise<void> {
   await db.query(sql`
     UPDATE webhook_deliveries d SET lease_token = NULL, next_at = now()
@@ -151,7 +151,7 @@ export async function release(db: Executor, leases: { id: string; leaseToken: st
     WHERE d.id = ANY (${leases.map(({ id }) => id)}::uuid[]) AND d.id = l.id AND d.status = 'pending' AND d.lease_token = l.token`);
 }
 
-/** delivered, failed -> pending, under the same id, with all tries again. */
+/** delivered, failed -> pending, under the same id, with all attempts again. */
 export async function resend(db: Executor, id: string): Promise<boolean> {
   const rows = await db.query(sql`
     UPDATE webhook_deliveries d SET status = 'pending', failures = 0, next_at = now(), finished_at = NULL
@@ -159,7 +159,7 @@ export async function resend(db: Executor, id: string): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** pending -> failed: those of webhooks that are disabled. Returns how many. */
+/** pending -> failed, for deliveries of disabled webhooks. Returns how many. */
 export async function endDisabled(db: Executor, limit: number): Promise<number> {
   const rows = await db.query(sql`
     WITH over AS MATERIALIZED (
@@ -172,7 +172,7 @@ export async function endDisabled(db: Executor, limit: number): Promise<number> 
   return rows.length;
 }
 
-/** Deletes the oldest that ended so long ago. Returns how many. */
+/** Deletes deliveries that ended at least `keepMs` ago, oldest first. Returns how many. */
 export async function removeOld(db: Executor, keepMs: number, limit: number): Promise<number> {
   const rows = await db.query(sql`
     DELETE FROM webhook_deliveries d WHERE d.id = ANY (ARRAY(
@@ -187,7 +187,7 @@ export async function get(db: Executor, webhookId: string, id: string): Promise<
   return row ?? null;
 }
 
-/** How many deliveries of this name wait for a webhook. */
+/** Number of deliveries of this event name that wait for a webhook. */
 export async function countPending(db: Executor, webhookId: string, name: string): Promise<number> {
   const [row] = await db.query<{ count: number }>(sql`
     SELECT count(*)::int AS count FROM webhook_deliveries d

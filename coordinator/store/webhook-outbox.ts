@@ -8,7 +8,7 @@ export const HAS_NEWS = sql`(${HAS_UNPUBLISHED} OR COALESCE((
 /** Whether any webhook waits for events. */
 export const IS_AWAITED = sql`EXISTS (SELECT FROM webhooks w WHERE w.disabled_at IS NULL)`;
 
-/** Whether there are events that have not become deliveries yet, and whether any webhook waits for such. */
+/** Whether there are events that have not become deliveries yet, and whether any webhook waits for events. */
 export async function look(db: Executor): Promise<{ hasNews: boolean; isAwaited: boolean }> {
   const [row] = await db.query<{ hasNews: boolean; isAwaited: boolean }>(
     sql`SELECT ${IS_AWAITED} AS "isAwaited", ${HAS_NEWS} AS "hasNews"`,
@@ -16,7 +16,7 @@ export async function look(db: Executor): Promise<{ hasNews: boolean; isAwaited:
   return row ?? { hasNews: false, isAwaited: false };
 }
 
-/** Up to which position events have become deliveries, locked; null while another coordinator goes on from there. */
+/** The position up to which events have become deliveries, locked; null while another coordinator has the lock. */
 export async function lock(transaction: Executor): Promise<number | null> {
   const [row] = await transaction.query<{ position: number }>(sql`
     SELECT b.position::float8 AS position FROM webhook_outbox b WHERE b.id = 1 FOR UPDATE SKIP LOCKED`);

@@ -6,7 +6,7 @@ import { newId } from './views/clock';
 export type WebhookRow = Webhook;
 
 export interface InsertWebhook {
-  /** Whose it is; null: the installation's. */
+  /** The user it belongs to; null: the installation. */
   userId: string | null;
   url: string;
   description: string | null;
@@ -21,7 +21,7 @@ export const WEBHOOK_COLUMNS = sql`
   w.disabled_at AS "disabledAt", w.disabled_reason AS "disabledReason", w.failing_since AS "failingSince",
   w.created_at AS "createdAt", w.updated_at AS "updatedAt"`;
 
-/** It is told of what happens from now on. */
+/** Stores a webhook, which receives events from now on. */
 export async function insert(transaction: Executor, webhook: InsertWebhook): Promise<WebhookRow> {
   const since = await publish(transaction);
   const { userId, url, description, events, queues, types, userIds } = webhook;
@@ -34,7 +34,7 @@ export async function insert(transaction: Executor, webhook: InsertWebhook): Pro
   return row;
 }
 
-/** Of this user; null: anybody's. */
+/** A webhook of this user; null: of any user. */
 export async function get(db: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
   const [row] = await db.query<WebhookRow>(sql`
     SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
@@ -47,7 +47,7 @@ export async function lock(transaction: Executor, userId: string | null, id: str
   return row ?? null;
 }
 
-/** How many one owner has; null: the installation. */
+/** Number of webhooks of an owner; null: of the installation. */
 export async function count(db: Executor, userId: string | null): Promise<number> {
   const [row] = await db.query<{ count: number }>(
     sql`SELECT count(*)::int AS count FROM webhooks w WHERE w.user_id IS NOT DISTINCT FROM ${userId}::text`,
@@ -55,7 +55,7 @@ export async function count(db: Executor, userId: string | null): Promise<number
   return row?.count ?? 0;
 }
 
-/** One that was disabled and is enabled again is told of what happens from then on. */
+/** Changes a webhook. One that is enabled again receives events from then on. */
 export async function update(
   transaction: Executor,
   webhook: InsertWebhook & { id: string },
@@ -78,12 +78,15 @@ export async function update(
   return row;
 }
 
-/** Its secrets and deliveries go with it. */
+/** Deletes a webhook with its secrets and deliveries. */
 export async function remove(db: Executor, id: string): Promise<void> {
   await db.query(sql`DELETE FROM webhooks w WHERE w.id = ${id}::uuid`);
 }
 
-/** Null when it is disabled already, or gone, or (with `failingForMs`) has not failed for so long. */
+/**
+ * Disables a webhook. Null when it is already disabled, was deleted, or (with `failingForMs`) has not failed for that
+ * long.
+ */
 export async function disable(
   db: Executor,
   id: string,
@@ -98,14 +101,14 @@ export async function disable(
   return row ?? null;
 }
 
-/** Kept from being deleted until the transaction ends. */
+/** Enabled webhooks, locked against being deleted until the transaction ends. */
 export function enabled(transaction: Executor): Promise<WebhookRow[]> {
   return transaction.query(
     sql`SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.disabled_at IS NULL ORDER BY w.id FOR KEY SHARE`,
   );
 }
 
-/** Enabled ones for which more than so many deliveries wait. */
+/** Enabled webhooks with more than `most` waiting deliveries. */
 export function overfull(db: Executor, most: number): Promise<{ id: string }[]> {
   return db.query(sql`
     SELECT w.id FROM webhooks w
@@ -113,7 +116,7 @@ export function overfull(db: Executor, most: number): Promise<{ id: string }[]> 
       SELECT FROM webhook_deliveries d WHERE d.endpoint = 'webhook:' || w.id AND d.status = 'pending' OFFSET ${most})`);
 }
 
-/** From the next statement on events of exactly these scopes are written down for webhooks; run under a lock. */
+/** Stores events of exactly these scopes for webhooks from the next statement on. Call it under a lock. */
 export async function watchExactly(transaction: Executor, scopes: string[]): Promise<void> {
   const since = await publish(transaction);
   await transaction.query(sql`

@@ -16,7 +16,10 @@ export interface NewBatchRow {
   idempotency: { scope: string; key: string; requestHash: string } | null;
 }
 
-/** Stores it; false when the idempotency key was used before, which is waited for while it is being used. */
+/**
+ * Stores the batch. Returns false when its idempotency key was used before; waits for a concurrent request with the
+ * same key.
+ */
 export async function insertBatch(transaction: Executor, batch: NewBatchRow): Promise<boolean> {
   const { id, name, userId, metadata, sealed, caller, keyId, callbacks, idempotency } = batch;
   const rows = await transaction.query(sql`
@@ -31,7 +34,7 @@ export async function insertBatch(transaction: Executor, batch: NewBatchRow): Pr
   return rows.length > 0;
 }
 
-/** Writes down what the create of a batch is answered with, to answer a repeated one alike. */
+/** Stores the answer of a batch's create, so that a repeated request gets the same. */
 export async function saveJobIds(transaction: Executor, id: string, jobIds: string[]): Promise<void> {
   await transaction.query(sql`UPDATE batches SET job_ids = ${uuidList(jobIds)}::uuid[] WHERE id = ${id}::uuid`);
 }
@@ -47,7 +50,7 @@ export async function findKeyed(
   return found ?? null;
 }
 
-/** Locks it against being sealed, so that jobs can be added to it. Others may add to it at the same time. */
+/** Locks the batch against being sealed, so that jobs can be added. Several transactions may add at the same time. */
 export async function lockForAdding(
   transaction: Executor,
   scope: BatchScope,
@@ -60,7 +63,7 @@ export async function lockForAdding(
   return found ?? null;
 }
 
-/** open -> running. Sealing it again changes nothing. Returns null when there is none. */
+/** open -> running. Sealing a batch again changes nothing. Returns null when there is no such batch. */
 export async function seal(transaction: Executor, scope: BatchScope, id: string): Promise<{ isNew: boolean } | null> {
   const [before] = await transaction.query<{ sealed: boolean }>(sql`
     SELECT b.sealed_at IS NOT NULL AS sealed FROM batches b WHERE b.id = ${id}::uuid AND ${withinBatchScope(scope)} FOR UPDATE`);
@@ -72,7 +75,7 @@ export async function seal(transaction: Executor, scope: BatchScope, id: string)
   return { isNew: !before.sealed };
 }
 
-/** Marks one that has not ended as cancelled, and seals it: its unfinished jobs are to be cancelled. */
+/** Marks an unfinished batch as cancelled and seals it. Its unfinished jobs are cancelled afterwards. */
 export async function markCancelled(
   transaction: Executor,
   scope: BatchScope,
@@ -86,7 +89,7 @@ export async function markCancelled(
   return rows.length > 0;
 }
 
-/** Batches that ended so long ago that they go, with their jobs: the oldest first. */
+/** Batches that ended long enough ago to be deleted with their jobs, oldest first. */
 export async function findOldBatches(
   db: Executor,
   keepMs: Record<Exclude<BatchStatus, 'open' | 'running'>, number>,
@@ -103,7 +106,7 @@ export async function findOldBatches(
   return rows.map(({ id }) => id);
 }
 
-/** Those of these batches that have no job any more -> gone. Returns how many. */
+/** Deletes those of these batches that have no jobs left. Returns how many. */
 export async function removeEmptyBatches(db: Executor, ids: string[]): Promise<number> {
   const rows = await db.query(sql`
     DELETE FROM batches b WHERE b.id = ANY (${ids}::uuid[]) AND b.finished_at IS NOT NULL

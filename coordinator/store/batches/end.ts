@@ -3,15 +3,15 @@ import { type Connections, type Executor, type Sql, sql } from '../db';
 import { tell } from '../events';
 import { BATCH_COLUMNS, BATCH_COUNTS, type BatchRow } from '../views/batches';
 
-/** What there is to do for batches, looked at without a lock. */
+/** Pending work of batches, read without a lock. */
 export interface BatchWork {
   id: string;
-  /** Its unfinished jobs are to be cancelled, for this reason. */
+  /** Its unfinished jobs must be cancelled, for this reason. */
   isCancelling: boolean;
   reason: string | null;
   /** It is sealed, and all its jobs have finished. */
   hasEnded: boolean;
-  /** Its callback jobs are to be created. */
+  /** Its callback jobs must be created. */
   areCallbacksDue: boolean;
 }
 
@@ -20,7 +20,7 @@ export function findWork(db: Executor, ids: string[]): Promise<BatchWork[]> {
     SELECT ${WORK} FROM batches b WHERE b.id = ANY (${ids}::uuid[]) AND (b.status = 'running' OR b.callbacks_due)`);
 }
 
-/** The same of one page of all that run: what a crash may have left. */
+/** The same for one page of all unfinished batches, to find what a crash left undone. */
 export function findLeftBehind(db: Executor, after: string | null, limit: number): Promise<BatchWork[]> {
   return db.query(sql`
     SELECT ${WORK} FROM batches b
@@ -29,7 +29,7 @@ export function findLeftBehind(db: Executor, after: string | null, limit: number
     ORDER BY b.id LIMIT ${limit}`);
 }
 
-/** Whether the batch of the alias `b` has no unfinished job. Not NOT EXISTS, which may be answered by reading all jobs. */
+/** Whether batch `b` has no unfinished job. Not NOT EXISTS, which the planner may answer by reading all jobs. */
 const HAS_ENDED: Sql = sql`(
   SELECT true FROM jobs j WHERE j.batch_id = b.id AND j.status IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL`;
 
@@ -47,9 +47,9 @@ export interface EndedBatch {
 }
 
 /**
- * running -> completed, failed or cancelled, of those of these batches that have no unfinished job. Under the lock of their
- * rows, which a retry of one of their jobs takes too. What the end means for callback jobs and what tells the world of it is
- * written in the same transaction.
+ * running -> completed, failed or cancelled, for those of these batches without unfinished jobs. Holds the lock of
+ * their rows, which a retry of one of their jobs takes too. Callback jobs that are now due and the events are written
+ * in the same transaction.
  */
 export async function endBatches(db: Connections, ids: string[]): Promise<EndedBatch[]> {
   return db.transaction(async (transaction) => {
@@ -75,20 +75,20 @@ export async function endBatches(db: Connections, ids: string[]): Promise<EndedB
   });
 }
 
-/** Whether such a callback is wanted, and was neither created nor refused. */
+/** Whether the batch wants this callback, and it was neither created nor refused yet. */
 function isOpenCallback(kind: BatchCallback): Sql {
   return sql`(b.callbacks -> ${kind}::text IS NOT NULL AND b.callback_jobs -> ${kind}::text IS NULL
     AND b.callback_errors -> ${kind}::text IS NULL)`;
 }
 
-/** A batch that has ended and whose callback jobs are due, locked so that they are created once. */
+/** An ended batch whose callback jobs are due, locked so that they are created once. */
 export async function lockDue(transaction: Executor, id: string): Promise<BatchRow | null> {
   const [found] = await transaction.query<BatchRow>(sql`
     SELECT ${BATCH_COLUMNS} FROM batches b WHERE b.id = ${id}::uuid AND b.callbacks_due AND b.finished_at IS NOT NULL FOR UPDATE`);
   return found ?? null;
 }
 
-/** Writes down which callback jobs were created and which never will be. */
+/** Stores which callback jobs were created and which never will be. */
 export async function saveCallbacks(
   transaction: Executor,
   { id, callbackJobs, callbackErrors }: Pick<BatchRow, 'id' | 'callbackJobs' | 'callbackErrors'>,

@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { DatabaseFault } from './fault';
 
-/** Where Baton's tables are when `DATABASE_URL` names no schema. */
+/** The schema of Baton's tables when `DATABASE_URL` names none. */
 export const DEFAULT_SCHEMA = 'baton';
 
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-/** What an address says, as libpq reads it where libpq reads it too. */
+/** The content of a database address, read as libpq does for the parameters that libpq knows. */
 export interface DatabaseAddress {
-  /** Undefined: as libpq, the shell's `PGHOST` and so on, else the defaults of the driver. */
+  /** Undefined: `PGHOST` and so on, as with libpq, else the driver's default. */
   host: string | undefined;
   port: number | undefined;
   user: string | undefined;
@@ -19,16 +19,18 @@ export interface DatabaseAddress {
   /** The schema of all of Baton's tables, and whether the address names it. */
   schema: string;
   namesSchema: boolean;
-  /** Sent when the session starts, as `-c work_mem=64MB`; what Baton relies on is set afterwards and counts. */
+  /**
+   * Sent when the session starts, such as `-c work_mem=64MB`. Settings that Baton relies on are set afterwards and
+   * override it.
+   */
   options: string | undefined;
   sslMode: SslMode;
-  /** What TLS takes; read only for modes that may use it. */
+  /** TLS options; read only for modes that may use TLS. */
   tls: ConnectionOptions;
 }
 
 /**
- * Reads a `postgresql://` address. Parameters that it does not know, such as those of connection pools of other
- * programs, are passed over.
+ * Reads a `postgresql://` address. Unknown parameters, such as those of other programs' connection pools, are ignored.
  * @throws {DatabaseFault} for a mode, file or schema that cannot be used
  */
 export function readAddress(text: string): DatabaseAddress {
@@ -47,7 +49,7 @@ export function readAddress(text: string): DatabaseAddress {
     schema: readSchema(named),
     namesSchema: named !== null,
     options: parameters.get('options') ?? undefined,
-    // A socket of this machine is not encrypted, as with libpq.
+    // As with libpq, a Unix socket is not encrypted.
     sslMode: isSocket ? 'disable' : sslMode,
     tls: isSocket || sslMode === 'disable' ? {} : readTls(parameters, sslMode),
   };
@@ -58,7 +60,7 @@ export function describeAddress({ host = 'localhost', port = 5432 }: DatabaseAdd
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** PostgreSQL cuts longer names off, and Baton's would then be another one. */
+/** PostgreSQL truncates longer names, so the schema would have another name. */
 const MOST_SCHEMA_BYTES = 63;
 
 function readSchema(named: string | null): string {
@@ -75,14 +77,14 @@ function readSchema(named: string | null): string {
 function readSslMode(parameters: URLSearchParams): SslMode {
   const mode = parameters.get('sslmode');
   if (mode === null) return readSsl(parameters.get('ssl'));
-  // The driver's own word for a connection that is encrypted and not verified.
+  // The driver's own name for an encrypted connection without verification.
   if (mode === 'no-verify') return 'require';
   const known = SSL_MODES.find((each) => each === mode);
   if (known !== undefined) return known;
   throw new DatabaseFault(`DATABASE_URL has sslmode=${mode}, which is none of ${SSL_MODES.join(', ')}.`);
 }
 
-/** The older `ssl=true`, which other drivers know; libpq's default is `prefer`. */
+/** The older `ssl=true`, which other drivers use; libpq's default is `prefer`. */
 function readSsl(ssl: string | null): SslMode {
   if (ssl === null) return 'prefer';
   if (/^(0|false|off|no)$/i.test(ssl)) return 'disable';
@@ -99,7 +101,7 @@ function readTls(parameters: URLSearchParams, mode: SslMode): ConnectionOptions 
     );
   const [cert, key] = [parameters.get('sslcert'), parameters.get('sslkey')];
   const password = parameters.get('sslpassword');
-  // With an authority named, `require` verifies it, as libpq does.
+  // With a certificate authority, `require` verifies it, as libpq does.
   const isVerified = mode === 'verify-full' || mode === 'verify-ca' || (mode === 'require' && !isSystem);
   return {
     rejectUnauthorized: isVerified,
@@ -119,7 +121,7 @@ function readPem(parameter: string, file: string): string {
   }
 }
 
-/** A stray `%` is taken as it is. */
+/** Decodes percent-encoding; a stray `%` stays as it is. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

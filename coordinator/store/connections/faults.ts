@@ -3,8 +3,8 @@ import { DatabaseFault } from './fault';
 import { SilentDatabase } from './session';
 
 /**
- * Why a connection could not be made, in one line that says what to do; undefined for errors that are of no known kind.
- * `mayPass`: a database that is just starting, or on its way back, fails so too.
+ * Explains in one line why a connection failed and what to do; undefined for unknown kinds of errors.
+ * `mayPass`: a database that is starting or recovering fails in the same way.
  */
 export function explainFault(
   error: unknown,
@@ -20,7 +20,7 @@ export function explainFault(
 }
 
 interface Known {
-  /** In the error's code, or else its message. */
+  /** Matched against the error's code, or else its message. */
   sign: RegExp;
   words: (address: DatabaseAddress, text: string) => string;
   mayPass?: boolean;
@@ -33,7 +33,7 @@ const SILENT: Known = {
   mayPass: true,
 };
 
-/** In the order in which they are looked for. */
+/** In the order in which they are tried. */
 const FAULTS: Known[] = [
   {
     sign: /^ENOTFOUND$|^EAI_AGAIN$/,

@@ -3,10 +3,10 @@ import { type DatabaseAddress } from './address';
 import { DatabaseFault } from './fault';
 import { closeSession, openSession, type SessionOptions, type TlsChoice } from './session';
 
-/** Major versions before this one lack what Baton's statements use. */
+/** Earlier versions lack features that Baton's statements use. */
 const LEAST_VERSION = 140_000;
 
-/** @throws {DatabaseFault} when this server, or what stands before it, cannot serve */
+/** @throws {DatabaseFault} when this server, or a proxy in front of it, cannot serve Baton */
 export async function requireFit(
   client: Client,
   address: DatabaseAddress,
@@ -47,8 +47,8 @@ interface Flags {
 }
 
 /**
- * A pooler that lends its connections for one transaction at a time gives two clients the same server process, or one
- * client several: then settings, prepared statements, locks of sessions and LISTEN are lost or met by others.
+ * A pooler in transaction mode gives two clients the same server process, or one client several. Settings, prepared
+ * statements, session locks and LISTEN are then lost or shared with others.
  */
 async function requireOwnSession(
   first: Client,
@@ -57,7 +57,7 @@ async function requireOwnSession(
   session: SessionOptions,
 ): Promise<void> {
   const pids = [await pidOf(first)];
-  // Without a pooler the server tells at the start which process serves the client.
+  // Without a pooler, the process id that the server sent at the start is that of the backend.
   if ((first as unknown as { processID: number | null }).processID === pids[0]) return;
   const second = await openSession(address, tls, session);
   try {

@@ -13,7 +13,7 @@ import {
   TlsChoice,
 } from './session';
 
-/** A statement with its values, as `Prisma.sql` makes it. */
+/** A statement with its values, as made by `Prisma.sql`. */
 interface Statement {
   text: string;
   values: unknown[];
@@ -21,16 +21,16 @@ interface Statement {
 
 export interface PoolOptions extends SessionOptions {
   max: number;
-  /** How long an answer may take before the connection is given up as dead. Longer than the statement may take. */
+  /** How long an answer may take before the connection is considered dead. Longer than the statement timeout. */
   answerTimeoutMs: number;
-  /** Whether statements are prepared by name, once for each connection. Only where their texts are few. */
+  /** Whether statements are prepared by name, once per connection. Only for pools with few statement texts. */
   isPrepared: boolean;
   onError: (error: Error) => void;
 }
 
 type OnConnect = NonNullable<PoolConfig['onConnect']>;
 
-/** What the pools of one coordinator know together of their connections to one address. */
+/** What the pools of one coordinator know about their connections to one address. */
 export class Liveness {
   readonly tls: TlsChoice;
   private suspectSince = -Infinity;
@@ -44,7 +44,7 @@ export class Liveness {
     this.heardAt.set(client, performance.now());
   }
 
-  /** A connection went silent: those that were heard last before it was asked may be as dead. */
+  /** A connection stopped answering: connections last heard from before it was asked may be dead too. */
   suspect(askedAt: number): void {
     this.suspectSince = Math.max(this.suspectSince, askedAt);
   }
@@ -56,9 +56,12 @@ export class Liveness {
 
 const FAREWELL_MS = 2000;
 const BACKSTOP_MS = 2000;
-/** Callers shape some statements; beyond so many texts the rest go unnamed, because each named one stays in every backend. */
+/**
+ * Some statement texts depend on the request. Beyond this many texts the rest are not named, because every named one
+ * stays in every backend.
+ */
 const MOST_NAMES = 256;
-/** A try without TLS, or with it, follows one that taught which. */
+/** The first attempt may tell whether the server wants TLS; a second one follows. */
 const TLS_TRIES = 2;
 
 /** Connections of one kind. */
@@ -75,9 +78,10 @@ export class SessionPool {
       ...sessionConfig(address, tls, options),
       max: options.max,
       Client: SessionClient as unknown as NonNullable<PoolConfig['Client']>,
-      // The pool waits for what it returns, which its types do not say.
+      // The pool awaits the returned promise, although its types do not declare that.
       onConnect: ((client: PoolClient) => pin(client, address, options)) as unknown as OnConnect,
-      // For Prisma's adapter, which asks past `PooledSession`; that one gives up first, and knows what it means.
+      // For Prisma's adapter, which bypasses `PooledSession`; the timeout of `PooledSession` is shorter and its error
+      // is clearer.
       query_timeout: options.answerTimeoutMs + BACKSTOP_MS,
     };
     this.pool = new Pool(config);
@@ -86,7 +90,7 @@ export class SessionPool {
     this.pool.on('connect', (client) => liveness.heard(client));
   }
 
-  /** Runs something on one connection, which is thrown away when it may be dead or is of no use any more. */
+  /** Runs work on one connection, which is discarded if it may be dead or cannot be reused. */
   async with<T>(work: (session: PooledSession) => Promise<T>): Promise<T> {
     const session = new PooledSession(await this.connect(), this.liveness, this.options, this.names);
     try {
@@ -100,8 +104,9 @@ export class SessionPool {
   }
 
   /**
-   * `Pool.end` resolves when it has said goodbye, `remove` comes when the server has gone too: one that is stopped
-   * between the two breaks its connections instead of ending them. A server that went silent is not waited for.
+   * `Pool.end` resolves when the closing messages are sent; `remove` is emitted when the server has closed too. A
+   * server that is stopped between the two breaks its connections instead of ending them. A server that does not answer
+   * is not waited for.
    */
   async end(): Promise<void> {
     const { pool } = this;
@@ -128,7 +133,7 @@ export class SessionPool {
   }
 }
 
-/** A connection while somebody has it. */
+/** A connection while it is checked out. */
 export class PooledSession {
   private isBroken = false;
   private readonly onError = (): void => void (this.isBroken = true);
@@ -166,7 +171,7 @@ export class PooledSession {
     await this.query({ text: command, values: [] });
   }
 
-  /** A connection that cannot roll back is thrown away, else its open transaction would be the next caller's. */
+  /** A connection that cannot roll back is discarded; otherwise its open transaction would be the next caller's. */
   async rollBack(): Promise<void> {
     if (this.isBroken) return;
     await this.query({ text: 'ROLLBACK', values: [] }).catch(() => this.discard());
@@ -191,7 +196,10 @@ export class PooledSession {
   }
 }
 
-/** After these the connection serves nobody: it may be dead, the server ends it, or it leads to a standby after a failover. */
+/**
+ * Errors after which the connection cannot be reused: it may be dead, the server closes it, or it leads to a standby
+ * after a failover.
+ */
 function isLastOf(error: unknown): boolean {
   if (error instanceof SilentDatabase) return true;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';

@@ -5,12 +5,12 @@ interface Waiting {
 }
 
 /**
- * Divides the connections of readers among those who ask: each has at most a share of them at once, and when there are
- * none left, those who wait take turns, whoever asked more often before.
+ * Divides the connections of readers among callers: each has at most a share of them at once, and when none are free,
+ * waiting callers take turns, however many reads each has.
  */
 export class ReaderShares {
   private readonly running = new Map<string, number>();
-  /** In the order in which it is their turn. */
+  /** In turn order. */
   private readonly waiting = new Map<string, Waiting[]>();
   private inUse = 0;
 
@@ -21,7 +21,7 @@ export class ReaderShares {
   ) {}
 
   /**
-   * @throws {BatonError} `rate_limited` when the owner's own reads take its share for too long, `unavailable` when those
+   * @throws {BatonError} `rate_limited` when the owner's own reads use its share for too long; `unavailable` when those
    * of others do, and when the signal is aborted
    */
   async run<T>(owner: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -55,7 +55,7 @@ export class ReaderShares {
     else this.running.set(owner, left);
     for (const [next, queue] of this.waiting) {
       if (this.isAtShare(next)) continue;
-      // Behind the others again.
+      // Moves to the end of the turn order.
       this.waiting.delete(next);
       const first = queue.shift();
       if (queue.length > 0) this.waiting.set(next, queue);
@@ -115,7 +115,7 @@ function allShares(): BatonError {
   return new BatonError('unavailable', 'Too many reads are under way.', { retryAfterMs: 1000 });
 }
 
-/** Nobody reads it. */
+/** The error for a read whose client has disconnected. */
 export function clientGone(): BatonError {
   return new BatonError('unavailable', 'The client went away before it was answered.');
 }

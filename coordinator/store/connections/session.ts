@@ -2,27 +2,27 @@ import { Client, type ClientBase, type ClientConfig, escapeIdentifier, escapeLit
 import { type DatabaseAddress } from './address';
 import { VALUES } from '../values';
 
-/** What a session is for. */
+/** Options of a kind of session. */
 export interface SessionOptions {
   applicationName: string;
   /** PostgreSQL ends a statement that takes longer; 0: none. */
   statementTimeoutMs: number;
-  /** Settings of this kind of session, over those that all have. */
+  /** Settings of this kind of session, overriding those of all sessions. */
   settings?: Readonly<Record<string, string>>;
-  /** How long a connection may take to be made. */
+  /** How long connecting may take. */
   connectTimeoutMs?: number;
 }
 
 export const CONNECT_TIMEOUT_MS = 5000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
-/** The first probe of an idle connection; Node then asks ten times, a second apart. */
+/** Idle time before the first keep-alive probe; Node then sends ten, a second apart. */
 const KEEP_ALIVE_AFTER_MS = 3000;
 
 /**
- * Every statement here has its index. What the planner believes of a table that grew or emptied within seconds is not
- * worth the day it reads a million rows instead, so it is told that walks are dear and that pages found one by one are
- * nearly free. Else it joins a few rows to a whole table in order, as soon as it takes the few for a hundredth of it.
- * No plan here is worth being compiled, or run by several processes.
+ * Every statement has an index for its access path. Statistics go stale within seconds here, because tables grow and
+ * empty, and one plan with a sequential scan may then read a million rows. So sequential scans are disabled, and random
+ * pages cost next to nothing; otherwise the planner merge-joins a few rows with a whole table as soon as it estimates
+ * them at a hundredth of it. No plan here is worth compiling or running in parallel.
  */
 const PLANNER = {
   enable_seqscan: 'off',
@@ -31,7 +31,7 @@ const PLANNER = {
   max_parallel_workers_per_gather: '0',
 };
 
-/** What else the planner must be allowed: PostgreSQL's own defaults, in case a role or a database has others. */
+/** Planner options that must be on: PostgreSQL's defaults, in case a role or a database has others. */
 const PLANNER_DEFAULTS = {
   ...Object.fromEntries(
     ['indexscan', 'indexonlyscan', 'bitmapscan', 'tidscan', 'nestloop', 'hashjoin', 'mergejoin', 'hashagg', 'sort']
@@ -51,12 +51,15 @@ const PLANNER_DEFAULTS = {
   gin_fuzzy_search_limit: '0',
 };
 
-/** For tests that look at plans: what the planner is told, as startup options. */
+/** The planner settings as startup options, for tests that check plans. */
 export const PLANNING = Object.entries(PLANNER)
   .map(([name, value]) => `-c ${name}=${value}`)
   .join(' ');
 
-/** What correctness relies on, whatever role, database, `options` of the address or the shell say. */
+/**
+ * Settings that correctness relies on. They override those of the role, the database, `options` of the address and the
+ * environment.
+ */
 const CORRECTNESS = {
   default_transaction_isolation: 'read committed',
   default_transaction_read_only: 'off',
@@ -83,8 +86,8 @@ const CORRECTNESS = {
 };
 
 /**
- * So that PostgreSQL notices a client that is gone without a word, and frees its locks. Not every platform of a server
- * knows them, so they may be refused.
+ * Lets PostgreSQL notice a client that vanished, and free its locks. Not every server platform supports these, so they
+ * may be refused.
  */
 const LIVELINESS = {
   client_connection_check_interval: '5000',
@@ -94,7 +97,7 @@ const LIVELINESS = {
   tcp_keepalives_count: '3',
 };
 
-/** Closes over an address how TLS is begun, and remembers what the server took. */
+/** Decides how TLS is started for an address, and remembers what the server accepted. */
 export class TlsChoice {
   private isOn: boolean;
 
@@ -107,8 +110,8 @@ export class TlsChoice {
   }
 
   /**
-   * Whether another try may succeed where this one failed: `prefer` goes on without TLS with a server that has none, and
-   * `allow` with TLS where the server insists on it.
+   * Whether another attempt may succeed after this error: `prefer` continues without TLS when the server has none, and
+   * `allow` with TLS when the server insists on it.
    */
   learn(error: unknown): boolean {
     const { sslMode } = this.address;
@@ -134,11 +137,11 @@ export interface SessionConfig extends ClientConfig {
   tls: TlsChoice;
 }
 
-/** A connection of `pg` that takes nothing from the shell but what the address leaves open. */
+/** A `pg` connection that ignores environment variables except for what the address leaves open. */
 export class SessionClient extends Client {
   constructor(config: SessionConfig) {
     const { address, tls } = config;
-    // A pool keeps the password where a copy does not find it.
+    // The pool's config has the password as a property that a copy does not include.
     super({ ...config, password: config.password, ssl: tls.ssl });
     const parameters = (this as unknown as { connectionParameters: Record<string, unknown> }).connectionParameters;
     parameters['options'] = address.options;
@@ -146,7 +149,7 @@ export class SessionClient extends Client {
   }
 }
 
-/** What `pg` is given for a session; a pool takes it too. */
+/** The `pg` config of a session, also used for pools. */
 export function sessionConfig(address: DatabaseAddress, tls: TlsChoice, options: SessionOptions): SessionConfig {
   const { host, port, user, password, database } = address;
   return {
@@ -169,15 +172,15 @@ export function sessionConfig(address: DatabaseAddress, tls: TlsChoice, options:
 
 const backends = new WeakMap<ClientBase, number>();
 
-/** The number of the process that serves a session; the driver's own is a pooler's, where there is one. */
+/** Process id of the backend that serves a session; behind a pooler the driver's own value is the pooler's. */
 export function backendPid(client: ClientBase): number | undefined {
   return backends.get(client);
 }
 
 /**
- * Sets what Baton relies on, by statements after the start: these count more than what role, database and `options` say,
- * and poolers, which refuse options of the start, let them pass.
- * @throws what the connection throws, also when it does not answer in time
+ * Sets what Baton relies on by statements after the start. These override role, database and `options`, and poolers,
+ * which refuse startup options, pass them on.
+ * @throws the connection's error, also when it does not answer in time
  */
 export async function pin(client: Client, address: DatabaseAddress, options: SessionOptions): Promise<void> {
   const settings = {
@@ -187,7 +190,7 @@ export async function pin(client: Client, address: DatabaseAddress, options: Ses
     search_path: `${escapeIdentifier(address.schema)}, pg_temp`,
     ...options.settings,
   };
-  // Older servers lack some of them.
+  // Older servers lack some of these settings.
   const text = `
     SELECT set_config(s.name, s.value, false) FROM (VALUES ${pairs(settings)}) AS s (name, value)
     WHERE current_setting(s.name, true) IS NOT NULL;
@@ -197,7 +200,7 @@ export async function pin(client: Client, address: DatabaseAddress, options: Ses
     END $do$;
     SELECT pg_backend_pid() AS pid`;
   const results = await answered(client, CONNECT_TIMEOUT_MS, async () => {
-    // By itself and first: the rest must not be stopped by the timeout that it replaces.
+    // Separate and first: the timeout that it replaces must not cancel the other settings.
     await client.query(`SET statement_timeout = ${options.statementTimeoutMs}`);
     return (await client.query(text)) as unknown as { rows: { pid: number }[] }[];
   });
@@ -205,8 +208,8 @@ export async function pin(client: Client, address: DatabaseAddress, options: Ses
 }
 
 /**
- * Ends a connection whose server gives no answer in time, which fails what waits for it. An answer that came while this
- * process was busy still counts.
+ * Closes a connection whose server does not answer in time, which fails everything that waits for it. An answer that
+ * arrived while this process was busy still counts.
  */
 export async function answered<T>(client: Client, withinMs: number, ask: () => Promise<T>): Promise<T> {
   let isAnswered = false;
@@ -230,8 +233,8 @@ export class SilentDatabase extends Error {
 }
 
 /**
- * A connection outside the pools.
- * @param onBreak told when it ends unasked, whether by an error or by the server's farewell
+ * Opens a connection outside the pools.
+ * @param onBreak called when it ends unexpectedly, by an error or because the server closed it
  */
 export async function openSession(
   address: DatabaseAddress,
@@ -241,7 +244,7 @@ export async function openSession(
 ): Promise<Client> {
   for (let attempt = 1; ; attempt += 1) {
     const client = new SessionClient(sessionConfig(address, tls, options));
-    // An error is followed by the end.
+    // An error is followed by the `end` event.
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -257,7 +260,10 @@ export async function openSession(
 
 const FAREWELL_MS = 1000;
 
-/** Says goodbye, and waits until the server has gone; one that does not answer is left after a moment. */
+/**
+ * Closes the connection and waits until the server has closed it too; a server that does not answer is abandoned after
+ * a moment.
+ */
 export async function closeSession(client: Client): Promise<void> {
   const timer = setTimeout(() => client.connection.stream.destroy(), FAREWELL_MS);
   await client.end().catch(() => undefined);

@@ -4,16 +4,16 @@ import { lstatSync } from 'node:fs';
 /** A fault of the embedded PostgreSQL. The message is one line that says what was wrong and what to do. */
 export class EmbeddedDatabaseError extends Error {}
 
-/** Who runs the server's programs: undefined means whoever runs this process. */
+/** The account that runs the server's programs; undefined: that of this process. */
 export type Account = { uid: number; gid: number } | undefined;
 
 const SERVER_USER = 'postgres';
 
 /**
- * PostgreSQL refuses to run as root. Then its programs run as the owner of the data, if there is any yet, and else as
- * the system user `postgres`, which is made when it is missing.
- * @param clusterDir the server's data directory, which need not exist.
- * @throws {EmbeddedDatabaseError} when there is no such user and none can be made.
+ * PostgreSQL refuses to run as root. As root, its programs run as the owner of the data if there are any, else as the
+ * system user `postgres`, which is created if it is missing.
+ * @param clusterDir the server's data directory, which need not exist
+ * @throws {EmbeddedDatabaseError} when there is no such user and none can be created
  */
 export function chooseAccount(clusterDir: string): Account {
   if (process.getuid?.() !== 0) return undefined;
@@ -22,7 +22,7 @@ export function chooseAccount(clusterDir: string): Account {
   return lookUp(SERVER_USER) ?? createUser();
 }
 
-/** Whether the account can enter the folder, tried for real, because modes alone do not tell it. */
+/** Whether the account can enter the folder. It is tried, because modes alone do not tell. */
 export function canEnter(account: Account, folder: string): boolean {
   return spawnSync('/bin/sh', ['-c', 'cd "$0"', folder], { ...account, cwd: '/', stdio: 'ignore' }).status === 0;
 }

@@ -15,13 +15,13 @@ import { type Installation, PROGRAM_ENV } from './installation';
 import type { DataLocation } from './location';
 import { isAlive } from './process';
 
-/** The one user of the server, its owner, and the name of the database. */
+/** Name of the server's only user, its owner, and of the database. */
 export const DATABASE_NAME = 'baton';
 
 /**
- * Makes the cluster if there is none. It is made under another name and moved into place when it is whole, so a process
- * that is killed on the way leaves nothing that looks like a cluster, and of two processes the first one's counts.
- * @throws {EmbeddedDatabaseError} when it cannot be made, or was made by another major version.
+ * Creates the cluster if there is none. It is created under another name and renamed when it is complete, so a killed
+ * process leaves nothing that looks like a cluster, and of two processes the first one wins.
+ * @throws {EmbeddedDatabaseError} when it cannot be created, or was created by another major version
  */
 export async function ensureCluster(location: DataLocation, installation: Installation): Promise<void> {
   const { clusterDir } = location;
@@ -41,7 +41,7 @@ export async function ensureCluster(location: DataLocation, installation: Instal
   }
 }
 
-/** Removes what first starts left that were killed on the way. */
+/** Removes what killed first starts left behind. */
 function sweepDrafts(clusterDir: string): void {
   for (const name of readdirSync(dirname(clusterDir))) {
     const pid = name.startsWith(`${basename(clusterDir)}.new-`) ? Number(name.split('-').at(-2)) : Number.NaN;
@@ -66,7 +66,7 @@ async function initialise(draft: string, location: DataLocation, installation: I
       '--auth=scram-sha-256',
       '--encoding=UTF8',
     ],
-    // Text sorts by code point, alike on every machine, whatever its C library knows of languages.
+    // Text sorts by code point, the same on every machine, whatever its C library knows about languages.
     ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
   ]);
   if (status === 0) return;

@@ -21,14 +21,14 @@ export interface Installation {
   major: string;
 }
 
-/** The programs get these variables and no others, so that PGPORT, PGDATA and the like of the user do not reach them. */
+/** The only environment of the programs, so that the user's PGPORT, PGDATA and the like do not affect them. */
 export const PROGRAM_ENV = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 
 /**
- * Finds the programs in the npm package of this platform. Where the account cannot run them in place (the project lies
- * under a home of mode 0700, say), they are copied once, 60 MB, to a folder where it can.
- * @param systemDir where the copy goes, such as `/var/lib/baton`.
- * @throws {EmbeddedDatabaseError} when the package is missing or its programs do not run here.
+ * Finds the programs in the npm package of this platform. If the account cannot run them in place (for example because
+ * the project is in a home of mode 0700), they are copied once, 60 MB, to a folder where it can.
+ * @param systemDir where the copy goes, such as `/var/lib/baton`
+ * @throws {EmbeddedDatabaseError} when the package is missing or its programs do not run here
  */
 export function findInstallation(account: Account, systemDir: string): Installation {
   const native = findPackage();
@@ -71,7 +71,7 @@ function unusable(fault: string): EmbeddedDatabaseError {
   return new EmbeddedDatabaseError(`The embedded PostgreSQL does not run on this machine: ${fault}. ${advice}`);
 }
 
-/** Complete or absent: the copy gets its name only when it is whole. */
+/** The copy gets its name only when it is complete. */
 function copy(native: string, systemDir: string): string {
   const target = join(systemDir, `postgresql-${packageVersion(native)}`);
   if (existsSync(target)) return target;
@@ -90,14 +90,14 @@ function copy(native: string, systemDir: string): string {
   return target;
 }
 
-/** A folder, and its missing parents, that everybody may enter, whatever the umask says. */
+/** Creates a folder and its missing parents with access for everybody, whatever the umask. */
 export function makeOpenFolder(folder: string): void {
   const first = mkdirSync(folder, { recursive: true });
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = dirname(made)) chmodSync(made, 0o755);
 }
 
-/** npm may have installed under a umask that hides the files from the account. */
+/** npm may have installed with a umask that denies the account access. */
 function openToAll(folder: string): void {
   chmodSync(folder, 0o755);
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
@@ -112,7 +112,7 @@ function settle(draft: string, target: string): void {
     renameSync(draft, target);
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });
-    // Another process was faster.
+    // Another process was faster, which is fine if the copy exists.
     if (!existsSync(target)) throw error;
   }
 }

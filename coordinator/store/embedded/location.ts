@@ -16,10 +16,10 @@ import { isAbsolute, join } from 'node:path';
 import { type Account, canEnter, chooseAccount, EmbeddedDatabaseError } from './account';
 import { makeOpenFolder } from './installation';
 
-/** Where the parts of one embedded PostgreSQL lie. All paths are absolute. */
+/** Paths of one embedded PostgreSQL. All are absolute. */
 export interface DataLocation {
   account: Account;
-  /** The server's own data directory; absent until it is made. */
+  /** The server's data directory; absent until it is created. */
   clusterDir: string;
   password: string;
   logFile: string;
@@ -30,9 +30,9 @@ const PASSWORD = 'postgres-password';
 const LOCATION = 'postgres-location';
 
 /**
- * Decides where the cluster lies and who owns it, and remembers both: in the data directory if the server's account can
+ * Decides where the cluster is and who owns it, and remembers both: in the data directory if the server's account can
  * enter it, else in a folder of its own under `systemDir`, which the file `postgres-location` then names.
- * @throws {EmbeddedDatabaseError} when the data directory cannot be used.
+ * @throws {EmbeddedDatabaseError} when the data directory cannot be used
  */
 export function chooseLocation(dataDir: string, systemDir: string): DataLocation {
   try {
@@ -57,7 +57,7 @@ export function chooseLocation(dataDir: string, systemDir: string): DataLocation
   }
 }
 
-/** A random name, so that a data directory that was deleted and made anew never meets the old one's cluster. */
+/** A random name, so that a data directory that is deleted and created again never gets the cluster of the old one. */
 function makeLocationElsewhere(dataDir: string, systemDir: string, account: Account): string {
   makeOpenFolder(systemDir);
   const folder = mkdtempSync(join(systemDir, 'data-'));
@@ -80,7 +80,7 @@ function keepPassword(dataDir: string, clusterDir: string): string {
   return establish(file, `${randomBytes(24).toString('base64url')}\n`, 0o600).trim();
 }
 
-/** Writes a file that is complete or absent, and of several writers the first one's; returns what it then holds. */
+/** Writes a file atomically. The first of several writers wins; returns the final content. */
 function establish(path: string, text: string, mode: number): string {
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   const file = openSync(draft, 'wx', mode);

@@ -19,20 +19,20 @@ export interface Postmaster {
 const POLL_MS = 20;
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 const FAST_SHUTDOWN_MS = 60_000;
-/** A server writes its lock file as soon as it has made it; so long not even a disk that is overloaded keeps it. */
+/** A server fills its lock file as soon as it has created it; not even an overloaded disk delays that for so long. */
 const EMPTY_FOR_MS = 20_000;
 
-/** The server that runs on this cluster, whoever started it; undefined when none does. */
+/** The server that runs on this cluster, whoever started it; undefined if none does. */
 export function findPostmaster(clusterDir: string): Postmaster | undefined {
   const postmaster = readLockFile(clusterDir);
   return postmaster !== undefined && isAliveWith(postmaster.pid, clusterDir) ? postmaster : undefined;
 }
 
 /**
- * Starts a server and waits until it takes connections; after a crash that includes its recovery. It has a session of
- * its own: it outlives this process and does not hear the terminal's Ctrl-C.
- * @returns undefined when another server was faster on the same cluster, or seems to be about to start.
- * @throws {EmbeddedDatabaseError} with the server's own last words.
+ * Starts a server and waits until it accepts connections, which after a crash includes recovery. It has a session of
+ * its own, so it outlives this process and does not get the terminal's Ctrl-C.
+ * @returns undefined when another server was faster on the same cluster, or seems to be about to start
+ * @throws {EmbeddedDatabaseError} with the last lines of the server's log
  */
 export async function launch(
   location: DataLocation,
@@ -67,7 +67,7 @@ export async function launch(
   throw explain(words, ended, location, options.port);
 }
 
-/** Waits for a server that is starting or stopping. Undefined: it is gone. */
+/** Waits for a server that is starting or stopping. Undefined: it has ended. */
 export async function settled(clusterDir: string): Promise<Postmaster | undefined> {
   for (;;) {
     const postmaster = findPostmaster(clusterDir);
@@ -76,9 +76,9 @@ export async function settled(clusterDir: string): Promise<Postmaster | undefine
   }
 }
 
-/** Ends the server: connections are cut, everything committed is on disk. Returns when it is gone. */
+/** Stops the server: connections are closed, and everything committed is on disk. Returns when it has ended. */
 export async function shutDown(postmaster: Postmaster, clusterDir: string): Promise<void> {
-  // PostgreSQL's fast shutdown; past the deadline its immediate one, from which it recovers at the next start.
+  // PostgreSQL's fast shutdown; after the deadline its immediate one, from which it recovers at the next start.
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
     if (!isAliveWith(postmaster.pid, clusterDir)) return;
     process.kill(postmaster.pid, signal);
@@ -123,9 +123,10 @@ function readLockFile(clusterDir: string): Postmaster | undefined {
 }
 
 /**
- * PostgreSQL takes a lock file for live if any process of its own user has that number, though it be another program or
- * a zombie. One that names its parent it takes for stale (CreateLockFile), and still checks the shared memory it names.
- * An empty one is that of a server that starts at this moment, or of a machine that lost power then: it goes once it is old.
+ * PostgreSQL considers a lock file live if any process of its user has that process id, even another program or a
+ * zombie. It considers one that names its own parent stale (CreateLockFile), but still checks the shared memory that it
+ * names. An empty file belongs to a server that is starting, or to a machine that lost power then; it is removed once
+ * it is old.
  */
 function disownLockFile(clusterDir: string): void {
   const path = join(clusterDir, 'postmaster.pid');

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
-/** Whether any process has this number, be it a zombie or of another user. */
+/** Whether any process has this id, even a zombie or a process of another user. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -11,9 +11,9 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether the process lives, is no zombie, and was started with this argument: its number alone may be anybody's. */
+/** Whether the process runs, is not a zombie, and was started with this argument: ids are reused by other programs. */
 export function isAliveWith(pid: number, argument: string): boolean {
-  // Of a zombie it is empty.
+  // It is empty for a zombie.
   if (existsSync('/proc/self/cmdline')) return readOrEmpty(`/proc/${pid}/cmdline`).split('\0').includes(argument);
   const { stdout } = spawnSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { cwd: '/', encoding: 'utf8' });
   return (stdout ?? '').includes(argument);

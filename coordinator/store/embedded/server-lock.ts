@@ -6,17 +6,17 @@ import { DATABASE_NAME } from './cluster';
 
 /** A connection that marks the server as in use. It ends with its process, however that ends. */
 export interface ServerLock {
-  /** True: no other process uses the server, and none can lock it while it is shut down. */
+  /** Returns true if no other process uses the server; then none can lock it while it is shut down. */
   release(): Promise<boolean>;
 }
 
-/** Any number, as long as it stays the same: every process that uses the server holds this advisory lock, shared. */
+/** An arbitrary constant. Every process that uses the server holds this advisory lock, shared. */
 const LOCK = 'hashtext($$baton embedded database$$)';
 
 /**
  * Marks a running server as in use, and creates its database if there is none.
- * @param url the address of one of its databases.
- * @param onLost called once if the connection breaks before it is released.
+ * @param url returns the address of one of its databases
+ * @param onLost called once if the connection breaks before it is released
  */
 export async function lockServer(url: (database: string) => string, onLost: () => void): Promise<ServerLock> {
   await ensureDatabase(url('postgres'));
@@ -31,7 +31,7 @@ export async function lockServer(url: (database: string) => string, onLost: () =
     async release() {
       isHeld = false;
       const isLast = await leave(client);
-      // When it was the last one the lock is kept: a newcomer waits for it, and hears of the shutdown.
+      // The last process keeps the lock: a newcomer waits for it, and then sees the shutdown.
       if (!isLast) await closeSession(client);
       return isLast;
     },
@@ -44,7 +44,7 @@ async function leave(client: Client): Promise<boolean> {
     const { rows } = await client.query<{ free: boolean }>(`SELECT pg_try_advisory_lock(${LOCK}) AS free`);
     return rows[0]?.free ?? true;
   } catch {
-    // The server is gone, so nobody uses it.
+    // The server has ended, so nothing uses it.
     return true;
   }
 }
@@ -55,7 +55,7 @@ async function ensureDatabase(url: string): Promise<void> {
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE_NAME]);
     if (rowCount === 0) {
       await client.query(`CREATE DATABASE ${DATABASE_NAME}`);
-      // So that psql finds the tables; Baton's own connections set it themselves.
+      // Lets psql find the tables; Baton's own connections set it themselves.
       await client.query(`ALTER ROLE ${DATABASE_NAME} SET search_path = ${DEFAULT_SCHEMA}, public`);
     }
   } catch (error) {
@@ -75,7 +75,7 @@ async function connect(url: string, onEnd: () => void): Promise<Client> {
   }
 }
 
-/** Waiting for the lock may take as long as another's shutdown does. */
+/** No timeout: waiting for the lock may take as long as another process's shutdown. */
 const SESSION: SessionOptions = { applicationName: 'baton embedded', statementTimeoutMs: 0 };
 
 const WRONG_PASSWORD =

@@ -8,14 +8,14 @@ export interface MigrationLog {
   warn(message: string): unknown;
 }
 
-/** Longer, and a migration that waits for a table would stop all that come after it to that table. */
+/** A migration that waits longer for a table lock would block all later statements on that table. */
 const TABLE_LOCK_WAIT = '3s';
 const LOCK_TRIES = 20;
 const LOCK_PAUSE_MS = 500;
 const NO_TRANSACTION = /^-- baton: no transaction\s*$/m;
 
 /**
- * Runs one migration and notes it; tries again while a table it wants is in use.
+ * Runs one migration and records it; retries while a table that it needs is in use.
  * @throws {MigrationError}
  */
 export async function applyMigration(client: Client, migration: Migration, log: MigrationLog): Promise<void> {
@@ -34,7 +34,7 @@ export async function applyMigration(client: Client, migration: Migration, log: 
   }
 }
 
-/** A migration that began and neither ended nor was taken back. */
+/** The error for a migration that was started but neither finished nor rolled back. */
 export function failedBefore(name: string): string {
   return `Migration ${name} did not finish. Undo what it left behind, then let it run again: UPDATE "_prisma_migrations" SET rolled_back_at = now() WHERE migration_name = '${name}' AND finished_at IS NULL`;
 }
@@ -57,7 +57,10 @@ async function runInTransaction(client: Client, migration: Migration): Promise<v
   }
 }
 
-/** What such a migration waits for stops nobody else, so it may wait. A failure stays noted: half of it may be done. */
+/**
+ * Such a migration blocks nobody while it waits, so it may wait. A failure stays recorded, because half of it may be
+ * done.
+ */
 async function runAlone(client: Client, migration: Migration): Promise<void> {
   await client.query('SET lock_timeout = 0');
   const id = await noteStart(client, migration);

@@ -8,11 +8,11 @@ export class MigrationError extends Error {}
 export interface Migration {
   name: string;
   sql: string;
-  /** SHA-256 of the file, in hex, as Prisma writes it down. */
+  /** SHA-256 of the file, in hex, as Prisma stores it. */
   checksum: string;
 }
 
-/** In the order in which they are applied: by name. */
+/** Reads migrations in the order in which they are applied, by name. */
 export function readMigrations(directory = findDirectory()): Migration[] {
   const names = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return names
@@ -23,7 +23,7 @@ export function readMigrations(directory = findDirectory()): Migration[] {
     .sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
-/** Upwards from here: this file runs both compiled, from coordinator/dist/store, and as source. */
+/** Searches upwards, because this file runs both compiled, from coordinator/dist/store, and as source. */
 function findDirectory(): string {
   for (let folder = __dirname; folder !== dirname(folder); folder = dirname(folder)) {
     const directory = join(folder, 'prisma', 'migrations');

@@ -10,9 +10,9 @@ export { MigrationError };
 
 export interface MigrateOptions {
   log: MigrationLog;
-  /** The folder of the migrations; default: the one that comes with this version. */
+  /** The folder of the migrations; default: that of this version. */
   directory?: string;
-  /** The folder of an embedded database, to name it by. */
+  /** The folder of an embedded database, for messages. */
   dataDir?: string | undefined;
 }
 
@@ -30,7 +30,7 @@ interface AppliedMigration {
 /** The advisory lock that `prisma migrate` takes, so that the two never run at the same time. */
 const PRISMA_LOCK = 72707369;
 const LOCK_WAIT = '60s';
-/** A migration takes as long as it takes. */
+/** No timeout, because a migration may take long. */
 const SESSION: SessionOptions = {
   applicationName: 'baton migrate',
   statementTimeoutMs: 0,
@@ -38,13 +38,13 @@ const SESSION: SessionOptions = {
 };
 
 /**
- * Applies `prisma/migrations/NNNN_name/migration.sql` in the order of their names, each in one transaction, and writes
- * them down as `prisma migrate deploy` does, so that either can follow the other. A file whose first line is
- * `-- baton: no transaction` runs outside of one and holds a single statement, such as `CREATE INDEX CONCURRENTLY`.
- * When nothing is pending it only reads.
- * @returns the names of those it applied.
- * @throws {MigrationError} when one failed, now or before, or was changed after it was applied, or when the tables are of a
- * version that cannot be upgraded
+ * Applies `prisma/migrations/NNNN_name/migration.sql` in the order of their names, each in one transaction, and records
+ * them as `prisma migrate deploy` does, so that either can follow the other. A file whose first line is `-- baton: no
+ * transaction` runs outside of one and contains a single statement, such as `CREATE INDEX CONCURRENTLY`. When nothing
+ * is pending it only reads.
+ * @returns the names of those it applied
+ * @throws {MigrationError} when one failed, now or before, or was changed after it was applied, or when the tables are
+ * of a version that cannot be upgraded
  * @throws {DatabaseFault} when the database cannot serve
  */
 export async function migrate(url: string, options: MigrateOptions): Promise<string[]> {
@@ -71,7 +71,10 @@ export async function migrate(url: string, options: MigrateOptions): Promise<str
   }
 }
 
-/** The names of the migrations that this version needs and the database has not (successfully) applied. It only reads. */
+/**
+ * The names of the migrations that this version needs and that were not (successfully) applied to the database. Only
+ * reads.
+ */
 export async function pendingMigrations(database: string | Queryable, directory?: string): Promise<string[]> {
   if (typeof database !== 'string') return pendingOf(database, directory);
   const address = readAddress(database);
@@ -91,7 +94,10 @@ async function pendingOf(database: Queryable, directory?: string): Promise<strin
   return readMigrations(directory).flatMap(({ name }) => (done.has(name) ? [] : [name]));
 }
 
-/** Prisma's own bookkeeping, to the letter. By its whole name: a role that may not use the schema would make it a temporary one. */
+/**
+ * Prisma's bookkeeping table, exactly as Prisma creates it. Its name is qualified: for a role that may not use the
+ * schema, an unqualified name could resolve to a temporary table.
+ */
 const bookkeepingTable = ({
   schema,
 }: DatabaseAddress) => `CREATE TABLE IF NOT EXISTS ${escapeIdentifier(schema)}."_prisma_migrations" (
@@ -105,7 +111,7 @@ const bookkeepingTable = ({
   "applied_steps_count" INTEGER NOT NULL DEFAULT 0
 )`;
 
-/** Those that were rolled back count as never applied. */
+/** Migrations that were rolled back count as never applied. */
 async function readApplied(database: Queryable): Promise<AppliedMigration[]> {
   const { rows } = await database.query(`SELECT to_regclass('"_prisma_migrations"') IS NOT NULL AS present`);
   if (!(rows as { present: boolean }[])[0]?.present) return [];

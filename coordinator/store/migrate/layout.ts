@@ -2,24 +2,27 @@ import { type Client, escapeIdentifier } from 'pg';
 import { type DatabaseAddress, DEFAULT_SCHEMA } from '../connections/address';
 import { MigrationError } from './files';
 
-/** The first migration of the versions before 0.1. Theirs became one, so that their tables cannot be brought to this version. */
+/**
+ * The first migration of the versions before 0.1. Their migrations were merged into one, so their tables cannot be
+ * upgraded to this version.
+ */
 const FIRST_BEFORE = '0001_jobs';
 
-/** Where tables are whose `DATABASE_URL` named no schema in those versions. */
+/** The schema of tables in those versions when `DATABASE_URL` named none. */
 const PUBLIC = 'public';
 
-/** Makes the schema of the tables when it is not there yet, which takes a right that few roles have. */
+/** Creates the schema of the tables if it does not exist, which needs a right that few roles have. */
 export async function ensureSchema(client: Client, { schema }: DatabaseAddress): Promise<void> {
   const { rows } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
   if (rows.length === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${escapeIdentifier(schema)}`);
 }
 
 /**
- * Only reads.
+ * Checks that the tables of this address can be used. Only reads.
  * @param applied the migrations in the schema of this address
  * @param dataDir the folder of an embedded database
- * @throws {MigrationError} when this schema has the tables of a version before 0.1, or `public` has Baton's tables while
- * the address names no schema and its default has none
+ * @throws {MigrationError} when this schema has the tables of a version before 0.1, or when `public` has Baton's tables
+ * while the address names no schema and the default schema has none
  */
 export async function requireUsable(
   client: Client,
@@ -39,7 +42,10 @@ export async function requireUsable(
     );
 }
 
-/** Tables of other programs are not taken for Baton's: the bookkeeping must name its first migration, with its jobs beside it. */
+/**
+ * Does not mistake tables of other programs for Baton's: the bookkeeping must name Baton's first migration, and the
+ * table of jobs must exist beside it.
+ */
 async function firstInPublic(client: Client, names: string[]): Promise<string | undefined> {
   const { rows } = await client.query<{ isOurs: boolean }>(
     `SELECT to_regclass('${PUBLIC}."_prisma_migrations"') IS NOT NULL AND to_regclass('${PUBLIC}.jobs') IS NOT NULL

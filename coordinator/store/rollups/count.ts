@@ -2,13 +2,13 @@ import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
 import { CELL_COLUMNS, FACT_BINS, factsWithin, HISTOGRAMS, KNOWN, statuses, SUMS, timesWithin } from './facts';
 
-/** A readHorizon at the clock and at the transactions under way. */
+/** A reading of the clock and of the running transactions. */
 export interface TransactionHorizon {
   /** The database's time, as text, because it has microseconds. */
   at: string;
-  /** All transactions before this one have ended. */
+  /** All transactions before this id have ended. */
   oldest: number;
-  /** No transaction from this one on had begun to write. */
+  /** No transaction with this id or a later one had begun to write. */
   next: number;
 }
 
@@ -20,7 +20,7 @@ export async function readHorizon(db: Executor): Promise<TransactionHorizon> {
   return row;
 }
 
-/** A time that was read as text, and so much earlier. */
+/** The time `at`, given as text, minus `ms`. */
 export async function before(db: Executor, at: string, ms: number): Promise<string | null> {
   const [row] = await db.query<{ at: string }>(
     sql`SELECT (${at}::timestamptz - ${ms}::float8 * interval '1 ms')::text AS at`,
@@ -29,8 +29,8 @@ export async function before(db: Executor, at: string, ms: number): Promise<stri
 }
 
 /**
- * Takes the right to count, until the transaction ends; false: another coordinator has it. Waits for those who remove jobs
- * at the moment, so that the next statement sees what they did.
+ * Takes the lock for counting until the transaction ends; false: another coordinator has it. Waits for transactions
+ * that are removing jobs, so that the next statement sees what they did.
  */
 export async function lockProgress(transaction: Executor): Promise<boolean> {
   const [lock] = await transaction.query<{ isOurs: boolean }>(
@@ -47,7 +47,9 @@ export interface Slice {
   isLast: boolean;
 }
 
-/** What to count next: ten minutes from where something ended, or less of it, so that it has hardly more than `most` facts. */
+/**
+ * The next time span to count: ten minutes from the next end, or less, so that it has hardly more than `most` facts.
+ */
 export async function nextSlice(transaction: Executor, countableUntil: string, most: number): Promise<Slice | null> {
   const [row] = await transaction.query<Slice>(sql`
     WITH ${KNOWN}, mark AS MATERIALIZED (
@@ -71,7 +73,7 @@ export async function nextSlice(transaction: Executor, countableUntil: string, m
   return row ?? null;
 }
 
-/** Adds all facts before `until` that are not counted yet to the rollups of their minute, hour and day. Only under `lockProgress`. */
+/** Adds all uncounted facts before `until` to the rollups of their minute, hour and day. Only under `lockProgress`. */
 export async function count(transaction: Executor, until: string): Promise<void> {
   const end = sql`${until}::timestamptz`;
   const columns = (alias: Sql) => Prisma.join(SUMS.map((name) => sql`${alias}.${Prisma.raw(name)}`));
@@ -111,14 +113,14 @@ export async function count(transaction: Executor, until: string): Promise<void>
     UPDATE rollup_progress SET counted_until = ${end} WHERE id = 1`);
 }
 
-/** Deletes a batch of what is older than any figure goes back to. Returns whether there may be more. */
+/** Deletes a batch of rollups older than their retention. Returns whether there may be more. */
 export async function prune(
   db: Executor,
   keepMs: Record<'minute' | 'hour' | 'day', number>,
   limit: number,
 ): Promise<boolean> {
   const gone = await db.query(sql`
-    -- The rows are locked, so they are found where they lie. One that was moved meanwhile is found by the next batch.
+    -- Rows are found by ctid. One that was moved meanwhile is found by the next batch.
     DELETE FROM rollups r WHERE r.ctid = ANY (ARRAY(
       SELECT o.tid FROM unnest(${Object.keys(keepMs)}::rollup_grain[], ${Object.values(keepMs)}::float8[]) AS k (grain, keep_ms) CROSS JOIN LATERAL (
         SELECT o.ctid AS tid FROM rollups o WHERE o.grain = k.grain AND o.at < now() - k.keep_ms * interval '1 ms'

@@ -2,21 +2,23 @@ import { Prisma } from '../../generated/prisma/client';
 import { type Sql, sql } from '../db';
 import { FINISHED_QUEUES } from '../queues';
 
-// A fact is the end of an attempt, the end of a job, or, mostly, both. Each is derived from the one row that tells it:
-// - a completed job's row tells of the job and of its last attempt;
-// - an attempt's own row tells how it failed, timed out, was released or cancelled, and whether its job ended with it;
-// - a cancelled job's row tells of the job when none of its attempts ended with it.
-// So a job that is started again by hand takes only the last kind with it, and a deleted one all that it had.
+// A fact is the end of an attempt, the end of a job, or, mostly, both. Each is derived from the one row that records
+// it:
+// - the row of a completed job records the job and its last attempt;
+// - the row of an attempt records that it failed, timed out, was released or cancelled, and whether its job ended with
+//   it;
+// - the row of a cancelled job records the job when none of its attempts ended with it.
+// So a manual retry loses only a fact of the last kind, and deleting a job loses all of its facts.
 
 /** Bins of durations in milliseconds and of memory in bytes: bin n ends at 1.1 ^ n, bin 0 at 1. */
 export const BIN_GROWTH = 1.1;
-/** Ends above the largest memory peak that a runner can report. */
+/** The last bin ends above the largest memory peak that a runner can report. */
 const MOST_BINS = Prisma.raw('400');
 const LOG_GROWTH = Prisma.raw(String(Math.log(BIN_GROWTH)));
 
 /**
- * The three kinds, from these sources of rows: `jobs` in the alias `j`, or `attempts` in `a` with its job in `j`. In the
- * columns of `rollup_strays`.
+ * The three kinds of facts, from these sources of rows: `jobs` in the alias `j`, or `attempts` in `a` with its job in
+ * `j`. Returns the columns of `rollup_strays`.
  */
 export function factsFrom(sources: { completed: Sql; ended: Sql; cancelled: Sql }): Sql {
   return sql`
@@ -37,14 +39,14 @@ export function factsFrom(sources: { completed: Sql; ended: Sql; cancelled: Sql 
 export const NONE_RAN = sql`(${endedWith(sql`j.id`, sql`j.finished_at`)}) IS NULL`;
 
 /**
- * Whether an attempt of a job was cancelled at this time, as true or nothing. Looked for by the job, not by the time, which
- * is that of all jobs that one statement cancelled.
+ * Whether an attempt of a job was cancelled at this time, as true or null. Searched by job and not by time, because all
+ * jobs that one statement cancelled have the same time.
  */
 export function endedWith(jobId: Sql, at: Sql): Sql {
   return sql`SELECT true FROM attempts c WHERE c.job_id = ${jobId} AND c.outcome = 'cancelled' AND c.finished_at IS NOT DISTINCT FROM ${at} LIMIT 1`;
 }
 
-/** The sources of all facts of a span of time. Needs a CTE `known` with the names of all queues. */
+/** The sources of all facts within a time span. Needs a CTE `known` with the names of all queues. */
 export function factsWithin(from: Sql, to: Sql): Sql {
   const within = (column: Sql): Sql => sql`${column} >= ${from} AND ${column} < ${to}`;
   const over = (status: Sql): Sql => sql`known k CROSS JOIN ${statuses(status)} CROSS JOIN LATERAL (
@@ -56,7 +58,7 @@ export function factsWithin(from: Sql, to: Sql): Sql {
   });
 }
 
-/** When they ended, and nothing else; some cancelled jobs twice. Needs the CTE `known`. */
+/** Only the times of these facts; some cancelled jobs appear twice. Needs the CTE `known`. */
 export function timesWithin(from: Sql, to: Sql): Sql {
   return sql`
     SELECT o.finished_at AS at FROM known k CROSS JOIN ${statuses(sql`'completed', 'cancelled'`)} CROSS JOIN LATERAL (
@@ -67,7 +69,10 @@ export function timesWithin(from: Sql, to: Sql): Sql {
     SELECT s.at FROM rollup_strays s WHERE s.at >= ${from} AND s.at < ${to}`;
 }
 
-/** A row for each, `s`, and not a constant, so that the planner cannot use an index of all cancelled jobs. */
+/**
+ * A table `s` with a row per status instead of a constant, so that the planner cannot use an index of all cancelled
+ * jobs.
+ */
 export function statuses(list: Sql): Sql {
   return sql`unnest(ARRAY[${list}]::job_status[]) s (status)`;
 }
@@ -76,9 +81,9 @@ export function statuses(list: Sql): Sql {
 export const KNOWN = sql`known AS MATERIALIZED (SELECT q.name FROM ${FINISHED_QUEUES} q)`;
 
 /**
- * What a row of `rollups` holds, of the facts `f` of one bin of each histogram: grouped so, the many facts of a busy
- * minute are looked at once. A transaction that began before a claim and ended its job after it has the earlier time, so
- * a duration may be below 0, and counts as 0.
+ * Columns of a row of `rollups`, from the facts `f` of one bin of each histogram: grouped so, the many facts of a busy
+ * minute are read once. If a transaction began before a claim and ended the job after it, its time is the earlier one,
+ * so a duration may be negative and counts as 0.
  */
 export const CELL_COLUMNS = sql`
   count(*) FILTER (WHERE f.ending = 'completed') AS jobs_completed,
@@ -93,7 +98,7 @@ export const CELL_COLUMNS = sql`
   COALESCE(sum(f.memory_peak_bytes), 0) AS memory_bytes, max(f.memory_peak_bytes) AS memory_peak_bytes,
   COALESCE(sum(f.cpu_ms), 0) AS cpu_ms, COALESCE(sum(f.cost), 0) AS cost, count(*) AS facts`;
 
-/** The names of the sums, which several rows are added by. */
+/** The columns that are summed when rows are merged. */
 export const SUMS = [
   'jobs_completed',
   'jobs_failed',

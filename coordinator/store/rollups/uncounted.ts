@@ -4,15 +4,15 @@ import { endedWith, factsFrom, NONE_RAN } from './facts';
 const COLUMNS = sql`at, queue, type, user_id, runner_id, outcome, ending, is_retried, wait_ms, run_ms, cpu_ms, memory_peak_bytes, cost`;
 
 /**
- * How far the rollups have come, held there until the transaction ends: what is found uncounted now will not be counted
- * from its row at the same time. A row lock, because it brings the row as it is once the lock was had, whatever the
+ * How far the rollups have come, locked until the transaction ends: facts found uncounted now will not be counted from
+ * their rows at the same time. A row lock, because it returns the row as of when the lock was obtained, whatever the
  * statement's snapshot.
  */
 const MARK = sql`mark AS MATERIALIZED (SELECT p.counted_until AS at FROM rollup_progress p WHERE p.id = 1 FOR SHARE)`;
 
 /**
- * CTEs that write down what is not counted yet of the jobs in the CTE `old`, which the statement around them deletes. They
- * are found by their ids: the status as text and the offsets keep the planner from the index of all that ended since.
+ * CTEs that store the uncounted facts of the jobs in the CTE `old`, which the enclosing statement deletes. Jobs are
+ * found by id: the status as text and the offsets keep the planner from using the index of all jobs that ended since.
  */
 export function storeUncounted(old: Sql): Sql {
   // Gates, which have no queue, are in no figures.
@@ -28,8 +28,8 @@ export function storeUncounted(old: Sql): Sql {
 }
 
 /**
- * CTEs for jobs in the CTE `moved` that were `cancelled`, have `ended`, and begin anew: their rows will not tell of it any
- * more. That one failed, or was cancelled while it ran, its attempt tells.
+ * CTEs for jobs in the CTE `moved` that were `cancelled`, have `ended`, and are retried: their rows will no longer show
+ * it. For jobs that failed or were cancelled while running, the row of the attempt does.
  */
 export function storeUncountedCancelled(moved: Sql): Sql {
   return sql`${MARK}, kept AS (

@@ -2,7 +2,7 @@ import type { CatchUpPolicy, OverlapPolicy, Role, ScheduledJob } from '@baton/ru
 import { slices } from '../../turns';
 import { type Executor, type Sql, sql } from '../db';
 
-/** What is set for a schedule. Times are those of ticks, durations milliseconds. */
+/** Settings of a schedule. Times are those of ticks, durations milliseconds. */
 export interface ScheduleSettings {
   name: string;
   userId: string | null;
@@ -18,12 +18,12 @@ export interface ScheduleSettings {
   startsAt: Date | null;
   endsAt: Date | null;
   maxRuns: number | null;
-  /** In whose name its jobs are created. */
+  /** The key in whose name its jobs are created. */
   keyId: string;
   caller: ScheduleCaller;
 }
 
-/** What the key might do whose call set the job; a key's rights never change. */
+/** The rights of the key that set the job; a key's rights never change. */
 export interface ScheduleCaller {
   name: string;
   role: Role;
@@ -40,7 +40,7 @@ export interface Pause {
 export interface ScheduleRow extends ScheduleSettings {
   id: string;
   runs: number;
-  /** Number of the latest entry of its history. */
+  /** Number of its latest history entry. */
   ticks: number;
   pausedAt: Date | null;
   pausedBy: string | null;
@@ -54,10 +54,10 @@ export interface ScheduleRow extends ScheduleSettings {
   updatedAt: Date;
 }
 
-/** One that is locked to fire, and the time by the database's clock. */
+/** A schedule locked for firing, with the database's time. */
 export interface LockedSchedule extends ScheduleRow {
   now: Date;
-  /** Why nothing may be created in its key's name any more; null: it may. */
+  /** Why jobs can no longer be created in the name of its key; null: they can. */
   keyFault: 'key_revoked' | 'key_expired' | null;
 }
 
@@ -77,7 +77,7 @@ const KEY_FAULT = sql`
 
 const UNFINISHED = sql`j.schedule_id IS NOT NULL AND j.status IN ('blocked', 'pending', 'running')`;
 
-/** Whose schedules, in which queues and of which types a caller sees; null: all. */
+/** The schedules that a caller sees, by user, queues and types; null: all. */
 export interface ScheduleScope {
   userId: string | null;
   queues: string[] | null;
@@ -107,7 +107,7 @@ export async function insert(
   return stored(row, id);
 }
 
-/** One that is paused has no buffered tick any more. */
+/** Changes a schedule. A paused one loses its buffered tick. */
 export async function update(
   transaction: Executor,
   id: string,
@@ -129,7 +129,7 @@ export async function update(
   return stored(row, id);
 }
 
-/** @returns null for one that is gone, or out of scope. */
+/** @returns null when it does not exist, or is out of scope */
 export async function lock(transaction: Executor, scope: ScheduleScope, id: string): Promise<LockedSchedule | null> {
   const [row] = await transaction.query<LockedSchedule>(sql`
     SELECT ${SCHEDULE_COLUMNS}, ${NOW} AS now, ${KEY_FAULT} FROM schedules s WHERE s.id = ${id}::uuid AND ${within(scope)} FOR UPDATE OF s`);
@@ -146,7 +146,7 @@ export async function lockNamed(
   return row ?? null;
 }
 
-/** How many one user has; null: how many belong to nobody. */
+/** Number of schedules of a user; null: of those without one. */
 export async function count(db: Executor, userId: string | null): Promise<number> {
   const [row] = await db.query<{ count: number }>(
     sql`SELECT count(*)::int AS count FROM schedules s WHERE COALESCE(s.user_id, '') = COALESCE(${userId}::text, '')`,
@@ -154,17 +154,17 @@ export async function count(db: Executor, userId: string | null): Promise<number
   return row?.count ?? 0;
 }
 
-/** With its history. Jobs that it created stay. */
+/** Deletes a schedule with its history. Jobs that it created stay. */
 export async function remove(transaction: Executor, id: string): Promise<void> {
   await transaction.query(sql`DELETE FROM schedules s WHERE s.id = ${id}::uuid`);
 }
 
-/** Jobs are created in the name of the key's successor from now on. */
+/** Jobs are created in the name of the successor of a key from now on. */
 export async function passOn(transaction: Executor, keyId: string, successorId: string): Promise<void> {
   await transaction.query(sql`UPDATE schedules s SET key_id = ${successorId} WHERE s.key_id = ${keyId}`);
 }
 
-/** Milliseconds are what is stored of ticks, and what JavaScript keeps. */
+/** Ticks are stored in milliseconds, the precision of JavaScript's dates. */
 const NOW = sql`date_trunc('milliseconds', now())`;
 
 export async function readNow(transaction: Executor): Promise<Date> {
@@ -173,20 +173,20 @@ export async function readNow(transaction: Executor): Promise<Date> {
   return row.now;
 }
 
-/** How many schedules, and how many bytes of their jobs, are fired together. */
+/** Most schedules fired together, and most bytes of their jobs. */
 export interface BatchSize {
   rows: number;
   bytes: number;
 }
 
 export interface LockedBatch {
-  /** As many as weigh at most so much together, but one at least. */
+  /** As many as fit into the batch's bytes, but at least one. */
   schedules: LockedSchedule[];
   /** Whether there may be others, locked or not. */
   hasMore: boolean;
 }
 
-/** Locks schedules that are due, those that have been so for longest first, and that nobody else fires. */
+/** Locks due schedules, the longest due first, skipping those that another coordinator is firing. */
 export function lockDue(transaction: Executor, most: BatchSize): Promise<LockedBatch> {
   return lockBatch(
     transaction,
@@ -197,7 +197,7 @@ export function lockDue(transaction: Executor, most: BatchSize): Promise<LockedB
   );
 }
 
-/** The same of those whose buffered tick waits for nothing any more. */
+/** The same for schedules whose buffered tick no longer waits for a job. */
 export function lockBuffered(transaction: Executor, most: BatchSize): Promise<LockedBatch> {
   return lockBatch(
     transaction,
@@ -223,8 +223,8 @@ async function lockBatch(transaction: Executor, most: BatchSize, locking: Sql): 
 }
 
 /**
- * Which of these have a job that has not finished. Asked after they were locked, in a statement of its own, so that it
- * sees what whoever locked them before has committed.
+ * Which of these have an unfinished job. Run it after they were locked, as a separate statement, so that it sees what
+ * the previous owner of the lock committed.
  */
 export async function busy(transaction: Executor, ids: string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set();
@@ -241,13 +241,13 @@ export interface Fired {
   lastTickAt: Date | null;
   bufferedAt: Date | null;
   supersededBy: string | null;
-  /** Jobs that its ticks created just now. */
+  /** Number of jobs that its ticks have just created. */
   runs: number;
-  /** Entries that its history got just now. */
+  /** Number of entries just added to its history. */
   ticks: number;
 }
 
-/** Moves locked schedules on. */
+/** Advances locked schedules to their next ticks. */
 export async function moveOn(transaction: Executor, fired: Fired[]): Promise<void> {
   if (fired.length === 0) return;
   await transaction.query(sql`
@@ -259,7 +259,7 @@ export async function moveOn(transaction: Executor, fired: Fired[]): Promise<voi
     WHERE s.id = f.id AND s.id = ANY (${fired.map(({ id }) => id)}::uuid[])`);
 }
 
-/** Unfinished jobs that a later one of their schedule took the place of. */
+/** Unfinished jobs that a later job of their schedule replaced. */
 export function superseded(
   db: Executor,
   limit: number,
@@ -270,7 +270,7 @@ export function superseded(
     WHERE s.superseded_by IS NOT NULL LIMIT ${limit}`);
 }
 
-/** None is left of those that this job took the place of. */
+/** All jobs that this one replaced have finished. */
 export async function settleSuperseded(db: Executor, settled: { scheduleId: string; by: string }[]): Promise<void> {
   if (settled.length === 0) return;
   await db.query(sql`
@@ -279,12 +279,15 @@ export async function settleSuperseded(db: Executor, settled: { scheduleId: stri
     WHERE s.id = d.id AND s.superseded_by = d.by`);
 }
 
-/** Whether there is anything to fire, to start after all, or to cancel. */
+/** Whether anything is to be fired, started from a buffer, or cancelled. */
 export const HAS_DUE: Sql = sql`(
   EXISTS (SELECT FROM schedules s WHERE s.due_at <= now()) OR EXISTS (SELECT FROM schedules s WHERE s.superseded_by IS NOT NULL)
   OR EXISTS (SELECT FROM schedules s WHERE s.buffered_at IS NOT NULL))`;
 
-/** In how many milliseconds the next one fires, negative when it is late; null: none does. And whether any has a buffered tick. */
+/**
+ * In how many milliseconds the next schedule fires, negative when it is late; null: none does. And whether any has a
+ * buffered tick.
+ */
 export async function outlook(db: Executor): Promise<{ dueInMs: number | null; hasBuffered: boolean }> {
   const [row] = await db.query<{ dueInMs: number | null; hasBuffered: boolean }>(sql`
     SELECT extract(epoch FROM (SELECT min(s.due_at) FROM schedules s WHERE s.due_at IS NOT NULL) - now())::float8 * 1000 AS "dueInMs",
@@ -292,7 +295,7 @@ export async function outlook(db: Executor): Promise<{ dueInMs: number | null; h
   return row ?? { dueInMs: null, hasBuffered: false };
 }
 
-/** The condition for a schedule, `s`, to be seen. */
+/** Whether schedule `s` is visible in this scope. */
 export function within({ userId, queues, types }: ScheduleScope): Sql {
   return sql`(${userId}::text IS NULL OR s.user_id = ${userId}::text) AND (${queues}::text[] IS NULL OR s.queue = ANY (${queues}::text[]))
     AND (${types}::text[] IS NULL OR s.type = ANY (${types}::text[]))`;

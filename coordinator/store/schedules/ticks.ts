@@ -16,11 +16,11 @@ export interface NewTick extends Omit<TickRow, 'recordedAt'> {
   scheduleId: string;
 }
 
-/** How much of its history each schedule keeps. */
+/** Most history entries of a schedule. */
 export const MOST_TICKS = 1000;
 const KEEP_MS = 7 * 86_400_000;
 
-/** Adds to the histories of schedules that are locked, and takes from them what is too much. */
+/** Adds to the histories of locked schedules, and removes the entries beyond the maximum. */
 export async function insert(transaction: Executor, ticks: NewTick[]): Promise<void> {
   if (ticks.length === 0) return;
   await transaction.query(sql`
@@ -34,7 +34,7 @@ export async function insert(transaction: Executor, ticks: NewTick[]): Promise<v
     DELETE FROM schedule_ticks t USING latest l WHERE t.schedule_id = l.schedule_id AND t.nth <= l.nth - ${MOST_TICKS}::bigint`);
 }
 
-/** What is already known of these ticks of schedules that are locked; runs by hand are no ticks. */
+/** What is already stored about these ticks of locked schedules; manual runs are not ticks. */
 export function known(
   transaction: Executor,
   ticks: { scheduleId: string; at: Date }[],
@@ -45,7 +45,7 @@ export function known(
     JOIN schedule_ticks t ON t.schedule_id = w.id AND t.at = w.at AND t.trigger <> 'run'`);
 }
 
-/** Buffered -> whatever became of it. */
+/** buffered -> its final outcome. */
 export async function settleBuffered(
   transaction: Executor,
   ticks: Pick<NewTick, 'scheduleId' | 'at' | 'outcome' | 'jobId' | 'reason' | 'message'>[],
@@ -58,7 +58,7 @@ export async function settleBuffered(
     WHERE t.schedule_id = b."scheduleId" AND t.at = b.at AND t.outcome = 'buffered'`);
 }
 
-/** Forgets what became of ticks that are to be made up for. */
+/** Removes the outcomes of ticks that are to be backfilled. */
 export async function forget(transaction: Executor, scheduleId: string, at: Date[]): Promise<void> {
   if (at.length === 0) return;
   await transaction.query(sql`

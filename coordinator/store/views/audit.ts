@@ -10,7 +10,7 @@ export interface AuditFilter {
   before?: string | undefined;
 }
 
-/** Newest first; `cursor` is the id of the last row of the former page. */
+/** Newest first; `cursor` is the id of the last row of the previous page. */
 export function page(db: Executor, filter: AuditFilter, cursor: string | null, limit: number): Promise<AuditRow[]> {
   const conditions: Sql[] = [
     ...(cursor === null ? [] : [sql`a.id < ${cursor}::uuid`]),

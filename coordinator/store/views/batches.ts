@@ -11,7 +11,7 @@ import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
 import { type Counted, withinBytes } from './within-bytes';
 
-/** In whose name the callback jobs of a batch are created. */
+/** The caller in whose name the callback jobs of a batch are created. */
 export interface BatchCaller {
   name: string;
   role: Role;
@@ -38,13 +38,16 @@ export interface BatchRow {
   finishedAt: Date | null;
 }
 
-/** Whose batches are meant: this user's, and of a key that is limited to queues or types, those that it created itself. Null: all. */
+/**
+ * The batches that a caller sees: those of this user, and for a key limited to queues or types those that it created
+ * itself. Null: all.
+ */
 export interface BatchScope {
   userId: string | null;
   keyId: string | null;
 }
 
-/** The jobs of the batch of the alias `b` by status. */
+/** Number of jobs of batch `b` by status. */
 export const BATCH_COUNTS: Sql = sql`
   SELECT json_build_object(
     'total', COALESCE(sum(s.n), 0),
@@ -74,7 +77,7 @@ export interface BatchFilter {
   userId?: string[] | undefined;
 }
 
-/** Newest first; `before` is the last id of the page before. */
+/** Newest first; `before` is the last id of the previous page. */
 export function pageOfBatches(
   db: Executor,
   scope: BatchScope,
@@ -100,7 +103,7 @@ export interface BatchResultRow {
   error: JobError | null;
 }
 
-/** Its jobs in the order in which they were added; `after` is the last id of the page before. */
+/** Jobs of a batch in the order in which they were added; `after` is the last id of the previous page. */
 export function pageOfResults(
   db: Executor,
   batchId: string,

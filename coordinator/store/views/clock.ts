@@ -7,9 +7,9 @@ export async function readClock(db: Executor): Promise<number> {
 }
 
 /**
- * A UUIDv7 of the database's time, to a quarter of a microsecond, so that lists sorted by it are in the order of that time,
+ * A UUIDv7 of the database's time, precise to a quarter of a microsecond, so that lists sorted by it follow that time,
  * whichever coordinator stored a row.
- * @param nth of the rows of one statement, from 0
+ * @param nth index among the rows of one statement, from 0
  */
 export function newId(nth: Sql): Sql {
   return sql`(SELECT (lpad(to_hex(t.ticks >> 12), 12, '0') || '7' || lpad(to_hex(t.ticks & 4095), 3, '0')

@@ -7,14 +7,14 @@ export interface DeadLetterGroupRow {
   count: number;
   firstAt: Date;
   lastAt: Date;
-  /** The latest of them. */
+  /** The latest job of the group. */
   jobId: string;
   type: string;
   queue: string;
   error: { message: string; code?: string };
 }
 
-/** Failed jobs by what they failed of, the largest groups first. */
+/** Failed jobs grouped by cause, the largest groups first. */
 export function groups(
   db: Executor,
   userId: string | null,

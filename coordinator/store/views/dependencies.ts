@@ -10,34 +10,34 @@ export interface Parent {
   type: string;
 }
 
-/** Those of these jobs that are there. */
+/** Those of these jobs that exist. */
 export function parents(db: Executor, ids: string[]): Promise<Parent[]> {
   return db.query(sql`
     SELECT j.id, j.status, j.finished_at IS NOT NULL AS "isFinished", j.user_id AS "userId", j.queue, j.type
     FROM jobs j WHERE j.id = ANY (${ids}::uuid[])`);
 }
 
-/** How something ended that a job waited for. */
+/** How a parent of a job ended. */
 export interface DependencyRow {
   jobId: string;
   parentId: string;
-  /** The name of the parent in the job's own workflow; null: it is in none, or in another one. */
+  /** The name of the parent in the job's own workflow; null: the parent is in no workflow, or in another one. */
   key: string | null;
   status: 'completed' | 'failed' | 'cancelled';
-  /** JSON text; null: nothing, or it is too large. */
+  /** JSON text; null: no result, or it is too large. */
   result: string | null;
   isTooLarge: boolean;
 }
 
-/** How much of results is read, in bytes. */
+/** Most bytes of results that are read. */
 export interface ResultBytes {
   ofEach: number;
   inAll: number;
 }
 
 /**
- * How all ended that these jobs waited for. Results are read as long as those of a job, and all together, are within these
- * bytes, the smallest first.
+ * How the parents of these jobs ended. Results are read, smallest first, as long as those of a job and all together
+ * stay within these bytes.
  */
 export function dependencies(db: Executor, jobIds: string[], bytes: ResultBytes): Promise<DependencyRow[]> {
   return db.query(sql`
@@ -55,7 +55,7 @@ export function dependencies(db: Executor, jobIds: string[], bytes: ResultBytes)
     ) s LEFT JOIN jobs p ON p.id = s."parentId" AND s.status = 'completed'`);
 }
 
-/** How one parent of a job ended, for whoever holds the job's lease. */
+/** How one parent of a job ended, for the holder of the job's lease. */
 export interface HeldDependency {
   isHeld: boolean;
   /** Null: the job did not wait for it. */
@@ -76,7 +76,9 @@ export async function dependency(
   return row ?? null;
 }
 
-/** What a blocked job waits for: jobs and workflows that have not ended, of which `limit` are named, the first created first. */
+/**
+ * What a blocked job waits for: the number of unfinished jobs and workflows, and the first `limit` of them by creation.
+ */
 export async function waitsFor(
   db: Executor,
   jobId: string,

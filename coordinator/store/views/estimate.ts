@@ -1,15 +1,15 @@
 import { type Executor, sql } from '../db';
 
-/** How jobs like one did lately. */
+/** Recent history of similar jobs. */
 export interface History {
   now: Date;
-  /** How long they ran; null: none completed. */
+  /** Mean run time in milliseconds; null: none completed. */
   meanRunMs: number | null;
-  /** How many of them complete in a minute; 0: none did. */
+  /** How many of them complete per minute; 0: none did. */
   outPerMinute: number;
 }
 
-/** From at most 1,000 jobs of the queue that completed within the last hour, those of this type. */
+/** From the jobs of this type among at most 1,000 jobs of the queue that completed within the last hour. */
 export async function history(db: Executor, queue: string, type: string): Promise<History> {
   const [row] = await db.query<History>(sql`
     SELECT now() AS now, avg(l.run_ms) FILTER (WHERE l.type = ${type})::float8 AS "meanRunMs",

@@ -5,7 +5,7 @@ import { READY_LANES } from '../lanes';
 const MOST_NAMED = 10;
 const MOST_COUNTED = 10_000;
 
-/** Jobs that run in a queue, or with a concurrency key of it: at most ten are named, of a user's look only their own. */
+/** Running jobs of a queue, or of one of its concurrency keys; at most ten are named, and to a user only their own. */
 export async function runningIn(
   db: Executor,
   userId: string | null,
@@ -19,7 +19,7 @@ export async function runningIn(
   return row ?? { count: 0, ids: [] };
 }
 
-/** The first unfinished, or blocking failed, job of an order; for a user's look without its id when it is another's. */
+/** The first unfinished, or blocking failed, job of an order; without its id when it belongs to another user. */
 export async function firstInOrder(
   db: Executor,
   userId: string | null,
@@ -45,7 +45,7 @@ export async function nextStartInMs(db: Executor, queue: string): Promise<number
   return row?.inMs ?? 0;
 }
 
-/** How many jobs that a runner of this type would take are before it in its queue; counted up to ten thousand. */
+/** Number of jobs of this type before the job in its queue, counted up to ten thousand. */
 export async function countAhead(
   db: Executor,
   job: { id: string; queue: string; type: string; priority: number; position: Date | null },
@@ -74,7 +74,7 @@ export interface LiveRunner {
   isDraining: boolean;
 }
 
-/** Runners heard within a minute. */
+/** Runners that called within the last minute. */
 export function liveRunners(db: Executor): Promise<LiveRunner[]> {
   return db.query(sql`
     SELECT r.id, r.types, r.queues, r.labels, r.draining_since IS NOT NULL AS "isDraining" FROM runners r

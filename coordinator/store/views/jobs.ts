@@ -5,7 +5,7 @@ import { JOB_COLUMNS, type JobRow, listedColumns, type ListedJobRow, type Listed
 import { searched } from './slow-filter';
 import { type Counted, withinBytes } from './within-bytes';
 
-// Reads. The user whose jobs may be seen comes first everywhere; null sees all.
+// Reads. The first argument after the database is the user whose jobs may be seen; null: all.
 
 export async function get(db: Executor, userId: string | null, jobId: string): Promise<JobRow | null> {
   const rows = await getMany(db, userId, [jobId]);
@@ -18,7 +18,7 @@ export function getMany(db: Executor, userId: string | null, jobIds: string[]): 
     WHERE j.id = ANY (${jobIds}::uuid[]) AND (${userId}::text IS NULL OR j.user_id = ${userId}::text)`);
 }
 
-/** Newest first; `before` is the last id of the page before. Large values are left out, unless they are asked for. */
+/** Newest first; `before` is the last id of the previous page. Large values are left out unless they are requested. */
 export function page(
   db: Executor,
   userId: string | null,
@@ -36,7 +36,7 @@ export function page(
   return searched(userId, filter, () => db.query(withinBytes(chosen, sql`p.id DESC`)));
 }
 
-/** Ids of jobs that match, oldest first, after `after`: one batch of a verb in bulk. */
+/** Ids of matching jobs, oldest first, after `after`: one batch of a bulk verb. */
 export async function ids(
   db: Executor,
   userId: string | null,
@@ -52,14 +52,14 @@ export async function ids(
   return rows.map((row) => row.id);
 }
 
-/** At most `most`, so that no more than that are walked over. */
+/** Number of matching jobs, counted up to `most`, so that no more rows are read. */
 export async function count(db: Executor, userId: string | null, filter: JobFilter, most: number): Promise<number> {
   const counted = sql`SELECT count(*)::int AS count FROM (SELECT 1 FROM jobs j WHERE ${matching(userId, filter)} LIMIT ${most}) found`;
   const [row] = await searched(userId, filter, () => db.query<{ count: number }>(counted));
   return row?.count ?? 0;
 }
 
-/** The condition for a job, `j`, to match. */
+/** Whether job `j` matches. */
 export function matching(userId: string | null, filter: JobFilter): Sql {
   const conditions = [
     userId === null ? null : sql`j.user_id = ${userId}`,
@@ -70,7 +70,9 @@ export function matching(userId: string | null, filter: JobFilter): Sql {
   return conditions.length === 0 ? sql`true` : Prisma.join(conditions, ' AND ');
 }
 
-/** A condition for each field that is compared alone. Partial indexes are taken only if their condition is spelled out. */
+/**
+ * A condition for each field that is compared on its own. A partial index is used only if its condition is spelled out.
+ */
 const SIMPLE_FILTERS: readonly ((filter: JobFilter) => Sql | null)[] = [
   given('id', (ids) => sql`j.id = ANY (${ids}::uuid[])`),
   given('status', (statuses) => sql`j.status = ANY (${statuses}::job_status[])`),
@@ -100,7 +102,7 @@ function given<Name extends keyof JobFilter>(
   return ({ [name]: value }) => (value === undefined || value === null ? null : condition(value));
 }
 
-/** The index by priority has only jobs whose priority is not 0, and is taken only if the condition says so. */
+/** The index by priority contains only jobs with a priority other than 0, and is used only if the condition says so. */
 function priorityConditions({ priority }: JobFilter): Sql[] {
   if (priority === undefined) return [];
   const isListed = sql`j.priority = ANY (${priority}::smallint[])`;
@@ -121,7 +123,7 @@ function finishedConditions({ finishedAfter, finishedBefore, queue, status }: Jo
 export async function finished(db: Executor, jobIds: string[]): Promise<string[]> {
   const rows = await db.query<{ id: string }>(sql`
     SELECT w.id::text FROM unnest(${jobIds}::uuid[]) AS w (id)
-    -- Not EXISTS, which a plan that was made while there were few jobs answers by reading all of them.
+    -- Not EXISTS: a plan made while there were few jobs would read all of them.
     WHERE (SELECT true FROM jobs j WHERE j.id = w.id AND j.status::text IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL
       AND (SELECT true FROM batches b WHERE b.id = w.id AND b.finished_at IS NULL) IS NULL`);
   return rows.map((row) => row.id);
@@ -138,7 +140,10 @@ export interface AttemptRow {
   lateResult: unknown;
 }
 
-/** Attempts of a job after one, oldest first: those kept apart, and the one on the job's own row, which runs or completed. */
+/**
+ * Attempts of a job after the given one, oldest first: those with rows of their own, and the one in the job's row,
+ * which is running or completed.
+ */
 export function attempts(db: Executor, jobId: string, after: number, limit: number): Promise<(AttemptRow & Counted)[]> {
   const chosen = sql`
     SELECT a.*, 300 + COALESCE(octet_length(a.error::text), 0) + COALESCE(octet_length(a."lateResult"::text), 0) AS bytes FROM (

@@ -12,9 +12,9 @@ export interface QueueStatistics {
 }
 
 /**
- * Depth and rates of every queue that has jobs or a setting, or of one. Waiting jobs are counted in the indexes of
- * those that are in turn, not due yet, or held; jobs of the last minute are found by their ids, which begin with the
- * time, and by when they finished.
+ * Depth and rates of every queue that has jobs or settings, or of one queue. Waiting jobs are counted in the indexes of
+ * ready, not yet due and held jobs; jobs of the last minute are found by id, which begins with the time, and by when
+ * they finished.
  */
 export function statistics(db: Executor, only: string | null): Promise<QueueStatistics[]> {
   return db.query(sql`
@@ -57,7 +57,7 @@ export function statistics(db: Executor, only: string | null): Promise<QueueStat
     ORDER BY k.name`);
 }
 
-/** How long jobs of this queue ran, from the last 200 that completed within the hour; null: none did. */
+/** Mean run time of this queue's jobs, from the last 200 that completed within the hour; null: none did. */
 export async function meanRunMs(db: Executor, queue: string): Promise<number | null> {
   const [row] = await db.query<{ mean: number | null }>(sql`
     SELECT avg(extract(epoch FROM own.finished_at - own.started_at) * 1000)::float8 AS mean FROM (
@@ -67,7 +67,7 @@ export async function meanRunMs(db: Executor, queue: string): Promise<number | n
   return row?.mean ?? null;
 }
 
-/** The same for every queue of which one completed. */
+/** The same for every queue with completed jobs. */
 export async function meanRunsMs(db: Executor): Promise<Map<string, number>> {
   const rows = await db.query<{ queue: string; mean: number }>(sql`
     SELECT k.name AS queue, lately.mean FROM ${FINISHED_QUEUES} k CROSS JOIN LATERAL (
@@ -79,7 +79,7 @@ export async function meanRunsMs(db: Executor): Promise<Map<string, number>> {
   return new Map(rows.map(({ queue, mean }) => [queue, mean]));
 }
 
-/** The smallest UUIDv7 of a moment, with a minute's room for coordinators whose clocks differ. */
+/** The smallest UUIDv7 of a time, minus one minute for coordinators whose clocks differ. */
 function idAt(offsetMs: number): string {
   const hex = Math.max(0, Date.now() + offsetMs - 60_000)
     .toString(16)
@@ -99,7 +99,7 @@ const QUEUE_COLUMNS = sql`
   q.keep_cancelled_ms::float8 AS "keepCancelledMs",
   q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond"`;
 
-/** Queues that operators have set something for. A pause whose time is over is no pause. */
+/** Queues with settings. A pause whose time is over is not reported. */
 export function settings(db: Executor): Promise<QueueRow[]> {
   return db.query(sql`SELECT ${QUEUE_COLUMNS}, ${PAUSE_COLUMNS} FROM queues q ORDER BY q.name`);
 }

@@ -12,11 +12,11 @@ export interface RunnerRow {
   lastSeenAt: Date;
   drainingSince: Date | null;
   isLost: boolean;
-  /** It said goodbye, and was not heard again. */
+  /** It reported that it stops, and has not called since. */
   isStopped: boolean;
 }
 
-/** A runner is lost when it has not been heard for a minute. */
+/** A runner is lost when it has not called for a minute. */
 const RUNNER_COLUMNS = sql`
   r.id, r.types, r.queues, r.labels, r.version, r.first_seen_at AS "firstSeenAt", r.last_seen_at AS "lastSeenAt",
   r.draining_since AS "drainingSince", r.last_seen_at < now() - interval '1 minute' AS "isLost",

@@ -18,10 +18,10 @@ export async function get(db: Executor, scope: ScheduleScope, id: string): Promi
   return row ?? null;
 }
 
-/** About what a row takes beside its job. */
+/** Approximate size of a row without its job, in bytes. */
 const ROW_BYTES = 1000;
 
-/** Oldest first; `after` is the id of the last row of the page before. */
+/** Oldest first; `after` is the id of the last row of the previous page. */
 export function page(
   db: Executor,
   scope: ScheduleScope,
@@ -40,7 +40,7 @@ export function page(
   return db.query(withinBytes(chosen, sql`p.id`));
 }
 
-/** Latest first; `before` is the number of the last row of the page before. */
+/** Latest first; `before` is the number of the last row of the previous page. */
 export function ticks(
   db: Executor,
   scheduleId: string,
@@ -58,7 +58,7 @@ export function ticks(
 
 export interface ScheduleCounts {
   byStatus: { active: number; paused: number; ended: number };
-  /** How late the tick is that is due for longest; 0: none is due. */
+  /** How late the longest overdue tick is; 0: none is due. */
   overdueMs: number;
 }
 

@@ -2,7 +2,7 @@ import type { JobFilter } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
 import { isStopped } from '../db';
 
-/** Filters with an index of their own, so that only matching rows are looked at. */
+/** Filters with an index of their own, so that only matching rows are read. */
 const INDEXED: readonly (keyof JobFilter)[] = [
   'id',
   'userId',
@@ -16,7 +16,7 @@ const INDEXED: readonly (keyof JobFilter)[] = [
 /** Statuses with an index. */
 const INDEXED_STATUSES: readonly string[] = ['failed', 'cancelled', 'running'];
 
-/** Searches jobs; a search that took too long is refused with the filters that made it slow, and those to add. */
+/** Searches jobs. A search that takes too long is refused, with the filters that made it slow and those to add. */
 export async function searched<Found>(
   userId: string | null,
   filter: JobFilter,
@@ -37,7 +37,7 @@ function describe(userId: string | null, filter: JobFilter): string {
   const names = (Object.keys(filter) as (keyof JobFilter)[]).filter((name) => filter[name] !== undefined);
   const indexed = names.filter((name) => isIndexed(filter, name));
   const others = names.filter((name) => !indexed.includes(name));
-  // Those of one user are found by an index too.
+  // Jobs of one user are found by an index too.
   if (userId !== null && !indexed.includes('userId')) indexed.push('userId');
   const helpful = [
     ...INDEXED.filter((name) => !indexed.includes(name)),
@@ -53,7 +53,7 @@ function describe(userId: string | null, filter: JobFilter): string {
 
 function isIndexed(filter: JobFilter, name: keyof JobFilter): boolean {
   if (name === 'status') return filter.status?.every((status) => INDEXED_STATUSES.includes(status)) === true;
-  // Most jobs have the priority 0, and are in no index of priorities.
+  // Most jobs have priority 0, and are not in the index by priority.
   if (name === 'priority') return filter.priority?.includes(0) === false;
   return INDEXED.includes(name);
 }

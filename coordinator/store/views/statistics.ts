@@ -15,14 +15,14 @@ export interface Sums {
   attemptsCancelled: number;
   /** Attempts that were followed by another because they failed or timed out. */
   retries: number;
-  /** Of the attempts in the histograms, together. */
+  /** Sums over the attempts in the histograms. */
   waitMs: number;
   runMs: number;
   memoryBytes: number;
   cpuMs: number;
   memoryPeakBytes: number | null;
   cost: number;
-  /** Histograms: attempts by bin, only those that are not empty, in order. */
+  /** Histograms: numbers of attempts by bin, only bins that are not empty, in order. */
   waitBins: number[];
   waitCounts: number[];
   runBins: number[];
@@ -31,16 +31,16 @@ export interface Sums {
   memoryCounts: number[];
 }
 
-/** Of one key, or, with `at`, of one minute, hour or day. */
+/** Values of one key, or, with `at`, of one minute, hour or day. */
 export type StatisticsRow = Sums & { key: string | null; at: Date | null };
 
 export interface Statistics {
   /** Where the range begins: at the start of a minute, hour or day. */
   from: Date;
-  /** All that ended before is in the statistics. */
+  /** Everything that ended before is included. */
   until: Date;
   rows: StatisticsRow[];
-  /** How many keys there are, those that are not among the rows included. */
+  /** Number of keys, including those that are not among the rows. */
   keys: number;
 }
 
@@ -50,17 +50,17 @@ export interface Asked {
   key: string | null;
   grain: Grain;
   rangeMs: number;
-  /** The most keys; those of which most ended come first. */
+  /** Most keys; those with the most ends come first. */
   limit: number;
 }
 
-/** What ended since the last count is read from its own rows, if it is not more than this. */
+/** Ends since the last count are read from their own rows, up to this number. */
 export const MOST_UNCOUNTED = 50_000;
 
 /**
- * What ended within a range, by key and over time: from the rollups, and, where those end, from the jobs and attempts
+ * What ended within a range, by key and over time: from the rollups, and for later ends from the jobs and attempts
  * themselves, in one snapshot.
- * @param userId only what that user's jobs did; null: everybody's
+ * @param userId only this user's jobs; null: all jobs
  */
 export async function statistics(db: Executor, userId: string | null, asked: Asked): Promise<Statistics> {
   const { by, key, grain, limit } = asked;
@@ -93,7 +93,7 @@ export async function statistics(db: Executor, userId: string | null, asked: Ask
       UNION ALL
       SELECT o.id, ${CELL_BIN_COLUMNS} FROM cells c JOIN chosen o ON (o.kind = 'key' AND o.key = c.key) OR (o.kind = 'time' AND o.at = ${cellTime} AND ${isAsked})
     ), bins AS MATERIALIZED (
-      -- One number for whose bin it is, of which histogram and which bin: half a million of them are added up.
+      -- One number encodes the key, the histogram and the bin, because half a million of them are added up.
       SELECT e.place, sum(e.n)::float8 AS n FROM (
         ${Prisma.join(HISTOGRAMS.map(placesOf), ' UNION ALL ')}
       ) e GROUP BY 1
@@ -120,14 +120,14 @@ export interface Outcomes {
   attemptsFailed: number;
   attemptsTimedOut: number;
   retries: number;
-  /** How long attempts that ended ran, together, and how many they are. */
+  /** Total run time of ended attempts, and their number. */
   runMs: number;
   attempts: number;
 }
 
 /**
- * How jobs, and their attempts, ended within the last `windowMs`, to the minute: of one queue, of one type, or of all. Meant
- * for windows of up to two hours; cheap enough to be asked again and again.
+ * How jobs and their attempts ended within the last `windowMs`, to the minute: of one queue, of one type, or of all.
+ * For windows of up to two hours; cheap enough to be called often.
  */
 export async function outcomes(
   db: Executor,
@@ -153,7 +153,7 @@ export async function outcomes(
   return row;
 }
 
-/** How many jobs completed or failed, as far as statistics go back. */
+/** Number of jobs that completed or failed, as far as statistics go back. */
 export async function processed(db: Executor): Promise<number> {
   const [row] = await db.query<{ jobs: number }>(sql`
     WITH ${KNOWN}, ${span({ grain: 'day', rangeMs: 3650 * 86_400_000 })}, ${uncounted(null, 'queue')}
@@ -174,18 +174,18 @@ const LISTS = Prisma.raw(
 );
 const ACTIVITY = sql`sum(p.jobs_completed + p.jobs_failed + p.jobs_cancelled + p.attempts_failed + p.attempts_timed_out + p.attempts_released)`;
 
-/** Rows of a range; of a range in hours, whole days as such, because they are fewer. */
+/** Rows of a range. Ranges in hours use the rows of whole days, because they are fewer. */
 function rangeOf(columns: Sql, from: Sql, where: Sql, grain: Grain, { dimension, owner }: Whose): Sql {
   const rows = (of: Grain, until: Sql) =>
     sql`SELECT ${columns} FROM ${from} WHERE r.grain = ${of}::rollup_grain AND ${where} AND ${until}`;
   if (grain !== 'hour') return rows(grain, sql`r.at >= (SELECT "from" FROM span)`);
-  // Not r.at < "fromDay": a planner without statistics takes what lies between two bounds for next to nothing, and reads
-  // it by time alone, of all users and keys. Compared as a row, it bounds only the index that has them.
+  // Not r.at < "fromDay": without statistics the planner expects next to no rows between two bounds, and reads them by
+  // time alone, for all users and keys. A row comparison bounds only the index that contains them.
   const isBefore = sql`(r.dimension, r.owner, r.at) < (${dimension}::rollup_dimension, ${owner}::text, (SELECT "fromDay" FROM span))`;
   return sql`${rows('hour', sql`r.at >= (SELECT "from" FROM span) AND ${isBefore}`)} UNION ALL ${rows('day', sql`r.at >= (SELECT "fromDay" FROM span)`)}`;
 }
 
-/** CTEs: how far the rollups have come, and the range, which begins with a whole minute, hour or day. */
+/** CTEs: how far the rollups have come, and the range, which starts at a whole minute, hour or day. */
 function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
   return sql`mark AS MATERIALIZED (
       SELECT GREATEST(p.counted_until, s."from") AS at, s."from" FROM rollup_progress p,
@@ -198,7 +198,7 @@ function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
     )`;
 }
 
-/** A CTE, `cells`: what ended since the rollups do, by key and minute; empty when it is too much to read. */
+/** A CTE, `cells`: what ended after the rollups, by key and minute; empty when it is too much to read. */
 function uncounted(userId: string | null, by: Dimension): Sql {
   return sql`cells AS MATERIALIZED (
       SELECT f.${KEY_COLUMNS[by]} AS key, date_trunc('minute', f.at, 'UTC') AS minute, ${FACT_BINS}, ${CELL_COLUMNS}
@@ -207,7 +207,7 @@ function uncounted(userId: string | null, by: Dimension): Sql {
         UNION ALL
         SELECT s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
         FROM rollup_strays s WHERE (SELECT few FROM span) AND s.at >= (SELECT "from" FROM span)
-        -- They are few; nothing is gained by an index of all that the user ever had.
+        -- They are few; an index of everything that the user ever had gains nothing.
         OFFSET 0
       ) f
       WHERE ${userId}::text IS NULL OR f.user_id = ${userId} GROUP BY 1, 2, ${BINS}
@@ -226,7 +226,7 @@ interface Whose {
   owner: string;
 }
 
-/** Users own no rows of the users' dimension: each is a key there. */
+/** In the dimension of users each user is a key, and rows have no owner. */
 function whoseOf(userId: string | null, by: Dimension): Whose {
   return { dimension: by, owner: by === 'user' ? '' : (userId ?? '') };
 }
@@ -248,7 +248,7 @@ function single(name: Histogram): Sql {
   return sql`CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[${bin}::smallint] END, CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[c.facts] END`;
 }
 
-/** Each histogram of an id has 512 places of the id's 2048. */
+/** Each histogram of an id uses 512 of the id's 2048 numbers. */
 function placesOf(name: Histogram, nth: number): Sql {
   return Prisma.raw(
     `SELECT p.id * 2048 + ${nth * 512} + unnest(p.${name}_bins) AS place, unnest(p.${name}_counts) AS n FROM parts p`,

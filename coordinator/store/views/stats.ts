@@ -8,7 +8,10 @@ export interface TypeLoad {
   oldestAgeMs: number | null;
 }
 
-/** What waits and runs, by type, the busiest first; types of lately with nothing last. Counted in the indexes of what is in turn, not due yet, held, and running. */
+/**
+ * Waiting and running jobs by type, busiest first; recent types without such jobs come last. Counted in the indexes of
+ * ready, not yet due, held and running jobs.
+ */
 export function types(db: Executor, limit: number): Promise<TypeLoad[]> {
   return db.query(sql`
     WITH found AS (
@@ -29,7 +32,7 @@ export function types(db: Executor, limit: number): Promise<TypeLoad[]> {
     FROM found f GROUP BY 1 ORDER BY sum(f.jobs) + sum(f.running) DESC, 1 LIMIT ${limit}`);
 }
 
-/** Types of jobs that were created lately, or ended as far back as statistics go. */
+/** Types of jobs that were created recently, or that ended as far back as statistics go. */
 export async function typeNames(db: Executor, limit: number): Promise<string[]> {
   const rows = await db.query<{ type: string }>(sql`
     SELECT l.type FROM lanes l UNION SELECT r.key FROM rollups r WHERE r.grain = 'day' AND r.dimension = 'type' AND r.owner = ''

@@ -8,7 +8,9 @@ export interface CoordinatorRow {
   connectedAt: Date;
 }
 
-/** Each coordinator has one session that listens, whose name says which it is. Of those in another schema, none is told. */
+/**
+ * Coordinators are found by their listening sessions, whose names identify them. Those of other schemas are left out.
+ */
 export function coordinators(db: Executor & { channel: string }): Promise<CoordinatorRow[]> {
   return db.query(sql`
     SELECT NULLIF(split_part(a.application_name, ' ', 2), '') AS version, NULLIF(split_part(a.application_name, ' ', 3), '') AS host,

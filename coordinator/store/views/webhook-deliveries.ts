@@ -1,7 +1,10 @@
 import { type Executor, type Sql, sql } from '../db';
 import { DELIVERY_COLUMNS, type DeliveryRow } from '../webhook-deliveries';
 
-/** Of a webhook, or the callbacks of a job. Newest first; `before` is the id of the last row of the former page. */
+/**
+ * Deliveries of a webhook, or callbacks of a job. Newest first; `before` is the id of the last row of the previous
+ * page.
+ */
 export function page(
   db: Executor,
   of: { webhookId: string } | { jobId: string },

@@ -1,15 +1,15 @@
 import { type Executor, sql } from '../db';
 
-// The edges between jobs that wait and what they wait for: other jobs, or a whole workflow. An edge without an outcome is
-// not settled yet; it is settled in the transaction that moves the job that waits, so nothing is lost between the two.
+// Edges between waiting jobs and what they wait for: other jobs, or a whole workflow. An edge without an outcome is not
+// settled yet. It is settled in the transaction that moves the waiting job, so nothing is lost between the two.
 
 /** A parent, and its child that waits for it. */
 export interface Edge {
   jobId: string;
   parentId: string;
-  /** How the parent has ended already, where that is all there is to know; null: the child is to be told. */
+  /** How the parent has already ended, when nothing else is to be done; null: the edge is still to be settled. */
   outcome: 'completed' | 'failed' | 'cancelled' | null;
-  /** Whether the child goes on although the parent did not complete. */
+  /** Whether the child runs although the parent did not complete. */
   toleratesFailure: boolean;
 }
 
@@ -22,16 +22,16 @@ export async function insertEdges(transaction: Executor, edges: Edge[]): Promise
       ${edges.map((edge) => edge.outcome)}::job_status[], ${edges.map((edge) => edge.toleratesFailure)}::boolean[])`);
 }
 
-/** So many edges are settled at once: of each parent, and together. */
+/** Most edges settled at once: per parent, and in all. */
 export interface Share {
   ofEach: number;
   inAll: number;
 }
 
 /**
- * Settles edges of those of these parents that have ended, or are gone. Returns the children, which the same transaction must
- * lock and then move: `lockBlocked`, `unblock`. Parents are locked against a retry, so that no outcome is noted that is no
- * longer one.
+ * Settles the edges of those of these parents that have ended or were deleted. Returns the children, which the same
+ * transaction must lock and then move: `lockBlocked`, `unblock`. Parents are locked against a retry, so that no
+ * outdated outcome is stored.
  */
 export async function settleEdges(
   transaction: Executor,
@@ -49,7 +49,7 @@ export async function settleEdges(
       UNION ALL
       SELECT w.id, w.status::text::job_status FROM workflows w WHERE w.id = ANY (${ids}) AND w.status <> 'running'
       UNION ALL
-      -- Deleted by hand, past the statement that deletes jobs: nothing waits for ever.
+      -- Deleted directly in the table: their children must not wait for ever.
       SELECT g.id, 'cancelled' FROM unnest(${ids}) AS g (id)
       WHERE (SELECT true FROM jobs j WHERE j.id = g.id) IS NULL AND (SELECT true FROM workflows w WHERE w.id = g.id) IS NULL
     ), edge AS MATERIALIZED (
@@ -64,9 +64,9 @@ export async function settleEdges(
 }
 
 /**
- * Parents that have ended, or are gone, though edges are not settled: what a crash left. One page of all parents that are
- * waited for, by skipping through the index from parent to parent.
- * @param after the last parent of the page before; the first page has none
+ * Parents that have ended or were deleted, but have unsettled edges, which a crash left behind. Reads one page of all
+ * parents that are waited for, by skipping through the index from parent to parent.
+ * @param after the last parent of the previous page; null for the first page
  */
 export async function findUnsettled(
   db: Executor,

@@ -11,9 +11,9 @@ export interface EndedWorkflow {
 }
 
 /**
- * running -> completed, failed or cancelled, of those of these workflows that have no unfinished job. Looked at without a
- * lock first: most of those that are asked about go on. Then under the lock of their rows, which a retry of one of their jobs
- * and the adding of jobs take too. What tells the world of it is written in the same transaction.
+ * running -> completed, failed or cancelled, for those of these workflows without unfinished jobs. Checked without a
+ * lock first, because most of them are still running; then under the lock of their rows, which retries of their jobs
+ * and the adding of jobs take too. The events are written in the same transaction.
  */
 export async function endWorkflows(db: Connections, ids: string[]): Promise<EndedWorkflow[]> {
   const over = await db.query<{ id: string }>(sql`
@@ -36,11 +36,11 @@ export async function endWorkflows(db: Connections, ids: string[]): Promise<Ende
   });
 }
 
-/** Whether the workflow of the alias `w` has no unfinished job. Not NOT EXISTS, which may be answered by reading all jobs. */
+/** Whether workflow `w` has no unfinished job. Not NOT EXISTS, which the planner may answer by reading all jobs. */
 const HAS_ENDED: Sql = sql`(
   SELECT true FROM jobs j WHERE j.workflow_id = w.id AND j.status IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL`;
 
-/** Workflows that run though all their jobs have finished: what a crash left. One page of those that run. */
+/** Running workflows whose jobs have all finished, which a crash left behind. Reads one page of the running ones. */
 export function findUnended(
   db: Executor,
   after: string | null,
