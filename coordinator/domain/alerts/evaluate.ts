@@ -6,15 +6,15 @@ import { judge } from './judge';
 
 const BATCH = 20;
 
-/** What is told of an alert, to the log, to listeners and to webhooks. */
+/** What is reported about an alert, to the log, to listeners and to webhooks. */
 export interface Told {
   name: 'alert.firing' | 'alert.resolved';
   details: Record<string, unknown>;
 }
 
 /**
- * Looks at the rules whose last look is so long ago. Each is locked, judged, and moved by one transaction, which also
- * writes down what is told: so each firing and each recovery is told once, whichever coordinators look.
+ * Evaluates rules that were last evaluated at least `everyMs` ago. One transaction locks each, judges it, moves it and
+ * stores what is reported, so each firing and each recovery is reported once, whichever coordinators evaluate.
  * @returns whether there may be more
  */
 export async function evaluate(context: Context, everyMs: number): Promise<boolean> {
@@ -45,19 +45,19 @@ export function toldOf(name: Told['name'], alert: store.AlertRow, more: Record<s
   return { name, details: { alertId: id, alert: rule, measure, threshold, windowMs, queue, type, message, ...more } };
 }
 
-/** To be called in the transaction that moves the alert. */
+/** Call it in the transaction that moves the alert. */
 export async function write(transaction: Executor, told: Told): Promise<Told> {
   await tell(transaction, { name: told.name, userId: null, details: told.details });
   return told;
 }
 
-/** To be called once that is committed. */
+/** Call it after the commit. */
 export function log({ log: logger }: Context, told: readonly Told[]): void {
   for (const {
     name,
     details: { message, ...rest },
   } of told) {
-    // A line has a message already.
+    // Log lines have a `message` of their own.
     if (name === 'alert.firing') logger.warn(name, { ...rest, note: message });
     else logger.info(name, { ...rest, note: message });
   }

@@ -4,11 +4,11 @@ export interface Judged {
   state: AlertState;
   threshold: number;
   forMs: number;
-  /** How long it has been in its state, by the database's clock. */
+  /** Time since it entered its state, by the database's clock. */
   stateMs: number;
 }
 
-/** The state that a rule comes into, at this value; null: there is nothing to measure, and so nothing above. */
+/** The next state of a rule for this value; null: there is nothing to measure, so the threshold is not exceeded. */
 export function judge({ state, threshold, forMs, stateMs }: Judged, value: number | null): AlertState {
   if (!isAbove(value, threshold)) return 'ok';
   if (state === 'firing') return 'firing';

@@ -8,7 +8,7 @@ import type { Actor } from '../auth/caller';
 import { log, type Told, toldOf, write } from './evaluate';
 import { isAbove } from './judge';
 
-/** @throws {BatonError} `state_conflict` for a name that is taken */
+/** @throws {BatonError} `state_conflict` when the name is taken */
 export async function createAlert(context: Context, by: Actor, wanted: NewAlert): Promise<store.AlertRow> {
   return named(wanted.name, () =>
     context.db.transaction(async (transaction) => {
@@ -19,7 +19,10 @@ export async function createAlert(context: Context, by: Actor, wanted: NewAlert)
   );
 }
 
-/** One that fires and is disabled is told as resolved. @throws {BatonError} `not_found`; `state_conflict` */
+/**
+ * Changes a rule. A firing one that is disabled is reported as resolved.
+ * @throws {BatonError} `not_found`; `state_conflict`
+ */
 export async function editAlert(context: Context, by: Actor, id: string, edit: EditAlert): Promise<store.AlertRow> {
   const { row, told } = await named(edit.name ?? '', () =>
     context.db.transaction(async (transaction) => {
@@ -37,7 +40,10 @@ export async function editAlert(context: Context, by: Actor, id: string, edit: E
   return row;
 }
 
-/** One that fires is told as resolved. @throws {BatonError} `not_found` */
+/**
+ * Deletes a rule. A firing one is reported as resolved.
+ * @throws {BatonError} `not_found`
+ */
 export async function deleteAlert(context: Context, by: Actor, id: string): Promise<void> {
   const told = await context.db.transaction(async (transaction): Promise<Told[]> => {
     const row = await lockOrThrow(transaction, id);
@@ -50,7 +56,10 @@ export async function deleteAlert(context: Context, by: Actor, id: string): Prom
   log(context, told);
 }
 
-/** Measures now, and tells as if it fired, marked as a test; the rule's state stays as it is. @throws {BatonError} `not_found` */
+/**
+ * Measures now and reports a firing, marked as a test; the rule's state does not change.
+ * @throws {BatonError} `not_found`
+ */
 export async function testAlert(
   context: Context,
   by: Actor,

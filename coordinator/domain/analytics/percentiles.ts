@@ -1,15 +1,14 @@
 import { BIN_GROWTH } from '../../store/rollups/facts';
 
-/** Durations in milliseconds, or memory in bytes, by bin, as rollups hold them. */
+/** Durations in milliseconds, or memory in bytes, by bin, as in rollups. */
 export interface Histogram {
   bins: number[];
   counts: number[];
 }
 
 /**
- * The smallest value that so many of a hundred are not above (nearest rank); null of an empty histogram. Off by at
- * most 4.77 %, and below 1 by at most a half: told is the point of the bin that is as far, in proportion, from its one
- * bound as from the other.
+ * The nearest-rank percentile; null for an empty histogram. The error is at most 4.77 %, and below 1 at most one half:
+ * the result is the point of the bin that is in proportion equally far from its two bounds.
  */
 export function percentile({ bins, counts }: Histogram, percent: number): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0);
@@ -23,7 +22,7 @@ export function percentile({ bins, counts }: Histogram, percent: number): number
   return null;
 }
 
-/** The largest share by which a percentile is off, above 1. */
+/** The largest relative error of a percentile above 1. */
 export const MOST_ERROR = (BIN_GROWTH - 1) / (BIN_GROWTH + 1);
 
 function middleOf(bin: number): number {

@@ -7,7 +7,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** How far each range goes back, and in which steps. */
+/** The length of each range, and its steps. */
 const RANGES: Record<AnalyticsQuery['range'], { rangeMs: number; grain: views.Grain }> = {
   '1h': { rangeMs: HOUR_MS, grain: 'minute' },
   '24h': { rangeMs: DAY_MS, grain: 'hour' },
@@ -16,7 +16,7 @@ const RANGES: Record<AnalyticsQuery['range'], { rangeMs: number; grain: views.Gr
 };
 const STEPS_MS: Record<views.Grain, number> = { minute: MINUTE_MS, hour: HOUR_MS, day: DAY_MS };
 
-/** What ended within a range, by key and over time. Of a user, only what that user's jobs did. */
+/** What ended within a range, by key and over time. For a user, only the user's own jobs. */
 export async function analyse(
   context: Context,
   userId: string | null,
@@ -43,7 +43,7 @@ export async function analyse(
   };
 }
 
-/** What ended within the last hour, all together, to the minute. */
+/** What ended within the last hour, in total, to the minute. */
 export async function lastHour(context: Context, userId: string | null): Promise<Statistics> {
   const { rows } = await views.statistics(context.db, userId, {
     by: 'queue',
@@ -79,7 +79,7 @@ export function statisticsOf(row: views.Sums): Statistics {
   };
 }
 
-/** A step for every minute, hour or day of the range, also for those in which nothing ended. */
+/** A step for every minute, hour or day of the range, including those in which nothing ended. */
 function seriesOf(rows: views.StatisticsRow[], from: Date, until: Date, stepMs: number): Analytics['series'] {
   const known = new Map(rows.flatMap((row) => (row.at === null ? [] : [[row.at.getTime(), row]])));
   const steps = Math.max(1, Math.ceil((until.getTime() - from.getTime()) / stepMs));
@@ -160,12 +160,12 @@ function spreadOf(histogram: Histogram, sum: number): Spread {
     p50: percentile(histogram, 50),
     p95: percentile(histogram, 95),
     p99: percentile(histogram, 99),
-    // Each time is whole microseconds, and so is their sum, in whatever order it was added up.
+    // Each time is in whole microseconds, and so is their sum, in whatever order it was added up.
     mean: attempts === 0 ? null : rounded(rounded(sum) / attempts),
   };
 }
 
-/** In whole bytes; a percentile is an estimate, but none lies above the largest peak. */
+/** In whole bytes. A percentile is an estimate, but never exceeds the largest peak. */
 function memoryOf({ memoryBins: bins, memoryCounts: counts, memoryBytes, memoryPeakBytes }: views.Sums): Spread {
   const { p50, p95, p99, mean } = spreadOf({ bins, counts }, memoryBytes);
   const whole = (bytes: number | null) => bytes && Math.min(Math.round(bytes), Math.round(memoryPeakBytes ?? Infinity));

@@ -1,7 +1,7 @@
 import type { Context } from '../../context';
 import * as store from '../../store/rollups/count';
 
-/** About so many ends are counted in one transaction. */
+/** Approximate number of ends counted in one transaction. */
 const MOST_FACTS = 20_000;
 const PRUNE_BATCH = 5000;
 const HOUR_MS = 3_600_000;
@@ -10,8 +10,8 @@ const KEEP_MINUTES_MS = 3 * HOUR_MS;
 const KEEP_HOURS_MS = 8 * 24 * HOUR_MS;
 
 /**
- * Counts the next slice of what ended before `countableUntil`. One coordinator counts at a time; one that is killed leaves
- * all as it was.
+ * Counts the next slice of what ended before `countableUntil`. One coordinator counts at a time; a killed one leaves
+ * everything unchanged.
  * @returns whether there is more
  */
 export function rollUp(context: Context, countableUntil: string): Promise<boolean> {
@@ -24,7 +24,7 @@ export function rollUp(context: Context, countableUntil: string): Promise<boolea
   });
 }
 
-/** Deletes a batch of rollups that no figure goes back to. Returns whether there may be more. */
+/** Deletes a batch of rollups older than any range. Returns whether there may be more. */
 export function pruneRollups(context: Context): Promise<boolean> {
   const keep = context.keepMetricsMs;
   return store.prune(

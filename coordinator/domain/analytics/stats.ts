@@ -10,7 +10,7 @@ const MOST_LISTED = 200;
 type Now = Omit<Stats, 'at' | 'lastHour' | 'deadLetters'>;
 type Load = Pick<Stats, 'waiting' | 'running' | 'oldestAgeMs'>;
 
-/** How it stands now; for a user, of the user's own jobs. */
+/** The current state; for a user, of the user's own jobs. */
 export async function readStats(context: Context, userId: string | null): Promise<Omit<Stats, 'at'>> {
   const [now, hour] = await Promise.all([
     userId === null ? ofAll(context) : ofUser(context, userId),
@@ -87,7 +87,7 @@ function shown<One extends { oldestAgeMs: number | null }>(one: One): One {
   return { ...one, oldestAgeMs: oldest([one]) };
 }
 
-/** A job may become due in the moment between two clocks. */
+/** An age may be negative, when a job becomes due between two readings of the clock. */
 function oldest(loads: { oldestAgeMs: number | null }[]): number | null {
   const ages = loads.flatMap(({ oldestAgeMs }) => (oldestAgeMs === null ? [] : [Math.max(0, Math.round(oldestAgeMs))]));
   return ages.length === 0 ? null : Math.max(...ages);

@@ -4,17 +4,20 @@ import * as store from '../../store/audit';
 import type { Executor } from '../../store/db';
 import type { Actor } from '../auth/caller';
 
-/** What was done. Never a secret: details hold names, ids, counts and settings, not arguments or results. */
+/**
+ * An action to be audited. Never contains a secret: details are names, ids, counts and settings, not arguments or
+ * results.
+ */
 export interface AuditedAction {
   action: AuditAction;
-  /** The id or name of the one thing it was done to. */
+  /** The id or name of its only target. */
   target?: string | undefined;
   details?: Record<string, unknown> | undefined;
 }
 
 /**
- * Acts, and writes down who did it in the same transaction, so that neither is there without the other. Without an
- * actor (a clock did it) nothing is written.
+ * Acts, and stores who did it in the same transaction, so that neither exists without the other. Without an actor (a
+ * loop did it) nothing is stored.
  */
 export function audited<Done>(
   context: Context,
@@ -30,7 +33,7 @@ export function audited<Done>(
   });
 }
 
-/** What was done to jobs: to one, under its id; to several, in one entry with all their ids. */
+/** The action on jobs: for one job with its id as target; for several one entry with all ids. */
 export function jobActions(
   [one, several]: [AuditAction, AuditAction],
   jobs: { id: string }[],
@@ -43,7 +46,7 @@ export function jobActions(
     : [{ action: several, details: { ...details, jobs: jobs.map(({ id }) => id) } }];
 }
 
-/** Writes down what was done, where it was done: in the transaction that did it. */
+/** Stores audit entries, in the transaction that did the action. */
 export function record(transaction: Executor, by: Actor, actions: AuditedAction[]): Promise<void> {
   return store.insert(
     transaction,

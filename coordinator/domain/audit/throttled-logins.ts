@@ -3,7 +3,7 @@ import { describeError } from '../../logger';
 import type { Actor } from '../auth/caller';
 import { record } from './record';
 
-/** Bad credentials come in numbers; of each source, one entry a minute tells that they did. */
+/** Bad credentials come in large numbers, so one audit entry a minute and source reports them. */
 export async function reportThrottledLogins(context: Context, source: string): Promise<void> {
   context.log.warn('too many bad credentials; their source is throttled', { source });
   try {

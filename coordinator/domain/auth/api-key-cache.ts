@@ -11,21 +11,21 @@ import { TtlCache } from './ttl-cache';
 const MOST_GOOD = 10_000;
 const MOST_HASHES = 1000;
 
-/** Who came in, and until when, if a browser's session let them in. */
+/** An authenticated caller, and when the browser's session ends if it used one. */
 export interface Login {
   caller: Caller;
   sessionEndsAt: Date | null;
-  /** What let the caller in; null: nothing was asked for. */
+  /** The caller's credential; null: a public call without one. */
   credential: Credential | null;
 }
 
-/** Tells who a key belongs to. Answers are kept for a short time, so a revoked key works at most that much longer. */
+/** Finds the caller of a key. Results are cached for a short time, so a revoked key works at most that much longer. */
 export class ApiKeyCache {
   private readonly known: TtlCache<Caller | null>;
   private readonly sessions: TtlCache<Login | null>;
-  /** Hashes of keys, and of the tokens of sessions, that were good when they were last looked at. */
+  /** Hashes of keys and session tokens that were valid when last checked. */
   private readonly good = new Set<string>();
-  /** The hashes of keys that were let in of late, so that a runner's key is not hashed anew at each of its calls. */
+  /** Hashes of recently accepted keys, so that a runner's key is not hashed at each of its calls. */
   private readonly hashes = new Map<string, string>();
 
   constructor(
@@ -36,7 +36,7 @@ export class ApiKeyCache {
     this.sessions = new TtlCache(keepMs);
   }
 
-  /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key. */
+  /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key */
   async callerOf(key: string): Promise<Caller> {
     const hash = isPossibleKey(key) ? hashOf(key) : null;
     const caller = hash === null ? null : await this.lookUp(hash);
@@ -47,18 +47,18 @@ export class ApiKeyCache {
     return caller;
   }
 
-  /** Whose key it is, if that is known already. */
+  /** The caller of a key, if it is cached. */
   recall(key: string): Login | null {
     const hash = this.hashes.get(key);
     const caller = hash === undefined ? null : (this.known.peek(hash) ?? null);
     if (hash !== undefined && caller !== null)
       return { caller, sessionEndsAt: null, credential: { kind: 'key', hash } };
-    // No key is remembered for longer than what is known of it.
+    // A key is not cached for longer than its caller.
     this.hashes.delete(key);
     return null;
   }
 
-  /** @throws {BatonError} `unauthenticated` for a session that is over, or whose key may not be used any more. */
+  /** @throws {BatonError} `unauthenticated` for a session that has ended, or whose key is no longer valid */
   async callerOfSession(token: string): Promise<Login> {
     const tokenHash = hashOf(token);
     const login = await this.sessions.recall(tokenHash, async () => {
@@ -77,8 +77,8 @@ export class ApiKeyCache {
   }
 
   /**
-   * Whose link it is; `openSession` takes it.
-   * @throws {BatonError} `unauthenticated` for a link that was used, is over, or whose key may not be used any more.
+   * The caller of a link; `openSession` uses the link up.
+   * @throws {BatonError} `unauthenticated` for a link that was used or has expired, or whose key is no longer valid
    */
   async callerOfLink(token: string): Promise<Caller> {
     const row = await findLink(this.db, hashOf(token));
@@ -86,12 +86,12 @@ export class ApiKeyCache {
     return toCaller(row);
   }
 
-  /** A closed session is over at once on this coordinator. */
+  /** Ends a closed session at once on this coordinator. */
   forgetSession(token: string): void {
     this.sessions.forget(hashOf(token));
   }
 
-  /** Whether the key, or the token of a session, was good when it was last looked at. */
+  /** Whether the key or session token was valid when last checked. */
   wasGood(secret: string): boolean {
     return this.good.has(hashOf(secret));
   }
@@ -111,7 +111,7 @@ export class ApiKeyCache {
   }
 }
 
-/** A stored key without names is not limited; one that is to be limited to nothing cannot be made. */
+/** In a stored key, no names mean no limit; a key limited to nothing cannot be created. */
 function toCaller({ id, name, role, userId, queues, types }: store.ApiKeyRow): Caller {
   return { keyId: id, name, role, userId, queues: namedOrAll(queues), types: namedOrAll(types) };
 }

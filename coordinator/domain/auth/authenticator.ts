@@ -4,22 +4,27 @@ import type { ApiKeyCache, Login } from './api-key-cache';
 import { hashOf, publicIdOf } from './keys';
 import { isToken, type TokenVerifier } from './tokens';
 
-/** Checks every credential. Repeated bad credentials are throttled, by source and by key id; good ones are not slowed by it. */
+/**
+ * Checks every credential. Repeated bad credentials are throttled, by source and by key id, which does not slow down
+ * valid ones.
+ */
 export class Authenticator {
   constructor(
     private readonly keys: ApiKeyCache,
     private readonly tokens: TokenVerifier | null,
     private readonly failures: FailedLogins,
-    /** Called once a minute and source while it is throttled. */
+    /** Called once per minute and source while the source is throttled. */
     private readonly onThrottled: (source: string) => void,
   ) {}
 
-  /** Whose key it is, if it was found good a moment ago; such a key is let in whatever else comes from its address. */
+  /** The caller of a key that was valid a moment ago; such a key is accepted whatever else comes from its address. */
   recall(bearer: string): Login | null {
     return this.keys.recall(bearer);
   }
 
-  /** @throws {BatonError} `unauthenticated`, the same for every kind of bad key; `rate_limited` after too many of them. */
+  /**
+   * @throws {BatonError} `unauthenticated`, the same for every kind of bad key; `rate_limited` after too many of them
+   */
   async authenticate(bearer: string, address: string): Promise<Login> {
     const { tokens } = this;
     if (tokens !== null && isToken(bearer))
@@ -43,7 +48,10 @@ export class Authenticator {
     return this.judged(address, null, () => this.keys.callerOfSession(token));
   }
 
-  /** The link is used up by it. @throws {BatonError} as `authenticate` */
+  /**
+   * Uses up the link.
+   * @throws {BatonError} as `authenticate`
+   */
   async authenticateLink(token: string, address: string): Promise<Login> {
     this.requireNotThrottled(() => false, address);
     return this.judged(address, null, async () => ({
@@ -53,7 +61,7 @@ export class Authenticator {
     }));
   }
 
-  /** Spares the database the keys, sessions and links that somebody tries one after the other. */
+  /** Keeps guessed keys, sessions and links away from the database. */
   private requireNotThrottled(wasGood: () => boolean, address: string): void {
     const source = sourceOf(address);
     const waitMs = this.failures.waitMs(source);

@@ -1,22 +1,22 @@
 import type { Role } from '@baton/runner-sdk/protocol';
 
-/** Who asks, as the key says. */
+/** The caller, as described by its key. */
 export interface Caller {
   keyId: string;
   name: string;
   role: Role;
-  /** The one user that a caller of role `user` speaks for. */
+  /** The user that a caller of role `user` acts for. */
   userId: string | null;
-  /** What a runner's key may claim; null: everything, empty: nothing. */
+  /** The queues that a runner's key may claim from; null: all, empty: none. */
   queues: string[] | null;
   types: string[] | null;
 }
 
-/** Who did something by hand, as the audit tells it. */
+/** Who did something, as the audit log shows it. */
 export interface Actor {
   keyId: string;
   keyName: string;
-  /** `none`: somebody without a good key. */
+  /** `none`: a caller without a valid key. */
   role: Role | 'none';
   userId: string | null;
   address: string;
@@ -30,7 +30,7 @@ export function actorOf(
   return { keyId, keyName: name, role, userId, address, requestId };
 }
 
-/** The user whose jobs this caller sees and touches; null: everybody's. */
+/** The user whose jobs this caller sees and changes; null: all users. */
 export function visibleUser(caller: Caller): string | null {
   return caller.role === 'user' ? caller.userId : null;
 }

@@ -1,12 +1,12 @@
 import * as store from '../../store/api-keys';
 import type { Executor } from '../../store/db';
 
-/** What let a caller in, as far as it can end: a key or a browser's session by its hash, a token by its time. */
+/** A credential that can end: a key or a browser's session by its hash, a token by its expiry. */
 export type Credential = { kind: 'key' | 'session'; hash: string } | { kind: 'token'; endsAt: number };
 
-/** How often the credentials of those who wait are looked up, in one statement for all. */
+/** How often the credentials of waiting calls are checked, in one statement for all. */
 export const CREDENTIALS_CHECKED_EVERY_MS = 1500;
-/** What was found good so lately is good enough for an answer. */
+/** A check this recent is good enough for an answer. */
 const FRESH_MS = 3500;
 
 interface WatchedCredential {
@@ -16,8 +16,8 @@ interface WatchedCredential {
 }
 
 /**
- * The credentials of calls that wait: parked claims, waits, event streams. Each is looked up again and again while its
- * call waits, and when it ends, so does the call. So nothing is answered to a key for longer than five seconds after it was
+ * Watches the credentials of waiting calls: parked claims, waits, event streams. Each is checked repeatedly while its
+ * call waits, and when it ends, so does the call. So a key gets no answers for longer than five seconds after it was
  * revoked or has expired, on whichever coordinator.
  */
 export class CredentialWatch {
@@ -26,8 +26,8 @@ export class CredentialWatch {
   constructor(private readonly db: Executor) {}
 
   /**
-   * @param onEnd called when the credential is good no longer
-   * @returns what is called when the call does not wait any more
+   * @param onEnd called when the credential is no longer valid
+   * @returns call it when the call no longer waits
    */
   watch(credential: Credential, onEnd: () => void): () => void {
     const name = nameOf(credential);
@@ -43,14 +43,14 @@ export class CredentialWatch {
     };
   }
 
-  /** How many credentials calls wait with. */
+  /** Number of credentials of waiting calls. */
   get size(): number {
     return this.watched.size;
   }
 
   /**
-   * Whether a call that waited with it may be answered. It is only looked up when that was not done lately.
-   * @throws {BatonError} `unavailable` when it cannot be looked up
+   * Whether a call that waited with it may be answered. Checked only if that was not done recently.
+   * @throws {BatonError} `unavailable` when it cannot be checked
    */
   isGood(credential: Credential): boolean | Promise<boolean> {
     if (credential.kind === 'token') return Date.now() < credential.endsAt;
@@ -59,7 +59,7 @@ export class CredentialWatch {
     return this.lookUp([credential]).then((good) => good.has(nameOf(credential)));
   }
 
-  /** Looks all of them up, and ends the calls of those that are good no longer. */
+  /** Checks all of them, and ends the calls of those that are no longer valid. */
   async check(): Promise<void> {
     const asked = [...this.watched.values()];
     if (asked.length === 0) return;
@@ -76,7 +76,7 @@ export class CredentialWatch {
 
   private end(watched: WatchedCredential): void {
     const name = nameOf(watched.credential);
-    // Calls that came since have an entry of their own, which the next round checks.
+    // Later calls have an entry of their own, which the next round checks.
     if (this.watched.get(name) === watched) this.watched.delete(name);
     for (const onEnd of [...watched.onEnd]) onEnd();
   }

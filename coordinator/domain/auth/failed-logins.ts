@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 
 const WINDOW_MS = 60_000;
-/** While a source is throttled, a credential that was never seen from it is still looked at this often. */
+/** While a source is throttled, one of its unknown credentials is still checked this often. */
 const CHANCE_EVERY_MS = 50;
 const MOST_SOURCES = 10_000;
 
@@ -11,7 +11,7 @@ interface Source {
   nextChanceAt: number;
 }
 
-/** How often credentials failed of late, by where they came from. It forgets the longest known first. */
+/** Counts recent failures of credentials by source. Forgets the source that it has known longest first. */
 export class FailedLogins {
   private readonly sources = new Map<string, Source>();
 
@@ -30,7 +30,7 @@ export class FailedLogins {
     return source.failures === this.perMinute + 1;
   }
 
-  /** How long the source is still throttled, in milliseconds; 0: it is not. */
+  /** How much longer the source is throttled, in milliseconds; 0: it is not. */
   waitMs(name: string): number {
     const source = this.sources.get(name);
     return source === undefined || source.failures <= this.perMinute
@@ -38,7 +38,7 @@ export class FailedLogins {
       : Math.max(0, source.until - performance.now());
   }
 
-  /** Whether a throttled source may have a new credential looked at, so that a good one beside bad ones gets in. */
+  /** Whether a throttled source may have an unknown credential checked, so that a valid one among bad ones gets in. */
   takeChance(name: string): boolean {
     const source = this.sources.get(name);
     const now = performance.now();
@@ -53,7 +53,7 @@ export class FailedLogins {
   }
 }
 
-/** One host has as many IPv6 addresses as it likes: its network of 64 bits counts as one. */
+/** A host can use any number of IPv6 addresses, so its 64-bit network counts as one source. */
 export function sourceOf(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
   if (!isIPv6(plain)) return plain;

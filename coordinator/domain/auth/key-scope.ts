@@ -4,8 +4,8 @@ import { findOutOfScope } from '../../store/leases';
 import type { Caller } from './caller';
 
 /**
- * Runs a verb for those items whose jobs are in the queues and of the types that the runner's key names. For the others
- * the job does not exist. Keys without such limits cost nothing here.
+ * Runs a verb for the items whose jobs are in the queues and types of the runner's key; to the key, other jobs do not
+ * exist. Keys without limits cost nothing here.
  */
 export async function withinKeyScope<Item extends { jobId: string }, Outcome>(
   context: Context,
@@ -28,7 +28,7 @@ export async function withinKeyScope<Item extends { jobId: string }, Outcome>(
   );
 }
 
-/** Whether a job is outside the queues and types of a key; those of a job never change. */
+/** Whether a job is outside the queues and types of a key. A job's queue and type never change. */
 export async function isOutsideKeyScope(
   context: Context,
   { queues, types }: Pick<Caller, 'queues' | 'types'>,

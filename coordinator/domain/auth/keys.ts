@@ -18,7 +18,7 @@ export function makeKey(): { id: string; key: string } {
   return { id, key: body + checksum(body) };
 }
 
-/** Makes the configured admin key usable, and an earlier one under the same name unusable. */
+/** Makes the configured admin key valid, and an earlier one under the same name invalid. */
 export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key: string): Promise<void> {
   const secretHash = hashOf(key);
   try {
@@ -34,7 +34,7 @@ export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key
     });
   } catch (error) {
     if (!isUniqueViolation(error, 'api_keys_secret_hash_key')) throw error;
-    // A coordinator that starts at the same moment was faster, or the key is usable already, under another name.
+    // Another coordinator that starts at the same moment was faster, or the key is already valid under another name.
     const holder = await store.findUsable(db, secretHash);
     if (holder?.role !== 'admin')
       throw new BatonError(
@@ -44,7 +44,7 @@ export async function installAdminKey(db: Db, id: 'configured' | 'embedded', key
   }
 }
 
-/** The part of a key that may be seen; null: it has none. */
+/** The public part of a key; null: it has none. */
 export function publicIdOf(key: string): string | null {
   return SHAPE.test(key) ? (key.split('_')[1] ?? null) : null;
 }
@@ -69,7 +69,7 @@ function checksum(body: string): string {
   return text;
 }
 
-/** Letters drawn without bias: bytes past the last whole multiple of 62 are thrown away. */
+/** Random letters without bias: bytes beyond the last multiple of 62 are discarded. */
 function randomText(length: number): string {
   let text = '';
   while (text.length < length) {

@@ -8,7 +8,7 @@ import { record, audited } from '../audit/record';
 import type { Actor } from './caller';
 import { hashOf, makeKey } from './keys';
 
-/** A key that was just made. This is the only time that the key itself can be read. */
+/** A new key. The key itself can be read only now. */
 export interface MadeKey {
   row: store.ApiKeyRow;
   key: string;
@@ -25,9 +25,9 @@ export function createKey(context: Context, by: Actor, wanted: NewApiKey): Promi
 }
 
 /**
- * A successor with the same rights and, if the old one ends, the same length of life. Both work until the grace is over;
- * then the old one has expired.
- * @throws {BatonError} `not_found`; `state_conflict` for a key that may not be used any more, or that is configured
+ * Creates a successor with the same rights and, if the old key expires, the same lifetime. Both work during the grace
+ * period; then the old key expires.
+ * @throws {BatonError} `not_found`; `state_conflict` for a key that is no longer valid, or that is configured
  */
 export function rotateKey(context: Context, by: Actor, id: string, graceMs: number): Promise<MadeKey> {
   return context.db.transaction(async (transaction) => {

@@ -1,7 +1,7 @@
 import type { JobFilter } from '@baton/runner-sdk/protocol';
 import type { Caller } from './caller';
 
-// Keys of clients that are limited to queues and types, as those of runners are (`reach.ts`).
+// Keys of clients that are limited to queues and types; those of runners are in `key-scope.ts`.
 
 type Scope = Pick<Caller, 'queues' | 'types'>;
 
@@ -14,7 +14,7 @@ export function covers({ queues, types }: Scope, job: { queue: string; type: str
   return (queues === null || queues.includes(job.queue)) && (types === null || types.includes(job.type));
 }
 
-/** The part of a filter that the key sees; of what it does not see, nothing matches. */
+/** The filter limited to the key's scope; nothing outside the scope matches. */
 export function withinScope<Filter extends Pick<JobFilter, 'queue' | 'type'>>(
   { queues, types }: Scope,
   filter: Filter,
@@ -26,14 +26,14 @@ export function withinScope<Filter extends Pick<JobFilter, 'queue' | 'type'>>(
   };
 }
 
-/** Whether all that a filter matches is in the key's queues and of its types. */
+/** Whether the filter matches only jobs in the key's scope. */
 export function coversFilter(scope: Scope, filter: Pick<JobFilter, 'queue' | 'type'>): boolean {
   const isWithin = (names: string[] | undefined, allowed: string[] | null): boolean =>
     allowed === null || (names !== undefined && names.every((name) => allowed.includes(name)));
   return isWithin(filter.queue, scope.queues) && isWithin(filter.type, scope.types);
 }
 
-/** What the key is limited to, in words. */
+/** The limits of the key, in words. */
 export function scopeText({ queues, types }: Scope): string {
   const parts = [
     ...(queues === null ? [] : [`the queues ${queues.join(', ')}`]),

@@ -10,8 +10,9 @@ const LIFE_MS = 12 * 3_600_000;
 const TOKEN_BYTES = 32;
 
 /**
- * A browser's session: it does what its key may, until it is closed, twelve hours are over or the key may not be used.
- * @param link the token of a link that it is opened with, which is used up by it
+ * Opens a browser session with the rights of its key, until it is closed, twelve hours have passed or the key is no
+ * longer valid.
+ * @param link the token of the link that opens it, which is used up
  * @throws {BatonError} `unauthenticated` when the link was used meanwhile
  */
 export async function openSession(
@@ -33,7 +34,7 @@ export async function openSession(
 }
 
 /**
- * A link that signs a browser in once, as the caller's key.
+ * Creates a link that signs a browser in once, with the caller's key.
  * @throws {BatonError} `state_conflict` for a caller without a key of its own, such as one with a token
  */
 export async function createLink(
@@ -56,7 +57,7 @@ export async function createLink(
   return { token, expiresAt };
 }
 
-/** Over on this coordinator at once, on the others within seconds. */
+/** Closes a session: at once on this coordinator, within seconds on the others. */
 export async function closeSession(context: Context, by: Actor, token: string): Promise<void> {
   await audited(
     context,

@@ -5,29 +5,32 @@ import { BatonError } from '../../errors';
 import type { Caller } from './caller';
 import { TtlCache } from './ttl-cache';
 
-/** Where JSON Web Tokens come from and what they must say. */
+/** Issuer and requirements of JSON Web Tokens. */
 export interface TokenSettings {
-  /** The shared secret of HS256, or the address of the issuer's public keys. */
+  /** The shared secret of HS256, or the URL of the issuer's public keys. */
   source: { secret: string } | { jwksUrl: string };
   issuer: string;
   audience: string;
-  /** The claim that holds the role. */
+  /** The claim with the role. */
   roleClaim: string;
 }
 
-/** Pinned, so that no token chooses how it is checked: never `none`, and never a public key taken for a shared secret. */
+/**
+ * Pinned, so that a token cannot choose how it is verified: never `none`, and never a public key used as a shared
+ * secret.
+ */
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const SYMMETRIC = ['HS256'];
-/** Longer ones are refused before anything is reckoned. */
+/** Longer tokens are refused before any cryptography. */
 const MOST_CHARACTERS = 8192;
-/** Clocks may be so far apart. Within this time after its end nothing more is answered to a token. */
+/** Tolerated difference between clocks. Nothing is answered to a token for longer than this after it has expired. */
 const CLOCK_TOLERANCE_S = 4;
 const KEEP_MS = 3000;
 const JWKS_TIMEOUT_MS = 5000;
 const JWKS_COOLDOWN_MS = 5000;
 
 const subject = z.string().min(1).max(200).refine(isStorableText);
-/** A claim that is there limits to what it names, though that be nothing; only one that is absent does not limit. */
+/** A present claim limits the token to the names in it, even if it is empty; only an absent claim does not limit it. */
 const names = z.array(name).max(200).optional();
 
 /** Whether a bearer looks like a token: three parts of base64url. */
@@ -40,7 +43,7 @@ interface Verified {
   credential: { kind: 'token'; endsAt: number };
 }
 
-/** Tells whom a JSON Web Token speaks for. */
+/** Verifies JSON Web Tokens and finds their callers. */
 export class TokenVerifier {
   private readonly known = new TtlCache<Verified>(KEEP_MS);
   private readonly key: KeyLike | Uint8Array | JWTVerifyGetKey;
@@ -58,7 +61,7 @@ export class TokenVerifier {
           });
   }
 
-  /** @throws {BatonError} `unauthenticated`; `unavailable` when the issuer's keys cannot be had. */
+  /** @throws {BatonError} `unauthenticated`; `unavailable` when the issuer's keys cannot be loaded */
   async verify(token: string): Promise<Verified> {
     if (token.length > MOST_CHARACTERS)
       throw new BatonError('unauthenticated', `The token is longer than ${MOST_CHARACTERS} characters.`);
@@ -67,7 +70,7 @@ export class TokenVerifier {
       const endsAt = ((payload.exp ?? 0) + CLOCK_TOLERANCE_S) * 1000;
       return { caller: this.toCaller(payload), credential: { kind: 'token' as const, endsAt } };
     });
-    // It may have expired since it was remembered.
+    // It may have expired since it was cached.
     if (Date.now() >= verified.credential.endsAt) throw new BatonError('unauthenticated', 'The token has expired.');
     return verified;
   }
@@ -118,7 +121,9 @@ export class TokenVerifier {
   }
 }
 
-/** The token's own faults are told by their kind, never by what it holds; all else is the issuer's or the network's. */
+/**
+ * Faults of the token are described by kind, never with its content; all others are those of the issuer or the network.
+ */
 function refusalOf(error: unknown): BatonError {
   if (error instanceof errors.JWTExpired) return new BatonError('unauthenticated', 'The token has expired.');
   if (error instanceof errors.JWTClaimValidationFailed)

@@ -1,6 +1,8 @@
 const MOST_KNOWN = 10_000;
 
-/** Answers that are kept for a short time, so that what they say is at most that old. One question is asked once at a time. */
+/**
+ * Caches answers for a short time, so that they are at most that old. Concurrent requests for one name share a lookup.
+ */
 export class TtlCache<Answer> {
   private readonly known = new Map<
     string,
@@ -23,7 +25,7 @@ export class TtlCache<Answer> {
     return entry.answer;
   }
 
-  /** The answer, if it is known already and still good. */
+  /** The answer, if it is cached and still fresh. */
   peek(name: string): Answer | undefined {
     const known = this.known.get(name);
     return known !== undefined && known.until > performance.now() ? known.came?.answer : undefined;

@@ -4,13 +4,13 @@ import * as store from '../../store/batches/end';
 import { cancel } from '../jobs/cancel';
 import { createCallbacks } from './callbacks';
 
-/** So many jobs of a cancelled batch are cancelled at once. */
+/** Jobs of a cancelled batch that are cancelled at once. */
 const SHARE = 500;
 
 /**
- * Does what there is to do for these batches: cancels what is left of those that were cancelled, ends those of which all jobs
- * have finished, and creates their callback jobs. All of it is read from the rows, so that it may be done again.
- * @returns those of which there is more to do
+ * Does the pending work of these batches: cancels the remaining jobs of cancelled ones, ends those whose jobs have all
+ * finished, and creates their callback jobs. All of it is read from the rows, so it can be repeated.
+ * @returns the batches with more to do
  */
 export async function advanceBatches(context: Context, ids: string[]): Promise<string[]> {
   const work = await store.findWork(context.db, ids);
@@ -30,7 +30,7 @@ export async function advanceBatches(context: Context, ids: string[]): Promise<s
     );
   }
   context.notifications.publishFinished(endedIds);
-  // Jobs may have released themselves until it ends.
+  // Jobs may wait for the end of a batch.
   void context.followUps.dependants.add(endedIds);
   return more;
 }
@@ -46,8 +46,8 @@ async function cancelShare(context: Context, id: string, reason: string | null):
 }
 
 /**
- * One page of what a crash may have left undone.
- * @param after where the page before ended; null: at the beginning
+ * Advances one page of batches that a crash may have left undone.
+ * @param after where the previous page ended; null: start over
  * @returns where this one ended; null: at the end
  */
 export async function advanceLeftBehind(context: Context, after: string | null): Promise<string | null> {

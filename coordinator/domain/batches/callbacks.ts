@@ -5,10 +5,10 @@ import * as store from '../../store/batches/end';
 import type { BatchRow } from '../../store/views/batches';
 import { createWithin } from '../jobs/create-within';
 
-/** What passes by itself: the job is created once it has passed. */
+/** Temporary errors: the job is created once they have passed. */
 const MAY_PASS: ReadonlySet<string> = new Set<BatonError['code']>(['queue_full', 'rate_limited', 'unavailable']);
 
-/** What a callback job is told of its batch, beside its own arguments. */
+/** The arguments of a callback job: its own, and what it is told about its batch. */
 export function callbackArguments(
   { arguments: own = {} }: NewJob,
   { id, name, counts }: Pick<BatchRow, 'id' | 'name' | 'counts'>,
@@ -17,9 +17,9 @@ export function callbackArguments(
 }
 
 /**
- * Creates the jobs that the end of a batch calls for, each once: its row is locked, and takes the ids of the jobs in the
- * transaction that creates them. One that was created is not created again when the batch ends anew, after a retry by hand;
- * one that is called for only then is.
+ * Creates the callback jobs of an ended batch, each once: the batch is locked, and stores the ids of the jobs in the
+ * transaction that creates them. When the batch ends again after a manual retry, existing callback jobs are not created
+ * again, but those that only then become due are created.
  */
 export async function createCallbacks(context: Context, id: string): Promise<void> {
   await createWithin(context, async (transaction, create) => {

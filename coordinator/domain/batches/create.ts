@@ -22,7 +22,7 @@ export interface WantedBatch {
   callbacks: Partial<Record<BatchCallback, NewJob>>;
 }
 
-/** The jobs of one call that adds to a batch, in its order, and whether it was made before under its key. */
+/** The jobs of a call that adds to a batch, in order, and whether its key was used before. */
 export interface Added {
   id: string;
   jobIds: string[];
@@ -31,8 +31,8 @@ export interface Added {
 
 /**
  * Stores a batch with its first jobs, all or none.
- * @param key of the call: the same call again brings the same batch
- * @throws {BatonError} of the first job that is refused, its place named in `errors`; `idempotency_conflict`
+ * @param key idempotency key of the call: a repeated call returns the same batch
+ * @throws {BatonError} of the first job that is refused, with its index in `errors`; `idempotency_conflict`
  */
 export async function createBatch(
   context: Context,
@@ -69,7 +69,7 @@ export async function createBatch(
     return ids;
   });
   if (jobIds !== null) {
-    // An empty one has ended; so may one whose jobs were fast.
+    // An empty batch has ended; so may one whose jobs were fast.
     if (wanted.sealed) await context.followUps.batches.add([id]);
     return { id, jobIds, isRepeated: false };
   }
@@ -80,9 +80,10 @@ export async function createBatch(
 }
 
 /**
- * Adds jobs to a batch that is open, all or none.
- * @param key of the call: the same call again brings the same jobs, also when the batch was sealed meanwhile
- * @throws {BatonError} `not_found`; `state_conflict` when it is sealed or full; of the first job that is refused
+ * Adds jobs to an open batch, all or none.
+ * @param key idempotency key of the call: a repeated call returns the same jobs, even if the batch was sealed meanwhile
+ * @throws {BatonError} `not_found`; `state_conflict` when it is sealed or full; the error of the first job that is
+ * refused
  */
 export async function addToBatch(
   context: Context,
@@ -123,8 +124,8 @@ function requireRoom(id: string, { isOpen, jobs }: { isOpen: boolean; jobs: numb
 }
 
 /**
- * The jobs of a user's batch are that user's: whoever sees the batch sees their results.
- * @throws {BatonError} `validation_failed` of the first that names another user
+ * Jobs of a user's batch belong to that user, because whoever sees the batch sees their results.
+ * @throws {BatonError} `validation_failed` of the first job that names another user
  */
 function ownedBy(owner: string | null, items: CreateItem[]): CreateItem[] {
   if (owner === null) return items;
@@ -137,7 +138,7 @@ function ownedCallbacks(caller: Caller, owner: string | null, callbacks: WantedB
 }
 
 function ownJob(caller: Caller, owner: string, job: NewJob, path: string): NewJob {
-  // A key of one user is told of its user by the check of the create.
+  // For a key of one user the check of the create reports other users.
   if (visibleUser(caller) !== null) return job;
   if (job.userId === undefined || job.userId === owner) return { ...job, userId: owner };
   const message = `must be ${owner}, the user of the batch, or be left out`;
@@ -160,7 +161,7 @@ function idsOf(created: Created[]): string[] {
   return created.map(({ job }) => job.id);
 }
 
-/** Refuses callback jobs that could not be created, were they created now. */
+/** Refuses callback jobs that could not be created now. */
 function requireCallbacks(context: Context, caller: Caller, { name, callbacks }: WantedBatch): void {
   for (const kind of batchCallback.options) {
     const job = callbacks[kind];
@@ -175,7 +176,7 @@ function requireCallbacks(context: Context, caller: Caller, { name, callbacks }:
   }
 }
 
-/** What takes as much as anything that a callback job is ever given. */
+/** As large as the largest data that a callback job is given. */
 const SAMPLE = (name: string | undefined) => {
   const most = MOST_BATCH_JOBS;
   const counts = {
@@ -199,7 +200,7 @@ function jobsHash({ queueSettings }: Context, caller: Caller, items: CreateItem[
   return bulkRequestHash(requests);
 }
 
-/** The jobs, whose settable defaults may change in between, and all else, which may not. */
+/** Hash of the jobs, whose configurable defaults may change in between, and of all else, which may not. */
 async function hashOf(
   context: Context,
   caller: Caller,

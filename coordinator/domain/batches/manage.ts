@@ -9,7 +9,7 @@ import { applyInBackground, applyNow, type BulkRequest, countMatching } from '..
 import { noBatch } from './create';
 import { batchScope } from './scope';
 
-/** What a call does at once; more goes on in the background. */
+/** Most jobs that a call handles itself; more are handled in the background. */
 const MOST_AT_ONCE = 1000;
 
 /** @throws {BatonError} `not_found` */
@@ -19,7 +19,10 @@ export async function findBatch(context: Context, caller: Caller, id: string): P
   return batch;
 }
 
-/** open -> running: nothing can be added to it any more. Again: nothing changes. @throws {BatonError} `not_found` */
+/**
+ * open -> running: no jobs can be added any more. Sealing a batch again changes nothing.
+ * @throws {BatonError} `not_found`
+ */
 export async function sealBatch(context: Context, caller: Caller, id: string): Promise<void> {
   const sealed = await context.db.transaction((transaction) => store.seal(transaction, batchScope(caller), id));
   if (sealed === null) throw noBatch(id);
@@ -27,7 +30,7 @@ export async function sealBatch(context: Context, caller: Caller, id: string): P
 }
 
 /**
- * Cancels what of it is unfinished; it is `cancelled` when all its jobs have ended. Returns after the first of them.
+ * Cancels the unfinished jobs; the batch is `cancelled` when all jobs have ended. Returns after the first of them.
  * @throws {BatonError} `not_found`; `state_conflict` when it has ended
  */
 export async function cancelBatch(
@@ -48,15 +51,15 @@ export async function cancelBatch(
       `The batch ${id} has ended: it is ${status}. Only one that is open or running can be cancelled.`,
     );
   }
-  // The first round cancels, the second ends it, if its jobs are few.
+  // The first round cancels the jobs, the second ends the batch, if it has few jobs.
   await context.followUps.batches.add([id]);
   await context.followUps.batches.add([id]);
 }
 
 /**
- * Starts its failed jobs again, from their first tries; the batch runs again until they have ended.
- * @param background default: if there are many
- * @returns how many; null: it goes on in the background
+ * Retries its failed jobs, with failures starting at 0; the batch runs again until they have ended.
+ * @param background default: when there are many jobs
+ * @returns how many; null: it continues in the background
  * @throws {BatonError} `not_found`; `state_conflict` when none has failed
  */
 export async function retryBatch(

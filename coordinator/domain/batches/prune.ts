@@ -3,13 +3,13 @@ import * as store from '../../store/batches/batch';
 import { removeOfBatches } from '../../store/jobs';
 import { settleRemoved } from '../jobs/settle';
 
-/** So many batches, and so many jobs of them, go at once. */
+/** Batches, and jobs of them, that are deleted at once. */
 const MOST_BATCHES = 200;
 const MOST_JOBS = 500;
 
 /**
- * Batches that ended long enough ago -> gone, with their jobs: some of the jobs first, and a batch when it has none left.
- * Returns whether there may be more.
+ * Deletes batches that ended long enough ago, with their jobs: some of the jobs first, and a batch when it has none
+ * left. Returns whether there may be more.
  */
 export async function pruneBatches(context: Context): Promise<boolean> {
   const ids = await store.findOldBatches(context.db, context.keepMs, MOST_BATCHES);

@@ -16,40 +16,41 @@ import { retryByHand } from '../jobs/retry-by-hand';
 import { allowedFrom, type Verb } from '../jobs/transitions';
 
 const BATCH = 500;
-/** Of a replay, which reads its jobs whole. */
+/** For a replay, which reads whole jobs. */
 const REPLAY_BATCH = 25;
-/** What a replay waits for, because a job that it left out could not be made later without making others twice. */
+/** Temporary errors that a replay waits for: a skipped job could not be created later without creating others twice. */
 const MAY_PASS: ReadonlySet<string> = new Set<BatonError['code']>(['queue_full', 'rate_limited', 'unavailable']);
 const HELD_UP_MS = 5000;
 /** An operation that has not come on for so long has failed: nothing is tried for ever. */
 export const BULK_PATIENCE_MS = 600_000;
-/** Background operations that one key may have waiting: they are done one after the other, those of others too. */
+/**
+ * Most unfinished background operations of one key. All operations, also those of other keys, run one after the other.
+ */
 const MOST_OPEN = 20;
 const MOST_COUNTED = 2_147_483_647;
 
 /** One verb for all jobs that match. */
 export interface BulkRequest {
   verb: store.BulkVerb;
-  /** Only this user's jobs; null: everybody's. */
+  /** Only this user's jobs; null: all jobs. */
   userId: string | null;
   filter: JobFilter;
   parameters: store.BulkParameters;
-  /** Of one that was written down: its id, and when that was. */
+  /** For a stored operation: its id, and when it was stored. */
   id?: string | undefined;
   createdAt?: Date | undefined;
-  /** Who asked for it. */
+  /** Who requested it. */
   by: Actor | null;
 }
 
-/** How many jobs it would change. */
+/** Number of jobs that it would change. */
 export function countMatching(context: Context, bulk: BulkRequest): Promise<number> {
   return views.count(context.db, bulk.userId, narrowed(bulk), MOST_COUNTED);
 }
 
 /**
- * Applies it now, in bounded batches that are transactions of their own, so that it disturbs nobody; returns how many
- * jobs were changed. Safe to repeat: what was changed does not match again.
- * @param signal aborted when nobody waits for it any more, which ends it after the batch under way
+ * Applies it now, in batches of bounded size, each in a transaction of its own, so that it blocks nobody. Returns how
+ * many jobs were changed. Safe to repeat: changed jobs no longer match.
  */
 export async function applyNow(context: Context, bulk: BulkRequest, signal?: AbortSignal): Promise<number> {
   let changed = 0;
@@ -62,14 +63,14 @@ export async function applyNow(context: Context, bulk: BulkRequest, signal?: Abo
   }
 }
 
-/** Writes it down for the loop of any coordinator to work on. */
+/** Stores it, to be run by the loop of any coordinator. */
 export async function applyInBackground(context: Context, bulk: BulkRequest): Promise<store.BulkOperationRow> {
   const operation = await storeOperation(context, bulk, uuidv7());
   if (operation === undefined) throw new Error('a bulk operation was not stored');
   return operation;
 }
 
-/** Stores it under this id; undefined: it is stored already. */
+/** Stores it under this id; undefined: it is already stored. */
 export async function storeOperation(
   context: Context,
   bulk: BulkRequest,
@@ -164,7 +165,7 @@ export async function workOnNext(context: Context, heldUp: Map<string, number>):
 
 interface Batch {
   changed: number;
-  /** The last id that is done with; null: there are no more, or, of one that is held up, there was none. */
+  /** The last id that was handled; null: there are no more, or, if it is held up, none was. */
   cursor: string | null;
   /** Why what comes after the cursor cannot be done at the moment. */
   heldUpBy?: BatonError;
@@ -198,12 +199,12 @@ function mayPass(outcome: unknown): boolean {
   return outcome instanceof BatonError && MAY_PASS.has(outcome.code);
 }
 
-/** What became of each; nothing of a job that is gone. */
+/** The outcome of each job; none for deleted jobs. */
 async function act(context: Context, bulk: BulkRequest, ids: string[]): Promise<unknown[]> {
   const { verb, userId, parameters, by } = bulk;
   switch (verb) {
     case 'cancel':
-      // A job that was to be cancelled only while it waits may have started since it was found.
+      // A job that is to be cancelled only while it waits may have started since it was found.
       return cancel(
         context,
         ids.map((jobId) => ({ jobId, userId, reason: parameters.reason ?? null, from: narrowed(bulk).status })),
@@ -234,7 +235,7 @@ const VERBS: Record<store.BulkVerb, Verb> = {
   replay: 'remove',
 };
 
-/** Only the statuses that the verb is for: the rest could only be refused. */
+/** Only statuses that the verb allows; other jobs could only be refused. */
 function narrowed({ verb, filter, createdAt }: BulkRequest): JobFilter {
   const allowed: JobStatus[] = allowedFrom(VERBS[verb]);
   return {
@@ -246,7 +247,7 @@ function narrowed({ verb, filter, createdAt }: BulkRequest): JobFilter {
   };
 }
 
-/** What a replay makes is not made again when it has finished in turn. */
+/** Jobs created by the replay must not be replayed when they have finished in turn. */
 function earlier(time: string | undefined, other: Date): string {
   return time === undefined || Date.parse(time) > other.getTime() ? other.toISOString() : time;
 }

@@ -10,21 +10,24 @@ import type { Created } from '../jobs/candidates/job-candidate';
 import { NOTHING_RESERVED } from '../jobs/candidates/reservation';
 
 interface Replay {
-  /** Of the operation; a job that is made under it has a key of both, so that a batch that is done again makes nothing twice. */
+  /**
+   * Id of the operation. Each new job has an idempotency key of it and the old job's id, so that a repeated batch
+   * creates nothing twice.
+   */
   id?: string | undefined;
   userId: string | null;
   by: Actor | null;
   parameters: BulkParameters;
 }
 
-/** Makes new jobs of these; of those that were deleted since, nothing. By the id of the old job. */
+/** Creates new jobs like these, except for those that were deleted. Returns them by the id of the old job. */
 export async function replayJobs(
   context: Context,
   { id = '', userId, by, parameters }: Replay,
   jobIds: string[],
 ): Promise<Map<string, Created | BatonError>> {
   const rows = (await getMany(context.db, userId, jobIds)).filter(({ queue }) => queue !== GATE.queue);
-  // Sorted by id, so that what a full queue refuses comes last.
+  // Sorted by id, so that jobs refused by a full queue come last.
   rows.sort((one, other) => (one.id < other.id ? -1 : 1));
   const caller = callerOf(by, userId);
   const made = await create(
@@ -35,7 +38,7 @@ export async function replayJobs(
       idempotencyKey: `replay:${id}:${row.id}`,
       callbackOf: callbackOf(row)?.userId ?? null,
     })),
-    // They are in no hurry: claims that wait find them as any others.
+    // Nothing is reserved: waiting claims find these jobs like any others.
     () => NOTHING_RESERVED,
   );
   return new Map(rows.flatMap(({ id: old }, index) => (made[index] === undefined ? [] : [[old, made[index]]])));
@@ -47,7 +50,7 @@ function callerOf(by: Actor | null, userId: string | null): Caller {
     name: by?.keyName ?? '',
     role: userId === null ? 'producer' : 'user',
     userId,
-    // Whether the key may have them made was judged when it asked.
+    // The key's scope was checked when the replay was requested.
     queues: null,
     types: null,
   };
@@ -59,8 +62,8 @@ function callbackOf(row: JobRow): { url?: string; userId?: string | null } | nul
 }
 
 /**
- * What the job was created with. Not its unique key, which would make one of many; nor when it was to run, or to expire,
- * which is over.
+ * The fields that the job was created with, except for its unique key, with which only one new job would be created,
+ * and the times at which it was to run and to expire, which have passed.
  */
 function jobLike(row: JobRow, { arguments: changed, queue, priority }: BulkParameters): NewJob {
   const url = callbackOf(row)?.url;

@@ -7,8 +7,8 @@ import { type BulkRequest, resumeOperation, storeOperation } from './bulk-operat
 import { canonicalText } from '../jobs/candidates/request-hash';
 
 /**
- * Has all finished jobs that match made again as new jobs, in the background. The same request under the same key is the
- * same operation, so that it can be repeated without making anything twice; one that failed goes on from where it had come to.
+ * Creates new jobs like all matching finished jobs, in the background. The same request under the same key is the same
+ * operation, so that it can be repeated without creating anything twice.
  */
 export async function replay(context: Context, bulk: BulkRequest, key: string): Promise<BulkOperationRow> {
   const { userId, filter, parameters } = bulk;
@@ -21,7 +21,7 @@ export async function replay(context: Context, bulk: BulkRequest, key: string): 
   return (await resumeOperation(context, bulk.by, id)) ?? operation;
 }
 
-/** A UUID that is the same for the same text (version 8: of our own making). */
+/** A UUID derived from the text (version 8: custom). */
 function idOf(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex');
   const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);

@@ -8,7 +8,10 @@ import { requireSize } from '../jobs/payload-size';
 import { removeOne as removeJob } from '../jobs/remove';
 import { retryByHand } from '../jobs/retry-by-hand';
 
-/** A job that was given up. @throws {BatonError} `not_found` when there is none such. */
+/**
+ * A failed job.
+ * @throws {BatonError} `not_found` when there is none with this id
+ */
 export async function find(context: Context, userId: string | null, jobId: string): Promise<JobRow> {
   const job = await views.get(context.db, userId, jobId);
   if (job?.status !== 'failed') throw new BatonError('not_found', `There is no dead letter with id ${jobId}.`);
@@ -31,7 +34,7 @@ export async function retryOne(
   return outcome ?? new BatonError('internal', 'The call was not answered.');
 }
 
-/** failed -> gone. */
+/** failed -> removed. */
 export async function removeOne(context: Context, jobId: string, by: Actor): Promise<void> {
   await find(context, null, jobId);
   const refused = await removeJob(context, jobId, by);

@@ -12,7 +12,7 @@ export type JobEventName =
   | 'job.requeued'
   | 'job.unblocked';
 
-/** What happened to one job, told once it is committed. */
+/** What happened to one job, published after the commit. */
 export interface JobEvent {
   name: JobEventName;
   jobId: string;
@@ -24,25 +24,25 @@ export interface JobEvent {
   runnerId: string | null;
   /** For a retry: when; for a failure: its code. Never arguments, results or texts of errors. */
   details?: Record<string, string | number> | undefined;
-  /** Of a claim: how long the job had been due. */
+  /** For a claim: how long the job was due, in milliseconds. */
   waitMs?: number | undefined;
-  /** Of the end of an attempt: how long it ran. */
+  /** For the end of an attempt: how long it ran, in milliseconds. */
   runMs?: number | null | undefined;
 }
 
-/** What became of a tick of a schedule, once it is committed. */
+/** The outcome of a schedule's tick, published after the commit. */
 export interface TickFact {
   outcome: TickOutcome;
-  /** How long after it should have fired it did; null: it had waited for another job. */
+  /** How late it fired, in milliseconds; null: it had waited for another job. */
   lateMs: number | null;
 }
 
-/** Everything that only tells the world (log, metrics, streams) listens here. */
+/** Passes on what happened to what only reports it (log, metrics, streams). */
 export class Events {
   private readonly listeners: ((events: JobEvent[]) => void)[] = [];
   private readonly tickListeners: ((ticks: TickFact[]) => void)[] = [];
 
-  /** @param onError told what a listener threw */
+  /** @param onError receives what a listener threw */
   constructor(private readonly onError: (error: unknown) => void) {}
 
   on(listener: (events: JobEvent[]) => void): void {
@@ -53,12 +53,14 @@ export class Events {
     this.tickListeners.push(listener);
   }
 
-  /** Never throws: what is told is committed, and a call that failed now would be told as refused, and be tried again. */
+  /**
+   * Never throws: the events are committed, and a call that failed now would be reported as refused, and be retried.
+   */
   tell(events: JobEvent[]): void {
     this.pass(this.listeners, events);
   }
 
-  /** The same of ticks of schedules. */
+  /** The same for ticks of schedules. */
   tellTicks(ticks: TickFact[]): void {
     this.pass(this.tickListeners, ticks);
   }

@@ -1,7 +1,7 @@
 import type { Logger } from '../../logger';
 import type { Events, JobEvent } from './events';
 
-/** All that is logged about jobs is logged here, from what was told as events. */
+/** All log lines about jobs are written here, from events. */
 export function logEvents(events: Events, log: Logger): void {
   const tellsAll = log.isDebugEnabled();
   events.on((batch) => {

@@ -1,14 +1,14 @@
 /**
- * The scopes that callers listened to of late, whose events go on being written down so that a listener may come back. Each
- * caller has only so many, so that none makes the table of watches grow without end.
+ * The scopes that callers listened to recently, whose events are still stored so that a listener may resume. The number
+ * per caller is limited, so that no caller makes the table of watches grow without bound.
  */
 export class RecentScopes {
-  /** By caller, each one's scopes in the order of their last use. */
+  /** By caller, scopes in the order of their last use. */
   private readonly byOwner = new Map<string, Map<string, number>>();
 
   constructor(private readonly most: number) {}
 
-  /** @returns the scopes that the caller has too many of by now */
+  /** @returns the caller's scopes beyond the limit, which are dropped */
   use(owner: string, scope: string): string[] {
     const own = this.byOwner.get(owner) ?? new Map<string, number>();
     this.byOwner.set(owner, own);
@@ -19,7 +19,7 @@ export class RecentScopes {
     return over;
   }
 
-  /** Forgets what was not used for so long. */
+  /** Forgets scopes that were not used for this long. */
   forget(afterMs: number): void {
     const untilMs = performance.now() - afterMs;
     for (const [owner, own] of this.byOwner) {

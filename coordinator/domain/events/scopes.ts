@@ -1,17 +1,17 @@
 import type { EventRow } from '../../store/events';
 
-/** Which events a listener wants; what is left out does not matter. */
+/** The events that a listener wants; fields that are left out do not limit them. */
 export interface EventFilter {
   jobId?: string | undefined;
   userId?: string | undefined;
   type?: string | undefined;
   queue?: string | undefined;
-  /** What the listener's key is limited to; null: all. Of what is no job's, such a key hears nothing. */
+  /** The limits of the listener's key; null: none. A limited key gets no events that are not about jobs. */
   queues?: string[] | null | undefined;
   types?: string[] | null | undefined;
 }
 
-/** The narrowest scope that holds all events of a filter: only what somebody watches is written down. */
+/** The narrowest scope that contains all events of a filter: only watched events are stored. */
 export function scopeOf({ jobId, userId, type, queue }: EventFilter): string {
   if (jobId !== undefined) return `job:${jobId}`;
   if (userId !== undefined) return `user:${userId}`;

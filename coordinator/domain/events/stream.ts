@@ -3,39 +3,43 @@ import * as store from '../../store/events';
 import { RecentScopes } from './recent-scopes';
 import { type EventFilter, matches, scopeOf } from './scopes';
 
-/** How long events are kept, and go on being written down after the last listener left: so long may one be away. */
+/** How long events are kept, and still stored after the last listener has left: so long may a listener be away. */
 export const EVENT_KEEP_MS = 3_600_000;
-/** How long those are kept that have not become deliveries of webhooks, should nothing be able to make them so. */
+/** How long events are kept that have not become deliveries of webhooks, if that fails. */
 export const EVENT_MOST_KEPT_MS = 7 * 86_400_000;
 const RENEW_EVERY_MS = 60_000;
-/** How many scopes one caller may have left behind on this coordinator. */
+/** Most scopes that one caller may have left on this coordinator. */
 export const MOST_RECENT_SCOPES = 1000;
-/** How long the others go on being written down: for longer than listeners elsewhere take to renew them. */
+/** How long events of further scopes are still stored: longer than listeners elsewhere take to renew them. */
 const LET_GO_MS = 2 * RENEW_EVERY_MS;
 const PAGE = 500;
 
 export interface Listener {
   filter: EventFilter;
-  /** Up to where it has been served. */
+  /** The position up to which it was served. */
   position: number;
-  /** Takes the next events of its filter. */
+  /** Receives the next events of its filter. */
   deliver(events: store.EventRow[]): void;
-  /** Events of its filter were missed, though it was listening: after this position they may be there again. */
+  /**
+   * Called when events of its filter were not stored although it was listening; after this position they may exist
+   * again.
+   */
   missed(position: number): void;
   /** Resolves when it can take more. */
   drained(): Promise<void>;
 }
 
-/** What a listener is told first. */
+/** The first message to a listener. */
 export interface Opening {
   position: number;
-  /** It asked to go on from where not everything is kept any more. */
+  /** It asked to resume from a position after which events were deleted. */
   hasGap: boolean;
 }
 
 /**
- * The events of all coordinators, read from the table once for all listeners of this one. A listener is served from the
- * table alone, first or again, so that it gets every event of its filter once and in order, on whichever coordinator.
+ * Streams the events of all coordinators, read from the table once for all listeners of this one. Listeners are served
+ * only from the table, first or again, so each gets every event of its filter once and in order, on whichever
+ * coordinator.
  */
 export class EventStream {
   private readonly live = new Set<Listener>();
@@ -48,8 +52,8 @@ export class EventStream {
   constructor(private readonly db: Db) {}
 
   /**
-   * From here on, everything of the filter will be there to be read.
-   * @param owner who listens: it has a share of what is written down for those who left
+   * Stores all events of the filter from now on.
+   * @param owner the caller, which has a share of the scopes that are still stored after listeners have left
    */
   async open(filter: EventFilter, after: number | null, owner: string): Promise<Opening> {
     const scope = scopeOf(filter);
@@ -57,12 +61,12 @@ export class EventStream {
     this.letGo.delete(scope);
     const since = (await store.watch(this.db, [scope], EVENT_KEEP_MS)).get(scope)?.since ?? Infinity;
     const last = await store.lastPosition(this.db);
-    // A position that was not given yet is one of a database that was restored to an earlier state since.
+    // A position that was not given yet comes from before the database was restored to an earlier state.
     if (after !== null && after >= since && after <= last) return { position: after, hasGap: false };
     return { position: last, hasGap: after !== null };
   }
 
-  /** Serves the listener until `signal` is aborted: what it missed, then what comes. */
+  /** Serves the listener until `signal` is aborted: what it missed first, then new events. */
   async serve(listener: Listener, signal: AbortSignal): Promise<void> {
     const scope = scopeOf(listener.filter);
     this.scopes.set(scope, (this.scopes.get(scope) ?? 0) + 1);
@@ -74,24 +78,24 @@ export class EventStream {
       await listener.drained();
       if (hasMore || signal.aborted) continue;
       if (this.live.size === 0) this.position = listener.position;
-      // Only one that is not behind the others may join them; it passes over what it was given already.
+      // Only a listener that is not behind the others may join them; it skips events that it was given before.
       if (this.position > listener.position) continue;
       this.live.add(listener);
       return;
     }
   }
 
-  /** One look at the table for all listeners. Returns whether there is more. */
+  /** Reads the table once for all listeners. Returns whether there is more. */
   async round(): Promise<boolean> {
     if (this.letGo.size > 0) await this.shorten();
     if (this.scopes.size > 0 && performance.now() - this.renewedAt > RENEW_EVERY_MS) await this.renew();
     if (this.live.size === 0) return false;
     const from = this.position;
     const { events, upTo, hasMore } = await store.read(this.db, from, PAGE);
-    // While it read, the last listener may have left and another one come.
+    // During the read the last listener may have left and another one come.
     if (this.position !== from) return true;
     this.position = upTo;
-    // The database was restored to an earlier state: what comes has positions that were given before.
+    // The database was restored to an earlier state: new events get positions that were given before.
     if (upTo < from) for (const listener of this.live) listener.position = upTo;
     if (events.length > 0) for (const listener of this.live) give(listener, events);
     return hasMore;
@@ -101,14 +105,17 @@ export class EventStream {
     return this.live.size;
   }
 
-  /** Whoever listens elsewhere renews them. */
+  /** Listeners elsewhere renew the scopes they need. */
   private async shorten(): Promise<void> {
     const scopes = [...this.letGo].filter((scope) => !this.scopes.has(scope));
     this.letGo.clear();
     await store.shorten(this.db, scopes, LET_GO_MS);
   }
 
-  /** Tells listeners what they missed, should this coordinator have been without the database for so long that nobody wrote it down. */
+  /**
+   * Tells listeners what they missed if this coordinator was without the database for so long that their events were
+   * not stored.
+   */
   private async renew(): Promise<void> {
     const from = this.position;
     const watched = await store.watch(this.db, [...this.scopes.keys()], EVENT_KEEP_MS);

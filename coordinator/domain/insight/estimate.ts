@@ -3,13 +3,13 @@ import type { JobRow } from '../../store/jobs';
 import { history, type History } from '../../store/views/estimate';
 import { countAhead } from '../../store/views/explain';
 
-/** When a job is expected to start, and to finish; null where nothing tells. */
+/** When a job is expected to start and to finish; null: unknown. */
 export interface Estimate {
   startAt: Date | null;
   finishAt: Date | null;
 }
 
-/** Null for a job that is over, or waits for more than its turn. */
+/** Null for a job that has finished, or that waits for more than its turn. */
 export async function estimate(context: Context, job: JobRow): Promise<Estimate | null> {
   if (job.status === 'running') return estimateRunning(job, await history(context.db, job.queue, job.type));
   if (job.status !== 'pending' || job.hold !== null) return null;
@@ -20,7 +20,7 @@ export async function estimate(context: Context, job: JobRow): Promise<Estimate 
   return estimateWaiting(job, past, ahead);
 }
 
-/** From the job's own pace, if it told of progress, else from how long its type takes. Never before now. */
+/** From the job's own progress if it reported any, else from how long its type takes. Never before now. */
 export function estimateRunning(
   job: Pick<JobRow, 'startedAt' | 'progress'>,
   { now, meanRunMs }: Pick<History, 'now' | 'meanRunMs'>,
@@ -31,7 +31,7 @@ export function estimateRunning(
   return { startAt, finishAt: wholeMs === null ? null : later(now, new Date(startAt.getTime() + wholeMs)) };
 }
 
-/** From how many are before it, and how fast jobs like it are done. */
+/** From the number of jobs before it, and the rate at which similar jobs are done. */
 export function estimateWaiting(
   { runAt }: Pick<JobRow, 'runAt'>,
   { now, meanRunMs, outPerMinute }: History,

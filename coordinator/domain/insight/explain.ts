@@ -12,7 +12,7 @@ type Reason = Explanation['reasons'][number];
 
 /**
  * Why a job does not run now, the most decisive reason first, with the ids of what it waits for.
- * @param userId who asks: of jobs of others only the number is told; null: whoever sees all
+ * @param userId the caller's user, who is told only the number of other users' jobs; null: a caller who sees all
  */
 export async function explain(context: Context, userId: string | null, job: JobRow): Promise<Explanation> {
   return { ...(await why(context, userId, job)), notes: notesOn(context, job) };
@@ -48,7 +48,10 @@ async function why(context: Context, userId: string | null, job: JobRow): Promis
   return { status: job.status, reasons };
 }
 
-/** What only operators may read: other routes refuse a user the runners, what they take, and who paused a queue and why. */
+/**
+ * Details for operators only: other routes do not show users the runners, what they take, and who paused a queue and
+ * why.
+ */
 const OPERATORS_DETAILS = new Set(['liveRunners', 'typesTaken', 'closest', 'queuesTaken', 'runnerIds', 'by', 'reason']);
 
 function withoutOperators({ code, message, details }: Reason): Reason {
@@ -75,7 +78,7 @@ function ofGate({ expiresAt }: JobRow): Reason {
   };
 }
 
-/** How many of what it waits for are named. */
+/** Most parents that are named. */
 const NAMED_PARENTS = 20;
 
 async function ofParents(context: Context, job: JobRow): Promise<Reason[]> {
@@ -95,7 +98,7 @@ async function ofParents(context: Context, job: JobRow): Promise<Reason[]> {
 
 function ofJob(job: JobRow): Reason[] {
   if (job.position !== null || job.hold !== null || job.runAt <= new Date(0)) return [];
-  // It is given its place only once it waits for no other job.
+  // It gets its position only when it waits for no other job.
   if (job.status === 'blocked' && job.runAt <= job.updatedAt) return [];
   const details = { runAt: job.runAt };
   if (job.failures > 0) {

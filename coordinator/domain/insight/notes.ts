@@ -4,7 +4,7 @@ import type { JobRow } from '../../store/jobs';
 
 const NONE: JobNote[] = [];
 
-/** What of a job has no effect as its queue is set, which nobody would notice otherwise. */
+/** Fields of a job that have no effect with its queue's settings, which nobody would notice otherwise. */
 export function notesOn(
   { queueSettings }: Pick<Context, 'queueSettings'>,
   { queue, concurrencyKey, userId }: Pick<JobRow, 'queue' | 'concurrencyKey' | 'userId'>,

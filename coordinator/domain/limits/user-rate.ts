@@ -3,25 +3,27 @@ import { BatonError } from '../../errors';
 import type { Executor } from '../../store/db';
 import { limitedQueues, type UserQueue, type UserRate, userRates } from '../../store/limits';
 
-/** A job as far as the limits are concerned. */
+/** The fields of a job that limits need. */
 export interface Counted {
   queue: string;
   userId?: string | undefined;
 }
 
-/** Whether a job's queue limits its user. It may be a moment old: what the limit is, is read in the create's transaction. */
+/**
+ * Whether a job's queue limits its user. May be slightly stale: the limit itself is read in the create's transaction.
+ */
 export function isRated(context: Context, { queue, userId }: Counted): boolean {
   return userId !== undefined && context.queueSettings.limitsUsers(queue);
 }
 
-/** The name under which creates of one user in one queue keep out of each other's way. */
+/** Name of the lock that serialises creates of one user in one queue. */
 export function rateLock({ queue, userId }: Counted): string {
   return JSON.stringify(['rate', queue, userId]);
 }
 
 /**
- * The jobs that are over their users' limits, in the order in which they came. Only under `lockNames` of their locks, so
- * that no other coordinator creates for the same user and queue meanwhile.
+ * The jobs that exceed their users' limits, in order of arrival. Call it only under `lockNames` of their locks, so that
+ * no other coordinator creates for the same user and queue at the same time.
  */
 export async function judgeRates<Item>(
   transaction: Executor,
@@ -41,7 +43,7 @@ export async function judgeRates<Item>(
   return over;
 }
 
-/** What a user has used of the limits of all queues. */
+/** How much of the limits of all queues a user has used. */
 export async function readRates(context: Context, userId: string): Promise<UserRate[]> {
   const queues = await limitedQueues(context.db);
   return userRates(

@@ -1,7 +1,7 @@
-/** What stands for every label that came after as many as may. */
+/** Replaces all labels beyond the maximum. */
 export const OTHER = '(other)';
 
-/** Keeps the number of time series bounded, whatever callers name their queues and types: the first `most` keep their names. */
+/** Bounds the number of time series, however callers name their queues and types: the first `most` keep their names. */
 export class BoundedLabels {
   private readonly known = new Set<string>();
 

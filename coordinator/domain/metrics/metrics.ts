@@ -7,11 +7,11 @@ import type { Events, JobEvent } from '../events/events';
 import { wantedRunners } from '../queues/scale';
 import { BoundedLabels } from './bounded';
 
-/** Scrapes within this time share one look at the tables. */
+/** Scrapes within this time share one read of the tables. */
 const FRESH_MS = 5000;
 const MOST_QUEUES = 200;
 const MOST_TYPES = 200;
-/** How soon waiting jobs shall start, as in the default of GET /queues/:name/scale. */
+/** Target time in which waiting jobs start, as in the default of GET /queues/:name/scale. */
 const TARGET_MS = 10_000;
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200];
 
@@ -23,7 +23,7 @@ export interface MetricsSource {
   listeners(): number;
 }
 
-/** What Prometheus reads: of this process's own doings as counters and histograms, of the tables as gauges. */
+/** Metrics for Prometheus: counters and histograms of this process, gauges of the tables. */
 export class Metrics {
   readonly registry = new Registry();
   private readonly queueLabels = new BoundedLabels(MOST_QUEUES);
@@ -53,7 +53,7 @@ export class Metrics {
     this.gaugeProcess();
   }
 
-  /** In the text format of Prometheus. */
+  /** In the Prometheus text format. */
   async text(): Promise<string> {
     await this.look();
     return this.registry.metrics();
@@ -86,7 +86,7 @@ export class Metrics {
       registers,
     });
     this.source.events.on((batch) => {
-      // Most batches tell one kind of event of one queue, which is counted at once.
+      // Most batches contain one kind of event of one queue, which is counted at once.
       let [counted] = batch;
       let count = 0;
       const tell = (): void => {

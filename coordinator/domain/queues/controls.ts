@@ -4,7 +4,7 @@ import { audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { liftAllHolds } from '../jobs/promotion';
 
-/** Sets a queue's limits; they hold for every job that starts from now on. */
+/** Sets a queue's limits; they apply to every job that starts from now on. */
 export async function setQueue(
   context: Context,
   by: Actor,
@@ -21,7 +21,7 @@ export async function setQueue(
   if (settings.concurrencyPerKey !== undefined) await liftAllHolds(context, name);
 }
 
-/** A paused queue gives out nothing; what runs goes on. */
+/** Pauses a queue: no jobs start, and running ones continue. */
 export async function pauseQueue(
   context: Context,
   by: Actor,

@@ -2,13 +2,14 @@ export interface Load {
   waiting: number;
   running: number;
   inPerMinute: number;
-  /** Null: nothing is known; a second is assumed. */
+  /** Null: unknown; one second is assumed. */
   meanRunMs: number | null;
 }
 
 /**
- * How many runners it takes to start what waits within `targetMs`, and to keep up with what comes in (Little's law:
- * jobs in work = arrivals × time in work). Never fewer than what runs needs, and 0 only when there is nothing to do.
+ * Number of runners needed to start all waiting jobs within `targetMs`, and to keep up with new ones (Little's law:
+ * jobs in work = arrivals × time in work). Never fewer than the running jobs need, and 0 only when there is nothing to
+ * do.
  */
 export function wantedRunners(
   { waiting, running, inPerMinute, meanRunMs }: Load,

@@ -3,12 +3,12 @@ import type { QueueRow } from '../../store/queues';
 
 export type Ending = Keep['status'];
 
-/** How long jobs are kept after they ended, in milliseconds. */
+/** How long jobs are kept after their end, in milliseconds. */
 export type KeepMs = Record<Ending, number>;
 
 export const ENDINGS: readonly Ending[] = ['completed', 'failed', 'cancelled'];
 
-/** What of each queue may go: as it is set for the queue, else as by default. */
+/** What may be deleted from each queue: by the queue's settings, else by the defaults. */
 export function keepsOf(queues: string[], settings: Map<string, QueueRow>, defaults: KeepMs): Keep[] {
   return queues.flatMap((queue) => {
     const row = settings.get(queue);

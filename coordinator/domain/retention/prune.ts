@@ -12,23 +12,26 @@ import { type Ending, ENDINGS, keepsOf } from './keeping';
 
 const BATCH = 500;
 
-/** completed, failed, cancelled -> gone: one batch of what was kept long enough. Returns whether there may be more. */
+/**
+ * completed, failed, cancelled -> removed: one batch of jobs that were kept long enough. Returns whether there may be
+ * more.
+ */
 export async function pruneBatch(context: Context): Promise<boolean> {
   return (await removeBatch(context, await dueKeeps(context))) === BATCH;
 }
 
-/** How long runners are listed after they were last heard, and how many of those that are silent. */
+/** How long runners are listed after their last call, and how many silent ones. */
 export const RUNNERS_KEPT = { keepMs: 7 * 86_400_000, most: 10_000 };
-/** How long bulk operations can be read after they ended. */
+/** How long bulk operations are kept after their end. */
 export const BULK_KEPT_MS = 30 * 86_400_000;
 
-/** Deletes what callers named and nobody uses any more: runners, and bulk operations that ended. */
+/** Deletes unused runners, and bulk operations that ended. */
 export async function pruneNamed(context: Context): Promise<void> {
   await removeLost(context.db, RUNNERS_KEPT, BATCH);
   await removeEnded(context.db, BULK_KEPT_MS, BATCH);
 }
 
-/** How many jobs retention would delete by now, by how they ended. */
+/** Number of jobs that retention would delete now, by outcome. */
 export async function countDue(context: Context): Promise<Record<Ending, number>> {
   const counts = await views.countOld(context.db, await dueKeeps(context));
   return {
@@ -40,8 +43,8 @@ export async function countDue(context: Context): Promise<Record<Ending, number>
 }
 
 /**
- * Deletes at once, batch by batch, what ended so long ago; without `olderThanMs` what retention would. Returns how many.
- * @param signal aborted when nobody waits for it any more, which ends it after the batch under way
+ * Deletes now, batch by batch, jobs that ended at least `olderThanMs` ago; without it, those that retention would
+ * delete. Returns how many.
  */
 export async function removeOlder(
   context: Context,

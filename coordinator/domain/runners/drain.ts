@@ -6,8 +6,8 @@ import { audited } from '../audit/record';
 import type { Actor } from '../auth/caller';
 
 /**
- * Tells a runner to take no more work, or to take work again. It hears it on its next call, on any coordinator.
- * @throws {BatonError} `not_found` for a runner that was never heard.
+ * Tells a runner to take no more jobs, or to take jobs again. It learns so on its next call, to any coordinator.
+ * @throws {BatonError} `not_found` for a runner that never called
  */
 export async function setDraining(
   context: Context,

@@ -14,8 +14,8 @@ import { keyFaultText, resultOf } from './result';
 import { ticksUntil } from './timing';
 
 /**
- * Creates the job of a schedule now, whatever its times, policies, pause and end say.
- * @throws {BatonError} `not_found`; `state_conflict` when its key is no good any more; what a create of the job would throw
+ * Creates the job of a schedule now, whatever its times, policies, pause and end are.
+ * @throws {BatonError} `not_found`; `state_conflict` when its key is no longer valid; the errors of a create
  */
 export function runSchedule(context: Context, caller: Caller, by: Actor, id: string): Promise<Created> {
   return createWithin(context, async (transaction, create) => {
@@ -34,9 +34,10 @@ export function runSchedule(context: Context, caller: Caller, by: Actor, id: str
 }
 
 /**
- * Creates the jobs of all ticks of a span, at once and whatever overlaps, but for those that have created one before.
- * @throws {BatonError} `not_found`; `validation_failed` for a span with too many ticks, or that is not over;
- * `state_conflict` when its key is no good any more
+ * Creates the jobs of all ticks of a time span at once, regardless of the overlap policy, except for ticks that have
+ * already created one.
+ * @throws {BatonError} `not_found`; `validation_failed` for a span with too many ticks, or one that is not over;
+ * `state_conflict` when its key is no longer valid
  */
 export function backfillSchedule(
   context: Context,
@@ -60,7 +61,7 @@ export function backfillSchedule(
       const result = resultOf(schedule, CREATES, outcomes[index]);
       return { scheduleId: id, nth: schedule.ticks + index + 1, at, trigger: 'backfill', ...result };
     });
-    // What they came to before is replaced by what they come to now.
+    // Their earlier outcomes are replaced by the new ones.
     await ticks.forget(transaction, id, wanted);
     await ticks.insert(transaction, entries);
     await store.moveOn(transaction, [unmoved(schedule, entries.length)]);
@@ -89,7 +90,7 @@ function ticksOf(schedule: store.LockedSchedule, { from, to }: { from: Date; to:
   return found;
 }
 
-/** Its times stay as they are. */
+/** Leaves the times of the schedule unchanged. */
 function unmoved({ id, nextAt, dueAt, bufferedAt }: store.LockedSchedule, entries: number): store.Fired {
   return { id, nextAt, dueAt, lastTickAt: null, bufferedAt, supersededBy: null, runs: 0, ticks: entries };
 }

@@ -1,7 +1,7 @@
 import { Cron as Pattern } from 'croner';
 import { type Zone, zoneOf } from './zone';
 
-/** No pattern that has ticks at all is without one for longer, but for freaks such as a fifth Monday that is a leap day. */
+/** Every pattern with ticks has one within this time, except for oddities such as a fifth Monday that is a leap day. */
 const HORIZON_MS = 50 * 366 * 86_400_000;
 const MOST_PATTERNS = 1000;
 const MOST_REMEMBERED = 2000;
@@ -17,24 +17,24 @@ const NICKNAMES = new Map([
 ]);
 
 /**
- * A cron expression read in a time zone. croner finds the times that clocks show; which instants these are is decided
- * here, so that the days on which clocks change keep to one documented policy:
- * - A time that the zone skips: the tick comes at the next instant that exists. With `*` hours it does not come, because no
- *   hour is without its tick.
- * - A time that comes twice: the tick comes at the first. With `*` or steps in the hours it comes at each.
+ * A cron expression evaluated in a time zone. croner finds the local times; which instants these are is decided here,
+ * so that the days on which clocks change follow one documented policy:
+ * - A local time that the zone skips: the tick comes at the next existing instant. With `*` hours it is dropped,
+ *   because every existing hour has its own tick.
+ * - A local time that occurs twice: the tick comes at the first. With `*` or steps in the hours it comes at each.
  */
 export class Cron {
   private readonly pattern: Pattern;
   private readonly everyHour: boolean;
   private readonly isFixed: boolean;
 
-  /** @throws {Error} for what is no cron expression of five or six fields, or a nickname such as `@daily` */
+  /** @throws {Error} for anything but a cron expression of five or six fields, or a nickname such as `@daily` */
   constructor(expression: string) {
     const text = NICKNAMES.get(expression.trim().toLowerCase()) ?? expression;
     const fields = text.trim().split(/\s+/);
     if (fields.length !== 5 && fields.length !== 6)
       throw new Error(`has ${fields.length === 1 ? '1 field' : `${fields.length} fields`}, not 5 or 6`);
-    // In UTC no time is skipped, and none comes twice.
+    // In UTC no time is skipped, and none occurs twice.
     this.pattern = new Pattern(text, { timezone: 'UTC', paused: true, mode: '5-or-6-parts' });
     const hours = fields.at(-4) ?? '';
     this.everyHour = hours === '*' || hours === '?';
@@ -62,7 +62,7 @@ export class Cron {
     }
   }
 
-  /** The first time that matches, from this one on; times as clocks show them, as if these showed UTC. */
+  /** The first matching local time from this one on; local times are represented as if they were UTC. */
   private shownFrom(shown: number): number | null {
     return this.pattern.nextRun(new Date(shown - 1))?.getTime() ?? null;
   }
@@ -74,7 +74,7 @@ export class Cron {
   }
 }
 
-/** Of an instant whose time of day clocks have shown before: when they begin to show new ones. */
+/** For an instant whose local time is a repetition: when the repetition ends. */
 function endOfRepeat(zone: Zone, at: number, offset: number): number | null {
   const earlier = zone.offsetAt(at - LONGEST_REPEAT_MS);
   const repeat = earlier - offset;
@@ -99,7 +99,7 @@ export function cronOf(expression: string): Cron {
   return cron;
 }
 
-/** The same tick is asked for by all schedules with this expression and zone, so it is remembered. */
+/** Cached, because all schedules with this expression and zone ask for the same tick. */
 export function nextOf(expression: string, timezone: string, after: number): number | null {
   const question = `${after} ${timezone} ${expression}`;
   let next = ticks.get(question);

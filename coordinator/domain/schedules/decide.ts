@@ -4,7 +4,7 @@ import { jitterOf, lastTick, nextTick, ticksUntil } from './timing';
 
 /** What a due tick does. */
 export interface Decision {
-  /** Milliseconds since 1970, as all times here. */
+  /** Milliseconds since 1970, like all times in this file. */
   at: number;
   does: 'create' | 'skip' | 'buffer';
   reason: 'overlap' | 'missed' | 'superseded' | null;
@@ -13,15 +13,15 @@ export interface Decision {
 
 export interface Decided {
   decisions: Decision[];
-  /** The tick that comes next, which may be due as well; null: there is none any more. What `maxRuns` leaves is not in it. */
+  /** The next tick, which may be due as well; null: there is none. Does not take `maxRuns` into account. */
   next: number | null;
 }
 
 /**
- * What the due ticks of a schedule do, at a time of the database's clock. After one that creates a job while jobs must
- * not overlap, the later ones are left for the next round, which knows whether the job was created.
- * @param isBusy whether a job of the schedule has not finished
- * @param most so many ticks at once; the rest are for the next round
+ * Decides what the due ticks of a schedule do, at a time of the database's clock. After a tick that creates a job while
+ * jobs must not overlap, the later ones are left to the next round, which knows whether the job was created.
+ * @param isBusy whether a job of the schedule is unfinished
+ * @param most most ticks at once; the rest are left to the next round
  */
 export function decide(schedule: LockedSchedule, isBusy: boolean, most: number): Decided {
   const { nextAt, jitterMs, id } = schedule;
@@ -37,13 +37,13 @@ export function decide(schedule: LockedSchedule, isBusy: boolean, most: number):
   };
 }
 
-/** Ticks whose jobs may still be created; one that is buffered counts as created. */
+/** Number of ticks whose jobs may still be created; a buffered one counts as created. */
 function runsLeft({ maxRuns, runs, bufferedAt }: LockedSchedule): number {
   return maxRuns === null ? Infinity : Math.max(0, maxRuns - runs - (bufferedAt === null ? 0 : 1));
 }
 
 interface CaughtUp {
-  /** Those that are not made up for, as one entry; all are at or before `until`. */
+  /** Skipped ticks, as one entry; all are at or before `until`. */
   missed: { decision: Decision; until: number } | null;
   ticks: number[];
 }
@@ -58,7 +58,7 @@ function caughtUp(schedule: LockedSchedule, first: number, due: number, most: nu
   return { missed, ticks: from > due ? [] : firstTicks(schedule, from, due, most) };
 }
 
-/** The first tick that is on time or made up for; null: all that are due are missed. */
+/** The first tick that is on time or caught up; null: all due ticks are missed. */
 function firstMadeUpFor(schedule: LockedSchedule, first: number, due: number, onTime: number): number | null {
   const { catchUp, catchUpWindowMs } = schedule;
   const punctual = nextTick(schedule, onTime - 1);
@@ -77,12 +77,12 @@ function nextDue(schedule: LockedSchedule, after: number, due: number): number |
   return next === null || next > due ? null : next;
 }
 
-/** `first` is a tick whatever the schedule says now: it is what was stored. */
+/** `first` is the stored tick, which counts even if the schedule has changed. */
 function firstTicks(schedule: LockedSchedule, first: number, due: number, most: number): number[] {
   return [first, ...ticksUntil(schedule, first, due, most - 1)];
 }
 
-/** They are not counted: that would take as long as to fire them. */
+/** They are not counted, which would take as long as firing them. */
 function missedUntil(schedule: LockedSchedule, first: number, until: number): CaughtUp['missed'] {
   const second = nextTick(schedule, first);
   const what =
@@ -91,7 +91,7 @@ function missedUntil(schedule: LockedSchedule, first: number, until: number): Ca
   return { decision: { at: first, does: 'skip', reason: 'missed', message }, until: Math.max(first, until) };
 }
 
-/** What ticks do that fire, in the order of their times. */
+/** Decides what firing ticks do under the overlap policy, in the order of their times. */
 function overlapping(
   { overlap, bufferedAt }: LockedSchedule,
   ticks: number[],

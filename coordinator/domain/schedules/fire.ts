@@ -16,14 +16,16 @@ import { cancelSuperseded } from './supersede';
 import { dueOf, jitterOf, nextTick } from './timing';
 
 const BATCH: store.BatchSize = { rows: 500, bytes: 8 * 1024 * 1024 };
-/** A schedule that catches up fires so many ticks at once, and fewer where its job is large; then others get their turn. */
+/**
+ * Most ticks that a schedule fires at once while it catches up, fewer if its job is large; then others get their turn.
+ */
 const MOST_TICKS_AT_ONCE = 100;
-/** After so many the rest of the batch is left for the next round. */
+/** After this many ticks the rest of the batch is left to the next round. */
 const MOST_TICKS = 1000;
 
 /**
- * Fires what is due: each tick once, because its schedule is locked, moved on and given its entry in the history by the
- * transaction that creates the job. Every coordinator runs it; row locks keep them apart.
+ * Fires due ticks, each once: the transaction that creates the job also locks the schedule, moves it on and adds the
+ * history entry. Every coordinator runs it; row locks keep the coordinators apart.
  * @returns whether there may be more
  */
 export async function fire(context: Context): Promise<boolean> {
@@ -38,13 +40,13 @@ export function itemOf(schedule: store.LockedSchedule, tickAt: Date): CreateItem
   return { caller: callerOf(schedule), job: jobOf(schedule, tickAt, schedule.now), scheduleId: schedule.id };
 }
 
-/** A locked schedule, what its ticks do, and where that leaves it. */
+/** A locked schedule, what its ticks do, and its next tick. */
 interface Firing {
   schedule: store.LockedSchedule;
   decisions: Decision[];
-  /** Milliseconds since 1970; null: there is none any more. */
+  /** Milliseconds since 1970; null: there is none. */
   next: number | null;
-  /** Whether it is the tick that waited for the end of an earlier job. */
+  /** Whether it is a buffered tick, which waited for the end of an earlier job. */
   isBuffered: boolean;
 }
 
@@ -84,7 +86,7 @@ async function takeDue(transaction: Executor): Promise<Batch> {
 
 type DecidedSchedule = Decided & { schedule: store.LockedSchedule };
 
-/** As many as make one transaction of bearable size. */
+/** Decides for as many schedules as one transaction can handle. */
 async function decideAll(schedules: store.LockedSchedule[], busy: Set<string>): Promise<DecidedSchedule[]> {
   const decided: DecidedSchedule[] = [];
   const turns = new Turns();
@@ -102,7 +104,7 @@ async function decideAll(schedules: store.LockedSchedule[], busy: Set<string>): 
   return decided;
 }
 
-/** Ticks that have an entry already, because they were backfilled before they fired. */
+/** Ticks that already have an entry, because they were backfilled before they fired. */
 async function knownOf(transaction: Executor, decided: DecidedSchedule[]): Promise<Set<string>> {
   const asked = decided.flatMap(({ schedule, decisions }) =>
     decisions.map(({ at }) => ({ scheduleId: schedule.id, at: new Date(at) })),
@@ -115,7 +117,7 @@ function nameOf(scheduleId: string, at: number): string {
   return `${scheduleId} ${at}`;
 }
 
-/** Ticks whose jobs waited for the end of an earlier one. */
+/** Takes buffered ticks whose jobs waited for the end of an earlier one. */
 async function takeBuffered(transaction: Executor): Promise<Batch> {
   const { schedules, hasMore } = await store.lockBuffered(transaction, BATCH);
   const busy = await store.busy(
@@ -126,7 +128,7 @@ async function takeBuffered(transaction: Executor): Promise<Batch> {
     const { id, bufferedAt, nextAt, now } = schedule;
     if (bufferedAt === null || busy.has(id)) return [];
     const decision: Decision = { at: bufferedAt.getTime(), does: 'create', reason: null, message: null };
-    // One that had ended because of its last run goes on, if that comes to nothing.
+    // A schedule that had ended because of its last run continues if that run comes to nothing.
     const next = nextAt?.getTime() ?? nextTick(schedule, now.getTime());
     return [{ schedule, decisions: [decision], next, isBuffered: true }];
   });
@@ -152,7 +154,7 @@ async function createJobs(firings: Firing[], create: CreateIn): Promise<Map<Deci
 interface Recorded {
   notices: Notice[];
   facts: TickFact[];
-  /** Whether any of them is due again. */
+  /** Whether any of the schedules is due again. */
   areDue: boolean;
 }
 
@@ -188,7 +190,7 @@ async function record(
   return recorded;
 }
 
-/** Where its ticks leave a schedule. */
+/** The state of a schedule after its ticks. */
 function moved({ schedule, isBuffered, next }: Firing, entries: (TickResult & { at: Date })[]): store.Fired {
   const { id, jitterMs, maxRuns, runs, overlap, pausedAt } = schedule;
   const created = entries.filter(({ outcome }) => outcome === 'created');

@@ -14,16 +14,16 @@ import { logNotices, noticeOf, type Notice, writeNotices } from './notices';
 import { requireCreatable, storedCaller } from './scheduled-job';
 import { dueOf, nextTick, requireTicks } from './timing';
 
-/** Who changes a schedule, and as whom the audit tells it. */
+/** Who changes a schedule, as caller and as actor in the audit log. */
 interface Changer {
   caller: Caller;
   by: Actor;
 }
 
 /**
- * Its job is judged as if it were created now.
+ * Creates a schedule. Its job is checked as if it were created now.
  * @throws {BatonError} `name_taken`; `validation_failed` for one that would never tick; `state_conflict` for too many;
- * what a create of the job would throw
+ * the errors of a create
  */
 export async function createSchedule(
   context: Context,
@@ -42,8 +42,8 @@ export async function createSchedule(
 }
 
 /**
- * Creates the schedule of this name and user, or gives it what is wanted. One that is paused stays so, and one whose times
- * are as before keeps its next tick, so that a deployment changes nothing that it does not mean to.
+ * Creates the schedule of this name and user, or changes it. A paused one stays paused, and one whose times are
+ * unchanged keeps its next tick, so that a deployment changes only what it means to.
  * @throws {BatonError} as `createSchedule`
  */
 export async function putSchedule(
@@ -66,7 +66,7 @@ export async function putSchedule(
     });
     return { row, isNew };
   };
-  // Two that put the same new one at once: the second finds that of the first.
+  // When two calls put the same new schedule at once, the second finds that of the first.
   return put().catch((error: unknown) => {
     if (!isUniqueViolation(error, NAME_INDEX)) throw error;
     return put();
@@ -107,7 +107,10 @@ export async function editSchedule(
   }
 }
 
-/** A tick that is buffered is skipped. One that is paused already gets the new reason. @throws {BatonError} `not_found` */
+/**
+ * Pauses a schedule; a buffered tick is skipped. One that is already paused gets the new reason.
+ * @throws {BatonError} `not_found`
+ */
 export function pauseSchedule(
   context: Context,
   changer: Changer,
@@ -120,7 +123,10 @@ export function pauseSchedule(
   });
 }
 
-/** Ticks go on from now; those of the pause are not made up for. @throws {BatonError} `not_found` */
+/**
+ * Resumes a schedule from now; ticks during the pause are not caught up.
+ * @throws {BatonError} `not_found`
+ */
 export function resumeSchedule(context: Context, changer: Changer, id: string): Promise<store.ScheduleRow> {
   return changed(context, async (transaction) => {
     const former = await lockOrThrow(transaction, changer.caller, id);
@@ -128,7 +134,10 @@ export function resumeSchedule(context: Context, changer: Changer, id: string): 
   });
 }
 
-/** With its history. Its jobs stay, and those that have not finished go on. @throws {BatonError} `not_found` */
+/**
+ * Deletes a schedule with its history. Its jobs stay, and unfinished ones continue.
+ * @throws {BatonError} `not_found`
+ */
 export async function deleteSchedule(context: Context, { caller, by }: Changer, id: string): Promise<void> {
   const notice = await context.db.transaction(async (transaction) => {
     const row = await lockOrThrow(transaction, caller, id);
@@ -153,7 +162,7 @@ export function scopeOf(caller: Caller): store.ScheduleScope {
   return { userId: visibleUser(caller), queues: caller.queues, types: caller.types };
 }
 
-/** Services make them, for all whom they serve. */
+/** Schedules without a user are created by services, for all their users. */
 const MOST_OF_NOBODY = 100_000;
 const NAME_INDEX = 'schedules_name_idx';
 
@@ -163,7 +172,7 @@ interface Change {
   notices: Notice[];
 }
 
-/** Commits a change, and then tells of it. */
+/** Commits a change, and then publishes it. */
 async function changed(
   context: Context,
   change: (transaction: Executor) => Promise<Change>,
@@ -202,7 +211,7 @@ async function insertDraft(
 }
 
 /**
- * @param isEnabled undefined: it stays as it is
+ * @param isEnabled undefined: unchanged
  * @param reason of the pause
  */
 async function updateTo(
@@ -242,7 +251,7 @@ async function updateTo(
   return { row, now, notices };
 }
 
-/** Its next tick: the one that it has, unless its times are others now. */
+/** The next tick: unchanged, unless its times have changed. */
 function nextOf(former: store.LockedSchedule, draft: store.ScheduleSettings): number | null {
   if (draft.maxRuns !== null && former.runs >= draft.maxRuns) return null;
   const isSame = TIMES.every((field) => isDeepStrictEqual(former[field], draft[field]));
@@ -275,7 +284,7 @@ function draftOf(caller: Caller, wanted: NewSchedule | WantedSchedule): store.Sc
   };
 }
 
-/** As it comes back from the table. */
+/** The job as it reads after being stored. */
 function storedJob(job: ScheduledJob, userId: string | null): ScheduledJob {
   return JSON.parse(JSON.stringify({ ...job, ...(userId === null ? {} : { userId }) })) as ScheduledJob;
 }
@@ -302,11 +311,11 @@ function settingsOf(row: store.ScheduleRow): store.ScheduleSettings {
 /** Names of the fields that differ. */
 function changesOf(former: store.ScheduleRow, draft: store.ScheduleSettings): string[] {
   const fields = Object.keys(draft) as (keyof store.ScheduleSettings)[];
-  // The rights of a key never change, so that the key's id says all.
+  // The rights of a key never change, so the key's id is enough.
   return fields.filter((field) => field !== 'caller' && !isDeepStrictEqual(former[field], draft[field]));
 }
 
-/** For the audit: what is set, without the arguments. */
+/** The settings for the audit log, without the arguments. */
 function told({ name, userId, cron, everyMs, timezone, job, overlap, catchUp }: store.ScheduleRow) {
   return { name, userId, cron, everyMs, timezone, queue: job.queue, type: job.type, overlap, catchUp };
 }

@@ -5,7 +5,7 @@ import { tellAll } from '../../store/events';
 import type { NewTick } from '../../store/schedules/ticks';
 import type { ScheduleRow } from '../../store/schedules/rows';
 
-/** What is told of a schedule, to the log, to listeners and to webhooks. */
+/** What is reported about a schedule, to the log, to listeners and to webhooks. */
 export interface Notice {
   name: Extract<NoticeName, `schedule.${string}`>;
   userId: string | null;
@@ -24,15 +24,15 @@ export function refusedNotice(schedule: ScheduleRow, { at, reason, message }: Ne
   return noticeOf('schedule.refused', schedule, { tickAt: at.toISOString(), reason, message });
 }
 
-/** To be called in the transaction that did it. */
+/** Call it in the transaction of the change. */
 export function writeNotices(transaction: Executor, notices: Notice[]): Promise<void> {
   return tellAll(transaction, notices);
 }
 
-/** To be called once that is committed. */
+/** Call it after the commit. */
 export function logNotices({ log }: Context, notices: readonly Notice[]): void {
   for (const { name, details } of notices) {
-    // A line has a message already.
+    // Log lines have a `message` of their own.
     const { message, ...rest } = details;
     const facts = message === undefined ? rest : { ...rest, note: message };
     if (name === 'schedule.refused') log.warn(name, facts);

@@ -4,10 +4,10 @@ import type { LockedSchedule } from '../../store/schedules/rows';
 import type { Created } from '../jobs/candidates/job-candidate';
 import type { Decision } from './decide';
 
-/** What the history says of a tick. */
+/** The outcome of a tick in the history. */
 export type TickResult = Pick<NewTick, 'outcome' | 'jobId' | 'reason' | 'message'>;
 
-/** @param outcome of the job that it was to create; undefined: it was to create none, or nothing was tried. */
+/** @param outcome of the create; undefined: no job was to be created, or nothing was tried */
 export function resultOf(
   { keyFault, keyId }: Pick<LockedSchedule, 'keyFault' | 'keyId'>,
   { does, reason, message }: Pick<Decision, 'does' | 'reason' | 'message'>,

@@ -5,7 +5,7 @@ import type { ScheduleCaller, ScheduleRow, ScheduleSettings } from '../../store/
 import type { Caller } from '../auth/caller';
 import { check } from '../jobs/create';
 
-/** In whose name a schedule creates its jobs. */
+/** The caller in whose name a schedule creates its jobs. */
 export function callerOf({ keyId, caller }: Pick<ScheduleSettings, 'keyId' | 'caller'>): Caller {
   return { keyId, ...caller };
 }
@@ -16,7 +16,7 @@ export function storedCaller({ name, role, userId, queues, types }: Caller): Sch
 
 /**
  * The job of one tick.
- * @param now by the database's clock
+ * @param now the database's time
  */
 export function jobOf({ job }: Pick<ScheduleRow, 'job'>, tickAt: Date, now: Date): NewJob {
   const { expiresInMs, metadata, ...rest } = job;
@@ -30,7 +30,7 @@ export function jobOf({ job }: Pick<ScheduleRow, 'job'>, tickAt: Date, now: Date
 const ANY_TIME = new Date(0);
 
 /**
- * Refuses what a create of such a job would be refused for, as far as that does not pass by itself.
+ * Refuses a job that could not be created, except for temporary reasons.
  * @throws {BatonError} whose errors name fields of the schedule
  */
 export function requireCreatable(context: Context, caller: Caller, job: ScheduledJob): void {

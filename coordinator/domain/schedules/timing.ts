@@ -3,10 +3,10 @@ import { BatonError } from '../../errors';
 import type { ScheduleRow } from '../../store/schedules/rows';
 import { cronOf, nextOf } from './cron';
 
-/** What decides when a schedule ticks. All times of this file are milliseconds since 1970. */
+/** The fields that decide when a schedule ticks. All times in this file are milliseconds since 1970. */
 export type Timing = Pick<ScheduleRow, 'cron' | 'everyMs' | 'timezone' | 'startsAt' | 'endsAt' | 'createdAt'>;
 
-/** The first tick after `after`; null: there is none any more. */
+/** The first tick after `after`; null: there is none. */
 export function nextTick(timing: Timing, after: number): number | null {
   const { cron, everyMs, timezone, startsAt, endsAt, createdAt } = timing;
   const from = Math.max(after, (startsAt?.getTime() ?? -Infinity) - 1);
@@ -38,7 +38,7 @@ function cronFault(cron: string, timezone: string): string | null {
 /** The first of a leap year. */
 const ANY_YEAR = Date.UTC(2024, 0, 1);
 
-/** The ticks after `after` up to `until`, at most so many. */
+/** At most `most` ticks after `after` up to `until`. */
 export function ticksUntil(timing: Timing, after: number, until: number, most: number): number[] {
   const ticks: number[] = [];
   for (let at = nextTick(timing, after); at !== null && at <= until && ticks.length < most; at = nextTick(timing, at))
@@ -46,7 +46,10 @@ export function ticksUntil(timing: Timing, after: number, until: number, most: n
   return ticks;
 }
 
-/** Spans to look back over, so that a tick a second does not take a walk over a day. */
+/**
+ * Time spans that are searched backwards, shortest first, so that a schedule with a tick a second is not walked for a
+ * whole day.
+ */
 const LOOKS_BACK_MS = [60_000, 3_600_000, 86_400_000, 31 * 86_400_000, 366 * 86_400_000];
 const MOST_OF_A_LOOK = 100_000;
 
@@ -60,19 +63,19 @@ export function lastTick(timing: Timing, from: number, until: number): number | 
   return null;
 }
 
-/** By how much all ticks of a schedule fire late: the same each time, and spread over the schedules. */
+/** The delay of all ticks of a schedule: constant per schedule, and spread over schedules. */
 export function jitterOf(id: string, jitterMs: number): number {
   if (jitterMs === 0) return 0;
   return createHash('sha256').update(id).digest().readUIntBE(0, 6) % (jitterMs + 1);
 }
 
-/** When a tick is, and when it fires. */
+/** The time of a tick, and when it fires. */
 export function dueOf(id: string, jitterMs: number, next: number | null): { nextAt: Date | null; dueAt: Date | null } {
   if (next === null) return { nextAt: null, dueAt: null };
   return { nextAt: new Date(next), dueAt: new Date(next + jitterOf(id, jitterMs)) };
 }
 
-/** One that has no start is not counted from its creation alone, but from its first full period. */
+/** Without a start, the first tick is one full period after the creation. */
 function nextMultiple(everyMs: number, from: Date, after: number): number {
   const anchor = from.getTime();
   return anchor + Math.max(0, Math.floor((after - anchor) / everyMs) + 1) * everyMs;

@@ -5,12 +5,12 @@ const MOST_ZONES = 1000;
 /** A change of a zone's offset from UTC. All times are milliseconds since 1970. */
 export interface Transition {
   at: number;
-  /** Offsets to be added to UTC for the time that clocks there show. */
+  /** Offsets from UTC to local time, in milliseconds. */
   before: number;
   after: number;
 }
 
-/** How far the clocks of one IANA time zone are from UTC, and when that changes. */
+/** The offsets of an IANA time zone from UTC, and when they change. */
 export class Zone {
   private readonly format: Intl.DateTimeFormat;
   /** All transitions between `from` and `upTo`, oldest first. */
@@ -28,15 +28,15 @@ export class Zone {
     return (sign === '-' ? -1000 : 1000) * (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds));
   }
 
-  /** The first transition after `at` and not after `until`; null: the offset stays. */
+  /** The first transition after `at` and not after `until`; null: the offset does not change. */
   transitionAfter(at: number, until: number): Transition | null {
     this.cover(at, until);
     return this.transitions.find((one) => one.at > at && one.at <= until) ?? null;
   }
 
-  /** Looks for transitions day by day; none is so close to another that both are within one. */
+  /** Searches for transitions day by day; no two are within one day. */
   private cover(at: number, until: number): void {
-    // One that is far from what is known begins anew: the time between is not looked through.
+    // A time far from the known range starts a new range; the time between is not searched.
     if (at < this.from || at > this.upTo) {
       this.transitions = [];
       this.from = at;
@@ -53,7 +53,7 @@ export class Zone {
     }
   }
 
-  /** The first millisecond after `before` from which the offset is another one. */
+  /** The first millisecond after `before` with another offset. */
   private moment(before: number, after: number, offset: number): number {
     let [low, high] = [before, after];
     while (high - low > 1) {
@@ -69,7 +69,7 @@ const OFFSET = /GMT([+-])(\d\d):(\d\d)(?::(\d\d))?$/;
 
 const zones = new Map<string, Zone>();
 
-/** @throws {RangeError} for a name that this process knows no zone of */
+/** @throws {RangeError} for an unknown time zone */
 export function zoneOf(name: string): Zone {
   let zone = zones.get(name);
   if (zone === undefined) {

@@ -9,15 +9,16 @@ import type { Actor } from '../auth/caller';
 import { makeSecret } from './signature';
 
 /**
- * What signs the callbacks of jobs that this user created, or (null) that admins and producers did. It belongs to the
- * creator, not to the job's user: else a user could sign what a receiver takes for word of its own application.
+ * The secret that signs the callbacks of jobs created by this user, or (null) by admins and producers. It belongs to
+ * the creator and not to the job's user: otherwise a user could sign messages that a receiver would attribute to its
+ * own application.
  */
 export async function callbackSecret(context: Context, userId: string | null): Promise<store.SecretRow> {
   await ensureSecrets(context.db, [userId]);
   return orThrow(await store.current(context.db, ownerOf(userId)));
 }
 
-/** The old secret signs beside the new one until the grace is over. */
+/** Replaces the secret. The old one signs beside the new one until the grace period is over. */
 export function rotateCallbackSecret(
   context: Context,
   by: Actor,
@@ -35,7 +36,7 @@ export function rotateCallbackSecret(
   });
 }
 
-/** Makes the secrets that are not there yet. */
+/** Creates missing secrets. */
 export async function ensureSecrets(db: Executor, userIds: (string | null)[]): Promise<void> {
   if (userIds.length === 0) return;
   await store.insertFirst(

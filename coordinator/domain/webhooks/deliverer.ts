@@ -6,14 +6,14 @@ import { isGone, judgeSent, type Sent } from './schedule';
 import { Sender } from './sender';
 import { signedHeaders } from './signature';
 
-/** Attempts under way at once, on each coordinator. */
+/** Most attempts at once, per coordinator. */
 export const MOST_UNDER_WAY = 200;
 export const MOST_PER_ENDPOINT = 8;
-/** Of all endpoints of one user together, so that nobody takes all places with hosts that never answer. */
+/** Most attempts at once for all endpoints of one user, so that hosts that never answer cannot use all. */
 export const MOST_PER_USER = 40;
 const MOST_LOOKED_AT = 1000;
 const MOST_REMEMBERED = 10_000;
-/** Beyond the time that an attempt may take; then its coordinator is taken for dead. */
+/** How long after the timeout of an attempt its coordinator is considered dead. */
 const LEASE_SLACK_MS = 30_000;
 
 interface UnderWay {
@@ -21,16 +21,16 @@ interface UnderWay {
   ended: Promise<void>;
 }
 
-/** Sends what is due. Every coordinator has one; row locks keep them apart. */
+/** Sends due deliveries. Every coordinator has one; row locks keep the coordinators apart. */
 export class Deliverer {
   private readonly sender: Sender;
   private readonly underWay = new Set<UnderWay>();
-  /** Endpoints whose last attempt here went wrong get one attempt at a time. */
+  /** Endpoints whose last attempt here failed get one attempt at a time. */
   private readonly failing = new Set<string>();
   private after = '';
   private isClosed = false;
 
-  /** @param onRoom called when an attempt has ended, and so another may begin */
+  /** @param onRoom called when an attempt has ended, so that another may start */
   constructor(
     private readonly context: Context,
     private readonly onRoom: () => void = () => undefined,
@@ -39,7 +39,7 @@ export class Deliverer {
     this.sender = new Sender(urlPolicy, timeoutMs, resolve);
   }
 
-  /** Begins as many attempts as there is room for, and does not wait for their ends. Returns whether more is due. */
+  /** Starts as many attempts as there is room for, without waiting for their ends. Returns whether more are due. */
   async round(): Promise<boolean> {
     if (this.isClosed || this.underWay.size >= MOST_UNDER_WAY) return false;
     const waiting = await store.waitingEndpoints(this.context.db, this.after, MOST_LOOKED_AT);
@@ -57,12 +57,15 @@ export class Deliverer {
     return this.underWay.size;
   }
 
-  /** Resolves when what is under way now has ended. */
+  /** Resolves when all attempts under way now have ended. */
   async settled(): Promise<void> {
     await Promise.all([...this.underWay].map(({ ended }) => ended));
   }
 
-  /** Begins nothing any more; what has not ended after `graceMs` is given back, and sent again by another. */
+  /**
+   * Starts no further attempts; those that have not ended after `graceMs` are released, and sent again by another
+   * coordinator.
+   */
   async close(graceMs: number): Promise<void> {
     this.isClosed = true;
     const cut = setTimeout(() => void this.sender.close(), graceMs);
@@ -75,7 +78,7 @@ export class Deliverer {
     const byEndpoint = counted([...this.underWay].map(({ delivery }) => delivery.endpoint));
     const byUser = counted([...this.underWay].flatMap(({ delivery }) => delivery.userId ?? []));
     let left = MOST_UNDER_WAY - this.underWay.size;
-    // From another one each time, so that whoever comes late in the order is not always left over.
+    // Starts at another endpoint each time, so that the last ones are not always left over.
     const start = Math.floor(Math.random() * due.length);
     return [...due.slice(start), ...due.slice(0, start)].flatMap(({ endpoint, userId }) => {
       const most = this.failing.has(endpoint) ? 1 : MOST_PER_ENDPOINT;
@@ -110,7 +113,7 @@ export class Deliverer {
     this.remember(delivery.endpoint, sent);
     const verdict = judgeSent(sent, delivery.failures, Math.random());
     const { disableAfterMs } = this.context.webhooks;
-    // Before the report: should this coordinator end in between, the rest is tidied up.
+    // Before the report: if this coordinator dies in between, the rest is tidied up later.
     if (isGone(sent) && delivery.webhookId !== null) await disable(this.context, delivery.webhookId, 'gone');
     const hasFailedFor = await store.report(this.context.db, disableAfterMs, {
       id: delivery.id,
@@ -125,7 +128,7 @@ export class Deliverer {
       await disable(this.context, delivery.webhookId, 'failing', disableAfterMs);
   }
 
-  /** Null when this coordinator stops before there is an answer. */
+  /** Null when this coordinator stops before the answer. */
   private send({ id, url, name, at, data, sentAt, secrets }: store.ClaimedDelivery): Promise<Sent | null> {
     const body = JSON.stringify({ type: name, timestamp: at.toISOString(), data });
     const signed = signedHeaders({ id, timestamp: Math.floor(sentAt), body }, secrets);

@@ -6,11 +6,11 @@ import { record } from '../audit/record';
 import type { Actor } from '../auth/caller';
 import { changed } from './manage';
 
-/** More than this waiting for one webhook cannot be caught up with. */
+/** With more waiting deliveries than this a webhook cannot catch up. */
 const MOST_WAITING = 100_000;
 const BATCH = 1000;
 
-/** Disables it and says so; with `failingForMs` only if it has failed for so long. */
+/** Disables a webhook and reports it; with `failingForMs` only if it has failed for this long. */
 export async function disable(
   context: Context,
   id: string,
