@@ -48,6 +48,11 @@ function configHome(variables: NodeJS.ProcessEnv): string {
 }
 
 function given(value: string | undefined): string | undefined {
-  const text = value?.trim() ?? '';
+  const text = unquoted(value?.trim() ?? '');
   return text === '' ? undefined : text;
+}
+
+/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+function unquoted(text: string): string {
+  return /^(["'])(.+)\1$/s.exec(text)?.[2]?.trim() ?? text;
 }

@@ -60,7 +60,13 @@ export function approximateBytes(value: unknown): number {
   if (typeof value !== 'object' || value === null) return MEMBER_BYTES;
   let bytes = MEMBER_BYTES;
   if (Array.isArray(value)) for (const one of value) bytes += approximateBytes(one);
-  else for (const name in value) bytes += name.length + approximateBytes((value as Record<string, unknown>)[name]);
+  else bytes += approximateBytesOf(value as Record<string, unknown>);
+  return bytes;
+}
+
+function approximateBytesOf(members: Record<string, unknown>): number {
+  let bytes = 0;
+  for (const name in members) bytes += name.length + approximateBytes(members[name]);
   return bytes;
 }
 

@@ -2,6 +2,7 @@ import { assertArguments, type JobDefinition } from './client/define-job';
 import type { CreateOptions } from './client/client';
 import type { InputOf, Schema } from './client/schema';
 import { ERROR_STATUS, type FieldError, type JobStatus } from './protocol';
+import { readProperty } from './transport/error-like';
 import { BatonError, ConfigurationError } from './transport/errors';
 import { storable } from './transport/json';
 
@@ -104,12 +105,13 @@ function textsOf(error: unknown): string[] {
   let isRefusal = false;
   const visit = (value: unknown, depth: number): void => {
     if (typeof value !== 'object' || value === null || depth > MOST_WRAPPED) return;
-    const fields = value as Record<string, unknown>;
-    if ([fields['code'], fields['originalCode']].includes(REFUSED)) isRefusal = true;
+    if (['code', 'originalCode'].some((name) => readProperty(value, name) === REFUSED)) isRefusal = true;
     for (const name of ['detail', 'message', 'originalMessage']) {
-      if (typeof fields[name] === 'string') found.push(fields[name]);
+      const text = readProperty(value, name);
+      if (typeof text === 'string') found.push(text);
     }
-    for (const name of ['cause', 'meta', 'driverAdapterError', 'original', 'parent']) visit(fields[name], depth + 1);
+    for (const name of ['cause', 'meta', 'driverAdapterError', 'original', 'parent'])
+      visit(readProperty(value, name), depth + 1);
   };
   visit(error, 0);
   return isRefusal ? found : [];

@@ -169,7 +169,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   refuseUnknown(env);
   const present = Object.fromEntries(
     Object.keys(settings).flatMap((name) => {
-      const value = unquoted(env[name]);
+      const value = unquoted(Object.hasOwn(env, name) ? env[name] : undefined);
       return value === undefined || value.trim() === '' ? [] : [[name, value]];
     }),
   );
@@ -312,7 +312,7 @@ function describeFault(error: z.ZodError, env: Record<string, unknown>): string 
   const issue = error.issues[0];
   const name = String(issue?.path[0]);
   const isSecret = /KEY|URL|SECRET/.test(name);
-  const shown = isSecret ? '' : ` is ${JSON.stringify(env[name])}, but`;
+  const shown = isSecret ? '' : ` is ${JSON.stringify(Object.hasOwn(env, name) ? env[name] : undefined)}, but`;
   return `${name}${shown} ${fault(issue?.message)}`;
 }
 

@@ -19,11 +19,11 @@ const NONCE_PLACEHOLDER = /__CSP_NONCE__/g;
 /** Addresses in the page are relative to its folder. */
 const OWN_ADDRESS = /(src|href)="\.\//g;
 const FILE = /^(?:assets\/)?[\w-]+(?:\.[\w-]+)+$/;
-const TYPES: Record<string, string> = {
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-};
+const TYPES = new Map([
+  ['.js', 'text/javascript'],
+  ['.css', 'text/css'],
+  ['.svg', 'image/svg+xml'],
+]);
 /** Their names change with what is in them. */
 const FOR_GOOD = 'public, max-age=31536000, immutable';
 
@@ -97,7 +97,7 @@ async function sendFile(
   const owner = addressOwner(request.ip);
   unsent.requireRoom(owner, body.length);
   setHeaders(response, headers.left());
-  response.setHeader('Content-Type', `${TYPES[extname(name)] ?? 'application/octet-stream'}; charset=utf-8`);
+  response.setHeader('Content-Type', `${TYPES.get(extname(name)) ?? 'application/octet-stream'}; charset=utf-8`);
   response.setHeader('Cache-Control', isAsset ? FOR_GOOD : 'no-cache');
   response.setHeader('Vary', 'Accept-Encoding');
   if (isPacked) response.setHeader('Content-Encoding', 'gzip');

@@ -52,7 +52,7 @@ export class Attempt implements HandlerPort {
   private graceTimer: NodeJS.Timeout | undefined;
   private scope: AttemptScope | null = null;
   private handlersContext: JobContext | null = null;
-  private handlersMetrics: Record<string, number> | null = null;
+  private handlersMetrics: Map<string, number> | null = null;
   private startedAtMs = monotonicMs();
   private isStarted = false;
   private hasEnded = false;
@@ -111,13 +111,13 @@ export class Attempt implements HandlerPort {
 
   /** The handler's own, or `null`. */
   get metrics(): Readonly<Record<string, number>> | null {
-    return this.handlersMetrics;
+    return this.handlersMetrics === null ? null : Object.fromEntries(this.handlersMetrics);
   }
 
   private addMetric(name: string, value: number): void {
-    this.handlersMetrics ??= {};
-    const isKnown = Object.hasOwn(this.handlersMetrics, name);
-    if (isKnown || Object.keys(this.handlersMetrics).length < MOST_METRICS) this.handlersMetrics[name] = value;
+    this.handlersMetrics ??= new Map();
+    if (this.handlersMetrics.has(name) || this.handlersMetrics.size < MOST_METRICS)
+      this.handlersMetrics.set(name, value);
   }
 
   /** Runs the handler. Never rejects. */

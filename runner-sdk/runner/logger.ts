@@ -49,7 +49,7 @@ function loggerOf(log: (level: LogLevel, message: string, fields?: Record<string
     level,
     (message: string, fields?: Record<string, unknown>) => {
       const written = log(level, message, fields);
-      if (written instanceof Promise) written.catch(() => undefined);
+      void Promise.resolve(written).catch(() => undefined);
     },
   ]);
   return Object.fromEntries(entries) as Logger;

@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../transport/errors';
+import { readVariable } from '../transport/variable';
 import type { LogThreshold } from './logger';
 import type { Labels } from '../protocol';
 import type { Concurrency } from './slot-pool';
@@ -33,7 +34,7 @@ export function withSettings<Options extends RunnerSettings>(
     variable: string,
     parse: (name: string, text: string) => RunnerSettings[Name],
   ): void => {
-    const text = environment[variable]?.trim() ?? '';
+    const text = readVariable(variable, environment);
     if (options[option] === undefined && text !== '') Object.assign(options, { [option]: parse(variable, text) });
   };
   settle('concurrency', 'RUNNER_CONCURRENCY', concurrencyOf);

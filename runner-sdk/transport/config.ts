@@ -1,4 +1,5 @@
 import { ConfigurationError } from './errors';
+import { readVariable, unquoted } from './variable';
 
 export interface ConnectionOptions {
   /** One URL, several, or several in one text with commas. Default: the environment's `COORDINATOR_URL`. */
@@ -27,22 +28,26 @@ export interface Connection {
 export function connectionOf(options: ConnectionOptions, environment: NodeJS.ProcessEnv = process.env): Connection {
   const proxies = options.proxy === false ? undefined : proxiesOf(environment);
   return {
-    urls: urlsOf(options.coordinatorUrl ?? environment['COORDINATOR_URL']),
-    apiKey: apiKeyOf(options.apiKey ?? environment['RUNNER_KEY']),
+    urls: urlsOf(options.coordinatorUrl ?? readVariable('COORDINATOR_URL', environment)),
+    apiKey: apiKeyOf(options.apiKey ?? readVariable('RUNNER_KEY', environment)),
     ...(proxies && { proxies }),
   };
 }
 
 /** The lower-case names win, as with curl. */
 function proxiesOf(environment: NodeJS.ProcessEnv): Proxies | undefined {
-  const httpProxy = proxyOf('HTTP_PROXY', environment['http_proxy'] ?? environment['HTTP_PROXY']);
-  const httpsProxy = proxyOf('HTTPS_PROXY', environment['https_proxy'] ?? environment['HTTPS_PROXY']);
+  const httpProxy = proxyOf('HTTP_PROXY', firstOf(environment, 'http_proxy', 'HTTP_PROXY'));
+  const httpsProxy = proxyOf('HTTPS_PROXY', firstOf(environment, 'https_proxy', 'HTTPS_PROXY'));
   if (httpProxy === '' && httpsProxy === '') return undefined;
-  return { httpProxy, httpsProxy, noProxy: environment['no_proxy'] ?? environment['NO_PROXY'] ?? '' };
+  return { httpProxy, httpsProxy, noProxy: firstOf(environment, 'no_proxy', 'NO_PROXY') };
 }
 
-function proxyOf(name: string, given: string | undefined): string {
-  const text = given?.trim() ?? '';
+/** The first of two names that is set, be it to nothing. */
+function firstOf(environment: NodeJS.ProcessEnv, name: string, other: string): string {
+  return readVariable(Object.hasOwn(environment, name) ? name : other, environment);
+}
+
+function proxyOf(name: string, text: string): string {
   if (text === '') return '';
   const full = text.includes('://') ? text : `http://${text}`;
   if (URL.canParse(full) && /^(https?|socks5?):$/.test(new URL(full).protocol)) return full;
@@ -50,7 +55,7 @@ function proxyOf(name: string, given: string | undefined): string {
 }
 
 function urlsOf(given: string | readonly string[] | undefined): string[] {
-  const list = (typeof given === 'object' ? given : (given ?? '').split(','))
+  const list = (typeof given === 'object' ? given : unquoted(given).split(','))
     .map((url) => url.trim())
     .filter((url) => url !== '');
   if (list.length === 0) {
@@ -77,7 +82,7 @@ function checkedUrl(text: string): string {
 }
 
 function apiKeyOf(given: string | undefined): string {
-  const key = given?.trim() ?? '';
+  const key = unquoted(given);
   if (key === '')
     throw new ConfigurationError('apiKey is missing: pass it, or set RUNNER_KEY to a key of the coordinator');
   if (!/^[\x21-\x7e]+$/.test(key))

@@ -24,7 +24,7 @@ export function isErrorLike(value: unknown): value is ErrorLike {
 /** A property of something that may be anything: one whose getter throws is `undefined`. */
 export function readProperty(value: object, key: string): unknown {
   try {
-    return (value as Record<string, unknown>)[key];
+    return Reflect.get(value, key);
   } catch {
     return undefined;
   }

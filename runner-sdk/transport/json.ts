@@ -50,7 +50,7 @@ function refuseWhatJsonLoses(this: Record<string, unknown>, key: string, value: 
   }
   if (typeof value === 'bigint')
     throw new TypeError(`${key || 'the value'} is a BigInt, which JSON cannot hold; use text`);
-  const given = this[key];
+  const given: unknown = Reflect.get(this, key);
   if (typeof given !== 'object' || given === null) return value;
   const { what, instead } = loss(given, value) ?? {};
   if (what === undefined) return value;
@@ -61,7 +61,7 @@ function refuseWhatJsonLoses(this: Record<string, unknown>, key: string, value: 
 function describeWhatJsonLoses(this: Record<string, unknown>, key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString();
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
-  const given = this[key];
+  const given: unknown = Reflect.get(this, key);
   if (typeof given !== 'object' || given === null || loss(given, value) === null) return value;
   if (isErrorLike(given)) return errorFields(given);
   if (types.isSet(given)) return [...given];

@@ -4,6 +4,7 @@ import { onAbort } from './abort';
 import { DEFAULT_BACKOFF, pause, retryDelayMs, type Backoff } from './backoff';
 import { monotonicMs } from './clock';
 import type { Connection, Proxies } from './config';
+import { errorText, isErrorLike, readProperty } from './error-like';
 import { BatonError } from './errors';
 import { Exchange } from './exchange';
 import type { FieldError } from '../protocol';
@@ -270,7 +271,12 @@ function isUnsent(cause: unknown): boolean {
 
 /** A request that can never be sent, such as one with a line break in a header. */
 function isMisuse(error: unknown): boolean {
-  return ['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'].includes(codeOf(error)) || error instanceof TypeError;
+  return ['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'].includes(codeOf(error)) || isTypeError(error);
+}
+
+/** Of this realm or another. */
+function isTypeError(error: unknown): boolean {
+  return isErrorLike(error) && readProperty(error, 'name') === 'TypeError';
 }
 
 function codeOf(error: unknown): string {
@@ -278,7 +284,7 @@ function codeOf(error: unknown): string {
 }
 
 function whyUnreachable(error: unknown): string {
-  return `could not be reached: ${error instanceof Error ? error.message || codeOf(error) : String(error)}`;
+  return `could not be reached: ${errorText(error)}`;
 }
 
 function refusal(status: number, text: string, retryAfter: string | string[] | undefined, call: string): BatonError {
@@ -335,7 +341,7 @@ function foreign(status: number, what: string, cause?: unknown): BatonError {
 
 function holds(body: unknown, name: string): boolean {
   if (typeof body !== 'object' || body === null) return false;
-  const value = (body as Record<string, unknown>)[name];
+  const value = readProperty(body, name);
   return Array.isArray(value) || typeof value === 'string';
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { setting, SettingsError } from '@baton/runner-kit';
+import { setting, SettingsError, unquoted } from '@baton/runner-kit';
 import { z } from 'zod';
 
 export const cleanupSettings = {
@@ -101,9 +101,8 @@ function filled(
 }
 
 function needed(variable: string, env: Record<string, string | undefined>, by: string): string {
-  const value = env[variable];
-  if (value === undefined || value === '')
-    throw new SettingsError(`CLEANUP_CONFIG: ${by} needs ${variable}, which is not set`);
+  const value = unquoted((Object.hasOwn(env, variable) ? env[variable] : undefined) ?? '');
+  if (value === '') throw new SettingsError(`CLEANUP_CONFIG: ${by} needs ${variable}, which is not set`);
   return value;
 }
 

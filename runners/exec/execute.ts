@@ -83,10 +83,10 @@ export class Executor {
 
   /** Nothing of the runner's own environment, which holds its key, except what the type names. */
   private environment({ type, env, passEnv }: ProgramType, job: JobContext, folder: string): Record<string, string> {
-    const own = this.options.env;
-    const passed = passEnv.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]] as const]));
+    const own = new Map(Object.entries(this.options.env));
+    const passed = passEnv.flatMap((name) => (own.get(name) === undefined ? [] : [[name, own.get(name)] as const]));
     return {
-      ...{ PATH: own['PATH'] ?? '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', HOME: folder, TMPDIR: folder },
+      ...{ PATH: own.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', HOME: folder, TMPDIR: folder },
       ...Object.fromEntries(passed),
       ...env,
       ...{ BATON_JOB_ID: job.id, BATON_TYPE: type, BATON_ATTEMPT: String(job.attempt) },

@@ -13,7 +13,7 @@ export function at(value: unknown, pointer: string): unknown {
     .reduce<unknown>(
       (inside, part) =>
         typeof inside === 'object' && inside !== null && Object.hasOwn(inside, part)
-          ? (inside as Record<string, unknown>)[part]
+          ? Reflect.get(inside, part)
           : undefined,
       value,
     );

@@ -1,4 +1,4 @@
-import { setting, SettingsError, type SettingsOf } from '@baton/runner-kit';
+import { setting, SettingsError, type SettingsOf, unquoted } from '@baton/runner-kit';
 import { readAllowed, type UrlPolicy } from '@baton/url-policy';
 
 const allowed = setting.list().superRefine((parts, context) => {
@@ -58,8 +58,10 @@ export function readSecrets(
   env: Record<string, string | undefined> = process.env,
 ): Map<string, Secret> {
   const secrets = new Map<string, Secret>();
-  for (const [name, value] of Object.entries(env))
-    if (isSecret(name) && value) secrets.set(name.slice(SECRET_PREFIX.length), { value, hosts: [] });
+  for (const [name, text = ''] of Object.entries(env)) {
+    const value = unquoted(text);
+    if (isSecret(name) && value !== '') secrets.set(name.slice(SECRET_PREFIX.length), { value, hosts: [] });
+  }
   for (const pair of hostPairs) {
     const [, name = '', host = ''] = /^([A-Z0-9_]+)=([^\s=]+)$/.exec(pair) ?? [];
     const secret = secrets.get(name);

@@ -12,6 +12,7 @@ export {
   SettingsError,
   type SettingsOf,
   type SettingsShape,
+  unquoted,
 } from './settings';
 export { type Kit, type RunnerDescription, startRunner } from './start';
 export type { Listed, Opened, ReadOptions, Stat, WriteOptions } from './storage/backend';

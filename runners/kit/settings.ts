@@ -32,7 +32,7 @@ export function readSettings<Shape extends SettingsShape>(
     if (value !== '' && !names.includes(name) && !isOther(name)) refuseMisspelt(name, value, names, prefix);
   const present = new Map(
     Object.keys(shape).flatMap((name) => {
-      const value = unquoted(env[name] ?? '');
+      const value = unquoted((Object.hasOwn(env, name) ? env[name] : undefined) ?? '');
       return value.trim() === '' ? [] : [[name, value] as const];
     }),
   );
@@ -122,7 +122,7 @@ function isServiceLink(name: string, value: string): boolean {
 }
 
 /** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
-function unquoted(value: string): string {
+export function unquoted(value: string): string {
   const inner = /^\s*(["'])(.*)\1\s*$/s.exec(value)?.[2];
   return inner === undefined || inner === '' ? value : inner;
 }

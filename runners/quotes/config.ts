@@ -56,8 +56,9 @@ export class ConfigError extends Error {}
  * @throws {ConfigError} on the first fault.
  */
 export function readConfig(env: Record<string, string | undefined> = process.env): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const parsed = settings.safeParse(present);
+  const given = new Map(Object.entries(env).map(([name, value]) => [name, unquoted(value?.trim() ?? '')]));
+  const present = new Map([...given].filter(([, value]) => value !== ''));
+  const parsed = settings.safeParse(Object.fromEntries(present));
   if (!parsed.success) throw new ConfigError(describeFault(parsed.error, present));
   const read = parsed.data;
   const { TMDB_API_KEY: apiKey, TMDB_BASE_URL: baseUrl, TMDB_TIMEOUT_MS: timeoutMs } = read;
@@ -71,11 +72,16 @@ export function readConfig(env: Record<string, string | undefined> = process.env
   };
 }
 
+/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+function unquoted(text: string): string {
+  return /^(["'])(.+)\1$/s.exec(text)?.[2]?.trim() ?? text;
+}
+
 /** Never shows the value of a secret, nor of a URL, which may hold one. */
-function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
+function describeFault(error: z.ZodError, present: Map<string, string>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);
-  const shown = /KEY|URL/.test(name) || env[name] === undefined ? '' : ` is ${JSON.stringify(env[name])}, but`;
+  const shown = /KEY|URL/.test(name) || !present.has(name) ? '' : ` is ${JSON.stringify(present.get(name))}, but`;
   const message = issue?.message ?? '';
   return `${name}${shown} ${message.startsWith('must') ? message : `is not valid: ${message}`}`;
 }

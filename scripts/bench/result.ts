@@ -43,18 +43,24 @@ export interface Measure {
 /** The figures of one run, by the name of the measure. */
 export type Sample = Record<string, number>;
 
+function figureOf(sample: Sample, name: string): number[] {
+  const figure = Object.hasOwn(sample, name) ? sample[name] : undefined;
+  return figure === undefined ? [] : [figure];
+}
+
 export function judge(line: string, measure: Measure, ours: Sample[], peers: Record<string, Sample[]>): LineResult {
-  const runs = ours.flatMap((sample) => sample[measure.name] ?? []);
+  const runs = ours.flatMap((sample) => figureOf(sample, measure.name));
   const value = median(runs);
-  const peerValues: Record<string, number> = {};
-  for (const [name, samples] of Object.entries(peers)) {
-    const values = samples.flatMap((sample) => sample[measure.name] ?? []);
-    if (values.length > 0) peerValues[name] = rounded(median(values));
-  }
+  const peerValues = Object.fromEntries(
+    Object.entries(peers).flatMap(([name, samples]) => {
+      const values = samples.flatMap((sample) => figureOf(sample, measure.name));
+      return values.length === 0 ? [] : [[name, rounded(median(values))]];
+    }),
+  );
   const reference =
     measure.against === undefined
       ? best(Object.values(peerValues), measure.better)
-      : median(ours.flatMap((sample) => sample[measure.against ?? ''] ?? []));
+      : median(ours.flatMap((sample) => figureOf(sample, measure.against ?? '')));
   const ratio =
     reference === undefined || Number.isNaN(reference)
       ? null

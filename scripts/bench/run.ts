@@ -60,7 +60,7 @@ async function main(options: Options): Promise<void> {
 async function runLine(bench: Bench, line: Line, options: Options): Promise<LineResult[]> {
   const ours: Sample[] = [];
   const others = { ...line.bounds, ...(options.hasPeers ? line.peers : {}) };
-  const peers: Record<string, Sample[]> = Object.fromEntries(Object.keys(others).map((name) => [name, []]));
+  const peers = new Map<string, Sample[]>(Object.keys(others).map((name) => [name, []]));
   for (let round = 1; round <= bench.sizes.rounds; round += 1) {
     const sample = await line.ours(bench);
     if (typeof sample === 'string') {
@@ -72,7 +72,7 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
     tellMore(bench);
     for (const [name, run] of Object.entries(others)) {
       const found = await run(bench);
-      peers[name]?.push(found);
+      peers.get(name)?.push(found);
       say(line.name, round, name, found);
     }
   }

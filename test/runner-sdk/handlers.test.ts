@@ -181,8 +181,18 @@ describe('an awaited checkpoint', () => {
 
 it('the figures of a handler go with its report', async () => {
   const job = coordinator.add();
-  await run((_args, { metric }) => (metric('rows', 5), metric('rows', 6), metric('__proto__', NaN), null));
-  expect((await coordinator.report(job)).metrics).toMatchObject({ custom: { rows: 6 } });
+  await run((_args, { metric }) => {
+    metric('rows', 5);
+    metric('rows', 6);
+    metric('constructor', 7);
+    for (const [name, value] of [
+      ['__proto__', 8],
+      ['nan', NaN],
+    ] as const)
+      metric(name, value);
+  });
+  const { metrics } = await coordinator.report(job);
+  expect(JSON.stringify(metrics)).toContain('"custom":{"rows":6,"constructor":7}');
 });
 
 it('any number of calls may listen to one signal without a warning', async () => {

@@ -1,4 +1,5 @@
 import { ConfigurationError, Runner } from '@baton/runner-sdk';
+import { connectionOf } from '../../runner-sdk/transport/config';
 import { withSettings, type RunnerSettings } from '../../runner-sdk/runner/runner-config';
 
 const NUMBER = 'a whole number from 1 to 10000, or a range of them such as 1-20';
@@ -37,6 +38,29 @@ it.each(GOOD)('%s=%j is passed over beside the option, and so is a bad value', (
   expect(withSettings(given, { [variable]: '=' })).toEqual(given);
   const [option = ''] = Object.keys(settings);
   expect(withSettings({ [option]: undefined }, { [variable]: text })).toEqual(settings);
+});
+
+it.each(GOOD)('%s=%j may be in quotes', (variable, text, settings) => {
+  expect(withSettings({}, { [variable]: `"${text}"` })).toEqual(settings);
+  expect(withSettings({}, { [variable]: ` '${text}' ` })).toEqual(settings);
+});
+
+it('the connection and the proxies may be in quotes', () => {
+  const environment = {
+    COORDINATOR_URL: '"http://one:3001, http://two:3001"',
+    RUNNER_KEY: "'a-key-of-this-test'",
+    HTTP_PROXY: '"proxy:3128"',
+    NO_PROXY: '"localhost"',
+  };
+  expect(connectionOf({}, environment)).toEqual({
+    urls: ['http://one:3001', 'http://two:3001'],
+    apiKey: 'a-key-of-this-test',
+    proxies: { httpProxy: 'http://proxy:3128', httpsProxy: '', noProxy: 'localhost' },
+  });
+  expect(connectionOf({ coordinatorUrl: '"http://one:3001"', apiKey: '"given"', proxy: false }, environment)).toEqual({
+    urls: ['http://one:3001'],
+    apiKey: 'given',
+  });
 });
 
 it.each(GOOD)('%s counts as not set when it is empty', (variable) => {

@@ -202,7 +202,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
 
   get header(): (name: string) => string | undefined {
     return (name) => {
-      const value = this.request.headers[name];
+      const { headers } = this.request;
+      const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
       return Array.isArray(value) ? value.join(', ') : value;
     };
   }

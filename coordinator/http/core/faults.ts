@@ -131,11 +131,12 @@ function schemaAt(schema: Schema, value: unknown, path: readonly PropertyKey[]):
   return null;
 }
 
-function childOf(schema: Schema, name: PropertyKey): Schema | null {
+function childOf(schema: Schema, key: PropertyKey): Schema | null {
+  const name = String(key);
   const { def } = (schema as z.core.$ZodTypes)._zod;
   switch (def.type) {
     case 'object':
-      return Object.hasOwn(def.shape, name) ? (def.shape[String(name)] ?? null) : null;
+      return Object.hasOwn(def.shape, name) ? (def.shape[name] ?? null) : null;
     case 'array':
       return def.element;
     case 'record':

@@ -56,6 +56,14 @@ export interface ApiDocument {
   components: { schemas: Record<string, Schema> };
 }
 
+/** Undefined where the document has no such shape. */
+export function schemaNamed(
+  name: string,
+  { components: { schemas } }: Pick<ApiDocument, 'components'>,
+): Schema | undefined {
+  return Object.hasOwn(schemas, name) ? schemas[name] : undefined;
+}
+
 export interface Route extends Operation {
   method: string;
   path: string;

@@ -1,4 +1,4 @@
-import { type ApiDocument, bodyOf, nameOf, type Route, type Schema } from './document';
+import { type ApiDocument, bodyOf, nameOf, type Route, type Schema, schemaNamed } from './document';
 import { ANSWER_EXAMPLES, ID, SHAPE_EXAMPLES } from './examples';
 
 const AT = '2026-01-31T12:00:00.000Z';
@@ -63,7 +63,8 @@ export function exampleOf(schema: Schema, document: Document, isSent = false, na
   if (depth > DEEPEST) return null;
   if (schema.const !== undefined) return schema.const;
   if (schema.enum !== undefined) return schema.enum[0];
-  if (name in BY_NAME && isOfType(BY_NAME[name], schema)) return BY_NAME[name];
+  const usual = Object.hasOwn(BY_NAME, name) ? BY_NAME[name] : undefined;
+  if (usual !== undefined && isOfType(usual, schema)) return usual;
   const kinds = schema.anyOf ?? schema.oneOf;
   if (kinds !== undefined) return exampleOf(lastScalar(kinds), document, isSent, name, depth);
   if (schema.properties !== undefined) return exampleObject(schema, document, isSent, depth);
@@ -81,8 +82,8 @@ function lastScalar(kinds: readonly Schema[]): Schema {
 }
 
 function exampleOfShape(shape: string, document: Document, isSent: boolean, name: string, depth: number): unknown {
-  const schema = document.components.schemas[shape] ?? {};
-  const told = SHAPE_EXAMPLES[shape] ?? SHAPE_EXAMPLES[shape.replace(/Input$/, '')];
+  const schema = schemaNamed(shape, document) ?? {};
+  const told = SHAPE_EXAMPLES.get(shape) ?? SHAPE_EXAMPLES.get(shape.replace(/Input$/, ''));
   if (told === undefined) return exampleOf(schema, document, isSent, name === '' ? shape : name, depth);
   return complete(told, schema, document, isSent, depth);
 }
@@ -159,8 +160,8 @@ export function exampleBody(route: Route, document: Document): unknown {
 /** What an operation answers with this status. */
 export function exampleAnswer(operationId: string, status: string, schema: Schema, document: Document): unknown {
   return (
-    ANSWER_EXAMPLES[`${operationId} ${status}`] ??
-    (status === '200' || status === '201' ? ANSWER_EXAMPLES[operationId] : undefined) ??
+    ANSWER_EXAMPLES.get(`${operationId} ${status}`) ??
+    (status === '200' || status === '201' ? ANSWER_EXAMPLES.get(operationId) : undefined) ??
     exampleOf(schema, document)
   );
 }

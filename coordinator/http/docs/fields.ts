@@ -103,10 +103,15 @@ export function typeOf(schema: Schema): Markup | string {
     return typeof schema.additionalProperties === 'object' && schema.properties === undefined
       ? html`map of ${typeOf(schema.additionalProperties)}`
       : 'object';
-  return WORDS[schema.format ?? schema.type ?? ''] ?? schema.format ?? schema.type ?? 'any JSON';
+  return WORDS.get(schema.format ?? schema.type ?? '') ?? schema.format ?? schema.type ?? 'any JSON';
 }
 
-const WORDS: Record<string, string> = { 'date-time': 'time', uuid: 'UUID', string: 'text', boolean: 'true or false' };
+const WORDS = new Map([
+  ['date-time', 'time'],
+  ['uuid', 'UUID'],
+  ['string', 'text'],
+  ['boolean', 'true or false'],
+]);
 
 function limitsOf(schema: Schema): Markup {
   const kinds = (schema.anyOf ?? schema.oneOf ?? []).filter(({ type }) => type !== 'null');

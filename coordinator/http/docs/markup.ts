@@ -19,10 +19,16 @@ function toText(part: Part): string {
   if (part === null || part === undefined || part === false) return '';
   if (part instanceof Markup) return part.text;
   if (typeof part === 'object') return part.map(toText).join('');
-  return String(part).replace(/[&<>"']/g, (sign) => ESCAPED[sign] ?? sign);
+  return String(part).replace(/[&<>"']/g, (sign) => ESCAPED.get(sign) ?? sign);
 }
 
-const ESCAPED: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const ESCAPED = new Map([
+  ['&', '&amp;'],
+  ['<', '&lt;'],
+  ['>', '&gt;'],
+  ['"', '&quot;'],
+  ["'", '&#39;'],
+]);
 
 export const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M3 13 13 3' stroke='%231f5fd0' stroke-width='4' stroke-linecap='round'/%3E%3C/svg%3E";

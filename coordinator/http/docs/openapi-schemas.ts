@@ -123,7 +123,7 @@ function capital(name: string): string {
 }
 
 function replaceBy(schema: Document, other: Document): void {
-  for (const key of Object.keys(schema)) delete schema[key];
+  for (const key of Object.keys(schema)) Reflect.deleteProperty(schema, key);
   Object.assign(schema, other);
 }
 

@@ -52,7 +52,11 @@ const ABOUT: Record<string, Tag> = {
 };
 
 export function tagOf({ path, roles }: AnyEndpoint): string {
-  return roles === RUNNERS ? WORK.name : (ABOUT[path.split('/')[1] ?? ''] ?? SERVICE).name;
+  return roles === RUNNERS ? WORK.name : aboutOf(path.split('/')[1] ?? '').name;
+}
+
+function aboutOf(collection: string): Tag {
+  return Object.hasOwn(ABOUT, collection) ? (ABOUT[collection] ?? SERVICE) : SERVICE;
 }
 
 /** Those that these operations have, in their order. */

@@ -79,20 +79,25 @@ export function describe(endpoints: readonly AnyEndpoint[]): Document {
 
 /** Says which shape a discriminating value stands for; without it, generators take the shape's name for the value. */
 function addMappings(shapes: Record<string, Schema>): void {
+  const named = new Map(Object.entries(shapes));
   for (const { discriminator, oneOf = [] } of Object.values(shapes)) {
     if (discriminator === undefined) continue;
     const { propertyName } = discriminator;
     discriminator.mapping = Object.fromEntries(
-      oneOf.map((kind) => [String(shapes[nameOf(kind) ?? '']?.properties?.[propertyName]?.const), kind.$ref ?? '']),
+      oneOf.map((kind) => {
+        const { properties = {} } = named.get(nameOf(kind) ?? '') ?? {};
+        const value = new Map(Object.entries(properties)).get(propertyName);
+        return [String(value?.const), kind.$ref ?? ''];
+      }),
     );
   }
 }
 
 function describeWith(schemas: Schemas, endpoints: readonly AnyEndpoint[]): Document {
-  const paths: Record<string, Record<string, Document>> = {};
+  const paths = new Map<string, Record<string, Document>>();
   for (const one of endpoints) {
     const path = one.path.replace(/:(\w+)/g, '{$1}');
-    (paths[path] ??= {})[one.method] = operation(one, schemas);
+    paths.set(path, { ...paths.get(path), [one.method]: operation(one, schemas) });
   }
   return {
     openapi: '3.1.0',
@@ -178,9 +183,11 @@ function answer(
   { produces = 'application/json', replyHeaders = {}, hasPage = false }: AnyEndpoint,
   schemas: Schemas,
 ): Document {
-  const headers: Document = { ...EVERYWHERE };
-  for (const [name, description] of Object.entries(replyHeaders))
-    headers[name] = { description, schema: { type: 'string' } };
+  const described = Object.entries(replyHeaders).map(([name, description]): [string, Document] => [
+    name,
+    { description, schema: { type: 'string' } },
+  ]);
+  const headers: Document = { ...EVERYWHERE, ...Object.fromEntries(described) };
   if (status === 204) return { description: 'Done. There is no body.', headers };
   return {
     description: status < 300 ? 'Done.' : 'Not now.',

@@ -39,7 +39,13 @@ const NAMES = new Map([
   ['GET /docs', 'getReference'],
 ]);
 
-const BY_METHOD: Record<string, string> = { get: 'get', post: 'create', put: 'set', patch: 'update', delete: 'delete' };
+const BY_METHOD = new Map([
+  ['get', 'get'],
+  ['post', 'create'],
+  ['put', 'set'],
+  ['patch', 'update'],
+  ['delete', 'delete'],
+]);
 
 /**
  * The name that generated clients give the operation's method: `createJob`, `listJobs`, `getJob`, `retryJob` for
@@ -52,11 +58,11 @@ export function operationId({ method, path }: { method: string; path: string }):
   const last = rest.at(-1);
   if (last === undefined) {
     if (method === 'get') return words(collection.endsWith('s') ? 'list' : 'get', collection);
-    return words(BY_METHOD[method] ?? method, singular(collection));
+    return words(BY_METHOD.get(method) ?? method, singular(collection));
   }
   const isOne = rest[0]?.startsWith(':') === true;
   const things = isOne ? singular(collection) : collection;
-  if (last.startsWith(':')) return words(BY_METHOD[method] ?? method, ...parents(collection, rest));
+  if (last.startsWith(':')) return words(BY_METHOD.get(method) ?? method, ...parents(collection, rest));
   if (method === 'get') return words(last.endsWith('s') ? 'list' : 'get', singular(collection), last);
   const [verb = '', ...more] = last.split('-');
   const inner = rest.length > 2 ? [singular(rest[1] ?? '')] : [];

@@ -4,6 +4,7 @@ import {
   answersOf,
   bodyOf,
   nameOf,
+  schemaNamed,
   type Parameter,
   type Route,
   routesOf,
@@ -228,7 +229,7 @@ function operation(route: Route, document: ApiDocument): Markup {
 }
 
 function bodyFields(schema: Schema, document: ApiDocument): Markup {
-  const named = document.components.schemas[nameOf(schema) ?? ''];
+  const named = schemaNamed(nameOf(schema) ?? '', document);
   return named === undefined
     ? fieldsOf(schema, document)
     : html`${fieldsOf(schema, document)}

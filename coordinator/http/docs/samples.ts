@@ -38,7 +38,7 @@ function requestOf(route: Route, document: ApiDocument): Request {
   const query = route.parameters
     .filter((one) => one.in === 'query' && one.required)
     .map(({ name }) => `${name}=${encodeURIComponent(value(name))}`);
-  const filled = route.path.replace(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(path[name] ?? ''));
+  const filled = route.path.replace(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(value(name)));
   const url = `${SAMPLE_URL}${filled}${query.length === 0 ? '' : `?${query.join('&')}`}`;
   const isStream = Object.values(route.responses).some(({ content = {} }) => 'text/event-stream' in content);
   return { route, url, path, body: exampleBody(route, document), isStream };
@@ -127,7 +127,7 @@ runner.handle('send-mail', async (args, job) => {
   return { messageId: '<1017@example.com>' };
 });
 await runner.start();`;
-  const call = CLIENT[route.operationId];
+  const call = Object.hasOwn(CLIENT, route.operationId) ? CLIENT[route.operationId] : undefined;
   if (call === undefined) return fetchOf(request);
   return `import { Client } from '@baton/runner-sdk';
 
@@ -184,12 +184,16 @@ function literal(value: unknown, depth = 0): string {
 
 /** As Python writes it. */
 function python(value: unknown, depth = 0): string {
-  const words: Record<string, string> = { true: 'True', false: 'False', null: 'None' };
+  const words = new Map([
+    ['true', 'True'],
+    ['false', 'False'],
+    ['null', 'None'],
+  ]);
   const quote = (one: string): string => JSON.stringify(one);
   return written(value, depth, {
     text: quote,
     key: quote,
-    word: (one) => words[String(one)] ?? String(one),
+    word: (one) => words.get(String(one)) ?? String(one),
     indent: '    ',
     padded: false,
   });

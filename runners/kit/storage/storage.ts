@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { isUint8Array } from 'node:util/types';
 import { NonRetryableError } from '@baton/runner-sdk';
 import type { SettingsOf } from '../settings';
 import {
@@ -90,7 +91,7 @@ export class Storage {
   /** Returns the number of bytes that were written. */
   async write(url: string, source: Source, options: WriteOptions = {}): Promise<number> {
     const location = this.writableLocation(url);
-    const bytes = typeof source === 'string' || source instanceof Uint8Array ? Buffer.byteLength(source) : undefined;
+    const bytes = typeof source === 'string' || isUint8Array(source) ? Buffer.byteLength(source) : undefined;
     return this.backend(location).write(location, bytesOf(source), {
       ...(bytes !== undefined && { bytes }),
       ...options,
@@ -175,7 +176,7 @@ function rootOf(text: string): Root {
 }
 
 async function* bytesOf(source: Source): AsyncIterable<Uint8Array> {
-  if (typeof source === 'string' || source instanceof Uint8Array) yield Buffer.from(source);
+  if (typeof source === 'string' || isUint8Array(source)) yield Buffer.from(source);
   else
     for await (const chunk of source as AsyncIterable<Uint8Array | string>)
       yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;

@@ -93,11 +93,11 @@ async function multiply(baton: Baton, type: string, status: 'pending' | 'complet
   const columns = await database.query<{ name: string }>(
     `SELECT quote_ident(column_name) AS name FROM information_schema.columns WHERE table_name = 'jobs' AND table_schema = 'baton'`,
   );
-  const own: Record<string, string> = {
-    id: 'uuidv7()',
-    arguments: `json_build_object('n', ${status === 'pending' ? '$1::int + ' : '-'}i - 1)`,
-  };
-  const values = columns.map(({ name }) => own[name] ?? `j.${name}`);
+  const own = new Map([
+    ['id', 'uuidv7()'],
+    ['arguments', `json_build_object('n', ${status === 'pending' ? '$1::int + ' : '-'}i - 1)`],
+  ]);
+  const values = columns.map(({ name }) => own.get(name) ?? `j.${name}`);
   const first = status === 'pending' ? await numberOfNext(database, type) : 0;
   await database.query(
     `INSERT INTO jobs (${columns.map(({ name }) => name).join(', ')}) SELECT ${values.join(', ')}

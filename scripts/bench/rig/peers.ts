@@ -9,7 +9,7 @@ const OLDEST_NODE = [22, 18] as const;
 export async function installPeers(): Promise<void> {
   const wanted = readPackages(join(PEERS, 'package-lock.json'));
   const installed = readPackages(join(PEERS, 'node_modules', '.package-lock.json'));
-  const isDone = PEER_PACKAGES.every((name) => installed[name] !== undefined && installed[name] === wanted[name]);
+  const isDone = PEER_PACKAGES.every((name) => installed.has(name) && installed.get(name) === wanted.get(name));
   // Not ci, which wants every platform's optional packages in the lock, and npm locks only those of the platform it runs on.
   if (!isDone)
     await runCommand(
@@ -23,7 +23,7 @@ const PEER_PACKAGES = ['bullmq', 'graphile-worker', 'pg-boss', 'ioredis', 'pg'];
 
 export function peerVersions(): Record<string, string> {
   const installed = readPackages(join(PEERS, 'node_modules', '.package-lock.json'));
-  return Object.fromEntries(PEER_PACKAGES.map((name) => [name, installed[name] ?? '']));
+  return Object.fromEntries(PEER_PACKAGES.map((name) => [name, installed.get(name) ?? '']));
 }
 
 /** Starts one of the peers' scripts with an order; it tells `done` as the load processes of Baton do. */
@@ -48,10 +48,10 @@ export function peerNode(): string {
   return packaged;
 }
 
-function readPackages(file: string): Record<string, string> {
-  if (!existsSync(file)) return {};
+function readPackages(file: string): Map<string, string> {
+  if (!existsSync(file)) return new Map();
   const { packages } = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, { version?: string }> };
-  return Object.fromEntries(
+  return new Map(
     Object.entries(packages).map(([path, { version }]) => [path.replace('node_modules/', ''), version ?? '']),
   );
 }
