@@ -78,7 +78,9 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
   }
   // A few hundred jobs say nothing of speed.
   const aimOf = (measure: Measure) => (options.scale === 'smoke' ? null : measure.aim);
-  return line.measures.map((measure) => judge(line.name, { ...measure, aim: aimOf(measure) }, ours, peers));
+  return line.measures.map((measure) =>
+    judge(line.name, { ...measure, aim: aimOf(measure) }, ours, Object.fromEntries(peers)),
+  );
 }
 
 function tellMore(bench: Bench): void {

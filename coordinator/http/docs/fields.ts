@@ -1,5 +1,5 @@
 import { type ApiDocument, nameOf, type Parameter, type Schema } from './document';
-import { html, type Markup, withCode } from './markup';
+import { html, Markup, withCode } from './markup';
 
 const DEEPEST = 4;
 
@@ -88,6 +88,12 @@ function innerOf(schema: Schema): Schema | null {
   const kinds = (schema.anyOf ?? schema.oneOf ?? []).filter(({ type }) => type !== 'null');
   if (kinds.length === 1) return innerOf(kinds[0] ?? {});
   return kinds.length > 1 ? schema : null;
+}
+
+/** As `typeOf` has it, without links: for places that are buttons themselves. */
+export function plainTypeOf(schema: Schema): Markup | string {
+  const type = typeOf(schema);
+  return typeof type === 'string' ? type : new Markup(type.text.replace(/<\/?a\b[^>]*>/g, ''));
 }
 
 /** In words: `integer`, `list of text`, `Job or null`. */

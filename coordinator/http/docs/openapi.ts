@@ -110,7 +110,7 @@ function describeWith(schemas: Schemas, endpoints: readonly AnyEndpoint[]): Docu
     servers: [{ url: 'http://127.0.0.1:3001', description: 'A coordinator started with `npm start`.' }],
     security: [{ apiKey: [] }, { session: [] }],
     tags: tagsOf(endpoints),
-    paths,
+    paths: Object.fromEntries(paths),
     components: {
       securitySchemes: {
         apiKey: {

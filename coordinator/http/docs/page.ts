@@ -11,7 +11,7 @@ import {
   type Schema,
 } from './document';
 import { exampleAnswer } from './example';
-import { fieldsOf, parametersOf, typeOf } from './fields';
+import { fieldsOf, parametersOf, plainTypeOf } from './fields';
 import { html, ICON, type Markup, withCode } from './markup';
 import { SAMPLE_URL, samplesOf } from './samples';
 
@@ -215,7 +215,7 @@ function operation(route: Route, document: ApiDocument): Markup {
             html`<details class="answer">
               <summary>
                 <span class="status">${status}</span>
-                ${schema === null ? 'no body' : (nameOf(schema) ?? typeOf(schema))}
+                ${schema === null ? 'no body' : plainTypeOf(schema)}
                 ${type !== null && type !== 'application/json' && html`<span class="type">${type}</span>`}
               </summary>
               ${schema !== null && fieldsOf(schema, document)}${headers.map(([name, description]) => html`<p class="limits"><code>${name}</code>: ${withCode(description)}</p>`)}
