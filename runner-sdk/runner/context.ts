@@ -165,7 +165,13 @@ function writeCheckpoint(port: HandlerPort, value: unknown): Promise<void> {
 
 /** What is no metric costs the job nothing but a line in its log. */
 function writeMetric(port: HandlerPort, name: unknown, value: unknown): void {
-  if (typeof name === 'string' && METRIC_NAME.test(name) && name !== '__proto__' && typeof value === 'number' && Number.isFinite(value))
+  if (
+    typeof name === 'string' &&
+    METRIC_NAME.test(name) &&
+    name !== '__proto__' &&
+    typeof value === 'number' &&
+    Number.isFinite(value)
+  )
     return port.emit({ kind: 'metric', name, value });
   writeLog(
     port,
