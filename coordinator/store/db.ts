@@ -4,7 +4,7 @@ import { Prisma, PrismaClient } from '../generated/prisma/client';
 import { BatonError } from '../errors';
 import { readAddress } from './connections/address';
 import { Liveness, type PooledSession, type PoolOptions, SessionPool } from './connections/pool';
-import { clientGone, ReaderShares } from './connections/reader-shares';
+import { clientGone, ConnectionShares } from './connections/connection-shares';
 import { SilentDatabase } from './connections/session';
 import { Gate } from './gate';
 
@@ -47,7 +47,12 @@ export interface Db extends Connections {
    * when the read starts, is aborted.
    */
   reads(owner: string, signal?: () => AbortSignal): Executor;
-  /** The notification channel of this schema. */
+  /**
+   * For what callers change, administration and verbs for many jobs: the general connections but one, of which a caller has a
+   * share, so that the coordinator's own work goes on whatever they ask. A transaction must not wait for another one of them.
+   */
+  writes(owner: string): Connections;
+  /** The channel of this schema's notifications. */
   channel: string;
   /** How many connections of each pool are in use now. */
   usage(): { pool: string; busy: number; idle: number; waiting: number }[];
@@ -66,8 +71,8 @@ const TIMEOUTS = {
   general: { statementTimeoutMs: 15_000, answerTimeoutMs: 18_000 },
 } as const;
 const GATE_PATIENCE_MS = 5000;
-/** How long a read waits for a connection. */
-const READ_PATIENCE_MS = 5000;
+/** How long a read, or a change, waits for its turn. */
+const TURN_PATIENCE_MS = 5000;
 const TRIES = 5;
 
 /** One connection stays free for claims while transactions wait for locks of keys. */
@@ -84,9 +89,14 @@ export function poolSizes(total: number): Record<keyof typeof TIMEOUTS, number> 
   return { vital, hot, readers, general: Math.max(LEAST_GENERAL, total - vital - hot - readers) };
 }
 
-/** How many of the readers' connections one caller may use at once; never the last one, if there are several. */
-export function readShare(readers: number): number {
-  return between(1, Math.ceil(readers / 2), Math.max(1, readers - 1));
+/** Of so many connections, how many one caller may use at once: it never has the last, if there are several. */
+export function callersShare(connections: number): number {
+  return between(1, Math.ceil(connections / 2), Math.max(1, connections - 1));
+}
+
+/** Of the general connections, how many callers may use at once: one is always left to the coordinator's own work. */
+export function callersConnections(general: number): number {
+  return Math.max(1, general - 1);
 }
 
 function between(least: number, wanted: number, most: number): number {
@@ -130,7 +140,10 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     general: open('general', false),
   };
   const gate = new Gate(sizes.hot - 1, GATE_PATIENCE_MS);
-  const shares = new ReaderShares(sizes.readers, readShare(sizes.readers), READ_PATIENCE_MS);
+  const shares = (kind: string, connections: number) =>
+    new ConnectionShares(kind, connections, callersShare(connections), TURN_PATIENCE_MS);
+  const reads = shares('reads', sizes.readers);
+  const changes = shares('changes', callersConnections(sizes.general));
   const general = connections(pools.general);
   const prisma = new PrismaClient({ adapter: new PrismaPg(pools.general.pool, { schema: address.schema }) });
   return {
@@ -144,8 +157,12 @@ export function openDb(url: string, options: { poolSize: number; onError: (error
     reads: (owner, signal) => ({
       query: (statement) => {
         const stopped = signal?.();
-        return shares.run(owner, stopped, () => read(pools.readers, general, statement, stopped));
+        return reads.run(owner, stopped, () => read(pools.readers, general, statement, stopped));
       },
+    }),
+    writes: (owner) => ({
+      query: (statement) => changes.run(owner, undefined, () => general.query(statement)),
+      transaction: (body) => changes.run(owner, undefined, () => general.transaction(body)),
     }),
     usage: () =>
       Object.entries(pools).map(([name, { pool }]) => ({

@@ -19,7 +19,7 @@ import { mapInTurns } from '../../turns';
 import { requireScope } from './scope';
 import { invalid, sendProblem } from './problem';
 import { announcedBytes, readBody, requireNoBody } from '../body/read-body';
-import { reading } from './reading';
+import { reading, writing } from './reading';
 
 // From a routed request to its answer. This runs for every call, so it avoids needless work.
 
@@ -109,7 +109,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
         this.slot = this.enter(login.caller.keyId);
         this.services.unsent.requireShare(login.caller.keyId);
       }
-      if (endpoint.roles !== 'public' && endpoint.method === 'get') this.services = reading(this);
+      if (endpoint.roles !== 'public') this.services = endpoint.method === 'get' ? reading(this) : writing(this);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');

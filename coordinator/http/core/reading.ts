@@ -11,3 +11,21 @@ export function reading(call: { services: Services; caller: Caller; readonly sig
   const db = { ...context.db, ...context.db.reads(caller.keyId, () => call.signal) };
   return { ...services, context: { ...context, db } };
 }
+
+/** By key, what its calls are given; made once, since they are many. */
+const writers = new WeakMap<Services, Map<string, Services>>();
+const MOST_WRITERS = 1000;
+
+/** The same for a call that changes something: what it changes goes on when its client has gone. */
+export function writing({ services, caller: { keyId } }: { services: Services; caller: Caller }): Services {
+  const known = writers.get(services) ?? new Map<string, Services>();
+  writers.set(services, known);
+  let own = known.get(keyId);
+  if (own === undefined) {
+    const { context } = services;
+    own = { ...services, context: { ...context, db: { ...context.db, ...context.db.writes(keyId) } } };
+    if (known.size >= MOST_WRITERS) known.clear();
+    known.set(keyId, own);
+  }
+  return own;
+}

@@ -145,7 +145,8 @@ export async function applyBulk(
 ): Promise<Reply> {
   const { services, caller, by } = call;
   const bulk: BulkRequest = { verb, filter: withinScope(caller, filter), userId: visibleUser(caller), parameters, by };
-  if (dryRun) return reply(200, { count: await countMatching(reading(call).context, bulk) });
+  const { context } = reading(call);
+  if (dryRun) return reply(200, { count: await countMatching(context, bulk) });
   if (background) return reply(202, renderBulkOperation(await applyInBackground(services.context, bulk)));
-  return reply(200, { count: await applyNow(services.context, bulk, call.signal) });
+  return reply(200, { count: await applyNow(services.context, { ...bulk, search: context.db }, call.signal) });
 }

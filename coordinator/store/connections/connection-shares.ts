@@ -5,24 +5,26 @@ interface Waiting {
 }
 
 /**
- * Divides the connections of readers among callers: each has at most a share of them at once, and when none are free,
- * waiting callers take turns, however many reads each has.
+ * Divides connections among those who ask: each has at most a share of them at once, and when there are
+ * none left, those who wait take turns, whoever asked more often before.
  */
-export class ReaderShares {
+export class ConnectionShares {
   private readonly running = new Map<string, number>();
   /** In turn order. */
   private readonly waiting = new Map<string, Waiting[]>();
   private inUse = 0;
 
+  /** @param kind what the connections are for, in the plural */
   constructor(
+    private readonly kind: string,
     private readonly total: number,
     private readonly share: number,
     private readonly patienceMs: number,
   ) {}
 
   /**
-   * @throws {BatonError} `rate_limited` when the owner's own reads use its share for too long; `unavailable` when those
-   * of others do, and when the signal is aborted
+   * @throws {BatonError} `rate_limited` when what the owner runs already takes its share for too long, `unavailable` when
+   * what others run does, and when the signal is aborted
    */
   async run<T>(owner: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     if (signal?.aborted === true) throw clientGone();
@@ -84,7 +86,7 @@ export class ReaderShares {
       };
       const onAbort = (): void => giveUp(clientGone());
       const timer = setTimeout(
-        () => giveUp(this.isAtShare(owner) ? ownShare(this.share) : allShares()),
+        () => giveUp(this.isAtShare(owner) ? ownShare(this.kind, this.share) : allShares(this.kind)),
         this.patienceMs,
       );
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -101,18 +103,18 @@ export class ReaderShares {
   }
 }
 
-function ownShare(share: number): BatonError {
+function ownShare(kind: string, share: number): BatonError {
   return new BatonError(
     'rate_limited',
-    `Of this key's reads ${share} may run at once, and those under way take long.`,
+    `Of this key's ${kind} ${share} may run at once, and those under way take long.`,
     {
       retryAfterMs: 1000,
     },
   );
 }
 
-function allShares(): BatonError {
-  return new BatonError('unavailable', 'Too many reads are under way.', { retryAfterMs: 1000 });
+function allShares(kind: string): BatonError {
+  return new BatonError('unavailable', `Too many ${kind} are under way.`, { retryAfterMs: 1000 });
 }
 
 /** The error for a read whose client has disconnected. */
