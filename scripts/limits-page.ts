@@ -9,6 +9,7 @@ import {
 import { KEYS_AT_FULL_SHARE } from '@baton/coordinator/dist/http/core/key-limits';
 import { MOST_CONTAINERS } from '@baton/coordinator/dist/http/body/parse-json';
 import { deadlineMs, SHORT_ANSWER_BYTES } from '@baton/coordinator/dist/http/core/unsent-answers';
+import { callersConnections, callersShare, poolSizes, TIMEOUTS } from '@baton/coordinator/dist/store/db';
 import { MOST_SESSIONS } from '@baton/coordinator/dist/store/sessions';
 import { MOST_PAGE_BYTES } from '@baton/coordinator/dist/store/views/within-bytes';
 import { MOST_STATEMENT_BYTES } from '@baton/coordinator/dist/turns';
@@ -23,7 +24,91 @@ export function routeLimits(endpoints: readonly AnyEndpoint[]): string[][] {
     endpoint.roles === 'public' ? 'anybody' : endpoint.roles.join(', '),
     endpoint.body === undefined ? 'none' : size(bodyLimits(endpoint, DEFAULT_PAYLOAD_BYTES).mostBytes),
     answerOf(endpoint),
+    rowsOf(endpoint),
+    connectionsOf(endpoint),
     WAITS.get(`${endpoint.method} ${endpoint.path}`) ?? 'no',
+  ]);
+}
+
+/** Verbs for any number of jobs, and how many one of their transactions changes. */
+const IN_BATCHES = new Map([
+  ['post /jobs/cancel', 500],
+  ['post /jobs/retry', 500],
+  ['post /jobs/prioritise', 500],
+  ['post /jobs/purge', 500],
+  ['post /jobs/replay', 25],
+  ['post /dead-letters/retry', 500],
+  ['post /dead-letters/cleanup', 500],
+  ['post /cleanup', 500],
+  ['post /queues/:name/purge', 500],
+  ['post /batches/:id/cancel', 500],
+  ['post /batches/:id/retry', 500],
+]);
+
+function rowsOf({ method, path, query, body }: AnyEndpoint): string {
+  const batch = IN_BATCHES.get(`${method} ${path}`);
+  if (batch !== undefined) return `batches of ${batch}`;
+  if (path === '/jobs/claim') return '500';
+  const limit = query instanceof z.ZodObject ? (schemaOf(query.shape['limit']).maximum ?? 0) : 0;
+  const lists = body instanceof z.ZodObject ? Object.values(body.shape).map(longest) : [];
+  const most = Math.max(limit, ...lists);
+  return most === 0 ? 'few' : most.toLocaleString('en');
+}
+
+/** How long a list of objects may be; 0: it is none. */
+function longest(field: unknown): number {
+  const { type, maxItems, items } = schemaOf(field);
+  const holdsTexts = typeof items === 'object' && !Array.isArray(items) && items.type === 'string';
+  return type === 'array' && !holdsTexts ? (maxItems ?? 0) : 0;
+}
+
+function schemaOf(field: unknown): z.core.JSONSchema.BaseSchema {
+  return field instanceof z.ZodType ? z.toJSONSchema(field, { io: 'input', unrepresentable: 'any' }) : {};
+}
+
+/** The pools of the calls that carry the work; all other calls use `readers` or `general`. */
+const OWN_POOLS = new Map([
+  ['post /jobs/claim', 'hot'],
+  ['post /jobs/complete', 'vital, hot'],
+  ['post /jobs/heartbeat', 'vital'],
+  ['post /jobs/:id/heartbeat', 'vital'],
+  ['post /jobs/:id/complete', 'vital'],
+  ['post /jobs/:id/release', 'vital'],
+  ['post /jobs', 'hot'],
+  ['post /jobs/bulk', 'hot'],
+  ['get /jobs/:id/dependencies/:parentId/result', 'hot'],
+  ['post /batches', 'hot, general'],
+  ['post /batches/:id/jobs', 'hot, general'],
+  ['post /jobs/split', 'hot, general'],
+  ['post /jobs/cancel', 'readers, general'],
+  ['post /jobs/retry', 'readers, general'],
+  ['post /jobs/prioritise', 'readers, general'],
+  ['post /jobs/purge', 'readers, general'],
+  ['post /session', 'vital, general'],
+  ['get /healthz', 'none'],
+  ['get /readyz', 'general'],
+]);
+
+function connectionsOf({ method, path }: AnyEndpoint): string {
+  return OWN_POOLS.get(`${method} ${path}`) ?? (method === 'get' ? 'readers' : 'general');
+}
+
+/** What each pool is for, and what bounds it: name, connections, who waits, what ends a statement. */
+export function poolLimits(): string[][] {
+  const sizes = poolSizes(16);
+  const share = (connections: number) =>
+    `${callersShare(connections)} of ${connections} per key; others take turns by key for 5 s`;
+  const waits = {
+    vital: 'other heartbeats and reports, which share statements; nothing else uses them',
+    hot: 'other creates and claims, which share statements; those that wait for locks of keys leave one',
+    readers: share(sizes.readers),
+    general: `${share(callersConnections(sizes.general))}; one more is for the coordinator`,
+  };
+  return (Object.keys(waits) as (keyof typeof waits)[]).map((name) => [
+    `\`${name}\``,
+    String(sizes[name]),
+    waits[name],
+    `${TIMEOUTS[name].statementTimeoutMs / 1000} s${name === 'readers' ? ', or the end of the client' : ''}; its connection, ${TIMEOUTS[name].answerTimeoutMs / 1000} s without an answer`,
   ]);
 }
 
@@ -33,6 +118,7 @@ const WAITS = new Map([
   ['post /jobs/claim', `up to ${SECONDS} s`],
   ['post /jobs/heartbeat', `up to ${SECONDS} s`],
   ['get /jobs/:id/wait', `up to ${SECONDS} s`],
+  ['get /batches/:id/wait', `up to ${SECONDS} s`],
   ['get /events', 'until it is closed'],
   ['get /jobs/:id/events', 'until it is closed'],
 ]);
@@ -69,7 +155,12 @@ export function sharedLimits(): string[][] {
       '`429`; `503`',
     ],
     ['browser sessions', 'no limit', String(MOST_SESSIONS), 'the oldest ends'],
-    ['background operations', 'one at a time', '20', '`429`'],
+    [
+      'background operations',
+      'one at a time; keys take turns',
+      '20',
+      '`429`; one that does not come on for 10 minutes fails',
+    ],
     ['deliveries in progress', '200', '40 per user, 8 per endpoint', 'they wait'],
   ];
 }

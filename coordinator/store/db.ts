@@ -63,8 +63,8 @@ export interface Db extends Connections {
  * How long a statement may take, and how long its answer may take before the connection is given up and another one is
  * tried. Heartbeats must be retried well before a lease of usual length expires.
  */
-const TIMEOUTS = {
-  // A report may wait for row locks of other batches, and until PostgreSQL breaks their deadlocks.
+export const TIMEOUTS = {
+  // A report may have to wait for the locks of others' batches, and for PostgreSQL to break their deadlocks.
   vital: { statementTimeoutMs: 6000, answerTimeoutMs: 7000 },
   hot: { statementTimeoutMs: 8000, answerTimeoutMs: 10_000 },
   readers: { statementTimeoutMs: 5000, answerTimeoutMs: 7000 },
