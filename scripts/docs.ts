@@ -9,7 +9,7 @@ import type { ApiDocument } from '@baton/coordinator/dist/http/docs/document';
 import { renderLlms } from '@baton/coordinator/dist/http/docs/llms';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
 import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
-import { type ErrorCode, jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
+import { jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
 import { callRules, LOOPS, poolLimits, routeLimits, sharedLimits } from './limits-page';
 import { lifeOfAJob, type Measured } from './lines';
 
