@@ -30,6 +30,7 @@ export {
   RetryAfterError,
   RunnerStoppingError,
   SnoozeError,
+  SuspendError,
 } from './transport/errors';
 export type { Handler, HandlerHooks, HandlerObject, NextTry } from './runner/handler';
 export { stderrLogger, type Logger, type LogThreshold } from './runner/logger';

@@ -7,7 +7,14 @@ import { workOf, type Handler, type HandlerObject, type NoGenerator } from './ru
 import { HookCalls } from './runner/hooks';
 import { storable } from './transport/json';
 import { stderrLogger } from './runner/logger';
-import { AttemptCancelledError, ConfigurationError, LeaseLostError, RunnerStoppingError } from './transport/errors';
+import {
+  AttemptCancelledError,
+  ConfigurationError,
+  LeaseLostError,
+  RunnerStoppingError,
+  type SuspendError,
+} from './transport/errors';
+import type { ApiRequest } from './transport/transport';
 import { type ClaimedJob, DEADLINE_FACTOR, type Json, type LogLevel, type ReportedError } from './protocol';
 import type { InputOf, OutputOf, Schema } from './client/schema';
 
@@ -24,6 +31,9 @@ export interface RunHandlerOptions {
   metadata?: Record<string, unknown> | undefined;
   userId?: string | undefined;
   dependencies?: ClaimedJob['dependencies'] | undefined;
+  workflowId?: string | undefined;
+  /** Answers what the handler asks of the coordinator, such as `job.startWorkflow`. Default: refuses it. */
+  onRequest?: ((request: { method: string; path: string; body: unknown }) => unknown) | undefined;
   /** How long a handler may ignore its aborted signal before the run ends without it. Default 1 s. */
   abortGraceMs?: number | undefined;
   /** Called at each word of the handler, in its own turn: the place to cancel after the second checkpoint, onOutput. */
@@ -59,6 +69,7 @@ export type HandlerRun<Result> = Told &
     | { outcome: 'completed'; result: Result; error: null }
     | { outcome: 'failed'; result: null; error: ReportedError }
     | { outcome: 'snoozed'; result: null; error: null; delayMs: number }
+    | { outcome: 'suspended'; result: null; error: null; until: SuspendError['until'] }
     | { outcome: 'released' | 'cancelled' | 'lease_lost'; result: null; error: null }
   );
 
@@ -97,10 +108,7 @@ export function startHandler<
   const attempt: Attempt = new Attempt(claimedJob(definition, args, options), work, {
     abortGraceMs: options.abortGraceMs ?? 1000,
     hasTimer: false,
-    send: ({ method, path }) =>
-      Promise.reject(
-        new ConfigurationError(`there is no coordinator in this test that could answer ${method} ${path}`),
-      ),
+    send: <T>({ method, path, json }: ApiRequest) => Promise.resolve(answerOf<T>(options, method, path, json)),
     onOutput: (output) => {
       const event = remember(told, output);
       // The test's own function, so it is called in the test's own async context.
@@ -154,7 +162,7 @@ function remember(told: Told, output: HandlerOutput): HandlerEvent | null {
 
 function outcomeOf(
   outcome: AttemptOutcome,
-): Pick<HandlerRun<unknown>, 'outcome' | 'result' | 'error'> & { delayMs?: number } {
+): Pick<HandlerRun<unknown>, 'outcome' | 'result' | 'error'> & { delayMs?: number; until?: SuspendError['until'] } {
   switch (outcome.kind) {
     case 'completed':
       return { outcome: 'completed', result: outcome.result, error: null };
@@ -162,6 +170,8 @@ function outcomeOf(
       return { outcome: 'failed', result: null, error: outcome.error };
     case 'snoozed':
       return { outcome: 'snoozed', result: null, error: null, delayMs: outcome.delayMs };
+    case 'suspended':
+      return { outcome: 'suspended', result: null, error: null, until: outcome.until };
     case 'released':
       return { outcome: 'released', result: null, error: null };
     case 'dropped':
@@ -171,6 +181,11 @@ function outcomeOf(
         error: null,
       };
   }
+}
+
+function answerOf<T>({ onRequest }: RunHandlerOptions, method: string, path: string, json: string | undefined): T {
+  if (onRequest === undefined) throw new ConfigurationError(`onRequest of this test is to answer ${method} ${path}`);
+  return onRequest({ method, path, body: json === undefined ? undefined : JSON.parse(json) }) as T;
 }
 
 type Takes<Arguments, Result> = Handler<Arguments, Result> | HandlerObject<Arguments, Result>;
@@ -195,6 +210,7 @@ function claimedJob(definition: JobDefinition, args: unknown, options: RunHandle
     tags: options.tags ?? definition.defaults.tags ?? [],
     userId: options.userId ?? null,
     dependencies: options.dependencies ?? {},
+    workflowId: options.workflowId ?? null,
     checkpoint: options.lastCheckpoint ?? null,
     traceparent: null,
   };

@@ -65,6 +65,8 @@ export interface WorkflowBuilder {
     ...rest: StepRest<Arguments>
   ): WorkflowStep<Result>;
   add(type: string, args?: unknown, options?: StepOptions): WorkflowStep;
+  /** A job or gate that the workflow has already, by its key. */
+  step(key: string): WorkflowStep;
   /** A node that nobody runs: it is opened or refused by a call, or by whoever has a link to it. */
   gate(key: string, options?: GateOptions): WorkflowStep;
 }
@@ -98,21 +100,16 @@ export class Workflows {
   ): Promise<Workflow> {
     const { signal, idempotencyKey = randomUUID(), ...rest } = options;
     const about = JSON.stringify({ ...given(rest), name, idempotencyKey });
-    return this.send(posted('/workflows', `${about.slice(0, -1)},"jobs":${await built(build)}}`, signal));
+    return this.send(posted('/workflows', `${about.slice(0, -1)},"jobs":${await builtParts(build)}}`, signal));
   }
 
-  /** Adds to a workflow that runs; `after` may name steps of it by `workflows.step`. Keys that it has already are left as they are. */
+  /** Adds to a workflow that runs; `after: [w.step(key)]` names what it has. Keys that it has already are left as they are. */
   async add(
     id: string,
     build: (workflow: WorkflowBuilder) => unknown,
     options: Pick<WorkflowOptions, 'signal'> = {},
   ): Promise<Workflow> {
-    return this.send(posted(`${pathOf(id)}/jobs`, `{"jobs":${await built(build)}}`, options.signal));
-  }
-
-  /** A job or gate that a workflow has already, by its key. */
-  step(key: string): WorkflowStep {
-    return { key };
+    return this.send(posted(`${pathOf(id)}/jobs`, `{"jobs":${await builtParts(build)}}`, options.signal));
   }
 
   /** Throws `BatonError` `not_found`. */
@@ -199,6 +196,10 @@ class Builder implements WorkflowBuilder {
     return this.put(key, { definition, args, fields: { ...fields, ...ordered(after) } });
   }
 
+  step(key: string): WorkflowStep {
+    return { key };
+  }
+
   gate(key: string, { after, expiresInMs, ...fields }: GateOptions = {}): WorkflowStep {
     const gate = given({ expiresInMs });
     return this.put(key, { definition: null, args: undefined, fields: { ...given(fields), ...ordered(after), gate } });
@@ -222,7 +223,7 @@ function ordered(after: readonly WorkflowStep[] | undefined): object {
 }
 
 /** The parts by their keys, as JSON. Throws `BatonError` when arguments do not fit; then nothing is sent. */
-async function built(build: (workflow: WorkflowBuilder) => unknown): Promise<string> {
+export async function builtParts(build: (workflow: WorkflowBuilder) => unknown): Promise<string> {
   const builder = new Builder();
   await build(builder);
   const texts: string[] = [];

@@ -109,6 +109,7 @@ export const claimedJob = z.object({
     .describe(
       'How the jobs that this one waited for have ended, by id, or within a workflow by key. Results are inline up to 256 KiB in all, the smallest first.',
     ),
+  workflowId: id.nullable().describe('Id of the workflow that the job belongs to; null: none.'),
   checkpoint: z.unknown().describe('The last checkpoint that an earlier attempt saved; null: none.'),
   traceparent: z.string().nullable().describe('W3C trace context of the request that created the job; null: none.'),
   tracestate: z.string().optional().describe('W3C `tracestate` that belongs to `traceparent`; absent: none.'),
@@ -309,6 +310,15 @@ export const release = z.object({
   checkpoint: payload
     .optional()
     .describe('Small JSON value that the next attempt receives. It replaces the previous checkpoint.'),
+  until: z
+    .union([
+      z.object({ workflowId: id.describe('Id of a workflow.') }),
+      z.object({ batchId: id.describe('Id of a batch.') }),
+    ])
+    .optional()
+    .describe(
+      'Waits for the end of a workflow or batch, however it ends: the job is `blocked` until then, and takes no slot. One that has ended, or is not there, is not waited for. Not one that the job itself belongs to.',
+    ),
   logs: sentLogLines.optional().describe('The last log lines of the attempt, at most 1,000 in one call.'),
 });
 export type Release = z.infer<typeof release>;

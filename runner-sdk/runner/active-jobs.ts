@@ -14,6 +14,7 @@ import { FailureLog } from './failure-log';
 import type { NextTry, Work } from './handler';
 import type { Heartbeats } from '../leases/heartbeats';
 import { HookCalls } from './hooks';
+import type { SuspendError } from '../transport/errors';
 import type { ApiRequest, Transport } from '../transport/transport';
 import { sentLines } from '../leases/log-buffer';
 import type { Logger } from './logger';
@@ -227,6 +228,7 @@ export class ActiveJobs {
     const pending = await this.options.heartbeats.withdraw(lease);
     if (outcome.kind === 'snoozed') return this.release(active, outcome.delayMs, pending);
     if (outcome.kind === 'released') return this.release(active, 0, pending);
+    if (outcome.kind === 'suspended') return this.suspend(active, outcome.until, pending, metrics);
     if (outcome.kind === 'failed') await this.saveCheckpoint(active, pending);
     const logs =
       pending.logs !== undefined && pending.logs.length > 0
@@ -271,6 +273,8 @@ export class ActiveJobs {
     if (outcome.kind === 'completed') logger.debug('an attempt completed', { ...named(job), durationMs });
     else if (outcome.kind === 'snoozed')
       logger.debug('an attempt was snoozed', { ...named(job), durationMs, delayMs: outcome.delayMs });
+    else if (outcome.kind === 'suspended')
+      logger.debug('an attempt waits for something to end', { ...named(job), durationMs, until: outcome.until });
     else if (outcome.kind === 'released') logger.info('an attempt was given back', { ...named(job), durationMs });
   }
 
@@ -301,6 +305,28 @@ export class ActiveJobs {
     // The pending output may be too large; the job must be released all the same.
     if (status === 400 || status === 413) await this.finalCall(active, 'release', plain, complaint);
     this.options.heartbeats.letGo([leaseToken]);
+  }
+
+  /** One that the coordinator will not let wait has failed: it would run again and again otherwise. */
+  private async suspend(
+    active: ActiveJob,
+    until: SuspendError['until'],
+    { checkpoint, logs }: JobUpdate,
+    metrics: AttemptMetrics,
+  ): Promise<void> {
+    const { id: jobId, leaseToken } = active.attempt.job;
+    const more = {
+      ...(checkpoint !== undefined && { checkpoint }),
+      ...(logs !== undefined && logs.length > 0 && { logs: sentLines(logs.slice(-1000), monotonicMs()) }),
+    };
+    const plain = { leaseToken, delayMs: 0, until };
+    const complaint = 'a job could not be given back until something has ended';
+    let status = await this.finalCall(active, 'release', { ...plain, ...more }, complaint);
+    if (status === 400 || status === 413) status = await this.finalCall(active, 'release', plain, complaint);
+    if (status !== 400) return this.options.heartbeats.letGo([leaseToken]);
+    const message = `it cannot wait for ${JSON.stringify(until)}: that is no id, or it waits for this job itself`;
+    const error = { message, code: 'dependency_cycle', retryable: false };
+    this.push(active, { kind: 'failed', error }, { jobId, leaseToken, outcome: 'failed', error, metrics });
   }
 
   private async finalCall(

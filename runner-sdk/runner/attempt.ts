@@ -9,6 +9,7 @@ import {
   RetryAfterError,
   RunnerStoppingError,
   SnoozeError,
+  SuspendError,
   type AttemptAbortedError,
 } from '../transport/errors';
 import type { HandlerHooks, Work } from './handler';
@@ -23,6 +24,7 @@ export type AttemptOutcome =
   | { kind: 'completed'; result: Json | undefined }
   | { kind: 'failed'; error: ReportedError; thrown?: unknown; warning?: string }
   | { kind: 'snoozed'; delayMs: number }
+  | { kind: 'suspended'; until: SuspendError['until'] }
   | { kind: 'released' }
   | { kind: 'dropped'; reason: AttemptAbortedError };
 
@@ -263,6 +265,7 @@ function outcomeWith(result: unknown): AttemptOutcome {
 
 function outcomeOfThrown(thrown: unknown): AttemptOutcome {
   if (thrown instanceof SnoozeError) return outcomeOfSnooze(thrown);
+  if (thrown instanceof SuspendError) return { kind: 'suspended', until: thrown.until };
   if (thrown instanceof RetryAfterError && delayMsOf(thrown.retryAfterMs) === null)
     return {
       kind: 'failed',

@@ -4,7 +4,8 @@ import { messageOf } from '../transport/failure';
 import { loggable, storable } from '../transport/json';
 import { StoredCheckpoint } from '../leases/stored-checkpoint';
 import type { HandlerOutput } from '../leases/handler-output';
-import type { ClaimedJob, LogLevel } from '../protocol';
+import type { ClaimedJob, LogLevel, Workflow } from '../protocol';
+import { builtParts, type WorkflowBuilder } from '../client/workflows';
 import type { Send } from '../transport/transport';
 import { type ResultOf, resultsOf } from './dependency-results';
 
@@ -28,6 +29,18 @@ export interface JobContext {
    * @throws {NonRetryableError} `unknown_dependency`, `invalid_result`
    */
   readonly resultOf: ResultOf;
+  /** The workflow that the job belongs to; `null`: none. */
+  readonly workflowId: string | null;
+  /**
+   * Adds jobs to the job's own workflow; `after: [w.step(key)]` names what is there. Keys that it has already are left as they
+   * are, so that an attempt that is run again adds nothing twice. Throws `NonRetryableError` `no_workflow`.
+   */
+  readonly addToWorkflow: (build: (workflow: WorkflowBuilder) => unknown) => Promise<Workflow>;
+  /**
+   * Creates a workflow of its own, for the job's user; once for each job and name, however often the job is run. To go on when
+   * that has ended: `throw new SuspendError({ workflowId: nested.id })`.
+   */
+  readonly startWorkflow: (name: string, build: (workflow: WorkflowBuilder) => unknown) => Promise<Workflow>;
   /** What a former attempt last passed to `checkpoint`, or `null`. */
   readonly lastCheckpoint: unknown;
   /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
@@ -91,6 +104,9 @@ class AttemptContext implements JobContext {
   readonly userId: string | null;
   readonly dependencies: JobContext['dependencies'];
   readonly resultOf: ResultOf;
+  readonly workflowId: string | null;
+  readonly addToWorkflow: JobContext['addToWorkflow'];
+  readonly startWorkflow: JobContext['startWorkflow'];
   readonly lastCheckpoint: unknown;
   readonly traceparent: string | null;
   declare readonly signal: AbortSignal;
@@ -115,6 +131,9 @@ class AttemptContext implements JobContext {
     this.userId = job.userId;
     this.dependencies = job.dependencies;
     this.resultOf = resultsOf(job, port);
+    this.workflowId = job.workflowId ?? null;
+    this.addToWorkflow = (build) => addToWorkflow(job, port, build);
+    this.startWorkflow = (name, build) => startWorkflow(job, port, name, build);
     this.lastCheckpoint = job.checkpoint ?? null;
     this.traceparent = job.traceparent ?? null;
     this.log = logOf(port);
@@ -123,6 +142,30 @@ class AttemptContext implements JobContext {
     this.metric = (name, value) => writeMetric(port, name, value);
     this.timeRemainingMs = () => port.remainingMs;
   }
+}
+
+async function addToWorkflow(
+  { workflowId = null }: ClaimedJob,
+  port: HandlerPort,
+  build: (workflow: WorkflowBuilder) => unknown,
+): Promise<Workflow> {
+  if (workflowId === null)
+    throw new NonRetryableError('this job belongs to no workflow to which jobs could be added', {
+      code: 'no_workflow',
+    });
+  const json = `{"jobs":${await builtParts(build)}}`;
+  return port.send({ method: 'POST', path: `/workflows/${workflowId}/jobs`, json });
+}
+
+async function startWorkflow(
+  { id }: ClaimedJob,
+  port: HandlerPort,
+  name: string,
+  build: (workflow: WorkflowBuilder) => unknown,
+): Promise<Workflow> {
+  const about = JSON.stringify({ name, idempotencyKey: `${id}:${name}` });
+  const json = `${about.slice(0, -1)},"jobs":${await builtParts(build)}}`;
+  return port.send({ method: 'POST', path: '/workflows', json, headers: { 'baton-job': id } });
 }
 
 function logOf(port: HandlerPort): JobContext['log'] {

@@ -106,6 +106,19 @@ export class SnoozeError extends Error {
   }
 }
 
+/**
+ * Thrown by a handler: it goes on when a workflow or batch has ended, such as one that it created. Until then the job is
+ * `blocked` and takes no slot; then it comes again, with its last checkpoint, and `job.dependencies[id].status` says how that
+ * ended. Nothing is counted. One that waits for the job itself fails the attempt with `dependency_cycle`.
+ */
+export class SuspendError extends Error {
+  override readonly name = 'SuspendError';
+
+  constructor(readonly until: { workflowId: string } | { batchId: string }) {
+    super(`not before ${'workflowId' in until ? `workflow ${until.workflowId}` : `batch ${until.batchId}`} has ended`);
+  }
+}
+
 /** Why `job.signal` was aborted: its `reason` is one of the four below. */
 export abstract class AttemptAbortedError extends Error {
   abstract readonly code: 'timeout' | 'job_cancelled' | 'lease_lost' | 'runner_stopping';

@@ -21,6 +21,7 @@ type SpanOutcome =
   | { kind: 'completed' | 'released' }
   | { kind: 'failed'; error: ReportedError }
   | { kind: 'snoozed'; delayMs: number }
+  | { kind: 'suspended'; until: object }
   | { kind: 'dropped'; reason: Error };
 
 const NAME = '@baton/runner-sdk';
@@ -125,6 +126,8 @@ function tell({ SpanStatusCode }: typeof Otel, span: Otel.Span, outcome: SpanOut
     span.setAttribute('error.type', code);
     span.setStatus({ code: SpanStatusCode.ERROR, message });
   } else if (outcome.kind === 'snoozed') span.addEvent('baton.job.released', { 'baton.delay_ms': outcome.delayMs });
+  else if (outcome.kind === 'suspended')
+    span.addEvent('baton.job.released', { 'baton.until': JSON.stringify(outcome.until) });
   else if (outcome.kind === 'released') span.addEvent('baton.job.released');
   else if (outcome.kind === 'dropped') {
     span.addEvent('baton.job.dropped', { 'baton.reason': outcome.reason.name });

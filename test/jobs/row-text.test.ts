@@ -43,6 +43,7 @@ const row: ClaimedRow = {
   metadata: null,
   tags: [],
   userId: null,
+  workflowId: null,
   checkpoint: null,
   concurrencyKey: null,
   trace: null,

@@ -81,7 +81,8 @@ export class FakeCoordinator {
         deadlineAt: new Date().toISOString(),
         timeoutMs: 60_000,
       },
-      ...{ metadata: null, tags: [], userId: null, dependencies: {}, checkpoint: null, traceparent: null, ...fields },
+      ...{ metadata: null, tags: [], userId: null, dependencies: {}, checkpoint: null, traceparent: null },
+      ...{ workflowId: null, ...fields },
     };
     this.pending.push(job);
     this.events.emit('change');

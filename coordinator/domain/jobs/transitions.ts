@@ -53,6 +53,7 @@ export const TRANSITIONS: readonly Transition[] = [
     when: 'a failure that is not retryable, or no tries left: it is in the dead-letter queue',
   },
   { verb: 'release', from: 'running', to: 'pending', when: 'its runner gives it back: no failure is counted' },
+  { verb: 'release', from: 'running', to: 'blocked', when: 'the same, until a workflow or batch has ended' },
   { verb: 'cancel', from: 'pending', to: 'cancelled', when: 'cancelled' },
   { verb: 'cancel', from: 'blocked', to: 'cancelled', when: 'cancelled' },
   { verb: 'cancel', from: 'running', to: 'cancelled', when: 'cancelled: the lease ends at once' },

@@ -31,6 +31,7 @@ function isNotStored(name: Given): name is keyof typeof NOT_STORED {
 
 /** Rows have JSON and times as text. */
 function given(name: FieldsReadBy<'claimed'>): Written {
+  if (name === 'workflowId') return { name, as: (id: string | null) => (id === null ? 'null' : `"${id}"`) };
   switch (JOB_FIELDS[name].type) {
     case 'uuid':
     case 'timestamptz':

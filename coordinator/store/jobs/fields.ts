@@ -61,7 +61,7 @@ export const JOB_FIELDS = {
   expiresAt:      field('expires_at',       'timestamptz', 'client', ['job']),
   dependsOn:      field('depends_on',       'uuid[]',      'relation', ['job', 'dispatch']),
   awaited:        field('awaited',          'boolean',     'relation', ['moved'], false),
-  workflowId:     field('workflow_id',      'uuid',        'relation', ['job', 'moved']),
+  workflowId:     field('workflow_id',      'uuid',        'relation', ['job', 'claimed', 'moved']),
   workflowKey:    field('workflow_key',     'text',        'relation', []),
   batchId:        field('batch_id',         'uuid',        'relation', ['job', 'moved']),
   attempt:        field('attempt',          'int',         'claim',  ['job', 'claimed', 'moved'], 0),

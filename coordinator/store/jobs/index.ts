@@ -14,4 +14,5 @@ export * from './remove';
 export * from './report';
 export * from './retry';
 export * from './row';
+export * from './suspend';
 export * from './unblock';

@@ -32,7 +32,10 @@ export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[
     ), parent AS MATERIALIZED (
       SELECT j.id, j.status, j.awaited, j.finished_at IS NULL AS "isOpen" FROM jobs j WHERE j.id = ANY (ARRAY(SELECT parent_id FROM edge))
       UNION ALL
-      SELECT w.id, w.status::text::job_status, true, w.finished_at IS NULL FROM workflows w WHERE w.id = ANY (ARRAY(SELECT parent_id FROM edge))
+      SELECT w.id, w.status::text::job_status AS status, true, w.finished_at IS NULL FROM workflows w WHERE w.id = ANY (ARRAY(SELECT parent_id FROM edge))
+      UNION ALL
+      SELECT b.id, CASE WHEN b.finished_at IS NOT NULL THEN b.status::text END::job_status, true, b.finished_at IS NULL
+      FROM batches b WHERE b.id = ANY (ARRAY(SELECT parent_id FROM edge))
     ), open AS MATERIALIZED (
       SELECT e.job_id, e.parent_id FROM edge e WHERE e.parent_id IN (
         SELECT id FROM held UNION ALL SELECT id FROM parent WHERE "isOpen" UNION ALL SELECT unnest(${beside}::uuid[]))

@@ -77,7 +77,7 @@ export async function dependency(
 }
 
 /**
- * What a blocked job waits for: the number of unfinished jobs and workflows, and the first `limit` of them by creation.
+ * What a blocked job waits for: the number of unfinished jobs, workflows and batches, and the first `limit` of them by creation.
  */
 export async function waitsFor(
   db: Executor,
@@ -88,9 +88,10 @@ export async function waitsFor(
     SELECT count(*)::int AS count, COALESCE(json_agg(json_build_object('id', f.id, 'status', f.status, 'key', f.key) ORDER BY f.id)
       FILTER (WHERE f.nth <= ${limit}), '[]') AS parents
     FROM (
-      SELECT d.parent_id AS id, COALESCE(p.status::text, w.status::text, 'gone') AS status, p.workflow_key AS key,
+      SELECT d.parent_id AS id, COALESCE(p.status::text, w.status::text, b.status::text, 'gone') AS status, p.workflow_key AS key,
         row_number() OVER (ORDER BY d.parent_id) AS nth
       FROM dependencies d LEFT JOIN jobs p ON p.id = d.parent_id LEFT JOIN workflows w ON w.id = d.parent_id
+        LEFT JOIN batches b ON b.id = d.parent_id
       WHERE d.job_id = ${jobId}::uuid AND d.outcome IS NULL
     ) f`);
   return row ?? { count: 0, parents: [] };

@@ -1,6 +1,6 @@
 import { type Executor, sql } from '../db';
 
-// Edges between waiting jobs and what they wait for: other jobs, or a whole workflow. An edge without an outcome is not
+// Edges between waiting jobs and what they wait for: other jobs, a workflow or a batch. An edge without an outcome is not
 // settled yet. It is settled in the transaction that moves the waiting job, so nothing is lost between the two.
 
 /** A parent, and its child that waits for it. */
@@ -49,9 +49,12 @@ export async function settleEdges(
       UNION ALL
       SELECT w.id, w.status::text::job_status FROM workflows w WHERE w.id = ANY (${ids}) AND w.status <> 'running'
       UNION ALL
+      SELECT b.id, b.status::text::job_status FROM batches b WHERE b.id = ANY (${ids}) AND b.finished_at IS NOT NULL
+      UNION ALL
       -- Deleted directly in the table: their children must not wait for ever.
       SELECT g.id, 'cancelled' FROM unnest(${ids}) AS g (id)
       WHERE (SELECT true FROM jobs j WHERE j.id = g.id) IS NULL AND (SELECT true FROM workflows w WHERE w.id = g.id) IS NULL
+        AND (SELECT true FROM batches b WHERE b.id = g.id) IS NULL
     ), edge AS MATERIALIZED (
       SELECT open.job_id, open.parent_id, e.status FROM ended e CROSS JOIN LATERAL (
         SELECT d.job_id, d.parent_id FROM dependencies d
@@ -86,7 +89,8 @@ export async function findUnsettled(
     )
     SELECT f.parent_id AS "parentId", COALESCE(
       (SELECT j.finished_at IS NOT NULL FROM jobs j WHERE j.id = f.parent_id),
-      (SELECT w.finished_at IS NOT NULL FROM workflows w WHERE w.id = f.parent_id), true) AS "isOver"
+      (SELECT w.finished_at IS NOT NULL FROM workflows w WHERE w.id = f.parent_id),
+      (SELECT b.finished_at IS NOT NULL FROM batches b WHERE b.id = f.parent_id), true) AS "isOver"
     FROM found f ORDER BY f.parent_id`);
 }
 

@@ -1,6 +1,7 @@
 import { type Expected, type Place, plain, type Rows } from './row';
 
 const ITSELF = 'names the caller itself';
+const AWAITED = "is waited for only if it is of the job's own user; of anything else nothing is told";
 const LOST = 'repeats the own claim whose answer was lost; what the key may not claim is not among it';
 
 /** What a runner says of the one job that its path names, with the token of its lease. */
@@ -76,7 +77,10 @@ export const ATTEMPT_ROWS: Rows = {
       ofLease({ outcome: 'failed', error: { message: 'no' } }, [200, '"pending"']),
     ],
   },
-  'POST /jobs/:id/release': { places: [ofLease({ delayMs: 0 }, [200, '"pending"'])] },
+  'POST /jobs/:id/release': {
+    places: [ofLease({ delayMs: 0 }, [200, '"pending"'])],
+    harmless: { 'body until.workflowId': AWAITED, 'body until.batchId': AWAITED },
+  },
   'GET /jobs/:id/dependencies/:parentId/result': {
     places: [
       {

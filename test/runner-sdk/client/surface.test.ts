@@ -9,7 +9,16 @@ import { FakeCoordinator } from '../fake-coordinator';
 const VALUES = [
   ...['AttemptAbortedError', 'AttemptCancelledError', 'AttemptTimeoutError', 'BatonError', 'Client'],
   ...['ConfigurationError', 'JobCancelledError', 'JobFailedError', 'LeaseLostError', 'NonRetryableError'],
-  ...['RetryAfterError', 'Runner', 'RunnerStoppingError', 'SDK_VERSION', 'SnoozeError', 'defineJob', 'stderrLogger'],
+  ...[
+    'RetryAfterError',
+    'Runner',
+    'RunnerStoppingError',
+    'SDK_VERSION',
+    'SnoozeError',
+    'SuspendError',
+    'defineJob',
+    'stderrLogger',
+  ],
 ];
 const TYPES = [
   ...['Alert', 'AlertPage', 'All', 'Analytics', 'ApiKey', 'ApiKeyPage', 'AttemptView', 'AuditEntry', 'AuditPage'],
