@@ -209,8 +209,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   };
 }
 
-/** Values that are credentials, or addresses, which may have some in them. */
-const SECRET = /KEY|URL|SECRET|ENDPOINT/;
+/** Values that are credentials, or addresses, which may have some in them. A limit for each key is neither. */
+const SECRET = /(?<!PER_)KEY|URL|SECRET|ENDPOINT/;
 
 function inForce(read: Settings, present: Record<string, unknown>): SystemReport['settings'] {
   return Object.entries(read).map(([name, value]) => {
@@ -311,7 +311,7 @@ function isServiceLink(name: string, value: string): boolean {
 function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);
-  const isSecret = /KEY|URL|SECRET/.test(name);
+  const isSecret = SECRET.test(name);
   const shown = isSecret ? '' : ` is ${JSON.stringify(Object.hasOwn(env, name) ? env[name] : undefined)}, but`;
   return `${name}${shown} ${fault(issue?.message)}`;
 }

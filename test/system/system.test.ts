@@ -42,4 +42,5 @@ test('what may hold credentials is not told', () => {
   for (const name of Object.keys(secrets))
     expect(inForce.find((one) => one.name === name)).toEqual({ name, value: null, isSet: true, isSecret: true });
   expect(inForce.find(({ name }) => name === 'BATON_POOL_SIZE')).toMatchObject({ value: '20', isSet: true });
+  expect(inForce.find(({ name }) => name === 'BATON_MAX_SOCKETS_PER_KEY')).toMatchObject({ isSecret: false });
 });

@@ -43,8 +43,10 @@ export async function signOut(): Promise<void> {
 /** What was seen under one key must not be seen by whoever signs in next. */
 export function forgetSession(): void {
   setToken(null);
-  queryClient.clear();
+  // The session itself stays in the cache: the page watches it, and would not learn of a new entry in its place.
   queryClient.setQueryData(KEY, null);
+  queryClient.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== KEY[0] });
+  queryClient.getMutationCache().clear();
 }
 
 function withKey(apiKey: string): Promise<Session> {

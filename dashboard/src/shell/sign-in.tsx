@@ -21,8 +21,14 @@ export function SignIn() {
 
   useEffect(() => {
     document.title = 'Sign in · Baton';
-    const token = takeLinkToken();
-    if (token !== null) attempt(() => signInByLink(token));
+    const tryLink = () => {
+      const token = takeLinkToken();
+      if (token !== null) attempt(() => signInByLink(token));
+    };
+    tryLink();
+    // A link that is opened where this page stands changes only what is behind the `#`, and loads nothing.
+    addEventListener('hashchange', tryLink);
+    return () => removeEventListener('hashchange', tryLink);
   }, []);
 
   return (
