@@ -27,6 +27,8 @@ const Schedules = lazy(() => import('./screens/schedules/schedules').then((it) =
 const ScheduleScreen = lazy(() =>
   import('./screens/schedules/schedule').then((it) => ({ default: it.ScheduleScreen })),
 );
+const Batches = lazy(() => import('./screens/batches/batches').then((it) => ({ default: it.Batches })));
+const BatchScreen = lazy(() => import('./screens/batches/batch').then((it) => ({ default: it.BatchScreen })));
 const Queues = lazy(() => import('./screens/queues/queues').then((it) => ({ default: it.Queues })));
 const QueueScreen = lazy(() => import('./screens/queues/queue').then((it) => ({ default: it.QueueScreen })));
 const Runners = lazy(() => import('./screens/runners/runners').then((it) => ({ default: it.Runners })));
@@ -97,6 +99,8 @@ function Screens() {
           <Route path="/dead-letters" component={DeadLetters} />
           <Route path="/schedules" component={Schedules} />
           <Route path="/schedules/:id">{({ id }) => <ScheduleScreen key={id} id={id} />}</Route>
+          <Route path="/batches" component={Batches} />
+          <Route path="/batches/:id">{({ id }) => <BatchScreen key={id} id={id} />}</Route>
           {isOperator && <Route path="/queues" component={Queues} />}
           {isOperator && (
             <Route path="/queues/:name">{({ name }) => <QueueScreen name={decodeURIComponent(name)} />}</Route>

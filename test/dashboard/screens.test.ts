@@ -1,4 +1,4 @@
-import type { Job, Schedule, SessionLink } from '@baton/runner-sdk/protocol';
+import type { Batch, Job, Schedule, SessionLink } from '@baton/runner-sdk/protocol';
 import type { Browser } from 'playwright-core';
 import { expectStatus } from '../support/api';
 import { describeInChromium, launchChromium } from '../support/chromium';
@@ -180,6 +180,41 @@ describeInChromium('the screens in a browser', () => {
     await admin.button('Resume').waitFor();
     const { items } = expectStatus(await api().get<{ items: Schedule[] }>(`/schedules?name=${name}`), 200);
     expect(items).toMatchObject([{ name, status: 'paused', cron: '15 7 * * 1' }]);
+  });
+
+  test('batches: counted as they go, what failed is retried, the rest cancelled', async () => {
+    const type = uniqueType('part');
+    const name = uniqueType('batch');
+    const { id } = expectStatus(
+      await api().post<Batch>('/batches', {
+        name,
+        jobs: [1, 2, 3].map((n) => ({ type, arguments: { n }, maxAttempts: 1 })),
+        onComplete: { type: uniqueType('after') },
+      }),
+      201,
+    );
+    await admin.visit('batches', 'Batches');
+    await admin.page.getByRole('link', { name }).click();
+    await admin.page.getByRole('heading', { name }).waitFor();
+    const first = await api().claimOne({ runnerId: 'screens', types: [type] });
+    await api().complete(first, { outcome: 'completed', result: { found: 'gold' } });
+    const second = await api().claimOne({ runnerId: 'screens', types: [type] });
+    await api().complete(second, { outcome: 'failed', error: { message: 'the vein ended' } });
+    await admin.sees('66 % of 3 jobs ended');
+    await admin.page.getByRole('row', { name: /gold/ }).waitFor();
+    await admin.page.getByRole('row', { name: /the vein ended/ }).waitFor();
+    await admin.button('Retry the failed').click();
+    await admin.inDialog('Retry 1').click();
+    await admin.sees('33 % of 3 jobs ended');
+    await admin.button('Cancel').click();
+    await admin.page.getByRole('dialog').getByLabel('Reason').fill('dug deep enough');
+    await admin.inDialog('Cancel the batch').click();
+    await admin.sees('100 % of 3 jobs ended');
+    await admin.sees('dug deep enough');
+    expect((await api().get<Batch>(`/batches/${id}`)).body).toMatchObject({
+      status: 'cancelled',
+      counts: { completed: 1, cancelled: 2 },
+    });
   });
 
   test('queues: paused with a reason, limited, resumed', async () => {
