@@ -29,7 +29,7 @@ export function BusyQueues({ stats }: { stats: Stats }) {
               <th scope="col" className={classes.right}>
                 Oldest
               </th>
-              <th scope="col" className={classes.right}>
+              <th scope="col" className={`${classes.right} ${classes.minor}`}>
                 In, out per minute
               </th>
             </tr>
@@ -55,7 +55,7 @@ export function BusyQueues({ stats }: { stats: Stats }) {
                       </Link>
                     </td>
                     <td className={classes.right}>{duration(oldestAgeMs)}</td>
-                    <td className={classes.right}>
+                    <td className={`${classes.right} ${classes.minor}`}>
                       {count(inPerMinute)}, {count(outPerMinute)}
                     </td>
                   </tr>
