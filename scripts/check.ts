@@ -1,7 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { installChromium } from './chromium';
 
 /**
  * Everything that a change must pass. Arguments go to jest, so `npm test -- test/jobs` runs some of the tests. The last
@@ -21,12 +22,14 @@ const SLOWEST = 12;
 const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
 async function main(): Promise<void> {
+  const browser = installChromium();
   const verdicts = await Promise.all([
     checkTypes(),
     run('lint', [join('node_modules', 'eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0']),
     run('format', [join('node_modules', 'prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.']),
   ]);
-  ensureChromium();
+  const installed = await browser;
+  if (installed !== null) console.log(`chromium: ${installed}\n`);
   // Alone, because its tests run servers and watch deadlines.
   verdicts.push(await runJest(process.argv.slice(2)));
   console.log('');
@@ -57,31 +60,6 @@ async function run(name: string, args: string[]): Promise<Verdict> {
     skipped: 0,
     tookMs: performance.now() - startedAt,
   };
-}
-
-const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-const INSTALL_MS = 300_000;
-
-/** The tests in a browser want a Chromium. Where this may not install Debian's, they are skipped, and that is said. */
-function ensureChromium(): void {
-  if (CHROMIUM.some(isThere)) return;
-  if (process.getuid?.() === 0 && isThere('apt-get')) {
-    console.log("No chromium in PATH: installing Debian's, for the tests in a browser.");
-    for (const args of [['update'], ['install', '--yes', '--no-install-recommends', 'chromium']])
-      spawnSync('apt-get', ['--quiet=2', ...args], {
-        stdio: 'ignore',
-        timeout: INSTALL_MS,
-        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      });
-    if (CHROMIUM.some(isThere)) return;
-  }
-  console.log(
-    'No chromium in PATH, and none could be installed: the tests in a browser are skipped. Install chromium.',
-  );
-}
-
-function isThere(program: string): boolean {
-  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
 interface JestReport {
