@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import { eventually } from '../support/eventually';
 
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 /** Slow machines have several browsers and a database to run. */
@@ -50,7 +51,7 @@ export class Visitor {
   async visit(path: string, title: string | RegExp): Promise<void> {
     await this.open(path);
     await this.page.getByRole('heading', { level: 1, name: title }).waitFor();
-    await this.page.waitForFunction(() => document.querySelector('[role="status"] .mantine-Loader-root') === null);
+    await expectNone(this.page.getByRole('status').locator('.mantine-Loader-root'));
   }
 
   button(name: string | RegExp) {
@@ -70,11 +71,8 @@ export class Visitor {
   async violations(): Promise<string[]> {
     // Evaluated by the debugger, which the page's policy does not bind.
     await this.page.evaluate(AXE);
-    return this.page.evaluate(async () => {
-      const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
-      const { violations } = await axe.run();
-      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`);
-    });
+    const { violations } = await this.page.evaluate<{ violations: Violation[] }>('axe.run()');
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`);
   }
 
   /** Ends the visit; fails when something was wrong in the page. */
@@ -99,6 +97,14 @@ export class Visitor {
       if (!pathname.includes('/dashboard')) this.calls.push(`${request.method()} ${pathname}`);
     });
   }
+}
+
+/** Waits until all of them are gone. */
+async function expectNone(locator: Locator): Promise<void> {
+  await eventually(
+    () => locator.count(),
+    (count) => count === 0,
+  );
 }
 
 interface Violation {
