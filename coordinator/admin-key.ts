@@ -7,11 +7,14 @@ export interface AdminKey {
   id: 'configured' | 'embedded';
   key: string;
   isNew: boolean;
-  /** The file it stands in; undefined for a configured key. */
+  /** The file that contains it; undefined for a configured key. */
   keptIn?: string;
 }
 
-/** The configured admin key; with the embedded database, else, one that is made at the first start and kept beside it. */
+/**
+ * The configured admin key; with the embedded database otherwise one that is generated at the first start and stored
+ * beside it.
+ */
 export function resolveAdminKey({
   adminKey,
   databaseUrl,

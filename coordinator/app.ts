@@ -50,7 +50,7 @@ import { storeSettings } from './store/settings';
 import { VERSION } from './version';
 
 const SWEEP_MS = 50;
-/** Attempts to deliver that end within this time make room for the next together. */
+/** Delivery attempts that end within this time make room for the next ones together. */
 const ROOM_MS = 10;
 
 /** One coordinator. */
@@ -83,8 +83,8 @@ export interface App {
   /** Starts the loops and listens. Resolves with the port. */
   start(): Promise<number>;
   /**
-   * Tells load balancers that it goes, for `drainMs`; answers all that wait, lets requests under way end, then stops loops
-   * and pools. Requests that take longer than `graceMs` are cut off.
+   * Reports not ready to load balancers for `drainMs`, answers all waiting calls, lets requests under way end, then
+   * stops loops and pools. Requests that take longer than `graceMs` are aborted.
    */
   stop(graceMs?: number): Promise<void>;
 }
@@ -106,11 +106,11 @@ export type AppConfig = Pick<
   | 'inForce'
 > & {
   access?: Access;
-  /** Whether leases that ran out before the start are left time for a heartbeat. Default: true. */
+  /** Whether leases that expired before the start are given the time of one heartbeat. Default: true. */
   startsCutOff?: boolean;
 };
 
-/** The composition root. Touches neither the environment nor the process, so that tests build it too. */
+/** The composition root. Uses neither the environment nor process globals, so that tests can build it too. */
 export function createApp(config: AppConfig, url: string, log: Logger, tracing: Tracing | null = null): App {
   const db = openDb(url, {
     poolSize: config.poolSize,
@@ -195,7 +195,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     deliverer,
     server,
     async start() {
-      // Limits hold from the first request on.
+      // Limits apply from the first request on.
       await context.queueSettings
         .read()
         .catch((error: unknown) => log.warn('could not read what is set for queues', describeError(error)));
@@ -222,7 +222,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
       services.waitingHeartbeats.close();
       services.eventConnections.close();
       await services.dispatcher.close();
-      // An answer to a request that began before the drain leaves its connection open.
+      // The answer to a request that started before the drain leaves its connection open.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       const cut = setTimeout(() => {
         server.closeAllConnections();
@@ -264,7 +264,7 @@ function openFollowUps(log: Logger, context: () => Context): FollowUps {
   return { dependants: open(freeDependants), workflows: open(endWorkflows), batches: open(advanceBatches) };
 }
 
-/** Migrations are not taken back, so once none was pending it is not asked again. */
+/** Migrations are never reverted, so once none is pending this is not checked again. */
 function onceEmpty(read: () => Promise<string[]>): () => Promise<string[]> {
   let isCurrent = false;
   return async () => {

@@ -12,7 +12,7 @@ export function backoffMs(policy: RetryPolicy, failures: number, random: number)
 function baseMs(policy: RetryPolicy, failures: number): number {
   switch (policy.strategy) {
     case 'exponential':
-      // No wait stays none, though the factor's power may have grown past all numbers.
+      // A base of 0 stays 0, although the factor's power may have grown to infinity.
       return policy.baseMs === 0 ? 0 : policy.baseMs * policy.factor ** (failures - 1);
     case 'linear':
       return policy.baseMs * failures;

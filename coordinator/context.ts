@@ -13,12 +13,15 @@ import type { Logger } from './logger';
 import type { JobIds } from './state/job-ids';
 import type { Db } from './store/db';
 
-/** The first argument of every verb. The caller stands on each item of a verb's list, because a batch serves many callers. */
+/**
+ * The first argument of every verb. The caller is part of each item of a verb's list, because a batch serves many
+ * callers.
+ */
 export interface Context {
   db: Db;
   log: Logger;
   events: Events;
-  /** The events of all coordinators, for those who listen. */
+  /** The events of all coordinators, for listeners. */
   stream: EventStream;
   notifications: Notifications;
   lanes: LaneCatalog;
@@ -29,20 +32,20 @@ export interface Context {
   followUps: FollowUps;
   jobIds: JobIds;
   maxPayloadBytes: number;
-  /** The most log lines that are kept of one job. */
+  /** Most log lines kept per job. */
   maxLogLines: number;
-  /** How long finished jobs are kept, where a queue sets nothing else. */
+  /** How long finished jobs are kept if their queue sets nothing else. */
   keepMs: KeepMs;
   webhooks: WebhookSettings;
-  /** The most schedules that one user may have. */
+  /** Most schedules of one user. */
   maxSchedules: number;
   /** How long statistics are kept. */
   keepMetricsMs: number;
 }
 
-/** What follows the end of jobs, by the ids of those that ended, or whose last job may have ended. */
+/** Follow-up work of ended jobs, by the ids of those that ended or whose last job may have ended. */
 export interface FollowUps {
-  /** Parents, of which the children are freed or cancelled. */
+  /** Parents whose children are to be freed or cancelled. */
   dependants: WorkQueue;
   workflows: WorkQueue;
   batches: WorkQueue;

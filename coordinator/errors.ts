@@ -10,7 +10,7 @@ interface ErrorKind {
   remedy: string;
 }
 
-/** Every error a caller can see, in the words that it is told with. */
+/** Every error that a caller can see, with its texts. */
 const KINDS: Record<ErrorCode, Omit<ErrorKind, 'status'>> = {
   validation_failed: {
     title: 'The request is not valid',

@@ -3,19 +3,22 @@ import { createLogger, format, transports, type Logger as WinstonLogger } from '
 
 export type Logger = Pick<WinstonLogger, 'error' | 'warn' | 'info' | 'debug' | 'isDebugEnabled'>;
 
-/** JSON lines on stdout. Arguments, results, keys and lease tokens are never handed to it. */
+/** JSON lines on stdout. Arguments, results, keys and lease tokens are never passed to it. */
 export function createJsonLogger(level: string): Logger {
   const logger = createLogger({
     level,
     format: format.combine(format.timestamp(), format.errors({ stack: true }), format.json()),
     transports: [new transports.Console()],
   });
-  // Every move of a job is a line of level debug, and winston formats a line before it drops it.
+  // Every move of a job is a debug line, and winston formats a line before it drops it.
   if (!logger.isDebugEnabled()) logger.debug = () => logger;
   return logger;
 }
 
-/** The parts of an error that belong in a log line. One of another realm is told by what it has, not by its class. */
+/**
+ * The parts of an error that belong in a log line. Errors of another realm are recognised by their properties, not by
+ * their class.
+ */
 export function describeError(error: unknown): { error: string; code?: string; stack?: string } {
   if (!types.isNativeError(error) && !(error instanceof Error))
     return { error: typeof error === 'string' ? error : inspect(error, { depth: 2, breakLength: Infinity }) };

@@ -1,4 +1,4 @@
-// First: it counts from before all else is loaded.
+// Imported first, because it must take effect before anything else is loaded.
 import './v8-settings';
 import { createApp } from './app';
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import type { StartedTracing } from './tracing';
 
 const SHUTDOWN_GRACE_MS = 10_000;
 const RETRY_MS = 2000;
-/** Then the start ends, and whoever supervises it begins anew. */
+/** After this time the start fails, and the supervisor restarts the process. */
 const DATABASE_PATIENCE_MS = 60_000;
 
 async function main(): Promise<void> {
@@ -30,7 +30,7 @@ async function main(): Promise<void> {
 
   const embedded = config.databaseUrl === undefined ? await startEmbedded({ dataDir: config.dataDir, log }) : undefined;
   const url = config.databaseUrl ?? embedded?.url ?? '';
-  // A start that fails leaves no PostgreSQL behind.
+  // A failed start must not leave PostgreSQL running.
   try {
     await migrateWhenReachable(url, { log, dataDir: embedded?.dataDir }, stopping.signal);
     if (!stopping.signal.aborted) await serve({ ...config, access }, url, resolveAdminKey(config), log, stopped);
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** What it takes is loaded only when spans are wanted, so that the start of others is not slowed. */
+/** The packages are loaded only if tracing is on, so that other starts are not slowed down. */
 async function startTracing({ tracing }: Pick<Config, 'tracing'>): Promise<StartedTracing | null> {
   return tracing === null ? null : (await import('./tracing.js')).startTracing(tracing);
 }
@@ -69,7 +69,10 @@ async function serve(
   log.info('coordinator stopped');
 }
 
-/** @throws {ConfigError} for files that cannot be read */
+/**
+ * Loads the certificate.
+ * @throws {ConfigError} for files that cannot be read
+ */
 function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
   const read = (name: string, file: string): string => {
     try {
@@ -86,7 +89,7 @@ function withCertificate({ access: { tlsFiles, ...access } }: Config): Access {
 }
 
 /**
- * A database that is away at the start is waited for, because it may be starting too, but not for ever.
+ * Applies migrations. Waits for a limited time for an unavailable database, because it may be starting too.
  * @throws {DatabaseFault} that says why it cannot be used
  */
 async function migrateWhenReachable(
@@ -133,7 +136,7 @@ function isPlain(error: unknown): error is Error {
   return [ConfigError, EmbeddedDatabaseError, MigrationError, DatabaseFault].some((kind) => error instanceof kind);
 }
 
-/** What an operator can mend is told in one line; all else with its stack. */
+/** Errors that an operator can fix are one line; all others have a stack. */
 function describeStart(error: unknown): string {
   if (isPlain(error)) return error.message;
   if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {

@@ -9,11 +9,11 @@ import { VERSION } from './version';
 
 export interface StartedTracing {
   tracing: Tracing;
-  /** Sends what is left. */
+  /** Sends the remaining spans, and stops. */
   stop(): Promise<void>;
 }
 
-/** Sends the spans of this process. Endpoint, headers, sampler and batches are as the standard variables say. */
+/** Sends the spans of this process. Endpoint, headers, sampler and batches follow the standard variables. */
 export function startTracing({ protocol, serviceName }: TracingSettings): StartedTracing {
   const named = resourceFromAttributes({ 'service.name': serviceName, 'service.version': VERSION });
   const provider = new NodeTracerProvider({

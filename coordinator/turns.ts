@@ -1,7 +1,7 @@
-/** How long the event loop is held by work that can be divided, before others get their turn. */
+/** How long divisible work may block the event loop before it yields. */
 const TURN_MS = 8;
 
-/** Work that is divided: between its parts, others get their turn once it has lasted for long enough. */
+/** Divides work: between its parts the event loop turns once the work has run for long enough. */
 export class Turns {
   private endsAt = performance.now() + TURN_MS;
 
@@ -9,7 +9,7 @@ export class Turns {
     return performance.now() >= this.endsAt;
   }
 
-  /** Resolves at once while its turn lasts; else when whatever else is to be done was done. */
+  /** Resolves at once while the turn lasts; otherwise after a turn of the event loop. */
   async next(): Promise<void> {
     if (!this.isOver) return;
     await new Promise<void>((resolve) => setImmediate(resolve));
@@ -17,10 +17,10 @@ export class Turns {
   }
 }
 
-/** What one statement carries: to write so much down, and to send it, takes a few milliseconds. */
+/** Most bytes in one statement: serialising and sending them takes a few milliseconds. */
 export const MOST_STATEMENT_BYTES = 2 * 1024 * 1024;
 
-/** The items in their order, as many at a time as weigh at most `most` together, and one at least. */
+/** The items in order, in slices of at most `most` bytes, but at least one item. */
 export function* slices<Item>(
   items: readonly Item[],
   bytesOf: (item: Item, index: number) => number,
@@ -41,8 +41,8 @@ export function* slices<Item>(
 }
 
 /**
- * What `run` makes of the items, each of which it judges alone: of large ones a few at a time. A run that fails ends it, so
- * `run` must bear to be repeated.
+ * Runs `run` on slices of the items; it must handle each item on its own. A failing slice ends the call, so `run` must
+ * be repeatable.
  */
 export async function runInSlices<Item, Result>(
   items: Item[],
@@ -54,7 +54,7 @@ export async function runInSlices<Item, Result>(
   return results;
 }
 
-/** About what a value takes as JSON: as many bytes as its texts have characters, and some for each member. */
+/** Approximate size of a value as JSON: the length of its texts, plus some bytes per member. */
 export function approximateBytes(value: unknown): number {
   if (typeof value === 'string') return value.length + MEMBER_BYTES;
   if (typeof value !== 'object' || value === null) return MEMBER_BYTES;
@@ -72,7 +72,7 @@ function approximateBytesOf(members: Record<string, unknown>): number {
 
 const MEMBER_BYTES = 4;
 
-/** As `items.map(change)`; a thousand large ones do not hold the event loop together. */
+/** Like `items.map(change)`, but yields, so that a thousand large items do not block the event loop. */
 export async function mapInTurns<Item, Changed>(
   items: readonly Item[],
   change: (item: Item, index: number) => Changed,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Beside the sources and one above the compiled files alike, the package says its version. */
+/** The package with the version is beside the sources, and one level above the compiled files. */
 export const VERSION = readVersion([join(__dirname, 'package.json'), join(__dirname, '..', 'package.json')]);
 
 function readVersion(places: string[]): string {

@@ -14,7 +14,7 @@ const isProxies = (text: string): boolean =>
   text.split(',').every((part) => /^\s*([\da-f.:]+(\/\d{1,3})?|loopback|linklocal|uniquelocal)\s*$/i.test(part));
 const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
 
-/** Settings of who is let in, from where, and how much of it. */
+/** Settings of who may connect, from where, and how many requests and connections are allowed. */
 export const accessSettings = {
   BATON_ALLOWED_HOSTS: list
     .refine(
@@ -102,14 +102,14 @@ export const accessSettings = {
   ),
 };
 
-/** What the settings say; the certificate is not read yet. */
+/** The settings as read; the certificate is not loaded yet. */
 export interface AccessSettings extends Omit<typeof DEFAULT_ACCESS, 'tls'> {
   tlsFiles: { cert: string; key: string } | null;
 }
 
 type Read = z.infer<z.ZodObject<typeof accessSettings>>;
 
-/** @throws {Error} with one line, for settings that do not go together */
+/** @throws {Error} with one line, for settings that contradict each other */
 export function readAccess(read: Read, host: string): AccessSettings {
   return {
     allowedHosts: allowedHosts(read.BATON_ALLOWED_HOSTS, host),

@@ -35,7 +35,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Every setting, its default and its reason. `docs/configuration.md` is printed from this table. */
+/** Every setting, its default and its description. `docs/configuration.md` is generated from this table. */
 const settings = {
   PORT: wholeNumber(0, 65_535).default(3001).describe('The TCP port to listen on; 0 takes a free one.'),
   HOST: z
@@ -139,13 +139,13 @@ export interface Config {
   maxPayloadBytes: number;
   poolSize: number;
   monitorIntervalMs: number;
-  /** How long it goes on serving after it was told to stop. */
+  /** How long it continues to serve after it was told to stop. */
   drainMs: number;
   access: AccessSettings;
   /** Null: nothing is traced. */
   tracing: TracingSettings | null;
   maxLogLines: number;
-  /** What a job has that its create leaves out, where its queue sets nothing else. */
+  /** Defaults of jobs whose create and queue set nothing else. */
   jobDefaults: Defaults;
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
@@ -153,11 +153,11 @@ export interface Config {
   /** The most schedules that one user may have. */
   maxSchedules: number;
   keepMetricsMs: number;
-  /** All of them by their names, without secrets: for those who look after the installation. */
+  /** All settings by name, without secrets, for the system report. */
   inForce: SystemReport['settings'];
 }
 
-/** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
+/** An invalid setting. The message is one line that names the variable, its fault and what is allowed. */
 export class ConfigError extends Error {}
 
 /**
@@ -209,7 +209,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   };
 }
 
-/** Values that are credentials, or addresses, which may have some in them. A limit for each key is neither. */
+/** Names of settings that are credentials, or URLs, which may contain some. */
 const SECRET = /(?<!PER_)KEY|URL|SECRET|ENDPOINT/;
 
 function inForce(read: Settings, present: Record<string, unknown>): SystemReport['settings'] {
@@ -228,7 +228,9 @@ function accessOf(read: Settings, host: string): AccessSettings {
   }
 }
 
-/** Name, default, allowed values and description of every setting, in the order of the table; empty where there is none to tell. */
+/**
+ * Name, default, allowed values and description of every setting, in the order of the table; empty where there is none.
+ */
 export function describeSettings(): { name: string; default: string; allowed: string; description: string }[] {
   return Object.entries(settings).map(([name, setting]) => {
     const fallback = setting.safeParse(undefined);
@@ -254,18 +256,20 @@ function describeAllowed(schema: z.core.JSONSchema.BaseSchema): string {
   return '';
 }
 
-/** The known name that is most like a misspelt one. */
+/** The known name closest to a misspelt one. */
 export function suggest(name: string, known: string[]): string {
   return closest(name, known);
 }
 
-/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+/** Readers of env files disagree on whether quotes around a value belong to it. Here they never do. */
 function unquoted(value: string | undefined): string | undefined {
   const inner = /^\s*(["'])(.*)\1\s*$/s.exec(value ?? '')?.[2];
   return inner === undefined || inner === '' ? value : inner;
 }
 
-/** What libpq takes from the shell when the address does not say it. The embedded database is not the shell's business. */
+/**
+ * Environment variables that libpq uses when the address does not set them. They do not apply to the embedded database.
+ */
 const TLS_VARIABLES = {
   sslmode: 'PGSSLMODE',
   sslrootcert: 'PGSSLROOTCERT',
@@ -290,7 +294,10 @@ function databaseUrl(text: string, env: Record<string, string | undefined>): str
   return url.href;
 }
 
-/** Kubernetes sets these for a Service named `baton`, or `baton-…`, and BATON_PORT=tcp://…, which its value tells. */
+/**
+ * Kubernetes sets these for a Service named `baton` or `baton-…`, and BATON_PORT=tcp://…, which is recognised by its
+ * value.
+ */
 const SERVICE_LINK = /^BATON_(.+_)?(SERVICE_(HOST|PORT)(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
 
 function refuseUnknown(env: Record<string, string | undefined>): void {
@@ -302,12 +309,12 @@ function refuseUnknown(env: Record<string, string | undefined>): void {
   }
 }
 
-/** A `BATON_PORT=4000` is somebody's mistake for `PORT`. */
+/** `BATON_PORT=4000`, however, is a mistake for `PORT`. */
 function isServiceLink(name: string, value: string): boolean {
   return /^(tcp|udp|sctp):\/\//.test(value) || SERVICE_LINK.test(name);
 }
 
-/** Never shows the value of a secret. */
+/** Describes a fault without the value of a secret. */
 function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);

@@ -11,12 +11,14 @@ import { withStyleNonce } from './core/browser';
 import type { UnsentAnswers } from './core/unsent-answers';
 import { type ResponseHeaders, setHeaders } from './core/response-headers';
 
-// The files of the dashboard, as they were built. Everything that it shows it asks the API for, like any other client.
+// Serves the built files of the dashboard, which gets all its data from the API like any other client.
 
-/** Beside the coordinator's own package, which is one or two folders above this file, as it is a source or compiled. */
+/**
+ * Beside the coordinator's package, which is one or two folders above this file, depending on whether it is compiled.
+ */
 const FOLDER = join(dirname(packageAbove(__dirname)), 'dashboard', 'dist');
 const NONCE_PLACEHOLDER = /__CSP_NONCE__/g;
-/** Addresses in the page are relative to its folder. */
+/** URLs in the page are relative to its folder. */
 const OWN_ADDRESS = /(src|href)="\.\//g;
 const FILE = /^(?:assets\/)?[\w-]+(?:\.[\w-]+)+$/;
 const TYPES = new Map([
@@ -24,10 +26,10 @@ const TYPES = new Map([
   ['.css', 'text/css'],
   ['.svg', 'image/svg+xml'],
 ]);
-/** Their names change with what is in them. */
+/** File names contain a hash of the content. */
 const FOR_GOOD = 'public, max-age=31536000, immutable';
 
-/** Of all paths at and below it. */
+/** Matches its path and all paths below. */
 export const DASHBOARD_PATH = /^\/dashboard(?:\/|$)/;
 
 interface File {
@@ -39,8 +41,7 @@ const compress = promisify(gzip);
 const assets = new Map<string, File>();
 
 /**
- * Answers with a file of the dashboard, and with its page for every other path below: which screen it is, the page reads
- * from its address.
+ * Answers with a file of the dashboard, or with its page for every other path, from which the page derives the screen.
  * @throws {BatonError} `not_found` when the dashboard was not built, or for a file that it does not have
  */
 export async function serveDashboard(
@@ -57,13 +58,16 @@ export async function serveDashboard(
   await sendPage(response, headers, '../'.repeat(name.split('/').length - 1));
 }
 
-/** Without the slash, relative addresses would point beside the folder. A proxy may have taken a path away in front. */
+/**
+ * Without the slash, relative URLs would be resolved against the parent folder. The redirect is relative, because a
+ * proxy may have stripped a prefix.
+ */
 function redirect(response: Response, headers: ResponseHeaders): void {
   setHeaders(response, headers.left());
   response.writeHead(308, { Location: 'dashboard/', 'Content-Length': '0' }).end();
 }
 
-/** Each answer has a nonce of its own, which styles that are made in the page carry. */
+/** Each answer has its own nonce, used by styles that are created in the page. */
 async function sendPage(response: Response, headers: ResponseHeaders, up: string): Promise<void> {
   const page = await read('index.html');
   const nonce = randomBytes(16).toString('base64url');

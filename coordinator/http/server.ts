@@ -36,7 +36,7 @@ import { Incoming } from './streams/web-sockets';
 import { webhookEndpoints } from './routes/webhooks';
 import { workflowEndpoints } from './routes/workflows';
 
-/** The API, in the order in which routes are tried: fixed paths stand before those with parameters. */
+/** The API, in the order in which routes are matched: fixed paths before those with parameters. */
 export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...attemptEndpoints,
   ...bulkEndpoints,
@@ -68,7 +68,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTION_CHECK_MS = 5000;
 const MOST_REQUESTS_PER_SOCKET = 100_000;
-/** Longer than load balancers keep idle connections (60 s), so that they, not we, close them first. */
+/** Longer than load balancers keep idle connections (60 s), so that they close them before the coordinator does. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const OPTIONS: ServerOptions<typeof Incoming> = {
   IncomingMessage: Incoming,
@@ -79,8 +79,8 @@ const OPTIONS: ServerOptions<typeof Incoming> = {
 };
 
 /**
- * The API as a server. Calls of a fixed path go straight to their endpoint: Express's router and middleware would take
- * half as much time as a create. Express has all others, whatever is in their paths.
+ * The API as an HTTP server. Calls of a fixed path go straight to their endpoint, because Express's router and
+ * middleware would take half as much time as a create. Express handles all other paths.
  */
 export function createHttpServer(services: Services): Server {
   const app = express();
@@ -107,7 +107,7 @@ export function createHttpServer(services: Services): Server {
       ? createServer(OPTIONS, listener)
       : createTlsServer({ ...OPTIONS, ...services.access.tls, minVersion: 'TLSv1.2' }, listener);
   server.maxRequestsPerSocket = MOST_REQUESTS_PER_SOCKET;
-  // A caller that asks first whether to send its body hears so once it is to be read.
+  // For `Expect: 100-continue`: the client is told to continue once its body is read.
   server.on('checkContinue', listener);
   server.on('upgrade', (request, _socket, head) => {
     const response = services.webSockets.receive(request, head);
@@ -157,7 +157,7 @@ function route(app: express.Express, environment: RequestEnvironment): void {
     if (answerOptions(routes, request, response, headers)) return;
     refuse(environment, response, headers, noRoute(routes, request));
   });
-  // Express tells an error handler by its four parameters.
+  // Express recognises an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: express.NextFunction) =>
     refuse(environment, response, headersOf(environment, request, response), error),
   );

@@ -26,7 +26,7 @@ export interface BulkOperationRow {
   requestedBy: Requester | null;
   /** Null: it is running, or has finished. */
   endedAs: 'cancelled' | 'failed' | null;
-  /** Why it failed, or, while it is running, what it waits for. */
+  /** Why it failed; while it is running, what it waits for. */
   error: BulkError | null;
 }
 
@@ -65,8 +65,8 @@ export async function insert(
 export const HAS_NEXT = sql`EXISTS (SELECT FROM bulk_operations b WHERE b.finished_at IS NULL)`;
 
 /**
- * The next operation but these, locked; one that another coordinator works on is passed over. Those of one key are done in
- * their order; keys take turns, so that none waits for the many jobs of another's.
+ * Locks the next operation that is not in `except`, skipping those that another coordinator works on. Operations of one
+ * key run in order; keys take turns, so that none waits for the many jobs of another.
  */
 export async function lockNext(transaction: Executor, except: string[]): Promise<BulkOperationRow | null> {
   const rows = await transaction.query<BulkOperationRow>(sql`
@@ -91,7 +91,10 @@ export async function advance(
     WHERE id = ${id}::uuid`);
 }
 
-/** A batch could not be done, or not all of it: the operation is kept for later, or fails when it has not come on for so long. */
+/**
+ * Notes that a batch could not be done completely: the operation is postponed, or fails when it has made no progress
+ * for too long.
+ */
 export async function holdUp(
   transaction: Executor,
   held: { id: string; changed: number; cursor: string | null; error: BulkError; patienceMs: number },
@@ -112,14 +115,14 @@ export async function holdUp(
   return rows[0]?.hasFailed === true;
 }
 
-/** Ends it between two of its batches; one under way is waited for. No row: it has ended already. */
+/** Ends an operation between two batches; waits for a batch under way. No row: it had already ended. */
 export async function cancel(transaction: Executor, id: string): Promise<BulkOperationRow[]> {
   return transaction.query(sql`
     UPDATE bulk_operations AS b SET finished_at = now(), ended_as = 'cancelled', error = NULL
     WHERE b.id = ${id}::uuid AND b.finished_at IS NULL RETURNING ${BULK_COLUMNS}`);
 }
 
-/** Lets one that failed go on from where it had come to. No row: it did not fail. */
+/** Resumes a failed operation from where it stopped. No row: it had not failed. */
 export async function resume(transaction: Executor, id: string): Promise<BulkOperationRow[]> {
   return transaction.query(sql`
     UPDATE bulk_operations AS b SET finished_at = NULL, ended_as = NULL, error = NULL, progressed_at = NULL

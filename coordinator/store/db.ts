@@ -232,7 +232,7 @@ async function read<Row>(
   );
 }
 
-/** @throws {BatonError} when nobody is left to read the answer, so that work for it can end */
+/** @throws {BatonError} when the client has disconnected, so that work for it can end */
 export function requireClient(signal: AbortSignal | undefined): void {
   if (isAborted(signal)) throw clientGone();
 }

@@ -11,7 +11,10 @@ const SECRET_LENGTH = 28;
 const CHECKSUM_LENGTH = 6;
 const SHAPE = new RegExp(`^baton_[0-9A-Za-z]{${ID_LENGTH}}_[0-9A-Za-z]{${SECRET_LENGTH + CHECKSUM_LENGTH}}$`);
 
-/** `baton_<public id>_<secret><checksum>`: the prefix is for secret scanners, the checksum finds typing errors without a query. */
+/**
+ * `baton_<public id>_<secret><checksum>`: secret scanners recognise the prefix, and the checksum detects typing errors
+ * without a query.
+ */
 export function makeKey(): { id: string; key: string } {
   const id = randomText(ID_LENGTH);
   const body = `baton_${id}_${randomText(SECRET_LENGTH)}`;

@@ -21,7 +21,7 @@ const REPLAY_BATCH = 25;
 /** Temporary errors that a replay waits for: a skipped job could not be created later without creating others twice. */
 const MAY_PASS: ReadonlySet<string> = new Set<BatonError['code']>(['queue_full', 'rate_limited', 'unavailable']);
 const HELD_UP_MS = 5000;
-/** An operation that has not come on for so long has failed: nothing is tried for ever. */
+/** An operation without progress for this long fails, so that nothing is retried for ever. */
 export const BULK_PATIENCE_MS = 600_000;
 /**
  * Most unfinished background operations of one key. All operations, also those of other keys, run one after the other.
@@ -106,7 +106,7 @@ async function requireFew(context: Context, by: Actor | null): Promise<void> {
 }
 
 /**
- * Ends an operation before it has come to its end. What it has changed stays changed.
+ * Ends an operation early. What it has changed stays changed.
  * @throws {BatonError} `state_conflict` when it has ended
  */
 export async function cancelOperation(context: Context, by: Actor, id: string): Promise<store.BulkOperationRow> {
@@ -121,7 +121,7 @@ export async function cancelOperation(context: Context, by: Actor, id: string): 
   return cancelled;
 }
 
-/** Lets one that failed go on. Undefined: it did not fail. */
+/** Resumes a failed operation. Undefined: it did not fail. */
 export async function resumeOperation(
   context: Context,
   by: Actor | null,
@@ -138,9 +138,9 @@ export async function resumeOperation(
 }
 
 /**
- * One batch of the next background operation. Its row is locked meanwhile, so that one coordinator works on it; after
- * a crash the batch is done again, which changes nothing twice.
- * @param heldUp until when (as `performance.now`) others go before operations that could not go on
+ * Runs one batch of the next background operation. Its row is locked meanwhile, so that only one coordinator works on
+ * it. After a crash the batch is repeated, which changes nothing twice.
+ * @param heldUp until when (as `performance.now`) other operations go before those that could not continue
  * @returns whether there is more to do
  */
 export async function workOnNext(context: Context, heldUp: Map<string, number>): Promise<boolean> {
@@ -169,11 +169,11 @@ interface Batch {
   changed: number;
   /** The last id that was handled; null: there are no more, or, if it is held up, none was. */
   cursor: string | null;
-  /** Why what comes after the cursor cannot be done at the moment. */
+  /** Why the jobs after the cursor cannot be handled at the moment. */
   heldUpBy?: BatonError;
 }
 
-/** One operation that cannot be done keeps no others waiting, and does not fail for what may pass. */
+/** An operation that cannot continue blocks no others, and does not fail because of a temporary error. */
 function failedBatch(context: Context, operationId: string, error: unknown): Batch {
   context.log.warn('a batch of a bulk operation failed', { operationId, ...describeError(error) });
   const heldUpBy =

@@ -56,7 +56,7 @@ function callerOf(by: Actor | null, userId: string | null): Caller {
   };
 }
 
-/** Where the job's end was told, and whose secret signed it. */
+/** Where the end of the job was reported, and whose secret signed the report. */
 function callbackOf(row: JobRow): { url?: string; userId?: string | null } | null {
   return row.callback as { url?: string; userId?: string | null } | null;
 }

@@ -8,7 +8,7 @@ import { canonicalText } from '../jobs/candidates/request-hash';
 
 /**
  * Creates new jobs like all matching finished jobs, in the background. The same request under the same key is the same
- * operation, so that it can be repeated without creating anything twice.
+ * operation, so that it can be repeated without creating anything twice; a failed one continues from where it stopped.
  */
 export async function replay(context: Context, bulk: BulkRequest, key: string): Promise<BulkOperationRow> {
   const { userId, filter, parameters } = bulk;

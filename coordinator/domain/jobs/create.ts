@@ -43,8 +43,8 @@ export interface CreateItem {
   /** The batch that it belongs to. */
   batchId?: string | undefined;
   /**
-   * Whose secret signs its callback, if the caller creates for anybody; null: that of admins and producers. A job that is
-   * made of another keeps to it: else a user's URL would be told things in the application's name.
+   * Whose secret signs its callback, if the caller creates for any user; null: that of admins and producers. A replayed
+   * job keeps that of the original: otherwise a user's URL would receive messages signed by the application.
    */
   callbackOf?: string | null | undefined;
 }

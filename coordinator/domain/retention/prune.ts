@@ -45,6 +45,7 @@ export async function countDue(context: Context): Promise<Record<Ending, number>
 /**
  * Deletes now, batch by batch, jobs that ended at least `olderThanMs` ago; without it, those that retention would
  * delete. Returns how many.
+ * @param signal aborted when the client has disconnected, which ends it after the current batch
  */
 export async function removeOlder(
   context: Context,

@@ -28,7 +28,7 @@ export async function disable(
   });
 }
 
-/** What keeps deliveries bounded. Returns whether there may be more to do. */
+/** Ends, deletes and disables what would let deliveries grow without bound. Returns whether there may be more to do. */
 export async function tidy(context: Context, mostWaiting = MOST_WAITING): Promise<boolean> {
   for (const { id } of await store.overfull(context.db, mostWaiting)) await disable(context, id, 'backlog');
   const ended = await deliveries.endDisabled(context.db, BATCH);

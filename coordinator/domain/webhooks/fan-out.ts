@@ -10,7 +10,7 @@ const PAGE = 500;
 const MOST_AT_ONCE = 2000;
 
 export interface FannedOut {
-  /** How many deliveries. */
+  /** Number of deliveries created. */
   made: number;
   hasMore: boolean;
   /** Whether any webhook waits for events. */
@@ -18,8 +18,8 @@ export interface FannedOut {
 }
 
 /**
- * The next events become deliveries: those of a page, and that the page was turned, are one transaction, so each event
- * becomes them once, whichever coordinator dies when.
+ * Turns the next page of events into deliveries. The deliveries and the progress are one transaction, so each event
+ * becomes deliveries once, whichever coordinator dies when.
  */
 export async function fanOut(context: Context): Promise<FannedOut> {
   const { hasNews, isAwaited } = await outbox.look(context.db);
@@ -43,7 +43,7 @@ export async function fanOut(context: Context): Promise<FannedOut> {
   });
 }
 
-/** What a webhook's own affair is delivered as. */
+/** A delivery about the webhook itself. */
 export function webhookDelivery(
   { id: webhookId, userId }: Pick<WebhookRow, 'id' | 'userId'>,
   message: Pick<deliveries.InsertDelivery, 'name' | 'at' | 'data' | 'jobId'>,
@@ -56,7 +56,7 @@ function deliveriesOf(event: EventRow, webhooks: WebhookRow[]): deliveries.Inser
   const made = webhooks.filter((webhook) => wants(webhook, event)).map((webhook) => webhookDelivery(webhook, message));
   if (event.callback === null) return made;
   const { url, userId } = event.callback;
-  // A user's callbacks to one host share their connections with each other, not with other users'.
+  // A user's callbacks to one host share the limit on attempts with each other, but not with other users.
   return [
     ...made,
     {
@@ -69,7 +69,7 @@ function deliveriesOf(event: EventRow, webhooks: WebhookRow[]): deliveries.Inser
   ];
 }
 
-/** Thin: ids, status and codes. What a job carries is read from the job, by those who may, for as long as it is kept. */
+/** Only ids, status and codes. Payloads are read from the job, by those who may, for as long as it is kept. */
 function dataOf({ jobId, type, queue, userId, status, attempt, runnerId, details }: EventRow): Record<string, unknown> {
   if (jobId === null) return details ?? {};
   return { jobId, type, queue, userId, status, attempt, runnerId, details };

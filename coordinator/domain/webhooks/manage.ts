@@ -12,15 +12,16 @@ import { receiverFault } from './settings';
 import { makeSecret } from './signature';
 import { scopesOf } from './subscription';
 
-/** A webhook with its secret, which can be read at no other time. */
+/** A webhook with its secret, which can be read only now. */
 export interface MadeWebhook {
   row: store.WebhookRow;
   secret: string;
 }
 
 /**
- * Every transition that begins once this has returned is told to it.
- * @throws {BatonError} `validation_failed`, `forbidden` for what the caller may not hear of, `state_conflict` for too many
+ * Creates a webhook. It receives every transition that starts after this has returned.
+ * @throws {BatonError} `validation_failed`; `forbidden` for events that the caller may not see; `state_conflict` for
+ * too many
  */
 export async function createWebhook(
   context: Context,
@@ -74,7 +75,10 @@ export async function editWebhook(
   });
 }
 
-/** With its secrets and deliveries. @throws {BatonError} `not_found`; `forbidden` */
+/**
+ * Deletes a webhook with its secrets and deliveries.
+ * @throws {BatonError} `not_found`; `forbidden`
+ */
 export async function deleteWebhook(context: Context, caller: Caller, by: Actor, id: string): Promise<void> {
   await changed(context, async (transaction) => {
     const row = await lockOrThrow(transaction, caller, id);
@@ -84,7 +88,10 @@ export async function deleteWebhook(context: Context, caller: Caller, by: Actor,
   });
 }
 
-/** The old secret signs beside the new one until the grace is over. @throws {BatonError} `not_found`; `forbidden` */
+/**
+ * Replaces the secret. The old one signs beside the new one until the grace period is over.
+ * @throws {BatonError} `not_found`; `forbidden`
+ */
 export async function rotateSecret(
   context: Context,
   caller: Caller,
@@ -103,7 +110,7 @@ export async function rotateSecret(
   });
 }
 
-/** Runs a change of webhooks alone, and has exactly their events written down from the next statement on. */
+/** Runs a change of webhooks exclusively, and stores exactly their events from the next statement on. */
 export function changed<T>(context: Context, change: (transaction: Executor) => Promise<T>): Promise<T> {
   return context.db.transaction(async (transaction) => {
     await lockNames(transaction, ['webhooks']);
@@ -142,7 +149,7 @@ function judge(
     throw new BatonError('validation_failed', `The url ${fault}.`, { errors: [{ path: 'url', message: fault }] });
 }
 
-/** Whoever may not hear of something may not steer a webhook that does. */
+/** A caller who may not see an event may not manage a webhook that receives it. */
 function judgeEvents(caller: Caller, events: string[]): void {
   const beyond = caller.role === 'admin' ? undefined : events.find((name) => !/^(job|schedule)\./.test(name));
   if (beyond !== undefined)
@@ -160,7 +167,7 @@ function filtered({
   return { queues: queue, types: type, userIds: userId };
 }
 
-/** For the audit: of the URL only the origin, because the rest may be a secret between the two. */
+/** For the audit log: only the origin of the URL, because the rest may be a secret. */
 function told({
   url,
   events,

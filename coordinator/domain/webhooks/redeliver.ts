@@ -8,17 +8,20 @@ import { type Actor, type Caller, visibleUser } from '../auth/caller';
 import { webhookDelivery } from './fan-out';
 
 const TEST = 'webhook.test';
-/** Tests that wait for one webhook. */
+/** Most tests that may wait for one webhook. */
 const MOST_TESTS = 5;
 
-/** @throws {BatonError} `not_found`, also for another user's */
+/** @throws {BatonError} `not_found`, also for another user's webhook */
 export async function findWebhook(context: Context, caller: Caller, id: string): Promise<webhooks.WebhookRow> {
   const row = await webhooks.get(context.db, visibleUser(caller), id);
   if (row === null) throw new BatonError('not_found', `There is no webhook with id ${id}.`);
   return row;
 }
 
-/** Sends an event `webhook.test`, through everything that others go through. @throws {BatonError} `not_found`; `state_conflict`; `rate_limited` */
+/**
+ * Sends an event `webhook.test` in the same way as others.
+ * @throws {BatonError} `not_found`; `state_conflict`; `rate_limited`
+ */
 export async function testWebhook(context: Context, caller: Caller, by: Actor, id: string): Promise<store.DeliveryRow> {
   const webhook = await enabledWebhook(context, caller, id);
   if ((await store.countPending(context.db, id, TEST)) >= MOST_TESTS)
@@ -34,7 +37,10 @@ export async function testWebhook(context: Context, caller: Caller, by: Actor, i
   return findDelivery(context, id, deliveryId);
 }
 
-/** Sends a delivery that ended once more, under its id. @throws {BatonError} `not_found`; `state_conflict` while it is not over */
+/**
+ * Sends an ended delivery again, under its id.
+ * @throws {BatonError} `not_found`; `state_conflict` while it has not ended
+ */
 export async function resendDelivery(
   context: Context,
   caller: Caller,
@@ -47,7 +53,10 @@ export async function resendDelivery(
   return findDelivery(context, id, deliveryId);
 }
 
-/** The last callback of a job again. @throws {BatonError} `not_found` when there is none; `state_conflict` while it is not over */
+/**
+ * Sends the last callback of a job again.
+ * @throws {BatonError} `not_found` when there is none; `state_conflict` while it has not ended
+ */
 export async function resendCallback(context: Context, by: Actor, jobId: string): Promise<store.DeliveryRow> {
   const last = async () => (await views.page(context.db, { jobId }, null, null, 1))[0];
   const delivery = await last();

@@ -9,12 +9,12 @@ export interface Message {
   body: string;
 }
 
-/** So much of an answer is read and thrown away, to keep its connection; one that says more loses it. */
+/** Most bytes of an answer that are read and discarded to keep the connection; longer answers lose it. */
 const MOST_READ_BYTES = 4096;
 const MOST_HEADER_BYTES = 16_384;
 const KEEP_ALIVE_MS = 4000;
 
-/** Posts messages to receivers that nobody vouches for: bounded in time and size, and only to where it may. */
+/** Posts messages to untrusted receivers: limited in time and size, and only to allowed addresses. */
 export class Sender {
   private readonly agent: Agent;
   private readonly underWay = new Set<AbortController>();
@@ -36,9 +36,9 @@ export class Sender {
   }
 
   /**
-   * One attempt. Redirects are not followed: where they lead was not what was agreed to. Nothing of the answer's body is
-   * kept: it may be anything, and whoever reads deliveries may not be who may read it.
-   * @returns null when it was closed before there was an answer
+   * Makes one attempt. Redirects are not followed, because their targets were not agreed to. The answer's body is not
+   * stored: it may contain anything, and readers of deliveries may not be allowed to see it.
+   * @returns null when the sender was closed before the answer
    */
   async send({ url, headers, body }: Message): Promise<Sent | null> {
     const before = performance.now();
@@ -74,7 +74,7 @@ export class Sender {
     }
   }
 
-  /** Cuts off what is under way. */
+  /** Aborts requests under way. */
   async close(): Promise<void> {
     this.isClosed = true;
     for (const cut of this.underWay) cut.abort();
@@ -82,7 +82,7 @@ export class Sender {
   }
 }
 
-/** What was answered counts, however its body ends. */
+/** The status counts, however the body ends. */
 async function discard({ body }: Dispatcher.ResponseData, signal: AbortSignal): Promise<void> {
   body.on('error', () => undefined);
   await body.dump({ limit: MOST_READ_BYTES, signal }).catch(() => body.destroy());
@@ -117,7 +117,7 @@ const MEANINGS = new Map([
   ['UND_ERR_HEADERS_OVERFLOW', 'the headers of the answer are too large'],
 ]);
 
-/** In our own words: the texts of errors may hold addresses of the inside. */
+/** In our own words, because texts of errors may contain internal addresses. */
 function describeFault(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   if (error instanceof AggregateError && error.errors.length > 0) return describeFault(error.errors[0]);

@@ -5,11 +5,11 @@ export interface WebhookSettings {
   urlPolicy: UrlPolicy;
   /** How long one attempt may take. */
   timeoutMs: number;
-  /** A webhook to which nothing could be delivered for so long is disabled. */
+  /** A webhook whose deliveries have failed for this long is disabled. */
   disableAfterMs: number;
   /** How long deliveries are kept after they ended. */
   keepMs: number;
-  /** The most webhooks of one user; and of the installation. */
+  /** Most webhooks of one user, and of the installation. */
   mostPerOwner: number;
   /** How names are resolved; undefined: by DNS. */
   resolve?: Resolve | undefined;
@@ -21,7 +21,9 @@ const POLICY_SETTINGS: PolicySettings = {
   ports: 'BATON_WEBHOOK_PORTS',
 };
 
-/** What is wrong with the URL of a webhook or callback, as far as it shows before its name is resolved; null: nothing. */
+/**
+ * What is wrong with the URL of a webhook or callback, as far as can be told without resolving its name; null: nothing.
+ */
 export function receiverFault(url: string, policy: UrlPolicy): string | null {
   return urlFault(url, policy, POLICY_SETTINGS);
 }

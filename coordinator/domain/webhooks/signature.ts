@@ -9,7 +9,7 @@ export function makeSecret(): string {
   return PREFIX + randomBytes(SECRET_BYTES).toString('base64');
 }
 
-/** The headers of one attempt. With several secrets there are several signatures, of which a receiver needs one. */
+/** The headers of one attempt. Several secrets give several signatures, of which a receiver needs to verify one. */
 export function signedHeaders(
   message: { id: string; timestamp: number; body: string },
   secrets: string[],

@@ -3,7 +3,7 @@ import type { WebhookRow } from '../../store/webhooks';
 
 type Subscription = Pick<WebhookRow, 'userId' | 'events' | 'queues' | 'types' | 'userIds'>;
 
-/** Whether a webhook is told of an event. One of a user hears of what concerns this user, and of nothing else. */
+/** Whether a webhook receives an event. A user's webhook receives only events that concern this user. */
 export function wants(
   webhook: Subscription & Pick<WebhookRow, 'since'>,
   event: Pick<EventRow, 'position' | 'name' | 'jobId' | 'queue' | 'type' | 'userId'>,
@@ -16,7 +16,10 @@ export function wants(
   );
 }
 
-/** The narrowest scopes that hold all its events, as `store/events.ts` knows them. Events that are not of jobs need none. */
+/**
+ * The narrowest scopes, as defined in `store/events.ts`, that contain all its events. Events that are not about jobs
+ * need none.
+ */
 export function scopesOf({ userId, events, queues, types, userIds }: Subscription): string[] {
   const names = events.filter((name) => name.startsWith('job.'));
   return wheresOf(userId === null ? userIds : [userId], types, queues).flatMap((where) =>

@@ -2,7 +2,7 @@ import { BatonError } from '../../errors';
 import type { DisconnectSignal } from '../../dispatch/disconnect-signal';
 import { type ShareLimits, Shares } from '../../shares';
 
-/** Shorter bodies are not counted: a thousand of them, which is what a key may have under way, take 16 MiB. */
+/** Shorter bodies are not counted: a thousand of them, as many as a key may have under way, take 16 MiB. */
 export const UNCOUNTED_BYTES = 16 * 1024;
 const PATIENCE_MS = 10_000;
 
@@ -15,8 +15,8 @@ interface Waiter {
 }
 
 /**
- * How many bytes of bodies are in memory at once, in all and of each key, from before they are read until what they
- * asked for is done. Who comes when there is no room waits, unread, so that its client is slowed down; not for ever.
+ * Limits the bytes of bodies in memory, in all and per key, from before they are read until their calls have ended.
+ * When there is no room a call waits for some time without being read, which slows its client down.
  */
 export class BodyBudget {
   private readonly shares: Shares;
@@ -27,7 +27,7 @@ export class BodyBudget {
   }
 
   /**
-   * @returns what gives the room back, all but the bytes that are kept; at once when there is room
+   * @returns a function that gives the room back, except for the bytes that are kept; synchronous when there is room
    * @throws {BatonError} `rate_limited` when there was none for ten seconds
    */
   take(keyId: string, bytes: number, disconnect: DisconnectSignal): GiveBack | Promise<GiveBack> {
@@ -58,12 +58,12 @@ export class BodyBudget {
     });
   }
 
-  /** How many bytes are in memory. */
+  /** Bytes in memory. */
   get bytes(): number {
     return this.shares.total;
   }
 
-  /** How many calls wait for room. */
+  /** Number of calls that wait for room. */
   get waiters(): number {
     return this.waiting.size;
   }

@@ -2,26 +2,26 @@ import { parseJson as parseShort } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
 import { Turns } from '../../turns';
 
-/** What is parsed in one go: a few milliseconds at most. */
+/** Most bytes that are parsed at once, which takes a few milliseconds. */
 const CHUNK_BYTES = 64 * 1024;
 const LOOK_AT_CLOCK_EVERY = 16 * 1024;
-/** Lists and objects in one request: two bytes each as text, but up to fifty in memory. */
+/** Most lists and objects in one request: each takes two bytes as text, but up to fifty in memory. */
 export const MOST_CONTAINERS = 1_000_000;
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 const BLANK = /^[ \t\r\n]*$/;
-/** What stands before a member's value. */
+/** The text before a member's value. */
 const NAMED = /:[ \t\r\n]*$/;
 
-/** A container that does not fit into one go. */
+/** A container that is too large to be parsed at once. */
 interface Container {
   start: number;
   end: number;
   isList: boolean;
-  /** Where the commas between its members are. */
+  /** Positions of commas between its members. */
   commas: number[];
-  /** Its members that do not fit into one go either, and are parsed already. */
+  /** Its members that are too large as well, and already parsed. */
   large: Parsed[];
 }
 
@@ -32,9 +32,9 @@ interface Parsed {
 }
 
 /**
- * JSON text, in UTF-8, as a value. Short text is parsed at once. Of long text the containers are found first; then what
- * fits into one go is parsed piece by piece, and put together. In between others get their turn, so
- * that a body of 16 MiB does not hold the event loop for longer than one of 64 KiB does.
+ * Parses JSON text in UTF-8. Short text is parsed at once. In long text the containers are located first; then pieces
+ * that can be parsed at once are parsed one by one and put together. The event loop turns in between, so that a body of
+ * 16 MiB does not block it for longer than one of 64 KiB.
  * @throws {BatonError} `payload_too_large` for too many lists and objects; a SyntaxError
  */
 export async function parseJson(bytes: Buffer, chunkBytes = CHUNK_BYTES): Promise<unknown> {
@@ -44,9 +44,9 @@ export async function parseJson(bytes: Buffer, chunkBytes = CHUNK_BYTES): Promis
 
 class LongJson {
   /**
-   * The containers that are open where the scan stands: where each starts, its last comma, the last one that was noted,
-   * and from where on the commas and large members below are its own. Numbers, not objects, because a body may open a
-   * million of them.
+   * The containers that are open at the current position: where each starts, its last comma, the last comma that was
+   * noted, and from which index on the commas and large members below are its own. Numbers instead of objects, because
+   * a body may open a million of them.
    */
   private readonly starts: number[] = [];
   private readonly lastCommas: number[] = [];
@@ -74,7 +74,7 @@ class LongJson {
         if (byte === BACKSLASH) at += 1;
         else if (byte === QUOTE) isInText = false;
       } else if (byte === QUOTE) {
-        // Most text has no escapes, and is passed over at once.
+        // Most strings have no escapes and are skipped at once.
         const end = bytes.indexOf(QUOTE, at + 1);
         isInText = end < 0 || bytes[end - 1] === BACKSLASH;
         if (!isInText) at = end;
@@ -87,7 +87,7 @@ class LongJson {
       await this.turns.next();
     }
     const { root } = this;
-    // A text, or a number, that is longer than one go; or containers that are not closed.
+    // A string or number longer than a chunk, or containers that are not closed.
     if (isInText) throw malformed();
     if (root === null)
       return this.starts.length === 0 && this.commas.length === 0 ? parseShort(this.text(0, bytes.length)) : fail();
@@ -95,7 +95,7 @@ class LongJson {
     return root.value;
   }
 
-  /** @returns a container that closes here and does not fit into one go */
+  /** @returns a container that ends here and is too large to be parsed at once */
   private take(at: number, byte: number | undefined): Container | null {
     switch (byte) {
       case COMMA:
@@ -128,7 +128,7 @@ class LongJson {
     this.firstLarge.push(this.large.length);
   }
 
-  /** Not all commas are noted: only so many as to find pieces between them, and those around a large member. */
+  /** Notes only as many commas as are needed to cut pieces, and those around a large member. */
   private comma(at: number): void {
     const top = this.starts.length - 1;
     if (top < 0) throw malformed();
@@ -141,7 +141,7 @@ class LongJson {
     this.lastNoted[top] = comma;
   }
 
-  /** Null: it fits into one go, and is left to the container around it. */
+  /** Null: it can be parsed at once, together with the container around it. */
   private close(at: number, isList: boolean): Container | null {
     const [start, comma, large] = [this.starts.pop(), this.firstCommas.pop(), this.firstLarge.pop()];
     this.lastCommas.pop();
@@ -186,7 +186,7 @@ class LongJson {
   private async object(container: Container): Promise<Record<string, unknown>> {
     const object: Record<string, unknown> = {};
     for (const piece of this.pieces(container)) {
-      // With a 0 in the place of a member that is parsed already.
+      // A 0 stands in for a member that is already parsed.
       const read = parseShort(`{${piece.text}${piece.large === null ? '' : '0'}}`) as Record<string, unknown>;
       if (!BLANK.test(piece.rest) || (piece.large !== null && !NAMED.test(piece.text))) throw malformed();
       for (const [name, value] of Object.entries(read)) define(object, name, piece.large ?? value);
@@ -195,7 +195,7 @@ class LongJson {
     return object;
   }
 
-  /** The members of a container, as many at a time as fit into one go; those that do not, one by one. */
+  /** The members of a container, as many at a time as can be parsed at once; larger ones one by one. */
   private *pieces({
     start,
     end,
@@ -216,7 +216,7 @@ class LongJson {
         next += 1;
       } else if (isFull) {
         const text = this.text(from, limit);
-        // An empty piece is nothing between two commas, or after the last one, unless it is the whole container.
+        // An empty piece means that a member is missing, unless the whole container is empty.
         if (BLANK.test(text) && (commas.length > 0 || large.length > 0)) throw malformed();
         yield { text, large: null, rest: '' };
       } else continue;
@@ -229,12 +229,12 @@ class LongJson {
   }
 }
 
-/** Whether a member that is parsed already ends before this comma. */
+/** Whether a member that is already parsed ends before this comma. */
 function isNext(large: Parsed | undefined, limit: number): boolean {
   return large !== undefined && large.end <= limit;
 }
 
-/** As `JSON.parse` sets members: `__proto__` too is one like others. */
+/** Sets members as `JSON.parse` does: `__proto__` is a member like others. */
 function define(object: Record<string, unknown>, name: string, value: unknown): void {
   Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
 }

@@ -8,18 +8,18 @@ import { Turns } from '../../turns';
 import { parseJson } from './parse-json';
 
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
-/** Other charsets than UTF-8, of which ASCII is a part. */
+/** Charsets other than UTF-8 and its subset ASCII. */
 const OTHER_CHARSET = /;\s*charset\s*=\s*"?(?!(?:utf-?8|us-ascii)"?\s*(?:;|$))/i;
 
 /** What a route takes. */
 export interface BodyLimits {
-  /** Counted after decompression, and before it. */
+  /** Applies before and after decompression. */
   mostBytes: number;
-  /** Whether compressed bodies are taken. */
+  /** Whether compressed bodies are accepted. */
   inflates: boolean;
 }
 
-/** How many bytes the request's body may come to; of one that is compressed, or does not say, the most. */
+/** Most bytes that the request's body may have; the limit, if it is compressed or has no length. */
 export function announcedBytes({ headers }: IncomingMessage, { mostBytes }: BodyLimits): number {
   const length = Number(headers['content-length'] ?? 0);
   if (headers['transfer-encoding'] === undefined && !(length > 0)) return 0;
@@ -28,8 +28,8 @@ export function announcedBytes({ headers }: IncomingMessage, { mostBytes }: Body
 }
 
 /**
- * The request's JSON. A call whose body may be left out takes an empty one for `{}`.
- * @param onRead told how many bytes the body has, after decompression
+ * Reads the request's JSON. If the body is optional, an empty one means `{}`.
+ * @param onRead receives the length of the body in bytes, after decompression
  * @throws {BatonError} `unsupported_media_type`, `payload_too_large`, `validation_failed`
  */
 export async function readBody(
@@ -68,7 +68,7 @@ function requireJson(type: string): void {
 }
 
 /**
- * For calls that take none; an empty object counts as none, because many clients send one with every write.
+ * For calls without a body; an empty object is accepted, because many clients send one with every write.
  * @throws {BatonError} `validation_failed`
  */
 export async function requireNoBody(
@@ -85,7 +85,7 @@ export async function requireNoBody(
   throw new BatonError('validation_failed', `${method.toUpperCase()} ${path} takes no body; leave it out.`);
 }
 
-/** An empty object, and blanks. */
+/** Enough for an empty object and white space. */
 const EMPTY_BODY: BodyLimits = { mostBytes: 1024, inflates: false };
 
 function inflaterOf(encoding: string | undefined, { inflates }: BodyLimits): Transform | null {
@@ -109,8 +109,8 @@ function inflaterOf(encoding: string | undefined, { inflates }: BodyLimits): Tra
 }
 
 /**
- * A body that came with its head, as short ones do: Node has parsed all that came together before it lets a promise go
- * on. So it can be taken without four listeners and the turns of a stream that flows. Null: there is more to come.
+ * A body that arrived together with its headers, as short ones do: Node parses everything that arrived before promises
+ * continue. So it can be read without four listeners and a flowing stream. Null: more is to come.
  */
 async function arrived(request: IncomingMessage, announced: number): Promise<Buffer | null> {
   if (!(announced > 0)) return null;
@@ -118,14 +118,14 @@ async function arrived(request: IncomingMessage, announced: number): Promise<Buf
   return request.readableLength === announced ? (request.read() as Buffer | null) : null;
 }
 
-/** All that `source` gives, which is the request, or what inflates it; counted while it streams. */
+/** Everything that `source` (the request, or its decompression) returns, counted while it streams. */
 function collected(request: IncomingMessage, source: IncomingMessage | Transform, limits: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let [length, sent] = [0, 0];
     const refuse = (error: BatonError): void => {
       chunks.length = 0;
-      // The rest is let run past, unread, so that the client comes to read the answer.
+      // The rest is discarded, so that the client gets to read the answer.
       request.removeAllListeners('data').removeAllListeners('end').resume();
       if (source !== request) {
         request.unpipe();
@@ -141,21 +141,21 @@ function collected(request: IncomingMessage, source: IncomingMessage | Transform
     source.on('end', () => resolve(joined(chunks, length)));
     source.on('error', () => refuse(source === request ? cutOff() : notCompressed()));
     if (source !== request) {
-      // As text it is longer than what it inflates to: nothing but empty members.
+      // A compressed body that is longer than its content consists of empty blocks.
       request.on('data', (chunk: Buffer) => {
         sent += chunk.length;
         if (sent > limits.mostBytes) refuse(tooLarge(limits));
       });
     }
     request.on('error', () => refuse(cutOff()));
-    // Nobody is left to be answered.
+    // The client has disconnected.
     request.on('close', () => {
       if (!request.readableEnded) refuse(cutOff());
     });
   });
 }
 
-/** To fill new memory with a long body takes its time. */
+/** Copying a long body takes noticeable time, so it is done in turns. */
 async function joined(chunks: Buffer[], length: number): Promise<Buffer> {
   const [first] = chunks;
   if (chunks.length === 1 && first !== undefined) return first;
@@ -173,16 +173,16 @@ async function joined(chunks: Buffer[], length: number): Promise<Buffer> {
 const MOST_JOINED_BYTES = 1024 * 1024;
 
 async function parsed(bytes: Buffer): Promise<unknown> {
-  // What is no UTF-8 would be stored as something else than was sent.
+  // Invalid UTF-8 would be stored as something else than was sent.
   if (!isUtf8(bytes)) throw notUtf8();
   const json = bytes.length >= 3 && bytes.readUIntBE(0, 3) === UTF8_MARK ? bytes.subarray(3) : bytes;
-  // An empty body may be sent in chunks too, without a length.
+  // An empty body may be chunked, without a length.
   if (json.length === 0) return {};
   try {
     return await parseJson(json);
   } catch (error) {
     if (error instanceof BatonError) throw error;
-    // To find the place in a long one would hold the event loop.
+    // Locating the fault in a long body would block the event loop.
     const fault = json.length <= MOST_LOOKED_AT_BYTES ? `: ${jsonFault(json.toString('utf8'))}` : '';
     throw new BatonError('validation_failed', `The body is not JSON${fault}.`);
   }
@@ -205,7 +205,7 @@ function notUtf8(): BatonError {
   return new BatonError('validation_failed', 'The body is not UTF-8, the only charset that is read.');
 }
 
-/** The client went away, or sent less than it had announced. */
+/** The client disconnected, or sent less than it had announced. */
 function cutOff(): BatonError {
   return new BatonError('validation_failed', 'The body ended before all of it had come.');
 }

@@ -1,4 +1,4 @@
-/** A JSON schema, as far as it is shown. */
+/** The parts of a JSON schema that are shown. */
 export interface Schema {
   $ref?: string;
   type?: string;
@@ -48,7 +48,7 @@ export interface Operation {
   responses: Record<string, Content & { description?: string; headers?: Record<string, { description?: string }> }>;
 }
 
-/** The OpenAPI document, as far as it is shown. */
+/** The parts of the OpenAPI document that are shown. */
 export interface ApiDocument {
   info: { title: string; version: string; description: string };
   tags: { name: string; description: string }[];
@@ -69,7 +69,7 @@ export interface Route extends Operation {
   path: string;
 }
 
-/** In the order of reading: what is done with all, with one, and with many. */
+/** In reading order: operations on all, on one, and on many. */
 export function routesOf(document: ApiDocument): Route[] {
   const routes = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method, path, ...operation })),
@@ -84,7 +84,7 @@ function rankOf(path: string): number {
   return third === undefined ? 1 : 2;
 }
 
-/** Status, media type and schema of each answer that is not a refusal. */
+/** Status, media type and schema of each successful answer. */
 export function answersOf({
   responses,
 }: Operation): { status: string; type: string | null; schema: Schema | null; headers: [string, string][] }[] {

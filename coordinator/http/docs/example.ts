@@ -4,7 +4,7 @@ import { ANSWER_EXAMPLES, ID, SHAPE_EXAMPLES } from './examples';
 const AT = '2026-01-31T12:00:00.000Z';
 const DEEPEST = 6;
 
-/** What fields of these names hold where no shape says it, in the story that the examples tell. */
+/** Example values of fields by name, where no shape has one; they fit the story that the examples tell. */
 const BY_NAME: Record<string, unknown> = {
   type: 'send-mail',
   types: ['send-mail'],
@@ -53,10 +53,10 @@ const BY_NAME: Record<string, unknown> = {
   stack: 'Error: The mail server did not answer.\n    at send (mailer.js:17:9)',
 };
 
-/** What is looked up: the shapes. */
+/** The part with the shapes. */
 type Document = Pick<ApiDocument, 'components'>;
 
-/** A value of this shape, with all its fields in answers, and those that must be there in requests. */
+/** A value of this shape: with all fields in answers, with required fields in requests. */
 export function exampleOf(schema: Schema, document: Document, isSent = false, name = '', depth = 0): unknown {
   const shape = nameOf(schema);
   if (shape !== null) return exampleOfShape(shape, document, isSent, name, depth);
@@ -74,7 +74,7 @@ export function exampleOf(schema: Schema, document: Document, isSent = false, na
   return exampleScalar(schema, name);
 }
 
-/** What is one value or a list of them is shown as one value. */
+/** A value that may be one or a list is shown as one. */
 function lastScalar(kinds: readonly Schema[]): Schema {
   const [first, ...others] = kinds;
   const single = first?.type === 'array' ? others.find(({ type }) => type !== 'array' && type !== 'null') : undefined;
@@ -88,7 +88,7 @@ function exampleOfShape(shape: string, document: Document, isSent: boolean, name
   return complete(told, schema, document, isSent, depth);
 }
 
-/** With the fields that must be there and that the example was written without. */
+/** Adds required fields that the example lacks. */
 function complete(told: unknown, schema: Schema, document: Document, isSent: boolean, depth: number): unknown {
   if (schema.properties === undefined || typeof told !== 'object') return told;
   const missing = (schema.required ?? []).filter((field) => !(field in (told ?? {})));
@@ -107,7 +107,7 @@ function exampleObject(schema: Schema, document: Document, isSent: boolean, dept
   );
 }
 
-/** Of a map: each of the keys that it must have, or one. */
+/** For a map: each required key, or one. */
 function exampleMap(schema: Schema, document: Document, isSent: boolean, depth: number): Record<string, unknown> {
   const { additionalProperties, required = ['mails'] } = schema;
   if (typeof additionalProperties !== 'object') return {};
@@ -151,13 +151,13 @@ function isOfType(value: unknown, schema: Schema): boolean {
   }
 }
 
-/** A body for a first try: what must be sent, and little more. Null: the operation takes none. */
+/** A body for a first try: what is required, and little more. Null: the operation takes none. */
 export function exampleBody(route: Route, document: Document): unknown {
   const schema = bodyOf(route);
   return schema === null ? null : exampleOf(schema, document, true);
 }
 
-/** What an operation answers with this status. */
+/** An example of an operation's answer with this status. */
 export function exampleAnswer(operationId: string, status: string, schema: Schema, document: Document): unknown {
   return (
     ANSWER_EXAMPLES.get(`${operationId} ${status}`) ??

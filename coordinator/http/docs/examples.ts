@@ -1,6 +1,7 @@
 import type { Attempt, ClaimedJob, Job, LogLine, Problem, Queue } from '@baton/runner-sdk/protocol';
 
-// One story: a mail is sent to a new user. Every example is checked against the schemas, and against what statuses allow.
+// The examples tell one story: a mail is sent to a new user. Every example is checked against the schemas, and against
+// the allowed statuses.
 
 export const ID = '01936f5e-7b1c-7d2a-9c3e-5f4a6b7c8d9e';
 const OTHER_ID = '01936f5e-7b1c-7d2a-9c3e-6a1b2c3d4e5f';
@@ -226,7 +227,7 @@ const SCHEDULE = {
 };
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
-/** A value of each shape, by its name; those of shapes that are not here are made from their schemas. */
+/** Examples of shapes by name; those of other shapes are derived from their schemas. */
 export const SHAPE_EXAMPLES: ReadonlyMap<string, unknown> = new Map<string, unknown>(
   Object.entries({
     Job: COMPLETED,
@@ -401,7 +402,7 @@ export const SHAPE_EXAMPLES: ReadonlyMap<string, unknown> = new Map<string, unkn
   }),
 );
 
-/** Answers that are others than the example of their shape, by operation. */
+/** Answers that differ from the example of their shape, by operation. */
 export const ANSWER_EXAMPLES: ReadonlyMap<string, unknown> = new Map<string, unknown>(
   Object.entries({
     createJob: PENDING,

@@ -8,7 +8,7 @@ export function fieldsOf(schema: Schema, document: ApiDocument, depth = 0): Mark
   const named = nameOf(schema);
   if (named !== null) return depth > 0 ? html`` : html`<p class="is">A ${typeOf(schema)}.</p>`;
   const { properties = {}, required = [] } = schema;
-  // Where all are there, as in most answers, it need not be said of each.
+  // When all fields are required, as in most answers, they are not marked.
   const isMixed = required.length < Object.keys(properties).length || required.length === 1;
   const rows = Object.entries(properties).map(([name, property]) =>
     field({ name, isRequired: isMixed && required.includes(name), schema: property }, document, depth),
@@ -42,7 +42,7 @@ export function parametersOf(parameters: readonly Parameter[], document: ApiDocu
   return html`<dl class="fields">${rows}</dl>`;
 }
 
-/** Of a parameter that is one value or a list of them: the value. */
+/** For a parameter that is one value or a list: the value. */
 function onceOf({ anyOf = [] }: Schema): Schema | null {
   const [list, single] = anyOf;
   return anyOf.length === 2 && list?.type === 'array' && JSON.stringify(list.items) === JSON.stringify(single)
@@ -79,7 +79,7 @@ function field(
   </div> `;
 }
 
-/** What a field holds, or each of its items. */
+/** The schema of a field, or of its items. */
 function innerOf(schema: Schema): Schema | null {
   if (schema.type === 'array') return schema.items === undefined ? null : innerOf(schema.items);
   if (schema.type === 'object' && typeof schema.additionalProperties === 'object')

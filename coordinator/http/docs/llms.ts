@@ -7,15 +7,15 @@ interface Link {
   about: string;
 }
 
-/** Where the coordinator itself is explained. */
+/** Documentation served by the coordinator. */
 const SERVED: readonly Link[] = [
   { title: 'API reference', url: '/docs', about: 'every operation with its fields and examples, for people' },
   { title: 'OpenAPI 3.1 document', url: '/openapi.json', about: 'the same for programs' },
 ];
 
 /**
- * The API in one text, for language models and for whoever reads in a terminal; the form is that of llmstxt.org.
- * @param more what there is to read beside what the coordinator serves
+ * The API as one text, for language models and terminals, in the format of llmstxt.org.
+ * @param more links to documentation beside what the coordinator serves
  */
 export function renderLlms(document: ApiDocument, errors: typeof ERRORS, more: readonly Link[] = []): string {
   const routes = routesOf(document);

@@ -1,16 +1,16 @@
-/** HTML that was made here, and needs no escaping any more. */
+/** HTML created here, which needs no escaping. */
 export class Markup {
   constructor(readonly text: string) {}
 }
 
 type Part = Markup | string | number | false | null | undefined | readonly Part[];
 
-/** HTML with what is put in escaped, lists joined, and what is false or missing left out. */
+/** HTML in which inserted values are escaped, lists joined, and false or missing values left out. */
 export function html(strings: TemplateStringsArray, ...parts: Part[]): Markup {
   return new Markup(strings.map((text, index) => text + (index < parts.length ? toText(parts[index]) : '')).join(''));
 }
 
-/** What stands between backticks is code. */
+/** Shows text between backticks as code. */
 export function withCode(text: string): Markup {
   return html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 }

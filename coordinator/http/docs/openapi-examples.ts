@@ -15,7 +15,7 @@ export function addExamples(document: ApiDocument): void {
   }
 }
 
-/** Fields that the example has not are shown by themselves. What is referred to has its example at its own place. */
+/** Fields without a value in the example get their own examples. References have theirs where they are defined. */
 function illustrate({ properties = {} }: Schema, example: unknown, document: ApiDocument): void {
   for (const [name, property] of Object.entries(properties)) {
     const told = (example as Record<string, unknown> | null)?.[name] ?? exampleOf(property, document, false, name);

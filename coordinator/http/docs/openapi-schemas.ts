@@ -4,7 +4,7 @@ import { z } from 'zod';
 export type Document = Record<string, unknown>;
 type Direction = 'input' | 'output';
 
-/** Exports of the protocol whose names do not say enough outside it. */
+/** Exports of the protocol whose names are unclear outside it. */
 const CLEARER = new Map([
   ['alive', 'Liveness'],
   ['beat', 'JobHeartbeat'],
@@ -20,12 +20,12 @@ const CLEARER = new Map([
 ]);
 const SHAPES = new Set(['object', 'enum', 'union', 'record']);
 
-/** What the protocol exports has a name under `components`, that of the export, and is referred to wherever it occurs. */
+/** Every export of the protocol has its name under `components`, and is referenced wherever it occurs. */
 const names = new Map<z.core.$ZodType, string>();
 for (const [name, exported] of Object.entries(protocol)) {
   if (isShape(exported) && !name.endsWith('Query')) names.set(exported, CLEARER.get(name) ?? capital(name));
 }
-// Items that are read one by one, so that one bad item does not take the others with it: to the caller they have a shape.
+// Items that are parsed one by one, so that a bad item does not fail the others, with the shapes that callers see.
 const items = new Map<z.core.$ZodType, z.core.$ZodType>([
   [protocol.createJobs.shape.jobs.element, protocol.bulkJob],
   [protocol.createBatch.shape.jobs.unwrap().element, protocol.batchJob],
@@ -36,22 +36,22 @@ const items = new Map<z.core.$ZodType, z.core.$ZodType>([
 ]);
 
 /**
- * JSON schemas of what operations take and answer with; what has a name is collected on the way. A shape that is sent
- * otherwise than it is answered with, because of defaults, has a name of its own where it is sent.
+ * JSON schemas of requests and answers; named ones are collected. A shape whose request differs from its answer,
+ * because of defaults, has a separate name for the request.
  */
 export class Schemas {
   private readonly collected = new Map<string, { schema: z.core.$ZodType; directions: Set<Direction> }>();
 
-  /** @param twofold names of shapes that stand once for each direction */
+  /** @param twofold names of shapes that have a separate schema for each direction */
   constructor(private readonly twofold: ReadonlySet<string>) {}
 
-  /** A reference, where the schema has a name. */
+  /** A reference, if the schema has a name. */
   of(schema: z.ZodType, direction: Direction): Document {
     const name = names.get(schema);
     return name === undefined ? this.inline(schema, direction) : this.refer(schema, name, direction);
   }
 
-  /** The schema itself, with references to what is inside and has a name. */
+  /** The schema itself, with references to the named schemas inside. */
   inline(schema: z.core.$ZodType, direction: Direction): Document {
     const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
       io: direction,
@@ -73,10 +73,10 @@ export class Schemas {
     return withoutDefaults(written);
   }
 
-  /** All that was referred to, by name. */
+  /** All referenced schemas, by name. */
   components(): Record<string, Document> {
     const made = new Map<string, Document>();
-    // What is written out may refer to more.
+    // A schema that is added here may refer to more.
     for (let known = 0; known < this.references;) {
       known = this.references;
       for (const [name, { schema, directions }] of this.collected)
@@ -86,7 +86,7 @@ export class Schemas {
     return Object.fromEntries([...made].sort(([one], [other]) => (one < other ? -1 : 1)));
   }
 
-  /** Names of shapes that are sent and answered, and not alike. */
+  /** Names of shapes whose requests and answers differ. */
   unlike(): Set<string> {
     const found = [...this.collected].filter(([, { schema, directions }]) => {
       if (directions.size < 2) return false;
@@ -128,8 +128,8 @@ function replaceBy(schema: Document, other: Document): void {
 }
 
 /**
- * Takes away what repeats a format, a reference or the nature of JSON numbers, and what would forbid answers to grow new
- * fields; adds what zod leaves out beside a reference.
+ * Removes what repeats a format, a reference or the limits of JSON numbers, and what would forbid new fields in
+ * answers; adds what zod leaves out beside a reference.
  */
 function simplify(zodSchema: z.core.$ZodTypes, schema: Document, direction: Direction): void {
   const { def } = zodSchema._zod;
@@ -147,14 +147,14 @@ function simplify(zodSchema: z.core.$ZodTypes, schema: Document, direction: Dire
   if (direction === 'output' && schema['additionalProperties'] === false) delete schema['additionalProperties'];
 }
 
-/** Whether other fields are refused is no difference between what is sent and what is answered. */
+/** Ignores `additionalProperties` when requests and answers are compared. */
 function withoutClosing(key: string, value: unknown): unknown {
   return key === 'additionalProperties' && value === false ? undefined : value;
 }
 
 /**
- * Says defaults of fields in words. Generators take a field with a `default` for one that is always there, and then ask
- * their users for it; and a client that fills in the default of its day goes on with it when it has changed.
+ * Moves defaults into descriptions. Generators treat a field with a `default` as always present, and then require it
+ * from their users; and a client that fills in a default would keep it after it has changed.
  */
 function withoutDefaults(schema: Document): Document {
   for (const [name, value] of Object.entries((schema['properties'] ?? {}) as Record<string, Document>)) {

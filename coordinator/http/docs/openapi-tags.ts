@@ -15,7 +15,7 @@ const SERVICE: Tag = {
   description: 'Health, metrics, cleanup and this documentation.',
 };
 
-/** What operations are about, by how their paths begin; in the order in which they are shown. */
+/** Topics of operations, by the start of their paths; in the order in which they are shown. */
 const ABOUT: Record<string, Tag> = {
   jobs: {
     name: 'Jobs',

@@ -1,4 +1,4 @@
-/** What is called otherwise than the rules below say. */
+/** Names that differ from the rules below. */
 const NAMES = new Map([
   ['POST /jobs/bulk', 'createJobs'],
   ['POST /jobs/heartbeat', 'sendHeartbeats'],
@@ -48,8 +48,8 @@ const BY_METHOD = new Map([
 ]);
 
 /**
- * The name that generated clients give the operation's method: `createJob`, `listJobs`, `getJob`, `retryJob` for
- * `POST /jobs/:id/retry`, `retryJobs` for `POST /jobs/retry`, `listJobAttempts` for `GET /jobs/:id/attempts`.
+ * The name of the operation's method in generated clients: `createJob`, `listJobs`, `getJob`, `retryJob` for `POST
+ * /jobs/:id/retry`, `retryJobs` for `POST /jobs/retry`, `listJobAttempts` for `GET /jobs/:id/attempts`.
  */
 export function operationId({ method, path }: { method: string; path: string }): string {
   const name = NAMES.get(`${method.toUpperCase()} ${path}`);
@@ -69,7 +69,7 @@ export function operationId({ method, path }: { method: string; path: string }):
   return words(verb, things, ...inner, ...more);
 }
 
-/** Of `/webhooks/:id/deliveries/:deliveryId`: webhook, delivery. */
+/** For `/webhooks/:id/deliveries/:deliveryId`: webhook, delivery. */
 function parents(collection: string, rest: string[]): string[] {
   return [collection, ...rest.filter((part) => !part.startsWith(':'))].map(singular);
 }

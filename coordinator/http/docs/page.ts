@@ -20,12 +20,14 @@ export interface Page {
   errors: typeof ERRORS;
   /** Of the coordinator. */
   version: string;
-  /** Where its style and its script are. */
+  /** URLs of its style and script. */
   style: string;
   script: string;
 }
 
-/** The reference as one page of plain HTML. All of it can be read without the script, which searches, copies and runs calls. */
+/**
+ * The reference as one page of plain HTML. It can be read without the script, which searches, copies and makes calls.
+ */
 export function renderPage({ document, errors, version, style, script }: Page): string {
   const routes = routesOf(document);
   const groups = document.tags

@@ -10,10 +10,13 @@ import { SCRIPT } from './script';
 import { STYLE } from './style';
 import { welcomeEndpoint } from './welcome';
 
-/** Browsers ask for these by a name that changes with what is in them. */
+/** The names of these files contain a hash of the content. */
 const FOR_GOOD = 'public, max-age=31536000, immutable';
 
-/** The API reference for people: one page, made of the OpenAPI document, and what it looks like. Nothing comes from elsewhere. */
+/**
+ * The API reference for people: one page generated from the OpenAPI document, with its style and script. Nothing is
+ * loaded from elsewhere.
+ */
 export function referenceEndpoints(document: () => object): AnyEndpoint[] {
   let page: string | undefined;
   let text: string | undefined;

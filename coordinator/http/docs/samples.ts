@@ -1,7 +1,7 @@
 import { type ApiDocument, type Route } from './document';
 import { exampleBody, exampleOf } from './example';
 
-/** Stands for the coordinator in samples; the page's script puts the address there that it was loaded from. */
+/** The coordinator's URL in samples; the page's script replaces it with the URL from which it was loaded. */
 export const SAMPLE_URL = 'http://127.0.0.1:3001';
 
 export interface Sample {
@@ -12,14 +12,14 @@ export interface Sample {
 
 interface Request {
   route: Route;
-  /** With values in the place of parameters. */
+  /** With values in place of parameters. */
   url: string;
   path: Record<string, string>;
   body: unknown;
   isStream: boolean;
 }
 
-/** How the operation is called, in each language; every sample works once the environment holds a key. */
+/** How to call the operation in each language; every sample works once the environment has a key. */
 export function samplesOf(route: Route, document: ApiDocument): Sample[] {
   const request = requestOf(route, document);
   return [
@@ -57,13 +57,13 @@ function curlOf({ route, url, body, isStream }: Request): string {
   return lines.join(' \\\n  ');
 }
 
-/** Short values in one line, long ones spread out. */
+/** Short values on one line, long ones on several. */
 function shown(value: unknown): string {
   const line = JSON.stringify(value);
   return line.length <= 56 ? line : JSON.stringify(value, null, 2);
 }
 
-/** What the SDK's client has for an operation. What it has not is called with fetch. */
+/** How the SDK's client calls an operation. Operations without one are called with fetch. */
 const CLIENT: Record<string, (request: Request) => string> = {
   createJob: ({ body }) => {
     const { type, arguments: args, ...options } = body as Record<string, unknown>;
@@ -105,7 +105,7 @@ const CLIENT: Record<string, (request: Request) => string> = {
   revokeApiKey: ({ path }) => `const revoked = await client.apiKeys.revoke(${literal(path['id'])});`,
 };
 
-/** Calls that the SDK's runner makes by itself. */
+/** Calls that the SDK's runner makes itself. */
 const OF_RUNNERS = new Set([
   'claimJobs',
   'completeJob',
@@ -171,7 +171,7 @@ function pythonOf({ route, url, body, isStream }: Request): string {
   return `${needed}\n\nanswer = requests.${route.method}(\n${options.map((option) => `    ${option},\n`).join('')})\n${read}`;
 }
 
-/** As TypeScript writes it. */
+/** As a TypeScript literal. */
 function literal(value: unknown, depth = 0): string {
   return written(value, depth, {
     text: (one) => `'${JSON.stringify(one).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`,
@@ -182,7 +182,7 @@ function literal(value: unknown, depth = 0): string {
   });
 }
 
-/** As Python writes it. */
+/** As a Python literal. */
 function python(value: unknown, depth = 0): string {
   const words = new Map([
     ['true', 'True'],

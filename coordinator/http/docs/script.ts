@@ -1,4 +1,7 @@
-/** Runs in the browser: search, languages of samples, the key, trying calls, and copying. The page reads without it. */
+/**
+ * Runs in the browser: search, languages of samples, the key, trying calls, and copying. The page can be read without
+ * it.
+ */
 export const SCRIPT = `'use strict';
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];

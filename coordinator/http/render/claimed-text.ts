@@ -5,7 +5,7 @@ import { type FieldsReadBy, JOB_FIELDS } from '../../store/jobs/fields';
 
 type Given = keyof ClaimedJob;
 
-/** What a claimed job has that no column holds as it is given. */
+/** Members of a claimed job that are not columns. */
 const NOT_STORED: Record<Exclude<Given, FieldsReadBy<'claimed'> | 'tracestate'>, Written> = {
   dependencies: { by: ({ dependencies = '{}' }: ClaimedRow) => dependencies },
   traceparent: { by: (row: ClaimedRow) => traceText(row.trace) },
@@ -18,8 +18,8 @@ const jobText = compileText<ClaimedRow>(
 );
 
 /**
- * Claimed jobs as the JSON texts of `claimedJob`s. Written out, because a claim's answer is the largest of the hot ones:
- * payloads go through as they are stored, and neither they nor the job become an object in between.
+ * Claimed jobs as JSON texts of `claimedJob`. Generated as text, because the answer of a claim is the largest of the
+ * frequent ones: payloads are copied as stored, and neither they nor the job become objects in between.
  */
 export function claimedTexts(rows: readonly ClaimedRow[]): string[] {
   return rows.map(jobText);
@@ -47,7 +47,7 @@ function given(name: FieldsReadBy<'claimed'>): Written {
   }
 }
 
-/** The stored trace is a traceparent, and after a space a tracestate, which is left out where there is none. */
+/** The stored trace is a traceparent, followed by a space and a tracestate if there is one. */
 function traceText(trace: string | null): string {
   if (trace === null) return 'null';
   const end = trace.indexOf(' ');

@@ -10,7 +10,7 @@ const DEFAULT_RETRY_TEXT = JSON.stringify(DEFAULT_RETRY);
 let lastTime: Date | null = null;
 let lastText = '';
 
-/** What a new job has that no column holds as it is shown. */
+/** Members of a new job that are not columns. */
 const VIEWS: { [Name in keyof Job]?: Written } = {
   estimate: { constant: null },
   dependsOn: { constant: [] },
@@ -18,7 +18,7 @@ const VIEWS: { [Name in keyof Job]?: Written } = {
   callbackUrl: { by: (row: JobRow) => jsonText(JOB_VIEWS.callbackUrl(row, null)) },
 };
 
-/** How a value is written; what is not listed is text or JSON. */
+/** How values of a type are written; other types are text or JSON. */
 const TEXTS: { [Type in ColumnType]?: Extract<Written, { as: unknown }>['as'] } = {
   uuid: quotedText,
   smallint: 'is',
@@ -29,8 +29,8 @@ const TEXTS: { [Type in ColumnType]?: Extract<Written, { as: unknown }>['as'] } 
 };
 
 /**
- * A job that was just created, and depends on no others and belongs to no group, as the JSON text of what `renderJob` makes of it. Written out, because a bulk create is
- * answered with a kilobyte a job, most of it what a new job never has.
+ * A new job without parents or a group, as the JSON text of what `renderJob` returns. Generated as text, because a bulk
+ * create is answered with a kilobyte per job, most of it fields that a new job never has.
  */
 export const createdText = compileText<JobRow>(
   (Object.keys(job.shape) as (keyof Job)[]).map((name) => [name, VIEWS[name] ?? written(name as FieldName)]),
@@ -50,7 +50,7 @@ function jsonText(value: unknown): string {
   return value === null ? 'null' : JSON.stringify(value);
 }
 
-/** Jobs that were created together share their times, as one object. */
+/** Jobs created together share their times as one object. */
 function timeText(time: Date | null): string {
   if (time === null) return 'null';
   if (time !== lastTime) {

@@ -5,11 +5,11 @@ import type { JobRow, ListedJobRow } from '../../store/jobs';
 import { type FieldsReadBy, JOB_FIELDS } from '../../store/jobs/fields';
 import { time } from './time';
 
-// From rows to what the contract says. The lease token is in a claim's answer and nowhere else.
+// Converts rows to the shapes of the contract. Only the answer of a claim contains the lease token.
 
 type JobView<Name extends keyof Job> = (row: JobRow, estimate: Estimate | null) => Job[Name];
 
-/** What a job is shown with that no column holds as it is shown. */
+/** Members of a job that are not columns. */
 export const JOB_VIEWS: { [Name in Exclude<keyof Job, FieldsReadBy<'job'>>]: JobView<Name> } & {
   [Name in keyof Job]?: JobView<Name>;
 } = {
@@ -19,7 +19,7 @@ export const JOB_VIEWS: { [Name in Exclude<keyof Job, FieldsReadBy<'job'>>]: Job
     estimate === null ? null : { startAt: time(estimate.startAt), finishAt: time(estimate.finishAt) },
   leaseExpiresAt: (row) => (row.status === 'running' ? time(row.leaseExpiresAt) : null),
   deadlineAt: (row) => (row.status === 'running' ? time(row.deadlineAt) : null),
-  // Null in the table where there are none.
+  // Jobs without parents have null in the table.
   dependsOn: (row) => row.dependsOn ?? [],
   callbackUrl: (row) => (row.callback as { url: string } | null)?.url ?? null,
 };
@@ -42,7 +42,7 @@ export function renderJob(row: JobRow, estimate: Estimate | null = null): Job {
   return renderRow(row, estimate);
 }
 
-/** A job as lists show it: large values left out and named, and only the fields that were asked for. */
+/** A job as shown in lists: large values are left out and named, and only requested fields are included. */
 export function renderListedJob(row: ListedJobRow, fields?: readonly string[]): Partial<ListedJob> {
   const job = { ...renderJob(row), ...(row.omitted.length === 0 ? {} : { omitted: row.omitted }) };
   if (fields === undefined) return job;

@@ -1,4 +1,4 @@
-/** A time as the contract writes it, in ISO-8601. */
+/** A time in ISO-8601, as in the contract. */
 export function time(date: Date | null): string | null {
   return date === null ? null : date.toISOString();
 }

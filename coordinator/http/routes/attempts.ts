@@ -167,7 +167,7 @@ export const attemptEndpoints = [
   }),
 ];
 
-/** The lease token of a call that has no body to put it in. */
+/** The lease token of a call without a body. */
 function readLease(sent: string | undefined): string {
   const read = protocol.leaseToken.safeParse(sent);
   if (!read.success) throw invalid('header Baton-Lease', protocol.leaseToken, sent, read.error);
@@ -186,12 +186,12 @@ async function claimFor(
   return services.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
 }
 
-/** The socket may close between the grant and the answer: then the jobs are given back. */
+/** If the socket closes between the grant and the answer, the jobs are released. */
 function replyClaimed({ dispatcher }: Services, jobs: ClaimedRow[], text: string | readonly string[]): Reply {
   return { ...replyText(200, text), onUnsent: () => dispatcher.undelivered.giveBack(jobs) };
 }
 
-/** The reports are stored by now, so whatever befalls the claim must not take their answer away. */
+/** The reports are already stored, so a failing claim must not lose their answer. */
 async function claimNext(
   services: Services,
   caller: Caller,
@@ -206,7 +206,7 @@ async function claimNext(
   }
 }
 
-/** @throws {BatonError} `forbidden` for a type or queue that the runner's key does not name. */
+/** @throws {BatonError} `forbidden` for a type or queue outside the runner's key */
 function withinKey(caller: Caller, claim: protocol.Claim): protocol.Claim {
   const { types, queues } = caller;
   const type = types === null ? undefined : claim.types.find((one) => !types.includes(one));
@@ -227,7 +227,7 @@ function listed(names: string[] | null): string {
   return names === null || names.length === 0 ? 'none' : names.join(', ');
 }
 
-/** Each item of a runner's list is read, and judged, alone: a bad one must not cost the others their leases. */
+/** Parses and handles each item of a runner's list on its own: a bad one must not cost the others their leases. */
 async function judgeEach<Item extends { jobId: string }, Outcome extends object>(
   sent: unknown[],
   schema: z.ZodType<Item>,
@@ -247,7 +247,7 @@ async function judgeEach<Item extends { jobId: string }, Outcome extends object>
   });
 }
 
-/** Echoed only when it is text: anything else may be nested too deep to be written. */
+/** Echoed only if it is text; anything else may be nested too deeply to be written. */
 function jobIdOf(sent: unknown): string | null {
   return typeof sent === 'object' && sent !== null && 'jobId' in sent && typeof sent.jobId === 'string'
     ? sent.jobId

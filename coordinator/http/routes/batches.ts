@@ -182,7 +182,7 @@ export const batchEndpoints = [
       const { services, caller, params: at } = call;
       const waitMs = call.isHead ? 0 : boundedWait(call.query.waitMs);
       if (waitMs > 0) call.park();
-      // Waits before it reads, so that an end in between is noticed.
+      // Starts waiting before it reads, so that an end in between is noticed.
       const stop = new AbortController();
       const waited = services.waitingReads.wait(at.id, waitMs, AbortSignal.any([call.signal, stop.signal]));
       try {

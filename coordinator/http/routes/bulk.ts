@@ -131,7 +131,7 @@ function requireReachable(caller: Caller, queue: string | undefined): void {
 }
 
 export interface Choice {
-  /** Left out: every job, which the call has asked for in so many words. */
+  /** Undefined: every job, which the call requested explicitly. */
   filter?: protocol.JobFilter | undefined;
   dryRun: boolean;
   background: boolean;

@@ -12,7 +12,7 @@ import { renderDelivery } from '../render/webhooks';
 
 const params = z.object({ id: protocol.id });
 
-/** What is told to the `callbackUrl` of jobs, and what signs it. */
+/** Deliveries to the `callbackUrl` of jobs, and their signing secret. */
 export const callbackEndpoints = [
   endpoint({
     method: 'get',

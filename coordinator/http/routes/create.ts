@@ -109,7 +109,7 @@ export function readIdempotencyKey(sent: string | undefined): string | undefined
   return read.data;
 }
 
-/** A call has a key, or its jobs have keys. */
+/** Either the call has a key, or its jobs have keys. */
 function requireOneKey(atomic: boolean, own: (string | undefined)[]): void {
   if (!atomic) {
     const message =
@@ -135,7 +135,7 @@ function requireOneKey(atomic: boolean, own: (string | undefined)[]): void {
     });
 }
 
-/** For an atomic call: the faults of all jobs at once. */
+/** For an atomic call: reports the faults of all jobs at once. */
 export function allOrThrow(items: (CreateItem | BatonError)[]): CreateItem[] {
   const errors = items.flatMap((item, index) =>
     item instanceof BatonError
@@ -171,14 +171,14 @@ function noted(services: Services, job: JobRow & { omitted?: protocol.ListedJob[
   return notes.length === 0 ? told : { ...told, notes };
 }
 
-/** The same of a job that was just created. */
+/** The same for a job that was just created. */
 function notedText(services: Services, job: JobRow): string {
   const notes = notesOn(services.context, job);
   const text = isRelated(job) ? toJson(renderJob(job)) : createdText(job);
   return notes.length === 0 ? text : `${text.slice(0, -1)},"notes":${JSON.stringify(notes)}}`;
 }
 
-/** Whether it depends on others, or belongs to a group; such jobs are not written out. */
+/** Whether it has parents or a group; such jobs are not rendered as text. */
 function isRelated({ dependsOn, workflowId }: Nullable<JobRow>): boolean {
   return dependsOn !== null || workflowId !== null;
 }

@@ -138,7 +138,7 @@ function renderDeadLetter(row: JobRow): protocol.DeadLetter {
   return { ...renderJob(row), fingerprint: row.fingerprint };
 }
 
-/** A list of groups shows the beginning of a message; the job has all of it. */
+/** A list of groups shows only the start of a message; the job has all of it. */
 const MOST_GROUP_MESSAGE = 1000;
 
 function renderGroup({

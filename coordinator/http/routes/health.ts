@@ -70,7 +70,7 @@ export const healthEndpoints = [
   }),
 ];
 
-/** A database that does not answer in time is away, as far as a load balancer is concerned. */
+/** For a load balancer, a database that does not answer in time is unavailable. */
 async function within(ms: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -95,7 +95,7 @@ async function findOut({ context, processState }: Services): Promise<string[]> {
   }
 }
 
-/** It answers, and takes no writes. */
+/** The database answers, but accepts no writes. */
 function whyNotWritable(error: unknown): string | undefined {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const state = cause instanceof Error && 'code' in cause ? cause.code : undefined;

@@ -135,7 +135,7 @@ export const jobEndpoints = [
     async run(call) {
       const waitMs = call.isHead ? 0 : boundedWait(call.query.waitMs);
       if (waitMs > 0) call.park();
-      // Waits before it reads, so that a job which finishes in between is noticed.
+      // Starts waiting before it reads, so that a job that finishes in between is noticed.
       const stop = new AbortController();
       const waited = call.services.waitingReads.wait(
         call.params.id,

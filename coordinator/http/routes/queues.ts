@@ -139,7 +139,7 @@ function sees({ queues }: Caller, name: string): boolean {
   return queues === null || queues.includes(name);
 }
 
-/** What a queue holds of all types is not told to a key that is limited to some. */
+/** The totals of a queue over all types are not shown to a key limited to some types. */
 function requireNoTypes(caller: Caller): void {
   if (caller.types !== null)
     throw new BatonError(

@@ -18,7 +18,7 @@ export const rateLimitEndpoints = [
       const asked = query.userId ?? own;
       if (asked === null) return reply(200, {});
       const rates = await readRates(services.context, asked);
-      // Another user is one that nobody has heard of.
+      // Another user looks like one without any jobs.
       return reply(
         200,
         Object.fromEntries(

@@ -16,7 +16,7 @@ export const sessionEndpoints = [
     audit: ['session.opened'],
     replies: { 201: protocol.session },
     async run({ services, by, body, header, isSecure }) {
-      // Another site must not sign somebody in under a key of its own.
+      // Another site must not sign a user in with a key of its own.
       const site = header('sec-fetch-site');
       if (site !== undefined && site !== 'same-origin' && site !== 'none')
         throw new BatonError('forbidden', 'Only pages of this coordinator may sign in.');
@@ -41,7 +41,7 @@ export const sessionEndpoints = [
     replies: { 201: protocol.sessionLink },
     async run({ services, by, body }) {
       const { token, expiresAt } = await createLink(services.context, by, body.expiresInMs);
-      // Behind the #, which browsers send to nobody, so it stands in no log.
+      // After the #, which browsers do not send, so that it is in no log.
       return reply(201, { token, path: `/dashboard/#sign-in=${token}`, expiresAt: expiresAt.toISOString() });
     },
   }),

@@ -12,11 +12,11 @@ import type { WebSockets } from './web-sockets';
 
 const HEARTBEAT_MS = 15_000;
 
-/** The connections of those who listen to events. */
+/** Connections of listeners to events. */
 export class EventConnections {
   private readonly open = new Set<EventWriter>();
   private isClosed = false;
-  /** How many each key has, those included that are being opened. */
+  /** Connections per key, including those that are being opened. */
   private readonly shares: Shares;
   private readonly timer: NodeJS.Timeout;
 
@@ -31,9 +31,9 @@ export class EventConnections {
   }
 
   /**
-   * Prepares a stream, and returns what sends it, or what is called when it is not sent.
-   * @param ended aborted when the caller may hear no more, or has gone
-   * @throws {BatonError} `rate_limited` when as many listen with this key as may, `unavailable` when as many do in all
+   * Prepares a stream. Returns a reply that sends it, and that cleans up if it is not sent.
+   * @param ended aborted when the caller may receive no more events, or has disconnected
+   * @throws {BatonError} `rate_limited` when the key has too many listeners, `unavailable` when all keys together do
    */
   async start(
     filter: EventFilter,
@@ -73,7 +73,7 @@ export class EventConnections {
     for (const writer of this.open) writer.end('draining');
   }
 
-  /** @throws {BatonError} `validation_failed` when the request to become a WebSocket is not valid */
+  /** @throws {BatonError} `validation_failed` when the WebSocket handshake is not valid */
   private writerTo(response: ServerResponse): EventWriter {
     if (this.isClosed) throw new BatonError('unavailable', 'This coordinator is shutting down.');
     const accepted = this.webSockets.accept(response);

@@ -1,6 +1,6 @@
 import type { EventRow } from '../../store/events';
 
-/** One event on its way to listeners. It serves many, so it is written out once for each way to send it. */
+/** One event for listeners. It is serialised once for each format, because it serves many. */
 export class EventFrame {
   private text: string | undefined;
   private json: string | undefined;
@@ -17,7 +17,7 @@ export class EventFrame {
     return (this.text ??= `id: ${this.id}\nevent: ${this.event}\ndata: ${this.data}\n\n`);
   }
 
-  /** As a message: the same fields as JSON. */
+  /** As a WebSocket message: the same fields as JSON. */
   get message(): string {
     return (this.json ??= `{"id":"${this.id}","event":"${this.event}","data":${this.data}}`);
   }

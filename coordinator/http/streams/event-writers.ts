@@ -4,23 +4,26 @@ import type { Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { EventFrame } from './event-frames';
 
-/** One who does not read so much is cut off, and may come back with its Last-Event-ID. */
+/** A listener with this much unread data is disconnected, and may resume with its Last-Event-ID. */
 const MOST_BUFFERED_BYTES = 1_048_576;
-/** How long a client of server-sent events waits before it comes back. */
+/** How long a client of server-sent events waits before it reconnects. */
 const RETRY_MS = 1000;
-/** Nothing is expected from a WebSocket's client; so much is passed over, for those that send a word to keep it alive. */
+/**
+ * WebSocket clients need not send anything; this much is ignored, for those that send messages to keep the connection
+ * alive.
+ */
 const MOST_PASSED_OVER_BYTES = 16;
 
 /** Why a stream ends. */
 export type Ending = 'draining' | 'revoked' | 'broken';
 
-/** One of the ways in which a listener is sent events. */
+/** Sends events to a listener over one kind of connection. */
 export interface EventWriter {
   write(frames: readonly EventFrame[]): void;
   /** Keeps the connection alive through proxies. */
   beat(): void;
   end(ending: Ending): void;
-  /** Resolves when the client can take more, or has gone. */
+  /** Resolves when the client can take more, or has disconnected. */
   drained(): Promise<void>;
 }
 
@@ -68,12 +71,12 @@ export class WebSocketWriter implements EventWriter {
     private readonly webSocket: WebSocket,
     private readonly socket: Socket,
   ) {
-    // What cannot be read is closed by itself, with the code that fits.
+    // The library closes invalid connections itself, with the appropriate code.
     webSocket.on('error', () => undefined);
     webSocket.on('message', (data: Buffer) => {
       if (data.length > MOST_PASSED_OVER_BYTES) this.close('talkative');
     });
-    // They are answered, and a client may send them without reading the answers.
+    // Pings are answered, and a client may send them without reading the answers.
     webSocket.on('ping', () => this.requireRead());
   }
 

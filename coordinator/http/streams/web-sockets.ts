@@ -5,35 +5,38 @@ import { BatonError } from '../../errors';
 
 /** The subprotocol that a coordinator speaks. */
 const SUBPROTOCOL = 'baton.v1';
-/** A browser, which cannot set headers of a WebSocket, offers its key as a second subprotocol. */
+/** Browsers cannot set headers of a WebSocket, so they offer their key as a second subprotocol. */
 const KEY_PREFIX = 'baton.key.';
 const MOST_MESSAGE_BYTES = 4096;
-/** So long a client has to answer that the connection is closed. */
+/** How long a client may take to confirm the close. */
 const CLOSE_TIMEOUT_MS = 3000;
 
 const OPTIONS: ServerOptions & { closeTimeout: number } = {
   noServer: true,
   clientTracking: false,
-  // Each compressed connection would keep a dictionary in memory.
+  // Every compressed connection would keep a dictionary in memory.
   perMessageDeflate: false,
   maxPayload: MOST_MESSAGE_BYTES,
   closeTimeout: CLOSE_TIMEOUT_MS,
-  // The key is never among what is answered.
+  // The key is never sent back.
   handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
 };
 
 interface Upgrade {
   request: IncomingMessage;
   head: Buffer;
-  /** A call that waits forgets its headers, but the handshake is made after that. */
+  /** A waiting call drops its headers, but the handshake is made later. */
   headers: IncomingMessage['headers'];
 }
 
-/** A request as the server reads it. Other upgrades than to WebSocket, as `h2c`, are not asked for: such a request is answered as any. */
+/**
+ * A request as the server parses it. Upgrades other than to WebSocket, such as `h2c`, are ignored: the request is
+ * answered normally.
+ */
 export class Incoming extends IncomingMessage {
   private isUpgrade: boolean | null = null;
 
-  /** Set and asked by Node once the headers are read. */
+  /** Set and read by Node once the headers are parsed. */
   get upgrade(): boolean {
     return this.isUpgrade === true && (this.method === 'CONNECT' || isWebSocket(this));
   }
@@ -43,21 +46,21 @@ export class Incoming extends IncomingMessage {
   }
 }
 
-/** Requests to become a WebSocket: each has a response, as any other, until it is accepted. */
+/** WebSocket requests: each has a normal response until it is accepted. */
 export class WebSockets {
   private readonly upgrades = new Map<ServerResponse, Upgrade>();
 
-  /** @returns what the request is refused with, or accepted by; null: the connection cannot be answered on */
+  /** @returns the response that refuses or accepts the request; null: the connection cannot be answered on */
   receive(request: IncomingMessage, head: Buffer): ServerResponse | null {
     const { socket } = request;
-    // Node's own listener left with the parser.
+    // Node's own listener was removed with the parser.
     socket.on('error', () => socket.destroy());
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     try {
       response.assignSocket(socket);
     } catch {
-      // A request that was pipelined before this one has not been answered yet.
+      // A request that was pipelined before this one is still unanswered.
       socket.destroy();
       return null;
     }
@@ -68,9 +71,9 @@ export class WebSockets {
   }
 
   /**
-   * Makes the handshake. The response stays as a sign of life: it closes with the connection.
-   * @returns null when the response is one to an ordinary request
-   * @throws {BatonError} `validation_failed` when it is no valid handshake
+   * Makes the handshake. The response stays open with the connection, and closes with it.
+   * @returns null when the response belongs to an ordinary request
+   * @throws {BatonError} `validation_failed` when the handshake is not valid
    */
   accept(response: ServerResponse): { webSocket: WebSocket; socket: Socket } | null {
     const upgrade = this.upgrades.get(response);
@@ -90,7 +93,7 @@ export class WebSockets {
     throw new BatonError('validation_failed', `The WebSocket cannot be opened: ${fault}.`);
   }
 
-  /** Cuts off all that are open still. */
+  /** Closes all remaining connections. */
   cut(): void {
     for (const { request } of this.upgrades.values()) request.socket.destroy();
   }
@@ -100,7 +103,7 @@ export function isWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === 'websocket';
 }
 
-/** The key among the subprotocols that a WebSocket offers; undefined: there is none. */
+/** The key among the subprotocols that a WebSocket offers; undefined: none. */
 export function offeredKey({ headers }: IncomingMessage): string | undefined {
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
   const encoded = offered.find((name) => name.startsWith(KEY_PREFIX))?.slice(KEY_PREFIX.length);

@@ -15,8 +15,9 @@ export interface RetryByHand {
 /**
  * failed, cancelled -> pending, or blocked; failures start again at 0, and the history is kept. A job is blocked while
  * a parent is unfinished or is retried in the same call. Parents that ended otherwise are not waited for, and do not
- * cancel the job again. Its workflow runs again. A parent may end at the same moment, so the caller must settle the
- * parents of the jobs that are returned as blocked.
+ * cancel the job again; a gate waits to be decided again. The workflow of each job runs again. A parent may end at the
+ * same moment, so the caller must settle the parents of the jobs that are returned as blocked.
+ * @param beside jobs that are retried in the same transaction, and so are waited for
  */
 export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[] = []): Promise<JobRow[]> {
   const ids = sql`${wanted.map((one) => one.jobId)}::uuid[]`;

@@ -63,7 +63,10 @@ export const CLAIMED_COLUMNS = sql`${columns(fieldsReadBy('claimed'), 'as text')
  */
 export const STILL_RUNNING = sql`j.status::text = 'running'`;
 
-/** A gate is a job of no queue, so that nothing that goes by queues finds it; and the type by which it is shown. */
+/**
+ * A gate is a job without a queue, so that nothing that works by queue finds it; its type is the one that it is shown
+ * with.
+ */
 export const GATE = { queue: '', type: 'gate' };
 
 /** The fields of a moved job that events and replies need. */

@@ -27,7 +27,8 @@ export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ 
 
 /**
  * blocked -> pending for those of these locked jobs that wait for no parent any more, and blocked -> cancelled for
- * those with a parent that ended in a way they do not accept. Others are left unchanged.
+ * those with a parent that ended in a way they do not accept. Others are left unchanged; gates are opened by
+ * `openGates`.
  */
 export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[]> {
   return transaction.query(sql`
@@ -56,7 +57,10 @@ export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[
     SELECT * FROM moved`);
 }
 
-/** Gates of these jobs that wait for no job any more wait to be decided from now on, as long as they were given. */
+/**
+ * Opens gates among these jobs that no longer wait for a job: they wait to be decided from now on, for as long as their
+ * timeout allows.
+ */
 export function startGates(transaction: Executor, gateIds: string[]): Promise<Moved[]> {
   return transaction.query(sql`
     WITH moved AS (
@@ -76,7 +80,7 @@ export interface DecideGate {
   reason: string | null;
 }
 
-/** blocked -> completed or cancelled, of a gate that waits for no job any more. */
+/** blocked -> completed or cancelled, for a gate that no longer waits for a job. */
 export function decideGate(transaction: Executor, { gateId, to, result, reason }: DecideGate): Promise<JobRow[]> {
   return transaction.query(sql`
     WITH moved AS (

@@ -119,7 +119,7 @@ function finishedConditions({ finishedAfter, finishedBefore, queue, status }: Jo
   ];
 }
 
-/** Which of these jobs and workflows have finished; those that are gone count as finished. */
+/** Which of these jobs and workflows have finished; deleted ones count as finished. */
 export async function finished(db: Executor, jobIds: string[]): Promise<string[]> {
   const rows = await db.query<{ id: string }>(sql`
     SELECT w.id::text FROM unnest(${jobIds}::uuid[]) AS w (id)
