@@ -6,20 +6,23 @@ import { readProperty } from './transport/error-like';
 import { BatonError, ConfigurationError } from './transport/errors';
 import { storable } from './transport/json';
 
-// Creates jobs in the application's own transaction, by the SQL function `enqueue` in Baton's database. Takes whatever
-// runs SQL there, and depends on none of it.
+// Creates jobs in the application's own transaction, with the SQL function `enqueue` in Baton's database. Works with
+// any library that runs SQL there, and depends on none.
 
-/** A client, a pool or a pool's client of `pg`, or whatever has the same `query`, also if it returns the rows themselves. */
+/**
+ * A client, a pool or a pool's client of `pg`, or any object with the same `query`, even if it returns the rows
+ * themselves.
+ */
 export interface SqlRunner {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] } | unknown[]>;
 }
 
-/** A client of Prisma, or what `$transaction` hands to its function. */
+/** A Prisma client, or what `$transaction` passes to its function. */
 export interface PrismaRunner {
   $queryRawUnsafe(text: string, ...values: unknown[]): Promise<unknown>;
 }
 
-/** What `enqueue` takes beside type and arguments; overrules the definition's defaults. `undefined`: as if left out. */
+/** Other fields of a create; they override the definition's defaults. `undefined` counts as left out. */
 export interface EnqueueOptions extends Omit<
   CreateOptions,
   'callbackUrl' | 'dependsOn' | 'onDependencyFailure' | 'signal'
@@ -33,7 +36,9 @@ export interface EnqueueOptions extends Omit<
 export interface Enqueued {
   id: string;
   status: JobStatus;
-  /** `repeated`: the idempotency key was used for the same job; `deduplicated`: a job holds the unique key, and is this one. */
+  /**
+   * `repeated`: the idempotency key was used for the same job; `deduplicated`: this existing job holds the unique key.
+   */
   outcome: 'created' | 'repeated' | 'deduplicated';
 }
 
@@ -43,9 +48,9 @@ type EnqueueRest<Arguments extends Schema> =
     : [args: InputOf<Arguments>, options?: EnqueueOptions];
 
 /**
- * Creates a job in the transaction that `on` runs. The job is there for runners when that commits, and never was when it
- * is rolled back. A refusal is a `BatonError` with the code that `POST /jobs` answers with, and leaves the transaction
- * failed, as every error of PostgreSQL does. Arguments that do not fit the definition are refused before anything is sent.
+ * Creates a job in the transaction of `on`. Runners see the job when that commits; if it is rolled back, the job never
+ * existed. A refusal is a `BatonError` with the code that `POST /jobs` answers with, and leaves the transaction failed,
+ * like every PostgreSQL error. Arguments that do not match the definition are refused before anything is sent.
  */
 export function enqueue<Arguments extends Schema, Result extends Schema>(
   on: SqlRunner | PrismaRunner,
@@ -86,7 +91,7 @@ async function run(on: SqlRunner | PrismaRunner, text: string, values: unknown[]
   }
 }
 
-/** The function's refusal, in whatever the library wrapped it: its detail as JSON, or at least its message. */
+/** The refusal of the function, however the library wrapped it: its detail as JSON, or at least its message. */
 function refusalOf(error: unknown): BatonError | null {
   for (const text of textsOf(error)) {
     const refusal = readDetail(text) ?? readMessage(text);
@@ -99,7 +104,7 @@ function refusalOf(error: unknown): BatonError | null {
 const REFUSED = 'BATON';
 const MOST_WRAPPED = 5;
 
-/** Details before messages, of the error itself before those of what it wraps or tells in `meta`. */
+/** Details before messages; those of the error itself before those of errors that it wraps or has in `meta`. */
 function textsOf(error: unknown): string[] {
   const found: string[] = [];
   let isRefusal = false;

@@ -34,9 +34,11 @@ export interface RunHandlerOptions {
   workflowId?: string | undefined;
   /** Answers what the handler asks of the coordinator, such as `job.startWorkflow`. Default: refuses it. */
   onRequest?: ((request: { method: string; path: string; body: unknown }) => unknown) | undefined;
-  /** How long a handler may ignore its aborted signal before the run ends without it. Default 1 s. */
+  /** How long a handler may ignore its aborted signal before the run ends without it, in milliseconds. Default 1 s. */
   abortGraceMs?: number | undefined;
-  /** Called at each word of the handler, in its own turn: the place to cancel after the second checkpoint, onOutput. */
+  /**
+   * Called for every output of the handler, synchronously: use it, for example, to cancel after the second checkpoint.
+   */
   onEvent?: ((event: HandlerEvent, control: Control) => unknown) | undefined;
 }
 
@@ -45,7 +47,7 @@ export type HandlerEvent =
   | { kind: 'checkpoint'; value: Json }
   | { kind: 'log'; level: LogLevel; message: string; fields?: Json };
 
-/** What may befall a running handler. No clock runs in a test: the timeout comes when `expireTimeout` says so. */
+/** What can happen to a running handler. Tests have no clock: the timeout comes when `expireTimeout` is called. */
 export interface Control {
   cancel: () => void;
   loseLease: () => void;
@@ -63,7 +65,10 @@ interface Told {
   ignoredAbort: boolean;
 }
 
-/** What a coordinator would have been told. `released`, `cancelled` and `lease_lost` are told nothing about the work. */
+/**
+ * What a coordinator would have received. For `released`, `cancelled` and `lease_lost` nothing about the work is
+ * reported.
+ */
 export type HandlerRun<Result> = Told &
   (
     | { outcome: 'completed'; result: Result; error: null }
@@ -74,8 +79,9 @@ export type HandlerRun<Result> = Told &
   );
 
 /**
- * Runs a handler as a runner would, without a coordinator: arguments and result go through JSON and the definition's
- * schemas, errors become reports. Arguments are deliberately not typed as the definition's, so that bad ones can be tried.
+ * Runs a handler as a runner would, without a coordinator: arguments and result pass through JSON and the definition's
+ * schemas, and errors become reports. Arguments are deliberately not typed by the definition, so that invalid ones can
+ * be tested.
  */
 export function runHandler<
   Arguments extends Schema,
@@ -90,7 +96,7 @@ export function runHandler<
   return startHandler(definition, handler, args, options).ended;
 }
 
-/** As `runHandler`, for a test that wants to act while the handler runs. */
+/** As `runHandler`, for tests that act while the handler runs. */
 export function startHandler<
   Arguments extends Schema,
   Result extends Schema,
@@ -111,7 +117,7 @@ export function startHandler<
     send: <T>({ method, path, json }: ApiRequest) => Promise.resolve(answerOf<T>(options, method, path, json)),
     onOutput: (output) => {
       const event = remember(told, output);
-      // The test's own function, so it is called in the test's own async context.
+      // Called in the test's async context, because it is the test's function.
       if (event === null) return;
       test(() => options.onEvent?.(event, control));
       if (event.kind !== 'progress') return;
@@ -134,7 +140,7 @@ export function startHandler<
   return { ...control, ended };
 }
 
-/** As after a report. Whether it is tried again is judged as if each attempt before had failed. */
+/** As after a report. Whether it is retried is decided as if every earlier attempt had failed. */
 function callBack(hooks: HookCalls, attempt: Attempt, outcome: AttemptOutcome): void {
   if (outcome.kind === 'completed')
     hooks.call(attempt, 'onComplete', (known) => known.onComplete?.(outcome.result, attempt.context));
@@ -216,7 +222,7 @@ function claimedJob(definition: JobDefinition, args: unknown, options: RunHandle
   };
 }
 
-/** Through the gate that creates pass: what the handler would never be given is not given here either. */
+/** Validates arguments as a create does, so that the handler gets nothing that it could not get from a coordinator. */
 function argumentsOf(args: unknown): unknown {
   const stored = storable(args);
   if (!stored.isStorable) throw new ConfigurationError(`these arguments could not be created: ${stored.detail}`);

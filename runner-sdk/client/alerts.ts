@@ -28,7 +28,7 @@ export class Alerts {
     await this.send({ method: 'DELETE', path: alertPath(id) });
   }
 
-  /** Measures now, and tells the finding as `alert.firing` with `isTest`. */
+  /** Measures now, and reports the result as `alert.firing` with `isTest`. */
   test(id: string): Promise<z.infer<typeof alertTest>> {
     return this.send({ method: 'POST', path: `${alertPath(id)}/test` });
   }

@@ -8,7 +8,7 @@ export type ApiKeyPage = z.infer<typeof apiKeyList>;
 export class ApiKeys {
   constructor(private readonly send: Send) {}
 
-  /** The answer's `key` is shown this once. Not sent again when the answer may only have been lost. */
+  /** The answer's `key` is shown only once. Not retried when the answer may have been lost. */
   create(key: CreateApiKey): Promise<CreatedApiKey> {
     return this.send({ method: 'POST', path: '/api-keys', body: key, repeatable: false });
   }
@@ -17,7 +17,7 @@ export class ApiKeys {
     return this.send({ method: 'GET', path: '/api-keys', query: page });
   }
 
-  /** A new key of the same name and rights; the old one works beside it for `graceMs` (default one day). */
+  /** Creates a new key of the same name and rights; the old one works beside it for `graceMs` (default one day). */
   rotate(id: string, options: { graceMs?: number | undefined } = {}): Promise<CreatedApiKey> {
     return this.send({ method: 'POST', path: `${keyPath(id)}/rotate`, body: options, repeatable: false });
   }

@@ -25,24 +25,24 @@ export interface BatchFilter {
   userId?: string | readonly string[] | undefined;
 }
 
-/** What else a create takes; `undefined`: as if left out. */
+/** Other fields of a create; `undefined` counts as left out. */
 type JobSettings = Omit<CreateJob, 'type' | 'arguments'>;
 
-/** What the batch is called, and the jobs that its end creates; see `POST /batches`. */
+/** The name of the batch, and the jobs that its end creates; see `POST /batches`. */
 export interface BatchOptions extends Omit<CreateBatch, 'jobs' | 'sealed'>, AddOptions {}
 
 export interface AddOptions {
-  /** For all of its jobs; overrules the definition's defaults. */
+  /** Applies to all of its jobs; overrides the definition's defaults. */
   jobs?: JobSettings | undefined;
-  /** 1 to 200 visible ASCII characters; the same call again makes nothing twice. Default: random. */
+  /** 1 to 200 visible ASCII characters; a repeated call with the same key creates nothing twice. Default: random. */
   idempotencyKey?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** A list to cut into jobs of `batchSize` items; what else a create takes is the same for all of them. */
+/** A list to split into jobs of `batchSize` items; the other fields of a create are the same for all of them. */
 export interface SplitOptions extends Omit<CreateJob, 'type' | 'uniqueKey' | 'uniqueForMs' | 'onConflict'> {
   batchSize: number;
-  /** What the batch is called. */
+  /** Name of the batch. */
   name?: string | undefined;
   onSuccess?: CreateJob | undefined;
   onFailure?: CreateJob | undefined;
@@ -51,22 +51,23 @@ export interface SplitOptions extends Omit<CreateJob, 'type' | 'uniqueKey' | 'un
   signal?: AbortSignal | undefined;
 }
 
-/** So many jobs travel in a request. */
+/** Most jobs per request. */
 const PART = 1000;
-/** Characters: at most three bytes each, of the 16 MiB that a call takes. */
+/** In characters: at most three bytes each, of the 16 MiB that a call takes. */
 const PART_LENGTH = 5_000_000;
 const WAIT_MS = 45_000;
 
-/** Many jobs that are handled as one: counted, cancelled and retried together, with jobs that run when all have ended. */
+/** Batches: many jobs that are counted, cancelled and retried together, with jobs that run when all have ended. */
 export class Batches {
   constructor(private readonly send: Send) {}
 
   /**
-   * Creates a batch of up to 100,000 jobs, one for each of the arguments, and seals it. Many are sent in parts; a call that is
-   * made again under its `idempotencyKey`, after a crash too, goes on where the first one stopped and makes no job twice.
-   * Arguments that do not fit the definition throw `BatonError` `invalid_arguments` before anything is sent.
-   * @param jobs what else a create takes, the same for all of them
-   * @returns the batch, with the ids of its jobs in their order
+   * Creates a batch of up to 100,000 jobs, one for each of the arguments, and seals it. Large batches are sent in
+   * parts; a repeated call with the same `idempotencyKey`, even after a crash, continues where the first one stopped
+   * and creates no job twice. Arguments that do not match the definition throw `BatonError` `invalid_arguments` before
+   * anything is sent.
+   * @param jobs other fields of a create, the same for all jobs
+   * @returns the batch, with the ids of its jobs in order
    */
   create<Arguments extends Schema>(
     definition: JobDefinition<Arguments>,
@@ -90,7 +91,7 @@ export class Batches {
     const jobIds = [...batch.jobIds];
     let at = first.length;
     for (const part of rest) {
-      // By its place in the list, which the same call again finds unchanged.
+      // By index in the list, which is the same in a repeated call.
       const key = `${idempotencyKey}.${at}`;
       at += part.length;
       const request = created(`${pathOf(batch.id)}/jobs`, bodyOf({}, part), key, signal);
@@ -99,7 +100,7 @@ export class Batches {
     return { ...(await this.seal(batch.id)), jobIds };
   }
 
-  /** An open batch, to which jobs are added until it is sealed. */
+  /** Creates an open batch, to which jobs can be added until it is sealed. */
   async open(options: Omit<BatchOptions, 'jobs'> = {}): Promise<Batch> {
     const { idempotencyKey = randomUUID(), signal, ...about } = options;
     assertIsBatchKey(idempotencyKey);
@@ -126,12 +127,15 @@ export class Batches {
     return this.send(created(`${pathOf(id)}/jobs`, body, idempotencyKey, signal));
   }
 
-  /** No more jobs can be added; it ends with the last of those it has. */
+  /** Seals it: no more jobs can be added, and it ends with its last job. */
   seal(id: string): Promise<Batch> {
     return this.send({ method: 'POST', path: `${pathOf(id)}/seal` });
   }
 
-  /** Cuts `items` into jobs of `batchSize` items, each with `arguments` of `{items, index}` beside those that are given. */
+  /**
+   * Splits `items` into jobs of `batchSize` items; the arguments of each have `items` and `index` beside the given
+   * ones.
+   */
   async split(type: string, items: readonly unknown[], options: SplitOptions): Promise<CreatedBatch> {
     const { idempotencyKey = randomUUID(), signal, ...rest } = options;
     assertIsBatchKey(idempotencyKey);
@@ -149,7 +153,7 @@ export class Batches {
     return this.send({ method: 'GET', path: '/batches', query: { ...filter } });
   }
 
-  /** Seals it and cancels its unfinished jobs. One that has ended: `BatonError` `state_conflict`. */
+  /** Seals it and cancels its unfinished jobs. Throws `BatonError` `state_conflict` when it has ended. */
   cancel(id: string, reason?: string): Promise<Batch> {
     return this.send({
       method: 'POST',
@@ -158,7 +162,7 @@ export class Batches {
     });
   }
 
-  /** Starts its failed jobs again; it runs again until they have ended. */
+  /** Retries its failed jobs; it runs again until they have ended. */
   retry(id: string): Promise<Batch> {
     return this.send({ method: 'POST', path: `${pathOf(id)}/retry`, body: {} });
   }
@@ -178,7 +182,10 @@ export class Batches {
     } while (cursor !== null);
   }
 
-  /** The batch, once it has ended. Throws `BatonError` `wait_timeout` when `timeoutMs` is over first; default: no end. */
+  /**
+   * Waits until the batch has ended. Throws `BatonError` `wait_timeout` when `timeoutMs` passes first; default: no
+   * limit.
+   */
   async wait(
     id: string,
     options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
@@ -208,7 +215,7 @@ async function jobTexts(target: string | JobDefinition, list: readonly unknown[]
   return list.map((args) => creationJson(definition, args, rest));
 }
 
-/** As many as a call takes, by their number and by their length. */
+/** Splits the jobs by the number and the length that a call takes. */
 function partsOf(texts: readonly string[]): string[][] {
   const parts: string[][] = [];
   let length = 0;
@@ -238,7 +245,7 @@ function pathOf(id: string): string {
   return `/batches/${encodeURIComponent(id)}`;
 }
 
-/** Parts have the key with their place behind it. */
+/** The keys of parts are the key with an index appended. */
 function assertIsBatchKey(key: string): void {
   assertIsKey(`${key}.${MOST_BATCH_JOBS}`, key);
 }

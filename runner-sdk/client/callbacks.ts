@@ -6,12 +6,12 @@ import type { DeliveryPage } from './webhooks';
 export class Callbacks {
   constructor(private readonly send: Send) {}
 
-  /** What signs the callbacks of the jobs that this key creates. */
+  /** The secret that signs the callbacks of jobs created by this key. */
   secret(): Promise<CallbackSecret> {
     return this.send({ method: 'GET', path: '/callback-secret' });
   }
 
-  /** A new secret; callbacks are signed with the old one too for `graceMs` (default one day). */
+  /** Replaces the secret; callbacks are also signed with the old one for `graceMs` (default one day). */
   rotateSecret(options: { graceMs?: number | undefined } = {}): Promise<CallbackSecret> {
     return this.send({ method: 'POST', path: '/callback-secret/rotate', body: options, repeatable: false });
   }

@@ -34,52 +34,58 @@ import { waitForResult, type WaitOptions } from './wait';
 import { chained, type ChainStep, type WorkflowBuilder, type WorkflowOptions } from './workflows';
 
 export interface ClientOptions extends ConnectionOptions {
-  /** How long one call may be tried again while the coordinator cannot be reached or is overloaded. Default 30 s. */
+  /**
+   * How long one call may be retried while the coordinator cannot be reached or is overloaded, in milliseconds. Default
+   * 30 s.
+   */
   budgetMs?: number | undefined;
 }
 
-/** Everything of a create but its type and arguments; overrules the definition's defaults. `undefined`: as if left out. */
+/**
+ * All fields of a create except its type and arguments; they override the definition's defaults. `undefined` counts as
+ * left out.
+ */
 export interface CreateOptions extends Omit<CreateJob, 'type' | 'arguments'> {
   /**
-   * 1 to 255 visible ASCII characters. Default: random. Give your own to make the create the same one also after your
-   * process was restarted.
+   * 1 to 255 visible ASCII characters. Default: random. Give your own to make the create idempotent even across
+   * restarts of your process.
    */
   idempotencyKey?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Of jobs in this queue, of this type, of this user; of one job. */
+/** Events of jobs in this queue, of this type, of this user; of one job. */
 export type EventFilter = Strict<Omit<z.input<typeof eventsQuery>, 'lastEventId'>>;
 export type JobListPage = z.infer<typeof jobList>;
 export type AttemptView = z.infer<typeof attemptList>['items'][number];
 export type LogLineView = z.infer<typeof logLine>;
 export type LogPage = z.infer<typeof logList>;
 
-/** Arguments may be left out where the definition allows that. */
+/** Arguments may be left out if the definition allows that. */
 type CreateRest<Arguments extends Schema> =
   undefined extends InputOf<Arguments>
     ? [args?: InputOf<Arguments>, options?: CreateOptions]
     : [args: InputOf<Arguments>, options?: CreateOptions];
 
 /**
- * Submits jobs, follows them, and runs the coordinator. Every call is tried again, with jittered backoff, on 429, 5xx
- * and broken sockets, at the next URL when one is gone; every refusal is a `BatonError`.
+ * Creates and follows jobs, and administers the coordinator. Every call is retried, with jittered backoff, on 429, 5xx
+ * and broken connections, and at the next URL when one is gone. Every refusal is a `BatonError`.
  */
 export class Client extends Operations {
   private readonly creations: CreateQueue;
-  /** Creates of an order go one after the other, also while their arguments are checked. */
+  /** Creates of one order are sent one after the other, in the order of the calls. */
   private readonly turns = new Turns();
 
-  /** Throws `ConfigurationError` when URL or key are missing or wrong. */
+  /** Throws `ConfigurationError` when the URL or key is missing or invalid. */
   constructor(options: ClientOptions = {}) {
     super(new Transport(connectionOf(options)), options.budgetMs ?? 30_000);
     this.creations = new CreateQueue(this.transport, this.budgetMs);
   }
 
   /**
-   * Creates a job. Arguments that do not fit the definition throw `BatonError` `invalid_arguments` before anything is
-   * sent. Calls made while one is in flight travel together; each is accepted or refused alone, and none waits for
-   * another, unless both have the same queue and `orderKey`.
+   * Creates a job. Arguments that do not match the definition throw `BatonError` `invalid_arguments` before anything is
+   * sent. Calls made while one is in flight are sent together; each is accepted or refused on its own, and none waits
+   * for another, unless both have the same queue and `orderKey`.
    */
   create<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,
@@ -111,9 +117,10 @@ export class Client extends Operations {
   }
 
   /**
-   * Creates a job for each of the arguments, all or none: at most 1000 and 16 MiB. With `atomic: false` each is judged
-   * alone, in as many requests as they need, and the answer holds a `BatonError` in the place of each that was refused.
-   * The options go for all of them; the `idempotencyKey` is the call's: the same call again brings the same jobs.
+   * Creates a job for each of the arguments, all or none: at most 1000 jobs and 16 MiB. With `atomic: false` each is
+   * accepted or refused on its own, in as many requests as needed, and the result has a `BatonError` in place of each
+   * refused job. The options apply to all jobs; the `idempotencyKey` is that of the call: a repeated call returns the
+   * same jobs.
    */
   createMany<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,
@@ -131,7 +138,7 @@ export class Client extends Operations {
     options: CreateOptions & { atomic?: boolean | undefined } = {},
   ): Promise<(Job | BatonError)[]> {
     const { atomic = true, idempotencyKey = randomUUID(), signal, ...fields } = given(options);
-    // Those that are judged alone have the key with their place behind it.
+    // Without `atomic` the keys of jobs are the key with an index appended.
     assertIsKey(atomic ? idempotencyKey : `${idempotencyKey}.${list.length}`, idempotencyKey);
     const order = orderOf(definition, fields);
     const settings = settingsJson(definition, fields);
@@ -160,12 +167,12 @@ export class Client extends Operations {
     return this.send({ method: 'GET', path: '/jobs', query: filterQuery('list', filter) });
   }
 
-  /** How many jobs match: exact up to `most` (10,000 by default), over which `isMore` is true. */
+  /** Number of matching jobs: exact up to `most` (10,000 by default); above it `isMore` is true. */
   async count(filter: Filter = {}, options: { most?: number | undefined } = {}): Promise<z.infer<typeof jobCount>> {
     return this.send({ method: 'GET', path: '/jobs/count', query: { ...filterQuery('count', filter), ...options } });
   }
 
-  /** All jobs that match, page after page: `for await (const job of client.listAll({ status: 'failed' }))`. */
+  /** All matching jobs, page after page: `for await (const job of client.listAll({ status: 'failed' }))`. */
   async *listAll(filter: Filter & Pick<Page, 'limit'> = {}): AsyncGenerator<Job, void, undefined> {
     let cursor: string | null = null;
     do {
@@ -183,7 +190,7 @@ export class Client extends Operations {
     return this.all<AttemptView>(`/jobs/${encodeURIComponent(id)}/attempts`);
   }
 
-  /** One page of the job's log lines, oldest first; `after` continues from a line's `seq`. */
+  /** One page of the job's log lines, oldest first; `after` continues after the line with this `seq`. */
   async logs(
     id: string,
     query: { after?: number | undefined; level?: LogLevel | undefined } & Page = {},
@@ -191,7 +198,9 @@ export class Client extends Operations {
     return this.send({ method: 'GET', path: `/jobs/${encodeURIComponent(id)}/logs`, query });
   }
 
-  /** Also one that runs: its handler's signal is aborted. A finished job: `BatonError` `state_conflict`. */
+  /**
+   * Cancels a job. If it is running, its handler's signal is aborted. A finished job: `BatonError` `state_conflict`.
+   */
   async cancel(id: string, reason?: string): Promise<Job> {
     return this.verb(id, 'cancel', reason === undefined ? {} : { reason }, (job) => job.status === 'cancelled');
   }
@@ -201,7 +210,7 @@ export class Client extends Operations {
     await this.send({ method: 'DELETE', path: `/jobs/${encodeURIComponent(id)}`, query: { purge: true } });
   }
 
-  /** A failed or cancelled job again, from its first try. */
+  /** Retries a failed or cancelled job; its failures start again at 0. */
   async retry(id: string): Promise<Job> {
     return this.verb(id, 'retry', {}, (job) => job.status === 'pending' || job.status === 'running');
   }
@@ -211,7 +220,7 @@ export class Client extends Operations {
     return this.verb(id, 'run-now', {}, (job) => job.status === 'running');
   }
 
-  /** Changes a job that does not run yet. */
+  /** Changes a job that is not running yet. */
   async edit(id: string, changes: EditJob): Promise<Job> {
     return this.send({ method: 'PATCH', path: `/jobs/${encodeURIComponent(id)}`, body: changes });
   }
@@ -222,8 +231,8 @@ export class Client extends Operations {
   }
 
   /**
-   * The job's result, once it has completed. Throws `JobFailedError`, `JobCancelledError`, and `BatonError`
-   * `wait_timeout` when `timeoutMs` is over first.
+   * Waits until the job has completed, and returns its result. Throws `JobFailedError`, `JobCancelledError`, and
+   * `BatonError` `wait_timeout` when `timeoutMs` passes first.
    */
   wait<Result extends Schema = Schema>(
     job: string | JobOf<Schema, Result>,
@@ -240,10 +249,10 @@ export class Client extends Operations {
   }
 
   /**
-   * Creates a graph of jobs, all or none:
-   * `client.workflow('report', (w) => { const load = w.add(loadJob, { day }); w.add(sumJob, {}, { after: [load] }); })`.
-   * A handler is handed the results of those before it: `await job.resultOf(loadJob)`. Arguments that do not fit a definition
-   * throw `BatonError` `invalid_arguments` before anything is sent.
+   * Creates a graph of jobs, all or none: `client.workflow('report', (w) => { const load = w.add(loadJob, { day });
+   * w.add(sumJob, {}, { after: [load] }); })`. A handler gets the results of the jobs before it: `await
+   * job.resultOf(loadJob)`. Arguments that do not match a definition throw `BatonError` `invalid_arguments` before
+   * anything is sent.
    */
   workflow(
     name: string,
@@ -262,7 +271,10 @@ export class Client extends Operations {
     return this.workflows.create(name, chained(steps), rest);
   }
 
-  /** The workflow with its jobs, once it has ended. Throws `BatonError` `wait_timeout` when `timeoutMs` is over first; default: no end. */
+  /**
+   * Waits until the workflow has ended, and returns it with its jobs. Throws `BatonError` `wait_timeout` when
+   * `timeoutMs` passes first; default: no limit.
+   */
   async waitWorkflow(
     workflow: string | Pick<Workflow, 'id'>,
     options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
@@ -273,9 +285,9 @@ export class Client extends Operations {
   }
 
   /**
-   * What happens to a job, until it has finished: `for await (const event of client.watch(job))`. Connects again after
-   * breaks and misses nothing; leaving the loop closes the connection. Of a job that had finished before there is one
-   * event, which says so.
+   * The events of a job until it has finished: `for await (const event of client.watch(job))`. Reconnects without
+   * missing events; leaving the loop closes the connection. A job that has already finished gives one event, which says
+   * so.
    */
   watch(job: string | Pick<Job, 'id'>, options: EventStreamOptions = {}): AsyncGenerator<JobEvent, void> {
     const id = typeof job === 'string' ? job : job.id;
@@ -284,8 +296,8 @@ export class Client extends Operations {
   }
 
   /**
-   * What happens to all jobs that match, from now on: `for await (const event of client.events({ queue: 'films' }))`.
-   * Connects again after breaks and goes on after the last event; leaving the loop closes the connection.
+   * The events of all matching jobs, from now on: `for await (const event of client.events({ queue: 'films' }))`.
+   * Reconnects and continues after the last event; leaving the loop closes the connection.
    */
   events(filter: EventFilter = {}, options: EventStreamOptions = {}): AsyncGenerator<ClientEvent, void> {
     assertStrict('events', filter);
@@ -293,7 +305,7 @@ export class Client extends Operations {
     return followEvents({ transport: this.transport, request, budgetMs: this.budgetMs }, options);
   }
 
-  /** Ends the connections; calls in flight fail. A process that only awaits its calls ends without it. */
+  /** Closes the connections; calls in flight fail. A process that only awaits its calls ends without it. */
   async close(): Promise<void> {
     this.creations.close(
       new BatonError({ code: 'unreachable', status: 0, detail: 'the client was closed before the job was created' }),
@@ -301,7 +313,9 @@ export class Client extends Operations {
     await this.transport.close();
   }
 
-  /** A verb that refuses to be done twice: after a try whose answer was lost, its refusal may mean that it was done. */
+  /**
+   * A verb that refuses a second call: after an attempt whose answer was lost, a refusal may mean that it succeeded.
+   */
   private async verb(id: string, verb: string, body: object, isDone: (job: Job) => boolean): Promise<Job> {
     let wasTried = false;
     const request: ApiRequest = {
@@ -321,7 +335,7 @@ export class Client extends Operations {
   }
 }
 
-/** Which definition a created job came from, if it says anything of the result, so that `wait` can check and type it. */
+/** The definition that a job was created from, if it describes the result, so that `wait` can check and type it. */
 const definitions = new WeakMap<object, JobDefinition>();
 
 function remembered(job: Job, definition: JobDefinition): Job {
@@ -329,7 +343,7 @@ function remembered(job: Job, definition: JobDefinition): Job {
   return job;
 }
 
-/** Sends within a span of its own, if somebody traces. */
+/** Sends within a span, if tracing is on. */
 async function traced<Sent>(
   { type, defaults }: JobDefinition,
   fields: { queue?: string },

@@ -4,13 +4,13 @@ import type { ApiRequest } from '../transport/transport';
 import type { CreatedJobs, Job } from '../protocol';
 import type { Trace } from '../transport/tracing';
 
-/** What the coordinator takes in one request. */
+/** Most jobs that the coordinator takes in one request. */
 const JOBS_PER_REQUEST = 1000;
 const MIB = 1024 * 1024;
 const BYTES_PER_REQUEST = 16 * MIB;
-/** Jobs that are judged alone travel in requests of about this size, which proxies let through too. */
+/** Non-atomic requests have about this size, which proxies accept. */
 const BYTES_PER_PART = 1_000_000;
-/** One job more fails for the same reason. */
+/** Errors that all further jobs would fail with as well. */
 const OF_ALL = new Set(['unreachable', 'unavailable', 'unauthenticated', 'forbidden']);
 
 type Send = (request: ApiRequest) => Promise<CreatedJobs>;
@@ -23,7 +23,7 @@ export interface ManyCreates {
   signal: AbortSignal | undefined;
 }
 
-/** All or none, in one request. Throws `BatonError` `payload_too_large` when it would be too large for one. */
+/** Creates all or none, in one request. Throws `BatonError` `payload_too_large` when it would be too large for one. */
 export async function createAllOrNone(
   send: Send,
   { jobs, idempotencyKey, trace, signal }: ManyCreates,
@@ -46,14 +46,14 @@ export async function createAllOrNone(
 }
 
 /**
- * Each judged alone, in as many requests as they need. A request that fails leaves its error in the place of each of its
- * jobs; when none succeeds, it is thrown.
+ * Creates each job on its own, in as many requests as needed. A failed request gives its error for each of its jobs;
+ * when no request succeeds, the error is thrown.
  */
 export async function createEach(
   send: Send,
   { jobs, idempotencyKey, trace, signal }: ManyCreates,
 ): Promise<(Job | BatonError)[]> {
-  // Jobs that are judged alone are repeated alone.
+  // Jobs that are created on their own need keys of their own.
   const keyed = jobs.map((json, index) => withKey(json, `${idempotencyKey}.${index}`));
   const made: (Job | BatonError)[] = [];
   let succeeded = false;

@@ -11,14 +11,14 @@ import type { Trace } from '../transport/tracing';
 export interface CreationOrder {
   /** Queue and `orderKey` in one text. */
   key: string;
-  /** Limits that count by user refuse one user's jobs from some job on, but another user's not. */
+  /** Limits that count per user may refuse one user's jobs from some job on, but not those of another. */
   userId: string | undefined;
 }
 
 export interface Creation {
-  /** The job without its idempotency key, as JSON text: a snapshot of what the caller gave. */
+  /** The job without its idempotency key, as JSON text: a snapshot of the caller's input. */
   json: string;
-  /** Default: random, so that a create that is sent again never makes two jobs. */
+  /** Default: random, so that a retried create never makes two jobs. */
   idempotencyKey?: string;
   trace?: Trace | undefined;
   signal?: AbortSignal;
@@ -33,7 +33,7 @@ interface Entry {
   order: CreationOrder | undefined;
   endsAtMs: number;
   failures: number;
-  /** How many jobs may travel in one call with it. Lowered when such a call fails, which one of its jobs may be to blame for. */
+  /** Most jobs in one call with it. Lowered when such a call fails, because one of its jobs may be the cause. */
   mostTogether: number;
   isWithdrawn: boolean;
   resolve: (job: Job) => void;
@@ -42,37 +42,38 @@ interface Entry {
 
 const JOBS_PER_CALL = 1000;
 const CALL_LENGTH = 1_000_000;
-/** While one call is answered the next can be made, so that client, coordinator and database work at the same time. */
+/** While one call is answered the next one is prepared, so that client, coordinator and database work in parallel. */
 const CALLS_IN_FLIGHT = 2;
-/** Fewer jobs than this wait for the call in flight: it is cheaper to let them travel together. */
+/** Fewer jobs than this wait for the call in flight, because sending them together is cheaper. */
 const FILL_BESIDE = 32;
-/** A call that takes longer is slow for a reason of its own: nothing waits for it any more. */
+/** A call that takes longer than this no longer delays others. */
 const PATIENCE_MS = 100;
-/** With slow ones among them; below the connections that a transport has. */
+/** Including slow ones; less than the connections of a transport. */
 const MOST_CALLS = 32;
-/** A call that failed is divided by this. Once such a part arrives, the others may be larger again by as much. */
+/** A failed call is split by this factor. When a part succeeds, the others may grow by the same factor. */
 const DIVISOR = 8;
 const TRY_AGAIN = new Set<string>(['unavailable', 'internal', 'rate_limited']);
-/** Refusals of the caller, which are the same for each job of a call. */
+/** Refusals of the caller, which apply to every job of a call. */
 const OF_THE_CALLER = new Set<string>(['unauthenticated', 'forbidden']);
 
 /**
- * Creates in natural batches: what is asked for while a call is in flight, or in one turn of the event loop, travels
- * together in one bulk call that judges each job alone; of many, in two at once. One that is alone goes as `POST /jobs`.
+ * Creates jobs in natural batches: calls made while a request is in flight, or in one turn of the event loop, share one
+ * bulk request in which each job is accepted or refused on its own; many use two at once. A single call is sent as
+ * `POST /jobs`.
  *
- * Nothing waits for another job. A job that has to come back later leaves the queue and returns when its time has come;
- * a call that fails as a whole is divided, and its jobs do not travel with others until they have arrived; a slow call
- * does not count as in flight. Jobs of the same order are the exception: they wait for those before them.
+ * No job waits for another. A job that must be retried later leaves the queue and returns when its time has come; a
+ * request that fails as a whole is split, and its jobs are not sent with others until they have succeeded; a slow
+ * request does not count as in flight. The exception are jobs of the same order, which wait for those before them.
  */
 export class CreateQueue {
   private waiting: Entry[] = [];
-  /** Calls in flight or about to be, without the slow ones, and how many of them have not taken their jobs yet. */
+  /** Calls in flight or about to start, without slow ones, and how many of them have not taken their jobs yet. */
   private calls = 0;
   private starting = 0;
   private slowCalls = 0;
-  /** How many jobs of an order are in flight or put off. */
+  /** Number of jobs per order that are in flight or postponed. */
   private readonly busyOrders = new Map<string, number>();
-  /** Jobs of an order that are neither created nor refused. */
+  /** Jobs per order that are neither created nor refused yet. */
   private readonly unsettled = new Map<string, Set<Promise<Job>>>();
   private readonly putOff = new Map<NodeJS.Timeout, readonly Entry[]>();
   private closedWith: Error | null = null;
@@ -89,12 +90,12 @@ export class CreateQueue {
     return job;
   }
 
-  /** Resolved when all jobs of an order that were asked for by now are created or refused. */
+  /** Resolves when all jobs of an order requested so far are created or refused. */
   async settled(orderKey: string): Promise<void> {
     await Promise.allSettled([...(this.unsettled.get(orderKey) ?? [])]);
   }
 
-  /** Rejects what waits, and what is asked for from now on. Calls in flight end with the transport. */
+  /** Rejects waiting and later jobs. Calls in flight end with the transport. */
   close(reason: Error): void {
     this.closedWith = reason;
     const entries = [...this.waiting, ...[...this.putOff.values()].flat()];
@@ -187,7 +188,7 @@ export class CreateQueue {
     if (this.calls < CALLS_IN_FLIGHT && (isBesideOthers || this.waiting.length >= 2 * FILL_BESIDE)) this.open();
   }
 
-  /** Those that failed together travel in parts, and never with others. */
+  /** Jobs of a failed request are sent in parts, and never together with others. */
   private takeBatch(most: number): Entry[] {
     const batch: Entry[] = [];
     const left: Entry[] = [];
@@ -203,7 +204,7 @@ export class CreateQueue {
         first === undefined || (isSuspect(entry) === isSuspect(first) && batch.length < entry.mostTogether);
       if (!goesAlong || this.mustWait(entry, taken)) {
         left.push(entry);
-        // Those of its order that come later stay behind it.
+        // Later jobs of its order stay behind it.
         if (entry.order !== undefined) taken.set(entry.order.key, HELD);
         continue;
       }
@@ -216,7 +217,7 @@ export class CreateQueue {
     return batch;
   }
 
-  /** Two of an order travel together only when a limit that refuses the first refuses the second too. */
+  /** Two jobs of an order share a request only if a limit that refuses the first also refuses the second. */
   private mustWait({ order }: Entry, taken: ReadonlyMap<string, CreationOrder>): boolean {
     if (order === undefined) return false;
     const before = taken.get(order.key);
@@ -234,7 +235,7 @@ export class CreateQueue {
     }
   }
 
-  /** Never rejects: each entry is resolved, rejected, or put off. */
+  /** Never rejects: each entry is resolved, rejected or postponed. */
   private async send(batch: readonly Entry[]): Promise<void> {
     try {
       const [first] = batch;
@@ -260,7 +261,7 @@ export class CreateQueue {
     if (again.length > 0) this.comeBackLater(again, waitMs);
   }
 
-  /** The call failed as a whole; one of its jobs may be to blame. */
+  /** Handles a request that failed as a whole, perhaps because of one of its jobs. */
   private takeFailure(batch: readonly Entry[], error: unknown): void {
     if (this.closedWith !== null || !(error instanceof BatonError) || OF_THE_CALLER.has(error.code))
       return rejectAll(batch, this.closedWith ?? error);
@@ -273,7 +274,8 @@ export class CreateQueue {
       batch.filter((entry) => !isInTime(entry)),
       error,
     );
-    // Too many calls is nothing that a job is to blame for; a coordinator that was away for a moment is most likely none.
+    // Too many requests is never the fault of a job; a coordinator that was briefly unavailable is most likely not
+    // either.
     if (error.status !== 429) {
       const isOfOneJob = !isRetryable || error.status === 500 || failures > 1;
       const most = isOfOneJob ? Math.ceil(batch.length / DIVISOR) : Math.min(batch.length, JOBS_PER_CALL - 1);
@@ -288,7 +290,7 @@ export class CreateQueue {
     for (const entry of this.waiting) if (isSuspect(entry)) entry.mostTogether = Math.max(entry.mostTogether, most);
   }
 
-  /** They come back together, before all that was asked for later: jobs of an order stay in it. */
+  /** They return together, before all jobs requested later, so that order is kept. */
   private comeBackLater(entries: readonly Entry[], waitMs: number): void {
     this.markBusy(entries, 1);
     const timer = setTimeout(() => {
@@ -302,11 +304,11 @@ export class CreateQueue {
   }
 }
 
-/** One try at each URL: what has to come back later waits outside of the queue. */
+/** One attempt at each URL: retries wait outside the queue. */
 const CREATE_ONE = { method: 'POST', path: '/jobs', expects: 'id', budgetMs: 0 } satisfies ApiRequest;
 const CREATE_MANY = { method: 'POST', path: '/jobs/bulk', expects: 'jobs', budgetMs: 0 } satisfies ApiRequest;
 
-/** Stands for an order of which a job stays behind. */
+/** Marks an order of which a job stays behind. */
 const HELD: CreationOrder = { key: '', userId: undefined };
 
 function isSuspect(entry: Entry): boolean {
@@ -317,7 +319,7 @@ function rejectAll(entries: readonly Entry[], error: unknown): void {
   for (const entry of entries) entry.reject(error);
 }
 
-/** `false` when it is to be sent again after `waitMs`. */
+/** Resolves or rejects the entry; `false` when it must be sent again after `waitMs`. */
 function judge(entry: Entry, answer: Job | ItemError | undefined, waitMs: number): boolean {
   if (answer !== undefined && !('code' in answer)) return (entry.resolve(answer), true);
   const error = answer ?? {
@@ -329,15 +331,15 @@ function judge(entry: Entry, answer: Job | ItemError | undefined, waitMs: number
   return true;
 }
 
-/** The job's JSON text with its key and its trace put in, without reading it again. */
+/** Inserts key and trace into the job's JSON text, without parsing it again. */
 export function withKey(json: string, idempotencyKey: string, trace?: Trace): string {
   const traced = trace === undefined ? '' : `,${JSON.stringify(trace).slice(1, -1)}`;
   return `${json.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}${traced}}`;
 }
 
-/** One item's refusal in a bulk answer, with the status it would have had alone. */
+/** The error of a refused item of a bulk answer, with the status that it would have had alone. */
 export function itemRefusal(error: ItemError): BatonError {
-  // A newer coordinator may have codes that are not known here.
+  // A newer coordinator may send unknown codes.
   const status = (ERROR_STATUS as Partial<Record<string, number>>)[error.code] ?? 500;
   return new BatonError({ ...error, status });
 }

@@ -4,18 +4,18 @@ import { idempotencyKey as idempotencyKeySchema } from '../protocol';
 import { assertArguments, type JobDefinition } from './define-job';
 import { fieldErrorsOf } from './schema';
 
-// What every way of creating jobs does with a definition, its arguments and a key, before anything is sent.
+// Steps common to all ways of creating jobs, before anything is sent.
 
 export function definitionOf(target: string | JobDefinition): JobDefinition {
   return typeof target === 'string' ? { type: target, defaults: {} } : target;
 }
 
-/** All of a create but its arguments. */
+/** The fields of a create except its arguments, as JSON text. */
 export function settingsJson({ type, defaults }: JobDefinition, fields: object): string {
   return JSON.stringify({ ...defaults, ...fields, type });
 }
 
-/** The same rules for a create that travels alone, whose key is a header, and for one among others. */
+/** Checks a key by the same rules for a single create, whose key is a header, and for one of many. */
 export function assertIsKey(key: unknown, named: unknown = key): void {
   const checked = idempotencyKeySchema.safeParse(key);
   if (checked.success && typeof named === 'string' && named !== '') return;
@@ -34,12 +34,12 @@ export async function assertAll(definition: JobDefinition, list: readonly unknow
   for (const [index, args] of list.entries()) await assertArguments(definition, args, index);
 }
 
-/** Without what is `undefined`, which must not overrule anything. */
+/** Drops fields that are `undefined`, which must not override anything. */
 export function given<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }
 
-/** The create's body. Throws `BatonError` when the arguments cannot travel as JSON. */
+/** The body of a create. Throws `BatonError` when the arguments cannot be sent as JSON. */
 export function creationJson(definition: JobDefinition, args: unknown, settings: string): string {
   const stored = storable(args);
   if (!stored.isStorable) {

@@ -14,7 +14,7 @@ import type { Send } from '../transport/transport';
 import type { bulkCount, BulkOperation, DeadLetter, DeadLetterGroup, deadLetterList, Job, Json } from '../protocol';
 
 export type DeadLetterPage = z.infer<typeof deadLetterList>;
-/** Dead letters are failed jobs, so their status is no part of it. */
+/** Dead letters are failed jobs, so there is no filter by status. */
 export type DeadLetterFilter = Omit<Filter, 'status'>;
 
 export class DeadLetters {
@@ -25,7 +25,7 @@ export class DeadLetters {
     return this.send({ method: 'GET', path: '/dead-letters', query: filterQuery('deadLetters.list', filter) });
   }
 
-  /** What they failed of, the largest groups first. */
+  /** Groups of dead letters that failed alike, the largest groups first. */
   async groups(filter: DeadLetterFilter & Pick<Page, 'limit'> = {}): Promise<DeadLetterGroup[]> {
     const query = filterQuery('deadLetters.groups', filter);
     return (await this.send<{ items: DeadLetterGroup[] }>({ method: 'GET', path: '/dead-letters/groups', query }))
@@ -37,12 +37,15 @@ export class DeadLetters {
     return this.send({ method: 'GET', path: deadLetterPath(id) });
   }
 
-  /** Starts it again from its first try, with other arguments if they are given. */
+  /** Retries it with failures starting at 0, with other arguments if given. */
   retry(id: string, options: { arguments?: Json | undefined } = {}): Promise<Job> {
     return this.send({ method: 'POST', path: `${deadLetterPath(id)}/retry`, body: options });
   }
 
-  /** Starts all again that match; a group is all of one `fingerprint`, and `{ all: true }` every dead letter. */
+  /**
+   * Retries all matching dead letters; the `fingerprint` of a group matches all of it, `{ all: true }` every dead
+   * letter.
+   */
   async retryAll<B extends Bulk | BulkInBackground = Bulk>(filter: DeadLetterFilter | All, options?: B): Counted<B> {
     const reply = await this.send<z.infer<typeof bulkCount> | BulkOperation>({
       method: 'POST',
@@ -52,14 +55,17 @@ export class DeadLetters {
     return ('count' in reply ? reply.count : reply) as Awaited<Counted<B>>;
   }
 
-  /** Deletes for good those that failed so long ago, or all, and returns how many; needs a key of role `admin`. */
+  /**
+   * Permanently deletes those that failed at least `olderThanMs` ago, or all, and returns how many; needs a key of role
+   * `admin`.
+   */
   async cleanup(what: { olderThanMs: number } | All): Promise<number> {
     assertStrict('deadLetters.cleanup', what);
     const request = { method: 'POST', path: '/dead-letters/cleanup', body: what } as const;
     return (await this.send<z.infer<typeof bulkCount>>(request)).count;
   }
 
-  /** Deletes one for good; needs a key of role `admin`. */
+  /** Permanently deletes one; needs a key of role `admin`. */
   async delete(id: string): Promise<void> {
     await this.send({ method: 'DELETE', path: deadLetterPath(id) });
   }

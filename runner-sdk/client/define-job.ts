@@ -2,7 +2,7 @@ import { BatonError, ConfigurationError } from '../transport/errors';
 import { createJob, type CreateJob, type Job } from '../protocol';
 import { check, fieldErrorsOf, isSchema, type InputOf, type Schema } from './schema';
 
-/** Settings a definition gives to each job created from it; a create may overrule any of them. */
+/** Defaults of the jobs created from a definition; a create may override each of them. */
 export type JobDefaults = Pick<
   CreateJob,
   | 'queue'
@@ -20,9 +20,9 @@ export type JobDefaults = Pick<
 >;
 
 /**
- * A kind of job: its type, the shape of its arguments and of its result, and the defaults of its creates. Producers and
- * runners share it. The schemas are of any library that speaks Standard Schema, and describe JSON as it travels: for a
- * date take `z.coerce.date()`, not `z.date()`.
+ * A kind of job: its type, the shapes of its arguments and result, and defaults of its creates. Producers and runners
+ * share it. The schemas can be of any library that implements Standard Schema, and describe JSON as it is sent: for a
+ * date use `z.coerce.date()`, not `z.date()`.
  */
 export interface JobDefinition<Arguments extends Schema = Schema, Result extends Schema = Schema> {
   readonly type: string;
@@ -39,7 +39,10 @@ export interface JobDefinitionOptions<Arguments extends Schema, Result extends S
   result?: Result | undefined;
 }
 
-/** Defines a kind of job. Throws `ConfigurationError` when a default is out of range, or a schema is none. */
+/**
+ * Defines a kind of job. Throws `ConfigurationError` when a default is out of range, or a schema is not a Standard
+ * Schema.
+ */
 export function defineJob<Arguments extends Schema = Schema, Result extends Schema = Schema>(
   options: JobDefinitionOptions<Arguments, Result>,
 ): JobDefinition<Arguments, Result> {
@@ -69,7 +72,7 @@ function assertIsSchema(type: string, name: string, schema: unknown): void {
 
 declare const RESULT: unique symbol;
 
-/** A job that remembers, for the compiler, what its arguments and its result are. */
+/** A job whose type carries the types of its arguments and result. */
 export type JobOf<Arguments extends Schema = Schema, Result extends Schema = Schema> = Omit<Job, 'arguments'> & {
   readonly arguments: InputOf<Arguments>;
   readonly [RESULT]?: Result;
@@ -77,7 +80,7 @@ export type JobOf<Arguments extends Schema = Schema, Result extends Schema = Sch
 
 /**
  * Throws `BatonError` with code `invalid_arguments`, naming the type and each fault.
- * @param index the place in a list of arguments, if they are one of many
+ * @param index index in the list of arguments, if they are one of many
  */
 export async function assertArguments(definition: JobDefinition, value: unknown, index?: number): Promise<void> {
   if (definition.arguments === undefined) return;

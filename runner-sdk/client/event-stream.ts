@@ -7,16 +7,16 @@ import { isWorthAnotherTry, type ApiRequest, type Transport } from '../transport
 export interface EventStreamOptions {
   /** Ends the stream: the loop throws the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Goes on after this event, which was the last one seen; nothing is missed for an hour. Default: from now on. */
+  /** Resumes after this event; nothing is missed for an hour. Default: from now on. */
   lastEventId?: string | undefined;
   /**
-   * Called when events may be missing, because the stream was away for longer than they are kept. The stream goes on when
-   * it has returned; what it throws, or rejects with, ends it.
+   * Called when events may be missing, because the stream was disconnected for longer than they are kept. The stream
+   * continues when it returns; what it throws, or rejects with, ends the stream.
    */
   onGap?: (() => unknown) | undefined;
 }
 
-/** One event of a stream; `ready` and `gap` are said by the stream itself when it begins, or begins again. */
+/** One event of a stream; `ready` and `gap` come from the stream itself when it starts or reconnects. */
 export interface Frame {
   event: string;
   id: string;
@@ -26,14 +26,14 @@ export interface Frame {
 export interface StreamSource {
   transport: Transport;
   request: Pick<ApiRequest, 'path' | 'query'>;
-  /** How long the first connection may be tried. Later ones are tried until the stream is closed. */
+  /** How long the first connection may be retried. Later ones are retried until the stream is closed. */
   budgetMs: number;
 }
 
-/** A coordinator says something every 15 s. */
+/** A coordinator sends something every 15 s. */
 const SILENCE_MS = 45_000;
 
-/** A generator that can be left at any time: its `return` ends it at once, also while it waits for something. */
+/** A generator that can be left at any time: `return` ends it at once, even while it is waiting. */
 export function closable<T>(run: (left: AbortSignal) => AsyncGenerator<T, void>): AsyncGenerator<T, void> {
   const left = new AbortController();
   const values = run(left.signal);
@@ -55,9 +55,8 @@ export function closable<T>(run: (left: AbortSignal) => AsyncGenerator<T, void>)
 }
 
 /**
- * Server-sent events, connected again after each break where the last one ended. Opens its connection with the first
- * `next`.
- * @param left aborted when nobody listens any more
+ * Reads server-sent events, reconnecting after the last event. Connects with the first `next`.
+ * @param left aborted when the consumer has left the loop
  */
 export async function* readFrames(
   { transport, request, budgetMs }: StreamSource,
@@ -88,7 +87,7 @@ export async function* readFrames(
   }
 }
 
-/** Returns why the connection ended, `null` when the coordinator ended it. */
+/** Returns why the connection ended; `null` when the coordinator closed it. */
 async function* readConnection(
   transport: Transport,
   request: Pick<ApiRequest, 'path' | 'query'>,
@@ -112,12 +111,12 @@ async function* readConnection(
   return null;
 }
 
-/** The frames of a text in the format of server-sent events, whose lines may end in any of three ways. */
+/** Parses server-sent events, whose lines may end in any of three ways. */
 export async function* parseFrames(pieces: AsyncIterable<string>): AsyncGenerator<Frame, void> {
   let rest = '';
   let fields = new Map<string, string>();
   for await (const piece of pieces) {
-    // A piece may end between the two characters of one line's end.
+    // A chunk may end between the two characters of a line ending.
     const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop() ?? '';
     for (const line of lines) {

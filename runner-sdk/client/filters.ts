@@ -3,14 +3,14 @@ import { ConfigurationError } from '../transport/errors';
 import type { QueryValue } from '../transport/transport';
 import type { BulkOperation, jobFilter } from '../protocol';
 
-/** What a filter's fields may hold; not `undefined`, which would mean every job where one was meant. */
+/** The allowed values of a filter's fields; not `undefined`, which would match every job where one was meant. */
 export type Strict<Fields> = { [Field in keyof Fields]?: Exclude<Fields[Field], undefined> };
 
 /** Several values of one field mean any of them, several fields mean all. A field that is `undefined` is refused. */
 export type Filter = Strict<z.input<typeof jobFilter>>;
 export type Page = { limit?: number | undefined; cursor?: string | undefined };
 
-/** What a list takes beside its filter. */
+/** Fields of a list beside its filter. */
 export const PAGE_FIELDS = ['limit', 'cursor'] as const;
 
 /** `dryRun`: only counts the jobs that would be changed. */
@@ -19,22 +19,22 @@ export interface Bulk {
   background?: false | undefined;
 }
 
-/** Answers at once; to be watched with `bulkOperation`. */
+/** Runs in the background; follow it with `bulkOperation`. */
 export interface BulkInBackground {
   background: true;
 }
 
 export type Counted<B extends Bulk | BulkInBackground> = Promise<B extends BulkInBackground ? BulkOperation : number>;
 
-/** Instead of a filter: every one there is. */
+/** Instead of a filter: all of them. */
 export interface All {
   all: true;
 }
 
 /**
- * Throws `ConfigurationError` for a field that is there and `undefined` or `null`, or an empty list: most often a
- * mistake of the caller, and one that would let a filter pass everything.
- * @param lenient names of fields that are no filter, such as those of a page
+ * Throws `ConfigurationError` for a field that is present and `undefined`, `null` or an empty list: usually a mistake
+ * of the caller that would make the filter match everything.
+ * @param lenient names of fields that are not filters, such as those of a page
  */
 export function assertStrict(where: string, fields: object, lenient: readonly string[] = []): void {
   for (const [name, value] of Object.entries(fields)) {
@@ -53,7 +53,7 @@ export function filterQuery(where: string, filter: Filter & Page): Record<string
   return { ...rest, ...(contained !== undefined && { arguments: JSON.stringify(contained) }) };
 }
 
-/** The body's part that says which jobs are meant. */
+/** The part of a body that selects jobs. */
 export function choiceOf(where: string, choice: object): { filter: object } | All {
   if ('all' in choice) {
     if (choice.all === true && Object.keys(choice).length === 1) return { all: true };
@@ -66,7 +66,7 @@ export function choiceOf(where: string, choice: object): { filter: object } | Al
   );
 }
 
-/** With the path within the field. Lists and what they hold are looked at, and so is the JSON that arguments must contain. */
+/** A fault, with the path within the field. Checks lists and their items, and the JSON that arguments must contain. */
 function faultOf(value: unknown): string | null {
   if (value === undefined || value === null) return ` is ${value}`;
   if (Array.isArray(value)) {
@@ -78,7 +78,7 @@ function faultOf(value: unknown): string | null {
   return typeof value === 'object' ? undefinedWithin(value) : null;
 }
 
-/** JSON keeps `null`, which arguments may hold, but drops `undefined`. */
+/** JSON keeps `null`, which arguments may contain, but drops `undefined`. */
 function undefinedWithin(value: object): string | null {
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined) return `.${key} is undefined`;

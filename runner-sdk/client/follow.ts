@@ -1,7 +1,7 @@
 import { closable, readFrames, type EventStreamOptions, type StreamSource } from './event-stream';
 import type { Job, JobEvent, JobEventName, Notice } from '../protocol';
 
-/** What happens to jobs, and for keys that may hear of everything also to alerts and webhooks; `name` tells them apart. */
+/** Events of jobs, and for keys that may see them also of alerts and webhooks; `name` tells them apart. */
 export type ClientEvent = JobEvent | Notice;
 
 /** The events of a filter, from now on or after the last one seen, until the loop is left. */
@@ -14,7 +14,7 @@ export function followEvents(source: StreamSource, options: EventStreamOptions):
   });
 }
 
-/** The events of a job until it has finished; for one that finished before, only the event that says so. */
+/** The events of a job until it has finished; for a job that has already finished, only the event that says so. */
 export function followJob(
   source: StreamSource,
   options: EventStreamOptions,

@@ -47,23 +47,23 @@ import { Workflows } from './workflows';
 
 export type RunnerPage = z.infer<typeof runnerList>;
 export type AuditPage = z.infer<typeof auditList>;
-/** What operators ask of a coordinator: its queues, its runners, its keys, its health, and verbs for many jobs at once. */
+/** Administration of a coordinator: queues, runners, keys, health, and bulk verbs. */
 export class Operations {
-  /** Making, listing, rotating and ending keys; needs a key of role `admin`. */
+  /** Creates, lists, rotates and revokes keys; needs a key of role `admin`. */
   readonly apiKeys: ApiKeys;
-  /** Jobs that are created over and over, by the clock. */
+  /** Jobs that are created repeatedly, by time. */
   readonly schedules: Schedules;
-  /** What is told to the addresses of others as it happens. */
+  /** Sends events to other services as they happen. */
   readonly webhooks: Webhooks;
   /** The deliveries of jobs' `callbackUrl`. */
   readonly callbacks: Callbacks;
-  /** Many jobs that are handled as one. */
+  /** Many jobs that are managed as one. */
   readonly batches: Batches;
-  /** Graphs of jobs that hand their results on. */
+  /** Graphs of jobs that pass on their results. */
   readonly workflows: Workflows;
   /** Rules that watch rates, depths and ages. */
   readonly alerts: Alerts;
-  /** Jobs that were given up. */
+  /** Jobs that have failed for good. */
   readonly deadLetters: DeadLetters;
 
   protected constructor(
@@ -99,17 +99,17 @@ export class Operations {
     return items;
   }
 
-  /** Throws `BatonError` `not_found` when no job was ever created in it, and nothing is set for it. */
+  /** Throws `BatonError` `not_found` when the queue has neither jobs nor settings. */
   async queue(name: string): Promise<Queue> {
     return this.send({ method: 'GET', path: queuePath(name) });
   }
 
-  /** Sets limits; what is left out stays, `null` takes a limit away. */
+  /** Sets limits; what is left out stays, `null` removes a limit. */
   async setQueue(name: string, settings: SetQueue): Promise<Queue> {
     return this.send({ method: 'PUT', path: queuePath(name), body: settings });
   }
 
-  /** It gives out nothing, until it is resumed or `untilAt` (ISO-8601) has come; what runs goes on. */
+  /** Starts no jobs until it is resumed or `untilAt` (ISO-8601) has passed; running jobs continue. */
   async pauseQueue(
     name: string,
     options: { reason?: string | undefined; untilAt?: string | undefined } = {},
@@ -121,12 +121,15 @@ export class Operations {
     return this.send({ method: 'POST', path: queuePath(name, '/resume') });
   }
 
-  /** Cancels all that waits in it, and returns how many; what runs goes on. */
+  /** Cancels all waiting jobs of the queue, and returns how many; running jobs continue. */
   async purgeQueue(name: string): Promise<number> {
     return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: queuePath(name, '/purge') })).count;
   }
 
-  /** How many runners it wants, for jobs to start within `targetMs` (default 10 s), with `perRunner` slots each (default 1). */
+  /**
+   * The number of runners needed for jobs to start within `targetMs` (default 10 s), with `perRunner` slots each
+   * (default 1).
+   */
   async scale(
     name: string,
     options: { targetMs?: number | undefined; perRunner?: number | undefined } = {},
@@ -135,8 +138,9 @@ export class Operations {
   }
 
   /**
-   * Cancels all jobs that match, and returns how many; `{ all: true }` instead of a filter means every job. This and the
-   * three below are safe to repeat, and throw `ConfigurationError` for an empty filter or a field that is `undefined`.
+   * Cancels all matching jobs, and returns how many; `{ all: true }` instead of a filter means every job. This and the
+   * three methods below are safe to repeat, and throw `ConfigurationError` for an empty filter or a field that is
+   * `undefined`.
    */
   cancelAll<B extends Bulk | BulkInBackground = Bulk>(
     filter: Filter | All,
@@ -145,17 +149,17 @@ export class Operations {
     return this.bulk('cancel', filter, options);
   }
 
-  /** Retries all failed and cancelled jobs that match. */
+  /** Retries all matching failed and cancelled jobs. */
   retryAll<B extends Bulk | BulkInBackground = Bulk>(filter: Filter | All, options?: B): Counted<B> {
     return this.bulk('retry', filter, options);
   }
 
-  /** Deletes all finished jobs that match, for good; needs a key of role `admin`. */
+  /** Permanently deletes all matching finished jobs; needs a key of role `admin`. */
   purgeAll<B extends Bulk | BulkInBackground = Bulk>(filter: Filter | All, options?: B): Counted<B> {
     return this.bulk('purge', filter, options);
   }
 
-  /** Gives all waiting jobs that match another priority. */
+  /** Changes the priority of all matching waiting jobs. */
   prioritiseAll<B extends Bulk | BulkInBackground = Bulk>(
     filter: Filter | All,
     priority: NonNullable<CreateJob['priority']>,
@@ -165,8 +169,8 @@ export class Operations {
   }
 
   /**
-   * Has all finished jobs that match created again as new jobs, in the background; to be watched with `bulkOperation`. The
-   * same call again is the same operation; another `idempotencyKey` creates them once more.
+   * Creates new jobs like all matching finished jobs, in the background; follow it with `bulkOperation`. A repeated
+   * call is the same operation; another `idempotencyKey` creates the jobs once more.
    */
   async replayAll(
     filter: Filter | All,
@@ -183,36 +187,36 @@ export class Operations {
     });
   }
 
-  /** How far a verb has come that was started in the background. */
+  /** The progress of a background operation. */
   async bulkOperation(id: string): Promise<BulkOperation> {
     return this.send({ method: 'GET', path: `/bulk-operations/${encodeURIComponent(id)}` });
   }
 
-  /** Ends such an operation before it has come to its end; what it has changed stays changed. */
+  /** Ends a background operation early; what it has changed stays changed. */
   async cancelBulkOperation(id: string): Promise<BulkOperation> {
     return this.send({ method: 'POST', path: `/bulk-operations/${encodeURIComponent(id)}/cancel` });
   }
 
-  /** How many finished jobs retention would delete by now. */
+  /** Number of finished jobs that retention would delete now. */
   async cleanupPreview(): Promise<z.infer<typeof cleanupPreview>> {
     return this.send({ method: 'GET', path: '/cleanup' });
   }
 
   /**
-   * Deletes finished jobs for good, and returns how many; needs a key of role `admin`. Without `olderThanMs`, those that
-   * retention would delete by now; with it, of the status or queue that is named, or of `all: true`.
+   * Permanently deletes finished jobs, and returns how many; needs a key of role `admin`. Without `olderThanMs`, those
+   * that retention would delete now; with it, those of the given status or queue, or of `all: true`.
    */
   async cleanup(what: Strict<z.input<typeof cleanup>> = {}): Promise<number> {
     assertStrict('cleanup', what);
     return (await this.send<z.infer<typeof bulkCount>>({ method: 'POST', path: '/cleanup', body: what })).count;
   }
 
-  /** One page of the runners the coordinator has heard of. */
+  /** One page of the known runners. */
   async runners(page: Page = {}): Promise<RunnerPage> {
     return this.send({ method: 'GET', path: '/runners', query: page });
   }
 
-  /** Gives it no more work; what it runs it finishes. */
+  /** Gives it no more jobs; it finishes those that it runs. */
   async drainRunner(id: string): Promise<RunnerView> {
     return this.send({ method: 'POST', path: `/runners/${encodeURIComponent(id)}/drain` });
   }
@@ -221,30 +225,35 @@ export class Operations {
     return this.send({ method: 'POST', path: `/runners/${encodeURIComponent(id)}/resume` });
   }
 
-  /** What is left of the limits on how many jobs a user may create, by queue. Without a `userId`: those of the key's own user. */
+  /**
+   * What is left of the limits on how many jobs a user may create, by queue. Without `userId`: those of the key's user.
+   */
   async rateLimits(whose: { userId?: string } = {}): Promise<RateLimits> {
     assertStrict('rateLimits', whose);
     return this.send({ method: 'GET', path: '/rate-limits', query: whose });
   }
 
-  /** One page of what was done by hand, newest first; needs a key of role `admin`. */
+  /** One page of the audit log, newest first; needs a key of role `admin`. */
   async audit(filter: Strict<Omit<z.input<typeof listAuditQuery>, keyof Page>> & Page = {}): Promise<AuditPage> {
     assertStrict('audit', filter, PAGE_FIELDS);
     return this.send({ method: 'GET', path: '/audit', query: filter });
   }
 
-  /** How it stands now. */
+  /** The current state. */
   async stats(): Promise<Stats> {
     return this.send({ method: 'GET', path: '/stats' });
   }
 
-  /** What ended within a range (default the last 24 hours), by queue (the default), type, user or runner, and over time. */
+  /**
+   * What ended within a range (default: the last 24 hours), by queue (the default), type, user or runner, and over
+   * time.
+   */
   async analytics(query: z.input<typeof analyticsQuery> = {}): Promise<Analytics> {
     assertStrict('analytics', query, ['by', 'range', 'limit']);
     return this.send({ method: 'GET', path: '/analytics', query: query as Record<string, QueryValue> });
   }
 
-  /** Whose key this is, and what it may do. */
+  /** The owner of this key, and its rights. */
   async whoAmI(): Promise<Session> {
     return this.send({ method: 'GET', path: '/session' });
   }
@@ -263,12 +272,12 @@ export class Operations {
     return this.send({ method: 'GET', path: '/healthz' });
   }
 
-  /** Whether it takes work, and if not, why. Asked once: a coordinator that is not ready is an answer. */
+  /** Whether it accepts work, and if not, why. Not retried: a coordinator that is not ready is an answer. */
   async ready(): Promise<Readiness> {
     return this.send({ method: 'GET', path: '/readyz', accepts: [503], budgetMs: 0 });
   }
 
-  /** In Prometheus' text format. */
+  /** Metrics in the Prometheus text format. */
   async metrics(): Promise<string> {
     return this.send({ method: 'GET', path: '/metrics', isText: true });
   }

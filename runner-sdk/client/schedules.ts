@@ -20,7 +20,7 @@ import type {
   scheduleTickList,
 } from '../protocol';
 
-/** When a schedule ticks and by which policies; and what of its job overrules the definition's defaults. */
+/** When a schedule ticks, its policies, and fields of its job that override the definition's defaults. */
 export type ScheduleOptions<Sent extends { job: unknown } = CreateSchedule> = Omit<Sent, 'job'> & {
   job?: Omit<CreateScheduledJob, 'type' | 'arguments'> | undefined;
 };
@@ -28,14 +28,15 @@ export type ScheduleFilter = Strict<Omit<z.input<typeof listSchedulesQuery>, key
 export type SchedulePage = z.infer<typeof scheduleList>;
 export type TickPage = z.infer<typeof scheduleTickList>;
 
-/** Jobs that are created over and over: by cron expressions in time zones, or every so many milliseconds. */
+/** Jobs that are created repeatedly: by cron expressions in time zones, or at fixed intervals in milliseconds. */
 export class Schedules {
   constructor(private readonly send: Send) {}
 
   /**
-   * Creates the schedule of this name, or replaces what is set for it; what is left out gets its default, a pause by hand
-   * stays. For deployments, which say the same each time.
-   * `client.schedules.put(sendDigest, { kind: 'daily' }, { name: 'digest', cron: '0 8 * * *', timezone: 'Europe/Berlin' })`
+   * Creates the schedule of this name, or replaces its settings; what is left out gets its default, and a manual pause
+   * stays. For deployments, which send the same each time.
+   * `client.schedules.put(sendDigest, { kind: 'daily' }, { name: 'digest', cron: '0 8 * * *', timezone: 'Europe/Berlin'
+   * })`
    */
   put<Arguments extends Schema>(
     definition: JobDefinition<Arguments>,
@@ -48,8 +49,8 @@ export class Schedules {
   }
 
   /**
-   * Creates a schedule; throws `BatonError` `name_taken` when there is one of this name. Not sent again when the answer may
-   * only have been lost.
+   * Creates a schedule; throws `BatonError` `name_taken` when the name is used. Not retried when the answer may have
+   * been lost.
    */
   create<Arguments extends Schema>(
     definition: JobDefinition<Arguments>,
@@ -73,12 +74,12 @@ export class Schedules {
     return this.send({ method: 'GET', path: schedulePath(id) });
   }
 
-  /** What is left out stays as it is. A `job` replaces the old one, and is from now on created in the name of this key. */
+  /** What is left out stays. A `job` replaces the old one, and is from then on created in the name of this key. */
   update(id: string, changes: EditSchedule): Promise<Schedule> {
     return this.send({ method: 'PATCH', path: schedulePath(id), body: changes });
   }
 
-  /** With its history; the jobs that it created stay. */
+  /** Deletes it with its history; the jobs that it created stay. */
   async delete(id: string): Promise<void> {
     await this.send({ method: 'DELETE', path: schedulePath(id) });
   }
@@ -88,17 +89,17 @@ export class Schedules {
     return this.send({ method: 'POST', path: schedulePath(id, '/pause'), body });
   }
 
-  /** Ticks of the pause are not made up for; `backfill` does that. */
+  /** Ticks during the pause are not caught up; `backfill` does that. */
   resume(id: string): Promise<Schedule> {
     return this.send({ method: 'POST', path: schedulePath(id, '/resume') });
   }
 
-  /** Creates its job now. Not sent again when the answer may only have been lost. */
+  /** Creates its job now. Not retried when the answer may have been lost. */
   run(id: string): Promise<Job> {
     return this.send({ method: 'POST', path: schedulePath(id, '/run'), repeatable: false });
   }
 
-  /** Creates the jobs of past ticks that have created none; the same call again creates no second ones. */
+  /** Creates the jobs of past ticks that have created none; a repeated call creates nothing twice. */
   backfill(id: string, span: { from: Date | string; to: Date | string }): Promise<Backfilled> {
     const body = { from: timeOf(span.from), to: timeOf(span.to) };
     return this.send({ method: 'POST', path: schedulePath(id, '/backfill'), body });
@@ -109,7 +110,7 @@ export class Schedules {
     return (await this.send<NextTicks>({ method: 'GET', path: schedulePath(id, '/next'), query: options })).items;
   }
 
-  /** What became of its ticks, latest first: one page. */
+  /** The outcomes of its ticks, latest first: one page. */
   async ticks(
     id: string,
     filter: Strict<Omit<z.input<typeof listTicksQuery>, keyof Page>> & Page = {},

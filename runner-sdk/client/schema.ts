@@ -1,14 +1,14 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { FieldError } from '../protocol';
 
-/** Any schema that speaks Standard Schema: zod from 3.25, Valibot, ArkType and others. */
+/** Any schema that implements Standard Schema: zod from 3.25, Valibot, ArkType and others. */
 export type Schema<Input = unknown, Output = unknown> = StandardSchemaV1<Input, Output>;
 /** What a schema accepts. */
 export type InputOf<S extends Schema> = StandardSchemaV1.InferInput<S>;
-/** What a schema turns it into. */
+/** What a schema returns. */
 export type OutputOf<S extends Schema> = StandardSchemaV1.InferOutput<S>;
 
-/** What a value checked against a schema turned out to be. */
+/** The result of checking a value against a schema. */
 export type Checked<T> = { isValid: true; value: T } | { isValid: false; errors: FieldError[] };
 
 /** ArkType's schemas are functions. */
@@ -18,7 +18,7 @@ export function isSchema(value: unknown): value is Schema {
   return typeof standard === 'object' && standard !== null && 'validate' in standard;
 }
 
-/** Checks a value that came as JSON; `null` also stands for "none", since JSON has no undefined. */
+/** Checks a value received as JSON; `null` also stands for "none", since JSON has no undefined. */
 export async function check<S extends Schema>(schema: S, value: unknown): Promise<Checked<OutputOf<S>>> {
   const first = await schema['~standard'].validate(value);
   if (first.issues === undefined) return { isValid: true, value: first.value };

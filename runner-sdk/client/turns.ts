@@ -1,13 +1,13 @@
-/** Lets steps that share a key begin in the order they were asked for; those of other keys are not waited for. */
+/** Starts steps that share a key in the order of the calls; steps of other keys do not wait. */
 export class Turns {
   private readonly last = new Map<string, Promise<void>>();
 
-  /** Starts when `ready` is resolved and all before it have started. */
+  /** Starts when `ready` has resolved and all steps before it have started. */
   take<T>(key: string, ready: Promise<unknown>, start: () => Promise<T>): Promise<T> {
     return this.run(key, ready, start, false);
   }
 
-  /** As `take`, but those after it begin when it has ended. */
+  /** As `take`, but later steps start only when it has ended. */
   takeAlone<T>(key: string, ready: Promise<unknown>, start: () => Promise<T>): Promise<T> {
     return this.run(key, ready, start, true);
   }
@@ -23,7 +23,7 @@ export class Turns {
       if (!isAlone) end();
       return await started;
     } finally {
-      // One that never started lets nobody pass those before it.
+      // A step that never started must not let later ones pass those before it.
       void Promise.resolve(before).then(end);
       void turn.then(() => {
         if (this.last.get(key) === turn) this.last.delete(key);

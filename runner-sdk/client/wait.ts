@@ -9,25 +9,25 @@ import type { Explanation, Job } from '../protocol';
 import { check, type Schema } from './schema';
 
 export interface WaitOptions<Result extends Schema = Schema> {
-  /** How long to wait for the job to finish. Default: as long as it takes. */
+  /** How long to wait for the job to finish, in milliseconds. Default: no limit. */
   timeoutMs?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Called as the job makes progress; what it throws, or rejects with, ends the wait. */
+  /** Called on progress of the job; what it throws, or rejects with, ends the wait. */
   onProgress?: ((progress: { percent: number; message: string | null }) => unknown) | undefined;
-  /** Checks and types the result; needed only where `wait` gets an id, or a job that `create` did not return. */
+  /** Checks and types the result; needed only if `wait` gets an id, or a job that `create` did not return. */
   definition?: JobDefinition<Schema, Result> | undefined;
 }
 
 const POLL_MS = 25_000;
 const SLACK_MS = 10_000;
 const QUICK_MS = 500;
-/** How long the stream of progress may be tried, before the wait does without it. */
+/** How long connecting the progress stream may be retried, before the wait continues without it. */
 const STREAM_BUDGET_MS = 30_000;
 
-/** How long a wait that is over may still ask why. */
+/** How long a wait that has timed out may ask for the reason. */
 const EXPLAIN_MS = 2000;
 
-/** Asks by long polls until the job has finished. */
+/** Polls with long polls until the job has finished. */
 export async function waitForResult(
   transport: Transport,
   id: string,
@@ -71,13 +71,13 @@ async function waitQuietly(
         detail: `job ${id} has not finished within ${options.timeoutMs} ms; it is ${job.status}${why}`,
       });
     }
-    // A coordinator that is stopping answers at once: do not hammer the next one.
+    // A coordinator that is stopping answers at once; the next one must not be polled in a tight loop.
     quickAnswers = monotonicMs() - sentAtMs < QUICK_MS ? quickAnswers + 1 : 0;
     if (quickAnswers > 0) await pause(Math.min(backoffMs(quickAnswers), leftMs), options.signal);
   }
 }
 
-/** Why it has not finished, as far as that can be had quickly. */
+/** Why it has not finished, if that can be found out quickly. */
 async function explanation(transport: Transport, id: string, signal: AbortSignal | undefined): Promise<string> {
   const request = { method: 'GET', path: `/jobs/${encodeURIComponent(id)}/explain` } as const;
   try {
@@ -90,7 +90,7 @@ async function explanation(transport: Transport, id: string, signal: AbortSignal
   }
 }
 
-/** Hears of a job's progress beside a wait. The stream is only for that: without it the wait goes on. */
+/** Reports a job's progress during a wait. The wait does not depend on this stream. */
 class ProgressReader {
   private last = '';
   private readonly events;
@@ -107,7 +107,7 @@ class ProgressReader {
     this.reading = this.read().catch(() => undefined);
   }
 
-  /** The job's progress as it was read; the same is told once. */
+  /** Reports progress once; repeated values are ignored. */
   tell({ progress }: Pick<Job, 'progress'>): void {
     if (progress !== null && progress !== undefined) this.pass(progress.percent, progress.message);
   }

@@ -18,7 +18,7 @@ export type DeliveryPage = z.infer<typeof deliveryList>;
 export class Webhooks {
   constructor(private readonly send: Send) {}
 
-  /** The answer's `secret` is shown this once. Not sent again when the answer may only have been lost. */
+  /** The answer's `secret` is shown only once. Not retried when the answer may have been lost. */
   create(webhook: CreateWebhook): Promise<CreatedWebhook> {
     return this.send({ method: 'POST', path: '/webhooks', body: webhook, repeatable: false });
   }
@@ -39,12 +39,15 @@ export class Webhooks {
     await this.send({ method: 'DELETE', path: webhookPath(id) });
   }
 
-  /** A new secret, shown this once; deliveries are signed with the old one too for `graceMs` (default one day). */
+  /**
+   * Replaces the secret, which is shown only once; deliveries are also signed with the old one for `graceMs` (default
+   * one day).
+   */
   rotateSecret(id: string, options: { graceMs?: number | undefined } = {}): Promise<CreatedWebhook> {
     return this.send({ method: 'POST', path: webhookPath(id, '/rotate'), body: options, repeatable: false });
   }
 
-  /** Delivers `webhook.test`; the answer tells where to find what came of it. */
+  /** Sends `webhook.test`; the returned delivery shows the outcome. */
   test(id: string): Promise<Delivery> {
     return this.send({ method: 'POST', path: webhookPath(id, '/test'), repeatable: false });
   }

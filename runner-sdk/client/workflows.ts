@@ -27,38 +27,38 @@ export interface WorkflowFilter {
 
 declare const RESULT: unique symbol;
 
-/** A job or gate of a workflow that is being built, which others may come after. */
+/** A job or gate of a workflow under construction, which later steps may depend on. */
 export interface WorkflowStep<Result extends Schema = Schema> {
-  /** What it is called in its workflow, and in the `dependencies` of those after it. */
+  /** Its name in the workflow, and in the `dependencies` of later steps. */
   readonly key: string;
   readonly [RESULT]?: Result;
 }
 
 interface Order {
-  /** Those that must end before; their results are handed to this one. */
+  /** Steps that must end before; their results are passed to this one. */
   after?: readonly WorkflowStep[] | undefined;
-  /** If one of them fails or is cancelled: `cancel`, the default, or `run`. */
+  /** What happens if one of them fails or is cancelled: `cancel`, the default, or `run`. */
   onDependencyFailure?: 'cancel' | 'run' | undefined;
 }
 
-/** What else a create takes, its place in the graph, and its key; default: its type, numbered where that is taken. */
+/** Other fields of a create, its dependencies, and its key; default: its type, with a number if that is taken. */
 export interface StepOptions
   extends Omit<CreateWorkflowJob, 'type' | 'arguments' | 'dependsOn' | 'onDependencyFailure'>, Order {
   key?: string | undefined;
 }
 
 export interface GateOptions extends Order {
-  /** Cancels it if nobody decides so long after it began to wait, in milliseconds. Default: never. */
+  /** Cancels the gate if it is not decided within this time after it began to wait, in milliseconds. Default: never. */
   expiresInMs?: number | undefined;
 }
 
-/** Arguments may be left out where the definition allows that. */
+/** Arguments may be left out if the definition allows that. */
 type StepRest<Arguments extends Schema> =
   undefined extends InputOf<Arguments>
     ? [args?: InputOf<Arguments>, options?: StepOptions]
     : [args: InputOf<Arguments>, options?: StepOptions];
 
-/** Collects the jobs and gates of a workflow. Nothing is sent before its function has returned. */
+/** Collects the jobs and gates of a workflow. Nothing is sent before the function has returned. */
 export interface WorkflowBuilder {
   add<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,
@@ -67,19 +67,19 @@ export interface WorkflowBuilder {
   add(type: string, args?: unknown, options?: StepOptions): WorkflowStep;
   /** A job or gate that the workflow has already, by its key. */
   step(key: string): WorkflowStep;
-  /** A node that nobody runs: it is opened or refused by a call, or by whoever has a link to it. */
+  /** A node without a runner: it is opened or refused by a call, or by whoever has a link to it. */
   gate(key: string, options?: GateOptions): WorkflowStep;
 }
 
 export interface WorkflowOptions {
   /** The user that it belongs to. */
   userId?: string | undefined;
-  /** The same call again under the same key makes nothing twice. Default: random, for this call alone. */
+  /** A repeated call with the same key creates nothing twice. Default: random, for this call alone. */
   idempotencyKey?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** One step of a chain: what to do, with which arguments, and what else a create takes. */
+/** One step of a chain: a definition, its arguments, and other fields of a create. */
 export type ChainStep<Arguments extends Schema = Schema> = readonly [
   definition: JobDefinition<Arguments> | string,
   args?: InputOf<Arguments>,
@@ -88,7 +88,7 @@ export type ChainStep<Arguments extends Schema = Schema> = readonly [
 
 const WAIT_MS = 45_000;
 
-/** Graphs of jobs that wait for each other and hand their results on. */
+/** Graphs of jobs that wait for each other and pass on their results. */
 export class Workflows {
   constructor(private readonly send: Send) {}
 
@@ -144,23 +144,29 @@ export class Workflows {
     }
   }
 
-  /** Its unfinished jobs; with a key, that one and all that come after it. `BatonError` `state_conflict` when none is. */
+  /**
+   * Cancels its unfinished jobs; with a key, that step and all later ones. `BatonError` `state_conflict` when there are
+   * none.
+   */
   cancel(id: string, options: { key?: string | undefined; reason?: string | undefined } = {}): Promise<Workflow> {
     return this.send({ method: 'POST', path: `${pathOf(id)}/cancel`, body: given(options) });
   }
 
-  /** What failed or was cancelled, again; what completed is kept. */
+  /** Retries failed and cancelled jobs; completed ones are kept. */
   retry(id: string): Promise<Workflow> {
     return this.send({ method: 'POST', path: `${pathOf(id)}/retry` });
   }
 
-  /** The same decision again is none. Another, or one too early or too late: `BatonError` `state_conflict`. */
+  /**
+   * Decides a gate. Repeating the same decision changes nothing; another one, or one too early or too late:
+   * `BatonError` `state_conflict`.
+   */
   decide(id: string, key: string, outcome: GateOutcome, result?: DecideGate['result']): Promise<WorkflowNode> {
     const body = { outcome, ...(result === undefined ? {} : { result }) };
     return this.send({ method: 'POST', path: gatePath(id, key), body });
   }
 
-  /** A link by which whoever has it decides the gate, without a key. */
+  /** A link by which whoever has it can decide the gate without a key. */
   link(
     id: string,
     key: string,
@@ -170,7 +176,7 @@ export class Workflows {
   }
 }
 
-/** Steps that come one after the other, each after the one before it. */
+/** Steps in sequence, each after the previous one. */
 export function chained(steps: readonly ChainStep[]): (workflow: WorkflowBuilder) => void {
   return (workflow) => {
     let last: WorkflowStep | undefined;
@@ -222,7 +228,7 @@ function ordered(after: readonly WorkflowStep[] | undefined): object {
   return after === undefined || after.length === 0 ? {} : { dependsOn: after.map(({ key }) => key) };
 }
 
-/** The parts by their keys, as JSON. Throws `BatonError` when arguments do not fit; then nothing is sent. */
+/** The parts by key, as JSON. Throws `BatonError` when arguments do not match; nothing is sent then. */
 export async function builtParts(build: (workflow: WorkflowBuilder) => unknown): Promise<string> {
   const builder = new Builder();
   await build(builder);

@@ -6,7 +6,7 @@ import type { Directives, HeartbeatsReply } from '../protocol';
 export interface CancellationWatchOptions {
   /** A heartbeat without jobs that waits `waitMs` at the coordinator. */
   send: (waitMs: number) => Promise<HeartbeatsReply>;
-  /** For how long the oldest lease has been held, in milliseconds; `null`: none is. */
+  /** Age of the oldest lease, in milliseconds; `null`: there is none. */
   heldForMs: () => number | null;
   /** These jobs, or all, may have been cancelled. */
   onCheck: (check: string[] | 'all') => void;
@@ -14,17 +14,18 @@ export interface CancellationWatchOptions {
   onFailure: (message: string) => void;
 }
 
-/** Jobs that end sooner cost no call: most are done before anybody could cancel them. */
+/** Shorter jobs cost no call: most end before anyone could cancel them. */
 const HELD_AT_LEAST_MS = 750;
 const LEAST_WAIT_MS = 35_000;
 const WAIT_SPREAD_MS = 5000;
 const FAILURE_BACKOFF: Backoff = { baseMs: 500, maxMs: 30_000 };
-/** An older coordinator answers at once, and does not say that it waited. */
+/** An older coordinator answers at once, without the field that says that it waited. */
 const UNSUPPORTED_REST_MS = 600_000;
 
 /**
- * While a job is held for longer than a moment, a heartbeat waits at the coordinator, so that a cancellation or a drain is
- * heard at once and not with the next beat. What it brings is a hint: the lease keeper asks for the leases concerned.
+ * While a job runs for longer than a moment, a heartbeat waits at the coordinator, so that a cancellation or a drain is
+ * noticed at once and not with the next heartbeat. Its answer is a hint: the lease keeper then checks the leases
+ * concerned.
  */
 export class CancellationWatch {
   private isRunning = false;
@@ -33,7 +34,7 @@ export class CancellationWatch {
 
   constructor(private readonly options: CancellationWatchOptions) {}
 
-  /** To be called when leases were taken. */
+  /** Call it when leases were added. */
   wake(): void {
     if (this.isRunning || this.closing.signal.aborted) return;
     this.isRunning = true;
@@ -55,7 +56,7 @@ export class CancellationWatch {
     }
   }
 
-  /** One wait; how long to rest after it. */
+  /** One wait; returns how long to rest after it. */
   private async watch(): Promise<number> {
     const sentAtMs = monotonicMs();
     try {
@@ -63,7 +64,7 @@ export class CancellationWatch {
       if (reply.check === undefined) return UNSUPPORTED_REST_MS;
       if (reply.check === 'all' || reply.check.length > 0) this.options.onCheck(reply.check);
       this.options.onDirectives(reply.directives ?? {});
-      // A coordinator that drains answers at once.
+      // A draining coordinator answers at once.
       const wasQuick = monotonicMs() - sentAtMs < 1000;
       this.failures = wasQuick ? this.failures + 1 : 0;
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * The heartbeat thread and all that it imports as one script. The build writes it over the compiled form of this file
- * (scripts/bundle-thread.mjs), for programs that are bundled into one file and have no file of the thread beside them.
+ * The heartbeat thread and its imports as one script. The build writes it into the compiled form of this file
+ * (scripts/bundle-thread.mjs), for programs that are bundled into one file and have no separate file of the thread.
  */
 export const heartbeatThreadSource: string | null = null;

@@ -11,16 +11,16 @@ interface Opening {
   connection: Connection;
   runnerIndex: number;
   beatsWhenIdle: boolean;
-  /** Leases in doubt, after a former thread died. */
+  /** Unconfirmed leases, after a previous thread died. */
   jobs: Lease[];
 }
 
-/** What the main thread says; `runnerId` names whose jobs, since all runners of a process share this thread. */
+/** Messages from the main thread; `runnerId` names the runner, since all runners of a process share this thread. */
 export type ToThread = { runnerId: string } & (
   | ({ kind: 'open' } & Opening)
   /** The shared lease table has changed while the thread slept. */
   | { kind: 'look' }
-  /** Leases that are in doubt, or did not fit into the table. */
+  /** Leases that are unconfirmed, or did not fit into the table. */
   | { kind: 'hold'; jobs: Lease[] }
   | { kind: 'let_go'; jobs: { jobId: string; leaseToken: string }[] }
   | { kind: 'updates'; updates: { jobId: string; leaseToken: string; update: JobUpdate }[] }
@@ -29,7 +29,7 @@ export type ToThread = { runnerId: string } & (
   | { kind: 'close' }
 );
 
-/** What the thread is started with. */
+/** Data that the thread is started with. */
 export interface HeartbeatThreadData {
   table: SharedArrayBuffer;
 }
@@ -47,14 +47,14 @@ interface Open {
 
 const WATCH_SLACK_MS = 10_000;
 
-/** How soon a lease that was put up is known here: well before a third of the shortest one. */
+/** How soon a new lease is seen here: well before a third of the shortest one. */
 const LOOK_MS = 50;
-/** Without any change for so long, it waits to be woken instead of looking. */
+/** After this many polls without a change it waits to be woken instead of polling. */
 const AWAKE_LOOKS = 20;
 
 /**
- * The heartbeat thread: it lives beside the main thread, so that a handler which blocks the event loop does not lose
- * its lease. `heartbeats.ts` is its other end.
+ * The heartbeat thread. It runs beside the main thread, so that a handler that blocks the event loop does not lose its
+ * lease. `heartbeats.ts` is its counterpart.
  */
 class HeartbeatThread {
   private readonly open = new Map<string, Open>();
@@ -136,7 +136,7 @@ class HeartbeatThread {
     this.open.set(runnerId, open);
     this.byIndex.set(runnerIndex, open);
     keeper.setIdleBeat(beatsWhenIdle);
-    // The table has leases in doubt too, as they were when they were written.
+    // The table also contains the unconfirmed leases, as they were when they were written.
     this.look();
     keeper.hold(jobs);
     watch.wake();
@@ -154,14 +154,14 @@ class HeartbeatThread {
     this.quietLooks = this.look() ? 0 : this.quietLooks + 1;
     if (this.quietLooks > AWAKE_LOOKS) {
       this.table.fallAsleep();
-      // Put up after the last look, before the sleep was seen: nobody would wake the thread for it.
+      // A lease added after the last poll but before the sleep was visible: nothing would wake the thread for it.
       if (this.look()) this.keepLooking();
       return;
     }
     this.timer = setTimeout(() => this.lookAgain(), LOOK_MS);
   }
 
-  /** Reads the changes of the table; `true` when there were any. */
+  /** Reads the changes of the table; `true` if there were any. */
   private look(): boolean {
     const { held, gone } = this.table.look((runnerIndex) => this.byIndex.has(runnerIndex));
     for (const lease of gone) this.byIndex.get(lease.runnerIndex)?.keeper.letGo([lease]);

@@ -15,7 +15,7 @@ import type { Json } from '../protocol';
 import type { JobUpdate } from './job-update';
 import type { StoredCheckpoint } from './stored-checkpoint';
 
-/** Handlers may talk as often as they like: the thread hears of it at most four times a second. */
+/** However often handlers report, the thread gets their updates at most four times a second. */
 const UPDATE_PERIOD_MS = 250;
 const WITHDRAW_MS = 3000;
 const RESTART_MS = 250;
@@ -26,7 +26,7 @@ interface LeaseRef {
   leaseToken: string;
 }
 
-/** A lease that is kept, with its slot in the shared table if it has one. */
+/** A lease, with its slot in the shared table if it has one. */
 interface KeptLease {
   job: Lease;
   slot: number;
@@ -38,21 +38,21 @@ interface Outgoing {
   logs: LogBuffer;
 }
 
-/** Checkpoints of one lease that are not stored yet, each with its number, and the last one's value. */
+/** Checkpoints of one lease that are not stored yet, by number, and the value of the last one. */
 interface Unstored {
   value: Json;
   lastId: number;
   waiting: Map<number, StoredCheckpoint>;
 }
 
-/** What a runner hears of its leases. Which checkpoints are stored is settled here. */
+/** Events about a runner's leases. Stored checkpoints are handled here. */
 export type HeartbeatEvent = Exclude<KeeperEvent, { kind: 'stored' }>;
 
-/** One runner's line to the heartbeat thread. */
+/** Connects one runner to the heartbeat thread. */
 export class Heartbeats {
   private readonly held = new Map<string, KeptLease>();
   private readonly outbox = new Map<string, Outgoing>();
-  /** Tokens of jobs of which the thread may hold words that are not sent yet. */
+  /** Tokens of jobs whose updates the thread may not have sent yet. */
   private readonly posted = new Set<string>();
   /** By lease token. */
   private readonly unstored = new Map<string, Unstored>();
@@ -72,8 +72,8 @@ export class Heartbeats {
   ) {}
 
   /**
-   * Resolves when the thread listens, which on a busy machine takes longer than a short lease: a job claimed before
-   * could be lost before its first heartbeat.
+   * Resolves when the thread is ready, which on a busy machine takes longer than a short lease: a job claimed before
+   * that could be lost before its first heartbeat.
    */
   async open(): Promise<void> {
     const opened = new Promise<true>((resolve) => (this.onOpened = () => resolve(true)));
@@ -96,7 +96,7 @@ export class Heartbeats {
   hold(jobs: readonly Lease[]): void {
     const unposted: Lease[] = [];
     for (const job of jobs) {
-      // One in doubt is to be asked for at once.
+      // An unconfirmed lease must be checked at once.
       const slot = job.isUnconfirmed ? NO_SLOT : sharedThread.table.put(this.runnerIndex, job);
       this.held.set(job.leaseToken, { job, slot });
       if (slot === NO_SLOT) unposted.push(job);
@@ -115,7 +115,7 @@ export class Heartbeats {
   }
 
   addOutput(lease: LeaseRef, output: HandlerOutput): void {
-    // A handler that speaks as it hears that its lease is lost: nobody would take its words back.
+    // A handler may report while it learns that its lease is lost: nothing would withdraw that update.
     if (!this.held.has(lease.leaseToken)) {
       if (output.kind === 'checkpoint') output.stored.reject(new LeaseLostError());
       return;
@@ -145,7 +145,7 @@ export class Heartbeats {
     return lastId;
   }
 
-  /** A later checkpoint takes the place of those before it. */
+  /** A later checkpoint replaces earlier ones. */
   private settleStored(leaseToken: string, upTo: number, failure: Error | null): void {
     const waiting = this.unstored.get(leaseToken)?.waiting;
     if (waiting === undefined) return;
@@ -163,7 +163,7 @@ export class Heartbeats {
     return this.outbox.has(leaseToken) || this.posted.has(leaseToken);
   }
 
-  /** The output of this job's handler that is not sent yet, to be sent with its report. */
+  /** Takes back the updates of this job's handler that are not sent yet, to be sent with its report. */
   async withdraw(lease: LeaseRef): Promise<JobUpdate> {
     const outgoing = this.outbox.get(lease.leaseToken);
     this.outbox.delete(lease.leaseToken);
@@ -174,7 +174,7 @@ export class Heartbeats {
     this.post({ runnerId: this.runnerId, kind: 'withdraw', requestId, ...lease });
     const older = (await within(WITHDRAW_MS, answer)) ?? {};
     this.requests.delete(requestId);
-    // It may be lost with a thread that died, or with a beat that hangs.
+    // It may be lost with a thread that died, or with a heartbeat that hangs.
     const unstored = this.unstored.get(lease.leaseToken);
     if (unstored !== undefined) older.checkpoint = unstored.value;
     return { ...older, ...fresh, logs: [...(older.logs ?? []), ...(fresh.logs ?? [])] };
@@ -195,7 +195,7 @@ export class Heartbeats {
 
   private postUpdatesSoon(): void {
     const waitMs = this.lastPostAtMs + UPDATE_PERIOD_MS - monotonicMs();
-    // At once when it is due: a handler that blocks the event loop would never let a timer fire.
+    // Posted directly when it is due: a handler that blocks the event loop would never let a timer fire.
     if (waitMs <= 0) return this.postUpdates();
     this.timer ??= setTimeout(() => this.postUpdates(), waitMs).unref();
   }
@@ -233,7 +233,7 @@ export class Heartbeats {
     this.onEvent(message);
   }
 
-  /** The thread died and a new one stands: it asks of each lease whether it still stands. */
+  /** A new thread has replaced one that died: it checks every lease. */
   private reopen(): void {
     const nowMs = monotonicMs();
     const jobs = [...this.held.values()].map(({ job }) => ({
@@ -251,7 +251,7 @@ export class Heartbeats {
     });
   }
 
-  /** Checkpoints that the dead thread may not have sent, for which handlers may wait. */
+  /** Sends checkpoints again that the dead thread may not have sent, and that handlers may await. */
   private emitUnstored(): void {
     for (const [leaseToken, { value, lastId }] of this.unstored) {
       const jobId = this.held.get(leaseToken)?.job.jobId;
@@ -267,7 +267,7 @@ export class Heartbeats {
     this.postUpdates();
   }
 
-  /** In one message, so that the thread does not judge leases in doubt by their state in the table. */
+  /** In one message, so that the thread does not treat unconfirmed leases by their state in the table. */
   private postOpen(jobs: Lease[]): void {
     this.post({
       runnerId: this.runnerId,
@@ -303,7 +303,7 @@ interface ConnectedRunner {
   reopen: () => void;
 }
 
-/** The one heartbeat thread of the process: started for its first runner, ended with its last. */
+/** The heartbeat thread of the process: started for its first runner, ended with its last. */
 class SharedThread {
   readonly table = new SharedLeaseTable();
   private readonly runners = new Map<string, ConnectedRunner>();
@@ -331,7 +331,7 @@ class SharedThread {
   }
 
   private start(): Worker {
-    // No flags of the main thread: loaders and test runners set some that a thread must not have.
+    // None of the main thread's flags: loaders and test runners set some that a thread must not have.
     const workerData: HeartbeatThreadData = { table: this.table.memory };
     const worker = startThread({ name: 'baton-heartbeats', execArgv: [], workerData });
     worker.unref();
@@ -354,8 +354,8 @@ class SharedThread {
 const sharedThread = new SharedThread();
 
 /**
- * The built thread: beside this file when that is built too, under `dist` when this runs from its TypeScript source. A
- * bundler leaves it behind, so then it is run from its source, which was compiled into the bundle.
+ * Starts the built thread: it is beside this file if that is built too, and under `dist` if this runs from TypeScript
+ * source. A bundler does not include it, so then it is run from its source, which was compiled into the bundle.
  */
 function startThread(options: WorkerOptions): Worker {
   // Bundles of ES modules have no `__dirname`.

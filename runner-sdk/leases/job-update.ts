@@ -1,18 +1,18 @@
 import type { LogBuffer, TimedLine } from './log-buffer';
 import type { Json } from '../protocol';
 
-/** What a handler has said since it was last asked; the latest progress and checkpoint stand for all before them. */
+/** Updates of a handler since the last ones were taken; the latest progress and checkpoint replace earlier ones. */
 export interface JobUpdate {
   progress?: { percent: number; message?: string };
   checkpoint?: Json;
   logs?: TimedLine[];
-  /** Counts the checkpoints of the lease; of the one above. */
+  /** The number of the checkpoint above; counts the checkpoints of the lease. */
   checkpointId?: number;
-  /** Somebody waits for the checkpoint to be stored. */
+  /** The handler awaits the storing of the checkpoint. */
   isUrgent?: boolean;
 }
 
-/** What was said of one attempt and is not sent yet. */
+/** Updates of one attempt that are not sent yet. */
 export interface PendingUpdates {
   progress?: JobUpdate['progress'];
   checkpoint?: Json;
@@ -20,7 +20,7 @@ export interface PendingUpdates {
   logs: LogBuffer;
 }
 
-/** Takes all of it out, to be sent. */
+/** Takes all updates out, to be sent. */
 export function takeUpdate(held: PendingUpdates): JobUpdate {
   const update: JobUpdate = {};
   if (held.progress !== undefined) update.progress = held.progress;
@@ -33,7 +33,7 @@ export function takeUpdate(held: PendingUpdates): JobUpdate {
   return update;
 }
 
-/** Puts back what did not arrive, unless it was said anew. */
+/** Puts back updates that did not arrive, unless there are newer ones. */
 export function restoreUpdate(held: PendingUpdates, update: JobUpdate): void {
   if (held.progress === undefined && update.progress !== undefined) held.progress = update.progress;
   if (held.checkpoint === undefined && update.checkpoint !== undefined) {

@@ -10,16 +10,16 @@ export interface Lease {
   jobId: string;
   leaseToken: string;
   leaseMs: number;
-  /** When the lease ends at the earliest, on the monotonic clock; of an unconfirmed one, when to stop asking. */
+  /** When the lease expires at the earliest, on the monotonic clock; for an unconfirmed one, when to stop checking. */
   leaseEndsAtMs: number;
-  /** The lease may be over already: ask at once, and emit `confirmed` when the coordinator says that it stands. */
+  /** The lease may have expired: check it at once, and emit `confirmed` if it is still valid. */
   isUnconfirmed: boolean;
 }
 
 export type KeeperEvent =
   | { kind: 'lost'; jobs: { leaseToken: string; code: string }[] }
   | { kind: 'confirmed'; leaseTokens: string[] }
-  /** Checkpoints that are stored now; with a `code`, that were refused. */
+  /** Checkpoints that were stored; with a `code`, that were refused. */
   | { kind: 'stored'; checkpoints: { leaseToken: string; checkpointId: number; code?: string }[] }
   | { kind: 'directives'; directives: Directives }
   | { kind: 'notice'; level: LogLevel; message: string; fields: Record<string, unknown> };
@@ -28,13 +28,13 @@ export interface KeeperOptions {
   runnerId: string;
   send: (body: HeartbeatsInput, limits: { timeoutMs: number; budgetMs: number }) => Promise<HeartbeatsReply>;
   emit: (event: KeeperEvent) => void;
-  /** Called before anything is judged, to `hold` and `letGo` what has changed meanwhile. */
+  /** Called before anything is decided, to `hold` and `letGo` what has changed meanwhile. */
   refresh?: () => void;
 }
 
 interface LeaseState extends Lease, PendingUpdates {
   heldSinceMs: number;
-  /** The coordinator has hinted that it may be cancelled: ask at once. */
+  /** The coordinator has hinted that it may be cancelled: check it at once. */
   isToCheck: boolean;
 }
 
@@ -43,7 +43,9 @@ interface Load {
   update: JobUpdate;
 }
 
-/** What handlers say is sent this soon, and not sooner than several times what a beat takes. */
+/**
+ * Updates of handlers are sent after this time, or after several times the duration of a heartbeat if that is longer.
+ */
 const EARLY_BEAT_MS = 1000;
 const BEAT_SHARE = 4;
 const LONGEST_EARLY_BEAT_MS = 5000;
@@ -54,16 +56,16 @@ const JOBS_PER_BEAT = 1000;
 const BEAT_LENGTH = 4_000_000;
 const FINAL_CODES = new Set(['lease_lost', 'job_cancelled', 'not_found', 'state_conflict']);
 const REFUSED_UPDATES = new Set(['validation_failed', 'payload_too_large']);
-/** Statuses that say nothing of what was sent. */
+/** Statuses that do not tell whether the request took effect. */
 const AWAY = new Set([0, 429, 502, 503, 504]);
 
 /**
- * Keeps the leases of one runner's jobs: one heartbeat for all of them, with what their handlers said. It alone judges
- * the local lease clock. A heartbeat that got no answer says nothing about the leases: they stand until their clock
- * ends. Runs in the heartbeat thread.
+ * Keeps the leases of one runner's jobs: one heartbeat for all of them, with their handlers' updates. It alone decides
+ * by the local lease clock. A heartbeat without an answer tells nothing about the leases: they are kept until their
+ * local clock expires. Runs in the heartbeat thread.
  */
 export class LeaseKeeper {
-  /** By lease token: a job that is claimed again may stand here twice, until its former attempt is told. */
+  /** By lease token: a job that was claimed again may be in it twice, until its previous attempt has been told. */
   private readonly leases = new Map<string, LeaseState>();
   private timer: NodeJS.Timeout | undefined;
   private wakesAtMs = Infinity;
@@ -72,9 +74,9 @@ export class LeaseKeeper {
   private lastBeatTookMs = 0;
   private notBeforeMs = -Infinity;
   private wantsEarlyBeat = false;
-  /** Somebody waits for what is to be sent. */
+  /** A handler waits for what is to be sent. */
   private wantsBeatNow = false;
-  /** The last beat was refused, perhaps for its words: the next one keeps the leases without any. */
+  /** The last heartbeat was refused, perhaps because of its updates: the next one has none. */
   private isSilent = false;
   private beatsWhenIdle = false;
   private isClosed = false;
@@ -99,21 +101,21 @@ export class LeaseKeeper {
     return this.beatsWhenIdle;
   }
 
-  /** For how long the oldest lease has been held, in milliseconds; `null`: there is none. */
+  /** Age of the oldest lease, in milliseconds; `null`: there is none. */
   heldForMs(): number | null {
     let sinceMs = Infinity;
     for (const lease of this.leases.values()) sinceMs = Math.min(sinceMs, lease.heldSinceMs);
     return sinceMs === Infinity ? null : monotonicMs() - sinceMs;
   }
 
-  /** Asks at once whether the leases of these jobs, or all, still stand. */
+  /** Checks at once the leases of these jobs, or all. */
   check(jobs: readonly string[] | 'all'): void {
     const named = jobs === 'all' ? null : new Set(jobs);
     for (const lease of this.leases.values()) if (named?.has(lease.jobId) ?? true) lease.isToCheck = true;
     this.schedule();
   }
 
-  /** Applies what the coordinator asks of the runner, and passes on what has changed. */
+  /** Applies the coordinator's directives, and passes on what has changed. */
   applyDirectives(directives: Directives): void {
     this.heartbeatMs = directives.heartbeatMs;
     const text = JSON.stringify(directives);
@@ -122,20 +124,23 @@ export class LeaseKeeper {
     this.emit({ kind: 'directives', directives });
   }
 
-  /** All at once, since each look for what is due next walks over all leases. */
+  /** All in one call, since finding what is due next walks over all leases. */
   addUpdates(updates: readonly { leaseToken: string; update: JobUpdate }[]): void {
     for (const { leaseToken, update } of updates) this.update(leaseToken, update);
     this.schedule();
   }
 
-  /** Takes back what was not sent, once the beat in flight is over or has hung for a while; the lease itself is still kept. */
+  /**
+   * Takes back updates that were not sent, once the heartbeat in flight has ended or hung for a while; the lease itself
+   * is still kept.
+   */
   async withdraw(leaseToken: string): Promise<JobUpdate> {
     if (this.beating !== null) await within(WITHDRAW_PATIENCE_MS, this.beating);
     const lease = this.leases.get(leaseToken);
     return lease === undefined ? {} : takeUpdate(lease);
   }
 
-  /** Beats every 5 s though there is no job, so that the coordinator's directives are heard. */
+  /** Sends a heartbeat every 5 s even without jobs, to receive the coordinator's directives. */
   setIdleBeat(isOn: boolean): void {
     this.beatsWhenIdle = isOn;
     this.schedule();
@@ -160,7 +165,7 @@ export class LeaseKeeper {
   private schedule(): void {
     clearTimeout(this.timer);
     this.wakesAtMs = Infinity;
-    // A beat that hangs must not hide that a lease ends.
+    // A hanging heartbeat must not hide that a lease expires.
     this.wakeBy(Math.min(this.beating === null ? this.nextBeatAtMs() : Infinity, this.nextEndAtMs()));
   }
 
@@ -239,8 +244,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * Those whose beat is due or near; all others would only make the coordinator write more. They go before those that only
-   * have something to say, or many that say much would let the leases of the others end.
+   * Leases whose heartbeat is due or nearly due; others would only cost the coordinator writes. They go before leases
+   * that only have updates, because many large updates could let other leases expire.
    */
   private pack(nowMs: number): Load[] {
     const near: LeaseState[] = [];
@@ -300,12 +305,15 @@ export class LeaseKeeper {
     this.applyDirectives(reply.directives ?? {});
   }
 
-  /** A lease that was not extended is asked for again, but not at once. */
+  /** A lease that was not extended is retried, but not at once. */
   private putOff({ leaseMs }: LeaseState): void {
     this.notBeforeMs = monotonicMs() + Math.min(RETRY_BEAT_MS, leaseMs / 6);
   }
 
-  /** No answer: unknown. A refusal of the whole beat: the leases matter more than what was said, which is dropped. */
+  /**
+   * Without an answer the outcome is unknown. If the whole heartbeat was refused, its updates are dropped, because the
+   * leases matter more.
+   */
   private recover(loads: readonly Load[], error: unknown): void {
     const status = error instanceof BatonError ? error.status : 0;
     const wasRefused = status === 400 || status === 413;

@@ -1,6 +1,6 @@
 import type { Json, LogLevel, SentLogLine } from '../protocol';
 
-/** A log line with the monotonic time it was written at. */
+/** A log line with the monotonic time at which it was written. */
 export interface TimedLine {
   level: LogLevel;
   message: string;
@@ -8,13 +8,13 @@ export interface TimedLine {
   atMs: number;
 }
 
-/** How many lines one call may carry. */
+/** Most lines in one call. */
 export const LINES_PER_CALL = 1000;
 const LINE_LENGTH = 8000;
 
 /**
- * The last lines of one attempt that have not been sent, in order. When it is full the oldest lines go, and a line
- * stands in their place that says how many.
+ * The unsent log lines of one attempt, in order. When it is full the oldest lines are dropped, and a line in their
+ * place says how many.
  */
 export class LogBuffer {
   private lines: TimedLine[] = [];
@@ -38,7 +38,7 @@ export class LogBuffer {
     for (const line of lines) this.add(line);
   }
 
-  /** Takes all lines out: at most one call's worth, the mark of dropped ones first. */
+  /** Takes lines out: at most those of one call, the line about dropped ones first. */
   takeAll(): TimedLine[] {
     this.trim();
     const lines = this.dropped === 0 ? this.lines : [this.mark(), ...this.lines];

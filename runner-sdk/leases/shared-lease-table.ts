@@ -1,13 +1,13 @@
 import type { Lease } from './lease-keeper';
 
-/** A lease in the table; `runnerIndex` is the number of the runner that holds it. */
+/** A lease in the table; `runnerIndex` is the index of its runner. */
 export interface SharedLease extends Lease {
   runnerIndex: number;
 }
 
-/** How many leases fit into the table; others are sent to the heartbeat thread by message. */
+/** Number of leases in the table; others are sent to the heartbeat thread by message. */
 export const TABLE_SLOTS = 4096;
-/** What `put` answers when a lease does not fit. */
+/** Returned by `put` when a lease does not fit. */
 export const NO_SLOT = -1;
 
 const HEADER_BYTES = 8;
@@ -22,12 +22,13 @@ const ASLEEP = 0;
 const USED = 1;
 
 /**
- * Memory that the main thread writes and the heartbeat thread reads: which leases are held right now. A lease stands
- * there before its handler starts, so that a handler which blocks the event loop from its first instant keeps it; and one
- * that was let go before the thread looked has cost neither thread a message.
+ * Memory that the main thread writes and the heartbeat thread reads: the current leases. A lease is added before its
+ * handler starts, so that a handler that blocks the event loop from the start keeps it; a lease that is removed before
+ * the thread polls has cost neither thread a message.
  *
- * The first word of a slot counts its changes and is odd while a lease stands there. It is written last and read first
- * and last, by `Atomics`, so that no lease is read half; the rest needs no lock, for it has one writer.
+ * The first word of a slot counts its changes and is odd while the slot has a lease. It is written last, and read first
+ * and last, with `Atomics`, so that no lease is read partially; the rest needs no lock, because there is only one
+ * writer.
  */
 abstract class SharedTable {
   protected readonly words: Int32Array;
@@ -50,7 +51,7 @@ export class SharedLeaseTable extends SharedTable {
     super(new SharedArrayBuffer(MEMORY_BYTES));
   }
 
-  /** Puts a lease up; the slot it stands in, or `NO_SLOT` when there is no room for it. */
+  /** Adds a lease; returns its slot, or `NO_SLOT` when there is no room. */
   put(runnerIndex: number, { jobId, leaseToken, leaseMs, leaseEndsAtMs }: Lease): number {
     const text = jobId + leaseToken;
     if (text.length > TEXT_ROOM || Buffer.byteLength(text) !== text.length) return NO_SLOT;
@@ -68,13 +69,13 @@ export class SharedLeaseTable extends SharedTable {
     return slot;
   }
 
-  /** Takes down what stands in a slot. */
+  /** Clears a slot. */
   clear(slot: number): void {
     Atomics.add(this.words, (HEADER_BYTES + slot * SLOT_BYTES) / 4, 1);
     this.free.push(slot);
   }
 
-  /** `true`, once, when the reader sleeps and has to be told that something was put up. */
+  /** `true`, once, when the reader sleeps and must be woken. */
   wakes(): boolean {
     return Atomics.compareExchange(this.words, ASLEEP, 1, 0) === 1;
   }
@@ -92,7 +93,7 @@ export class SharedLeaseTableReader extends SharedTable {
   private readonly seen: number[] = [];
   private readonly standing: (SharedLease | null)[] = [];
 
-  /** What was put up and taken down since the last look; of runners that are not `isOpen` nothing yet. */
+  /** Leases added and removed since the last call; those of runners that are not `isOpen` are left for later. */
   look(isOpen: (runnerIndex: number) => boolean): { held: SharedLease[]; gone: SharedLease[] } {
     const held: SharedLease[] = [];
     const gone: SharedLease[] = [];
@@ -112,7 +113,7 @@ export class SharedLeaseTableReader extends SharedTable {
     return { held, gone };
   }
 
-  /** From now on the reader has to be woken. What was put up just before must be looked for once more. */
+  /** From now on the reader must be woken. Poll once more afterwards, for leases added just before. */
   fallAsleep(): void {
     Atomics.store(this.words, ASLEEP, 1);
   }
@@ -126,7 +127,7 @@ export class SharedLeaseTableReader extends SharedTable {
     for (;;) {
       const changes = Atomics.load(this.words, at / 4);
       const lease = changes % 2 === 0 ? null : this.leaseAt(at);
-      // An exchange, not a load: what was read before it cannot be from after it.
+      // An exchange, not a load, so that the reads before it cannot be reordered after it.
       if (Atomics.compareExchange(this.words, at / 4, changes, changes) === changes) return { changes, lease };
     }
   }

@@ -1,16 +1,16 @@
-/** What `job.checkpoint` returns: settled once the coordinator has stored the value, or never will. */
+/** Returned by `job.checkpoint`: settles once the coordinator has stored the value, or never will. */
 export class StoredCheckpoint {
   readonly promise: Promise<void>;
   resolve: () => void = () => undefined;
   reject: (reason: Error) => void = () => undefined;
 
-  /** @param onAwaited called once, when somebody waits for it: most checkpoints are written and forgotten. */
+  /** @param onAwaited called once, when it is first awaited: most checkpoints never are */
   constructor(onAwaited: () => void) {
     const promise = new AwaitedPromise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // Nobody has to wait for it, so its failure is no unhandled rejection.
+    // It need not be awaited, so its failure must not be an unhandled rejection.
     void Promise.prototype.then.call(promise, undefined, () => undefined);
     promise.onAwaited = onAwaited;
     this.promise = promise;
@@ -24,7 +24,7 @@ class AwaitedPromise extends Promise<void> {
 
   onAwaited: (() => void) | null = null;
 
-  /** `await` calls it too, because this is no plain Promise. */
+  /** `await` calls it too, because this is not a plain Promise. */
   override then<Fulfilled = void, Rejected = never>(
     onFulfilled?: ((value: void) => Fulfilled | PromiseLike<Fulfilled>) | null,
     onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,

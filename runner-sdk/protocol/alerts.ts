@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { durationMs, id, listOf, name, page, text, timestamp } from './primitives';
 
-/** What a rule looks at; `failureRate` is 0 to 1, those that end in `Ms` are milliseconds, the others counts. */
+/** What a rule measures; `failureRate` is 0 to 1, names that end in `Ms` are milliseconds, others are counts. */
 export const alertMeasure = z.enum([
   'failureRate',
   'depth',
@@ -78,7 +78,7 @@ export type Alert = z.infer<typeof alert>;
 export const alertList = listOf(alert);
 export const listAlertsQuery = z.strictObject(page);
 
-/** What a test of a rule found, and told as `alert.firing` with `isTest`. */
+/** The result of testing a rule, reported as `alert.firing` with `isTest`. */
 export const alertTest = z.object({
   value: z.number().nullable().describe('The current measurement; null: there is nothing to measure.'),
   isAbove: z.boolean().describe('Whether the measurement exceeds the threshold.'),

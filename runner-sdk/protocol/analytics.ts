@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { jobStatus } from './jobs';
 import { text, timestamp } from './primitives';
 
-/** Percentiles at most 4.77 % off, and the exact mean; null: nothing was measured. */
+/** Percentiles with an error of at most 4.77 %, and the exact mean; null: nothing was measured. */
 const spread = (unit: string) => {
   const figure = (what: string) => z.number().nullable().describe(`${what}; null: nothing was measured.`);
   return z.object({
@@ -13,7 +13,7 @@ const spread = (unit: string) => {
   });
 };
 
-/** What jobs and their attempts came to, all by when they ended. */
+/** Outcomes of jobs and attempts, by the time of their end. */
 export const statistics = z.object({
   jobs: z
     .object({

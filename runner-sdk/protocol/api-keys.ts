@@ -55,7 +55,7 @@ export const rotateApiKey = z.strictObject({
     .default(86_400_000)
     .describe('How long the old key keeps working beside the new one, in milliseconds; 0 ends it at once.'),
 });
-/** The only answer that holds the key itself. */
+/** The only answer that contains the key itself. */
 export const createdApiKey = apiKey.extend({
   key: z.string().describe('The key itself. It is shown only in this answer; only a hash of it is stored.'),
 });

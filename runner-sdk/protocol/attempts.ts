@@ -5,9 +5,9 @@ import { cleanedText, cleanText, durationMs, id, labels, name, text, timestamp }
 import { itemError } from './problem';
 import { attemptOutcome, DEADLINE_FACTOR, jobStatus, timeoutMs } from './jobs';
 
-// Runners' calls ignore fields they do not know, so that an older coordinator serves a newer runner.
+// Runners' requests ignore unknown fields, so that an older coordinator can serve a newer runner.
 
-/** What the coordinator asks of a runner; rides on every answer to one. */
+/** Requests of the coordinator to a runner; part of every answer to one. */
 export const directives = z.object({
   drain: z
     .boolean()
@@ -57,7 +57,7 @@ export const claim = z.object(claimFields);
 export type Claim = z.infer<typeof claim>;
 export type ClaimInput = z.input<typeof claim>;
 
-/** How a job ended that another one waited for. */
+/** How a parent of a job ended. */
 export const dependency = z.object({
   id: id.describe('Id of that job, or of the workflow that was waited for.'),
   status: z.enum(['completed', 'failed', 'cancelled']).describe('How it ended.'),
@@ -74,10 +74,10 @@ export const dependency = z.object({
 });
 export type Dependency = z.infer<typeof dependency>;
 
-/** The same, read by itself. */
+/** The same, read separately. */
 export const dependencyResult = dependency.omit({ resultUrl: true });
 
-/** A job in a runner's hand. */
+/** A claimed job. */
 export const claimedJob = z.object({
   id: id.describe('Id of the job (UUIDv7).'),
   type: z.string().describe('The job type, which selects the handler.'),
@@ -121,7 +121,7 @@ export const claimReply = z.object({
 });
 export type ClaimReply = z.infer<typeof claimReply>;
 
-/** Percent outside 0 to 100 is moved to the nearest end. */
+/** Values outside 0 to 100 are clamped. */
 export const sentProgress = z.object({
   percent: z
     .union([
@@ -153,7 +153,7 @@ export const heartbeatReply = z.object({
 });
 export type HeartbeatReply = z.infer<typeof heartbeatReply>;
 
-/** Each of `jobs` is judged alone, so that what is wrong with one costs the others nothing. */
+/** Each of `jobs` is handled on its own, so that a bad item does not affect the others. */
 export const heartbeats = z.object({
   runnerId: runnerId.describe('The runner that sends the heartbeats.'),
   jobs: z
@@ -216,7 +216,7 @@ export type HeartbeatsReply = z.infer<typeof heartbeatsReply>;
 
 const MOST_MESSAGE = 8000;
 
-/** What went wrong. Its texts are cleaned, never refused; what is no object is taken for the message. */
+/** What went wrong. Texts are cleaned, never refused; a value that is not an object becomes the message. */
 export const reportedError = z
   .object({
     message: cleanedText(MOST_MESSAGE).describe('What went wrong.'),
@@ -236,7 +236,7 @@ export const reportedError = z
 export type ReportedError = z.infer<typeof reportedError>;
 
 const figure = z.number().min(0).max(1e15).nullable().catch(null).default(null);
-/** Those that are no figures of a name are passed over, and so are those beyond the first 50. */
+/** Entries that are not numbers with a valid name are ignored, and so are those beyond the first 50. */
 const customMetrics = z
   .record(z.string(), z.unknown())
   .transform((given) => {
@@ -329,7 +329,7 @@ export const releaseReply = z.object({
 });
 export type ReleaseReply = z.infer<typeof releaseReply>;
 
-/** Kept on an attempt whose report came too late. */
+/** Stored with an attempt whose report came too late. */
 export const lateResult = z.object({
   outcome: attemptOutcome.describe('The outcome that the runner reported.'),
   result: z.unknown().describe('The result that the runner reported; null: none.'),
@@ -337,7 +337,10 @@ export const lateResult = z.object({
   at: timestamp.describe('When the report arrived.'),
 });
 
-/** A result passes the payload gate. Beside a failure nobody reads it, and it must not keep the failure from being told. */
+/**
+ * A result must pass payload validation. With a failure it is ignored, because it must not keep the failure from being
+ * reported.
+ */
 function checkResult(
   { outcome, result }: { outcome: string; result?: Json | undefined },
   context: z.RefinementCtx,

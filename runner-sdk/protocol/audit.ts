@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { listOf, page, repeatable, text, timestamp } from './primitives';
 
-/** Everything that is written down with who did it. */
+/** Every action in the audit log. */
 export const auditAction = z.enum([
   'key.created',
   'key.rotated',

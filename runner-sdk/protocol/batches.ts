@@ -3,10 +3,10 @@ import { checkTogether, jobArguments, jobError, jobFields, jobStatus, waitMs } f
 import { payloadObject } from './payload';
 import { id, listOf, page, repeatable, text, timestamp } from './primitives';
 
-/** The most jobs of one batch, and of those the most that one call adds. */
+/** Most jobs of one batch, and most jobs that one call adds. */
 export const MOST_BATCH_JOBS = 100_000;
 const MOST_JOBS_A_CALL = 1000;
-/** The most jobs that one call cuts a list into. */
+/** Most jobs that one call splits a list into. */
 export const MOST_PARTS = 1000;
 
 export const batchStatus = z.enum(['open', 'running', 'completed', 'failed', 'cancelled']);
@@ -15,7 +15,7 @@ export type BatchStatus = z.infer<typeof batchStatus>;
 export const batchCallback = z.enum(['onSuccess', 'onFailure', 'onComplete']);
 export type BatchCallback = z.infer<typeof batchCallback>;
 
-/** A job that the end of a batch creates: its arguments are an object, which takes `batch` beside its own. */
+/** A job that the end of a batch creates. Its arguments are an object, to which `batch` is added. */
 export const callbackJob = z.strictObject(jobFields).superRefine((job, context) => {
   checkTogether(job, context);
   const { arguments: own = {} } = job;
@@ -77,12 +77,12 @@ export const addBatchJobs = z.strictObject({
 
 const { uniqueKey: _uniqueKey, uniqueForMs: _uniqueForMs, onConflict: _onConflict, ...partFields } = jobFields;
 
-/** What is none was refused before, and yet comes here. */
+/** Other values were already refused, but are still passed here. */
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-/** `items` cut into jobs of `batchSize`; everything else is as in `POST /jobs`, and the same for all of them. */
+/** Splits `items` into jobs of `batchSize`; everything else is as in `POST /jobs`, and the same for all of them. */
 export const splitJob = z
   .strictObject({
     ...partFields,

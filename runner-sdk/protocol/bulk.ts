@@ -17,7 +17,7 @@ export const bulkChoice = {
     ),
 };
 
-/** Every job has to be asked for in so many words: a filter that came out empty is a mistake of its caller. */
+/** Selecting every job must be explicit: an empty filter is a mistake of the caller. */
 export function requireChoice(
   sent: { filter?: object | undefined; all?: true | undefined },
   context: z.RefinementCtx<object>,
@@ -34,7 +34,7 @@ export function requireChoice(
   }
 }
 
-/** Every job's arguments contain the empty object. */
+/** The arguments of every job contain the empty object. */
 function matchesAll(filter: object): boolean {
   return Object.entries(filter).every(
     ([field, value]) => field === 'arguments' && Object.keys(value as object).length === 0,

@@ -6,7 +6,7 @@ import { durationMs, id, listOf, text, timestamp } from './primitives';
 export const listDeadLettersQuery = listJobsQuery.omit({ status: true });
 export const deadLetterGroupsQuery = listDeadLettersQuery.omit({ cursor: true });
 
-/** A job that was given up, and what it has in common with those that failed alike. */
+/** A failed job, and what it has in common with jobs that failed alike. */
 export const deadLetter = job.extend({
   fingerprint: z
     .string()
@@ -39,7 +39,7 @@ export const deadLetterGroup = z.object({
 export type DeadLetterGroup = z.infer<typeof deadLetterGroup>;
 export const deadLetterGroups = z.object({ items: z.array(deadLetterGroup).describe('The groups, largest first.') });
 
-/** With `arguments`, the job is tried again with these instead of its own. */
+/** With `arguments`, the job is retried with these instead of its own. */
 export const retryDeadLetter = z.strictObject({
   arguments: jobArguments.optional().describe('New arguments for the job; default: its own.'),
 });
@@ -67,7 +67,7 @@ export const retryDeadLetters = z
     }
   });
 
-/** Those that failed so long ago, or all of them. */
+/** Those that failed at least this long ago, or all of them. */
 export const cleanupDeadLetters = z
   .strictObject({
     olderThanMs: durationMs(1)

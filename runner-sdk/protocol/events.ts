@@ -19,8 +19,8 @@ export const jobEventName = z.enum([
 export type JobEventName = z.infer<typeof jobEventName>;
 
 /**
- * What happens to other things than jobs: alerts, a webhook that was disabled, the end of a batch, and schedules, of which `schedule.refused`
- * tells that a tick could not create its job.
+ * Events that are not about jobs: alerts, a webhook that was disabled, the end of a batch, and schedules, of which
+ * `schedule.refused` says that a tick could not create its job.
  */
 export const noticeName = z.enum([
   'alert.firing',
@@ -38,7 +38,7 @@ export const noticeName = z.enum([
 ]);
 export type NoticeName = z.infer<typeof noticeName>;
 
-/** The data of an event that is not of a job. */
+/** The data of an event that is not about a job. */
 export const notice = z.object({
   id: z.string().describe('Position in the order of events; sent as `Last-Event-ID`, the stream resumes after it.'),
   name: noticeName.describe('What happened.'),
@@ -72,7 +72,7 @@ export const jobEvent = z.object({
 });
 export type JobEvent = z.infer<typeof jobEvent>;
 
-/** For clients that cannot send headers, `lastEventId` stands for `Last-Event-ID`. */
+/** For clients that cannot set headers, `lastEventId` replaces `Last-Event-ID`. */
 const resumed = {
   lastEventId: text(100)
     .optional()

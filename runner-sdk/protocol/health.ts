@@ -58,7 +58,7 @@ export const health = z.object({
 });
 export type Health = z.infer<typeof health>;
 
-/** What the installation is made of. */
+/** The parts of the installation. */
 export const systemReport = z.object({
   coordinators: z
     .array(

@@ -80,21 +80,21 @@ export const DEFAULT_RETRY: RetryPolicy = {
 export const DEFAULT_MAX_ATTEMPTS = 11;
 export const DEFAULT_TIMEOUT_MS = 300_000;
 
-/** How many times its timeout an attempt may take before its lease ends for good; at 1.0 the runner aborts the handler. */
+/** The deadline of an attempt, as a multiple of its timeout; at 1.0 the runner aborts the handler. */
 export const DEADLINE_FACTOR = 1.25;
 
 const tags = z.array(text(100)).max(50);
 
-/** How long one attempt may take, in milliseconds, up to a week; its lease ends for good at `DEADLINE_FACTOR` × this. */
+/** How long one attempt may take, in milliseconds, up to a week; its deadline is `DEADLINE_FACTOR` × this. */
 export const timeoutMs = durationMs(1, 604_800_000);
 
 /** How many failures and timeouts a job may have, the last of which ends it. */
 export const maxAttempts = z.int().min(1).max(1000);
 
-/** What a job is about. Not `null`: a job without arguments has `{}`. */
+/** Arguments of a job. Not `null`: a job without arguments has `{}`. */
 export const jobArguments = payload.refine((value) => value !== null, 'must not be null; leave it out, which means {}');
 
-/** An address on the web, without credentials. Which hosts, ports and schemes are allowed is the coordinator's to say. */
+/** A web URL without credentials. The coordinator decides which hosts, ports and schemes are allowed. */
 export const callbackUrl = text(2000).refine(
   isWebAddress,
   'must be an http or https URL such as https://app.example.com/hooks, without user name and password',
@@ -106,12 +106,12 @@ function isWebAddress(address: string): boolean {
   return username === '' && password === '' && hostname !== '';
 }
 
-/** What stands in a create of one job. */
+/** The fields of a create of one job. */
 export const jobFields = {
   type: name.describe('What kind of work it is. Runners claim jobs by type.'),
   queue: name.default('default').describe('The queue. Limits, pauses and statistics apply to queues.'),
   arguments: jobArguments.optional().describe('Any JSON value but null, handed to the handler; default: {}.'),
-  // The queue's defaults, else the coordinator's settings, else the contract's own fill these four.
+  // Defaults of these four: the queue's, else those of the coordinator's settings, else the contract's.
   priority: priority
     .optional()
     .describe(
@@ -144,14 +144,16 @@ export const jobFields = {
     .describe(
       'While an unfinished job of this type has the same key, no other is created: the existing job is returned.',
     ),
-  /** How long the unique key is held, counted from the create, though the job has completed. */
+  /** How long the unique key is held, counted from the create, even when the job has completed. */
   uniqueForMs: durationMs(1)
     .optional()
     .describe(
       'How long the unique key is held, in milliseconds from the creation, even if the job completes earlier. A job that failed or was cancelled holds it no longer.',
     ),
-  /** What happens to the job that holds the unique key, if it still waits: it is kept as it is, or takes over this one's
-   * arguments, metadata and runAt. */
+  /**
+   * What happens to a waiting job that holds the unique key: it is kept as it is, or takes over this one's arguments,
+   * metadata and runAt.
+   */
   onConflict: z
     .enum(['keep', 'replace'])
     .default('keep')
@@ -168,14 +170,16 @@ export const jobFields = {
   orderKey: text(200)
     .optional()
     .describe('Jobs of the queue with the same key run one after the other, in the order of their creation.'),
-  /** Whether its failure blocks those behind it, until it is retried or deleted, or they go on without it. */
+  /**
+   * Whether its failure blocks the later jobs of the order until it is retried or deleted, or they continue without it.
+   */
   orderOnFailure: z
     .enum(['block', 'skip'])
     .default('block')
     .describe(
       'If this job fails: `block` holds back later jobs of the order key until it is retried or deleted, `skip` continues without it.',
     ),
-  /** After this moment it is not started any more, but cancelled with reason `expired`. */
+  /** If it has not started by then, it is cancelled with reason `expired`. */
   expiresAt: timestamp
     .optional()
     .describe('If the job has not started by this time, it is cancelled with the reason `expired`.'),
@@ -183,7 +187,7 @@ export const jobFields = {
   requires: labels
     .optional()
     .describe('Labels that a runner must have: equal values, or for numbers a comparison such as `">=40"`.'),
-  /** Like `requires`, but only a preference: for the first five seconds after it is due, such runners alone get it. */
+  /** Like `requires`, but only a preference: for the first five seconds after it is due, only such runners get it. */
   prefers: labels
     .optional()
     .describe(
@@ -193,17 +197,17 @@ export const jobFields = {
   metadata: payloadObject
     .optional()
     .describe('A JSON object of your own, kept with the job and handed to the handler.'),
-  /** Whose job it is; a key of role `user` may name only its own user. */
+  /** The user it belongs to; a key of role `user` may name only its own user. */
   userId: text(200)
     .optional()
     .describe('The user that the job belongs to. A key of role `user` may only name its own user.'),
-  /** Told when the job has finished, as webhooks are; signed with the creator's callback secret. */
+  /** Called when the job has finished, as webhooks are; signed with the creator's callback secret. */
   callbackUrl: callbackUrl
     .optional()
     .describe("Receives an HTTP POST when the job has finished, signed with the creator's callback secret."),
 };
 
-/** What a job waits for that is created by itself. */
+/** Dependencies of a job that is created on its own. */
 const dependencyFields = {
   /** Ids of jobs that must end before this one starts. */
   dependsOn: z
@@ -229,14 +233,14 @@ export type NewJob = z.infer<typeof createJob>;
 /** An `Idempotency-Key`: visible ASCII, at most 255 characters. */
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
 
-/** What stands in headers where one job is created. */
+/** Fields that are headers when a single job is created. */
 const bulkFields = {
   idempotencyKey: idempotencyKey.optional().describe('As the header `Idempotency-Key`, for this job.'),
   traceparent: traceparent.optional().describe('As the header `Traceparent`, for this job.'),
   tracestate: tracestate.optional().describe('As the header `Tracestate`, for this job.'),
 };
 export const bulkJob = z.strictObject({ ...jobFields, ...dependencyFields, ...bulkFields }).superRefine(checkTogether);
-/** A job of a batch: the key of the call stands for all of its jobs. */
+/** A job of a batch: the key of the call applies to all of its jobs. */
 export const batchJob = z
   .strictObject({
     ...jobFields,
@@ -251,7 +255,7 @@ export const createJobs = z.strictObject({
 });
 export type CreateJobs = { jobs: z.input<typeof bulkJob>[]; atomic?: boolean };
 
-/** What of a create cannot stand beside each other. */
+/** Checks fields of a create that exclude each other. */
 export function checkTogether(
   job: {
     runAt?: string;
@@ -284,7 +288,7 @@ export const progress = z.object({
   at: timestamp.describe('When the progress was reported.'),
 });
 
-/** What an attempt failed with. */
+/** The error of a failed attempt. */
 export const jobError = z.object({
   message: z.string().describe('What went wrong.'),
   code: z
@@ -369,7 +373,7 @@ export const job = z.object({
 });
 export type Job = z.infer<typeof job>;
 
-/** What a list leaves out of a job. */
+/** Fields of a job that lists leave out. */
 export const largeField = z.enum(['arguments', 'result', 'metadata', 'checkpoint']);
 export const omitted = z
   .array(largeField)
@@ -381,14 +385,14 @@ export const listedJob = job.extend({ omitted });
 export type ListedJob = z.infer<typeof listedJob>;
 export const jobList = listOf(listedJob);
 
-/** What a job was given that has no effect as things are set. */
+/** A field of a job that has no effect with the current settings. */
 export const jobNote = z.object({
   code: z.enum(['concurrency_key_unlimited', 'user_not_counted']).describe('A stable code for the note.'),
   message: z.string().describe('The note in words, and what to do about it.'),
 });
 export type JobNote = z.infer<typeof jobNote>;
 
-/** A job as its create is answered. */
+/** A job as returned by its create. */
 export const createdJob = listedJob.extend({
   notes: z
     .array(jobNote)
@@ -398,7 +402,7 @@ export const createdJob = listedJob.extend({
 export type CreatedJob = z.infer<typeof createdJob>;
 
 export type JobList = z.infer<typeof jobList>;
-/** A list with `fields`: the id, and what was asked for. */
+/** A list with `fields`: the id, and the requested fields. */
 export const partialJob = listedJob.partial().required({ id: true });
 export const partialJobList = listOf(partialJob);
 export const createdJobs = z.object({
@@ -410,7 +414,7 @@ export const createdJobs = z.object({
 });
 export type CreatedJobs = z.infer<typeof createdJobs>;
 
-/** In a query, numbers are text. */
+/** Query parameters are text. */
 const askedPriority = z.union([
   priority,
   z
@@ -420,7 +424,7 @@ const askedPriority = z.union([
     .pipe(z.int().min(-100).max(100)),
 ]);
 
-/** What a list, or a verb in bulk, takes; several values of one field mean any of them, several fields mean all. */
+/** Filters of a list or bulk verb; several values of one field mean any of them, several fields mean all. */
 const filterFields = {
   id: repeatable(id).optional().describe('Only the jobs with these ids. May be repeated.'),
   status: repeatable(jobStatus)

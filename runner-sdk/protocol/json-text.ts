@@ -1,11 +1,11 @@
-// JSON as text: what JSON.parse would change without a word, and where a text stops to be JSON.
+// JSON as text: finds what JSON.parse would silently change, and where a text stops being JSON.
 
-/** Every number that a double may not hold has at least so many digits in a row, but for one point. */
+/** Every number that a double may not represent has at least this many digits in a row, except for a decimal point. */
 const LONG_NUMBER = /[\d.]{16,}/;
 
 /**
- * As `JSON.parse`, but a whole number that a double does not hold, such as 9007199254740993, comes as a bigint, which no
- * schema lets through: it would be stored as another number.
+ * As `JSON.parse`, but an integer that a double cannot represent, such as 9007199254740993, is returned as a bigint,
+ * which no schema accepts: otherwise another number would be stored.
  * @throws {SyntaxError}
  */
 export function parseJson(text: string): unknown {
@@ -14,7 +14,7 @@ export function parseJson(text: string): unknown {
   return lost.length === 0 ? value : JSON.parse(marked(text, lost), revive);
 }
 
-/** No string with NUL is stored anywhere, so nothing good is taken for a mark. */
+/** Strings with NUL are never stored, so no valid string can be mistaken for a mark. */
 const MARK = '\u0000number:';
 
 interface Lost {
@@ -23,7 +23,7 @@ interface Lost {
   whole: bigint;
 }
 
-/** Digits within strings are passed over. */
+/** Numbers that a double cannot represent; digits within strings are ignored. */
 function lostNumbers(text: string): Lost[] {
   const lost: Lost[] = [];
   const next = /"|-?\d[\d.]*(?:[eE][+-]?\d+)?/g;
@@ -64,19 +64,19 @@ function revive(_name: string, value: unknown): unknown {
   return /^-?\d+$/.test(digits) ? BigInt(digits) : value;
 }
 
-/** What the number was to be, if a double does not hold it. */
+/** The exact integer, if a double cannot represent it. */
 function lostOf(token: string): bigint | null {
   const number = Number(token);
   if (!LONG_NUMBER.test(token) || !Number.isFinite(number)) return null;
   const whole = wholeOf(token);
-  // As the double is, or as its shortest text: 18446744073709552000 is how JavaScript itself writes 2 ** 64.
+  // Equal to the double, or to its shortest text: JavaScript itself writes 2 ** 64 as 18446744073709552000.
   return whole === null || BigInt(number) === whole || wholeOf(String(number)) === whole ? null : whole;
 }
 
 /** Larger ones are refused for their size. */
 const MOST_EXPONENT = 400;
 
-/** The number as it is written, if it is a whole one. */
+/** The number as written, if it is an integer. */
 function wholeOf(token: string): bigint | null {
   const [mantissa = '', exponent = '0'] = token.toLowerCase().split('e');
   const [whole = '', fraction = ''] = mantissa.split('.');
@@ -92,12 +92,12 @@ const TOKEN =
   /[ \t\r\n]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)))/y;
 const MOST_SHOWN = 30;
 
-/** Where a text stops to be JSON, in words: line and column, counted from 1, what stands there and what should. */
+/** Describes where a text stops being JSON: line and column, counted from 1, what is there and what is expected. */
 export function jsonFault(text: string): string {
   try {
     return firstFault(text);
   } catch (error) {
-    // A string of millions of escapes exhausts the stack of regular expressions.
+    // A string with millions of escapes exhausts the stack of the regular expression engine.
     if (error instanceof RangeError) return 'it is not well-formed';
     throw error;
   }
@@ -127,7 +127,7 @@ const EXPECTED: Record<State, (open: '{' | '[' | undefined) => string> = {
   after: (open) => (open === undefined ? 'the end' : open === '{' ? 'a comma or }' : 'a comma or ]'),
 };
 
-/** What may come after this token; null: it may not stand here. */
+/** The state after this token; null: it is not allowed here. */
 function step(state: State, open: ('{' | '[')[], [, sign, string]: RegExpExecArray): State | null {
   if (sign === '}') return close(state, open, '{');
   if (sign === ']') return close(state, open, '[');

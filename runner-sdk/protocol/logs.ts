@@ -5,10 +5,10 @@ import { cleanedText, cleanText, listOf, page, timestamp } from './primitives';
 export const logLevel = z.enum(['debug', 'info', 'warn', 'error']);
 export type LogLevel = z.infer<typeof logLevel>;
 
-/** What is kept of one call's log lines; the rest is dropped, and the drop marked. */
+/** Limits on the log lines of one call; the rest is dropped, and the drop is marked. */
 export const LOG_LIMITS = { lines: 1000, messageCharacters: 8000, fieldsCharacters: 16_000 } as const;
 
-/** A line as a runner sends it. `ageMs`: how long before this call it was written, on the runner's own clock. */
+/** A line as a runner sends it. `ageMs`: how long before this call it was written, by the runner's clock. */
 export const sentLogLine = z.object({
   level: logLevel.catch('info').describe('Severity of the line.'),
   message: cleanedText(LOG_LIMITS.messageCharacters).describe('The text of the line.'),
@@ -27,8 +27,8 @@ export type SentLogLine = z.input<typeof sentLogLine>;
 export type LogLine = z.infer<typeof sentLogLine>;
 
 /**
- * Log lines never fail the call that brings them: of a list that is too long the first and the last are kept, with a line
- * in between that says how many were dropped, and what is no line becomes the text of one.
+ * Log lines never fail their call: of a list that is too long the first and the last lines are kept, with a line in
+ * between that says how many were dropped; a value that is not a line becomes the text of one.
  */
 export const sentLogLines = z
   .array(sentLogLine.catch(({ value }) => lineOf(value)))

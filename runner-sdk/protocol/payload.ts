@@ -4,15 +4,15 @@ import { isStorableText } from './primitives';
 /** JSON as it may be stored. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** What the gate lets through; `docs/protocol.md` states them as part of the contract. */
+/** Limits of payload validation; `docs/protocol.md` states them as part of the contract. */
 export const PAYLOAD_LIMITS = { depth: 64, nodes: 10_000, magnitude: 1e21 } as const;
 
-/** Keys that turn into prototype pollution when a careless reader merges the object. */
+/** Keys that cause prototype pollution when a careless reader merges the object. */
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor']);
 
 /**
- * The payload gate: the first fault of `value` that would make it unstorable, unreadable or dangerous to its readers,
- * or `null`. Walks without recursion, so that depth cannot exhaust the stack, and stops at the first fault.
+ * Payload validation: the first fault of `value` that would make it unstorable, unreadable or dangerous to its readers,
+ * or `null`. Iterates instead of recursing, so that depth cannot exhaust the stack, and stops at the first fault.
  */
 export function payloadFault(value: unknown): { path: (string | number)[]; message: string } | null {
   const open: { value: unknown; path: (string | number)[]; depth: number }[] = [{ value, path: [], depth: 1 }];
@@ -58,13 +58,13 @@ function scalarFault(value: unknown, depth: number): string | null {
   }
 }
 
-/** Any JSON value that passes the payload gate. */
+/** Any JSON value that passes payload validation. */
 export const payload = z.custom<Json>().superRefine((value, context) => {
   const fault = payloadFault(value);
   if (fault !== null) context.addIssue({ code: 'custom', path: fault.path, message: fault.message });
 });
 
-/** A JSON object that passes the payload gate. */
+/** A JSON object that passes payload validation. */
 export const payloadObject = payload
   .refine(
     (value): value is { [key: string]: Json } => typeof value === 'object' && value !== null && !Array.isArray(value),
@@ -72,7 +72,10 @@ export const payloadObject = payload
   )
   .meta({ type: 'object', additionalProperties: {} });
 
-/** A payload of a failing path: what does not pass the gate, or takes more characters as JSON, is dropped, and the drop is marked. */
+/**
+ * A payload in a report of a failure: if it does not pass validation, or is longer than this as JSON, it is dropped,
+ * and the drop is marked.
+ */
 export function cleanedPayload(mostCharacters: number) {
   return z.unknown().transform((value): Json => {
     const fault = payloadFault(value);

@@ -24,8 +24,9 @@ export const name = z
   );
 
 /**
- * Text of a failing path (error texts, log lines, progress): never refused, because a failure that cannot be reported
- * wedges its job. What cannot be stored becomes U+FFFD, what is too long is cut, and the cut is marked.
+ * Text in a report of a failure (error texts, log lines, progress): never refused, because a failure that cannot be
+ * reported would leave its job stuck. Characters that cannot be stored become U+FFFD; text that is too long is cut, and
+ * the cut is marked.
  */
 export function cleanedText(max: number) {
   return z.unknown().transform((value) => cleanText(value, max));
@@ -57,18 +58,21 @@ export function durationMs(min = 0, max = MAX_DURATION_MS) {
   return z.int().min(min).max(max);
 }
 
-/** A point in time: ISO-8601 with an offset or `Z`; stored and answered in UTC with milliseconds. */
+/** A point in time: ISO-8601 with an offset or `Z`; stored and returned in UTC with milliseconds. */
 export const timestamp = z.iso
   .datetime({ offset: true, error: 'must be an ISO-8601 time such as 2026-01-31T12:00:00Z' })
   .overwrite(toMicroseconds)
   .refine(isStorableTime, 'must be a time of the years 1 to 9999 in UTC, with an offset below 16 hours');
 
-/** What PostgreSQL keeps of a fraction: it takes no text of any length, and would round the last moment of 9999 up. */
+/**
+ * Cuts fractions to the microseconds that PostgreSQL stores: it does not accept text of any length, and would round up
+ * the last moment of the year 9999.
+ */
 function toMicroseconds(time: string): string {
   return time.replace(/(\.\d{6})\d+/, '$1');
 }
 
-/** `true` when PostgreSQL takes the time, and ISO-8601 writes it with a year of four digits in UTC. */
+/** `true` when PostgreSQL accepts the time, and ISO-8601 writes it with a four-digit year in UTC. */
 function isStorableTime(time: string): boolean {
   const at = Date.parse(time);
   const offsetHours = Number(/[+-](\d\d):?\d\d$/.exec(time)?.[1] ?? 0);
@@ -79,8 +83,8 @@ function isStorableTime(time: string): boolean {
 export const id = z.uuid('must be a UUID').toLowerCase();
 
 /**
- * Labels a runner has: name to text, number or boolean. `__proto__` is refused, because zod would leave it out without a
- * word, and a job that requires it would run on any runner.
+ * Labels of a runner: name to text, number or boolean. `__proto__` is refused, because zod would drop it silently, and
+ * a job that requires it would run on any runner.
  */
 export const labels: z.ZodType<Labels, Labels> = z.preprocess(
   (sent, context) => {
@@ -99,7 +103,7 @@ export function repeatable<T extends z.ZodType>(item: T) {
   return z.union([z.array(item).min(1).max(100), item.transform((one) => [one])]);
 }
 
-/** The page of a list: at most `limit` items, from where `cursor` (a former answer's `nextCursor`) points. */
+/** The page of a list: at most `limit` items, starting at `cursor` (the `nextCursor` of a previous answer). */
 export const page = {
   limit: z.coerce.number().int().min(1).max(500).default(50).describe('The largest number of items to return.'),
   cursor: text(500).optional().describe('`nextCursor` of the previous page; default: the first page.'),
@@ -122,7 +126,7 @@ export const traceparent = z
     /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/,
     'must be a W3C traceparent of version 00, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
   );
-/** What vendors add to a trace. */
+/** Vendor-specific trace data. */
 export const tracestate = z
   .string()
   .max(512)

@@ -3,7 +3,7 @@ import { jobNote, maxAttempts, priority, retryPolicy, timeoutMs } from './jobs';
 import { durationMs, listOf, name, page, text, timestamp } from './primitives';
 import { retention } from './retention';
 
-/** A limit that is set, or `null` to take it away. */
+/** A limit to set, or `null` to remove it. */
 const limit = z.int().min(1).max(1_000_000).nullable();
 
 const MOST_WAITING = 100_000_000;
@@ -17,8 +17,8 @@ export const rateLimit = z.strictObject({
 const price = z.number().min(0).max(1_000_000_000).default(0);
 
 /**
- * What an attempt costs, in a unit of your own: `base`, and `perSecond` for each second from claim to end, and `perGbSecond`
- * for each of these seconds and each 10⁹ bytes of memory that it held at its peak.
+ * The cost of an attempt, in a unit of your own: `base`, plus `perSecond` for each second from claim to end, plus
+ * `perGbSecond` for each of these seconds and each 10⁹ bytes of peak memory.
  */
 export const queueCost = z.strictObject({
   base: price.describe('Price of an attempt.'),
@@ -26,7 +26,7 @@ export const queueCost = z.strictObject({
   perGbSecond: price.describe("Price of each second and each 10⁹ bytes of the attempt's memory peak."),
 });
 
-/** What jobs of the queue have that leave it out; each member that is left out here is as the coordinator's settings say. */
+/** Defaults of the queue's jobs; members that are left out follow the coordinator's settings. */
 export const jobDefaults = z
   .strictObject({
     priority: priority.optional().describe('Priority of jobs that bring none.'),

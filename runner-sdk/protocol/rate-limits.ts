@@ -7,7 +7,7 @@ export const rateLimitsQuery = z.strictObject({
     .describe('The user to read; default for a key of role `user`: its own user. Required for other roles.'),
 });
 
-/** By queue, for queues that limit how many jobs one user creates. */
+/** Limits on how many jobs one user creates, by queue, for queues that have one. */
 export const rateLimits = z.record(
   z.string(),
   z.object({

@@ -4,7 +4,7 @@ import { name, durationMs, repeatable } from './primitives';
 
 const endings = z.enum(['completed', 'failed', 'cancelled']);
 
-/** How long finished jobs are kept, by how they ended; what is left out is kept as by default. */
+/** How long finished jobs are kept, by outcome; what is left out keeps the default. */
 export const retention = z.strictObject({
   completedMs: durationMs(60_000)
     .optional()
@@ -18,14 +18,14 @@ export const retention = z.strictObject({
 });
 
 export const cleanupQuery = z.strictObject({});
-/** Jobs that retention would delete by now, by how they ended. */
+/** Number of jobs that retention would delete now, by outcome. */
 export const cleanupPreview = z.object({
   completed: z.int().describe('Completed jobs.'),
   failed: z.int().describe('Failed jobs.'),
   cancelled: z.int().describe('Cancelled jobs.'),
 });
 
-/** Without `olderThanMs`: what retention would delete by now. With it: of the status or queue that is named, or of all. */
+/** Without `olderThanMs`: what retention would delete now. With it: jobs of the given status or queue, or all. */
 export const cleanup = z
   .strictObject({
     olderThanMs: durationMs()

@@ -3,7 +3,7 @@ import { checkTogether, jobFields } from './jobs';
 import { durationMs, id, listOf, name, page, repeatable, text, timestamp } from './primitives';
 
 const DAY_MS = 86_400_000;
-/** How late a tick may be and still be on time, whatever `catchUp` says. */
+/** How late a tick may be and still count as on time, whatever `catchUp` is, in milliseconds. */
 export const TICK_GRACE_MS = 60_000;
 /** The smallest `everyMs`. */
 export const LEAST_EVERY_MS = 1000;
@@ -12,11 +12,11 @@ export const LEAST_EVERY_MS = 1000;
 export const overlapPolicy = z.enum(['allow', 'skip', 'buffer_one', 'cancel_previous']);
 export type OverlapPolicy = z.infer<typeof overlapPolicy>;
 
-/** What becomes of ticks that no coordinator was there for. */
+/** What happens to ticks that were missed because no coordinator was running. */
 export const catchUpPolicy = z.enum(['none', 'latest', 'all']);
 export type CatchUpPolicy = z.infer<typeof catchUpPolicy>;
 
-/** The schedule says when its jobs run, so that no fixed time may stand in them. */
+/** The schedule decides when its jobs run, so they cannot have fixed times. */
 const { runAt: _runAt, expiresAt: _expiresAt, ...repeatedFields } = jobFields;
 
 const scheduledFields = {
@@ -33,7 +33,7 @@ export const scheduledJob = z.strictObject(scheduledFields).superRefine(checkTog
 export type ScheduledJob = z.infer<typeof scheduledJob>;
 export type CreateScheduledJob = z.input<typeof scheduledJob>;
 
-/** The same as it is answered: with the defaults of the day it was set, without what was left out. */
+/** The same as returned: with the defaults at the time it was set, without fields that were left out. */
 export const scheduledJobView = z.object({
   ...scheduledFields,
   arguments: z.unknown().optional().describe('The arguments of each job; absent: {}.'),
@@ -42,7 +42,7 @@ export const scheduledJobView = z.object({
 
 export const isTimezone = (zone: string): boolean => {
   try {
-    // Offsets such as +01:00 are taken by some versions of Node only.
+    // Offsets such as +01:00 are accepted only by some versions of Node.
     return (
       /^[A-Za-z]/.test(zone) && new Intl.DateTimeFormat('en-US', { timeZone: zone }) instanceof Intl.DateTimeFormat
     );
@@ -117,7 +117,7 @@ export const createSchedule = z
 export type CreateSchedule = z.input<typeof createSchedule>;
 export type NewSchedule = z.infer<typeof createSchedule>;
 
-/** Creates the schedule of this name, or gives it what is sent: what is left out gets its default. */
+/** Creates the schedule of this name, or replaces its settings: what is left out gets its default. */
 export const putSchedule = z
   .strictObject({
     ...settled,
@@ -247,7 +247,7 @@ export const listTicksQuery = z.strictObject({
   outcome: repeatable(tickOutcome).optional().describe('Only ticks with this outcome. May be repeated.'),
 });
 
-/** How many ticks one backfill may have. */
+/** Most ticks in one backfill. */
 export const MOST_BACKFILLED = 1000;
 export const backfillSchedule = z
   .strictObject({

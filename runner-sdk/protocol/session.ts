@@ -19,7 +19,7 @@ export const createSessionLink = z.strictObject({
     .default(900_000)
     .describe('How long the link can be used, in milliseconds, at most a day.'),
 });
-/** The only answer that holds the link. */
+/** The only answer that contains the link. */
 export const sessionLink = z.object({
   token: z.string().describe('The `linkToken` that `POST /session` takes, once.'),
   path: z
@@ -31,7 +31,7 @@ export const sessionLink = z.object({
 });
 export type SessionLink = z.infer<typeof sessionLink>;
 
-/** Who the caller is; `expiresAt` is when a browser's session ends, null for other callers. */
+/** The caller; `expiresAt` is when a browser session ends, null for other callers. */
 export const session = z.object({
   keyId: z.string().describe("Id of the caller's API key, or subject of the token."),
   name: z.string().describe("Name of the caller's key."),

@@ -3,11 +3,13 @@ import { jobEventName, noticeName } from './events';
 import { callbackUrl } from './jobs';
 import { durationMs, id, listOf, name, page, repeatable, text, timestamp } from './primitives';
 
-/** What a webhook may be told of. Those that are not of jobs are for webhooks of admins alone. */
+/** Events that a webhook can receive. Those that are not about jobs are only for webhooks of admins. */
 export const webhookEventName = z.enum([...jobEventName.options, ...noticeName.options]);
 export type WebhookEventName = z.infer<typeof webhookEventName>;
 
-/** Several values of one field mean any of them, several fields mean all. Events that are not of jobs pass in any case. */
+/**
+ * Several values of one field mean any of them, several fields mean all. Events that are not about jobs always pass.
+ */
 export const webhookFilter = z.strictObject({
   queue: repeatable(name).optional().describe('Only events of jobs in these queues.'),
   type: repeatable(name).optional().describe('Only events of jobs of these types.'),
@@ -88,7 +90,7 @@ export type Webhook = z.infer<typeof webhook>;
 export const webhookList = listOf(webhook);
 export const listWebhooksQuery = z.strictObject({ ...page });
 
-/** The only answers that hold the secret. */
+/** The only answers that contain the secret. */
 export const createdWebhook = webhook.extend({
   secret: z.string().describe('The secret that signs deliveries (Standard Webhooks). It is shown only in this answer.'),
 });
@@ -100,7 +102,7 @@ export const rotateSecret = z.strictObject({
     .describe('How long deliveries are signed with the old secret too, in milliseconds; 0 ends it at once.'),
 });
 
-/** What signs the callbacks of the caller's jobs. */
+/** The secret that signs the callbacks of the caller's jobs. */
 export const callbackSecret = z.object({
   userId: z.string().nullable().describe('The user whose jobs it signs; null: jobs created by admins and producers.'),
   secret: z.string().describe('The secret that signs callbacks (Standard Webhooks).'),

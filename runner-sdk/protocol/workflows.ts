@@ -3,9 +3,9 @@ import { checkTogether, idempotencyKey, jobFields, jobStatus } from './jobs';
 import { payload } from './payload';
 import { durationMs, id, listOf, name, page, repeatable, text, timestamp } from './primitives';
 
-/** The most jobs that one workflow may have, those that are added later included. */
+/** Most jobs of one workflow, including those added later. */
 export const MOST_WORKFLOW_JOBS = 10_000;
-/** The most dependencies that one call may bring. */
+/** Most dependencies in one call. */
 export const MOST_WORKFLOW_EDGES = 100_000;
 
 /** The name of a job within its workflow. */
@@ -25,7 +25,7 @@ const dependencyFields = {
     ),
 };
 
-/** Whose job it is, is said of the workflow. */
+/** The workflow has the user, not its jobs. */
 const { userId: _userId, ...nodeFields } = jobFields;
 export const workflowJob = z
   .strictObject({ ...nodeFields, ...dependencyFields })
@@ -54,7 +54,7 @@ export const gate = z
   .describe('A gate: an approval, or any other decision, that the jobs after it wait for.');
 export type Gate = z.infer<typeof gate>;
 
-/** What stands under a key of a workflow when it is sent. */
+/** The value of a key of a workflow in a request. */
 export const workflowPart = z.union([workflowJob, gate]);
 
 const jobs = z
@@ -78,7 +78,7 @@ export type CreateWorkflow = Omit<z.input<typeof createWorkflow>, 'jobs'> & {
   jobs: Record<string, CreateWorkflowJob | z.input<typeof gate>>;
 };
 
-/** Keys that the workflow has already are left as they are, so that a handler may repeat its call. */
+/** Existing keys are left unchanged, so that a handler may repeat its call. */
 export const addWorkflowJobs = z.strictObject({ jobs });
 export type AddWorkflowJobs = { jobs: CreateWorkflow['jobs'] };
 
@@ -181,7 +181,7 @@ export const waitWorkflowQuery = z.strictObject({
     .describe('How long to wait for the end of the workflow, in milliseconds.'),
 });
 
-/** What stands in a link to a gate. */
+/** The query of a link to a gate. */
 export const gateLinkQuery = z.strictObject({
   for: gateOutcome.optional().describe('What the link may be used for; absent: both.'),
   until: z.coerce.number().int().min(0).describe('Until when the link can be used, in milliseconds since 1970.'),

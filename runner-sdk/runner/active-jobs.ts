@@ -32,29 +32,29 @@ export interface ActiveJobsOptions {
   pool: SlotPool;
   meter: ProcessMeter;
   logger: Logger;
-  /** How long a handler that has stopped its own runner may take. */
+  /** How long a handler that has stopped its own runner may still run, in milliseconds. */
   graceMs: number;
   abortGraceMs: number;
-  /** A slot has come free. */
+  /** Called when a slot becomes free. */
   onFree: () => void;
 }
 
 interface ActiveJob {
   attempt: Attempt;
-  /** From when its claim's answer was here; the coordinator's own deadline is never later. */
+  /** Counted from the arrival of the claim's answer; the coordinator's own deadline is never later. */
   giveUpAtMs: number;
   isGivenBack: boolean;
-  /** Its handler has called `stop`, and may wait for that: its result counts, so it is not aborted with the others. */
+  /** Its handler has called `stop`, and may await it: its result counts, so it is not aborted with the others. */
   hasCalledStop: boolean;
 }
 
 type Reported = Extract<AttemptOutcome, { kind: 'completed' | 'failed' }>;
 
 const FINAL_CALL_MS = 3000;
-/** Thousands of jobs go back over the same few connections, so each has longer, as long as all others might take. */
+/** Thousands of jobs are released over the same few connections, so each may take as long as all others could. */
 const FINAL_CALL_EACH_MS = 5;
 
-/** The jobs in this runner's hand, from the claim's answer to the report. */
+/** The active jobs of a runner, from the claim's answer to the report. */
 export class ActiveJobs {
   private readonly active = new Map<string, ActiveJob>();
   private readonly attemptOptions: AttemptOptions;
@@ -85,11 +85,11 @@ export class ActiveJobs {
     };
   }
 
-  /** Takes claimed jobs: their leases are kept from now on. A runner that stops gives them back instead. */
+  /** Accepts claimed jobs: their leases are kept from now on. A stopping runner releases them instead. */
   accept(jobs: ClaimedJob[], sentAtMs: number): void {
     const nowMs = monotonicMs();
     const leases = jobs.map(({ id, leaseToken, leaseMs }) => {
-      // A poll that was parked for long may have been granted long ago: ask before the handler starts.
+      // A long poll may have been granted long ago: check the lease before the handler starts.
       const isUnconfirmed = sentAtMs + leaseMs - nowMs < leaseMs / 2;
       return {
         jobId: id,
@@ -104,7 +104,7 @@ export class ActiveJobs {
     for (const { leaseToken, isUnconfirmed } of leases) if (!isUnconfirmed || this.isStopping) this.confirm(leaseToken);
   }
 
-  /** The lease stands: the handler may start. */
+  /** The lease is valid: the handler may start. */
   confirm(leaseToken: string): void {
     const active = this.active.get(leaseToken);
     if (active === undefined || active.attempt.hasStarted || active.isGivenBack) return;
@@ -112,7 +112,7 @@ export class ActiveJobs {
     else this.run(active);
   }
 
-  /** The lease is over, by the coordinator's word or by its own clock. */
+  /** The lease is lost, as told by the coordinator or by the local clock. */
   lose(leaseToken: string, code: string): void {
     const active = this.active.get(leaseToken);
     if (active === undefined || active.isGivenBack) return;
@@ -126,7 +126,10 @@ export class ActiveJobs {
     this.free();
   }
 
-  /** Lets handlers finish for `graceMs`, then aborts them and gives their jobs back. Bounded, whatever the coordinator does. */
+  /**
+   * Lets handlers finish for `graceMs`, then aborts them and releases their jobs. Ends in bounded time, whatever the
+   * coordinator does.
+   */
   async stop(graceMs: number): Promise<void> {
     this.isStopping = true;
     this.finalCallMs = FINAL_CALL_MS + FINAL_CALL_EACH_MS * this.active.size;
@@ -142,7 +145,9 @@ export class ActiveJobs {
     await within(this.options.abortGraceMs + this.finalCallMs, this.allEnded());
   }
 
-  /** `true` when it is the attempt of a job in hand: it has called `stop` itself, which cannot end before its handler. */
+  /**
+   * `true` when it is the attempt of an active job: it has called `stop` itself, which cannot end before its handler.
+   */
   noteStopBy(attempt: object | undefined): boolean {
     for (const active of this.active.values()) {
       if (active.attempt !== attempt) continue;
@@ -156,12 +161,12 @@ export class ActiveJobs {
     return false;
   }
 
-  /** Resolved when all callbacks of handlers have returned, or have had their time. */
+  /** Resolves when all callbacks of handlers have returned, or have timed out. */
   hooksSettled(): Promise<void> {
     return this.hooks.settled();
   }
 
-  /** Resolved when no job is in hand any more, those included that are taken meanwhile. */
+  /** Resolves when no job is active any more, including those accepted meanwhile. */
   async allEnded(): Promise<void> {
     while (this.active.size > 0) await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
   }
@@ -243,13 +248,13 @@ export class ActiveJobs {
   }
 
   private push({ attempt, giveUpAtMs }: ActiveJob, outcome: Reported, completion: Completion): void {
-    // Most have nothing to tell of the answer, and thousands end in a second.
+    // Most attempts do not need the answer, and thousands end in a second.
     const isHeard = outcome.kind === 'failed' || attempt.hooks !== undefined;
     const onAnswer = isHeard ? (reply: CompleteReply | null) => this.afterReport(attempt, outcome, reply) : null;
     this.options.reporter.push({ completion, attempt: attempt.job.attempt, giveUpAtMs, onAnswer });
   }
 
-  /** The coordinator has judged the report, or was not to be had. */
+  /** The coordinator has answered the report, or could not be reached. */
   private afterReport(attempt: Attempt, outcome: Reported, reply: CompleteReply | null): void {
     if (outcome.kind === 'completed') {
       if (reply?.status === 'completed')
@@ -269,7 +274,7 @@ export class ActiveJobs {
   private logOutcome(job: ClaimedJob, outcome: AttemptOutcome, { durationMs }: AttemptMetrics): void {
     const { logger } = this.options;
     if (outcome.kind === 'failed' && outcome.warning !== undefined) logger.warn(outcome.warning, named(job));
-    // Of failed ones the line comes with what comes next.
+    // For failed attempts the log line includes what happens next.
     if (outcome.kind === 'completed') logger.debug('an attempt completed', { ...named(job), durationMs });
     else if (outcome.kind === 'snoozed')
       logger.debug('an attempt was snoozed', { ...named(job), durationMs, delayMs: outcome.delayMs });
@@ -278,7 +283,7 @@ export class ActiveJobs {
     else if (outcome.kind === 'released') logger.info('an attempt was given back', { ...named(job), durationMs });
   }
 
-  /** The next attempt is to find the last checkpoint, and a failure's report has no place for one. */
+  /** Saves the last checkpoint for the next attempt, because a report of a failure cannot contain one. */
   private async saveCheckpoint(active: ActiveJob, { checkpoint, progress }: JobUpdate): Promise<void> {
     if (checkpoint === undefined) return;
     const body = { leaseToken: active.attempt.job.leaseToken, checkpoint, ...(progress && { progress }) };
@@ -302,7 +307,7 @@ export class ActiveJobs {
     const plain = { leaseToken, delayMs };
     const complaint = 'a job could not be given back; it comes back when its lease ends';
     const status = await this.finalCall(active, 'release', { ...plain, ...more }, complaint);
-    // The pending output may be too large; the job must be released all the same.
+    // The pending output may be too large; the job must still be released.
     if (status === 400 || status === 413) await this.finalCall(active, 'release', plain, complaint);
     this.options.heartbeats.letGo([leaseToken]);
   }
@@ -351,7 +356,7 @@ export class ActiveJobs {
       });
       return 200;
     } catch (error) {
-      // It had more time than there is now.
+      // It was sent with more time than is left now.
       if (error === this.stopping.signal.reason) return this.finalCall(active, verb, body, complaint);
       this.options.logger.warn(complaint, { jobId, error: messageOf(error) });
       return error instanceof BatonError ? error.status : 0;
@@ -359,8 +364,8 @@ export class ActiveJobs {
   }
 
   /**
-   * A runner that works on can wait out an outage, for as long as the lease would; half of what is left until the deadline
-   * is for the report that follows.
+   * A runner that keeps running can wait for the end of an outage as long as the lease could; half of the time until
+   * the deadline is left for the report that follows.
    */
   private budgetMs({ attempt, giveUpAtMs }: ActiveJob): number {
     if (this.isStopping) return this.finalCallMs;

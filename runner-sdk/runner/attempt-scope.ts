@@ -1,12 +1,12 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 
-/** Made when this module is loaded, so it belongs to nobody's request and to no job. */
+/** Created when this module is loaded, so it belongs to no request and no job. */
 const root = new AsyncResource('BatonRoot', { requireManualDestroy: true });
 const current = new AsyncLocalStorage<object>();
 
 /**
- * An async context of its own: what `AsyncLocalStorage` holds for the caller is not found in it, and what is entered in
- * it is found nowhere else. Not shared by two attempts, because `enterWith` writes to the context it is called in.
+ * A separate async context: the caller's `AsyncLocalStorage` values are not visible in it, and values entered in it are
+ * not visible elsewhere. Not shared by two attempts, because `enterWith` changes the context it is called in.
  */
 export class AsyncScope {
   private readonly resource = root.runInAsyncScope(
@@ -18,7 +18,7 @@ export class AsyncScope {
   }
 }
 
-/** The context of one attempt: `currentAttempt` finds it again in everything that its handler has begun. */
+/** The context of one attempt: `currentAttempt` finds it in everything that its handler has started. */
 export class AttemptScope extends AsyncScope {
   constructor(private readonly attempt: object) {
     super();
@@ -29,7 +29,7 @@ export class AttemptScope extends AsyncScope {
   }
 }
 
-/** The attempt whose handler has called, directly or by way of anything asynchronous; `undefined` outside of handlers. */
+/** The attempt whose handler is the caller, directly or through anything asynchronous; `undefined` outside handlers. */
 export function currentAttempt(): object | undefined {
   return current.getStore();
 }

@@ -29,23 +29,23 @@ export type AttemptOutcome =
   | { kind: 'dropped'; reason: AttemptAbortedError };
 
 export interface AttemptOptions {
-  /** How long after the abort a handler may still return before the attempt ends without it. */
+  /** How long after the abort a handler may still return before the attempt ends without it, in milliseconds. */
   abortGraceMs: number;
-  /** `false` in tests, where the timeout comes when the test says so. */
+  /** `false` in tests, which trigger the timeout themselves. */
   hasTimer?: boolean;
-  /** Sends what a handler asks of the coordinator. */
+  /** Sends the handler's requests to the coordinator. */
   send: Send;
   onOutput: (output: HandlerOutput, attempt: Attempt) => void;
-  /** The handler has not returned `abortGraceMs` after the abort. Its slot stays taken until it does. */
+  /** Called when the handler has not returned `abortGraceMs` after the abort. Its slot stays taken until it does. */
   onIgnoredAbort: (reason: AttemptAbortedError, job: ClaimedJob) => void;
 }
 
 /**
- * One run of a handler. Once its signal is aborted, what the handler returns or throws no longer counts: a handler that
- * breaks off at the signal and returns what it has so far must not pass for one that finished.
+ * One run of a handler. After its signal is aborted, what the handler returns or throws no longer counts: a handler
+ * that stops at the signal and returns a partial result must not count as finished.
  */
 export class Attempt implements HandlerPort {
-  /** Made when the handler asks for its signal. */
+  /** Created when the handler uses its signal. */
   private control: AbortController | null = null;
   private abortReason: AttemptAbortedError | null = null;
   private resolveOutcome: (outcome: AttemptOutcome) => void = () => undefined;
@@ -70,7 +70,7 @@ export class Attempt implements HandlerPort {
     return this.isStarted;
   }
 
-  /** For a handler that ignores its signal this may come long after `run`'s end. */
+  /** For a handler that ignores its signal this may be long after the end of `run`. */
   get hasReturned(): boolean {
     return this.isReturned;
   }
@@ -82,7 +82,7 @@ export class Attempt implements HandlerPort {
     return this.control.signal;
   }
 
-  /** What its handler is given beside the arguments. */
+  /** The context passed to its handler. */
   get context(): JobContext {
     this.handlersContext ??= contextOf(this.job, this);
     return this.handlersContext;
@@ -92,12 +92,12 @@ export class Attempt implements HandlerPort {
     return this.work.hooks;
   }
 
-  /** How long until the timeout, in milliseconds; never below 0. */
+  /** Time until the timeout, in milliseconds; never below 0. */
   get remainingMs(): number {
     return Math.max(0, this.startedAtMs + this.job.timeoutMs - monotonicMs());
   }
 
-  /** Sends a call in the name of this attempt, as long as the handler may go on. */
+  /** Sends a request on behalf of this attempt, as long as the handler may continue. */
   send<T>(request: ApiRequest): Promise<T> {
     const headers = { ...request.headers, 'baton-lease': this.job.leaseToken };
     return this.options.send({ ...request, headers, signal: this.signal });
@@ -111,7 +111,7 @@ export class Attempt implements HandlerPort {
       output.stored.reject(this.abortReason ?? new Error('the attempt has ended; its checkpoint is not stored'));
   }
 
-  /** The handler's own, or `null`. */
+  /** The handler's own metrics, or `null`. */
   get metrics(): Readonly<Record<string, number>> | null {
     return this.handlersMetrics === null ? null : Object.fromEntries(this.handlersMetrics);
   }
@@ -135,23 +135,26 @@ export class Attempt implements HandlerPort {
     );
   }
 
-  /** Calls what belongs to the handler in the handler's own async context, whoever has caused the call. */
+  /** Calls the handler's code in the handler's async context, whoever caused the call. */
   inScope<Result>(call: () => Result): Result {
     this.scope ??= new AttemptScope(this);
     return this.scope.run(call);
   }
 
-  /** Resolved when the handler has returned. */
+  /** Resolves when the handler has returned. */
   async returned(): Promise<void> {
     if (!this.isReturned) await new Promise<void>((resolve) => (this.tellReturn = resolve));
   }
 
-  /** The job's time is over. */
+  /** The job has timed out. */
   expire(): void {
     this.abort(new AttemptTimeoutError(this.job.timeoutMs));
   }
 
-  /** The first reason counts. A lost or cancelled attempt ends at once, any other when its handler returns or the grace is over. */
+  /**
+   * Aborts the attempt; the first reason counts. A lost or cancelled attempt ends at once, any other when its handler
+   * returns or the grace period is over.
+   */
   abort(reason: AttemptAbortedError): void {
     if (this.hasEnded || this.abortReason !== null) return;
     clearTimeout(this.timer);
@@ -160,7 +163,7 @@ export class Attempt implements HandlerPort {
     if (control !== null) this.inScope(() => control.abort(reason));
     const outcome = outcomeAfter(reason);
     if (outcome.kind === 'dropped') this.end(outcome);
-    // The deadline comes a quarter of timeoutMs after the timeout; the report has to be there before.
+    // The deadline is a quarter of timeoutMs after the timeout, and the report must arrive before it.
     const graceMs = Math.min(this.options.abortGraceMs, this.job.timeoutMs / 8);
     this.graceTimer = setTimeout(() => {
       this.options.onIgnoredAbort(reason, this.job);
@@ -168,7 +171,7 @@ export class Attempt implements HandlerPort {
     }, graceMs);
   }
 
-  /** What ends within its first turn needs no timer, which could not have fired. */
+  /** A handler that ends within its first turn needs no timer, which could not have fired. */
   private execute(): void {
     const judged = this.judge();
     if ('kind' in judged) return this.settle(judged);
@@ -204,7 +207,7 @@ export class Attempt implements HandlerPort {
   }
 
   private judgeResult(result: unknown): AttemptOutcome | Promise<AttemptOutcome> {
-    // What it returned no longer counts.
+    // The result no longer counts.
     if (this.abortReason !== null) return { kind: 'released' };
     if (isIterator(result)) return refusal('invalid_result', ITERATOR_RETURNED, []);
     const schema = this.work.definition.result;
@@ -234,10 +237,10 @@ export class Attempt implements HandlerPort {
   }
 }
 
-/** Names beyond these are passed over. */
+/** Further names are ignored. */
 const MOST_METRICS = 50;
 
-/** A handler may pass its signal to as many calls as it likes, each of which listens to it. */
+/** A handler may pass its signal to any number of calls, each of which adds a listener. */
 function handlersController(): AbortController {
   const control = new AbortController();
   setMaxListeners(Infinity, control.signal);
@@ -276,7 +279,7 @@ function outcomeOfThrown(thrown: unknown): AttemptOutcome {
   return { kind: 'failed', error: reportOf(thrown), thrown };
 }
 
-/** A snooze of unknown length counts as a failure: the job's own backoff spaces its tries, and they end. */
+/** A snooze of invalid length counts as a failure, so that the job's own backoff spaces its attempts and they end. */
 function outcomeOfSnooze(thrown: SnoozeError): AttemptOutcome {
   const delayMs = delayMsOf(thrown.delayMs);
   if (delayMs !== null) return { kind: 'snoozed', delayMs };

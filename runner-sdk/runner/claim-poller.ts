@@ -9,10 +9,10 @@ import type { Logger } from './logger';
 import type { ClaimedJob, ClaimInput, ClaimReply, Directives } from '../protocol';
 import type { SlotPool } from './slot-pool';
 
-/** A claim on its way: its slots are reserved until `finish`. */
+/** A claim in flight: its slots are reserved until `finish`. */
 export interface ClaimInFlight {
   body: ClaimInput & { max: number; claimId: string };
-  /** When it was first sent, on the monotonic clock: its jobs' leases may run since then. */
+  /** When it was first sent, on the monotonic clock: the leases of its jobs may have started then. */
   sentAtMs: number;
 }
 
@@ -20,7 +20,7 @@ interface Poll {
   claim: ClaimInFlight;
   control: AbortController;
   isAnswered: boolean;
-  /** It was cut off to be sent again with what the runner is by now. */
+  /** It was aborted to be sent again with the runner's new fields. */
   isRenewed: boolean;
   done: Promise<void>;
 }
@@ -30,9 +30,9 @@ export interface ClaimPollerOptions {
   pool: SlotPool;
   logger: Logger;
   waitMs: number;
-  /** The claim without what differs each time. */
+  /** The claim without the fields that differ each time. */
   claim: () => Omit<ClaimInput, 'max' | 'claimId' | 'waitMs'>;
-  /** While reports are under way, the next claim rides on them. */
+  /** While reports are under way, the next claim is sent with them. */
   isReporting: () => boolean;
   accept: (jobs: ClaimedJob[], sentAtMs: number) => void;
   onDirectives: (directives: Directives) => void;
@@ -41,15 +41,15 @@ export interface ClaimPollerOptions {
 const JOBS_PER_CLAIM = 500;
 const SLACK_MS = 10_000;
 const RECOVERY_MS = 2000;
-/** The coordinator's own default: after that, what was granted is somebody else's. */
+/** The coordinator's default: after it, granted jobs have gone to other runners. */
 const LEASE_MS = 30_000;
 const CLAIM_BACKOFF: Backoff = { baseMs: 200, maxMs: 15_000 };
 const REFUSED_BACKOFF: Backoff = { baseMs: 5000, maxMs: 30_000 };
 const EMPTY_BACKOFF: Backoff = { baseMs: 50, maxMs: 5000 };
 
 /**
- * Asks for work: one parked poll at a time, never for more jobs than slots are free. A claim is sent again with its own
- * `claimId` until an answer comes, so that an answer that was lost loses no job.
+ * Polls for jobs: one long poll at a time, never for more jobs than there are free slots. A claim is retried with the
+ * same `claimId` until an answer arrives, so that a lost answer loses no job.
  */
 export class ClaimPoller {
   private poll: Poll | null = null;
@@ -61,7 +61,7 @@ export class ClaimPoller {
 
   constructor(private readonly options: ClaimPollerOptions) {}
 
-  /** To be called whenever slots may have come free. */
+  /** Call it whenever slots may have become free. */
   wake(): void {
     if (this.poll !== null || this.options.isReporting()) return;
     const claim = this.prepare(this.options.waitMs);
@@ -77,7 +77,7 @@ export class ClaimPoller {
     poll.done = this.run(poll);
   }
 
-  /** Reserves the free slots, or one of so many shares of them, for a claim; `null` when there is nothing to ask for. */
+  /** Reserves the free slots, or one of `shares` equal parts of them, for a claim; `null` when there are none. */
   prepare(waitMs = 0, shares = 1): ClaimInFlight | null {
     const max = Math.min(JOBS_PER_CLAIM, Math.ceil(this.options.pool.free / shares));
     if (max === 0 || this.isPaused || this.isStopped) return null;
@@ -85,13 +85,16 @@ export class ClaimPoller {
     return { body: { ...this.options.claim(), max, waitMs, claimId: randomUUID() }, sentAtMs: monotonicMs() };
   }
 
-  /** The claim was answered, or given up (no jobs): its slots are busy or free again. */
+  /** The claim was answered, or abandoned (no jobs): its slots are busy or free again. */
   finish(claim: ClaimInFlight, jobs: ClaimedJob[]): void {
     this.options.pool.settle(claim.body.max, jobs.length);
     if (jobs.length > 0) this.options.accept(jobs, claim.sentAtMs);
   }
 
-  /** Asks again, under its `claimId`, for a claim whose answer was lost with the reports it rode on. Its slots stay reserved. */
+  /**
+   * Retries, under its `claimId`, a claim whose answer was lost with the reports it was sent with. Its slots stay
+   * reserved.
+   */
   recoverClaim(claim: ClaimInFlight): void {
     const recovery = this.fetchGrant(claim, this.isStopped ? RECOVERY_MS : (claim.body.leaseMs ?? LEASE_MS)).then(
       (jobs) => {
@@ -103,7 +106,7 @@ export class ClaimPoller {
     this.recoveries.add(recovery);
   }
 
-  /** Resolved when nothing is recovered any more, nor what rode on reports that were cut off in this turn. */
+  /** Resolves when no claim is being recovered any more, including claims of reports that were aborted in this turn. */
   async recovered(): Promise<void> {
     await setImmediate();
     await Promise.all(this.recoveries);
@@ -114,14 +117,17 @@ export class ClaimPoller {
     this.wake();
   }
 
-  /** The runner is not what it was: the parked poll is sent again, under its `claimId`, so that a grant on its way is kept. */
+  /**
+   * The runner's fields have changed: the long poll is sent again, under its `claimId`, so that a grant in flight is
+   * kept.
+   */
   renew(): void {
     if (this.poll === null || this.poll.isAnswered || this.isStopped) return;
     this.poll.isRenewed = true;
     this.poll.control.abort();
   }
 
-  /** Asks for nothing more. A grant that was on its way to the parked poll is fetched, for `accept` to give back. */
+  /** Stops polling. A grant in flight to the long poll is fetched, and `accept` releases its jobs. */
   async stop(): Promise<void> {
     this.isStopped = true;
     const poll = this.poll;
@@ -180,7 +186,7 @@ export class ClaimPoller {
     return reply.body;
   }
 
-  /** A coordinator that answers an empty poll at once (it drains, say) is not asked again at once. */
+  /** A coordinator that answers an empty poll at once (for example because it drains) is not polled again at once. */
   private restAfter(claim: ClaimInFlight, count: number): number {
     const wasQuick = count === 0 && monotonicMs() - claim.sentAtMs < Math.min(1000, this.options.waitMs / 2);
     this.quickEmpties = wasQuick ? this.quickEmpties + 1 : 0;

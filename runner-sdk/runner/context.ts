@@ -9,23 +9,23 @@ import { builtParts, type WorkflowBuilder } from '../client/workflows';
 import type { Send } from '../transport/transport';
 import { type ResultOf, resultsOf } from './dependency-results';
 
-/** What a handler is given beside its arguments. Its functions may be taken out and passed around. */
+/** The second argument of a handler. Its functions may be destructured and passed around. */
 export interface JobContext {
   readonly id: string;
   readonly type: string;
   readonly queue: string;
-  /** Counts claims, from 1. With `id` it names this attempt, also to other services. */
+  /** Number of claims of the job, from 1. With `id` it identifies this attempt, also to other services. */
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>> | null;
   readonly userId: string | null;
-  /** Status and result of the jobs this one waited for, by key or id. */
+  /** Status and result of the jobs that this one waited for, by key or id. */
   readonly dependencies: ClaimedJob['dependencies'];
   /**
-   * The result of a job that this one waited for; `undefined` if it did not complete. A definition types it, and its schema
-   * checks it.
-   * @param parent its definition, whose type is its key unless one is given; or its key (or id, without a workflow)
+   * The result of a job that this one waited for; `undefined` if it did not complete. A definition types and checks it.
+   * @param parent its definition, whose type is its key unless another one is given; or its key (or id, without a
+   * workflow)
    * @throws {NonRetryableError} `unknown_dependency`, `invalid_result`
    */
   readonly resultOf: ResultOf;
@@ -41,33 +41,39 @@ export interface JobContext {
    * that has ended: `throw new SuspendError({ workflowId: nested.id })`.
    */
   readonly startWorkflow: (name: string, build: (workflow: WorkflowBuilder) => unknown) => Promise<Workflow>;
-  /** What a former attempt last passed to `checkpoint`, or `null`. */
+  /** The last value that an earlier attempt passed to `checkpoint`, or `null`. */
   readonly lastCheckpoint: unknown;
   /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
   readonly signal: AbortSignal;
-  /** 0 to 100. Costs next to nothing: only the latest is sent, within 2 s. What is no number leaves the percent as it was. */
+  /**
+   * Reports progress, 0 to 100. It is cheap: only the latest value is sent, within 2 s. A value that is not a number
+   * leaves the percent unchanged.
+   */
   readonly progress: (percent: number, message?: string | null) => void;
   readonly log: Readonly<Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>>;
   /**
-   * Small JSON (256 KiB at most) that the next attempt finds in `lastCheckpoint`. Throws when it is not JSON. It need not
-   * be awaited; if it is, it is sent at once, and resolves when it is stored or rejects when it will not be, as when the
-   * lease is lost.
+   * Stores JSON (256 KiB at most) for the next attempt, which finds it in `lastCheckpoint`. Throws when it is not JSON.
+   * It need not be awaited; if it is, it is sent at once, and resolves when it is stored or rejects when it never will
+   * be, for example because the lease is lost.
    */
   readonly checkpoint: (value: unknown) => Promise<void>;
-  /** A number of your own beside the attempt's metrics, such as `rows`. The last value of a name counts; at most 50 names. */
+  /**
+   * A number of your own beside the attempt's metrics, such as `rows`. The last value of a name counts; at most 50
+   * names.
+   */
   readonly metric: (name: string, value: number) => void;
   /** The W3C trace context of the job's create, or `null`; with OpenTelemetry the handler runs within that trace. */
   readonly traceparent: string | null;
-  /** How long until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
+  /** Time until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
   readonly timeRemainingMs: () => number;
 }
 
-/** Connects a handler to its attempt: takes its output, and gives it its signal and remaining time. */
+/** Connects a handler to its attempt: receives its output, and provides its signal and remaining time. */
 export interface HandlerPort {
   readonly signal: AbortSignal;
   readonly remainingMs: number;
   emit: (output: HandlerOutput) => void;
-  /** Sends a call in the name of the attempt. */
+  /** Sends a request on behalf of the attempt. */
   send: Send;
 }
 
@@ -81,7 +87,7 @@ export function contextOf(job: ClaimedJob, port: HandlerPort): JobContext {
 
 const PORT = Symbol('port');
 
-/** Made when the handler takes it: most do not, and a runner runs thousands of them a second. */
+/** Created on first use: most handlers do not use it, and a runner runs thousands of them a second. */
 const SIGNAL: PropertyDescriptor & ThisType<{ [PORT]: HandlerPort }> = {
   enumerable: true,
   get() {
@@ -90,8 +96,8 @@ const SIGNAL: PropertyDescriptor & ThisType<{ [PORT]: HandlerPort }> = {
 };
 
 /**
- * A class with one getter for all, since V8 keeps an object literal with a getter of its own as a dictionary, of twice the
- * size and at four times the price. All stands on the object itself, so that a handler may spread it.
+ * A class with a shared getter: V8 stores an object literal with its own getter as a dictionary, which is twice as
+ * large and four times as slow. All members are own properties, so that a handler may spread it.
  */
 class AttemptContext implements JobContext {
   readonly id: string;
@@ -118,7 +124,7 @@ class AttemptContext implements JobContext {
   declare readonly [PORT]: HandlerPort;
 
   constructor(job: ClaimedJob, port: HandlerPort) {
-    // Not to be seen by who prints the context, because it knows the lease token.
+    // Not enumerable, because it knows the lease token, which must not be printed.
     Object.defineProperty(this, PORT, { value: port });
     Object.defineProperty(this, 'signal', SIGNAL);
     this.id = job.id;
@@ -206,7 +212,7 @@ function writeCheckpoint(port: HandlerPort, value: unknown): Promise<void> {
   return written.promise;
 }
 
-/** What is no metric costs the job nothing but a line in its log. */
+/** An invalid metric only costs the job a log line. */
 function writeMetric(port: HandlerPort, name: unknown, value: unknown): void {
   if (
     typeof name === 'string' &&
@@ -231,13 +237,13 @@ function progressOf(port: HandlerPort): JobContext['progress'] {
   let lastPercent = 0;
   return (percent, message) => {
     lastPercent = percentOf(percent) ?? lastPercent;
-    // Callers without types pass null for "no message".
+    // Callers without types may pass null for "no message".
     const text = message === undefined || message === null ? undefined : messageOf(message).slice(0, 1000);
     port.emit({ kind: 'progress', percent: lastPercent, ...(text !== undefined && { message: text }) });
   };
 }
 
-/** `null` when it is no number, and says nothing of how far the work is. */
+/** `null` when it is not a number. */
 function percentOf(percent: unknown): number | null {
   const number = typeof percent === 'string' && percent.trim() !== '' ? Number(percent) : percent;
   return typeof number !== 'number' || Number.isNaN(number) ? null : Math.min(100, Math.max(0, number));

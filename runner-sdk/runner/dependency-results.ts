@@ -11,7 +11,7 @@ export interface ResultOf {
   (key: string): Promise<unknown>;
 }
 
-/** Reads results as they were handed over, and those that were too large for that by calls of their own, once each. */
+/** Reads results that came with the claim; those too large for that are read by requests of their own, once each. */
 export function resultsOf(job: Pick<ClaimedJob, 'id' | 'dependencies'>, port: { send: Send }): ResultOf {
   const read = new Map<string, Promise<unknown>>();
   const fetched = (key: string, { result, resultUrl }: Dependency): Promise<unknown> => {
@@ -22,7 +22,7 @@ export function resultsOf(job: Pick<ClaimedJob, 'id' | 'dependencies'>, port: { 
         ? Promise.resolve(result)
         : port.send<Dependency>({ method: 'GET', path: resultUrl }).then((dependency) => dependency.result);
     read.set(key, answer);
-    // One that failed is asked again.
+    // A failed read is repeated by the next call.
     answer.catch(() => read.delete(key));
     return answer;
   };

@@ -1,10 +1,13 @@
 import type { Logger } from './logger';
 import type { ClaimedJob, CompleteReply, ReportedError } from '../protocol';
 
-/** After so many different failures the stacks of all are logged anew. */
+/** After this many different failures all stacks are logged again. */
 const MOST_REMEMBERED = 1000;
 
-/** One line for each failed attempt: what failed, and what comes next. The stack comes with the first of its kind. */
+/**
+ * Logs a line for each failed attempt: what failed, and what happens next. Only the first failure of a kind has its
+ * stack.
+ */
 export class FailureLog {
   private readonly seen = new Set<string>();
 

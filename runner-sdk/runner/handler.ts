@@ -9,24 +9,30 @@ export type Handler<Arguments = unknown, Result = unknown> = (
   job: JobContext,
 ) => Promise<Result> | Result;
 
-/** What becomes of a job whose attempt failed; both `null` when the coordinator's answer to the report never came. */
+/**
+ * What happens next to a job whose attempt failed; both `null` when the coordinator's answer to the report never
+ * arrived.
+ */
 export interface NextTry {
   /** `false`: the job has failed for good and is in the dead-letter queue. */
   willRetry: boolean | null;
-  /** When it is tried again. */
+  /** When it is retried. */
   retryAt: Date | null;
 }
 
 /**
- * Callbacks beside a handler. None of them changes what becomes of the job: what they throw is logged, and the runner
- * waits 5 s for one at most, when it stops.
+ * Callbacks of a handler. They do not affect the job: what they throw is logged, and a stopping runner waits at most 5
+ * s for each.
  */
 export interface HandlerHooks<Result = unknown> {
   /** After each `job.progress`. */
   onProgress?: (progress: { percent: number; message?: string }, job: JobContext) => unknown;
   /** Once the coordinator has stored the result. */
   onComplete?: (result: Result, job: JobContext) => unknown;
-  /** Once the coordinator has said what comes after the failure; for timeouts too, not for cancelled or lost attempts. */
+  /**
+   * After the coordinator has said what happens after the failure; for timeouts too, not for cancelled or lost
+   * attempts.
+   */
   onError?: (error: unknown, job: JobContext, next: NextTry) => unknown;
 }
 
@@ -35,7 +41,7 @@ export interface HandlerObject<Arguments = unknown, Result = unknown> extends Ha
   handle: Handler<Arguments, Result>;
 }
 
-/** What of a handler's type is refused: a generator function, whose body would never run. */
+/** Refuses generator functions as handlers, because their bodies would never run. */
 export type NoGenerator<Given> = Given extends { handle: infer Handle }
   ? NoGeneratorFunction<Handle>
   : NoGeneratorFunction<Given>;
@@ -48,14 +54,14 @@ type NoGeneratorFunction<Given> = Given extends (...args: never[]) => infer Retu
       : unknown
   : unknown;
 
-/** A handler with what its job's definition says of arguments and results. */
+/** A handler with the schemas of its job's definition. */
 export interface Work {
   definition: Pick<JobDefinition, 'arguments' | 'result'>;
   handler: Handler;
   hooks?: HandlerHooks | undefined;
 }
 
-/** Throws `ConfigurationError` for what cannot be a handler. */
+/** Throws `ConfigurationError` for values that cannot be handlers. */
 export function workOf(definition: JobDefinition, given: unknown): Work {
   const { type } = definition;
   if (typeof given === 'function') return { definition, handler: checked(type, given as Handler) };
@@ -63,7 +69,7 @@ export function workOf(definition: JobDefinition, given: unknown): Work {
     throw new ConfigurationError(
       `the handler of ${type} must be a function, or { handle, onProgress?, onComplete?, onError? }; it is ${messageOf(given)}`,
     );
-  // Called as methods, so that they may belong to an object with a state of its own.
+  // Called as methods, so that they may belong to a stateful object.
   const hooks = given as HandlerObject;
   checked(type, hooks.handle);
   for (const name of ['onProgress', 'onComplete', 'onError'] as const)

@@ -4,10 +4,10 @@ import { messageOf } from '../transport/failure';
 import type { HandlerHooks } from './handler';
 import type { Logger } from './logger';
 
-/** How long the runner waits for a callback; it is not cut off after that. */
+/** How long the runner waits for a callback, which is not aborted after that. */
 const HOOK_MS = 5000;
 
-/** Calls the callbacks of handlers, each in its attempt's own async context. What they throw is logged. */
+/** Calls the callbacks of handlers, each in the async context of its attempt. What they throw is logged. */
 export class HookCalls {
   private readonly pending = new Set<Promise<void>>();
 
@@ -21,7 +21,7 @@ export class HookCalls {
     void called.then(() => this.pending.delete(called));
   }
 
-  /** Resolved when all have returned, or have had their time. */
+  /** Resolves when all have returned, or have timed out. */
   async settled(): Promise<void> {
     await Promise.all(this.pending);
   }

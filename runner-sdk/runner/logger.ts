@@ -3,12 +3,12 @@ import { loggable } from '../transport/json';
 import type { LogLevel } from '../protocol';
 
 /**
- * Where the SDK writes what it does itself. Of jobs it is given ids, types and the errors of failed attempts, never
+ * Receives the SDK's own log messages. About jobs they contain ids, types and the errors of failed attempts, never
  * arguments, results, keys or lease tokens.
  */
 export type Logger = Record<LogLevel, (message: string, fields?: Record<string, unknown>) => void>;
 
-/** The least level that is written; `silent`: none is. */
+/** The lowest level that is logged; `silent`: none. */
 export type LogThreshold = LogLevel | 'silent';
 
 const WEIGHTS: Record<LogThreshold, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
@@ -30,15 +30,15 @@ export function withThreshold(logger: Logger, threshold: LogThreshold): Logger {
 }
 
 /**
- * The logger with `fields` on every line. It is called in an async context of its own, since what happens to be the
- * current one may be a job's; and what it throws, or rejects with, is dropped, since no log line is worth a job.
+ * The logger with `fields` on every line. It is called in a separate async context, since the current one may be a
+ * job's. What it throws, or rejects with, is dropped, since no log line is worth a job.
  */
 export function withFields(logger: Logger, fields: Record<string, unknown>): Logger {
   return loggerOf((level, message, more) => {
     try {
       return new AsyncScope().run(() => logger[level](message, { ...fields, ...more }));
     } catch {
-      // There is no place left to say it.
+      // There is nowhere left to report it.
       return undefined;
     }
   });

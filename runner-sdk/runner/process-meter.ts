@@ -4,26 +4,26 @@ import { monotonicMs } from '../transport/clock';
 export interface AttemptMetrics {
   durationMs: number;
   /**
-   * CPU time of the whole process while the attempt ran: honest when it ran alone, its upper bound when others ran
-   * beside it, since JavaScript cannot tell whose turn of the event loop was whose. It is read at most every 5 ms, so of
-   * an attempt shorter than that it may be 0, or tell of those before it; over many of them it adds up.
+   * CPU time of the whole process while the attempt ran, in milliseconds: exact if it ran alone, an upper bound if
+   * others ran at the same time, since JavaScript cannot attribute turns of the event loop. It is read at most every 5
+   * ms, so for a shorter attempt it may be 0, or include earlier attempts; over many attempts it adds up.
    */
   cpuMs: number;
-  /** The process's largest resident set seen while the attempt ran. */
+  /** The largest resident set of the process seen while the attempt ran, in bytes. */
   memoryPeakBytes: number;
-  /** The handler's own figures, if it has any. */
+  /** The handler's own metrics, if it has any. */
   custom?: Readonly<Record<string, number>>;
 }
 
 const RESOLUTION_MS = 20;
 const SAMPLE_MS = 1000;
-/** With several threads at work each reading takes some 20 µs: the kernel asks all of them. */
+/** With several busy threads each reading takes about 20 µs, because the kernel asks all of them. */
 const CPU_FRESH_MS = 5;
 const RESIDENT_FRESH_MS = 10;
 
 /**
- * Samples the process once a second: how late its event loop is, and how much memory it holds. One serves all runners
- * of a process, and keeps it alive while one of them works.
+ * Samples the process once a second: the lag of its event loop, and its memory. One instance serves all runners of a
+ * process, and keeps the process alive while one of them works.
  */
 export class ProcessMeter {
   private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -35,7 +35,7 @@ export class ProcessMeter {
   private residentBytes = 0;
   private residentReadAtMs = -Infinity;
 
-  /** Tells of each sample how late the event loop was, until `stop` is given the same function. */
+  /** Reports the event loop's lag of each sample, until `stop` is called with the same function. */
   start(onSample: (lagMs: number) => void): void {
     this.listeners.add(onSample);
     if (this.timer !== undefined) return;
@@ -52,7 +52,7 @@ export class ProcessMeter {
     this.delays.disable();
   }
 
-  /** Starts measuring an attempt; the function it returns ends that and says what was seen. */
+  /** Starts measuring an attempt; the returned function ends that and returns the metrics. */
   measure(): () => AttemptMetrics {
     const startedAtMs = monotonicMs();
     const cpuBeforeMs = this.cpuMs(startedAtMs);
@@ -77,7 +77,7 @@ export class ProcessMeter {
     return this.cpuReadMs;
   }
 
-  /** The memory it holds, read at most every 10 ms: an attempt that ends between two samples is seen at its end. */
+  /** The resident memory, read at most every 10 ms: an attempt that ends between two samples is measured at its end. */
   private residentNow(nowMs: number): number {
     if (nowMs - this.residentReadAtMs >= RESIDENT_FRESH_MS) {
       this.residentBytes = process.memoryUsage.rss();
@@ -97,7 +97,7 @@ export class ProcessMeter {
   }
 }
 
-/** The one of this process. */
+/** The instance of this process. */
 export const processMeter = new ProcessMeter();
 
 function rounded(ms: number): number {

@@ -20,41 +20,41 @@ export type Completion = CompletionsInput['completions'][number];
 export interface Report {
   completion: Completion;
   attempt: number;
-  /** When the attempt's deadline is over for certain: no answer could be good any more. */
+  /** When the attempt's deadline has certainly passed, after which no answer is useful. */
   giveUpAtMs: number;
-  /** Told of the coordinator's answer to the report, or `null` when it took none; once. */
+  /** Called once with the coordinator's answer to the report, or `null` when it accepted none. */
   onAnswer?: ((reply: CompleteReply | null) => void) | null;
 }
 
 interface Entry extends Report {
   json: string;
   failures: number;
-  /** The poorer report that is sent when the full one was refused. */
+  /** A reduced report that is sent when the full one was refused. */
   isFallback: boolean;
 }
 
 export interface ReporterOptions {
   transport: Transport;
   logger: Logger;
-  /** The claim that rides on the next reports, if slots are free; of several calls about to be sent each gets its share. */
+  /** The claim that is sent with the next reports, if slots are free; each of several calls gets its share. */
   prepareClaim: (calls: number) => ClaimInFlight | null;
   finishClaim: (claim: ClaimInFlight, jobs: ClaimedJob[]) => void;
-  /** Nobody knows what became of the claim: its answer may have been lost. */
+  /** The outcome of the claim is unknown: its answer may have been lost. */
   recoverClaim: (claim: ClaimInFlight) => void;
   onDirectives: (directives: Directives) => void;
-  /** These reports have had their last word, whatever it was. */
+  /** These reports are settled, whatever the outcome. */
   onDone: (leaseTokens: string[]) => void;
-  /** Nothing is under way any more. */
+  /** Called when nothing is under way any more. */
   onIdle: () => void;
 }
 
 const REPORTS_PER_CALL = 1000;
-/** While one call is answered the next can be made, so that runner, coordinator and database work at the same time. */
+/** While one call is answered the next one is prepared, so that runner, coordinator and database work in parallel. */
 const CALLS_IN_FLIGHT = 2;
-/** Fewer reports than this wait for the call in flight: it is cheaper to let them travel together. */
+/** Fewer reports than this wait for the call in flight, because sending them together is cheaper. */
 const FILL_BESIDE = 32;
 const CALL_LENGTH = 1_000_000;
-/** One report that the coordinator stumbles over must not keep all others and the next claim waiting until its deadline. */
+/** A single report that makes the coordinator fail must not delay all others and the next claim until its deadline. */
 const TRIES_AFTER_500 = 4;
 const FLUSH_TRY_MS = 2000;
 const FLUSHING_NOW = new Error('the runner ends soon');
@@ -64,9 +64,9 @@ const REFUSED = new Set(['validation_failed', 'payload_too_large']);
 type Verdict = CompletionsReply['results'][number];
 
 /**
- * Reporter how attempts ended, in natural batches: what ends while a call is in flight goes into the next one, and the
- * freed slots are claimed in the same round trip. A runner with many slots has two calls in flight. Each report is judged alone, and sent again until an answer comes or
- * its deadline is over.
+ * Reports how attempts ended, in natural batches: attempts that end while a call is in flight go into the next one, and
+ * the freed slots are claimed in the same round trip. A runner with many slots has two calls in flight. Each report is
+ * answered on its own, and retried until an answer arrives or its deadline has passed.
  */
 export class Reporter {
   private waiting: Entry[] = [];
@@ -74,19 +74,19 @@ export class Reporter {
   private readonly putOffs = new Map<Entry, NodeJS.Timeout>();
   private control = new AbortController();
   private tryMs: number | undefined;
-  /** Calls in flight or about to be, and how many of them have not taken their reports yet. */
+  /** Calls in flight or about to start, and how many of them have not taken their reports yet. */
   private calls = 0;
   private starting = 0;
   private whenEmpty: (() => void)[] = [];
 
   constructor(private readonly options: ReporterOptions) {}
 
-  /** `true` while a call is in flight or about to be. */
+  /** `true` while a call is in flight or about to start. */
   get isBusy(): boolean {
     return this.calls > 0;
   }
 
-  /** In one literal, as all that is made for each job: spread objects are slow ones. */
+  /** A single literal, like everything created per job: spread objects are slow. */
   push({ completion, attempt, giveUpAtMs, onAnswer = null }: Report): void {
     this.enqueue({
       completion,
@@ -99,15 +99,15 @@ export class Reporter {
     });
   }
 
-  /** Resolved when every report has had its last word. */
+  /** Resolves when every report is settled. */
   async flushed(): Promise<void> {
     if (this.outstanding.size === 0 && this.calls === 0) return;
     await new Promise<void>((resolve) => this.whenEmpty.push(resolve));
   }
 
   /**
-   * Cuts calls in flight off and sends them again, each try with less time: a call that hangs takes no report with it when
-   * the runner ends. Neither does a wait: what was put off is sent now.
+   * Aborts calls in flight and sends them again, each attempt with less time, so that a hanging call does not lose its
+   * reports when the runner ends. Postponed reports are sent now.
    */
   flushNow(): void {
     const former = this.control;
@@ -117,7 +117,7 @@ export class Reporter {
     for (const entry of [...this.putOffs.keys()]) this.bringBack(entry);
   }
 
-  /** Gives up what is not reported yet. */
+  /** Gives up all unsettled reports. */
   stop(): void {
     this.control.abort(new Error('the runner stopped before the report was answered'));
   }
@@ -133,7 +133,7 @@ export class Reporter {
   private async pump(): Promise<void> {
     do {
       this.starting += 1;
-      // All handlers that end in this turn of the event loop travel together.
+      // All handlers that end in this turn of the event loop share a call.
       await setImmediate();
       const share = this.starting;
       this.starting -= 1;
@@ -186,7 +186,7 @@ export class Reporter {
     }
     if (claim !== null) {
       this.options.finishClaim(claim, reply.jobs ?? []);
-      // Reporter alone do not say whose they are, and their answer directs nobody.
+      // Reports without a claim do not name their runner, so their answers have no directives.
       this.options.onDirectives(reply.directives ?? {});
     }
     const verdicts = verdictsFor(batch, reply.results);
@@ -201,7 +201,7 @@ export class Reporter {
     });
   }
 
-  /** The call as a whole was refused: find out which part is to blame, or give up. */
+  /** The whole call was refused: find out which part caused it, or give up. */
   private async afterRefusal(batch: Entry[], hadClaim: boolean, error: unknown): Promise<void> {
     const [first] = batch;
     if (first === undefined || !(error instanceof BatonError) || !(isOfBody(error) || mayPass(error))) {
@@ -210,7 +210,7 @@ export class Reporter {
     }
     if (mayPass(error)) {
       this.warn(error, 1 + Math.max(...batch.map((entry) => entry.failures)), batch);
-      // Each at a time of its own, so that what one of them causes does not befall the others again.
+      // Retried at different times, so that one report's fault does not affect the others again.
       return this.close(batch.filter((entry) => !this.putOff(entry)));
     }
     if (hadClaim) return this.send(batch, null);
@@ -220,7 +220,7 @@ export class Reporter {
     await this.send(batch.slice(half), null);
   }
 
-  /** `true` when this was the report's last word; else it stands in the queue again. */
+  /** `true` when the report is settled; otherwise it is back in the queue. */
   private judge(entry: Entry, verdict: Verdict | undefined): boolean {
     if (verdict !== undefined && 'status' in verdict) {
       answer(entry, verdict);
@@ -235,7 +235,7 @@ export class Reporter {
     return true;
   }
 
-  /** `false` when there is no time left for another try. */
+  /** `false` when there is no time left for another attempt. */
   private putOff(entry: Entry): boolean {
     const waitMs = Math.min(retryDelayMs(entry.failures + 1, null), this.tryMs ?? Infinity);
     if (this.control.signal.aborted || monotonicMs() + waitMs > entry.giveUpAtMs) {
@@ -257,8 +257,8 @@ export class Reporter {
   }
 
   /**
-   * A result that is refused must still end the attempt: a plain failure, not to be tried again, takes its place once. Log
-   * lines go first, for they may be all that is too large.
+   * A refused result must still end the attempt: it is replaced once by a plain, non-retryable failure. Log lines are
+   * dropped first, because they alone may be what is too large.
    */
   private replace(entry: Entry, code: string, detail: string): boolean {
     this.options.logger.error('the coordinator refused a report', { ...named(entry), code, detail });
@@ -314,17 +314,17 @@ function answer(entry: Entry, reply: CompleteReply | null): void {
   entry.onAnswer = null;
 }
 
-/** Sent again unchanged, it would be refused again. */
+/** The same body would be refused again. */
 function isOfBody({ status }: BatonError): boolean {
   return status === 400 || status === 413;
 }
 
-/** A refusal that is not the coordinator's, such as the page of a proxy that does not find it just now. */
+/** A refusal that is not from the coordinator, such as an error page of a proxy. */
 function isForeignRefusal(error: BatonError): boolean {
   return isRefusal(error) && !isOfBody(error) && error.code === 'unexpected_reply';
 }
 
-/** It is not the coordinator's word, or says that it stumbled, perhaps over one report alone. */
+/** The refusal is not from the coordinator, or it is a server error, perhaps because of a single report. */
 function mayPass(error: BatonError): boolean {
   return isForeignRefusal(error) || error.status === 500;
 }
@@ -333,7 +333,7 @@ function isRefusal({ status }: BatonError): boolean {
   return status >= 400 && status < 500 && status !== 429;
 }
 
-/** Each report's own, in the order of the reports, in which a coordinator usually answers. */
+/** The verdict of each report, in the order of the reports, in which a coordinator usually answers. */
 function verdictsFor(batch: readonly Entry[], results: readonly Verdict[]): readonly (Verdict | undefined)[] {
   if (batch.every(({ completion }, index) => results[index]?.jobId === completion.jobId)) return results;
   const verdicts = new Map(results.map((verdict) => [verdict.jobId, verdict]));

@@ -4,7 +4,7 @@ import type { LogThreshold } from './logger';
 import type { Labels } from '../protocol';
 import type { Concurrency } from './slot-pool';
 
-/** The options of a runner that the environment may give instead. */
+/** Options of a runner that environment variables can set. */
 export interface RunnerSettings {
   concurrency?: Concurrency;
   graceMs?: number;
@@ -14,19 +14,20 @@ export interface RunnerSettings {
   logLevel?: LogThreshold;
 }
 
-/** As the coordinator takes names of queues and labels. */
+/** Names of queues and labels, as the coordinator accepts them. */
 const NAME = /^[A-Za-z0-9_][\w.:/-]{0,199}$/;
 const LEVELS: readonly LogThreshold[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
 /**
- * The options, and for those that are not given `RUNNER_CONCURRENCY`, `RUNNER_GRACE_MS`, `RUNNER_LEASE_MS`, `RUNNER_QUEUES`, `RUNNER_LABELS` and
- * `RUNNER_LOG_LEVEL`; a variable that is empty counts as not set. Throws `ConfigurationError` for a value that cannot be used.
+ * The options; those not given are read from `RUNNER_CONCURRENCY`, `RUNNER_GRACE_MS`, `RUNNER_LEASE_MS`,
+ * `RUNNER_QUEUES`, `RUNNER_LABELS` and `RUNNER_LOG_LEVEL`; an empty variable counts as not set. Throws
+ * `ConfigurationError` for an invalid value.
  */
 export function withSettings<Options extends RunnerSettings>(
   given: Options,
   environment: NodeJS.ProcessEnv = process.env,
 ): Options {
-  // An option that is undefined is one that was not given.
+  // An undefined option counts as not given.
   const options: Options = { ...given };
   for (const name of Object.keys(options) as (keyof Options)[]) if (options[name] === undefined) delete options[name];
   const settle = <Name extends keyof RunnerSettings>(
@@ -47,12 +48,12 @@ export function withSettings<Options extends RunnerSettings>(
   return options;
 }
 
-/** Where nothing else is said: all that happens in a developer's terminal, and elsewhere what an operator wants to know. */
+/** The default: everything in a developer's terminal, and otherwise what an operator wants to know. */
 export function defaultLogLevel(environment: NodeJS.ProcessEnv = process.env): LogThreshold {
   return isDevelopment(environment['NODE_ENV']) ? 'debug' : 'info';
 }
 
-/** A developer's terminal, unless `NODE_ENV` says otherwise. */
+/** Whether it runs in a developer's terminal, unless `NODE_ENV` says otherwise. */
 function isDevelopment(nodeEnv: string | undefined): boolean {
   return nodeEnv === undefined || nodeEnv === '' ? process.stderr.isTTY === true : nodeEnv === 'development';
 }
@@ -79,7 +80,7 @@ function queuesOf(name: string, text: string): string[] {
   throw refusal(name, text, 'at most 200 names of queues separated by commas, such as mails,films');
 }
 
-/** `region=eu,gpu=true,memoryGb=64`: numbers and booleans are taken as such. */
+/** Parses `region=eu,gpu=true,memoryGb=64`; numbers and booleans are converted. */
 function labelsOf(name: string, text: string): Labels {
   const pairs = text.split(',').map((pair) => /^\s*([^=]*?)\s*=\s*(.{1,200}?)\s*$/.exec(pair));
   const isUsable = (label: string) => NAME.test(label) && label !== '__proto__';
@@ -96,7 +97,7 @@ function labelsOf(name: string, text: string): Labels {
 
 function labelValueOf(text: string): string | number | boolean {
   if (text === 'true' || text === 'false') return text === 'true';
-  // Only what comes back the same: a version such as 1.10 is text.
+  // Only numbers that print the same: a version such as 1.10 is text.
   return text !== '' && String(Number(text)) === text && Number.isFinite(Number(text)) ? Number(text) : text;
 }
 

@@ -24,30 +24,35 @@ import { SDK_VERSION } from '../transport/version';
 export interface RunnerOptions extends ConnectionOptions {
   /** How many jobs run at once: a fixed number, or between `min` and `max` as work and event loop allow. Default 1 to 10. */
   concurrency?: Concurrency | undefined;
-  /** What this runner has, for jobs that require it: `{ region: 'eu', gpu: true }`. */
+  /** Properties of this runner, for jobs that require them: `{ region: 'eu', gpu: true }`. */
   labels?: Labels | undefined;
   /** Default: all queues. */
   queues?: string[] | undefined;
-  /** Begins the runner's id. Default: the host's name. */
+  /** Prefix of the runner's id. Default: the host name. */
   name?: string | undefined;
   /** Shown in the list of runners. Default: the SDK's version. */
   version?: string | undefined;
-  /** How long a job stays leased without a heartbeat. Default 30 s. */
+  /** How long a job stays leased without a heartbeat, in milliseconds. Default 30 s. */
   leaseMs?: number | undefined;
   /** How long a claim waits for work, at most 50,000 ms, of which the coordinator waits 45,000; what stands in between must allow it. Default: 35 to 40 s, each runner its own. */
   waitMs?: number | undefined;
-  /** How long `stop` lets handlers finish before it aborts them and gives their jobs back. Default 20 s. */
+  /**
+   * How long `stop` lets handlers finish before it aborts them and releases their jobs, in milliseconds. Default 20 s.
+   */
   graceMs?: number | undefined;
-  /** How long a handler may still run after its signal was aborted, before the attempt ends without it. Default 5 s. */
+  /**
+   * How long a handler may run after its signal was aborted, before the attempt ends without it, in milliseconds.
+   * Default 5 s.
+   */
   abortGraceMs?: number | undefined;
-  /** `false`: SIGTERM and SIGINT are left alone. Default: they stop the runner and then end the process. */
+  /** `false`: SIGTERM and SIGINT are not handled. Default: they stop the runner and then end the process. */
   signals?: boolean | undefined;
   /** Default: JSON lines on stderr. */
   logger?: Logger | undefined;
   /**
-   * `debug` (each job), `info` (start, connection, stop), `warn` (failed attempts, outages), `error` (jobs that failed for
-   * good, refusals) or `silent`. Default: the environment's `RUNNER_LOG_LEVEL`; else `info`, in development `debug`, and
-   * all of it for a logger of your own.
+   * `debug` (each job), `info` (start, connection, stop), `warn` (failed attempts, outages), `error` (jobs that failed
+   * for good, refusals) or `silent`. Default: the environment's `RUNNER_LOG_LEVEL`; else `info`, in development
+   * `debug`, and all levels for a logger of your own.
    */
   logLevel?: LogThreshold | undefined;
 }
@@ -65,15 +70,15 @@ const LEAST_WAIT_MS = 35_000;
 const WAIT_SPREAD_MS = 5000;
 
 /**
- * Short enough for proxies that cut what is silent for 50 s, and to be heard within each minute. Not the same for all, or
- * the polls of a fleet would end together ever after they began together.
+ * Short enough for proxies that close connections after 50 s of silence, and for the runner to be seen every minute.
+ * Random, because the polls of a fleet that start together would otherwise always end together.
  */
 function usualWaitMs(): number {
   return LEAST_WAIT_MS + Math.floor(Math.random() * WAIT_SPREAD_MS);
 }
 
 /**
- * ClaimPoller jobs, runs their handlers, and reporter how they ended.
+ * Claims jobs, runs their handlers, and reports how they ended.
  *
  * ```ts
  * const runner = new Runner({ concurrency: { min: 1, max: 20 } });
@@ -112,7 +117,7 @@ export class Runner {
   private readonly stopping = new AbortController();
   private isDraining = false;
   private currentLabels: Labels | undefined;
-  /** What every claim says, until the runner changes. */
+  /** Fields of every claim, until the runner changes. */
   private claimFields: ClaimBody | null = null;
 
   /** Throws `ConfigurationError` when something is missing or out of range. */
@@ -132,20 +137,20 @@ export class Runner {
     this.activeJobs = this.makeInHand();
   }
 
-  /** What this runner says that it has: the option, else `RUNNER_LABELS`, or what `setLabels` made of them. */
+  /** The labels of this runner: the option, else `RUNNER_LABELS`, or those of `setLabels`. */
   get labels(): Labels {
     return { ...this.currentLabels };
   }
 
-  /** How many jobs run now, and how many may. */
+  /** Number of running jobs, and of slots. */
   get slots(): { busy: number; size: number } {
     return { busy: this.pool.busy, size: this.pool.size };
   }
 
   /**
-   * Registers the handler of a kind of job: a function, or an object `{ handle, onProgress?, onComplete?, onError? }`. What
-   * it returns is the job's result; what it throws is its failure. Throws `ConfigurationError` for a second handler of a
-   * type, and for what is no handler, such as a generator function.
+   * Registers the handler of a kind of job: a function, or an object `{ handle, onProgress?, onComplete?, onError? }`.
+   * What it returns is the job's result; what it throws is its failure. Throws `ConfigurationError` for a second
+   * handler of a type, and for invalid handlers such as generator functions.
    */
   handle<Arguments extends Schema, Result extends Schema, Given extends Takes<OutputOf<Arguments>, InputOf<Result>>>(
     definition: JobDefinition<Arguments, Result>,
@@ -163,13 +168,13 @@ export class Runner {
     return this;
   }
 
-  /** Starts claiming and returns. Throws `ConfigurationError` when the runner cannot work as it is set up. */
+  /** Starts claiming and returns. Throws `ConfigurationError` when the runner's options do not allow it to work. */
   async start(): Promise<void> {
     if (this.state !== 'new')
       throw new ConfigurationError('this runner was started already; make a new one to start again');
     this.assertClaimable();
     this.state = 'running';
-    // What the caller has in its async context is not the jobs' business, nor the logger's.
+    // The caller's async context must not be visible to jobs or the logger.
     await new AsyncScope().run(() => this.open());
   }
 
@@ -184,8 +189,8 @@ export class Runner {
   }
 
   /**
-   * Changes what this runner has. Counts from the next claim on, and the one that waits is asked anew; what runs already
-   * goes on. Throws `ConfigurationError` when the labels are out of range, and keeps the former ones.
+   * Changes the runner's labels. They apply from the next claim on, and the waiting claim is sent again; running jobs
+   * continue. Throws `ConfigurationError` when the labels are out of range, and keeps the previous ones.
    */
   setLabels(labels: Labels): void {
     const former = this.currentLabels;
@@ -202,10 +207,10 @@ export class Runner {
   }
 
   /**
-   * Stops claiming at once, lets handlers finish within `graceMs`, then aborts them and gives their jobs back, sends
-   * what is left to report, and closes. Ends in bounded time though the coordinator may not answer. Called again, it
-   * returns the same promise. Called by a handler of this runner it resolves at once, because the handler that waits for it
-   * is one of those it waits for: the runner stops when that has returned, and its result counts.
+   * Stops claiming at once, lets handlers finish within `graceMs`, then aborts them and releases their jobs, sends the
+   * remaining reports, and closes. Ends in bounded time even if the coordinator does not answer. Called again, it
+   * returns the same promise. Called by a handler of this runner it resolves at once, because the runner waits for that
+   * handler: it stops when the handler has returned, and the result counts.
    */
   stop({ graceMs }: { graceMs?: number } = {}): Promise<void> {
     const isCalledByHandler = this.activeJobs.noteStopBy(currentAttempt());
@@ -213,22 +218,22 @@ export class Runner {
     return isCalledByHandler ? Promise.resolve() : this.stopped;
   }
 
-  /** One line that tells whoever started it that the coordinator is there and takes the key. */
+  /** Logs that the coordinator is reachable and accepts the key. */
   private async sayHello(): Promise<void> {
     try {
       await this.callAboutItself({}, { budgetMs: Infinity, signal: this.stopping.signal });
       this.logger.info('connected to the coordinator', { url: this.connection.urls.join(', ') });
     } catch {
-      // The claimPoller say what is wrong, and go on.
+      // Failing claims report what is wrong, and are retried.
     }
   }
 
-  /** So that it is listed as stopped, and not taken for lost. */
+  /** Reports the stop, so that the runner is listed as stopped and not as lost. */
   private async sayGoodbye(): Promise<void> {
     try {
       await this.callAboutItself({ goodbye: true }, { budgetMs: 0 });
     } catch {
-      // Then it will be taken for lost.
+      // It is listed as lost then.
     }
   }
 
@@ -243,7 +248,7 @@ export class Runner {
     });
   }
 
-  /** A stop must not fail over its grace, so what is no time falls back to the runner's own. */
+  /** A stop must not fail because of an invalid grace, so that falls back to the runner's own. */
   private graceOf(graceMs: number | undefined): number {
     if (graceMs === undefined) return this.graceMs;
     if (typeof graceMs === 'number' && graceMs >= 0) return graceMs;
@@ -266,7 +271,7 @@ export class Runner {
       await within(FLUSH_MS, this.reporter.flushed());
       this.reporter.stop();
       await within(FLUSH_MS, this.claimPoller.recovered());
-      // What a last report's claim or a late grant still brought is on its way back.
+      // Jobs from the claim of a last report, or from a late grant, are being released.
       await within(FLUSH_MS, this.activeJobs.allEnded());
       await this.activeJobs.hooksSettled();
       processMeter.stop(this.onSample);
@@ -296,7 +301,7 @@ export class Runner {
     }
   }
 
-  /** `drain`: no more claimPoller, and a slow heartbeat to hear when that is over. */
+  /** `drain`: no more claims, and a slow heartbeat to learn when that is over. */
   private follow(directives: Directives): void {
     const shouldDrain = directives.drain === true;
     if (shouldDrain === this.isDraining || this.state !== 'running') return;
@@ -331,7 +336,7 @@ export class Runner {
   }
 
   private assertClaimIsValid(): void {
-    // Labels may be set before the first handler is.
+    // Labels may be set before the first handler.
     const types = this.work.size === 0 ? ['any'] : [...this.work.keys()];
     const checked = claimSchema.safeParse({ ...this.claimBody(), types, waitMs: this.options.waitMs });
     if (checked.success) return;
@@ -385,7 +390,7 @@ export class Runner {
   }
 }
 
-/** Infinity is a time; NaN, which a timer takes for none, is not. */
+/** Infinity is a valid duration; NaN, which a timer treats as 0, is not. */
 function durationOf(name: string, given: number | undefined, byDefault: number): number {
   if (given === undefined) return byDefault;
   if (typeof given === 'number' && given >= 0) return given;

@@ -1,24 +1,27 @@
 import { monotonicMs } from '../transport/clock';
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-/** `npx` and `npm` pass on a signal that the terminal or the supervisor has sent to the whole group: it comes twice. */
+/**
+ * `npx` and `npm` pass on a signal that the terminal or the supervisor has already sent to the whole group, so it
+ * arrives twice.
+ */
 const SAME_SIGNAL_MS = 1000;
-/** How long other listeners of the signal may work after the runners have stopped. */
+/** How long other listeners of the signal may take after the runners have stopped. */
 const OTHERS_MS = 30_000;
 
-/** A runner that a signal to the process stops. */
+/** A runner that is stopped by a signal to the process. */
 export interface Signalled {
   stop: () => Promise<void>;
-  /** The process was told a second time, and ends now. */
+  /** The process was signalled again, and ends now. */
   onAgain: (signal: NodeJS.Signals) => void;
-  /** The runners have stopped, and the process is left to others that listen to the signal. */
+  /** The runners have stopped, and ending the process is left to other listeners of the signal. */
   onLeft: (signal: NodeJS.Signals) => void;
 }
 
 /**
- * What SIGTERM and SIGINT do to the runners of a process: the first stops all of them and ends the process when the last
- * has stopped, the next ends it at once. Who was stopped otherwise before the first signal may finish all the same. When
- * others listen to the signal too, the end of the process is left to them, for 30 s.
+ * Handles SIGTERM and SIGINT for the runners of a process: the first signal stops all of them, and ends the process
+ * when the last has stopped; the next one ends it at once. Runners that were already stopping finish as well. When
+ * there are other listeners of the signal, ending the process is left to them for 30 s.
  */
 class ProcessSignals {
   private readonly runners = new Set<Signalled>();
@@ -27,14 +30,14 @@ class ProcessSignals {
   private readonly onSignal = (signal: NodeJS.Signals) => this.stopAll(signal);
 
   listen(runner: Signalled): void {
-    // First, so that those that listen once are still there when they are counted.
+    // Prepended, so that `once` listeners are still registered when they are counted.
     if (!this.isListening) for (const signal of SIGNALS) process.prependListener(signal, this.onSignal);
     this.isListening = true;
     this.runners.add(runner);
   }
 
   ignore(runner: Signalled): void {
-    // Once told, it goes on listening: the process may be told again before it has ended.
+    // After a signal it keeps listening, because another one may arrive before the process has ended.
     if (!this.runners.delete(runner) || this.runners.size > 0 || this.toldAtMs !== null) return;
     for (const signal of SIGNALS) process.off(signal, this.onSignal);
     this.isListening = false;
@@ -59,7 +62,9 @@ class ProcessSignals {
 
 const KEY = Symbol.for('@baton/runner-sdk:process-signals');
 
-/** The one of this process: a second copy of this package shares it, or the two would wait for each other. */
+/**
+ * The instance of this process: a second copy of this package shares it, otherwise the two would wait for each other.
+ */
 export const processSignals: Pick<ProcessSignals, 'listen' | 'ignore'> = ((globalThis as { [KEY]?: ProcessSignals })[
   KEY
 ] ??= new ProcessSignals());

@@ -2,14 +2,14 @@ import { ConfigurationError } from '../transport/errors';
 
 export type Concurrency = number | { min?: number; max: number };
 
-/** An event loop later than this is not healthy: it gets no more slots, and loses some. */
+/** With more lag than this the event loop is unhealthy: the pool gets no more slots, and loses some. */
 const UNHEALTHY_LAG_MS = 100;
 const IDLE_MS = 10_000;
 
 /**
- * How many jobs run at once. Starts at `min`; doubles when a claim fills every slot while the event loop is healthy;
- * shrinks by a quarter while the loop lags, and to what was needed when slots stood idle for 10 s. Pure: time comes in
- * as an argument.
+ * Number of jobs that run at once. Starts at `min`; doubles when a claim fills every slot while the event loop is
+ * healthy; shrinks by a quarter while the loop lags, and to what was needed when slots were idle for 10 s. Pure: time
+ * is an argument.
  */
 export class SlotPool {
   readonly min: number;
@@ -42,17 +42,17 @@ export class SlotPool {
     return this.busySlots;
   }
 
-  /** Slots for which jobs may be asked now. */
+  /** Slots that may be claimed for now. */
   get free(): number {
     return Math.max(0, this.slots - this.busySlots - this.reservedSlots);
   }
 
-  /** Slots a claim in flight has asked for: nobody else may. */
+  /** Reserves slots for a claim in flight. */
   reserve(count: number): void {
     this.reservedSlots += count;
   }
 
-  /** The claim is over: `taken` of the slots it `asked` for are busy now. */
+  /** The claim has ended: `taken` of the slots it `asked` for are busy now. */
   settle(asked: number, taken: number): void {
     this.reservedSlots -= asked;
     this.busySlots += taken;
@@ -66,7 +66,7 @@ export class SlotPool {
     this.busySlots -= 1;
   }
 
-  /** To be told now and then how late the event loop is. */
+  /** Call it regularly with the lag of the event loop. */
   tick(lagMs: number, nowMs: number): void {
     this.isHealthy = lagMs < UNHEALTHY_LAG_MS;
     if (!this.isHealthy) this.slots = Math.max(this.min, Math.floor(this.slots * 0.75));

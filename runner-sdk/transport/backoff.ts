@@ -8,8 +8,8 @@ export interface Backoff {
 export const DEFAULT_BACKOFF: Backoff = { baseMs: 100, maxMs: 10_000 };
 
 /**
- * How long to wait after the `failures`th failure in a row, in milliseconds: anything from 0 to `baseMs` doubled each
- * time, never over `maxMs`. Full jitter, so that a thousand runners do not come back in step.
+ * How long to wait after the `failures`th failure in a row, in milliseconds: a random time from 0 to `baseMs` doubled
+ * each time, at most `maxMs`. Full jitter, so that a thousand runners do not come back in step.
  */
 export function backoffMs(
   failures: number,
@@ -19,12 +19,12 @@ export function backoffMs(
   return random() * Math.min(maxMs, baseMs * 2 ** Math.max(0, failures - 1));
 }
 
-/** What stands on the way, or a clock that is wrong, may ask for days; a runner that waits so long is one that hangs. */
+/** A proxy, or a wrong clock, may ask for days, and a runner that waits so long would seem to hang. */
 const LONGEST_RETRY_AFTER_MS = 300_000;
 
 /**
- * As `backoffMs`, but never before `retryAfterMs`, when the other side asked for it, up to 5 minutes; the jitter is then
- * added on top.
+ * As `backoffMs`, but never before `retryAfterMs` if the server asked for it, up to 5 minutes; the jitter is then added
+ * to it.
  */
 export function retryDelayMs(
   failures: number,
@@ -35,7 +35,7 @@ export function retryDelayMs(
   return Math.min(retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) + backoffMs(failures, backoff, random);
 }
 
-/** A timer that is set for longer fires at once. */
+/** A timer with a longer delay fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Waits; rejects with the signal's reason as soon as it is aborted. */

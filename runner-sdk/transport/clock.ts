@@ -1,4 +1,4 @@
-/** Milliseconds on a clock that only goes forward and that every thread of the process shares (`performance.now` is not shared). */
+/** Milliseconds on a monotonic clock that is shared by all threads of the process (`performance.now` is not). */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

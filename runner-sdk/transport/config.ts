@@ -2,15 +2,15 @@ import { ConfigurationError } from './errors';
 import { readVariable, unquoted } from './variable';
 
 export interface ConnectionOptions {
-  /** One URL, several, or several in one text with commas. Default: the environment's `COORDINATOR_URL`. */
+  /** One URL, several, or several separated by commas. Default: the environment's `COORDINATOR_URL`. */
   coordinatorUrl?: string | readonly string[] | undefined;
   /** Default: the environment's `RUNNER_KEY`. */
   apiKey?: string | undefined;
-  /** `false`: the coordinator is called directly, whatever `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say. */
+  /** `false`: no proxy is used, whatever `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are. */
   proxy?: false | undefined;
 }
 
-/** The proxies to the coordinator, by the scheme of its URL; an empty text means none. */
+/** Proxies to the coordinator, by the scheme of its URL; an empty text means none. */
 export interface Proxies {
   httpProxy: string;
   httpsProxy: string;
@@ -20,11 +20,11 @@ export interface Proxies {
 export interface Connection {
   urls: string[];
   apiKey: string;
-  /** Left out: the coordinator is called directly. */
+  /** Undefined: no proxy is used. */
   proxies?: Proxies;
 }
 
-/** The only reader of the environment in this package. */
+/** The only function in this package that reads connection settings from the environment. */
 export function connectionOf(options: ConnectionOptions, environment: NodeJS.ProcessEnv = process.env): Connection {
   const proxies = options.proxy === false ? undefined : proxiesOf(environment);
   return {

@@ -1,6 +1,6 @@
 import { inspect, types } from 'node:util';
 
-/** What an error has that was made anywhere: in this realm or another, or by a library that only imitates one. */
+/** Properties of an error of any origin: of this realm or another, or of a library that imitates errors. */
 export interface ErrorLike {
   name?: unknown;
   message?: unknown;
@@ -10,7 +10,7 @@ export interface ErrorLike {
   errors?: unknown;
 }
 
-/** `instanceof Error` is false for errors of another realm, such as those that Node makes in a test under Jest. */
+/** `instanceof Error` is false for errors of another realm, such as those that Node creates in a test under Jest. */
 export function isErrorLike(value: unknown): value is ErrorLike {
   if (typeof value !== 'object' || value === null) return false;
   try {
@@ -21,7 +21,7 @@ export function isErrorLike(value: unknown): value is ErrorLike {
   return typeof readProperty(value, 'message') === 'string' && typeof readProperty(value, 'stack') === 'string';
 }
 
-/** A property of something that may be anything: one whose getter throws is `undefined`. */
+/** A property of any object; `undefined` if its getter throws. */
 export function readProperty(value: object, key: string): unknown {
   try {
     return Reflect.get(value, key);
@@ -30,7 +30,7 @@ export function readProperty(value: object, key: string): unknown {
   }
 }
 
-/** What an error of our own or of Node says; `messageOf` tells more of what users throw. */
+/** The message of an error of this package or of Node; `messageOf` handles everything that users throw. */
 export function errorText(error: unknown): string {
   return isErrorLike(error) ? String(error.message || error.code || error.name) : inspect(error);
 }

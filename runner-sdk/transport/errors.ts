@@ -1,8 +1,8 @@
 import type { FieldError, Job } from '../protocol';
 
 /**
- * Marks a class of errors, so that `instanceof` recognises those that another copy of this package made, or another
- * realm, such as a test runner's. A class that is derived from it keeps to the ordinary rule.
+ * Marks an error class so that `instanceof` recognises errors created by another copy of this package, or in another
+ * realm such as a test runner's. Derived classes follow the ordinary rule.
  */
 function recognisable(errorClass: abstract new (...args: never[]) => Error, name: string): void {
   const mark = Symbol.for(`@baton/runner-sdk:${name}`);
@@ -31,9 +31,9 @@ export interface BatonErrorFields {
 }
 
 /**
- * A call that the coordinator refused, that could not reach it, or that was refused here before it was sent.
- * `code` is one of the protocol's codes, or one of the SDK's own: `unreachable` (no answer), `unexpected_reply` (an
- * answer that is not the coordinator's), `invalid_arguments`, `invalid_result`, `wait_timeout`.
+ * A call that the coordinator refused, that could not reach it, or that was refused before it was sent. `code` is one
+ * of the protocol's codes, or one of the SDK's own: `unreachable` (no answer), `unexpected_reply` (an answer that is
+ * not the coordinator's), `invalid_arguments`, `invalid_result`, `wait_timeout`.
  */
 export class BatonError extends Error {
   override readonly name = 'BatonError';
@@ -41,9 +41,9 @@ export class BatonError extends Error {
   readonly status: number;
   readonly detail: string;
   readonly errors: FieldError[];
-  /** Finds the coordinator's log lines of this call. */
+  /** Identifies the coordinator's log lines of this call. */
   readonly requestId: string | null;
-  /** How long the coordinator asked to wait before the next try. */
+  /** How long the coordinator asked to wait before a retry, in milliseconds; `null`: it did not. */
   readonly retryAfterMs: number | null;
 
   constructor(fields: BatonErrorFields) {
@@ -63,12 +63,12 @@ function describe({ code, detail, errors, requestId }: BatonErrorFields): string
   return `${code}: ${detail}${list}${requestId ? ` [request ${requestId}]` : ''}`;
 }
 
-/** A setting that is missing or wrong; thrown where it is made, before anything is sent. */
+/** A missing or invalid setting; thrown where it is used, before anything is sent. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
 }
 
-/** Thrown by a handler: trying again would not help, so the job fails at once. */
+/** Thrown by a handler: a retry would not help, so the job fails at once. */
 export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
   readonly code: string;
@@ -79,7 +79,7 @@ export class NonRetryableError extends Error {
   }
 }
 
-/** Thrown by a handler: a failure, to be tried again after `retryAfterMs` instead of after the job's own backoff. */
+/** Thrown by a handler: a failure that is retried after `retryAfterMs` instead of the job's own backoff. */
 export class RetryAfterError extends Error {
   override readonly name = 'RetryAfterError';
   readonly code: string;
@@ -94,7 +94,10 @@ export class RetryAfterError extends Error {
   }
 }
 
-/** Thrown by a handler: not a failure, only not yet. The job goes back and comes again after `delayMs`; nothing is counted. */
+/**
+ * Thrown by a handler: not a failure, but too early. The job is released and comes again after `delayMs`; no failure is
+ * counted.
+ */
 export class SnoozeError extends Error {
   override readonly name = 'SnoozeError';
 
@@ -124,7 +127,7 @@ export abstract class AttemptAbortedError extends Error {
   abstract readonly code: 'timeout' | 'job_cancelled' | 'lease_lost' | 'runner_stopping';
 }
 
-/** The attempt ran for the job's `timeoutMs`. It is reported as failed, and tried again if tries are left. */
+/** The attempt ran for the job's `timeoutMs`. It is reported as failed, and retried if attempts are left. */
 export class AttemptTimeoutError extends AttemptAbortedError {
   override readonly name = 'AttemptTimeoutError';
   readonly code = 'timeout';
@@ -134,7 +137,7 @@ export class AttemptTimeoutError extends AttemptAbortedError {
   }
 }
 
-/** Somebody cancelled the job. Nothing is reported. */
+/** The job was cancelled. Nothing is reported. */
 export class AttemptCancelledError extends AttemptAbortedError {
   override readonly name = 'AttemptCancelledError';
   readonly code = 'job_cancelled';
@@ -144,7 +147,7 @@ export class AttemptCancelledError extends AttemptAbortedError {
   }
 }
 
-/** The lease ended, so the job may run elsewhere by now. Nothing is reported. */
+/** The lease was lost, so the job may already run elsewhere. Nothing is reported. */
 export class LeaseLostError extends AttemptAbortedError {
   override readonly name = 'LeaseLostError';
   readonly code = 'lease_lost';
@@ -154,7 +157,7 @@ export class LeaseLostError extends AttemptAbortedError {
   }
 }
 
-/** The runner stops and its grace is over. The job goes back, and the attempt is not counted. */
+/** The runner is stopping and its grace period is over. The job is released, and no failure is counted. */
 export class RunnerStoppingError extends AttemptAbortedError {
   override readonly name = 'RunnerStoppingError';
   readonly code = 'runner_stopping';
@@ -164,7 +167,7 @@ export class RunnerStoppingError extends AttemptAbortedError {
   }
 }
 
-/** `client.wait`: the job failed for good. Its last error stands in `job.error`. */
+/** `client.wait`: the job failed for good. Its last error is in `job.error`. */
 export class JobFailedError extends Error {
   override readonly name = 'JobFailedError';
 

@@ -11,8 +11,8 @@ export interface Answer {
 }
 
 /**
- * One request on its way. It listens to undici itself, without the streams and signals that `undici.request` makes for
- * each call: they cost more than all else that a small call costs.
+ * One request in flight. It implements undici's handler itself, without the streams and signals that `undici.request`
+ * creates per call: they cost more than everything else in a small call.
  */
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly answered: Promise<Answer>;
@@ -31,7 +31,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     });
   }
 
-  /** Cuts the request off, also one that still waits for a connection. */
+  /** Aborts the request, even while it waits for a connection. */
   stop(reason: Error): void {
     this.stopReason = reason;
     this.reject(reason);

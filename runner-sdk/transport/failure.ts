@@ -4,12 +4,12 @@ import { NonRetryableError, RetryAfterError } from './errors';
 import { storable } from './json';
 import type { ReportedError } from '../protocol';
 
-/** The longest delay that the coordinator takes: 30 days. */
+/** The longest delay that the coordinator accepts: 30 days. */
 const LONGEST_DELAY_MS = 30 * 86_400_000;
 const MOST_CAUSES = 5;
 const MOST_ERRORS = 10;
 
-/** What was thrown, in a line or a few: an error's message, or the value as text. Never throws. */
+/** Describes a thrown value: an error's message, or the value as text. Never throws. */
 export function messageOf(thrown: unknown): string {
   try {
     return textOf(thrown);
@@ -31,7 +31,7 @@ function textOf(thrown: unknown): string {
   return message === undefined || message === '' ? nameOf(thrown) : inspected(message);
 }
 
-/** What the coordinator is told of something that a handler threw, whatever that is. Never throws. */
+/** The report of any value thrown by a handler. Never throws. */
 export function reportOf(thrown: unknown): ReportedError {
   const message = messageOf(thrown);
   try {
@@ -54,8 +54,8 @@ function detailsOf(thrown: unknown): Omit<ReportedError, 'message'> {
 }
 
 /**
- * A delay as the coordinator takes it, in whole milliseconds from 0 to 30 days; `null` when it is no number, and the
- * job's own backoff is a better guess than any.
+ * A delay as the coordinator accepts it, in whole milliseconds from 0 to 30 days; `null` when it is not a number, so
+ * that the job's own backoff is used.
  */
 export function delayMsOf(ms: unknown): number | null {
   const number = typeof ms === 'string' && ms.trim() !== '' ? Number(ms) : ms;
@@ -63,7 +63,7 @@ export function delayMsOf(ms: unknown): number | null {
   return Math.min(LONGEST_DELAY_MS, Math.max(0, Math.round(number)));
 }
 
-/** Its `code` if it has one, in text or in number as MongoDB and gRPC have it; else the name of an error. */
+/** Its `code` if it has one, as text or as a number (MongoDB and gRPC); else the name of an error. */
 function codeOf(thrown: unknown): string | null {
   if (typeof thrown !== 'object' || thrown === null) return null;
   const code = read(thrown, 'code');
@@ -72,7 +72,10 @@ function codeOf(thrown: unknown): string | null {
   return isErrorLike(thrown) ? nameOf(thrown) : null;
 }
 
-/** The stack with those of all causes and of the errors that it holds; of what is no error the value, unless that is all in the message. */
+/**
+ * The stack, with those of all causes and nested errors; for other values the value itself, unless the message contains
+ * all of it.
+ */
 function stackOf(thrown: unknown, depth = 0): string | null {
   if (typeof thrown !== 'object' || thrown === null) return depth === 0 ? null : inspect(thrown);
   if (!isErrorLike(thrown)) {
@@ -92,7 +95,7 @@ function stackOf(thrown: unknown, depth = 0): string | null {
 
 function errorsIn(error: ErrorLike): unknown[] {
   const errors = read(error, 'errors');
-  // Libraries that validate have lists of other things under this name, and say in the message what they are.
+  // Validation libraries have lists of other things under this name, and describe them in the message.
   return Array.isArray(errors) && errors.some(isErrorLike) ? errors : [];
 }
 
@@ -109,7 +112,7 @@ function nameOf(error: object): string {
   return typeof name === 'string' && name !== '' ? name : 'Error';
 }
 
-/** As JSON when that says all of it, else as `util.inspect` shows it. */
+/** As JSON if nothing is lost, else as `util.inspect` shows it. */
 function written(value: object): string {
   const stored = storable(value);
   return stored.isStorable && stored.text !== undefined ? stored.text : inspected(value);

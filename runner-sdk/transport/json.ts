@@ -6,9 +6,10 @@ export type Storable =
   { isStorable: true; json: Json | undefined; text: string | undefined } | { isStorable: false; detail: string };
 
 /**
- * The value as the JSON that would be sent and stored, and that as text; or why it cannot be: it is circular, holds what
- * JSON would empty (a Map, an invalid Date, an instance without fields) or numbers it has no word for, or does not pass
- * the payload gate. Errors within it are written with name, message and stack. `undefined` stays undefined.
+ * The value as the JSON that would be sent and stored, and its text; or why it cannot be: it is circular, contains
+ * values that JSON would empty (a Map, an invalid Date, an instance without fields) or numbers that JSON cannot
+ * represent, or does not pass payload validation. Errors within it are written with name, message and stack.
+ * `undefined` stays undefined.
  */
 export function storable(value: unknown): Storable {
   if (value === undefined) return { isStorable: true, json: undefined, text: undefined };
@@ -25,10 +26,10 @@ export function storable(value: unknown): Storable {
   }
 }
 
-/** The longest text of a log line's fields. */
+/** Most characters of a log line's fields. */
 const FIELDS_LENGTH = 16_000;
 
-/** A snapshot of a log line's fields as JSON; what JSON has no word for is described, never thrown. */
+/** A snapshot of a log line's fields as JSON; values that JSON cannot represent are described. Never throws. */
 export function loggable(fields: unknown): Json | undefined {
   if (fields === undefined) return undefined;
   try {
@@ -42,7 +43,9 @@ export function loggable(fields: unknown): Json | undefined {
   }
 }
 
-/** Called by `JSON.stringify` with the object that holds the value: `value` itself has been through `toJSON` by then. */
+/**
+ * Called by `JSON.stringify` with the object that contains the value: `value` itself has already been through `toJSON`.
+ */
 function refuseWhatJsonLoses(this: Record<string, unknown>, key: string, value: unknown): unknown {
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return value;
@@ -74,16 +77,16 @@ interface Loss {
   instead: string;
 }
 
-/** What JSON would lose of an object that became `value`, or `null`. */
+/** What JSON would lose of `given`, which became `value`; `null`: nothing. */
 function loss(given: object, value: unknown): Loss | null {
-  // It says itself how it is written, and only a Date does so with nothing.
+  // It has its own `toJSON`, and only that of an invalid Date returns null for something.
   if (given !== value)
     return types.isDate(given) && value === null
       ? { what: 'an invalid Date', instead: 'give a valid one, or null' }
       : null;
   if (Array.isArray(given)) return null;
   const prototype = Object.getPrototypeOf(given) as object | null;
-  // A plain record, of this realm or of another.
+  // A plain object, of this realm or another.
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return null;
   if (types.isBoxedPrimitive(given))
     return Number.isNaN(Number(given)) && types.isNumberObject(given) ? NOT_A_NUMBER : null;
@@ -100,7 +103,7 @@ function loss(given: object, value: unknown): Loss | null {
 
 const NOT_A_NUMBER: Loss = { what: 'NaN', instead: 'give null' };
 
-/** What a generator's call gives: its body has not run. */
+/** Whether it is an iterator, such as the result of calling a generator, whose body has not run. */
 export function isIterator(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   if (types.isGeneratorObject(value)) return true;

@@ -3,7 +3,7 @@ import { reportOf } from './failure';
 import type { ClaimedJob, ReportedError } from '../protocol';
 import { SDK_VERSION } from './version';
 
-/** Where a job's create belongs, in the words of W3C Trace Context. */
+/** The trace of a job's create, as W3C Trace Context. */
 export interface Trace {
   traceparent: string;
   tracestate?: string;
@@ -12,11 +12,11 @@ export interface Trace {
 /** A create that is traced. */
 export interface Sending {
   trace: Trace;
-  /** With the id of the job, if it is one; or with what went wrong. */
+  /** With the id of the job, if it is a single one; or with the error. */
   end(outcome: { jobId?: string | undefined } | { error: unknown }): void;
 }
 
-/** How an attempt ended, as far as its span tells it. */
+/** How an attempt ended, as far as its span shows it. */
 type SpanOutcome =
   | { kind: 'completed' | 'released' }
   | { kind: 'failed'; error: ReportedError }
@@ -26,7 +26,7 @@ type SpanOutcome =
 
 const NAME = '@baton/runner-sdk';
 
-/** There for those who have OpenTelemetry; without the package nothing here costs anything. */
+/** Null without the OpenTelemetry package; then tracing costs nothing. */
 const otel: typeof Otel | null = load();
 
 function load(): typeof Otel | null {
@@ -38,7 +38,7 @@ function load(): typeof Otel | null {
   }
 }
 
-/** Begins the producer's span of a create; `null` when nobody records it and no trace is under way. */
+/** Starts the producer span of a create; `null` when it is not recorded and there is no current trace. */
 export function startSending(type: string, queue = 'default', count = 1): Sending | null {
   if (otel === null) return null;
   const { trace, SpanKind, SpanStatusCode, INVALID_SPANID } = otel;
@@ -66,7 +66,7 @@ export function startSending(type: string, queue = 'default', count = 1): Sendin
   };
 }
 
-/** Runs a handler within a consumer's span that goes on with the trace of the job's create. */
+/** Runs a handler within a consumer span that continues the trace of the job's create. */
 export function whileProcessing<Reached extends SpanOutcome>(
   job: ClaimedJob,
   run: () => Promise<Reached>,
@@ -75,7 +75,7 @@ export function whileProcessing<Reached extends SpanOutcome>(
   const { context, trace, SpanKind, INVALID_SPANID } = otel;
   const parent = creationOf(otel, job);
   const span = trace.getTracer(NAME, SDK_VERSION).startSpan(`process ${job.type}`, { kind: SpanKind.CONSUMER }, parent);
-  // Nobody traces: the usual case, which must cost a job next to nothing.
+  // Tracing is usually off, and must then cost a job next to nothing.
   if (span.spanContext().spanId === INVALID_SPANID) return run();
   span.setAttributes({
     ...attributesOf('process', job.type, job.queue),

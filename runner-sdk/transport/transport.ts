@@ -17,65 +17,73 @@ export interface ApiRequest {
   path: string;
   query?: Record<string, QueryValue>;
   body?: unknown;
-  /** JSON text already made; instead of `body`. */
+  /** Body as JSON text; instead of `body`. */
   json?: string;
   headers?: Record<string, string>;
-  /** For one try, from the first byte to the last. Default 10 s. */
+  /** Timeout of one attempt, from the first byte to the last, in milliseconds. Default 10 s. */
   timeoutMs?: number;
-  /** For all tries and the waits between them. Default 30 s; 0 for one try at each URL. */
+  /** For all attempts and the waits between them, in milliseconds. Default 30 s; 0 for one attempt at each URL. */
   budgetMs?: number;
   backoff?: Backoff;
   signal?: AbortSignal;
-  /** A list or text that the answer must hold; one without it came from something else on the way, and the call is tried again. */
+  /**
+   * A list or text that the answer must contain; an answer without it did not come from the coordinator, and the call
+   * is retried.
+   */
   expects?: string;
-  /** Statuses from 400 up that are an answer and no refusal. */
+  /** Statuses from 400 up that are answers and not refusals. */
   accepts?: readonly number[];
   /** The answer's body is text, not JSON. */
   isText?: boolean;
-  /** `false`: done twice it would do harm, so it is tried again only when it surely was not done. Default `true`. */
+  /** `false`: not idempotent, so it is retried only when it certainly had no effect. Default `true`. */
   repeatable?: boolean;
-  /** Its budget ends at a time after which it is of no use: a wait that would last longer is cut short, for a try before. */
+  /**
+   * The request is useless after its budget: a wait that would last longer is cut short, for another attempt before.
+   */
   untilEnd?: boolean;
-  /** How often it is tried again after a status of 500, which its own body may be to blame for. Default: within the budget. */
+  /** How often it is retried after a status of 500, which its own body may have caused. Default: within the budget. */
   triesAfter500?: number;
-  /** The coordinator answers only when something has happened, so the call must not take a connection from others. */
+  /**
+   * The coordinator answers only when something has happened, so the call must not use up a connection that others
+   * need.
+   */
   waits?: boolean;
-  /** Told of each failure that is followed by another try. */
+  /** Called for each failure that is followed by another attempt. */
   onRetry?: (failure: BatonError, failures: number) => void;
 }
 
 export interface ApiReply<T> {
   status: number;
   body: T;
-  /** Tries before this one, whose effect is not known. */
+  /** Earlier attempts whose effect is unknown. */
   failures: number;
 }
 
 /** Sends one request, within the client's budget, and returns the answer's body. */
 export type Send = <T>(request: ApiRequest) => Promise<T>;
 
-/** A coordinator, and where below its origin the API begins. */
+/** A coordinator: its origin, and the path below which the API is. */
 interface Endpoint {
   url: string;
   origin: string;
   prefix: string;
   pool: Dispatcher;
-  /** For calls that wait: however many there are, they take no connection from others. */
+  /** For calls that wait, so that however many there are, they take no connection from others. */
   waitingPool: Dispatcher;
 }
 
 const TIMEOUT_MS = 10_000;
 const BUDGET_MS = 30_000;
 const CONNECTIONS = 64;
-/** With less time left there is no further try: each wait that is cut short leaves half of the rest. */
+/** With less time left there is no further attempt; each shortened wait leaves half of the remaining time. */
 const LEAST_LEFT_MS = 100;
 
-/** Statuses that say "not this coordinator, or not now", so the next URL may do better. */
+/** Statuses that mean "not this coordinator, or not now", so the next URL may do better. */
 const GONE = new Set([0, 502, 503, 504]);
 
 /**
- * Speaks to the coordinator: keep-alive, a total timeout on every try, jittered backoff within a budget, the next URL
- * when one is gone. Final: every 4xx but 429. Tried again: 429, 5xx, broken sockets, and no answer in time.
+ * Talks to the coordinator: keep-alive, a total timeout for every attempt, jittered backoff within a budget, the next
+ * URL when one is gone. Final: every 4xx except 429. Retried: 429, 5xx, broken connections, and timeouts.
  */
 export class Transport {
   private readonly endpoints: Endpoint[];
@@ -85,7 +93,7 @@ export class Transport {
   private current = 0;
 
   constructor(connection: Connection) {
-    // Every call that waits for another try listens to it.
+    // Every call that waits for a retry adds a listener.
     setMaxListeners(0, this.closing.signal);
     this.endpoints = connection.urls.map((url) => endpointAt(url, connection.proxies));
     this.headers = {
@@ -128,8 +136,8 @@ export class Transport {
   }
 
   /**
-   * The text of an answer that goes on, piece by piece as it comes; one try, at one URL. Throws `BatonError` when it is
-   * refused or breaks, also when nothing comes for `timeoutMs`. The signal ends it, and so does leaving the loop.
+   * Streams the text of an answer piece by piece; one attempt, at one URL. Throws `BatonError` when it is refused or
+   * breaks, or when nothing arrives for `timeoutMs`. The signal ends it, and so does leaving the loop.
    */
   async *stream(request: ApiRequest): AsyncGenerator<string, void> {
     const index = this.current;
@@ -164,7 +172,7 @@ export class Transport {
     }
   }
 
-  /** Ends all connections at once; calls in flight, and those that wait for another try, fail. */
+  /** Closes all connections at once; calls in flight, and those that wait for a retry, fail. */
   async close(): Promise<void> {
     this.closing.abort(
       new BatonError({ code: 'unreachable', status: 0, detail: 'the connection was closed before an answer came' }),
@@ -172,7 +180,7 @@ export class Transport {
     await Promise.all(this.endpoints.flatMap(({ pool, waitingPool }) => [pool.destroy(), waitingPool.destroy()]));
   }
 
-  /** Leaves a URL that is gone; `true` while there is one that this call has not tried. */
+  /** Moves on from a URL that is gone; `true` while there is one that this call has not tried. */
   private hasFreshUrl(error: BatonError, index: number, failures: number): boolean {
     if (this.endpoints.length === 1 || !(GONE.has(error.status) || isOtherServer(error))) return false;
     if (this.current === index) this.current = (index + 1) % this.endpoints.length;
@@ -220,7 +228,7 @@ export class Transport {
         path: `${prefix}${path}${query === undefined ? '' : queryText(query)}`,
         headers: headers === undefined ? own : { ...own, ...headers },
         body: text,
-        // One timer for the whole call stands beside it.
+        // A timer for the whole call is used instead.
         headersTimeout: 0,
         bodyTimeout: 0,
       },
@@ -240,11 +248,11 @@ function endpointAt(url: string, proxies: Proxies | undefined): Endpoint {
   };
 }
 
-/** @param connections how many at most; null: as many as there are calls */
+/** @param connections most connections; null: as many as there are calls */
 function dispatcherFor(origin: string, proxies: Proxies | undefined, connections: number | null): Dispatcher {
   const options = { connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 5000 } };
   if (proxies === undefined) return new Pool(origin, options);
-  // Proxies refuse to tunnel to ports that are not those of TLS, so plain HTTP is forwarded, as curl does.
+  // Proxies refuse to tunnel to ports other than those of TLS, so plain HTTP is forwarded, as curl does.
   return new EnvHttpProxyAgent({ ...options, ...proxies, proxyTunnel: false });
 }
 
@@ -259,12 +267,12 @@ export function isWorthAnotherTry(error: BatonError, request: ApiRequest): boole
   return error.code === 'unreachable' || error.status >= 500 || (request.expects !== undefined && isOtherServer(error));
 }
 
-/** An answer of success that is not the coordinator's: it is not at this URL now. */
+/** A successful answer that is not the coordinator's: it is not at this URL now. */
 function isOtherServer({ code, status }: BatonError): boolean {
   return code === 'unexpected_reply' && status < 400;
 }
 
-/** `true` when the connection never came about. */
+/** `true` when no connection was established. */
 function isUnsent(cause: unknown): boolean {
   return ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'].includes(codeOf(cause));
 }
