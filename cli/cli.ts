@@ -6,7 +6,7 @@ import type { Column } from './terminal/table';
 import { Terminal, type Streams } from './terminal/terminal';
 import { relativeText } from './terminal/time';
 
-/** What stands before or after every command. */
+/** Options of every command. */
 export interface GlobalOptions {
   json?: true | undefined;
   url?: string | undefined;
@@ -66,7 +66,7 @@ export class Cli {
     return client;
   }
 
-  /** A value for programs, or what it means for a person. */
+  /** Prints a value for programs, or in words for people. */
   show(value: unknown, human: () => void): void {
     if (this.isJson) this.terminal.json(value);
     else human();
@@ -85,18 +85,18 @@ export class Cli {
     if (!this.isJson && this.settings.quiet !== true) this.terminal.note(text);
   }
 
-  /** A time as it is shown: relative, or exact with `--exact`. */
+  /** A time for display: relative, or exact with `--exact`. */
   time(iso: string | null | undefined): string | null {
     if (iso === null || iso === undefined) return null;
     return this.settings.exact === true ? iso : relativeText(iso, Date.now());
   }
 
-  /** Both ways, for where there is room. */
+  /** Both forms, where there is room. */
   fullTime(iso: string | null | undefined): string | null {
     return iso === null || iso === undefined ? null : `${iso} (${relativeText(iso, Date.now())})`;
   }
 
-  /** From now on Ctrl-C ends what the command waits for, instead of the process. */
+  /** From now on Ctrl-C aborts what the command waits for, instead of ending the process. */
   listenForSignals(): AbortSignal {
     this.wantsSignals = true;
     return this.stopping.signal;

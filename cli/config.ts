@@ -1,21 +1,21 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** What the command takes from the environment. */
+/** Settings from the environment. */
 export interface Environment {
   coordinatorUrl: string | undefined;
   key: string | undefined;
   profile: string | undefined;
   /** The folder of `profiles.json`. */
   configDir: string;
-  /** Where `baton dev` and `npm start` keep their data, and so the key that they made. */
+  /** Where `baton dev` and `npm start` keep their data, including the generated key. */
   dataDir: string;
   /** Port of a coordinator that was started here. */
   port: string | undefined;
   colour: 'always' | 'never' | 'auto';
-  /** Width of tables where the output is no terminal; undefined: no limit. */
+  /** Width of tables if the output is not a terminal; undefined: no limit. */
   columns: number | undefined;
-  /** The shell's own, handed on to the processes that the command starts. */
+  /** The shell's environment, passed on to the processes that the command starts. */
   variables: NodeJS.ProcessEnv;
 }
 
@@ -35,7 +35,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   };
 }
 
-/** `NO_COLOR` and `FORCE_COLOR` as their conventions say: any value but the empty one, and not 0 for the second. */
+/** `NO_COLOR` and `FORCE_COLOR` by their conventions: any value except the empty one, and except 0 for the second. */
 function colourOf(variables: NodeJS.ProcessEnv): Environment['colour'] {
   if (given(variables['NO_COLOR']) !== undefined || variables['TERM'] === 'dumb') return 'never';
   const forced = given(variables['FORCE_COLOR']);

@@ -4,7 +4,7 @@ import type { Environment } from './config';
 import { Failure } from './exit-codes';
 import { DEFAULT_PROFILE, Profiles, type Profile } from './profiles';
 
-/** Which coordinator is called with which key, and where that was said. */
+/** The coordinator and key to use, and where they come from. */
 export interface ChosenConnection extends Profile {
   /** In words, such as `profile "default"`. */
   source: string;
@@ -16,9 +16,9 @@ export interface WantedConnection {
 }
 
 /**
- * URL and key, from the first of: `--profile`; `--url` or `COORDINATOR_URL` with `BATON_KEY`; the profile `BATON_PROFILE`
- * or `default`; the coordinator of `npm start` or `baton dev` in this folder. A profile's key goes to the profile's own URL
- * alone.
+ * URL and key, from the first of: `--profile`; `--url` or `COORDINATOR_URL` with `BATON_KEY`; the profile
+ * `BATON_PROFILE` or `default`; the coordinator of `npm start` or `baton dev` in this folder. A profile's key is sent
+ * only to the profile's own URL.
  * @throws {Failure} that says what is missing
  */
 export function chooseConnection(wanted: WantedConnection, environment: Environment): ChosenConnection {
@@ -65,7 +65,7 @@ function namedProfile(profiles: Profiles, name: string, url?: string): ChosenCon
   return { ...profile, source: `profile "${name}"` };
 }
 
-/** Where `npm start` and `baton dev` keep the key that their coordinator made. */
+/** The coordinator started by `npm start` or `baton dev` in this folder, with the key that it generated. */
 function localConnection({ dataDir, port }: Environment): ChosenConnection | undefined {
   const key = readIfThere(join(dataDir, 'admin-key'));
   if (key === undefined) return undefined;

@@ -1,6 +1,6 @@
 import type { BatonError } from '@baton/runner-sdk';
 
-/** Every exit code of the command, and what it means; printed into the reference. */
+/** Every exit code of the command, and its meaning; included in the reference. */
 export const EXIT_CODES = [
   { code: 0, name: 'ok', meaning: 'Done as asked.' },
   { code: 1, name: 'internal', meaning: 'The command itself failed, or a file could not be read or written.' },
@@ -42,7 +42,7 @@ export function exitCode(name: ExitName): number {
   return EXIT_CODES.find((one) => one.name === name)?.code ?? 1;
 }
 
-/** An end of the command that is told in plain words, without a stack. */
+/** An error that is reported in plain words, without a stack. */
 export class Failure extends Error {
   constructor(
     readonly exit: ExitName,
@@ -54,7 +54,7 @@ export class Failure extends Error {
   }
 }
 
-/** The message is told already, or there is none: only the exit code is left to be set. */
+/** The message was already printed, or there is none: only the exit code is set. */
 export class Ending extends Error {
   constructor(readonly exit: ExitName) {
     super(exit);
@@ -91,7 +91,7 @@ export function exitOf(error: unknown): ExitName {
   return 'internal';
 }
 
-/** By its name, because the SDK is loaded only by commands that need it. */
+/** Checked by name, because the SDK is loaded only by commands that need it. */
 export function isBatonError(error: unknown): error is BatonError {
   return isNamed(error, 'BatonError');
 }

@@ -3,7 +3,7 @@ import { Cli } from './cli';
 import { readEnvironment } from './config';
 import { run } from './run';
 
-/** Ctrl-C and its like end commands that wait for something gently, and all others at once. */
+/** Ctrl-C and similar signals end waiting commands gracefully, and all others at once. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 const cli = new Cli(readEnvironment(), process);
@@ -15,7 +15,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     if (!cli.interrupt(new Error(`ended by ${name}`))) process.exit(SIGNALS[name]);
   });
 }
-// Whoever reads the output, such as `head`, may have enough of it.
+// The reader of the output, such as `head`, may close it early.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 void run(cli, process.argv.slice(2)).then((code) => {

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { Failure } from './exit-codes';
 
-/** A coordinator and a key for it, under a name. */
+/** A named coordinator and a key for it. */
 export interface Profile {
   url: string;
   key: string;
@@ -20,7 +20,7 @@ export class Profiles {
     this.file = join(configDir, 'profiles.json');
   }
 
-  /** Throws `Failure` for a file that others can read, or that holds anything else. */
+  /** Throws `Failure` for a file that others can read, or with invalid content. */
   read(): Map<string, Profile> {
     const text = this.text();
     if (text === undefined) return new Map();
@@ -46,7 +46,7 @@ export class Profiles {
     return true;
   }
 
-  /** Whether nobody but the owner can read the file, or it does not exist. Windows keeps rights elsewhere. */
+  /** Whether only the owner can read the file, or it does not exist. Windows has no such modes. */
   isPrivate(): boolean {
     if (process.platform === 'win32') return true;
     const stats = statSync(this.file, { throwIfNoEntry: false });
@@ -59,7 +59,7 @@ export class Profiles {
 
   private write(profiles: Map<string, Profile>): void {
     const json = `${JSON.stringify({ profiles: Object.fromEntries(profiles) }, null, 2)}\n`;
-    // A new file, put in the old one's place: a crash leaves one of the two whole.
+    // A new file replaces the old one, so that a crash leaves one of them intact.
     const next = `${this.file}.${process.pid}`;
     mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 });
     writeFileSync(next, json, { mode: FILE_MODE });

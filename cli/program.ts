@@ -18,8 +18,8 @@ import { renderReference } from './reference';
 import { CLI_VERSION } from './version';
 
 /**
- * The whole command line. Its commands throw what goes wrong, and end by themselves.
- * @param wantsJson whether wrong usage is told in JSON, too
+ * The whole command line. Its commands throw their errors, and set no exit codes themselves.
+ * @param wantsJson whether usage errors are also reported in JSON
  */
 export function createProgram(cli: Cli, wantsJson = false) {
   const program = new Command('baton');
@@ -72,7 +72,7 @@ export function createProgram(cli: Cli, wantsJson = false) {
   ]);
   return program;
 
-  /** Wrong usage for programs, too, is an error in JSON. */
+  /** With `--json` usage errors are JSON too. */
   function errorText(text: string): string {
     if (!wantsJson) return text;
     return `${jsonText({ error: { code: null, detail: text.replace(/^error: /, '').trim(), exitCode: exitCode('usage') } })}\n`;

@@ -2,7 +2,7 @@ import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import { EXIT_CODES } from './exit-codes';
 import { examplesOf } from './examples';
 
-/** The reference of every command as Markdown, from the program itself. */
+/** The reference of every command as Markdown, generated from the program itself. */
 export function renderReference(program: CommandUnknownOpts): string {
   return [
     '## Global options',
@@ -36,7 +36,7 @@ export function pathOf(command: CommandUnknownOpts): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
-/** Those that are shown in the help; what help itself is goes without saying. */
+/** Commands shown in the help, except for `help` itself. */
 function commandsOf(command: CommandUnknownOpts): CommandUnknownOpts[] {
   return command
     .createHelp()

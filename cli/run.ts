@@ -4,9 +4,9 @@ import { Ending, exitCode, exitOf, Failure, isBatonError } from './exit-codes';
 import { createProgram } from './program';
 import { clean, jsonText } from './terminal/text';
 
-/** Runs one command, and tells what went wrong. Answers the exit code. */
+/** Runs one command, and reports errors. Returns the exit code. */
 export async function run(cli: Cli, args: readonly string[]): Promise<number> {
-  // Before the options are known, because they may be what is wrong.
+  // Before the options are parsed, because they may be invalid.
   const wantsJson = args.includes('--json');
   try {
     await createProgram(cli, wantsJson).parseAsync(args, { from: 'user' });
@@ -14,7 +14,7 @@ export async function run(cli: Cli, args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode('ok') : exitCode('usage');
     if (error instanceof Ending) return exitCode(error.exit);
-    // What Ctrl-C cut off failed for no other reason.
+    // An error after Ctrl-C is caused by it.
     if (cli.stopping.signal.aborted) return exitCode('interrupted');
     const exit = exitOf(error);
     if (wantsJson) cli.terminal.note(jsonText({ error: { ...fieldsOf(error), exitCode: exitCode(exit) } }));

@@ -78,7 +78,7 @@ function addList(keys: CommandUnknownOpts, cli: Cli): void {
   addExamples(list, [['baton keys list', 'Who can call the coordinator, and when each was used last']]);
 }
 
-/** For a person with the key's rights beside it, on standard error, so that `$(…)` gets the key alone. */
+/** Prints the key's rights on standard error, so that `$(…)` gets the key alone. */
 function showKey(cli: Cli, key: CreatedApiKey): void {
   cli.show(key, () => {
     cli.terminal.line(key.key);

@@ -51,7 +51,7 @@ export function addRunnerCommands(program: CommandUnknownOpts, cli: Cli): void {
   addExamples(resume, [['baton runners resume worker-7', 'Give it work again']]);
 }
 
-/** Every one that the coordinator has heard of. */
+/** Every known runner. */
 export async function allRunners(client: Client): Promise<RunnerView[]> {
   const items: RunnerView[] = [];
   for (let cursor: string | undefined; ;) {

@@ -10,14 +10,14 @@ export function choice<Flags extends string, Word extends string>(
   return new Option(flags, description).choices(words);
 }
 
-/** The same, but several of them: given several times, or with commas between. */
+/** The same for several words: repeated, or separated by commas. */
 export function choices<Flags extends string, Word extends string>(
   flags: Flags,
   description: string,
   words: readonly Word[],
 ) {
   const option = new Option(flags, description).argParser(collectOf(words));
-  // For help and completion; the parser is what checks.
+  // For help and completion only; the parser validates.
   option.argChoices = [...words];
   return option;
 }

@@ -23,7 +23,7 @@ export async function readDocument(file: string, streams: Pick<Streams, 'stdin'>
   }
 }
 
-/** Whole numbers are read as bigints, so that none is changed without a word. */
+/** Integers are read as bigints, so that none is changed silently. */
 function plainNumbers(value: unknown, place: string): unknown {
   if (typeof value === 'bigint') {
     if (Number.isSafeInteger(Number(value))) return Number(value);

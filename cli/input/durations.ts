@@ -12,7 +12,7 @@ const UNITS = new Map([
 
 const PART = /(\d+(?:\.\d+)?)\s*(ms|min|[smhdw])/gy;
 
-/** `90s`, `1h30m`, `7d` in milliseconds; undefined: it is no duration. */
+/** `90s`, `1h30m`, `7d` in milliseconds; undefined: not a duration. */
 export function durationMsOf(text: string): number | undefined {
   const trimmed = text.trim();
   let total = 0;
@@ -33,12 +33,12 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
-/** A point in time that is past: ISO-8601, or how long ago. Answers ISO-8601 in UTC. */
+/** A time in the past: ISO-8601, or how long ago. Returns ISO-8601 in UTC. */
 export function parsePastTime(text: string): string {
   return parseTime(text, -1, 'how long ago it was, such as 2h');
 }
 
-/** A point in time to come: ISO-8601, or how long it is away. Answers ISO-8601 in UTC. */
+/** A time in the future: ISO-8601, or the time until then. Returns ISO-8601 in UTC. */
 export function parseFutureTime(text: string): string {
   return parseTime(text, 1, 'how far away it is, such as 2h');
 }
@@ -54,7 +54,7 @@ function parseTime(text: string, sign: 1 | -1, otherwise: string): string {
   return time.toISOString();
 }
 
-/** A date, or a time with its zone: one without would mean another moment on another machine. */
+/** A date, or a time with its zone: without one it would mean another time on another machine. */
 function isoTime(text: string): number | undefined {
   return /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d))?$/.test(text) ? Date.parse(text) : undefined;
 }

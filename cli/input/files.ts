@@ -3,7 +3,7 @@ import { Failure } from '../exit-codes';
 import { readAll } from '../terminal/prompt';
 import type { Streams } from '../terminal/terminal';
 
-/** What a file holds, or standard input for `-`; without a byte order mark. */
+/** The content of a file, or standard input for `-`; without a byte order mark. */
 export async function readText(path: string, streams: Pick<Streams, 'stdin'>): Promise<string> {
   try {
     const text = path === '-' ? await readAll(streams) : readFileSync(path, 'utf8');

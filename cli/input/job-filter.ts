@@ -61,7 +61,7 @@ export function addJobFilter(command: CommandUnknownOpts, without: readonly 'sta
     .option('--arguments <json>', 'only jobs whose arguments contain this JSON object');
 }
 
-/** The filter that a command was given; empty: every job. */
+/** The filter of a command; empty: every job. */
 export async function jobFilterOf(cli: Cli, command: { opts(): Record<string, unknown> }): Promise<Filter> {
   const options = command.opts() as FilterOptions;
   const filter: Record<string, unknown> = {

@@ -14,7 +14,7 @@ export async function readJson(source: string, what: string, streams: Pick<Strea
   return parseJsonText(text, place);
 }
 
-/** @throws {Failure} also for whole numbers that would be stored as others */
+/** @throws {Failure} also for integers that would be stored as other numbers */
 export async function parseJsonText(text: string, place: string): Promise<unknown> {
   const { jsonFault, parseJson } = await import('@baton/runner-sdk/protocol');
   let value: unknown;
@@ -32,7 +32,7 @@ export async function parseJsonText(text: string, place: string): Promise<unknow
   throw new Failure('usage', `${place} holds ${lost}, a whole number that JSON's readers change`, 'Send it as text.');
 }
 
-/** @throws {Failure} when it is no object */
+/** @throws {Failure} when it is not an object */
 export async function readJsonObject(
   source: string,
   what: string,

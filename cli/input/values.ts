@@ -5,7 +5,7 @@ export function collect(value: string, former: string[] | undefined): string[] {
   return [...(former ?? []), value];
 }
 
-/** The same, and several in one with commas between; for names, which hold none. */
+/** The same, also separated by commas; for names, which contain none. */
 export function collectNames(value: string, former: string[] | undefined): string[] {
   const names = value.split(',').map((name) => name.trim());
   if (names.includes('')) throw new InvalidArgumentError('There is an empty name in it.');
@@ -34,7 +34,7 @@ export function parseWhole(least: number, most: number) {
   };
 }
 
-/** What takes a limit away; not `null`, which the command line takes for a value that is missing. */
+/** Removes a limit; not `null`, which the command line treats as a missing value. */
 export const NONE = 'none';
 
 /** A whole number, or `none`. */
@@ -43,7 +43,7 @@ export function parseLimit(most: number) {
   return (value: string): number | typeof NONE => (value === NONE ? NONE : whole(value));
 }
 
-/** -100 to 100, or a word for one. */
+/** -100 to 100, or a named priority. */
 export function parsePriority(value: string): number | 'high' | 'normal' | 'low' {
   if (value === 'high' || value === 'normal' || value === 'low') return value;
   if (!/^-?\d{1,3}$/.test(value) || Math.abs(Number(value)) > 100)
@@ -51,7 +51,7 @@ export function parsePriority(value: string): number | 'high' | 'normal' | 'low'
   return Number(value);
 }
 
-/** `gpu=true`, `memoryGb=>=40`: names and values of labels; numbers and booleans are taken as such. */
+/** `gpu=true`, `memoryGb=>=40`: names and values of labels; numbers and booleans are converted. */
 export function collectLabels(
   value: string,
   former: Record<string, string | number | boolean> | undefined,

@@ -1,6 +1,6 @@
 import { plain, type Style } from './style';
 
-/** How far something is, as a bar of so many columns. */
+/** Progress as a bar of this many columns. */
 export function bar(fraction: number, columns: number, style: Style): string {
   const full = Math.round(Math.min(1, Math.max(0, fraction)) * columns);
   const rest = style === plain ? '·' : '━';

@@ -1,10 +1,10 @@
 import type { Style } from './style';
 import { clean, jsonText, widthOf } from './text';
 
-/** A name, and what stands beside it; null: the line is left out. */
+/** A name and its value; null: the line is left out. */
 export type Detail = readonly [name: string, value: unknown];
 
-/** One thing as lines of names and values; what has several lines is indented below its name. */
+/** Lines of names and values; a value with several lines is indented below its name. */
 export function detailLines(details: readonly Detail[], style: Style): string[] {
   const shown = details.filter(([, value]) => value !== null && value !== undefined);
   const width = Math.max(0, ...shown.map(([name]) => widthOf(name)));
@@ -16,7 +16,7 @@ export function detailLines(details: readonly Detail[], style: Style): string[] 
   });
 }
 
-/** JSON on one line while it is short. */
+/** JSON, on one line if it is short. */
 function valueText(value: unknown): string {
   const short = jsonText(value);
   return short.length <= 100 ? short : jsonText(value, 2);

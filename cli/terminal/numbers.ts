@@ -3,7 +3,7 @@ export function countText(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
-/** A share of 1 in percent: `99.5 %`; null: nothing was measured. */
+/** A fraction as percent: `99.5 %`; null: nothing was measured. */
 export function percentText(share: number | null): string | null {
   return share === null ? null : `${(share * 100).toFixed(1).replace(/\.0$/, '')} %`;
 }

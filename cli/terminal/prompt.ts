@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
 import type { Streams } from './terminal';
 
-/** One line of what is typed. */
+/** Reads one typed line. */
 export async function askLine({ stdin, stderr }: Streams, question: string): Promise<string> {
   const reader = createInterface({ input: stdin, output: stderr });
   try {
@@ -13,11 +13,11 @@ export async function askLine({ stdin, stderr }: Streams, question: string): Pro
   }
 }
 
-/** The same, without showing it. */
+/** The same, without echo. */
 export async function askSecret(streams: Streams, question: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   streams.stderr.write(question);
-  // The terminal's own echo is off while the reader is in charge of it.
+  // The terminal's own echo is off while this reader controls it.
   const reader = createInterface({ input: streams.stdin as ReadStream, output: nowhere, terminal: true });
   try {
     return await reader.question('');
@@ -27,7 +27,7 @@ export async function askSecret(streams: Streams, question: string): Promise<str
   }
 }
 
-/** All that comes on standard input. */
+/** Reads all of standard input. */
 export async function readAll({ stdin }: Pick<Streams, 'stdin'>): Promise<string> {
   const pieces: Buffer[] = [];
   for await (const piece of stdin) pieces.push(Buffer.from(piece as Uint8Array));

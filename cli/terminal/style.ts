@@ -12,7 +12,7 @@ const CODES = {
 
 export type Look = keyof typeof CODES;
 
-/** Colours text, or leaves it as it is where no colour is wanted. */
+/** Colours text, or leaves it unchanged without colour. */
 export type Style = (look: Look | undefined, text: string) => string;
 
 export const plain: Style = (_look, text) => text;
@@ -45,7 +45,7 @@ const BY_WORD = new Map<string, Look>([
   ['error', 'red'],
 ]);
 
-/** The look of a word that says how something stands. */
+/** The style of a word for a state. */
 export function lookOf(word: string): Look | undefined {
   return BY_WORD.get(word);
 }

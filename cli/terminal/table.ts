@@ -6,19 +6,16 @@ export interface Column<Row> {
   of: (row: Row) => string | number | null | undefined;
   align?: 'right';
   look?: (row: Row) => Look | undefined;
-  /** May be cut to so many columns when the table is too wide; left out: never cut. */
+  /** May be cut to this many columns when the table is too wide; undefined: never cut. */
   least?: number;
-  /** Left out of the table when it is too wide even with everything cut; the highest number first. */
+  /** Left out when the table is too wide even with everything cut; the highest number first. */
   drop?: number;
 }
 
 const GAP = 2;
 const EMPTY = '-';
 
-/**
- * The lines of a table, the header first.
- * @param width columns that the terminal has; null: as many as the table wants
- */
+/** @param width columns of the terminal; null: no limit */
 export function tableLines<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
@@ -76,7 +73,7 @@ function fit(columns: readonly Column<never>[], wanted: readonly number[], width
     if (next === undefined) break;
     widths[next] = 0;
   }
-  // The widest gives first, so that none is cut while another has more than it needs.
+  // The widest columns are cut first, so that none is cut while another has room to spare.
   for (let over = total() - width; over > 0; over -= 1) {
     const widest = widths.reduce(
       (best, one, index) => (one > leastOf(index) && one > (widths[best] ?? 0) ? index : best),

@@ -11,7 +11,7 @@ export interface Streams {
   stderr: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY'>>;
 }
 
-/** Writes what a command has to say: results to standard output, all else to standard error. */
+/** Writes the output of commands: results to standard output, everything else to standard error. */
 export class Terminal {
   style: Style;
   errorStyle: Style;
@@ -24,12 +24,12 @@ export class Terminal {
     this.errorStyle = this.wantsColour(streams.stderr.isTTY) ? coloured : plain;
   }
 
-  /** Whether a person looks at the output. */
+  /** Whether the output is a terminal. */
   get isLive(): boolean {
     return this.streams.stdout.isTTY === true;
   }
 
-  /** Columns that a line may take; null: as many as it likes, because no terminal would break it. */
+  /** Most columns of a line; null: no limit, because no terminal would wrap it. */
   get width(): number | null {
     return this.isLive ? (this.streams.stdout.columns ?? 80) : (this.environment.columns ?? null);
   }
@@ -57,7 +57,7 @@ export class Terminal {
     for (const line of tableLines(columns, rows, this.width, this.style)) this.line(line);
   }
 
-  /** To standard error: progress, warnings and questions, which must not stand in results. */
+  /** Writes to standard error: progress, warnings and questions, which must not be in results. */
   note(text: string): void {
     this.streams.stderr.write(`${text}\n`);
   }

@@ -1,9 +1,11 @@
 import stringWidth from 'string-width';
 
-/** Controls, which could move the cursor or change the title, and marks that reverse the direction of what follows. */
+/**
+ * Control characters, which could move the cursor or change the title, and marks that reverse the direction of text.
+ */
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Text of others, made safe for a terminal; line breaks and tabs stay. */
+/** Makes untrusted text safe for a terminal; line breaks and tabs stay. */
 export function clean(text: string): string {
   return text.replace(/\r\n/g, '\n').replace(UNSAFE, '\ufffd');
 }
@@ -22,12 +24,12 @@ export function jsonText(value: unknown, indent?: number): string {
   );
 }
 
-/** How many columns it takes: full-width characters two, combining ones none. */
+/** Its width in columns: full-width characters take two, combining ones none. */
 export function widthOf(text: string): number {
   return /^[\u0020-\u007e]*$/.test(text) ? text.length : stringWidth(text);
 }
 
-/** Cut to so many columns, with an ellipsis where something was cut off. */
+/** Cut to this many columns, with an ellipsis if something was cut off. */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   if (columns < 1) return '';

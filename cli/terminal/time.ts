@@ -5,7 +5,7 @@ const UNITS = [
   ['s', 1000],
 ] as const;
 
-/** A duration in the two largest units that say something: `850 ms`, `12.4 s`, `3 min 20 s`, `2 d 4 h`. */
+/** A duration in its two largest units: `850 ms`, `12.4 s`, `3 min 20 s`, `2 d 4 h`. */
 export function durationText(ms: number): string {
   const rounded = Math.round(ms);
   if (rounded < 1000) return `${rounded} ms`;

@@ -8,7 +8,7 @@ import { Tally } from './tally';
 const TIMEOUT_MS = 30_000;
 
 /**
- * Asks a cache to forget keys. What it does not know is forgotten already.
+ * Purges keys from a cache. A key that the cache does not have counts as purged.
  * @throws {NonRetryableError} `cleanup_unknown`, `cleanup_refused`
  */
 export async function purge(

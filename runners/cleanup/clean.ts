@@ -14,7 +14,7 @@ const stored = z.object({
   done: z.array(z.object({ kind: z.string(), count: z.int(), bytes: z.int(), examples: z.array(z.string()) })),
 });
 
-/** Carries out the tasks of a job one after the other; those that an earlier attempt has finished are not begun again. */
+/** Carries out the tasks of a job one after the other; tasks that an earlier attempt has finished are skipped. */
 export async function clean(
   { tasks, dryRun }: CleanupArguments,
   { storage, config }: { storage: Storage; config: Config },
@@ -22,7 +22,7 @@ export async function clean(
 ): Promise<CleanupResult> {
   const read = stored.safeParse(job.lastCheckpoint);
   const state = read.success ? read.data : { stamp: stampOf(new Date()), done: [] };
-  // Before anything is named by it.
+  // Stored before any name is derived from it.
   if (!read.success) await job.checkpoint(state);
   for (const [index, task] of tasks.entries()) {
     if (index < state.done.length) continue;
@@ -47,7 +47,7 @@ export async function clean(
   }
 }
 
-/** `20261201T033238123Z`: sorts as time does. */
+/** `20261201T033238123Z`: sorts chronologically. */
 function stampOf(at: Date): string {
   return at.toISOString().replace(/[-:.]/g, '');
 }

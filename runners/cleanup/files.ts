@@ -6,7 +6,7 @@ import { Tally } from './tally';
 
 type Found = Listed & { url: string };
 
-/** Deletes the files that the task describes; each alone, so that a kill costs nothing that is done again. */
+/** Deletes the files that the task describes, one by one, so that a killed attempt loses no work. */
 export async function cleanFiles(
   task: FilesTask,
   storage: Storage,
@@ -26,7 +26,7 @@ export async function cleanFiles(
   return tally;
 }
 
-/** False: it changed, or went, since it was listed. */
+/** False: the file changed, or was deleted, since it was listed. */
 async function cleanFile(task: FilesTask, file: Found, storage: Storage, job: JobContext): Promise<boolean> {
   const now = await storage.stat(file.url, job.signal);
   if (now?.version !== file.version) return false;
@@ -53,7 +53,7 @@ function isDue({ olderThanMs, largerThanBytes }: FilesTask, { modifiedAt, bytes 
   return isOld && (largerThanBytes === undefined || bytes > largerThanBytes);
 }
 
-/** No more of them are in memory than are to be kept. */
+/** The newest files, which are kept. Keeps no more names in memory than that. */
 async function newestOf(task: FilesTask, storage: Storage, job: JobContext): Promise<Set<string>> {
   const { keepNewest } = task;
   let newest: { url: string; at: number }[] = [];
@@ -81,7 +81,7 @@ function folderOf(url: string): string {
   return url.endsWith('/') || url === 'file:' ? url : `${url}/`;
 }
 
-/** Keys of S3 are written as they are. */
+/** Encodes a name for a URL; S3 keys are used as they are. */
 function encoded(place: string, name: string): string {
   return place.startsWith('s3:') ? name : name.split('/').map(encodeURIComponent).join('/');
 }

@@ -13,9 +13,9 @@ const files = z
     largerThanBytes: z.int().min(0).optional(),
     /** Names below the folder: `*` stands for what has no `/`, `**` for anything. */
     match: z.string().max(1000).default('**'),
-    /** So many of the newest that match are kept, whatever their age. */
+    /** This many of the newest matching files are kept, whatever their age. */
     keepNewest: z.int().min(0).max(10_000).default(0),
-    /** Where each is kept, compressed with gzip, before it is deleted. */
+    /** Where each file is archived, compressed with gzip, before it is deleted. */
     archiveTo: z.string().optional(),
   })
   .refine(
@@ -26,9 +26,9 @@ const files = z
 
 const log = z.strictObject({
   kind: z.literal('log'),
-  /** A file of `file:`, which its program may go on writing to. */
+  /** A `file:` URL; its program may keep it open and continue to write. */
   file: z.string(),
-  /** It is rotated once it is larger. */
+  /** Rotated when it is larger than this. */
   largerThanBytes: z.int().min(0).default(10_485_760),
   /** How many of its archives are kept. */
   keep: z.int().min(0).max(1000).default(7),
@@ -43,7 +43,7 @@ const rows = z.strictObject({
 const cache = z.strictObject({
   kind: z.literal('cache'),
   cache: name,
-  /** Keys, or paths that begin with `/`, as the cache's URL wants them. */
+  /** Keys, or paths that start with `/`, as the cache's URL requires. */
   keys: z.array(z.string().min(1).max(2000)).min(1).max(1000),
 });
 
@@ -63,10 +63,10 @@ export const cleanup = defineJob({
     tasks: z.array(
       z.object({
         kind: z.string(),
-        /** Files, archives, rows or keys that were deleted, rotated or purged, or would be. */
+        /** Number of files, archives, rows or keys that were deleted, rotated or purged, or would be. */
         count: z.int(),
         bytes: z.int(),
-        /** The first of them. */
+        /** The first names. */
         examples: z.array(z.string()),
       }),
     ),

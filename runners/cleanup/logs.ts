@@ -7,9 +7,10 @@ import type { LogTask } from './jobs';
 import { Tally } from './tally';
 
 /**
- * Copies a log, compressed, to an archive beside it and empties it in its place, so that the program that writes it need not know.
- * What is written between the two is lost, as with logrotate's `copytruncate`.
- * @param stamp the same for all attempts of a job: a killed one's archive is written anew, and no line stands in two
+ * Copies a log, compressed, to an archive beside it and truncates it in place, so that the program that writes it need
+ * not know. Lines written between the two steps are lost, as with logrotate's `copytruncate`.
+ * @param stamp the same for all attempts of a job: the archive of a killed one is overwritten, so no line is in two
+ * archives
  */
 export async function rotateLog(
   task: LogTask,
@@ -30,7 +31,7 @@ export async function rotateLog(
   return tally;
 }
 
-/** Names hold the time, so the last of them are the newest. */
+/** Names contain the time, so the last ones are the newest. */
 async function prune({ file, keep }: LogTask, storage: Storage, job: JobContext): Promise<void> {
   const slash = file.lastIndexOf('/');
   const folder = slash < 0 ? 'file:' : file.slice(0, slash + 1);

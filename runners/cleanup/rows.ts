@@ -8,7 +8,8 @@ const CONNECT_MS = 10_000;
 const BATCH_MS = 300_000;
 
 /**
- * Repeats a statement until it deletes nothing. Each batch is committed for itself, so that a kill costs no more than one.
+ * Repeats a statement until it deletes nothing. Each batch is committed separately, so that a killed attempt loses at
+ * most one.
  * @throws {NonRetryableError} `cleanup_unknown`, `cleanup_bad_parameters`, `cleanup_bad_statement`
  */
 export async function cleanRows(
@@ -30,7 +31,7 @@ export async function cleanRows(
     ...{ connectionString: statement.databaseUrl, connectionTimeoutMillis: CONNECT_MS, statement_timeout: BATCH_MS },
     application_name: 'baton cleanup',
   });
-  // Told by the query that it breaks.
+  // The query that fails reports it.
   client.on('error', () => undefined);
   await client.connect();
   try {
@@ -81,7 +82,7 @@ function valuesOf({ statement: name, parameters }: RowsTask, statement: Statemen
   );
 }
 
-/** Classes 22 and 42 of SQLSTATE: a value or a statement that will be as wrong the next time. */
+/** SQLSTATE classes 22 and 42: an invalid value or statement, which a retry does not change. */
 function told(task: RowsTask, error: unknown): unknown {
   const { code = '', message = '' } = error as { code?: string; message?: string };
   if (!/^(22|42)...$/.test(code)) return error;

@@ -19,13 +19,13 @@ const config = z.strictObject({
     .record(
       name,
       z.strictObject({
-        /** The end of `CLEANUP_DATABASE_…`, which has its URL. */
+        /** The suffix of `CLEANUP_DATABASE_…`, which has its URL. */
         database: z.string().regex(/^[A-Z0-9_]+$/),
         /** Deletes one batch; it is repeated until it deletes nothing. */
         delete: z.string().min(1),
         /** Counts all that would be deleted, for a dry run. */
         count: z.string().min(1),
-        /** Names of the parameters `$1`, `$2`, …, in their order. */
+        /** Names of the parameters `$1`, `$2`, …, in order. */
         parameters: z.array(z.string()).default([]),
       }),
     )
@@ -34,12 +34,12 @@ const config = z.strictObject({
     .record(
       name,
       z.strictObject({
-        /** Holds `{key}`, which is escaped, or ends with `{path}`, which begins with `/`. */
+        /** Contains `{key}`, which is escaped, or ends with `{path}`, which starts with `/`. */
         url: z
           .string()
           .regex(/^https?:\/\/[^{]+(\{key\}.*|\{path\})$/s, 'must be a URL with {key}, or with {path} at its end'),
         method: z.enum(['PURGE', 'DELETE', 'POST', 'BAN']).default('PURGE'),
-        /** `{{NAME}}` stands for `CLEANUP_SECRET_NAME`. */
+        /** `{{NAME}}` is replaced by `CLEANUP_SECRET_NAME`. */
         headers: z.record(z.string(), z.string()).default({}),
       }),
     )
@@ -64,7 +64,7 @@ export interface Config {
   caches: ReadonlyMap<string, Cache>;
 }
 
-/** @throws {SettingsError} for a file that cannot be used, and for what it names and is not set */
+/** @throws {SettingsError} for an invalid file, and for settings that it names but that are missing */
 export function readConfig(path: string | undefined, env: Record<string, string | undefined> = process.env): Config {
   const read = config.safeParse(path === undefined ? {} : jsonOf(path));
   if (!read.success) {

@@ -8,14 +8,17 @@ import type { Meaning, ProgramType } from './program-types';
 export interface ExecutorOptions {
   storage: Storage;
   work: WorkFolders;
-  /** From which `passEnv` and the search path are taken. */
+  /** The environment from which `passEnv` and the search path are taken. */
   env: Record<string, string | undefined>;
   cgroups?: Cgroups | undefined;
 }
 
 const MEBIBYTE = 1024 * 1024;
 const CHECKPOINT = 'checkpoint.json';
-/** As `sysexits.h` has them: usage, data, input, user, host, permission and configuration are no better the next time. */
+/**
+ * From `sysexits.h`: usage, data, input, user, host, permission and configuration errors, which a retry does not
+ * change.
+ */
 const FINAL_EXITS = [64, 65, 66, 67, 68, 77, 78];
 const LAST_WORDS = 2000;
 
@@ -25,8 +28,9 @@ export class Executor {
 
   /**
    * @returns the program's result
-   * @throws {NonRetryableError} `exec_failed` for an exit code that is final, `exec_no_output`, `exec_bad_result`
-   * @throws {Error} for what is worth another try: `exec_exit`, `exec_signal`, `exec_memory`, `exec_output`, `exec_timeout`
+   * @throws {NonRetryableError} `exec_failed` for a final exit code, `exec_no_output`, `exec_bad_result`
+   * @throws {Error} for failures worth a retry: `exec_exit`, `exec_signal`, `exec_memory`, `exec_output`,
+   * `exec_timeout`
    */
   execute(type: ProgramType, args: unknown, job: JobContext): Promise<unknown> {
     return this.options.work.with(async (folder) => {
@@ -43,7 +47,7 @@ export class Executor {
     });
   }
 
-  /** Before anything is done, what the job names must be allowed. */
+  /** Checks that what the job names is allowed, before anything is done. */
   private async prepare(
     type: ProgramType,
     given: Map<string, unknown>,
@@ -74,14 +78,14 @@ export class Executor {
       ...{ graceMs: type.graceMs, mostOutputBytes: type.outputMb * MEBIBYTE, cgroups: this.options.cgroups },
       ...(type.timeoutMs !== undefined && { timeoutMs: type.timeoutMs }),
       ...(type.memoryMb !== undefined && { mostMemoryBytes: type.memoryMb * MEBIBYTE }),
-      // A result on stdout is no log, and has to be kept whole.
+      // A result on stdout is not a log, and must be kept whole.
       ...(type.result === 'message' ? { onStdoutLine: logLine('stdout') } : { keepBytes: MEBIBYTE }),
       onStderrLine: logLine('stderr'),
       onMessage: (line) => messages.hear(line),
     });
   }
 
-  /** Nothing of the runner's own environment, which holds its key, except what the type names. */
+  /** Contains nothing of the runner's environment, which has its key, except what the type names. */
   private environment({ type, env, passEnv }: ProgramType, job: JobContext, folder: string): Record<string, string> {
     const own = new Map(Object.entries(this.options.env));
     const passed = passEnv.flatMap((name) => (own.get(name) === undefined ? [] : [[name, own.get(name)] as const]));
@@ -124,7 +128,7 @@ function urlOf({ type }: ProgramType, given: Map<string, unknown>, name: string)
   throw new NonRetryableError(`${type} needs the argument ${name}, the URL of a file`, { code: 'invalid_arguments' });
 }
 
-/** Throws what the end of the program means, unless it means that the job is done. */
+/** Throws the error that the end of the program means, unless the job is done. */
 function judge(type: ProgramType, ended: Ended, messages: Messages): void {
   const { error, snoozeMs } = messages;
   if (ended.endedBy !== null) throw coded(limitText(type, ended), `exec_${ended.endedBy}`);
@@ -186,7 +190,7 @@ function reported(error: NonNullable<Messages['error']>): Error {
   return Object.assign(new Error(message), options);
 }
 
-/** The end of what it wrote to stderr is nearly always the reason. */
+/** Adds the end of stderr, which nearly always has the reason. */
 function withLastWords(text: string, { stderr }: Ended): string {
   const words = stderr.trim().slice(-LAST_WORDS);
   return words === '' ? text : `${text}: ${words.toWellFormed().replaceAll('\0', '\ufffd')}`;

@@ -1,7 +1,7 @@
 import { defineJob } from '@baton/runner-sdk';
 import { z } from 'zod';
 
-/** Writes down what is said in a recording of the storage, with whisper.cpp; see `configurations/transcript.json`. */
+/** Transcribes a recording in the storage with whisper.cpp; see `configurations/transcript.json`. */
 export const transcript = defineJob({
   type: 'transcript',
   arguments: z.strictObject({
@@ -19,7 +19,7 @@ export const transcript = defineJob({
   timeoutMs: 3_600_000,
 });
 
-/** Writes a text with a local model, by Ollama; see `configurations/local-content.json`. */
+/** Generates a text with a local model through Ollama; see `configurations/local-content.json`. */
 export const localContent = defineJob({
   type: 'local-content',
   arguments: z.strictObject({ model: z.string().regex(/^[\w.:/-]+$/), prompt: z.string().min(1) }),

@@ -8,7 +8,7 @@ const reportedError = z.object({
   retryAfterMs: z.number().min(0).optional(),
 });
 
-/** What a program may say, one JSON object a line; several members may stand in one. */
+/** Messages of a program, one JSON object per line, which may have several members. */
 const message = z.object({
   progress: z.number().optional(),
   message: z.string().optional(),
@@ -22,12 +22,12 @@ const message = z.object({
   snoozeMs: z.number().min(0).optional(),
 });
 
-/** Passes on what a program says, and keeps what counts at its end. */
+/** Passes on a program's messages, and keeps those that count at its end. */
 export class Messages {
   result: unknown;
   error: z.output<typeof reportedError> | undefined;
   snoozeMs: number | undefined;
-  /** Why a checkpoint could not be kept, which fails the job. */
+  /** Why a checkpoint was invalid, which fails the job. */
   fault: Error | undefined;
 
   constructor(private readonly job: JobContext) {}
@@ -54,7 +54,7 @@ export class Messages {
 
   private keep(checkpoint: unknown): void {
     try {
-      // Its fate is the attempt's: where it cannot be stored, the lease is lost.
+      // If it cannot be stored, the lease is lost, which ends the attempt anyway.
       this.job.checkpoint(checkpoint).catch(() => undefined);
     } catch (error) {
       this.fault ??= error instanceof Error ? error : new Error(String(error));

@@ -21,27 +21,27 @@ const exits = z.record(z.string().regex(/^\d{1,3}$/, 'must be an exit code'), me
 
 const programType = z.strictObject({
   about: z.string().optional(),
-  /** The program and its arguments. `./` leads from the file's folder. */
+  /** The program and its arguments. `./` is relative to the file's folder. */
   command: z.array(z.string()).min(1),
-  /** Variables that it gets, beside those that every program has. */
+  /** Environment variables beside those that every program gets. */
   env: z.record(z.string(), z.string()).default({}),
-  /** Names of the runner's own variables that it gets too. */
+  /** Names of the runner's own variables that are passed on. */
   passEnv: z.array(z.string()).default([]),
-  /** Files of the storage, by argument: read before the program starts, under this name in its folder. */
+  /** Files of the storage, by argument: copied under this name into the program's folder before it starts. */
   inputs: files.default({}),
-  /** Files that the program makes, by argument: written to the storage after it. */
+  /** Files that the program creates, by argument: copied to the storage after it has ended. */
   outputs: files.default({}),
-  /** Where the result is: sent as a message, or what it writes to stdout, as JSON or as text. */
+  /** Source of the result: a message, or stdout, as JSON or as text. */
   result: z.enum(['message', 'json', 'text']).default('message'),
-  /** Whether what it writes to stdout and stderr becomes log lines of the job. */
+  /** Whether stdout and stderr become log lines of the job. */
   log: z.boolean().default(true),
-  /** Beside the job's own time, the most that one run may take. */
+  /** Most time of one run, in addition to the job's own timeout. */
   timeoutMs: z.int().min(1).optional(),
   memoryMb: z.int().min(1).optional(),
-  /** Of stdout, stderr and messages together. */
+  /** Most output of stdout, stderr and messages together. */
   outputMb: z.int().min(1).default(64),
   inputMb: z.int().min(1).default(10_240),
-  /** How long it may tidy up after SIGTERM. */
+  /** How long it may clean up after SIGTERM. */
   graceMs: z.int().min(0).max(600_000).default(4000),
   exits: exits.default({}),
   labels: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
@@ -51,12 +51,12 @@ const table = z.strictObject({
   types: z.record(z.string().regex(/^[A-Za-z0-9_][\w.:/-]{0,199}$/, 'must be a job type'), programType),
 });
 
-/** A job type and the program that does it. */
+/** A job type and its program. */
 export type ProgramType = z.output<typeof programType> & { type: string; program: string; args: string[] };
 
 /**
- * Reads which program does which type.
- * @throws {SettingsError} for a file that cannot be used, and for a program that is not there
+ * Reads the programs of job types.
+ * @throws {SettingsError} for an invalid file, and for a missing program
  */
 export function readTypes(path: string, searchPath: string): ProgramType[] {
   const read = table.safeParse(jsonOf(path));

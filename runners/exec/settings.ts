@@ -8,7 +8,7 @@ export const execSettings = {
   EXEC_CGROUP: setting.folder().optional(),
 };
 
-/** What the programs may be given of this process's environment. */
+/** The part of this process's environment that programs may be given. */
 export function environment(env: Record<string, string | undefined> = process.env): Record<string, string | undefined> {
   return env;
 }

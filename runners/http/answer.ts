@@ -2,7 +2,7 @@ import { NonRetryableError } from '@baton/runner-sdk';
 import { PassThrough, type Readable, Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 
-/** Decompressed as `content-encoding` says; what is unknown is left as it is. */
+/** Decompresses by `content-encoding`; an unknown encoding is left as it is. */
 export function decoder(encoding: string): Transform {
   switch (encoding.trim().toLowerCase()) {
     case 'gzip':
@@ -17,7 +17,7 @@ export function decoder(encoding: string): Transform {
   }
 }
 
-/** Lets all bytes through, counts them and keeps the first of them. */
+/** Passes all bytes through, counts them and keeps the first ones. */
 export class Head extends Transform {
   private readonly chunks: Buffer[] = [];
   private kept = 0;
@@ -50,7 +50,7 @@ export class Head extends Transform {
   }
 }
 
-/** Text in UTF-8, except a character that the end of the head cuts; null for what is none. */
+/** The head as UTF-8 text, without a character that its end cuts; null if it is not text. */
 export function textOf(head: Buffer, isWhole: boolean): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(head, { stream: !isWhole });

@@ -2,11 +2,14 @@ import { defineJob } from '@baton/runner-sdk';
 import { z } from 'zod';
 
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** What an HTTP header may hold; line breaks would begin another. */
+/** The allowed characters of an HTTP header; line breaks would start another header. */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const STATUS = z.int().min(100).max(599);
 
-/** The parts of a request. `{{secret.NAME}}` in a header, a query value or the body stands for a secret of the runner. */
+/**
+ * The parts of a request. `{{secret.NAME}}` in a header, a query value or the body is replaced by a secret of the
+ * runner.
+ */
 export const requestParts = z.strictObject({
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']).default('GET'),
   url: z.string().max(8192),
@@ -19,17 +22,17 @@ export const requestParts = z.strictObject({
   json: z.json().optional(),
   /** Sent as it is. */
   body: z.string().optional(),
-  /** Sent from the runner's storage, as it is. */
+  /** A file of the runner's storage that is sent as the body. */
   bodyFrom: z.string().optional(),
   /** How long one attempt may take, from the connection to the end of the answer. */
   timeoutMs: z.int().min(100).max(3_600_000).default(30_000),
-  /** How many redirects are followed. Secrets and credentials go to no other origin. */
+  /** Most redirects that are followed. Secrets and credentials are not sent to another origin. */
   redirects: z.int().min(0).max(10).default(0),
   /** Statuses that complete the job. Default: 200 to 299. */
   success: z.array(STATUS).optional(),
-  /** Statuses after which the job is tried again. Default: 408, 425, 429, 500, 502, 503, 504; any other is final. */
+  /** Statuses after which the job is retried. Default: 408, 425, 429, 500, 502, 503, 504; any other is final. */
   retryOn: z.array(STATUS).optional(),
-  /** What the result shall have of a JSON answer: a JSON pointer (RFC 6901) for each name. */
+  /** Values of a JSON answer for the result: a JSON pointer (RFC 6901) for each name. */
   pick: z.record(z.string(), z.string().regex(/^(\/.*)?$/s, 'must be a JSON pointer such as /choices/0')).default({}),
   /** Whether the result has the answer's text. */
   keepBody: z.boolean().default(true),
@@ -39,18 +42,18 @@ export const requestParts = z.strictObject({
 
 export const httpResult = z.object({
   status: z.int(),
-  /** Where the answer came from, after redirects. */
+  /** The URL that answered, after redirects. */
   url: z.string(),
   /** In lower case; without `set-cookie`. */
   headers: z.record(z.string(), z.string()),
-  /** As text, or in base64 where it is none. Null when it was not wanted, or saved. */
+  /** As text, or in base64 if it is not text. Null when it was not wanted, or was saved. */
   body: z.string().nullable(),
   encoding: z.enum(['utf8', 'base64']),
-  /** Whether the body is only the beginning of the answer. */
+  /** Whether the body is only the start of the answer. */
   truncated: z.boolean(),
-  /** Of the whole answer, after decompression. */
+  /** Size of the whole answer, after decompression. */
   bytes: z.int(),
-  /** What `pick` found; null for what is not there. */
+  /** The values of `pick`; null for missing ones. */
   picked: z.record(z.string(), z.json()),
   savedTo: z.string().nullable(),
   redirects: z.int(),
@@ -69,13 +72,16 @@ export const httpRequest = defineJob({
 });
 export type HttpArguments = z.output<typeof requestParts>;
 
-/** Writes a text with a language model; see `configurations/content-generation.json`. The result's `picked.text` has it. */
+/**
+ * Generates a text with a language model; see `configurations/content-generation.json`. It is in `picked.text` of the
+ * result.
+ */
 export const contentGeneration = defineJob({
   type: 'content-generation',
   arguments: z.strictObject({
     model: z.string(),
     prompt: z.string().min(1),
-    /** Where the whole answer is written, beside. */
+    /** Where the whole answer is also written. */
     saveTo: z.string().optional(),
   }),
   result: httpResult,
@@ -83,7 +89,7 @@ export const contentGeneration = defineJob({
   timeoutMs: 300_000,
 });
 
-/** Posts a text to a social network; see `configurations/social-post.json`. The result's `picked.url` leads to it. */
+/** Posts a text to a social network; see `configurations/social-post.json`. `picked.url` of the result is its URL. */
 export const socialPost = defineJob({
   type: 'social-post',
   arguments: z.strictObject({
@@ -94,7 +100,7 @@ export const socialPost = defineJob({
   queue: 'social',
 });
 
-/** Writes down what is said in a recording of the storage; see `configurations/transcription.json`. In `picked.text`. */
+/** Transcribes a recording in the storage; see `configurations/transcription.json`. The text is in `picked.text`. */
 export const transcription = defineJob({
   type: 'transcription',
   arguments: z.strictObject({

@@ -4,7 +4,7 @@ const MOST_TEXT = 65_536;
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** What stands at a JSON pointer (RFC 6901); undefined: nothing. */
+/** The value at a JSON pointer (RFC 6901); undefined: there is none. */
 export function at(value: unknown, pointer: string): unknown {
   return pointer
     .split('/')

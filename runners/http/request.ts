@@ -32,13 +32,13 @@ export interface CallerOptions {
 interface Hop {
   url: URL;
   method: HttpArguments['method'];
-  /** The query and headers with their placeholders; fewer on another origin. */
+  /** Query and headers with their placeholders; fewer after a redirect to another origin. */
   query: HttpArguments['query'];
   headers: Record<string, string>;
   hasBody: boolean;
 }
 
-/** Calls URLs that jobs give. */
+/** Makes the requests of jobs. */
 export class HttpCaller {
   private readonly agent: Agent;
 
@@ -48,10 +48,11 @@ export class HttpCaller {
   }
 
   /**
-   * Does what the job says.
-   * @throws {RetryAfterError} for a status that is to be retried, when the answer says when
-   * @throws {NonRetryableError} `http_refused` for a final status, `http_bad_url`, `http_secret_unknown`, `http_secret_not_for_host`
-   * @throws {Error} for what is worth another try; `code` is that of the connection's fault, or `http_status`
+   * Makes the request of a job.
+   * @throws {RetryAfterError} for a status that is retried, when the answer says when
+   * @throws {NonRetryableError} `http_refused` for a final status, `http_bad_url`, `http_secret_unknown`,
+   * `http_secret_not_for_host`
+   * @throws {Error} for failures worth a retry; `code` is that of the connection's error, or `http_status`
    */
   async call(args: HttpArguments, job: JobContext): Promise<HttpResult> {
     const timeout = AbortSignal.timeout(args.timeoutMs);
@@ -108,7 +109,10 @@ export class HttpCaller {
     return { content, headers: bytes === null ? {} : { 'content-length': String(bytes) } };
   }
 
-  /** A redirect as browsers take it: 303, and 301 and 302 after POST, are read by GET; to another origin go no secrets. */
+  /**
+   * Follows a redirect as browsers do: 303, and 301 and 302 after POST, become GET. Secrets are not sent to another
+   * origin.
+   */
   private next(hop: Hop, status: number, location: string): Hop {
     const url = this.judged(new URL(location, hop.url).href);
     const isRead = status === 303 || ((status === 301 || status === 302) && hop.method === 'POST');
@@ -120,7 +124,7 @@ export class HttpCaller {
     );
     return {
       ...{ url, method: isRead && hop.method !== 'HEAD' ? 'GET' : hop.method },
-      // The new address has its own query, and a body with secrets goes only where it was sent to.
+      // The new URL has its own query, and a body with secrets is sent only to the original origin.
       ...{ query: {}, headers: Object.fromEntries(headers), hasBody: hop.hasBody && !isRead },
     };
   }
@@ -226,7 +230,7 @@ export class HttpCaller {
       : new RetryAfterError(waitMs, message, { code: 'http_status' });
   }
 
-  /** What undici and the connector threw, without secrets. */
+  /** Errors of undici and the connector, without secrets. */
   private told(error: unknown): Error {
     if (!(error instanceof Error)) return new Error(this.redact(String(error)));
     if ((error as NodeJS.ErrnoException).code === 'BATON_ADDRESS')
@@ -245,7 +249,7 @@ export class HttpCaller {
   }
 }
 
-/** Servers that know the key do the work of a POST once, however often it is tried. */
+/** Adds an idempotency key, so that servers that support it handle a retried POST only once. */
 function headersOf({ method, headers }: HttpArguments, job: JobContext): Record<string, string> {
   const isNamed = Object.keys(headers).some((name) => name.toLowerCase() === 'idempotency-key');
   return isNamed || (method !== 'POST' && method !== 'PATCH') ? headers : { 'idempotency-key': job.id, ...headers };

@@ -3,7 +3,7 @@ import type { Secret } from './settings';
 
 const PLACEHOLDER = /\{\{\s*secret\.([A-Z0-9_]+)\s*\}\}/g;
 
-/** Puts secrets where requests name them, for the hosts that may have them, and takes them out of what is told. */
+/** Inserts secrets into requests to the hosts that may have them, and removes them from what is reported. */
 export class Secrets {
   constructor(private readonly secrets: ReadonlyMap<string, Secret>) {}
 
@@ -40,7 +40,7 @@ export class Secrets {
     return text.search(PLACEHOLDER) >= 0;
   }
 
-  /** The text without any secret, which a server may have sent back. */
+  /** Removes secrets from text that a server may have sent back. */
   redact(text: string): string {
     let clean = text;
     for (const [name, { value }] of this.secrets)

@@ -46,13 +46,16 @@ export function policyOf(settings: SettingsOf<typeof httpSettings>): UrlPolicy {
   };
 }
 
-/** A secret's name in requests, its value, and the hosts that it may be sent to. */
+/** A secret: its name in requests, its value, and the hosts it may be sent to. */
 export interface Secret {
   value: string;
   hosts: string[];
 }
 
-/** The secrets of the environment; `HTTP_REQUEST_SECRET_HOSTS` is `NAME=host` for each host of each. */
+/**
+ * Reads the secrets of the environment; `HTTP_REQUEST_SECRET_HOSTS` has a `NAME=host` pair for each host of each
+ * secret.
+ */
 export function readSecrets(
   hostPairs: string[],
   env: Record<string, string | undefined> = process.env,

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type HttpArguments, requestParts } from './jobs';
 import type { Json } from './pick';
 
-/** A job type and the request that it stands for. */
+/** A job type and its request. */
 export interface RequestTemplate {
   type: string;
   /** Arguments that each job must have. */
@@ -30,9 +30,9 @@ const SECRET = /\{\{\s*secret\./;
 const ONLY_PLACEHOLDER = /^\{\{\s*arguments\.(\w+)\s*\}\}$/;
 
 /**
- * Reads job types that stand for requests. A text that is nothing but `{{arguments.name}}` becomes the argument itself; within a
- * text it becomes part of it, and in a URL it is escaped.
- * @throws {SettingsError} for a file that cannot be used
+ * Reads job types that stand for requests. A text that consists of `{{arguments.name}}` alone is replaced by the
+ * argument itself; within a text the argument is inserted, and escaped in a URL.
+ * @throws {SettingsError} for an invalid file
  */
 export function readTemplates(path: string): RequestTemplate[] {
   const read = file.safeParse(jsonOf(path));
@@ -75,7 +75,7 @@ export function requestOf({ type, required, request }: RequestTemplate, args: un
   throw invalid(`the arguments make no request of ${type}: ${issue?.path.join('.')} ${issue?.message}`);
 }
 
-/** A secret's placeholder in an argument must not become one of the request, which the operator wrote. */
+/** A secret's placeholder in an argument must not take effect, because only the operator's request may use secrets. */
 function fill(value: unknown, given: ReadonlyMap<string, Json>): unknown {
   if (typeof value === 'string') {
     const only = ONLY_PLACEHOLDER.exec(value)?.[1];

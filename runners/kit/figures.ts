@@ -3,10 +3,10 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 const PREFIX = 'baton_runner_';
 const SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400];
 
-/** How a job ended, as the runner knows it. */
+/** How a job ended, from the runner's point of view. */
 export type JobEnd = 'completed' | 'failed' | 'snoozed' | 'aborted';
 
-/** What a runner counts, for `/metrics` and for its health line. Names begin with `baton_runner_`. */
+/** Metrics of a runner, for `/metrics` and for its health line. Names start with `baton_runner_`. */
 export class Figures {
   readonly registry = new Registry();
   readonly ended: Record<JobEnd, number> = { completed: 0, failed: 0, snoozed: 0, aborted: 0 };

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Figures } from './figures';
 
-/** What a runner says of itself in one line. */
+/** A runner's state in one line. */
 export interface Health {
   status: 'ok';
   runner: string;

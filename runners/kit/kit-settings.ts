@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { setting, type SettingsOf } from './settings';
 import { storageSettings } from './storage/settings';
 
-/** Settings that every runner of the kit has, beside those that the SDK reads and checks. */
+/** Settings of every runner of the kit, beside those of the SDK. */
 export const kitSettings = {
   RUNNER_CONCURRENCY: z.string().optional(),
   RUNNER_WORK_DIR: setting.newFolder().default('.baton/work'),

@@ -6,22 +6,22 @@ export type Labels = Record<string, string | number | boolean>;
 /** A program of this host. */
 export interface Tool {
   path: string;
-  /** As it tells itself, such as `5.1.6`. */
+  /** As the program prints it, such as `5.1.6`. */
   version: string;
 }
 
-/** What every runner tells of its host: `memoryMb`, which a container's limit lowers, and `cpus`. */
+/** Labels of every runner about its host: `memoryMb`, which a container's limit lowers, and `cpus`. */
 export function hostLabels(): Labels {
-  // 0 or a huge number where nothing limits the process.
+  // 0 or a huge number if the process is not limited.
   const limit = process.constrainedMemory();
   const bytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
   return { memoryMb: Math.floor(bytes / 1024 / 1024), cpus: availableParallelism() };
 }
 
 /**
- * Looks for a program and asks it for its version.
- * @param version where in what it prints its version stands, as the first group
- * @returns null when it is not there, or does not answer within 10 s
+ * Finds a program and its version.
+ * @param version matches the version in the program's output, as the first group
+ * @returns null when it is missing, or does not answer within 10 s
  */
 export async function findTool(program: string, args: string[], version: RegExp): Promise<Tool | null> {
   try {

@@ -1,8 +1,8 @@
 const MOST_MS = 24 * 3_600_000;
 
 /**
- * The wait that an answer asks for by `Retry-After` (RFC 9110, 10.2.3), in milliseconds up to a day, from seconds or a date,
- * which is read against the answer's own clock. Null: it asks for none.
+ * The wait that an answer asks for with `Retry-After` (RFC 9110, 10.2.3), in milliseconds up to a day, given in seconds
+ * or as a date, which is compared with the answer's own clock. Null: it asks for none.
  */
 export function retryAfterMs(headers: Record<string, string | string[] | undefined>): number | null {
   const value = String(headers['retry-after'] ?? '').trim();

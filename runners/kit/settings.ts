@@ -2,10 +2,10 @@ import { statSync } from 'node:fs';
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 
-/** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
+/** An invalid setting. The message is one line that names the variable, its fault and what is allowed. */
 export class SettingsError extends Error {}
 
-/** Settings by the name of their environment variable; each schema takes text. */
+/** Settings by the name of their environment variable; each schema parses text. */
 export type SettingsShape = Record<string, z.ZodType>;
 
 export type SettingsOf<Shape extends SettingsShape> = z.output<z.ZodObject<Shape>>;
@@ -13,15 +13,15 @@ export type SettingsOf<Shape extends SettingsShape> = z.output<z.ZodObject<Shape
 export interface ReadSettingsOptions {
   /** Default: the environment of the process. */
   env?: Record<string, string | undefined>;
-  /** Unknown variables that begin so are refused, because a misspelt setting would silently keep its default. */
+  /** Unknown variables with this prefix are refused, because a misspelt setting would silently keep its default. */
   prefix?: string;
-  /** Further names that may begin with the prefix, such as those of secrets. */
+  /** Other names that may have the prefix, such as those of secrets. */
   isOther?: (name: string) => boolean;
 }
 
 /**
- * Reads settings from the environment; an empty variable counts as one that is not set.
- * @throws {SettingsError} on the first fault, and for a name that is misspelt
+ * Reads settings from the environment; an empty variable counts as not set.
+ * @throws {SettingsError} on the first fault, and for a misspelt name
  */
 export function readSettings<Shape extends SettingsShape>(
   shape: Shape,
@@ -71,12 +71,12 @@ export const setting = {
     return z.url({ protocol, error: `must be a URL such as ${example}` });
   },
 
-  /** A folder that is there. */
+  /** An existing folder. */
   folder() {
     return z.string().refine((path) => kindOf(path) === 'folder', 'must be a folder');
   },
 
-  /** A folder that is there or can be made. */
+  /** A folder that exists or can be created. */
   newFolder() {
     return z.string().refine((path) => kindOf(path) !== 'other', 'must be a folder, or not be there yet');
   },
@@ -90,7 +90,7 @@ export const setting = {
   },
 };
 
-/** Those that the SDK reads itself, and checks. */
+/** Settings that the SDK reads and validates itself. */
 const SDK_SETTINGS = [
   'COORDINATOR_URL',
   'RUNNER_KEY',
@@ -102,11 +102,11 @@ const SDK_SETTINGS = [
   'RUNNER_LOG_LEVEL',
 ];
 
-/** How many letters may be wrong in a name that was meant to be another. */
+/** Most wrong letters in a name that is treated as misspelt. */
 const MOST_WRONG_LETTERS = 2;
-/** Kubernetes sets these for a Service that is called as the runner is. */
+/** Kubernetes sets these for a Service with the name of the runner. */
 const SERVICE_LINK = /_(SERVICE_(HOST|PORT)(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
-/** Other programs have variables that begin with these words too, so that only what is nearly a setting is refused. */
+/** Other programs have variables with these prefixes too, so only names close to a setting are refused. */
 const SHARED_PREFIX = /^(COORDINATOR|RUNNER|STORAGE)_/;
 
 function refuseMisspelt(name: string, value: string, known: string[], prefix: string | undefined): void {
@@ -121,13 +121,13 @@ function isServiceLink(name: string, value: string): boolean {
   return SERVICE_LINK.test(name) && (/^(tcp|udp|sctp):\/\//.test(value) || /_SERVICE_|_PORT_\d/.test(name));
 }
 
-/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+/** Readers of env files disagree on whether quotes around a value belong to it. Here they never do. */
 export function unquoted(value: string): string {
   const inner = /^\s*(["'])(.*)\1\s*$/s.exec(value)?.[2];
   return inner === undefined || inner === '' ? value : inner;
 }
 
-/** Never shows the value of a secret, nor of a URL, which may hold one. */
+/** Describes a fault without the value of a secret, or of a URL, which may contain one. */
 function describeFault(error: z.ZodError, present: Map<string, string>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);

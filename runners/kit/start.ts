@@ -17,21 +17,21 @@ import { Storage } from './storage/storage';
 import { WorkFolders } from './work-folders';
 
 export interface RunnerDescription<Shape extends SettingsShape> {
-  /** As in `mail`; begins the runner's id and labels its figures. */
+  /** Such as `mail`; prefix of the runner's id and label of its metrics. */
   name: string;
   /** The runner's own settings. */
   settings: Shape;
-  /** With which its settings begin, such as `MAIL_`: other variables that begin so are refused as misspelt. */
+  /** Prefix of its settings, such as `MAIL_`; other variables with this prefix are refused as misspelt. */
   prefix: string;
-  /** Variables that begin with the prefix and are no settings of the shape, such as secrets by name. */
+  /** Variables with the prefix that are not settings of the shape, such as secrets by name. */
   isOtherSetting?: (name: string) => boolean;
-  /** How many jobs run at once where `RUNNER_CONCURRENCY` says nothing. */
+  /** How many jobs run at once if `RUNNER_CONCURRENCY` is not set. */
   concurrency: number;
   /** Registers the handlers. May throw `SettingsError`. */
   prepare: (kit: Kit, settings: SettingsOf<Shape>) => void | Promise<void>;
 }
 
-/** What a runner is built with. */
+/** The tools for building a runner. */
 export interface Kit {
   readonly storage: Storage;
   readonly work: WorkFolders;
@@ -41,7 +41,7 @@ export interface Kit {
     definition: JobDefinition<Arguments, Result>,
     handler: Handler<z.output<Arguments>, z.input<Result>>,
   ): void;
-  /** Says what the host has, for jobs that require it. */
+  /** Adds labels of the host, for jobs that require them. */
   label(labels: Labels): void;
   log(level: 'info' | 'warn', message: string, fields?: Record<string, unknown>): void;
 }
@@ -49,8 +49,8 @@ export interface Kit {
 const HEALTH_LINE_MS = 60_000;
 
 /**
- * The whole of a runner's `index.ts`: reads the settings, prepares, starts, and stops at SIGTERM. A setting that cannot be used
- * ends the process with one line on stderr and exit code 1.
+ * The main function of a runner: reads the settings, prepares, starts, and stops at SIGTERM. An invalid setting ends
+ * the process with one line on stderr and exit code 1.
  */
 export function startRunner<Shape extends SettingsShape>(description: RunnerDescription<Shape>): void {
   start(description).catch((error: unknown) => {
@@ -84,13 +84,13 @@ async function start<Shape extends SettingsShape>(description: RunnerDescription
     log: (level, message, fields) => stderrLogger[level](message, { runner: name, ...fields }),
   };
   await prepare(kit, read);
-  // What the operator says of the host counts more.
+  // The operator's labels override those that were detected.
   runner.setLabels({ ...labels, ...runner.labels });
   await tellHealth(name, read, runner, figures);
   await runner.start();
 }
 
-/** The handler, with its ends counted. */
+/** The handler, with its outcomes counted. */
 function counted(figures: Figures, type: string, handler: Handler): Handler {
   return async (args, job) => {
     const startedAtMs = performance.now();

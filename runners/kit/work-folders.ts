@@ -5,20 +5,20 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const ALIVE_MS = 60_000;
-/** A runner on another host is taken for gone when it has not touched its folder for so long. */
+/** A runner on another host is considered gone when it has not touched its folder for this long. */
 const GONE_MS = 24 * 3_600_000;
 const OWNER = 'owner.json';
 
 interface Owner {
   host: string;
   pid: number;
-  /** Tells a process from an earlier one with the same number. */
+  /** Distinguishes a process from an earlier one with the same id. */
   startedAt: string;
 }
 
 /**
- * Folders for what jobs need while they run, each deleted when its job has ended. What a killed runner left behind is deleted
- * by the next one that starts; several runners, also of several hosts, may share the place.
+ * Temporary folders of jobs, each deleted when its job has ended. Folders left by a killed runner are deleted by the
+ * next one that starts; several runners, also on several hosts, may share the parent folder.
  */
 export class WorkFolders {
   private readonly own: string;
@@ -28,7 +28,7 @@ export class WorkFolders {
     this.own = join(resolve(place), randomUUID());
   }
 
-  /** Makes the place and deletes what is left of runners that are gone. Called once, before the first job. */
+  /** Creates the parent folder and deletes folders of runners that are gone. Call it once, before the first job. */
   async open(): Promise<void> {
     await mkdir(this.own, { recursive: true, mode: 0o700 });
     const owner: Owner = { host: hostname(), pid: process.pid, startedAt: await startOf(process.pid) };
@@ -37,19 +37,19 @@ export class WorkFolders {
     await this.sweep();
   }
 
-  /** Gives a folder to `work` and deletes it when that has ended, whatever the end. */
+  /** Calls `work` with a folder, and deletes it when that has ended, whatever the outcome. */
   async with<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {
     const folder = join(this.own, randomUUID());
     await mkdir(folder, { recursive: true, mode: 0o700 });
     try {
       return await work(folder);
     } finally {
-      // On some file systems a file that a dying process still holds keeps its folder for a moment.
+      // On some file systems a file that an ending process still has open keeps its folder for a moment.
       await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     }
   }
 
-  /** Synchronous, so that it can be the last thing that a process does. */
+  /** Synchronous, so that it can run just before the process ends. */
   close(): void {
     clearInterval(this.timer);
     rmSync(this.own, { recursive: true, force: true });
@@ -68,7 +68,7 @@ export class WorkFolders {
   }
 }
 
-/** Only folders that say whose they are are judged, lest something else is deleted. */
+/** Only folders that name their owner are considered, so that nothing else is deleted. */
 async function isLeft(folder: string): Promise<boolean> {
   try {
     const file = join(folder, OWNER);
@@ -88,7 +88,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** When a process started, in ticks since the boot of the host; empty where there is no `/proc`. */
+/** When a process started, in ticks since the host booted; empty if there is no `/proc`. */
 async function startOf(pid: number): Promise<string> {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';

@@ -9,14 +9,14 @@ export const emailNotification = defineJob({
   arguments: z.strictObject({
     /** Each address gets a message of its own. Without it: the address of `userId`. */
     to: z.union([address, z.array(address).min(1).max(100)]).optional(),
-    /** Looked up where the runner's `MAIL_USERS` says. Default: the user of the job. */
+    /** Looked up in the runner's `MAIL_USERS`. Default: the user of the job. */
     userId: z.string().max(200).optional(),
     template: z.string().regex(/^[a-z0-9][a-z0-9-]{0,99}$/, 'must be the name of a template'),
-    /** What the template shows. */
+    /** Data for the template. */
     data: z.record(z.string(), z.json()).default({}),
-    /** Default: that of the user, else the runner's. */
+    /** Default: the user's, else the runner's. */
     locale: locale.optional(),
-    /** Instead of the template's. */
+    /** Overrides the template's subject. */
     subject: z.string().min(1).max(500).optional(),
     replyTo: address.optional(),
     /** Files of the runner's storage. */
@@ -49,8 +49,8 @@ export type MailArguments = z.output<NonNullable<(typeof emailNotification)['arg
 export type MailResult = z.output<NonNullable<(typeof emailNotification)['result']>>;
 
 /**
- * The domain of an address, as `concurrencyKey`: with `concurrencyPerKey` of the queue it limits how many mails go to one
- * domain at a time, on all hosts together.
+ * The domain of an address, as `concurrencyKey`: with `concurrencyPerKey` of the queue it limits how many mails are
+ * sent to one domain at a time, on all hosts together.
  */
 export function domainOf(to: string): string {
   return to.slice(to.lastIndexOf('@') + 1).toLowerCase();

@@ -14,7 +14,7 @@ const oneOrMore = <Item extends z.ZodType>(item: Item) =>
 const rule = z.strictObject({
   /** Such as `job.failed` or `alert.firing`. */
   events: oneOrMore(z.string()),
-  /** Of events of jobs, only those of these queues or types. */
+  /** For events of jobs: only those of these queues or types. */
   queue: oneOrMore(z.string()).optional(),
   type: oneOrMore(z.string()).optional(),
   /** Addresses, or `user` for the user of the job. */
@@ -61,15 +61,15 @@ export function readRules(path: string, templates: readonly string[]): Rule[] {
 
 export interface NotifierOptions {
   rules: readonly Rule[];
-  /** With which the coordinator signs: `whsec_…`. */
+  /** The coordinator's signing secret: `whsec_…`. */
   secret: string;
-  /** Its key may create jobs. */
+  /** Its key must be allowed to create jobs. */
   client: Pick<Client, 'create'>;
 }
 
 /**
- * Receives webhooks of the coordinator and creates a mail for each rule that an event meets. A mail is a job like others, created
- * once however often the event is delivered.
+ * Receives webhooks of the coordinator and creates a mail for each rule that an event matches. A mail is a normal job,
+ * created once however often the event is delivered.
  */
 export class Notifier {
   private readonly server: Server;
@@ -127,14 +127,14 @@ export class Notifier {
   }
 }
 
-/** A mail about a mail that failed would be the next to fail. */
+/** A mail about a failed mail would be the next one to fail. */
 function meets({ events, queue, type }: Rule, { type: name, data }: WebhookEvent): boolean {
   if (!events.includes(name) || data['type'] === emailNotification.type) return false;
   if (!name.startsWith('job.')) return true;
   return (queue?.includes(textOf(data['queue'])) ?? true) && (type?.includes(textOf(data['type'])) ?? true);
 }
 
-/** What the template gets: a title, lines for a table, and the event as it came. */
+/** Data for the template: a title, lines for a table, and the event as received. */
 function shown({ type, timestamp, data }: WebhookEvent) {
   const { details, ...rest } = data;
   const all = { ...rest, ...(typeof details === 'object' && details !== null && !Array.isArray(details) && details) };
@@ -153,7 +153,7 @@ function titleOf(type: string, { type: jobType, name, message }: Record<string, 
   return `${what.charAt(0).toUpperCase()}${what.slice(1)} ${how}${subject === '' ? '' : `: ${subject}`}`;
 }
 
-/** As Standard Webhooks says: an HMAC over id, time and text. */
+/** Verifies the signature of Standard Webhooks: an HMAC over id, time and text. */
 export function isGenuine(secret: string, headers: IncomingMessage['headers'], text: string): boolean {
   const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures } = headers;
   const isFresh = Math.abs(Date.now() / 1000 - Number(timestamp)) <= MOST_AGE_S;
@@ -188,7 +188,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Words, numbers and the like as text; of anything else nothing. */
+/** Words, numbers and the like as text; empty for anything else. */
 function textOf(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
 }

@@ -1,12 +1,12 @@
 import { NonRetryableError, RetryAfterError } from '@baton/runner-sdk';
 
-/** What a server said against a message to one address. */
+/** A server's refusal of a message to one address. */
 export interface Refusal {
-  /** Whether another try may change it. */
+  /** Whether a retry cannot change it. */
   isFinal: boolean;
   response: string;
   code: string;
-  /** When the server said when to come back, in milliseconds. */
+  /** How long the server asked to wait, in milliseconds. */
   waitMs: number | null;
 }
 
@@ -20,8 +20,8 @@ const MOST_WAIT_MS = 24 * 3_600_000;
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000 };
 
 /**
- * Reads what nodemailer threw. A reply of 5xx to the message is final; one to the login is not, since the message is not to
- * blame, and an operator can mend it.
+ * Interprets nodemailer's errors. A 5xx reply to the message is final; one to the login is not, since the message is
+ * not the cause and an operator can fix it.
  */
 export function refusalOf(error: unknown): Refusal {
   const { code = '', responseCode = 0, response, message } = error as SmtpError;
@@ -31,7 +31,7 @@ export function refusalOf(error: unknown): Refusal {
   if (code === 'EAUTH') return { isFinal: false, response: said, code: 'mail_login_refused', waitMs: null };
   if (responseCode >= 400 && isOfMessage)
     return { isFinal: false, response: said, code: 'mail_deferred', waitMs: waitIn(said) };
-  // An address or header that nodemailer itself does not take.
+  // An address or header that nodemailer itself refuses.
   if (code === 'EENVELOPE' || code === 'EMESSAGE')
     return { isFinal: true, response: said, code: 'mail_refused', waitMs: null };
   return { isFinal: false, response: said, code: 'mail_unreachable', waitMs: null };

@@ -24,13 +24,13 @@ export interface SenderOptions {
   storage: Storage;
   work: WorkFolders;
   mostAttachmentBytes: number;
-  /** The least time that one message takes. */
+  /** The minimum time per message, in milliseconds. */
   paceMs: number;
-  /** Told of each message that was taken or not. */
+  /** Called for each message with its outcome. */
   onMessage?: (outcome: 'sent' | 'refused' | 'deferred') => void;
 }
 
-/** What an earlier attempt has done, by address: it is not done again. */
+/** What an earlier attempt has done, by address, and must not be repeated. */
 interface Done {
   sent: Map<string, { messageId: string; response: string }>;
   refused: Map<string, string>;
@@ -62,18 +62,18 @@ export function transportOf({ MAIL_SMTP_URL, MAIL_SMTP_TLS, MAIL_SMTP_CONNECTION
     }),
     ...{ requireTLS: MAIL_SMTP_TLS === 'required', ignoreTLS: MAIL_SMTP_TLS === 'off' },
     ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
-    // No template and no argument is a path or an address to read from.
+    // Templates and arguments must not be treated as paths or URLs to read from.
     ...{ disableUrlAccess: true },
   });
 }
 
-/** Sends mails, to each address once per job as far as that can be had: see the README on the window that remains. */
+/** Sends mails, to each address once per job as far as possible; the README describes the remaining window. */
 export class Sender {
   constructor(private readonly options: SenderOptions) {}
 
   /**
-   * @throws {NonRetryableError} when every address was refused for good, or the mail cannot be made
-   * @throws {Error} when an address is to be tried again; those that were reached are not tried again with it
+   * @throws {NonRetryableError} when every address was refused for good, or the mail cannot be created
+   * @throws {Error} when an address must be retried; addresses that were reached are not retried with it
    */
   async send(args: MailArguments, job: JobContext): Promise<MailResult> {
     const recipients = await this.recipients(args, job);
@@ -101,7 +101,7 @@ export class Sender {
     return [user];
   }
 
-  /** Null: it is sent, or refused for good; both are stored. Otherwise why it has to be tried again. */
+  /** Null: it was sent, or refused for good; both are stored. Otherwise why it must be retried. */
   private async sendOne(
     args: MailArguments,
     user: User,
@@ -115,7 +115,7 @@ export class Sender {
     const rendered = templates.render(template, wanted, { name: user.name ?? null, ...data });
     job.signal.throwIfAborted();
     const paced = sleep(paceMs, undefined, { signal: job.signal });
-    // It may be aborted while nothing waits for it yet.
+    // It may be aborted before it is awaited.
     paced.catch(() => undefined);
     try {
       const { messageId, response } = await this.deliver(args, user, rendered, attachments, job);
@@ -127,7 +127,7 @@ export class Sender {
       if (!refusal.isFinal) return refusal;
       done.refused.set(user.email, refusal.response);
     }
-    // From here on a kill sends nothing twice.
+    // From here on nothing is sent twice after a kill.
     await job.checkpoint({ sent: [...done.sent], refused: [...done.refused] });
     await paced;
     return null;
@@ -146,7 +146,7 @@ export class Sender {
       ...{ from, to: name === undefined ? email : { name, address: email }, text: rendered.text, attachments },
       ...{ subject: subject ?? rendered.subject, ...(rendered.html !== null && { html: rendered.html }) },
       ...(replyTo !== undefined && { replyTo }),
-      // The same at each attempt, so that what is sent twice can be told.
+      // The same in each attempt, so that duplicates can be recognised.
       messageId: `<${job.id}.${shortHash(email)}@${domainOf(from.replace(/>$/, ''))}>`,
       headers: {
         'Auto-Submitted': 'auto-generated',

@@ -4,7 +4,7 @@ import { NonRetryableError } from '@baton/runner-sdk';
 import { SettingsError } from '@baton/runner-kit';
 import Handlebars from 'handlebars';
 
-/** The files of a template; one of a locale lies in a folder of its name. */
+/** The files of a template; those of a locale are in a folder with its name. */
 const PARTS = ['subject', 'text', 'html'] as const;
 type Part = (typeof PARTS)[number];
 const OWN = join(__dirname, existsSync(join(__dirname, 'templates')) ? 'templates' : join('..', 'templates'));
@@ -12,19 +12,19 @@ const OWN = join(__dirname, existsSync(join(__dirname, 'templates')) ? 'template
 export interface Rendered {
   subject: string;
   text: string;
-  /** Null for a template that has none. */
+  /** Null for a template without one. */
   html: string | null;
   locale: string;
 }
 
 type Compiled = Partial<Record<Part, Handlebars.TemplateDelegate>>;
 
-/** Templates of mails, compiled once: the runner's own, and over them those of a folder. */
+/** Mail templates, compiled once: the runner's own, overridden by those of a folder. */
 export class Templates {
-  /** By name, then by locale; `''` for the files that lie in the template's own folder. */
+  /** By name, then by locale; `''` for files in the template's own folder. */
   private readonly templates = new Map<string, Map<string, Compiled>>();
 
-  /** @throws {SettingsError} for a template that cannot be used */
+  /** @throws {SettingsError} for an invalid template */
   constructor(
     folder: string | undefined,
     private readonly defaultLocale: string,
@@ -37,7 +37,7 @@ export class Templates {
   }
 
   /**
-   * @param wanted the locales that would do, the best first
+   * @param wanted acceptable locales, the best first
    * @throws {NonRetryableError} `mail_unknown_template`, `mail_missing_data`
    */
   render(name: string, wanted: readonly string[], data: Record<string, unknown>): Rendered {
@@ -104,16 +104,16 @@ function compileIn(folder: string): Compiled {
   return Object.fromEntries(found);
 }
 
-/** Strict: a value that is missing is an error, and not a hole in a mail. What is text is not escaped as HTML. */
+/** Strict: a missing value is an error instead of a gap in a mail. Plain text is not escaped as HTML. */
 function compile(text: string, isHtml: boolean): Handlebars.TemplateDelegate {
   const environment = Handlebars.create();
   environment.registerHelper({ date, number, currency });
-  // A fault in the text is found now, not when the first mail is sent.
+  // Faults in the text are found now, not when the first mail is sent.
   environment.precompile(text, { strict: true, noEscape: !isHtml });
   return environment.compile(text, { strict: true, noEscape: !isHtml });
 }
 
-/** Each locale must have subject and text, its own or those of the template's folder. */
+/** Each locale must have a subject and text, of its own or in the template's folder. */
 function requireWhole(folder: string, locales: Map<string, Compiled>): void {
   if (locales.size === 0) throw new SettingsError(`the template ${folder} has no subject.hbs and text.hbs`);
   for (const [locale, own] of locales)
@@ -127,7 +127,7 @@ interface Options {
   hash: Record<string, unknown>;
 }
 
-/** `{{date at}}`, `{{date at timeZone="Europe/Vienna" timeStyle="short"}}`: as the reader writes dates. */
+/** `{{date at}}`, `{{date at timeZone="Europe/Vienna" timeStyle="short"}}`: a date in the reader's locale. */
 function date(value: unknown, { data, hash }: Options): string {
   const at = new Date(String(value));
   if (Number.isNaN(at.getTime())) throw new Error(`${JSON.stringify(value)} is not a date`);
@@ -151,7 +151,7 @@ function withParents(locale: string): string[] {
   return parts.map((_part, index) => parts.slice(0, parts.length - index).join('-'));
 }
 
-/** A line break in a subject would begin another header. */
+/** A line break in a subject would start another header. */
 function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();
 }

@@ -37,7 +37,7 @@ const user = z.object({
     .transform((locale) => locale ?? undefined),
 });
 
-/** @throws {SettingsError} for a place that cannot be used */
+/** @throws {SettingsError} for an invalid location */
 export async function usersOf(settings: UsersSettings): Promise<Users> {
   const { MAIL_USERS: place } = settings;
   if (place === undefined) return { find: () => Promise.reject(nowhere()) };
@@ -46,7 +46,7 @@ export async function usersOf(settings: UsersSettings): Promise<Users> {
   return usersOfTable(place, settings.MAIL_USERS_QUERY);
 }
 
-/** A JSON object of users by id, read again when it has changed. */
+/** A JSON file of users by id, read again when it has changed. */
 function usersOfFile(place: string): Users {
   const path = place.startsWith('file:///') ? fileURLToPath(place) : place.slice('file:'.length);
   let known: { mtimeMs: number; users: Map<string, unknown> } | null = null;
@@ -60,7 +60,7 @@ function usersOfFile(place: string): Users {
   };
 }
 
-/** `GET` of an address that holds `{userId}`. */
+/** `GET` of a URL with `{userId}`. */
 function usersOfWeb(place: string, token: string | undefined): Users {
   if (!place.includes('{userId}'))
     throw new SettingsError('MAIL_USERS must hold {userId}, such as https://app.internal/users/{userId}');

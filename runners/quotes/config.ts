@@ -32,12 +32,12 @@ export interface Config {
   /** One or more; the next is tried when one is gone. */
   coordinatorUrls: string[];
   runnerKey: string;
-  /** The most jobs run at a time. */
+  /** Most jobs at a time. */
   concurrency: number;
   /** Where the argument `file` is looked up. */
   quotesDirectory: string;
   outputDirectory: string;
-  /** Null when there is no key. */
+  /** Null without a key. */
   tmdb: TmdbConfig | null;
 }
 
@@ -48,12 +48,12 @@ export interface TmdbConfig {
   timeoutMs: number;
 }
 
-/** A setting that cannot be used. The message is one line that names the variable, its fault and what is allowed. */
+/** An invalid setting. The message is one line that names the variable, its fault and what is allowed. */
 export class ConfigError extends Error {}
 
 /**
- * Reads the runner's settings; an empty variable counts as one that is not set.
- * @throws {ConfigError} on the first fault.
+ * Reads the runner's settings; an empty variable counts as not set.
+ * @throws {ConfigError} on the first fault
  */
 export function readConfig(env: Record<string, string | undefined> = process.env): Config {
   const given = new Map(Object.entries(env).map(([name, value]) => [name, unquoted(value?.trim() ?? '')]));
@@ -77,7 +77,7 @@ function unquoted(text: string): string {
   return /^(["'])(.+)\1$/s.exec(text)?.[2]?.trim() ?? text;
 }
 
-/** Never shows the value of a secret, nor of a URL, which may hold one. */
+/** Describes a fault without the value of a secret, or of a URL, which may contain one. */
 function describeFault(error: z.ZodError, present: Map<string, string>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);

@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   await runner.start();
 }
 
-/** One line among those that the runner writes of itself. */
+/** Logs a line in the format of the runner's own messages. */
 function info(message: string): void {
   process.stderr.write(`${JSON.stringify({ at: new Date().toISOString(), level: 'info', message })}\n`);
 }

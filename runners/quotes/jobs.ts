@@ -1,3 +1,3 @@
-/** What producers import. `index.ts` starts the runner and is not for them. */
+/** Exports for producers. `index.ts` starts the runner and is not for them. */
 export { batchQuoteProcess, type BatchResult, type Quote } from './quotes/job';
 export { type Film, tmdbSync } from './tmdb/job';

@@ -166,7 +166,7 @@ function addReplay(jobs: CommandUnknownOpts, cli: Cli): void {
   ]);
 }
 
-/** Counts them first, and asks, unless told not to. */
+/** Counts the jobs first, and asks for confirmation unless told not to. */
 async function inBulk(
   cli: Cli,
   command: CommandUnknownOpts,
@@ -189,7 +189,7 @@ async function inBulk(
   else cli.show({ count: done }, () => cli.terminal.line(`${countText(done)} jobs were ${participle}.`));
 }
 
-/** One after the other; what is refused stops none of the others. */
+/** One after the other; a refusal does not stop the others. */
 async function each(
   cli: Cli,
   command: CommandUnknownOpts,

@@ -20,12 +20,12 @@ export function jobColumns(cli: Cli): Column<ListedJob>[] {
   ];
 }
 
-/** A job that waits for its time is told by that, and any other by its last change. */
+/** For a job that waits for its time that time, for others their last change. */
 function changedAt({ status, runAt, updatedAt }: ListedJob): string {
   return status === 'pending' && Date.parse(runAt) > Date.now() ? runAt : updatedAt;
 }
 
-/** What is most worth knowing of a job, in a few words. */
+/** The most useful information about a job, in a few words. */
 function noteOf({ status, progress, error, reason }: ListedJob): string | null {
   if (status === 'running' && progress !== null) return `${progress.percent} % ${progress.message ?? ''}`;
   if (status === 'cancelled') return reason;

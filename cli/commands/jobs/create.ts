@@ -97,7 +97,7 @@ export function addCreateCommand(jobs: CommandUnknownOpts, cli: Cli): void {
       };
       const present = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
       const client = await cli.client();
-      // What the coordinator does not know or allow is its to say.
+      // The coordinator reports unknown or forbidden fields.
       const job = await client.create(wantedType, jobArguments, { ...base, ...present } as CreateOptions);
       if (options.wait === true || options.waitTimeout !== undefined)
         await waitFor(cli, client, job, options.waitTimeout);

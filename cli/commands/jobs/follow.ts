@@ -69,7 +69,7 @@ interface LogQuery {
   level: LogLevel | undefined;
 }
 
-/** Each event wakes it up; the lines themselves are read from the log, so that none is missed or told twice. */
+/** Each event triggers a read; the lines come from the log, so that none is missed or repeated. */
 async function followLogs(cli: Cli, client: Client, id: string, query: LogQuery): Promise<void> {
   const signal = cli.listenForSignals();
   let after = await printLogs(cli, client, id, query);
@@ -77,7 +77,7 @@ async function followLogs(cli: Cli, client: Client, id: string, query: LogQuery)
     after = await printLogs(cli, client, id, { ...query, after });
 }
 
-/** Answers the `seq` of the last line. */
+/** Returns the `seq` of the last line. */
 async function printLogs(cli: Cli, client: Client, id: string, query: LogQuery): Promise<number | undefined> {
   let { after } = query;
   for (;;) {

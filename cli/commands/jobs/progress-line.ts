@@ -3,13 +3,13 @@ import { bar } from '../../terminal/bar';
 import { cut, oneLine } from '../../terminal/text';
 
 export interface ProgressLine {
-  /** Whether a person is there to look at it. */
+  /** Whether the output is a terminal. */
   isShown: boolean;
   draw(percent: number, message: string | null): void;
   clear(): void;
 }
 
-/** One line on standard error that shows how far a job is, drawn over and over. */
+/** One line on standard error that shows a job's progress, redrawn on every change. */
 export function progressLine(cli: Cli): ProgressLine {
   const { streams } = cli.terminal;
   const isShown = streams.stderr.isTTY === true && !cli.isJson && cli.options.quiet !== true;

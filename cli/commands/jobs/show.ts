@@ -5,7 +5,7 @@ import { bytesText } from '../../terminal/numbers';
 import { lookOf } from '../../terminal/style';
 import { durationText } from '../../terminal/time';
 
-/** A job for a person: what is set, and nothing else. */
+/** A job for people: only the fields that are set. */
 export function showJob(cli: Cli, job: Job): void {
   const { style } = cli.terminal;
   cli.terminal.line(`${style('bold', job.type)} ${style(lookOf(job.status), job.status)}`);
@@ -66,7 +66,7 @@ function errorText({ message, code, stack }: NonNullable<Job['error']>): string 
   return stack ?? (code === undefined ? message : `${code}: ${message}`);
 }
 
-/** What it belongs to, as far as the coordinator knows of such things. */
+/** What the job belongs to; older coordinators do not send all of it. */
 function linksOf(job: Job): Detail[] {
   const links = new Map<string, unknown>(Object.entries(job));
   const dependsOn = links.get('dependsOn');

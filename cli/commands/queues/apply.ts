@@ -63,7 +63,7 @@ export function addApplyCommands(queues: CommandUnknownOpts, cli: Cli): void {
   addExamples(exported, [['baton queues export > queues.yaml', 'Keep the settings beside your code']]);
 }
 
-/** @throws {Failure} that names every setting that is wrong, before anything is changed */
+/** @throws {Failure} that names every invalid setting, before anything is changed */
 async function readQueues(cli: Cli, file: string): Promise<Map<string, SetQueue>> {
   const { queueName, setQueue } = await import('@baton/runner-sdk/protocol');
   const document = requireObject(await readDocument(file, cli.terminal.streams), file);
@@ -74,7 +74,7 @@ async function readQueues(cli: Cli, file: string): Promise<Map<string, SetQueue>
   const faults: string[] = [];
   for (const [name, settings] of Object.entries(requireObject(queues, `"queues" in ${file}`))) {
     const checkedName = queueName.safeParse(name);
-    // One without settings says nothing, which the API would refuse.
+    // A queue without settings would be refused by the API.
     if (checkedName.success && isEmpty(settings)) continue;
     const checked = setQueue.safeParse(settings);
     if (checkedName.success && checked.success) wanted.set(name, checked.data);
@@ -116,7 +116,7 @@ function showChanges(cli: Cli, changes: readonly Change[], current: Map<string, 
   }
 }
 
-/** Queue by queue; a refusal in the middle tells what was done before it. */
+/** Queue by queue; an error in the middle lists what was done before it. */
 async function applyAll(
   cli: Cli,
   client: Client,

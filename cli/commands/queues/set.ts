@@ -84,7 +84,7 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
   ]);
 }
 
-/** Undefined: nothing was said of it. Null: it is taken away. */
+/** Undefined: unchanged. Null: removed. */
 function merged(isWanted: boolean, current: object | null | undefined, changes: object): object | null | undefined {
   if (Object.keys(changes).length > 0) return { ...(isWanted ? current : {}), ...changes };
   return isWanted ? undefined : null;

@@ -20,7 +20,7 @@ export const SETTINGS = [
   'cost',
 ] as const satisfies readonly SettingName[];
 
-/** What is set for a queue; what is as by default is left out. */
+/** The settings of a queue, without defaults. */
 export function settingsOf(queue: Queue): Partial<Record<SettingName, unknown>> {
   return Object.fromEntries(
     SETTINGS.map((name) => [name, queue[name]] as const).filter(
@@ -43,7 +43,7 @@ export function limitText(value: unknown): string {
     .join(', ');
 }
 
-/** `100/1m`: how many within how long; `none` takes the limit away. */
+/** `100/1m`: a number per time; `none` removes the limit. */
 export function parseRate(text: string): { max: number; perMs: number } | typeof NONE {
   if (text === NONE) return NONE;
   const [, max, period] = /^(\d+)\/(.+)$/.exec(text) ?? [];

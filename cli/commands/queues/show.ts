@@ -5,7 +5,7 @@ import { countText } from '../../terminal/numbers';
 import { durationText } from '../../terminal/time';
 import { limitText, settingsOf } from './settings';
 
-/** A queue for a person: how it stands, and what is set. */
+/** A queue for people: its state, and its settings. */
 export function showQueue(cli: Cli, queue: Queue): void {
   const { style } = cli.terminal;
   cli.terminal.line(`${style('bold', queue.name)}${queue.paused === null ? '' : style('yellow', ' paused')}`);

@@ -8,18 +8,18 @@ const REMOVE_TRIES = 50;
 const REMOVE_PAUSE_MS = 20;
 
 /**
- * A folder of cgroup v2 that was delegated to this process, in which each program gets a group of its own: nothing that the
- * program starts can leave it, and the kernel itself limits its memory where the memory controller is delegated too.
+ * A cgroup v2 folder delegated to this process, in which each program gets its own group. Nothing that the program
+ * starts can leave it, and the kernel limits its memory if the memory controller is delegated too.
  */
 export class Cgroups {
   private constructor(
     private readonly folder: string,
-    /** Whether the kernel limits memory; otherwise it is watched. */
+    /** Whether the kernel limits memory; otherwise memory is polled. */
     readonly limitsMemory: boolean,
   ) {}
 
   /**
-   * Takes the folder over, and ends what killed runners left in it.
+   * Takes over the folder, and ends processes that killed runners left in it.
    * @throws {Error} that says why the folder cannot be used
    */
   static async open(folder: string): Promise<Cgroups> {
@@ -29,7 +29,7 @@ export class Cgroups {
     } catch {
       throw new Error('is no folder of cgroup v2 that this process may write');
     }
-    // Refused where the folder itself holds processes, or was not given the controller.
+    // Refused if the folder itself contains processes, or lacks the controller.
     await writeFile(join(folder, 'cgroup.subtree_control'), '+memory').catch(() => undefined);
     const controllers = await readFile(join(folder, 'cgroup.subtree_control'), 'utf8').catch(() => '');
     const cgroups = new Cgroups(folder, /\bmemory\b/.test(controllers));
@@ -57,19 +57,19 @@ export class Cgroups {
 export class Cgroup {
   constructor(readonly path: string) {}
 
-  /** A command that enters the group before it becomes the program, so that nothing of it runs outside. */
+  /** A command that enters the group before it runs the program, so that nothing of it runs outside. */
   entered(program: string, args: readonly string[]): [string, string[]] {
     return ['/bin/sh', ['-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', this.path, program, ...args]];
   }
 
   async limitMemory(bytes: number): Promise<void> {
     await writeFile(join(this.path, 'memory.max'), String(bytes));
-    // What is swapped out is held too.
+    // Otherwise swapped memory would not count.
     await writeFile(join(this.path, 'memory.swap.max'), '0').catch(() => undefined);
     await writeFile(join(this.path, 'memory.oom.group'), '1').catch(() => undefined);
   }
 
-  /** Whether the kernel ended it for its memory. */
+  /** Whether the kernel killed it for its memory. */
   async wasOutOfMemory(): Promise<boolean> {
     const events = await readFile(join(this.path, 'memory.events'), 'utf8').catch(() => '');
     return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0) > 0;
@@ -81,7 +81,7 @@ export class Cgroup {
     return text.split('\n').filter(Boolean).map(Number);
   }
 
-  /** Kills what is left in it, and removes it. */
+  /** Kills the remaining processes, and removes the group. */
   async end(): Promise<void> {
     for (let tries = 0; tries < REMOVE_TRIES; tries += 1) {
       // Linux before 5.14 has no cgroup.kill.

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
 
 /**
- * Ends the process groups of this process when it is gone, however it went: `kill -9` lets it say nothing, but closes the
- * pipe that a small shell reads from. The shell keeps the list of groups that are alive.
+ * Kills the process groups of this process when it ends, however that happens: after `kill -9` it cannot do so itself,
+ * but the pipe that a small shell reads from is closed. The shell keeps the list of running groups.
  */
 const WATCH = `
 trap '' INT TERM HUP
@@ -25,8 +25,8 @@ done 2>/dev/null
 let watch: ChildProcess | null = null;
 
 /**
- * Starts a group whose end is sure. The shell is there before its leader, so that no more than a write to a pipe lies between the
- * start and the watch.
+ * Starts a group that is certain to be killed. The shell runs before the group's leader, so that only a write to a pipe
+ * lies between the start and the watch.
  */
 export function startGroup(start: () => ChildProcess, cgroup?: string): ChildProcess {
   const input = watchInput();
@@ -36,23 +36,23 @@ export function startGroup(start: () => ChildProcess, cgroup?: string): ChildPro
   return leader;
 }
 
-/** Sends a signal to all of a group. False: none of it is alive. */
+/** Sends a signal to a whole group. False: nothing of it is running. */
 export function signalGroup(leader: number, signal: NodeJS.Signals): boolean {
   try {
-    // Windows has no groups; there the leader alone is ended.
+    // Windows has no groups; there only the leader is ended.
     return process.kill(process.platform === 'win32' ? leader : -leader, signal);
   } catch {
     return false;
   }
 }
 
-/** Ends what is left of a group whose leader has ended. */
+/** Kills the rest of a group whose leader has ended. */
 export function endGroup(leader: number): void {
   signalGroup(leader, 'SIGKILL');
   forget(String(leader));
 }
 
-/** Says that a group, or the cgroup of this path, has ended. */
+/** Tells the shell that a group, or the cgroup of this path, has ended. */
 export function forget(name: string): void {
   watchInput()?.write(`- ${name}\n`);
 }
@@ -65,7 +65,7 @@ function watchInput(): Writable | null {
 
 function startWatch(): ChildProcess {
   const child = spawn('/bin/sh', ['-c', WATCH], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], env: {} });
-  // Without a shell, groups outlive a runner that is killed; whatever ends them otherwise still works.
+  // Without a shell, groups outlive a killed runner; all other ways of ending them still work.
   child.on('error', () => undefined);
   child.stdin.on('error', () => undefined);
   child.unref();

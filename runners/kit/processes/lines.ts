@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder';
 
-/** Cuts bytes into lines of UTF-8. Of a line that is longer than `mostBytes`, the rest is dropped. */
+/** Splits bytes into UTF-8 lines. The rest of a line longer than `mostBytes` is dropped. */
 export class LineSplitter {
   private readonly decoder = new StringDecoder('utf8');
   private line = '';
@@ -18,7 +18,7 @@ export class LineSplitter {
     }
   }
 
-  /** What stands after the last line break is a line too. */
+  /** Text after the last line break is a line too. */
   end(): void {
     this.line += this.decoder.end();
     if (this.line !== '') this.flush();

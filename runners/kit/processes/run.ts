@@ -7,16 +7,16 @@ import { memoryOf } from './memory';
 
 export interface RunOptions {
   cwd?: string;
-  /** All that the program sees of an environment. Default: that of this process. */
+  /** The whole environment of the program. Default: that of this process. */
   env?: Record<string, string>;
-  /** What it reads on its standard input, which is closed after it. */
+  /** Its standard input, which is closed afterwards. */
   stdin?: string | Buffer;
   /** When it is aborted, the group gets SIGTERM, and SIGKILL after `graceMs`. */
   signal?: AbortSignal;
   /** Default 5 s. */
   graceMs?: number;
   timeoutMs?: number;
-  /** How much of the end of stdout and of stderr is kept, each. Default 16 KiB. */
+  /** Most bytes kept of the end of stdout and of stderr, each. Default 16 KiB. */
   keepBytes?: number;
   /** Called for each line of stdout, without its line break. Lines are cut at 64 KiB. */
   onStdoutLine?: (line: string) => void;
@@ -25,15 +25,15 @@ export interface RunOptions {
   onMessage?: (line: string) => void;
   /** Default 2 MiB. */
   mostMessageBytes?: number;
-  /** The most that stdout, stderr and messages may have together; more ends the group. */
+  /** Most bytes of stdout, stderr and messages together; more ends the group. */
   mostOutputBytes?: number;
-  /** The most memory that the group may hold; more ends it. Looked at twice a second, on Linux, unless a cgroup limits it. */
+  /** Most memory of the group; more ends it. Checked twice a second, on Linux, unless a cgroup limits it. */
   mostMemoryBytes?: number;
-  /** In which the program gets a group that nothing of it can leave. */
+  /** Cgroups in which the program gets a group that nothing of it can leave. */
   cgroups?: Cgroups | undefined;
 }
 
-/** Why a process was ended from here; `null`: it ended by itself. */
+/** Why the process was ended by this module; `null`: it ended itself. */
 export type EndedBy = 'signal' | 'timeout' | 'output' | 'memory' | null;
 
 export interface Ended {
@@ -41,10 +41,10 @@ export interface Ended {
   code: number | null;
   signal: NodeJS.Signals | null;
   endedBy: EndedBy;
-  /** The end of what it wrote. */
+  /** The end of its output. */
   stdout: string;
   stderr: string;
-  /** The most memory that the group was seen to hold; 0 when it was not watched. */
+  /** Highest observed memory of the group; 0 when it was not measured. */
   memoryPeakBytes: number;
 }
 
@@ -53,12 +53,12 @@ const KEEP_BYTES = 16 * 1024;
 const LINE_LENGTH = 64 * 1024;
 const MESSAGE_BYTES = 2 * 1024 * 1024;
 const WATCH_MS = 500;
-/** How long pipes may stay open after the end, held by what left the group. */
+/** How long pipes may stay open after the end, kept open by processes that left the group. */
 const PIPES_MS = 1000;
 
 /**
- * Runs a program, without a shell, as the leader of a process group of its own. Whatever the leader leaves running ends with
- * it; all of it ends with this process, even if that is killed.
+ * Runs a program, without a shell, as the leader of its own process group. Everything that the leader leaves running
+ * ends with it, and all of it ends with this process, even if that is killed.
  * @throws {Error} with the system's `code` when it cannot be started, such as `ENOENT`
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
@@ -140,7 +140,7 @@ class RunningProcess {
     }
   }
 
-  /** Once the leader has ended, so does the rest of its group, and then the pipes have said all. */
+  /** When the leader has ended, the rest of its group is killed, and then the pipes are read to their end. */
   private exit(): Promise<[number | null, NodeJS.Signals | null]> {
     return new Promise((resolve) => {
       this.child.once('exit', (code, signal) => {
@@ -178,7 +178,7 @@ class RunningProcess {
     });
   }
 
-  /** A program that does not read its input, or closes it, has not failed by that. */
+  /** A program that does not read its input, or closes it, has not failed because of that. */
   private write(text: string | Buffer): void {
     const stream = this.child.stdin as Writable;
     stream.on('error', () => undefined);
@@ -197,7 +197,7 @@ class RunningProcess {
     if (bytes > mostBytes) this.end('memory');
   }
 
-  /** What takes too much is killed at once; what is only late may tidy up. */
+  /** A group over a limit is killed at once; one that only takes too long may clean up. */
   private end(by: EndedBy): void {
     if (this.endedBy !== null) return;
     this.endedBy = by;

@@ -15,7 +15,7 @@ import {
 } from './backend';
 import { type FileLocation, PARTS_FOLDER } from './location';
 
-/** Files below a folder; no symbolic link leads out of it. */
+/** Files below a folder; symbolic links that leave it are not followed. */
 export class FileBackend implements Backend<FileLocation> {
   async stat(place: FileLocation): Promise<Stat | null> {
     const path = await this.inside(place);
@@ -33,8 +33,8 @@ export class FileBackend implements Backend<FileLocation> {
   }
 
   /**
-   * Into a file of another name, which is renamed once all of it is on the disk. When two write the same file at once, the one
-   * that began first fails.
+   * Writes to a file with another name, which is renamed once it is completely on disk. When two write the same file at
+   * once, the one that started first fails.
    */
   async write(place: FileLocation, source: AsyncIterable<Uint8Array>, { signal }: WriteOptions): Promise<number> {
     const parts = join(place.folder, PARTS_FOLDER);
@@ -42,7 +42,7 @@ export class FileBackend implements Backend<FileLocation> {
     await mkdir(dirname(place.path), { recursive: true });
     await this.requireFolderInside(place);
     const mark = createHash('sha256').update(place.path).digest('hex').slice(0, 24);
-    // What a killed attempt left, or one that lives on without its lease.
+    // Left by a killed attempt, or by one that runs on without its lease.
     for (const name of await readdir(parts)) if (name.startsWith(mark)) await rm(join(parts, name), { force: true });
     const part = join(parts, `${mark}.${randomBytes(6).toString('hex')}`);
     try {
@@ -62,7 +62,7 @@ export class FileBackend implements Backend<FileLocation> {
     for await (const entry of await opendir(path, { recursive: true })) {
       const file = join(entry.parentPath, entry.name);
       const name = relative(path, file);
-      // Links are left out, so that none leads out of the root.
+      // Links are skipped, so that none leaves the root.
       if (!entry.isFile() || name.split(sep).includes(PARTS_FOLDER)) continue;
       const found = await lstat(file).catch(() => null);
       if (found !== null) yield { ...statOf(found), bytes: found.size, name: name.split(sep).join('/') };
@@ -76,14 +76,14 @@ export class FileBackend implements Backend<FileLocation> {
     return true;
   }
 
-  /** Its path, freed of symbolic links. */
+  /** Its path with symbolic links resolved. */
   async pathOf(place: FileLocation): Promise<string> {
     const path = await this.inside(place);
     if (path === null) throw notFound(place.url);
     return path;
   }
 
-  /** The path freed of symbolic links; null when there is nothing. */
+  /** The path with symbolic links resolved; null when it does not exist. */
   private async inside({ url, path, folder }: FileLocation): Promise<string | null> {
     const real = await realpath(path).catch(missing);
     if (real === null) return null;
@@ -98,13 +98,13 @@ export class FileBackend implements Backend<FileLocation> {
 }
 
 async function writeDurably(path: string, source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<number> {
-  // Opened first, so that a source that fails at once finds a file to delete.
+  // Opened first, so that there is a file to delete if the source fails at once.
   const target = (await open(path, 'wx')).createWriteStream({ flush: true });
   await pipeline(source, target, { ...(signal && { signal }) });
   return target.bytesWritten;
 }
 
-/** So that the name is on the disk too. Not every system can. */
+/** Syncs the folder, so that the name is on disk too. Not every system can. */
 async function syncFolder(folder: string): Promise<void> {
   let handle: FileHandle | undefined;
   try {

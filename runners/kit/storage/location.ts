@@ -3,13 +3,13 @@ import { NonRetryableError } from '@baton/runner-sdk';
 import { urlFault, type UrlPolicy } from '@baton/url-policy';
 import type { Root } from './roots';
 
-/** Where a URL leads, once it is known to be below a root. */
+/** The location of a URL that is known to be below a root. */
 export type Location = FileLocation | S3Location | WebLocation;
 
 export interface FileLocation {
   scheme: 'file';
   url: string;
-  /** Absolute, not yet freed of symbolic links. */
+  /** Absolute, with symbolic links not resolved yet. */
   path: string;
   folder: string;
 }
@@ -24,20 +24,20 @@ export interface S3Location {
 export interface WebLocation {
   scheme: 'web';
   url: string;
-  /** Whether the host was named by a root, and so may lead inward. */
+  /** Whether a root names the host, which may then be in a private network. */
   isTrusted: boolean;
 }
 
-/** For hosts that no root names. */
+/** The policy for hosts that no root names. */
 export const PUBLIC_ONLY: UrlPolicy = { hosts: [], networks: [], isHttpAllowed: false, ports: [443] };
 const ROOT_SETTING = 'STORAGE_READ_ROOTS or STORAGE_ROOTS';
 const POLICY_SETTINGS = { allow: ROOT_SETTING, http: ROOT_SETTING, ports: ROOT_SETTING };
 
-/** Where files are while they are written. */
+/** The folder of files while they are written. */
 export const PARTS_FOLDER = '.baton-parts';
 
 /**
- * The places that a URL may mean, the first root's first; more than one only for a relative `file:` URL.
+ * The possible locations of a URL, the first root's first; more than one only for a relative `file:` URL.
  * @throws {NonRetryableError} `storage_bad_url`, `storage_outside_roots`
  */
 export function locate(url: string, roots: readonly Root[]): [Location, ...Location[]] {
@@ -49,7 +49,7 @@ export function locate(url: string, roots: readonly Root[]): [Location, ...Locat
   });
 }
 
-/** A URL as it may be written into logs and errors: without a query, in which signatures stand. */
+/** A URL for logs and errors: without its query, which may contain signatures. */
 export function shown(url: string): string {
   return JSON.stringify(
     url
@@ -74,7 +74,7 @@ function fileBelow(url: string, folder: string): Location | null {
   const named = pathOf(url);
   const path = resolve(folder, named);
   const [first] = relative(folder, path).split(sep);
-  // A way up is none even where it would end in another root.
+  // `..` is refused even if it would end in another root.
   const isBelow = first !== '..' && first !== PARTS_FOLDER && !named.split(/[/\\]/).includes('..');
   return isBelow ? { scheme: 'file', url, path, folder } : null;
 }
@@ -95,7 +95,7 @@ function pathOf(url: string): string {
 function s3Below(url: string, { bucket, prefix }: { bucket: string; prefix: string }): Location | null {
   const [, named, key] = /^s3:\/\/([^/]+)\/(.+)$/s.exec(url) ?? [];
   if (named === undefined || key === undefined) throw badUrl(url, 'must be s3://bucket/key');
-  // S3 takes keys as they are, but what stands behind an endpoint may keep them as files.
+  // S3 accepts any key, but servers behind an endpoint may store keys as files.
   if (key.split('/').some((part) => part === '..' || part === '.')) throw badUrl(url, 'has a part . or ..');
   return named === bucket && key.startsWith(prefix) ? { scheme: 's3', url, bucket, key } : null;
 }
@@ -105,7 +105,7 @@ function webBelow(url: string, base: string | null): Location | null {
   const { href, pathname, username, password } = new URL(url);
   if (username !== '' || password !== '') throw badUrl(url, 'must not hold a user name or password');
   if (base !== null) {
-    // Some servers take these for a way up.
+    // Some servers treat these as `..`.
     if (/(\.|%2e){2}(%2f|%5c|\\)/i.test(pathname)) throw badUrl(url, 'has an escaped path upwards');
     return href.startsWith(base) ? { scheme: 'web', url: href, isTrusted: true } : null;
   }

@@ -1,15 +1,15 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A place below which jobs may read, or read and write. */
+/** A location below which jobs may read, or read and write. */
 export type Root =
   | { scheme: 'file'; /** Absolute. */ folder: string }
   | { scheme: 's3'; bucket: string; /** Empty, or ends with `/`. */ prefix: string }
   | { scheme: 'web'; /** Ends with `/`. Its host is trusted, wherever it leads. */ base: string }
-  /** Every host with a public address, by https. */
+  /** Every host with a public address, over https. */
   | { scheme: 'web'; base: null };
 
-/** A root, or what is wrong with the text. */
+/** The root, or what is wrong with the text. */
 export function parseRoot(text: string): Root | string {
   if (text.startsWith('file:')) return fileRoot(text);
   if (text.startsWith('s3:')) return s3Root(text);

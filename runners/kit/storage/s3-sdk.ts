@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import { NonRetryableError } from '@baton/runner-sdk';
 
-// What is used of the AWS SDK, in its own words. It is no dependency of the kit, and so not loaded by its name: only
-// runners that offer S3 depend on it, and a runner without it must compile and start.
+// The part of the AWS SDK that is used, with its own names. The kit does not depend on it, and so does not import it:
+// only runners that offer S3 depend on it, and a runner without it must compile and start.
 
 export interface S3Client {
   send<Answer>(command: Command<Answer>, options?: { abortSignal?: AbortSignal }): Promise<Answer>;
@@ -20,7 +20,7 @@ export interface ObjectPage {
   NextContinuationToken?: string;
 }
 
-/** A call; what it answers is known to the type alone. */
+/** A command; only its type knows its answer. */
 interface Command<Answer> {
   readonly answer?: Answer;
 }

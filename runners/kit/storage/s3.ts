@@ -18,11 +18,11 @@ export interface S3Settings {
   STORAGE_S3_PATH_STYLE?: boolean | undefined;
 }
 
-/** S3 takes at most 10,000 parts; two of them are in memory at a time. */
+/** S3 accepts at most 10,000 parts; two of them are in memory at a time. */
 const PART_BYTES = 8 * 1024 * 1024;
 const MOST_PARTS = 10_000;
 
-/** Objects of S3 and of what speaks like it. Credentials come as the AWS SDK finds them. */
+/** Objects of S3 and compatible servers. Credentials are found by the AWS SDK. */
 export class S3Backend implements Backend<S3Location> {
   private client: Promise<S3Client> | null = null;
 
@@ -57,7 +57,10 @@ export class S3Backend implements Backend<S3Location> {
     }
   }
 
-  /** In parts; the object is there once the last is. What a killed upload leaves, a rule of the bucket has to delete. */
+  /**
+   * Uploads in parts; the object exists when the last one is complete. Parts of killed uploads must be deleted by a
+   * rule of the bucket.
+   */
   async write(place: S3Location, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<number> {
     const { Upload } = await uploadSdk();
     const counted = new Counted(source);
@@ -129,11 +132,11 @@ export class S3Backend implements Backend<S3Location> {
     } = this.settings;
     const { S3Client: Client } = await s3Sdk();
     return new Client({
-      // Those that only speak like S3 are found by path, and have one region.
+      // Compatible servers are addressed by path, and have one region.
       forcePathStyle: isPathStyle ?? endpoint !== undefined,
       ...(endpoint !== undefined && { endpoint }),
       ...(region !== undefined ? { region } : endpoint !== undefined && { region: 'us-east-1' }),
-      // Not all of them know the checksums that AWS has added.
+      // Not all of them support the checksums that AWS has added.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
@@ -164,7 +167,7 @@ function statOf(answer: ObjectHead): Stat {
 
 type Fault = Error & { code?: string | number | undefined };
 
-/** What is not there and what is refused stays so; the rest is worth another try. */
+/** Missing and refused objects are final; other errors are worth a retry. */
 function faultOf(url: string, error: unknown): Fault {
   const { name = '', message = '', $metadata } = error as Error & { $metadata?: { httpStatusCode?: number } };
   const status = $metadata?.httpStatusCode ?? 0;

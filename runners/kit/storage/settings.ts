@@ -13,7 +13,7 @@ const roots = setting.list().superRefine((parts, context) => {
   }
 });
 
-/** Where jobs may read and write. */
+/** Locations that jobs may read and write. */
 export const storageSettings = {
   STORAGE_ROOTS: roots.prefault('file:.baton/storage'),
   STORAGE_READ_ROOTS: roots.prefault(','),

@@ -23,14 +23,14 @@ import { S3Backend } from './s3';
 import type { storageSettings } from './settings';
 import { WebBackend } from './web';
 
-/** What can be written: bytes or text, whole or in pieces. */
+/** Data to write: bytes or text, whole or in pieces. */
 export type Source = string | Uint8Array | Readable | AsyncIterable<Uint8Array | string>;
 
 /**
- * Files by URL, wherever they are: `file:` below folders, `s3:`, and `https:`. A job reads and writes only below the roots of
- * `STORAGE_ROOTS`, and reads below those of `STORAGE_READ_ROOTS`. A file is there in full, or not at all.
+ * Files by URL: `file:` below folders, `s3:`, and `https:`. A job reads and writes only below the roots of
+ * `STORAGE_ROOTS`, and reads below those of `STORAGE_READ_ROOTS`. A file is complete or absent.
  *
- * Errors that another try will not change are `NonRetryableError`s: `storage_bad_url`, `storage_outside_roots`,
+ * Errors that a retry does not change are `NonRetryableError`s: `storage_bad_url`, `storage_outside_roots`,
  * `storage_not_found`, `storage_refused`, `storage_too_large`, `storage_unsupported`.
  */
 export class Storage {
@@ -75,7 +75,7 @@ export class Storage {
     return Buffer.concat(chunks);
   }
 
-  /** Copies a file to this host. Returns its bytes. */
+  /** Copies a file to this host. Returns the number of bytes. */
   async download(
     url: string,
     path: string,
@@ -105,8 +105,8 @@ export class Storage {
   }
 
   /**
-   * Where a file that may be written lies on this host, for what only its file system can do.
-   * @throws {NonRetryableError} for a URL that is not of `file:`, or a file that is not there
+   * The path of a writable file on this host, for what only a file system can do.
+   * @throws {NonRetryableError} for a URL other than `file:`, or a missing file
    */
   async localPath(url: string): Promise<string> {
     const location = this.writableLocation(url);
@@ -114,17 +114,17 @@ export class Storage {
     return this.backends.file.pathOf(location);
   }
 
-  /** Throws when the URL may not be written: to know before the work is done. */
+  /** Throws when the URL may not be written, to check before the work is done. */
   requireWritable(url: string): void {
     this.writableLocation(url);
   }
 
-  /** Throws when the URL may not be read, whether there is such a file or not. */
+  /** Throws when the URL may not be read, whether or not the file exists. */
   requireReadable(url: string): void {
     locate(url, this.readable);
   }
 
-  /** All files below a folder of `file:` or a prefix of `s3:`, with their URLs; in no certain order. */
+  /** All files below a folder of `file:` or a prefix of `s3:`, with their URLs, in no particular order. */
   async *list(url: string, signal?: AbortSignal): AsyncIterable<Listed & { url: string }> {
     const base = url.endsWith('/') || url === 'file:' ? url : `${url}/`;
     for (const location of locate(base === 'file:' ? 'file:.' : base, this.readable)) {
@@ -137,16 +137,16 @@ export class Storage {
     }
   }
 
-  /** False: there was nothing to delete. */
+  /** False: it did not exist. */
   async remove(url: string): Promise<boolean> {
     const location = this.writableLocation(url);
     return this.backend(location).remove(location);
   }
 
-  /** Of the places that a URL may mean, the first at which there is something. */
+  /** The first possible location of a URL at which a file exists. */
   private async find(url: string, signal?: AbortSignal): Promise<Location> {
     const [first, ...others] = locate(url, this.readable);
-    // The reading says by itself whether there is something.
+    // Reading shows whether it exists.
     if (others.length === 0) return first;
     for (const location of [first, ...others])
       if ((await this.backend(location).stat(location, signal)) !== null) return location;

@@ -25,14 +25,14 @@ const ANSWER_MS = 60_000;
 const SILENCE_MS = 60_000;
 const MOST_REDIRECTS = 5;
 
-/** Files of web servers: read by GET, written by PUT, as to addresses that were signed for one upload. */
+/** Files of web servers: read with GET, written with PUT, for example to URLs signed for one upload. */
 export class WebBackend implements Backend<WebLocation> {
   private readonly trusted = new Agent({ connectTimeout: CONNECT_MS });
   private readonly untrusted = new Agent({ connect: checkedConnector(PUBLIC_ONLY, CONNECT_MS) });
 
   /**
-   * @param judge where a redirect leads; throws when that is nowhere that may be read
-   * @param folder where what is to be sent waits until its length is known
+   * @param judge returns the location of a redirect; throws when it may not be read
+   * @param folder for uploads until their length is known
    */
   constructor(
     private readonly judge: (url: string) => WebLocation,
@@ -57,7 +57,7 @@ export class WebBackend implements Backend<WebLocation> {
     return { ...stat, bytes, body: start === 0 || isPart ? answer.body : skip(answer.body, start) };
   }
 
-  /** Spooled first when its length is not known, because servers of uploads want that beforehand. */
+  /** Spooled first when its length is unknown, because upload servers require it. */
   async write(place: WebLocation, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<number> {
     if (options.bytes !== undefined) return this.put(place, source, { ...options, bytes: options.bytes });
     const file = join(this.folder, `upload-${randomUUID()}`);
@@ -126,7 +126,7 @@ export class WebBackend implements Backend<WebLocation> {
   }
 }
 
-/** Throws what the answer means for the job: refusals are final, the rest is tried again. */
+/** Throws the error that the answer means for the job: refusals are final, the rest is retried. */
 function requireGood(url: string, { statusCode, headers }: Dispatcher.ResponseData): void {
   if (statusCode >= 200 && statusCode < 300) return;
   if (statusCode === 404 || statusCode === 410) throw notFound(url);
@@ -141,7 +141,7 @@ function statOf({ headers, statusCode }: Dispatcher.ResponseData): Stat {
   const length = text(headers['content-length']);
   const modified = Date.parse(text(headers['last-modified']));
   const etag = text(headers['etag']);
-  // Of what was compressed on its way, neither the length nor the tag is that of the file.
+  // For a compressed answer, neither length nor tag are those of the file.
   const isEncoded = text(headers['content-encoding']) !== '' && text(headers['content-encoding']) !== 'identity';
   return {
     bytes: !isEncoded && /^\d+$/.test(length) && statusCode < 300 ? Number(length) : null,
@@ -155,7 +155,7 @@ function text(value: string | string[] | undefined): string {
   return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
 }
 
-/** For servers that know no ranges. */
+/** For servers that do not support ranges. */
 function skip(body: Readable, bytes: number): Readable {
   let left = bytes;
   return body.flatMap((chunk: Buffer) => {

@@ -6,7 +6,7 @@ import { YearCheck, type YearFault } from './years';
 
 export type Fault = YearFault | 'movie_missing' | 'text_missing' | 'quotation_mark_missing' | 'censored';
 
-/** One line of the output. Indexes are places in the source, from 0. */
+/** One line of the output. Indexes refer to the source, from 0. */
 export interface Line {
   index: number;
   original: string;
@@ -15,7 +15,7 @@ export interface Line {
   year: number | null;
   words: number;
   readingEase: number | null;
-  /** The first quote that has the same words. */
+  /** The first quote with the same words. */
   duplicateOf?: number;
   /** The earlier quote most like it, and how much: share of common trigrams, 0.65 to 1. */
   nearDuplicateOf?: number;
@@ -29,8 +29,8 @@ export interface Finding {
 }
 
 /**
- * What there is to say of each quote from `start` to before `end`, in order. Depends on nothing but its arguments, so
- * an attempt that goes on where another was killed says what that one would have said.
+ * The findings for each quote from `start` to before `end`, in order. Depends only on its arguments, so an attempt that
+ * continues after a killed one finds the same.
  */
 export function* analyse(
   quotes: readonly Quote[],

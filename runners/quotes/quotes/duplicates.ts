@@ -1,15 +1,15 @@
 import { fold } from './normalise';
 
-/** What an earlier text has to do with this one; indexes count from the first text given. */
+/** How an earlier text matches this one; indexes count from the first text given. */
 export type Match = { duplicateOf: number } | { nearDuplicateOf: number; similarity: number } | null;
 
 /** The least share of common trigrams at which two texts are near duplicates; README.md says how it was chosen. */
 export const NEAR_DUPLICATE_SIMILARITY = 0.65;
 
 /**
- * Finds, for each of a list of texts, the first earlier text with the same words (a duplicate), else the earlier text
- * most like it (a near duplicate, by the Jaccard similarity of their sets of character trigrams). Exact and
- * deterministic: any slice of the list gets the answers that a run over the whole gets.
+ * Finds for each of a list of texts the first earlier text with the same words (a duplicate), else the most similar
+ * earlier text (a near duplicate, by the Jaccard similarity of their character trigrams). Exact and deterministic: any
+ * slice of the list gets the same results as a run over the whole list.
  */
 export class DuplicateFinder {
   private readonly keys: readonly string[];
@@ -23,7 +23,7 @@ export class DuplicateFinder {
     this.trigrams = rareFirst(this.keys);
   }
 
-  /** Takes the texts before `index` as seen, without asking what they are like. */
+  /** Treats the texts before `index` as seen, without matching them. */
   skipTo(index: number): void {
     for (; this.taken < index; this.taken += 1) this.remember(this.taken);
   }
@@ -97,11 +97,12 @@ function rareFirst(keys: readonly string[]): Int32Array[] {
 }
 
 /**
- * The rarest trigrams of a set. Two sets alike enough share at least one of these, because what is left out is too few
- * to make them so; only texts that share one are compared (prefix filtering, Chaudhuri, Ganti and Kaushik, ICDE 2006).
+ * The rarest trigrams of a set. Two similar sets share at least one of these, because the trigrams left out are too few
+ * to make them similar; only texts that share one are compared (prefix filtering, Chaudhuri, Ganti and Kaushik, ICDE
+ * 2006).
  */
 function prefix(trigrams: Int32Array): Int32Array {
-  // A hair less than the bound: were a whole number rounded up by its last bit, the prefix would be one too short.
+  // Slightly less than the bound: if rounding errors raised a whole number, the prefix would be one too short.
   const needed = Math.ceil(NEAR_DUPLICATE_SIMILARITY * trigrams.length - 1e-9);
   return trigrams.subarray(0, trigrams.length - needed + 1);
 }

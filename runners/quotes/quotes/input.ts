@@ -7,7 +7,7 @@ import { type BatchArguments, type Quote, quoteRow } from './job';
 
 /** The quotes a batch works on. */
 export interface Input {
-  /** All quotes of the source: duplicates and years are judged over all of them, not only over the slice. */
+  /** All quotes of the source: duplicates and years are checked over all of them, not only over the slice. */
   quotes: readonly Quote[];
   /** The slice to process: from `start` to before `end`. */
   start: number;
@@ -21,7 +21,7 @@ export const MAX_QUOTES = 100_000;
 
 /**
  * Reads the quotes that the arguments name.
- * @throws {NonRetryableError} when they cannot be had, however often one tries: the message says why.
+ * @throws {NonRetryableError} when they cannot be read, however often it is tried; the message says why
  */
 export async function readInput(
   { quotes, file, offset, count }: BatchArguments,
@@ -93,7 +93,7 @@ function parseJson(text: string, file: string): unknown {
   try {
     return JSON.parse(text.replace(/^\ufeff/, ''));
   } catch {
-    // The parser's own message quotes the file, and whoever reads the job need not be allowed to read that.
+    // The parser's message quotes the file, which readers of the job may not be allowed to see.
     throw new NonRetryableError(`file ${JSON.stringify(file)} is not JSON`);
   }
 }

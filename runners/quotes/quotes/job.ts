@@ -11,7 +11,7 @@ const quote = z.object({
 /** One quote to work on. */
 export type Quote = z.infer<typeof quote>;
 
-/** A quote in a file of quotes, where a title or year that is none is a fault to report, not a reason to stop. */
+/** A quote in a file of quotes, where an invalid title or year is a fault to report, not a reason to stop. */
 export const quoteRow = quote.extend({
   movie: quote.shape.movie.catch(null),
   year: quote.shape.year.catch(null),

@@ -1,11 +1,12 @@
 /**
- * Brings the typography of one line of text to one form: NFC, straight quotation marks, `…`, spaced ` — `, single
- * spaces, no invisible characters, no stray or repeated punctuation. Words are never changed.
- * `normalise(normalise(text))` equals `normalise(text)`.
+ * Normalises the typography of one line of text: NFC, straight quotation marks, `…`, spaced ` — `, single spaces, no
+ * invisible characters, no stray or repeated punctuation. Words are never changed. `normalise(normalise(text))` equals
+ * `normalise(text)`.
  */
 export function normalise(text: string): string {
   let current = text.toWellFormed();
-  // One rule can make work for another (a removed space brings two full stops together), so all run until none has any.
+  // One rule can create work for another (a removed space brings two full stops together), so rules run until nothing
+  // changes.
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
     const next = RULES.reduce(
       (value, [pattern, replacement]) => value.replace(pattern, replacement),
@@ -36,28 +37,28 @@ export function fold(text: string): string {
 /** Whether quotation marks are opened and not closed, or closed and not opened; of normalised text. */
 export function lacksQuotationMark(text: string): boolean {
   const doubles = count(text, /(?<!\d)"/g);
-  // A closing single mark cannot be told from an apostrophe ("goin' home"), so only one that is missing is found.
+  // A closing single quote cannot be distinguished from an apostrophe ("goin' home"), so only a missing one is found.
   const opened = count(text, /(?<![\p{L}\p{N}])'(?!(?:em|cause|til|tis|twas|bout|n|\d\ds?)\b)(?=\S)/giu);
   const closed = count(text, /(?<=\S)'(?![\p{L}\p{N}])/gu);
   return doubles % 2 === 1 || opened > closed;
 }
 
-/** Whether letters of a word were replaced to spare the reader, as in `f***` or `motherf—er`. */
+/** Whether letters of a word were replaced, as in `f***` or `motherf—er`. */
 export function isCensored(text: string): boolean {
   return /\p{L}\*{2,}|\p{L}—(?:er|ers|ing|ed)\b/u.test(text);
 }
 
 const MAX_PASSES = 20;
 
-/** In order. Whitespace comes first and is single from there on, which also keeps every pattern linear. */
+/** In order. Whitespace comes first and is single afterwards, which also keeps every pattern linear. */
 const RULES: readonly (readonly [RegExp, string])[] = [
   [/[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/g, ''],
   [/\s+/g, ' '],
   [/^ | $/g, ''],
-  // Straight marks: which way a curly one turns is guessed wrong too often ("’Tis", "rock ’n’ roll").
+  // Straight marks, because the direction of curly ones is often wrong ("’Tis", "rock ’n’ roll").
   [/[‘’‚‛′ʼ`´＇]/g, "'"],
   [/[“”„‟«»″＂]|''/g, '"'],
-  // What is left of an escape: can/'t, don\'t.
+  // Remains of an escape: can/'t, don\'t.
   [/\\(?=['"])|(?<=\p{L})\/(?='(?:t|s|m|d|re|ve|ll)\b)/giu, ''],
   [/[.…](?: ?[.…])+/g, '…'],
   [/[\u2010\u2011\ufe63\uff0d]/g, '-'],
@@ -70,7 +71,8 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   [/ (?=…|[.,;:!?](?:[ "')\]]|$))/g, ''],
   [/(?<=\p{L})[,;!?](?=\p{L})|(?<=\p{L}):(?=\p{Lu})|(?<=\p{Ll})\.(?=\p{Lu}\p{Ll})/gu, '$& '],
   [/(?<=[^ "'(])…(?=[\p{L}\p{N}])/gu, '… '],
-  // Punctuation with nothing before or after it; an ellipsis or a dash at the end is a voice breaking off, and stays.
+  // Punctuation with nothing before or after it; an ellipsis or dash at the end means that the voice breaks off, and
+  // stays.
   [/^(?:[,;:!?—]|\.(?!\d)|-(?= ))+ ?/g, ''],
   [/[,;]$/g, ''],
   // Marks around the whole text, or at one of its ends only; after a digit they are inches.

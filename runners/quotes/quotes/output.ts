@@ -2,8 +2,8 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * An NDJSON file that survives a kill. Everything is written at a position it keeps count of, never appended: should a
- * runner that lost its job wake up late, it writes the bytes that are there already instead of adding them again.
+ * An NDJSON file that survives a kill. Everything is written at a known position, never appended: if a runner that lost
+ * its job wakes up late, it writes the same bytes again instead of adding them.
  */
 export class NdjsonOutput {
   private constructor(
@@ -11,15 +11,15 @@ export class NdjsonOutput {
     private position: number,
   ) {}
 
-  /** Begins a new file, in place of any there is; missing directories are made. */
+  /** Creates a new file, replacing an existing one; missing directories are created. */
   static async create(file: string): Promise<NdjsonOutput> {
     await mkdir(path.dirname(file), { recursive: true });
     return new NdjsonOutput(await open(file, 'w'), 0);
   }
 
   /**
-   * Goes on after the first `bytes` of a file and cuts off what follows. Null when the file is missing, shorter, or has
-   * no end of line there, as on another host than the one that wrote it.
+   * Continues after the first `bytes` of a file and truncates the rest. Null when the file is missing, shorter, or has
+   * no line end there, for example on another host than the one that wrote it.
    */
   static async resume(file: string, bytes: number): Promise<NdjsonOutput | null> {
     const handle = await open(file, 'r+').catch((error: NodeJS.ErrnoException) => {
@@ -41,7 +41,7 @@ export class NdjsonOutput {
     return null;
   }
 
-  /** Bytes written, from the beginning of the file. */
+  /** Bytes written, from the start of the file. */
   get bytes(): number {
     return this.position;
   }
@@ -55,7 +55,7 @@ export class NdjsonOutput {
     this.position += bytes.length;
   }
 
-  /** Resolves when all that was written is on the disk. */
+  /** Resolves when everything written is on disk. */
   async sync(): Promise<void> {
     await this.handle.sync();
   }

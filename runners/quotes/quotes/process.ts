@@ -11,14 +11,14 @@ import { addFinding, EMPTY_TALLY, meanReadingEase } from './tally';
 const CHECKPOINT_EVERY = 100;
 
 const checkpoint = z.object({
-  /** Goes up when the lines of the output change, so that no file is begun by one version and ended by another. */
+  /** Incremented when the output format changes, so that no file is started by one version and finished by another. */
   version: z.literal(1),
-  /** Digest of the quotes worked on: another attempt may find another file of that name. */
+  /** Digest of the quotes: another attempt may find a different file with that name. */
   input: z.string(),
-  /** The year against which years are judged, kept over New Year's Eve. */
+  /** The year used to check years, fixed even across New Year's Eve. */
   currentYear: z.int(),
   tally,
-  /** How much of the output is surely on the disk. */
+  /** Bytes of the output that are certainly on disk. */
   bytes: z.int().min(1),
 });
 type State = Omit<z.infer<typeof checkpoint>, 'version' | 'bytes'>;
@@ -29,8 +29,8 @@ interface Directories {
 }
 
 /**
- * Makes the handler of BATCH_QUOTE_PROCESS. An attempt after a killed one goes on from its last checkpoint when the
- * same quotes and the output file are still there, else it begins anew; either way each quote is written once.
+ * Creates the handler of BATCH_QUOTE_PROCESS. An attempt after a killed one continues from its last checkpoint when the
+ * same quotes and the output file still exist, else it starts over; either way each quote is written once.
  */
 export function quoteProcessor({ quotesDirectory, outputDirectory }: Directories) {
   return async (args: BatchArguments, job: JobContext): Promise<BatchResult> => {
@@ -77,14 +77,14 @@ async function beginOrResume(
   };
 }
 
-/** First the file, then the word that it is there: the other way round a power cut would leave a hole. */
+/** The file first, then the checkpoint: in the other order a power failure could leave a gap. */
 async function saveCheckpoint(
   output: NdjsonOutput,
   { input, currentYear, tally }: State,
   job: JobContext,
 ): Promise<void> {
   await output.sync();
-  // It travels with the next heartbeat: to wait until it is stored would hold up the next part.
+  // Sent with the next heartbeat; waiting until it is stored would delay the next part.
   void job.checkpoint({ version: 1, input, currentYear, tally, bytes: output.bytes } satisfies z.infer<
     typeof checkpoint
   >);

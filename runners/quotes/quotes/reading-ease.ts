@@ -1,6 +1,6 @@
 import syllable from 'syllable';
 
-/** What the Flesch formula needs of a text. */
+/** The values of a text that the Flesch formula needs. */
 export interface TextMeasures {
   words: number;
   sentences: number;

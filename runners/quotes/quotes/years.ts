@@ -12,8 +12,8 @@ interface Dated {
 }
 
 /**
- * Judges the years of a list of quotes. Where a film is given several years, all its quotes are doubted but those of
- * its usual year, if it has one. Series are left out of that: they run for years.
+ * Checks the years of a list of quotes. If a film is given several years, all its quotes are doubtful except those of
+ * its usual year, if it has one. Series are exempt: they run for years.
  */
 export class YearCheck {
   private readonly usualYears = new Map<string, number | null>();
@@ -52,7 +52,7 @@ function filmOf({ movie, type }: Dated): string | null {
   return title === '' ? null : title;
 }
 
-/** The year that at least three quotes give, and more than all other years together; below that it is a guess. */
+/** The year that at least three quotes give, and more than all other years together; with fewer it would be a guess. */
 function usualYear(years: Map<number, number>): number | null {
   const total = [...years.values()].reduce((sum, count) => sum + count, 0);
   for (const [year, count] of years) {

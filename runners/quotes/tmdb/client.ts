@@ -75,7 +75,7 @@ export class TmdbClient {
     return new NonRetryableError(`${answer}; ${remedy}`, { code: 'tmdb_key_refused' });
   }
 
-  /** No text that leaves this class holds the key, whatever an answer or a library wrote into it. */
+  /** Removes the key from every text that leaves this class, whatever an answer or a library wrote into it. */
   private redact(text: string): string {
     return text.replaceAll(this.config.apiKey, '[key]').replaceAll(encodeURIComponent(this.config.apiKey), '[key]');
   }
@@ -118,7 +118,7 @@ function safeJson(text: string): unknown {
   }
 }
 
-/** In milliseconds, from seconds or an HTTP date (RFC 9110, 10.2.3); a date is read against the answer's own clock. */
+/** In milliseconds, from seconds or an HTTP date (RFC 9110, 10.2.3), which is compared with the answer's own clock. */
 function retryAfterMs(headers: Reply['headers']): number {
   const value = String(headers['retry-after'] ?? '').trim();
   const waitMs = /^\d+$/.test(value)

@@ -1,7 +1,7 @@
 import { defineJob } from '@baton/runner-sdk';
 import { z } from 'zod';
 
-/** A film, as far as the world outside this runner needs it. What The Movie Database does not know is null or empty. */
+/** The data of a film. Values that The Movie Database does not have are null or empty. */
 export const film = z.object({
   tmdbId: z.int(),
   imdbId: z.string().nullable(),

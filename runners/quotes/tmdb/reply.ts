@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { Film } from './job';
 
 /**
- * What The Movie Database answers to `GET /3/movie/{id}?append_to_response=credits`, as far as it is used.
- * Source: https://developer.themoviedb.org/reference/movie-details and …/movie-credits.
+ * The used part of The Movie Database's answer to `GET /3/movie/{id}?append_to_response=credits`. Source:
+ * https://developer.themoviedb.org/reference/movie-details and …/movie-credits.
  */
 export const movieReply = z.object({
   id: z.int(),
@@ -42,7 +42,7 @@ export function toFilm(reply: z.infer<typeof movieReply>): Film {
     overview: filled(reply.overview),
     releaseDate,
     year: /^\d{4}-/.test(releaseDate ?? '') ? Number(releaseDate?.slice(0, 4)) : null,
-    // A runtime or a vote of 0 is The Movie Database's way of saying that it has none.
+    // The Movie Database uses 0 for a missing runtime or vote.
     runtimeMinutes: reply.runtime || null,
     genres: reply.genres.map((genre) => genre.name),
     directors: [
