@@ -262,7 +262,10 @@ export class Client extends Operations {
     return this.workflows.create(name, build, options);
   }
 
-  /** Creates jobs that run one after the other: `client.chain([[fetchJob, { url }], [resizeJob, { width: 200 }], [storeJob]])`. */
+  /**
+   * Creates jobs that run one after the other:
+   * `client.chain([[fetchJob, { url }], [resizeJob, { width: 200 }], [storeJob]])`.
+   */
   chain<const Arguments extends readonly Schema[]>(
     steps: { readonly [Index in keyof Arguments]: ChainStep<Arguments[Index]> },
     options: WorkflowOptions & { name?: string | undefined } = {},

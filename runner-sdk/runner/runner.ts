@@ -22,7 +22,10 @@ import { SlotPool, type Concurrency } from './slot-pool';
 import { SDK_VERSION } from '../transport/version';
 
 export interface RunnerOptions extends ConnectionOptions {
-  /** How many jobs run at once: a fixed number, or between `min` and `max` as work and event loop allow. Default 1 to 10. */
+  /**
+   * How many jobs run at once: a fixed number, or between `min` and `max`, depending on work and event loop. Default 1
+   * to 10.
+   */
   concurrency?: Concurrency | undefined;
   /** Properties of this runner, for jobs that require them: `{ region: 'eu', gpu: true }`. */
   labels?: Labels | undefined;
@@ -34,7 +37,10 @@ export interface RunnerOptions extends ConnectionOptions {
   version?: string | undefined;
   /** How long a job stays leased without a heartbeat, in milliseconds. Default 30 s. */
   leaseMs?: number | undefined;
-  /** How long a claim waits for work, at most 50,000 ms, of which the coordinator waits 45,000; what stands in between must allow it. Default: 35 to 40 s, each runner its own. */
+  /**
+   * How long a claim waits for work, in milliseconds; at most 50,000, of which the coordinator waits 45,000. Proxies in
+   * between must allow it. Default: a random time from 35 to 40 s per runner.
+   */
   waitMs?: number | undefined;
   /**
    * How long `stop` lets handlers finish before it aborts them and releases their jobs, in milliseconds. Default 20 s.
