@@ -1,5 +1,6 @@
-// Bundles the heartbeat thread of the SDK into one script and puts that, as text, over the compiled form of
-// runner-sdk/leases/heartbeat-thread-source.ts: for programs that are themselves bundled, and have no file of the thread.
+// Bundles the heartbeat thread of the SDK into one script and writes that, as text, into the compiled form of
+// runner-sdk/leases/heartbeat-thread-source.ts, for programs that are bundled themselves and have no file of the
+// thread.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -5,8 +5,8 @@ import { join, relative } from 'node:path';
 import { installChromium } from './chromium';
 
 /**
- * Everything that a change must pass. Arguments go to jest, so `npm test -- test/jobs` runs some of the tests. The last
- * line alone says `N passed, N failed`; types, lint and format count as one each.
+ * Runs all checks that a change must pass. Arguments are passed to jest, so `npm test -- test/jobs` runs some of the
+ * tests. The last line is `N passed, N failed`; types, lint and format count as one each.
  */
 interface Verdict {
   name: string;
@@ -17,7 +17,7 @@ interface Verdict {
 }
 
 const ROOT = join(__dirname, '..', '..');
-/** Of the test files, how many are named as the slowest. */
+/** Number of test files that are listed as the slowest. */
 const SLOWEST = 12;
 const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
@@ -30,7 +30,7 @@ async function main(): Promise<void> {
   ]);
   const installed = await browser;
   if (installed !== null) console.log(`chromium: ${installed}\n`);
-  // Alone, because its tests run servers and watch deadlines.
+  // Not in parallel, because its tests run servers and check deadlines.
   verdicts.push(await runJest(process.argv.slice(2)));
   console.log('');
   for (const verdict of verdicts) console.log(describe(verdict));
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
   process.exitCode = failed === 0 ? 0 : 1;
 }
 
-/** The projects, then the tests and the dashboard, which are compiled against what the projects declare. */
+/** The projects first, then the tests and the dashboard, which are compiled against the projects' declarations. */
 async function checkTypes(): Promise<Verdict> {
   const projects = await run('types', [TSC, '-b']);
   if (projects.failed > 0) return projects;
@@ -88,7 +88,7 @@ async function runJest(args: string[]): Promise<Verdict> {
   const report = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as JestReport) : undefined;
   rmSync(folder, { recursive: true });
   if (report !== undefined) console.log([...slowest(report), ...failures(report)].join('\n'));
-  // A test file that cannot be loaded is a failure, and so is a run that ends badly for reasons of its own.
+  // A test file that cannot be loaded counts as a failure, and so does a run that fails for other reasons.
   const counted = (report?.numFailedTests ?? 0) + (report?.numRuntimeErrorTestSuites ?? 0);
   return {
     name: 'tests',
@@ -108,7 +108,7 @@ function slowest({ testResults }: JestReport): string[] {
   return ['', 'What took longest:', ...lines];
 }
 
-/** Named once more at the end, where they are found. */
+/** Lists failures again at the end, where they are easy to find. */
 function failures({ testResults }: JestReport): string[] {
   const lines = testResults
     .filter(({ status }) => status === 'failed')
@@ -120,7 +120,10 @@ function failures({ testResults }: JestReport): string[] {
   return lines.length === 0 ? [] : ['', 'What failed:', ...lines];
 }
 
-/** @param progress `inherit` shows stderr, on which jest tells how far it is; its stdout is the report, which is not shown. */
+/**
+ * @param progress `inherit` shows stderr, to which jest writes its progress; its stdout is the report, which is not
+ * shown
+ */
 function start(args: string[], progress: 'inherit' | 'pipe'): Promise<{ status: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', progress] });

@@ -1,5 +1,5 @@
-// What `npm start` runs: brings the clone to where it can run, with the runners that are asked for and no others, then
-// starts it. Plain Node without dependencies, because it runs before there are any.
+// Entry point of `npm start`: installs and builds what the clone needs, for the requested runners only, then starts it.
+// Plain Node without dependencies, because it runs before they are installed.
 import { existsSync, readdirSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const only = ['coordinator', 'dashboard', 'runners/quotes', ...wantedRunners(process.argv.slice(2))].join(',');
 const setup = [join(root, 'scripts', 'setup.mjs'), '--quiet', '--only', only];
 const child = spawn(process.execPath, setup, { stdio: 'inherit' });
-// The terminal sends Ctrl-C to both; what is sent to this process alone is handed on.
+// The terminal sends Ctrl-C to both processes; signals sent only to this one are passed on.
 const listeners = { SIGINT: () => undefined, SIGTERM: () => child.kill('SIGTERM'), SIGHUP: () => child.kill('SIGHUP') };
 for (const [signal, listener] of Object.entries(listeners)) process.on(signal, listener);
 const [status] = await once(child, 'close');
@@ -19,7 +19,7 @@ if (status !== 0) process.exit(status ?? 1);
 for (const [signal, listener] of Object.entries(listeners)) process.off(signal, listener);
 await import('./dist/start.js');
 
-/** What is misspelt is said by the start itself. */
+/** Misspelt names are reported by the start itself. */
 function wantedRunners(args) {
   const at = args.findIndex((arg) => arg === '--runners' || arg.startsWith('--runners='));
   if (at < 0) return [];

@@ -17,7 +17,7 @@ import { z } from 'zod';
 
 const DEFAULT_PAYLOAD_BYTES = 262_144;
 
-/** What one call costs at most, by route: its body, its answer, and how long it may wait. */
+/** Limits of a call, by route: its body, its answer, and how long it may wait. */
 export function routeLimits(endpoints: readonly AnyEndpoint[]): string[][] {
   return endpoints.map((endpoint) => [
     `\`${endpoint.method.toUpperCase()} ${endpoint.path}\``,
@@ -113,7 +113,7 @@ export function poolLimits(): string[][] {
 }
 
 const SECONDS = LONGEST_WAIT_MS / 1000;
-/** Calls that last by design. */
+/** Calls that wait by design. */
 const WAITS = new Map([
   ['post /jobs/claim', `up to ${SECONDS} s`],
   ['post /jobs/heartbeat', `up to ${SECONDS} s`],
@@ -128,7 +128,7 @@ function answerOf({ produces, query }: AnyEndpoint): string {
   return query instanceof z.ZodObject && 'cursor' in query.shape ? `${size(MOST_PAGE_BYTES)} a page` : 'one object';
 }
 
-/** What bounds all calls together, and each key's part of it: what, in all, for each key, what happens then. */
+/** Limits of all calls together, and each key's share: what, in all, per key, and what happens above them. */
 export function sharedLimits(): string[][] {
   const { eventStreams, eventStreamsPerKey, parkedPollsPerKey, requestsPerKey, socketsPerAddress, socketsPerKey } =
     DEFAULT_ACCESS;

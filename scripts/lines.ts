@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A part of what a reader passes through who follows one job from its create to its end. */
+/** A part of the code that a reader passes who follows one job from its create to its end. */
 interface Room {
   name: string;
-  /** Files, and folders with all that is in them. */
+  /** Files, and folders with all of their content. */
   paths: readonly string[];
 }
 
@@ -41,7 +41,7 @@ const ROOMS: readonly Room[] = [
   },
 ];
 
-/** The verbs and statements that move a job, and the monitor; a part of the rooms above. */
+/** The verbs and statements that move a job, and the monitor; included in the parts above. */
 const CORE: Room = {
   name: 'of these the core: verbs, statements and monitor',
   paths: [
@@ -58,8 +58,8 @@ const CORE: Room = {
 };
 
 /**
- * How many lines and files the life of a job takes: by room, together, and the core alone.
- * @throws {Error} when a file that is counted is not there any more
+ * Number of lines and files that the life of a job takes: by part, in total, and the core alone.
+ * @throws {Error} when a counted file does not exist any more
  */
 export function lifeOfAJob(root: string): { rooms: Measured[]; all: Measured; core: Measured } {
   const rooms = ROOMS.map((room) => measure(root, room));

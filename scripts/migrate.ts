@@ -5,7 +5,10 @@ import { EmbeddedDatabaseError, startEmbedded } from '@baton/coordinator/dist/st
 import { migrate, MigrationError } from '@baton/coordinator/dist/store/migrate';
 import { ConfigError, readConfig } from '@baton/coordinator/dist/config/config';
 
-/** Brings the database of DATABASE_URL, else the embedded one, to this version. Safe to run at any time, and twice. */
+/**
+ * Migrates the database of DATABASE_URL, or else the embedded one, to this version. Safe to run at any time, and
+ * repeatedly.
+ */
 async function main(): Promise<void> {
   const { databaseUrl, dataDir } = readConfig(process.env);
   const log = { info: (line: string) => console.log(line), warn: (line: string) => console.warn(line) };

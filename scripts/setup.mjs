@@ -32,7 +32,7 @@ const { values: flags } = parseArgs({
   },
 });
 const buildStamp = join(root, 'node_modules', '.baton-build');
-/** The workspaces that were installed, unless all were. */
+/** Lists the installed workspaces, unless all are installed. */
 const scopeStamp = join(root, 'node_modules', '.baton-scope');
 const workspaces = findWorkspaces();
 /** Null: all. */
@@ -43,16 +43,16 @@ const projects = [
   ...(scope === null ? ['scripts/bench'] : []),
 ];
 const schemaStamp = join(root, 'coordinator', 'generated', '.schema');
-/** It goes with the files that it tells of. */
+/** In the folder that it describes, so that both are deleted together. */
 const dashboardStamp = join(root, 'dashboard', 'dist', '.built-from');
-/** Of what a failed step wrote; the cause stands at its head. */
+/** Most lines shown of a failed step's output; the cause is at its start. */
 const MOST_LINES = 25;
-/** How long a step may be silent where there is no terminal. */
+/** How long a step may be silent without a terminal. */
 const SILENCE_MS = 15_000;
-/** The signal that ended the step under way. */
+/** The signal that interrupted the current step. */
 let interruptedBy;
 
-/** In order; `due` says why a step must run (falsy: it need not), `run` throws what went wrong. */
+/** In order; `due` returns why a step must run (falsy: it need not), `run` throws on failure. */
 const steps = [
   { name: 'dependencies', due: dependenciesDue, run: installDependencies },
   { name: 'PostgreSQL', due: missingLinks, run: makeLinks },
@@ -88,7 +88,7 @@ async function main() {
   }
 }
 
-/** In a terminal the seconds are counted on one line; elsewhere a line is written now and then. */
+/** Counts seconds on one line in a terminal; elsewhere writes a line now and then. */
 function showThatItMoves(name, startedAt) {
   const seconds = () => Math.round((Date.now() - startedAt) / 1000);
   const isLive = process.stdout.isTTY;
@@ -121,7 +121,10 @@ function findWorkspaces() {
   });
 }
 
-/** The wanted workspaces and those that they need. What an earlier start installed stays in, lest starts undo each other. */
+/**
+ * The requested workspaces and those that they need. Workspaces installed by an earlier start are kept, so that starts
+ * do not undo each other.
+ */
 function findScope() {
   if (flags.only === undefined) return null;
   const hasAll = existsSync(join(root, 'node_modules', '.package-lock.json')) && !existsSync(scopeStamp);
@@ -157,7 +160,7 @@ function dependenciesDueFor(folders) {
   });
 }
 
-/** The places in the lock file of what the root and these workspaces depend on, found as Node finds packages. */
+/** The lock file's entries of the dependencies of the root and these workspaces, resolved as Node resolves packages. */
 function neededPaths(wanted, folders) {
   const found = new Set();
   const visit = (path) => {
@@ -174,7 +177,7 @@ function neededPaths(wanted, folders) {
   return [...found];
 }
 
-/** Where a package may lie that the one at `path` depends on, the nearest first. */
+/** The possible locations of a dependency of the package at `path`, nearest first. */
 function placesOf(path, name) {
   const places = [];
   for (let folder = path; folder !== ''; folder = folder.slice(0, Math.max(folder.lastIndexOf('/'), 0)))
@@ -183,7 +186,8 @@ function placesOf(path, name) {
 }
 
 async function installDependencies() {
-  // What npm says it installed is not true any more once it begins; if it is interrupted, the next start must not believe it.
+  // npm's record of what is installed becomes wrong when an install starts; if that is interrupted, the next start must
+  // not trust it.
   rmSync(join(root, 'node_modules', '.package-lock.json'), { force: true });
   const only = scope === null ? [] : [...scope.map((folder) => `--workspace=${folder}`), '--include-workspace-root'];
   await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...only], {
@@ -192,7 +196,10 @@ async function installDependencies() {
   if (scope !== null) writeFileSync(scopeStamp, scope.join(','));
 }
 
-/** PostgreSQL's libraries are shipped without their links; the package's own install script, which is not run, would make them. */
+/**
+ * PostgreSQL's libraries are shipped without their symbolic links, which the package's install script would create; it
+ * is not run.
+ */
 function missingLinks() {
   return links().some(({ target }) => !existsSync(target));
 }
@@ -223,7 +230,8 @@ function clientDue() {
 }
 
 async function generateClient() {
-  // `prisma generate` wants the schema engine to exist, but never runs it: any executable will do, and none is downloaded.
+  // `prisma generate` requires the schema engine to exist, but never runs it: any executable will do, and none is
+  // downloaded.
   const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1' };
   await run(process.execPath, [join('node_modules', 'prisma', 'build', 'index.js'), 'generate'], { env });
   writeFileSync(schemaStamp, schemaPrint());
@@ -261,7 +269,7 @@ function dashboardDue() {
   return changed(dashboardStamp, dashboardPrint());
 }
 
-/** Into static files; what an earlier build made is replaced only when this one is good. */
+/** Builds static files; an earlier build is replaced only if this one succeeds. */
 async function buildDashboard() {
   const print = dashboardPrint();
   const result = await start(process.execPath, [join(root, 'node_modules', 'vite', 'bin', 'vite.js'), 'build'], {
@@ -273,7 +281,7 @@ async function buildDashboard() {
   return 'done';
 }
 
-/** Of what is in its files, whenever they were written, and of the libraries' versions. */
+/** A hash of the contents of its files, regardless of their times, and of the libraries' versions. */
 function dashboardPrint() {
   const hash = createHash('sha256').update(readIfThere(join(root, 'package-lock.json')));
   const add = (folder) => {
@@ -287,7 +295,9 @@ function dashboardPrint() {
   return hash.digest('hex');
 }
 
-/** The compiler leaves what it made of a source that is gone, and a folder that took its name would stay hidden by it. */
+/**
+ * Removes output of deleted sources, which the compiler leaves behind, and which would hide a folder of the same name.
+ */
 function removeOrphans(sourceFolder, outputFolder) {
   for (const entry of entries(outputFolder)) {
     const path = join(outputFolder, entry.name);
@@ -332,15 +342,15 @@ async function run(command, args, options = {}) {
   if (result.status !== 0) throw new Error(output(result));
 }
 
-/** A signal that this process gets is handed on, and the program waited for, so that nothing goes on in the background. */
+/** Passes signals on to the program and waits for it, so that nothing keeps running in the background. */
 async function start(command, args, options = {}) {
   const running = {};
   const interrupt = (signal) => {
-    // A terminal sends Ctrl-C to both; a second one ends a program that ignored the first.
+    // The terminal sends Ctrl-C to both processes; a second one kills a program that ignored the first.
     running.child?.kill(interruptedBy === undefined ? signal : 'SIGKILL');
     interruptedBy ??= signal;
   };
-  // Before there is a program that a signal could leave behind.
+  // Registered before there is a program that a signal could leave running.
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, interrupt);
   const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options });

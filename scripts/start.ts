@@ -20,7 +20,7 @@ const STEP_WIDTH = 14;
 const LINK_LIFE_MS = 3_600_000;
 const screen = new Screen();
 
-/** `npm start`: the coordinator and the quotes runner, each a process of its own, and the first work for them. */
+/** `npm start`: starts the coordinator and the runners, each in its own process, and submits the first jobs. */
 async function main(): Promise<void> {
   const flags = readFlags(process.argv.slice(2));
   if (flags.help) return console.log(USAGE);
@@ -89,7 +89,7 @@ function supervise(name: string, folder: string, env: NodeJS.ProcessEnv, { dataD
   });
 }
 
-/** The runner is told nothing of the database, nor of the coordinator's settings. */
+/** The runner's environment has nothing of the database, or of the coordinator's settings. */
 function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('BATON_'));
   return {
@@ -97,15 +97,15 @@ function runnerEnv(url: string, runnerKey: string, { dataDir }: Config): NodeJS.
     ...Object.fromEntries(own),
     COORDINATOR_URL: url,
     RUNNER_KEY: runnerKey,
-    // Both run here.
+    // Both are on this machine.
     no_proxy: '*',
   };
 }
 
-/** False: it was told to stop before it was ready. */
+/** False: it was stopped before it was ready. */
 async function isReady(url: string, coordinator: SupervisedProcess, stopping: AbortSignal): Promise<boolean> {
   while (!stopping.aborted) {
-    // Its own word first: at that address another one could answer.
+    // Its own log line first, because another coordinator could answer at that URL.
     const response = coordinator.hasLogged('coordinator listens')
       ? await fetch(`${url}/readyz`).catch(() => undefined)
       : undefined;
@@ -162,7 +162,7 @@ async function showQuotes(client: Client, again: boolean, stopping: AbortSignal)
   for (const line of summary(jobs, screen)) screen.line(`  ${line}`);
 }
 
-/** Opens the dashboard signed in, once; null: no link could be made, which is no reason to stop. */
+/** A link that opens the dashboard signed in, once; null: none could be created, which is not a reason to stop. */
 async function linkTo(url: string, key: string): Promise<string | null> {
   const made = await fetch(`${url}/session/links`, {
     method: 'POST',

@@ -3,12 +3,12 @@ import type { Statement } from './rig/postgres';
 
 const ROWS = 12;
 
-/** Processor time from the start of the line's own work; with it changes can be compared on a busy machine. */
+/** CPU time since the start of the line's own work, by which changes can be compared on a busy machine. */
 export function describeSpent({ coordinator, postgres, load }: Spent): string {
   return `  processor time: coordinator ${coordinator.toFixed(0)} ms, PostgreSQL ${postgres.toFixed(0)} ms, load ${load.toFixed(0)} ms`;
 }
 
-/** The dearest statements of a run, as pg_stat_statements counted them. */
+/** The most expensive statements of a run, as counted by pg_stat_statements. */
 export function describeStatements(statements: Statement[]): string {
   const rows = statements.slice(0, ROWS).map(({ query, calls, rows, totalMs, planMs, buffers, walBytes }) => {
     const perCall = totalMs / calls;

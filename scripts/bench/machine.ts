@@ -29,7 +29,7 @@ export function describeVersions(postgres: string, hasPeers: boolean): Record<st
     : own;
 }
 
-/** Average of the last minute: at the start it is what else the machine does. */
+/** The load average of the last minute; at the start it is that of other programs. */
 export function loadOfMachine(): number {
   return Math.round((loadavg()[0] ?? 0) * 100) / 100;
 }

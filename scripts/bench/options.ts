@@ -9,7 +9,7 @@ export interface Options {
   rounds: number | undefined;
   jsonFile: string | undefined;
   writesDocs: boolean;
-  /** From this file, instead of from a run. */
+  /** Render the page from this file instead of from a run. */
   docsFrom: string | undefined;
   profiles: boolean;
   explains: boolean;
@@ -27,7 +27,7 @@ export const USAGE = `npm run bench -- [options]
   --profile          run coordinator and load under a CPU profiler and print where they spend their time
   --explain          print the processor time of each run, and what its statements cost PostgreSQL`;
 
-/** @throws Error for an option that is not known. */
+/** @throws Error for an unknown option */
 export function readOptions(args: string[]): Options {
   const { values } = parseArgs({
     args,

@@ -3,22 +3,22 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT } from './rig/paths';
 
-/** As V8 writes it (Profiler.Profile of the DevTools protocol). */
+/** V8's format (Profiler.Profile of the DevTools protocol). */
 interface CpuProfile {
   nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number }; children?: number[] }[];
   samples: number[];
-  /** Microseconds since the sample before. */
+  /** Microseconds since the previous sample. */
   timeDeltas: number[];
 }
 
 const ROWS = 25;
 
-/** Where each kind of process spent its time, by its own time in each function; then forgets the profiles. */
+/** Where each kind of process spent its time, by self time of functions; then deletes the profiles. */
 export function describeProfiles(dir: string): string {
   if (!existsSync(dir)) return '';
   const texts = readdirSync(dir).map((who) => {
     const files = readdirSync(join(dir, who)).filter((name) => name.endsWith('.cpuprofile'));
-    // The main thread has the thread id 0: CPU.<date>.<time>.<pid>.<thread>.<sequence>.cpuprofile
+    // The thread id of the main thread is 0: CPU.<date>.<time>.<pid>.<thread>.<sequence>.cpuprofile
     const main = files.filter((name) => name.split('.')[4] === '0');
     return `${who} (own time, ${main.length} process${main.length === 1 ? '' : 'es'}):\n${table(main.map((name) => join(dir, who, name)))}`;
   });
@@ -46,7 +46,7 @@ function table(files: string[]): string {
   ].join('\n');
 }
 
-/** The packages, or the folders of Baton's own, that a function belongs to. */
+/** The package, or Baton's own folder, that a function belongs to. */
 function homeOf(name: string): string {
   const path = name.split(' ').at(-1) ?? '';
   if (path.startsWith('node:')) return `node:${path.slice(5).split(/[/:]/)[0] ?? ''}`;

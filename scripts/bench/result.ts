@@ -1,4 +1,4 @@
-/** What a run found, as `--json` writes it. */
+/** The results of a run, as written by `--json`. */
 export interface Results {
   machine: { cpu: string; cores: number; memoryGiB: number; system: string };
   versions: Record<string, string>;
@@ -12,7 +12,7 @@ export interface Results {
 
 export interface LineResult {
   line: string;
-  /** Which of the line's figures this is; empty where it has one. */
+  /** Name of the measure within the line; empty if it has only one. */
   measure: string;
   unit: string;
   /** The median of the rounds; null: the line was skipped. */
@@ -20,9 +20,12 @@ export interface LineResult {
   /** All rounds, in order. */
   runs: number[];
   peers: Record<string, number>;
-  /** To the best peer, or to itself under the easier condition; turned so that more is better. Null: to nothing. */
+  /**
+   * Compared with the best peer, or with itself under the easier condition, inverted where needed so that more is
+   * better. Null: not compared.
+   */
   ratio: number | null;
-  /** What must hold: a ratio of at least this, or a value of at most this. */
+  /** The target: a ratio of at least this, or a value of at most this. */
   aim: Aim | null;
   isMet: boolean | null;
   note: string | null;
@@ -36,11 +39,11 @@ export interface Measure {
   unit: string;
   better: 'more' | 'less';
   aim: Aim | null;
-  /** The measure of the same run that stands for itself under the easier condition. */
+  /** The measure of the same run for the easier condition. */
   against?: string;
 }
 
-/** The figures of one run, by the name of the measure. */
+/** The values of one run, by name of the measure. */
 export type Sample = Record<string, number>;
 
 function figureOf(sample: Sample, name: string): number[] {
@@ -108,7 +111,7 @@ function best(values: number[], better: 'more' | 'less'): number | undefined {
   return better === 'more' ? Math.max(...values) : Math.min(...values);
 }
 
-/** Three figures are more than such a measurement can tell apart. */
+/** Three significant digits are more than such a measurement supports. */
 function rounded(value: number): number {
   return Number.isFinite(value) && value !== 0 ? Number(value.toPrecision(3)) : value;
 }

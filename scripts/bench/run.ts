@@ -28,7 +28,7 @@ async function main(options: Options): Promise<void> {
     await stopAll();
     await bench.close();
   };
-  // PostgreSQL has a session of its own and would be left behind.
+  // PostgreSQL has its own session and would keep running.
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void close().finally(() => process.exit(1)));
   try {
@@ -46,7 +46,7 @@ async function main(options: Options): Promise<void> {
     for (const line of lines) {
       results.lines.push(...(await runLine(bench, line, options)));
       results.settings['load at the end'] = String(loadOfMachine());
-      // After each line, so that a run that is broken off leaves what it found.
+      // After each line, so that an aborted run leaves its results.
       if (options.jsonFile !== undefined) writeFileSync(options.jsonFile, `${JSON.stringify(results, null, 2)}\n`);
     }
     console.log(`\n${renderTable(results.lines)}`);
@@ -56,7 +56,7 @@ async function main(options: Options): Promise<void> {
   }
 }
 
-/** In every round Baton and each peer have one turn, so that what the machine does besides meets them alike. */
+/** In every round Baton and each peer run once, so that other load on the machine affects all alike. */
 async function runLine(bench: Bench, line: Line, options: Options): Promise<LineResult[]> {
   const ours: Sample[] = [];
   const others = { ...line.bounds, ...(options.hasPeers ? line.peers : {}) };
@@ -76,7 +76,7 @@ async function runLine(bench: Bench, line: Line, options: Options): Promise<Line
       say(line.name, round, name, found);
     }
   }
-  // A few hundred jobs say nothing of speed.
+  // A few hundred jobs say nothing about speed.
   const aimOf = (measure: Measure) => (options.scale === 'smoke' ? null : measure.aim);
   return line.measures.map((measure) =>
     judge(line.name, { ...measure, aim: aimOf(measure) }, ours, Object.fromEntries(peers)),

@@ -5,7 +5,10 @@ export interface Sizes {
   /** One database and its coordinators for all lines, instead of fresh ones for each run. */
   keepsCoordinators: boolean;
   rounds: number;
-  /** Jobs before the timed ones: created alike by all systems; drained by Baton's coordinator, which is no worker's own process. */
+  /**
+   * Jobs before the timed ones: created by all systems; drained by Baton's coordinator, which is not a worker's own
+   * process.
+   */
   warmUp: number;
   createOne: number;
   createHttp: number;
@@ -14,9 +17,9 @@ export interface Sizes {
   drainOne: number;
   pickUps: number;
   claimers: number;
-  /** Waiting or finished jobs that are many, against few. */
+  /** Numbers of waiting or finished jobs: few and many. */
   backlog: { few: number; many: number; claims: number };
-  /** Jobs that the store's own statements move from end to end. */
+  /** Jobs that the statements of the store move from create to end. */
   store: number;
   pinned: { perSecond: number; holdMs: number; windowMs: number };
   /** A full window is as long as a poll waits on average, so that in it each one ends once and begins anew; before it they do so once too, as they have in a fleet that is usually idle. */

@@ -31,14 +31,14 @@ export interface Sightings {
   total: number;
   missing: number;
   repeated: number;
-  /** Jobs that nobody had created. */
+  /** Jobs that were never created. */
   strays: number;
 }
 
-/** A run whose jobs were not each done exactly once says nothing about speed. */
+/** A run in which a job was not done exactly once says nothing about speed. */
 export class NotOnceError extends Error {}
 
-/** Every one of the numbered jobs was handled once. @throws {NotOnceError} */
+/** Checks that each of the numbered jobs was handled once. @throws {NotOnceError} */
 export function requireOnce(who: string, total: number, { missing, repeated, strays, ...seen }: Sightings): void {
   if (seen.total === total && missing === 0 && repeated === 0 && strays === 0) return;
   throw new NotOnceError(
@@ -50,13 +50,14 @@ interface StoredJobs {
   stored: number;
   distinct: number;
   inStatus: number;
-  /** In their first attempt: one claim, and no other. */
+  /** Jobs on their first attempt, with only one claim. */
   firstTry: number;
 }
 
 /**
- * The database holds exactly the jobs numbered 0 to total - 1 of this type, all of them in `status` and claimed as often
- * as that takes. @throws {NotOnceError}
+ * Checks that the database contains exactly the jobs numbered 0 to total - 1 of this type, all in `status` and with as
+ * many claims as that takes.
+ * @throws {NotOnceError}
  */
 export async function requireStored(
   databaseUrl: string,

@@ -1,12 +1,11 @@
-/** `TypeFlags.String` of TypeScript: any text, not one of some that are known. */
+/** `TypeFlags.String` of TypeScript: any string, not one of a known set. */
 const ANY_STRING = 4;
 
 /**
- * Forbids to look a name that is only known at run time up in an object, or to set it there: `record[name]`, where `name`
- * may be any text and the type of `record` has a string index. Callers name queues, types, users and labels; one that is
- * called `constructor` finds a member of `Object.prototype`, and `__proto__` changes the prototype. Names of a closed set,
- * numbers, literals, `Object.hasOwn(record, name) ? record[name] : …` and `for (const name in record) … record[name]` are let
- * through.
+ * Forbids reading or writing `record[name]` where `name` may be any string and the type of `record` has a string index.
+ * Callers name queues, types, users and labels: the name `constructor` finds a member of `Object.prototype`, and
+ * `__proto__` changes the prototype. Names of a closed set, numbers, literals and `Object.hasOwn(record, name) ?
+ * record[name] : …` are allowed.
  */
 export const noObjectAsMap = {
   meta: {
@@ -28,7 +27,7 @@ export const noObjectAsMap = {
   },
 };
 
-/** @param node what stands around the look-up */
+/** @param node the parent of the member access */
 function isAskedFirst(node) {
   if (node.type === 'LogicalExpression') return isAskedFirst(node.parent);
   return (

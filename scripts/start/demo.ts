@@ -5,7 +5,7 @@ import type { Client, Job } from '@baton/runner-sdk';
 import { finding } from './finding';
 import type { Screen } from './screen';
 
-/** How many quotes the package popular-movie-quotes has, and how many one job takes. */
+/** Number of quotes in the package popular-movie-quotes, and per job. */
 const QUOTES = 730;
 const BATCH = 92;
 /** Slow enough to watch. */
@@ -15,13 +15,13 @@ const TITLE_WIDTH = 15;
 
 export interface Demo {
   jobs: Job[];
-  /** Whether these are the jobs of an earlier start. */
+  /** Whether these jobs were submitted by an earlier start. */
   wasDone: boolean;
 }
 
 /**
- * Submits the quotes in eight jobs, under idempotency keys: when they were submitted before, those jobs are found.
- * @param again submit them anew.
+ * Submits the quotes in eight jobs with idempotency keys, so that jobs submitted before are found.
+ * @param again submit them anew
  */
 export async function submitQuotes(client: Client, again: boolean): Promise<Demo> {
   const offsets = Array.from({ length: Math.ceil(QUOTES / BATCH) }, (_, index) => index * BATCH);
@@ -38,7 +38,7 @@ export async function submitQuotes(client: Client, again: boolean): Promise<Demo
   return { jobs, wasDone: jobs.every(isFinished) };
 }
 
-/** Shows the jobs until all have finished, or the signal says to stop. */
+/** Shows the jobs until all have finished, or the signal is aborted. */
 export async function followJobs(client: Client, demo: Demo, screen: Screen, signal: AbortSignal): Promise<Job[]> {
   let { jobs } = demo;
   const told = new Set<string>();
@@ -50,14 +50,14 @@ export async function followJobs(client: Client, demo: Demo, screen: Screen, sig
     }
     if (jobs.every(isFinished)) break;
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
-    // A coordinator that restarts is away for a moment; the client waits for it.
+    // A restarting coordinator is unavailable for a moment; the client waits for it.
     jobs = await Promise.all(jobs.map(async (job) => (isFinished(job) ? job : client.get(job.id))));
   }
   screen.settle(screen.isLive ? jobs.map((job) => row(job, screen)) : []);
   return jobs;
 }
 
-/** What came out of it, in a few lines. */
+/** A summary of the results, in a few lines. */
 export function summary(jobs: Job[], screen: Screen): string[] {
   const results = jobs.filter((job) => job.status === 'completed').map((job) => job.result as BatchResult);
   const sum = (read: (result: BatchResult) => number): number =>

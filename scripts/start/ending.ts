@@ -1,11 +1,11 @@
 const PARENT_POLL_MS = 500;
-/** npm hands on the Ctrl-C that the terminal has sent already. */
+/** npm passes on the Ctrl-C that the terminal has already sent. */
 const SAME_KEYSTROKE_MS = 1000;
 
 /**
- * The signal is aborted at Ctrl-C, when the terminal is closed, and when the parent is gone: npm, told to end, ends
- * without a word to this process.
- * @param onSecondRequest called when the user asks once more.
+ * Returns a signal that is aborted at Ctrl-C, when the terminal is closed, and when the parent is gone: npm, told to
+ * end, ends without telling this process.
+ * @param onSecondRequest called when the user asks again
  */
 export function listenForTheEnd(onSecondRequest: () => void): AbortSignal {
   const stopping = new AbortController();

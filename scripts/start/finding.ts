@@ -7,7 +7,7 @@ interface Line {
   faults: string[];
 }
 
-/** The oddest quote in the runner's output, in words: the one said to be older than sound in films, if any. */
+/** Describes the oddest quote in the runner's output: one said to be older than sound films, if there is any. */
 export function finding(files: string[]): string | undefined {
   const lines = files.filter((file) => existsSync(file)).flatMap(readLines);
   const odd = ['year_before_sound_film', 'year_differs']

@@ -3,7 +3,7 @@ import { suggest } from '@baton/coordinator/dist/config/config';
 import { StartError } from './port';
 
 export interface Flags {
-  /** As text; what it may be is checked with the other settings. */
+  /** As text; validated with the other settings. */
   port: string | undefined;
   watch: boolean;
   again: boolean;
@@ -29,7 +29,7 @@ Starts a coordinator with its database and the quotes runner, and gives them wor
 Settings come from the environment: PORT, HOST, DATABASE_URL, BATON_DATA_DIR, …; docs/configuration.md has all of them.
 Ctrl-C drains and stops; the data stay in .baton for the next start.`;
 
-/** @throws {StartError} for what is no flag */
+/** @throws {StartError} for an unknown flag */
 export function readFlags(args: string[]): Flags {
   const { tokens } = parseArgs({ args, options: OPTIONS, strict: false, tokens: true, allowPositionals: true });
   const flags: Flags = { port: undefined, watch: false, again: false, help: false };

@@ -4,13 +4,13 @@ import type { Client } from '@baton/runner-sdk';
 
 export interface AdminKey {
   key: string;
-  /** How a shell gets at it, such as `$(cat .baton/admin-key)`. */
+  /** How a shell reads it, such as `$(cat .baton/admin-key)`. */
   inShell: string;
-  /** Where it is, in words. */
+  /** Its location, in words. */
   place: string;
 }
 
-/** The key that the coordinator was given, else the one that it made; undefined when there is neither. */
+/** The coordinator's configured key, else the one that it generated; undefined when there is neither. */
 export function findAdminKey(dataDir: string, configured: string | undefined): AdminKey | undefined {
   if (configured !== undefined) return { key: configured, inShell: '$BATON_ADMIN_KEY', place: 'BATON_ADMIN_KEY' };
   const file = join(dataDir, 'admin-key');
@@ -19,7 +19,7 @@ export function findAdminKey(dataDir: string, configured: string | undefined): A
   return { key: readFileSync(file, 'utf8').trim(), inShell: `$(cat ${quoted(shown)})`, place: shown };
 }
 
-/** The runner's key of last time, if it is still good, else a new one. Kept in the data directory. */
+/** The runner's previous key, if it is still valid, else a new one. Stored in the data directory. */
 export async function ensureRunnerKey(client: Client, dataDir: string): Promise<string> {
   const file = join(dataDir, 'runner-key');
   const kept = existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : [];
@@ -30,7 +30,7 @@ export async function ensureRunnerKey(client: Client, dataDir: string): Promise<
   return created.key;
 }
 
-/** A path as the user would type it from where `npm start` was called. */
+/** A path relative to where `npm start` was called. */
 export function shortest(path: string): string {
   const from = process.env['INIT_CWD'] ?? process.cwd();
   return path.startsWith(`${from}/`) ? path.slice(from.length + 1) : path;

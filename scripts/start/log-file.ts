@@ -4,15 +4,15 @@ const LIMIT_BYTES = 10 * 1024 * 1024;
 const POLL_MS = 250;
 
 /**
- * A file that a process writes its log to, and that is followed here. Not a pipe: a process that outlives its reader
- * must still be able to log.
+ * A log file that a process writes and that is followed here. Not a pipe: a process that outlives its reader must still
+ * be able to log.
  */
 export class LogFile {
   private offset: number;
   private rest = '';
   private readonly timer: NodeJS.Timeout;
 
-  /** @param onLine called for each line written from now on. */
+  /** @param onLine called for each line written from now on */
   constructor(
     readonly path: string,
     private readonly onLine: (line: string) => void,
@@ -22,12 +22,14 @@ export class LogFile {
     this.timer = setInterval(() => this.read(), POLL_MS).unref();
   }
 
-  /** A descriptor to hand to a process; the caller closes it. It may hold keys, so nobody else may read it. */
+  /**
+   * A descriptor for a process; the caller closes it. Only the owner can read the file, because it may contain keys.
+   */
   open(): number {
     return openSync(this.path, 'a', 0o600);
   }
 
-  /** Reads what is there now. */
+  /** Reads new content. */
   read(): void {
     const file = openSync(this.path, 'a+', 0o600);
     const buffer = Buffer.alloc(Math.max(0, fstatSync(file).size - this.offset));

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** What the user can mend, said in one line. */
+/** An error that the user can fix, in one line. */
 export class StartError extends Error {}
 
 interface Address {
@@ -9,13 +9,13 @@ interface Address {
   port: number;
 }
 
-/** Where this machine finds what listens there. */
+/** The URL of a listener on this machine. */
 export function urlOf({ host, port }: Address): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-/** @throws {StartError} that says who has it, and what to do. */
+/** @throws {StartError} that says what uses it, and what to do */
 export async function assertPortIsFree(address: Address): Promise<void> {
   const { host, port } = address;
   if (port === 0)

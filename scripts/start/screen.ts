@@ -1,20 +1,20 @@
 /**
- * Writes to the terminal: lines that stay, and below them a block that is drawn again and again. Without a terminal the
- * block is not drawn, only what `settle` leaves of it.
+ * Writes to the terminal: permanent lines, and below them a block that is redrawn. Without a terminal the block is not
+ * drawn, except for what `settle` leaves of it.
  */
 export class Screen {
   readonly isLive = process.stdout.isTTY;
   private readonly hasColours = this.isLive && process.stdout.hasColors() && !process.env['NO_COLOR'];
   private block: string[] = [];
 
-  /** A line that stays, above the block. */
+  /** A permanent line above the block. */
   line(text = ''): void {
     this.erase();
     process.stdout.write(`${text}\n`);
     this.write(this.block);
   }
 
-  /** Draws the block anew. */
+  /** Redraws the block. */
   draw(lines: string[]): void {
     if (!this.isLive) return;
     this.erase();
@@ -22,7 +22,7 @@ export class Screen {
     this.write(lines);
   }
 
-  /** Leaves these lines where the block was. */
+  /** Replaces the block with these permanent lines. */
   settle(lines: string[] = []): void {
     this.erase();
     this.block = [];
@@ -69,7 +69,7 @@ export class Screen {
   }
 }
 
-/** Cuts to so many visible characters, because a line that wraps would be two to `erase`. */
+/** Cuts to this many visible characters, because `erase` would count a wrapped line as one. */
 function cut(text: string, width: number): string {
   let visible = 0;
   return text.replace(/(\u001b\[\d+m)|./gu, (match, style?: string) => {

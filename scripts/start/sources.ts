@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** Compiles what changes, and says which projects were. Ends with the signal. */
+/** Compiles changed sources, and reports the projects. Ends with the signal. */
 export function watchSources(
   root: string,
   projects: string[],
@@ -18,7 +18,7 @@ export function watchSources(
     ...projects,
   ];
   const compiler = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], signal });
-  // The signal ends it on purpose.
+  // It is ended by the signal on purpose.
   compiler.on('error', () => undefined);
   let before = stamps(root, projects);
   createInterface(compiler.stdout).on('line', (line) => {

@@ -12,16 +12,16 @@ export interface SupervisedProcessOptions {
   program: string;
   cwd: string;
   env: Record<string, string | undefined>;
-  /** All that the process writes goes here. */
+  /** Receives all output of the process. */
   logFile: string;
-  /** Told, in plain words, of what the process warns of, and of its end and restart. */
+  /** Called with the process's warnings, its end and its restart, in plain words. */
   notice: (line: string) => void;
 }
 
 const RESTART_PAUSE_MS = 1000;
 const LAST_WORDS = 3;
 
-/** A process that Ctrl-C in the terminal does not reach, and that is started again when it ends, once it is kept. */
+/** A process that does not receive the terminal's Ctrl-C, and that, once supervised, is restarted when it ends. */
 export class SupervisedProcess {
   private child: ChildProcess;
   private isWanted = true;
@@ -35,7 +35,7 @@ export class SupervisedProcess {
     this.child = this.launch();
   }
 
-  /** Why it is not running, in its own last words; undefined while it runs. */
+  /** Why it is not running, from its last output; undefined while it runs. */
   fault(): string | undefined {
     if (isRunning(this.child)) return undefined;
     this.log.read();
@@ -45,7 +45,7 @@ export class SupervisedProcess {
     );
   }
 
-  /** From now on, when it ends it is started again. */
+  /** From now on it is restarted when it ends. */
   supervise(): void {
     this.isSupervised = true;
   }
@@ -56,20 +56,20 @@ export class SupervisedProcess {
     return this.messages.has(message);
   }
 
-  /** Ends it and starts it anew, as after a change of its sources. */
+  /** Restarts it, for example after a change of its sources. */
   async restart(): Promise<void> {
     await this.end();
     if (this.isWanted) this.child = this.launch();
   }
 
-  /** Has it drain, and waits until it has ended. */
+  /** Tells it to drain, and waits for its end. */
   async stop(): Promise<void> {
     this.isWanted = false;
     await this.end();
     this.log.close();
   }
 
-  /** Tells it once more to end, which to one that drains means: at once. */
+  /** Signals it again, which ends a draining process at once. */
   endNow(): void {
     if (isRunning(this.child)) this.child.kill('SIGTERM');
   }
@@ -102,7 +102,7 @@ export class SupervisedProcess {
     if (this.isWanted && this.child === child) this.child = this.launch();
   }
 
-  /** The processes log JSON lines; what is no JSON is their last words. */
+  /** The processes log JSON lines; other output is kept as their last output. */
   private hear(line: string): void {
     const entry = parse(line);
     if (entry === undefined) {

@@ -3,11 +3,11 @@ import { median } from '../result';
 import { Tally } from '../verify';
 import { play, readOrder, type Target } from './stage';
 
-/** Claims, one claim of a hundred jobs after the other, and tells what one takes. */
+/** Makes one claim of a hundred jobs after the other, and reports how long each took. */
 interface Order extends Target {
   warmUp: number;
   claims: number;
-  /** Job numbers are below this. */
+  /** All job numbers are below this. */
   total: number;
 }
 

@@ -2,7 +2,7 @@ import { Client } from '@baton/runner-sdk';
 import { Pool } from 'undici';
 import { eachInFlight, play, readOrder, type Target } from './stage';
 
-/** Creates numbered jobs in one of three ways, and tells how long those after the warm-up took. */
+/** Creates numbered jobs in one of three ways, and reports how long those after the warm-up took. */
 interface Order extends Target {
   way: 'one' | 'http' | 'bulk';
   warmUp: number;

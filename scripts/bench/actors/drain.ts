@@ -6,7 +6,7 @@ import { play, quietLogger, readOrder, type Target } from './stage';
 interface Order extends Target {
   total: number;
   runners: number;
-  /** Jobs at once in each runner. */
+  /** Concurrent jobs per runner. */
   concurrency: number;
 }
 
@@ -25,12 +25,12 @@ play(async () => {
   await Promise.all(runners.map((runner) => runner.start()));
   await finished;
   const handledMs = performance.now() - startedAt;
-  // Stopping sends what is left to report, so it belongs to the work.
+  // Stopping sends the remaining reports, so it is part of the work.
   await Promise.all(runners.map((runner) => runner.stop()));
   return { tookMs: performance.now() - startedAt, handledMs, sightings: tally.sum() };
 });
 
-/** Each runner begins with another coordinator, where there are several. */
+/** Each runner starts with another coordinator, if there are several. */
 function openRunner(index: number): Runner {
   const from = index % order.urls.length;
   const coordinatorUrl = [...order.urls.slice(from), ...order.urls.slice(0, from)];

@@ -3,8 +3,8 @@ import { Pool } from 'undici';
 import { play, readOrder, tell, type Target } from './stage';
 
 /**
- * Many idle runners, each with its own socket on which a claim waits. They are polls as the SDK sends them, but not its
- * Runner objects: thousands of those would measure this process, not the coordinator.
+ * Many idle runners, each with its own socket on which a claim waits. They send polls like the SDK, but not with its
+ * Runner: thousands of those would measure this process and not the coordinator.
  */
 interface Order extends Target {
   runners: number;
@@ -22,7 +22,7 @@ play(async () => {
     { length: order.runners },
     () => new Pool(url, { connections: 1, headersTimeout: 0, bodyTimeout: 0 }),
   );
-  // A few hundred at a time, or the coordinator's queue of sockets that wait to be accepted is full.
+  // A few hundred at a time; more would overflow the coordinator's accept queue.
   for (let from = 0; from < pools.length; from += OPENING) {
     const some = pools.slice(from, from + OPENING);
     await Promise.all(
@@ -42,7 +42,7 @@ play(async () => {
 async function poll(pool: Pool, runnerId: string): Promise<void> {
   const headers = { authorization: `Bearer ${order.key}`, 'content-type': 'application/json' };
   const usualWaitMs = LEAST_WAIT_MS + Math.floor(Math.random() * WAIT_SPREAD_MS);
-  // They began at any time, so that the first polls have any part of their wait left.
+  // Runners start at random times, so the first polls wait for a random part of the usual time.
   for (let waitMs = Math.ceil(Math.random() * usualWaitMs); ; waitMs = usualWaitMs) {
     const body = JSON.stringify({
       runnerId,

@@ -3,8 +3,8 @@ import { Tally } from '../verify';
 import { play, readOrder, type Target } from './stage';
 
 /**
- * The bound: Baton's own tables, claimed and completed 500 at a time by four connections that do nothing else. No HTTP,
- * no lease to keep, no check of a token, no handler.
+ * The upper bound: jobs of Baton's tables, claimed and completed 500 at a time by four connections that do nothing
+ * else. No HTTP, no leases to keep, no token checks, no handlers.
  */
 interface Order extends Target {
   total: number;

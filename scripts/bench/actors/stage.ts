@@ -1,6 +1,6 @@
 import type { Logger } from '@baton/runner-sdk';
 
-/** What every load process is told: where the coordinators are, and which jobs are its own. */
+/** Parameters of every load process: the URLs of the coordinators, and which jobs are its own. */
 export interface Target {
   urls: string[];
   key: string;
@@ -13,12 +13,12 @@ export function readOrder<Order>(): Order {
   return JSON.parse(process.argv[2] ?? '{}') as Order;
 }
 
-/** Tells the benchmark, in one line. */
+/** Sends a message to the benchmark, as one line. */
 export function tell(message: object): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-/** Runs the load, tells what it found, and ends; also when the benchmark is gone. */
+/** Runs the load, reports the results, and ends, even if the benchmark is gone. */
 export function play(load: () => Promise<object>): void {
   process.stdin.on('end', () => process.exit(1)).resume();
   process.on('SIGTERM', () => process.exit(0));
@@ -36,7 +36,7 @@ export function play(load: () => Promise<object>): void {
   );
 }
 
-/** Complaints only: what goes well is not worth a line. */
+/** Logs only warnings and errors. */
 export const quietLogger: Logger = {
   debug: () => undefined,
   info: () => undefined,

@@ -2,7 +2,10 @@ import { Client, Runner } from '@baton/runner-sdk';
 import { Tally } from '../verify';
 import { play, quietLogger, readOrder, tell, type Target } from './stage';
 
-/** Creates jobs at a steady rate through the first coordinator, and runs them as they come through the last, which therefore has to claim them. */
+/**
+ * Creates jobs at a steady rate through the first coordinator, and runs them through the last one, which therefore must
+ * claim them.
+ */
 interface Order extends Target {
   perSecond: number;
   forMs: number;

@@ -70,7 +70,7 @@ export const createBulk: Line = {
   },
 };
 
-/** Fills a queue for a line that empties it. Not timed. */
+/** Fills a queue for a line that drains it. Not timed. */
 export async function fill(baton: Baton, type: string, count: number): Promise<void> {
   await baton.run('create', { way: 'bulk', type, warmUp: 0, count, inFlight: BULKS_IN_FLIGHT });
   await baton.forgetPreparation();

@@ -5,7 +5,7 @@ import { requireOnce, requireStored, type Sightings } from '../verify';
 import { fill } from './create';
 import { type Line, rate } from './line';
 
-/** How the SDK drains: one runner with so many jobs at once. */
+/** How the SDK drains: one runner with this many concurrent jobs. */
 const AT_ONCE = { runners: 1, concurrency: 500 };
 
 export const drain: Line = {
@@ -52,7 +52,7 @@ export const limits: Line = {
   peers: {},
 };
 
-/** The claims of 64 runners over two coordinators, against those of 8, and over one. */
+/** Claims of 64 runners through two coordinators, compared with 8 runners and with one coordinator. */
 export const claimers: Line = {
   name: 'claimers',
   what: 'Two coordinators, drained by 64 runners with 10 slots each, against 8 such runners, and against one coordinator.',
@@ -69,7 +69,10 @@ export const claimers: Line = {
   peers: {},
 };
 
-/** @param warmUp jobs that the coordinator drains before: unlike a worker, it has served for long when one comes */
+/**
+ * @param warmUp jobs that the coordinator drains first: unlike a worker, a coordinator usually has been running for
+ * long
+ */
 export async function drainAll(
   baton: Baton,
   count: number,

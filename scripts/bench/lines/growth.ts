@@ -72,7 +72,7 @@ export const pinned: Line = {
 
 async function claimFrom(bench: Bench, baton: Baton, type: string, name: string): Promise<Sample> {
   const { few, claims } = bench.sizes.backlog;
-  // What autovacuum would do in time; without it the first claims pay for the rows that were just made.
+  // Autovacuum would do this in time; without it the first claims pay for the rows that were just created.
   await baton.database.query('VACUUM (ANALYZE) jobs');
   await baton.database.forgetStatements();
   const warmUp = Math.min(WARM_UP_CLAIMS, claims);
@@ -85,8 +85,9 @@ async function claimFrom(bench: Bench, baton: Baton, type: string, name: string)
 }
 
 /**
- * Copies a job of this type and status until there are `total` more; their numbers continue. Made in SQL, which is faster
- * than honest. Their ids come in the order of time, as real ones do: a planner that knows takes a walk along them for cheap.
+ * Copies a job of this type and status until there are `total` more; their numbers continue. Done in SQL, which is
+ * faster than creating them normally. Their ids ascend in time like real ones, because a correlation with the physical
+ * order makes index scans cheap for the planner.
  */
 async function multiply(baton: Baton, type: string, status: 'pending' | 'completed', total: number): Promise<void> {
   const { database } = baton;
@@ -150,7 +151,7 @@ async function steadyPeer(bench: Bench, script: string): Promise<Sample> {
   return { '': Number(found['']), 'all statements': Number(found['all statements']) };
 }
 
-/** Reads what statements cost in the last part of the time in which jobs flow. */
+/** Measures the cost of statements in the last part of the time in which jobs flow. */
 async function watch(bench: Bench, database: Database, started: Promise<unknown>, isPinned: boolean): Promise<Sample> {
   const { holdMs, windowMs } = bench.sizes.pinned;
   await started;
@@ -158,7 +159,7 @@ async function watch(bench: Bench, database: Database, started: Promise<unknown>
   try {
     await sleep(holdMs - windowMs);
     await database.forgetStatements();
-    // Ends while jobs still come.
+    // Ends while jobs are still being created.
     await sleep(windowMs * 0.9);
     return readBuffers(await database.statements());
   } finally {
@@ -166,7 +167,7 @@ async function watch(bench: Bench, database: Database, started: Promise<unknown>
   }
 }
 
-/** Pages for each job claimed. All three systems claim with SKIP LOCKED, and do little else with it. */
+/** Pages read per claimed job. All three systems claim with SKIP LOCKED, and use it for little else. */
 function readBuffers(statements: Statement[]): Sample {
   const claims = statements.filter(({ query }) => /skip locked/i.test(query));
   const sum = (some: Statement[], field: 'buffers' | 'rows') =>

@@ -8,7 +8,7 @@ import type { Line } from './line';
 
 const PARK_MS = 120_000;
 
-/** The fleet that the aims speak of; a smaller one says nothing of them. */
+/** The size of the fleet for which the aims are set; they do not apply to a smaller one. */
 const AIMED_RUNNERS = 5000;
 
 export function idle({ idle: { runners } }: Sizes): Line {

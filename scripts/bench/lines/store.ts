@@ -10,7 +10,7 @@ import type { Database } from '../rig/postgres';
 import { NotOnceError } from '../verify';
 import type { Line } from './line';
 
-/** As many as a coordinator keeps for claims by default, and for reports. */
+/** The coordinator's default number of connections for claims, and for reports. */
 const CONNECTIONS = 4;
 const LARGE = 500;
 const SMALL = 32;
@@ -51,12 +51,12 @@ interface Held {
   leaseToken: string;
 }
 
-/** What the statements are run on: a database without a coordinator, and a lane in it. */
+/** The environment of the statements: a database without a coordinator, and a lane in it. */
 interface Stage {
   database: Database;
   db: Db;
   laneId: number;
-  /** Microseconds of PostgreSQL's processor time for each of so many jobs. */
+  /** Microseconds of PostgreSQL's CPU time per job. */
   cost(jobs: number, work: () => Promise<void>): Promise<number>;
 }
 
@@ -83,7 +83,7 @@ async function withStage<T>(bench: Bench, use: (stage: Stage) => Promise<T>): Pr
 function life(bench: Bench, batch: number): Promise<Sample> {
   return withStage(bench, async (stage) => {
     const jobs = Math.ceil(bench.sizes.store / batch) * batch;
-    // What is planned, and read of the catalogue, for the first of a connection's calls is not the cost of a job.
+    // Planning and catalogue reads of a connection's first calls are not part of the cost of a job.
     await run(stage, CONNECTIONS * 10 * batch, batch);
     const { create, claim, complete, heartbeat } = await run(stage, jobs, batch);
     return {
@@ -118,7 +118,7 @@ async function run(stage: Stage, jobs: number, batch: number) {
   return { create, claim, heartbeat, complete };
 }
 
-/** From the claim's end to the job being in turn again. */
+/** From the end of the claim to the job being ready again. */
 async function retry(stage: Stage): Promise<number> {
   const jobs = 20 * LARGE;
   const held: Held[][] = [];
@@ -139,7 +139,7 @@ async function retry(stage: Stage): Promise<number> {
   });
 }
 
-/** Created one by one, each for a claim that waits for it, and so running at once. */
+/** Jobs created one by one, each for a waiting claim, and so running at once. */
 function handOff(bench: Bench): Promise<Sample> {
   return withStage(bench, async (stage) => {
     const jobs = Math.ceil(bench.sizes.store / 10);
@@ -167,7 +167,7 @@ function createAll({ db, laneId }: Stage, jobs: number, batch: number): Promise<
 }
 
 async function claimAll({ db, laneId }: Stage, jobs: number, batch: number, held: Held[][]): Promise<void> {
-  // As a coordinator remembers where a lane begins: from the last that was claimed on.
+  // A coordinator remembers where a lane starts: from the last claimed job on.
   let from: Date | null = null;
   await share(jobs, batch, async () => {
     const slot = { runnerId: 'runner', claimId: randomUUID(), leaseMs: 30_000 };
@@ -181,13 +181,13 @@ async function claimAll({ db, laneId }: Stage, jobs: number, batch: number, held
   if (claimed !== jobs) throw new NotOnceError(`store: ${claimed} of ${jobs} jobs were claimed`);
 }
 
-/** As autovacuum would in time. */
+/** Does what autovacuum would do in time. */
 async function settle({ database }: Stage): Promise<void> {
   await database.query('VACUUM ANALYZE');
   await database.query('CHECKPOINT');
 }
 
-/** Over all connections at once, each with the next batch. */
+/** Uses all connections at once, each with the next batch. */
 async function share(jobs: number, batch: number, work: (n: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   await Promise.all(
@@ -224,7 +224,7 @@ function newJob(laneId: number, n: number): store.InsertJob {
   };
 }
 
-/** In the order of time, as the ids of jobs are. */
+/** Ascending in time, like the ids of jobs. */
 function uuidv7(): string {
   const time = Date.now().toString(16).padStart(12, '0');
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;

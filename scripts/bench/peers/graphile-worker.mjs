@@ -24,7 +24,7 @@ await utils.migrate();
 const create = (n) => utils.addJob(TYPE, { n });
 const createAll = (ns) => utils.addJobs(ns.map((n) => ({ identifier: TYPE, payload: { n } })));
 
-/** Its fastest: jobs fetched and completed many at a time. */
+/** Its fastest mode: jobs are fetched and completed in batches. */
 const BATCHED = { concurrentJobs: 100, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 };
 
 await play({
@@ -49,7 +49,7 @@ async function drain(worker) {
   return { tookMs, sightings: tally.sum(), left: await count() };
 }
 
-/** Stopping it does not wait for the completions that are under way. */
+/** Stopping it does not wait for completions under way. */
 async function untilEmpty() {
   const until = performance.now() + 10_000;
   while ((await count()) > 0 && performance.now() < until) await pause(2);

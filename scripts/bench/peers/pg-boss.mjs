@@ -35,7 +35,7 @@ await play({
   steady,
 });
 
-/** Loops that fetch, handle and complete so many at a time: its fastest way, without its polling. */
+/** Loops that fetch, handle and complete jobs in batches: its fastest mode, without polling. */
 async function drain(loops, batchSize) {
   await eachInFlight(0, Math.ceil(order.count / BULK), 4, (bulk) =>
     createAll(numbers(bulk * BULK, Math.min(order.count, (bulk + 1) * BULK))),

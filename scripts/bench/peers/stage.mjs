@@ -1,4 +1,4 @@
-// What the scripts of all peers share: their orders, how they tell what they found, how they count.
+// Shared by the scripts of all peers: parameters, reporting, counting.
 
 /** @type {{ task: string, databaseUrl?: string, redisPort?: number, warmUp?: number, count: number, inFlight?: number, perSecond?: number, forMs?: number }} */
 export const order = JSON.parse(process.argv[2]);
@@ -10,7 +10,7 @@ export function tell(message) {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-/** Runs the task that was ordered and ends with what it found. */
+/** Runs the requested task, reports its result and ends. */
 export async function play(tasks) {
   process.stdin.on('end', () => process.exit(1)).resume();
   process.on('SIGTERM', () => process.exit(0));
@@ -58,13 +58,13 @@ export async function eachInFlight(from, to, inFlight, work) {
   return performance.now() - startedAt;
 }
 
-/** Creates one by one: some to warm up, then those that count. */
+/** Creates jobs one by one: some to warm up, then those that are timed. */
 export async function timeOnes(create) {
   await eachInFlight(0, order.warmUp, order.inFlight, create);
   return eachInFlight(order.warmUp, order.warmUp + order.count, order.inFlight, create);
 }
 
-/** Creates in bulks, as `timeOnes` does one by one; `create` gets the numbers of a bulk. */
+/** As `timeOnes`, but in bulk; `create` gets the numbers of a bulk. */
 export async function timeBulks(create) {
   const upTo = (first, end) => (bulk) => create(numbers(first + bulk * BULK, Math.min(end, first + (bulk + 1) * BULK)));
   const end = order.warmUp + order.count;

@@ -8,11 +8,11 @@ import { BenchProcess, plainEnv } from './process';
 
 export interface BatonOptions {
   coordinators?: number;
-  /** Where CPU profiles go; undefined: none are made. */
+  /** Folder for CPU profiles; undefined: none. */
   profileDir?: string | undefined;
 }
 
-/** Milliseconds of processor time. */
+/** Milliseconds of CPU time. */
 export interface Spent {
   coordinator: number;
   postgres: number;
@@ -22,7 +22,7 @@ export interface Spent {
 const START_MS = 60_000;
 const ACTOR_MS = 600_000;
 
-/** Baton on a fresh database: coordinators in processes of their own, reached over HTTP like any. */
+/** Baton on a fresh database: coordinators in separate processes, called over HTTP. */
 export class Baton {
   private types = 0;
   private loadMs = 0;
@@ -57,19 +57,19 @@ export class Baton {
     return this.coordinators.map((process) => process.pid);
   }
 
-  /** A type of job that nobody has used here. */
+  /** An unused job type. */
   freshType(): string {
     this.types += 1;
     return `noop-${this.types}`;
   }
 
-  /** Starts one of the load processes; it is told where the coordinators are. */
+  /** Starts a load process with the URLs of the coordinators. */
   act(name: string, order: object): BenchProcess {
     const target = { urls: this.urls, key: this.key, databaseUrl: this.database.url };
     return startActor(name, { ...target, ...order }, this.profileDir);
   }
 
-  /** Runs a load process to its last word. */
+  /** Runs a load process to its end, and returns its results. */
   async run(name: string, order: object): Promise<Record<string, unknown>> {
     const actor = this.act(name, order);
     try {
@@ -81,7 +81,7 @@ export class Baton {
     }
   }
 
-  /** What was done so far was in preparation: it is to be in no profile and in no count of statements. */
+  /** Excludes what was done so far, as preparation, from profiles and statement counts. */
   async forgetPreparation(): Promise<void> {
     if (this.profileDir !== undefined) {
       await Promise.all(this.coordinators.map((process) => process.stop()));
@@ -92,7 +92,7 @@ export class Baton {
     await this.database.forgetStatements();
   }
 
-  /** Processor time since the preparation: what a change saves shows here though the machine is busy with other things. */
+  /** CPU time since the preparation, which shows the effect of a change even on a busy machine. */
   spent(): Spent {
     const [now, before] = [this.spentSoFar(), this.spentBefore];
     return {

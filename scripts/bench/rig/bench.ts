@@ -16,12 +16,12 @@ interface BenchOptions {
   explains: boolean;
 }
 
-/** What the lines are run with: one PostgreSQL, and on it a fresh database for each run of each system. */
+/** The environment of the lines: one PostgreSQL, with a fresh database for each run of each system. */
 export class Bench {
-  /** What Baton's runs cost, read before their databases go; only when it is to be explained. */
+  /** The cost of Baton's runs, read before their databases are dropped; only if it is to be explained. */
   readonly costs: { spent: Spent; statements: Statement[] }[] = [];
 
-  /** By the number of coordinators; kept only where starting them would take longer than the lines. */
+  /** By number of coordinators; reused only if starting them would take longer than the lines. */
   private readonly kept = new Map<number, Baton>();
 
   private constructor(
@@ -33,7 +33,7 @@ export class Bench {
 
   static async open(sizes: Sizes, options: BenchOptions): Promise<Bench> {
     const dir = mkdtempSync(join(tmpdir(), 'baton-bench-'));
-    // As root PostgreSQL runs as another user, who must be able to enter.
+    // When run as root, PostgreSQL runs as another user, which must be able to enter the folder.
     chmodSync(dir, 0o755);
     return new Bench(await Postgres.start(join(dir, 'postgres'), options.explains), sizes, dir, options);
   }
@@ -48,12 +48,12 @@ export class Bench {
     return this.options.profiles ? join(this.dir, 'profiles') : undefined;
   }
 
-  /** @param options `isFresh`: never on coordinators that were used before */
+  /** @param options `isFresh`: never reuses coordinators */
   async withBaton<T>(
     use: (baton: Baton) => Promise<T>,
     { coordinators = 1, isFresh = false }: { coordinators?: number; isFresh?: boolean } = {},
   ): Promise<T> {
-    // A profile is written when its process ends.
+    // Profiles are written when their process ends.
     const isKept = this.sizes.keepsCoordinators && !isFresh && !this.options.profiles;
     const kept = isKept ? this.kept.get(coordinators) : undefined;
     const baton = kept ?? (await Baton.start(this.postgres, { profileDir: this.profileDir, coordinators }));
@@ -69,7 +69,7 @@ export class Bench {
     }
   }
 
-  /** Runs a peer over PostgreSQL on a database of its own; `watch` sees it at work. */
+  /** Runs a peer with a PostgreSQL database of its own; `watch` observes it. */
   async withPostgresPeer(
     script: string,
     order: PeerOrder,
@@ -113,15 +113,15 @@ export interface PeerOrder {
 
 export interface PeerFound {
   [name: string]: unknown;
-  /** What its handlers saw. */
+  /** Jobs seen by its handlers. */
   sightings?: Sightings;
-  /** Jobs its store holds as created, or as completed, at the end. */
+  /** Number of jobs in its store as created, or as completed, at the end. */
   stored?: number;
-  /** Jobs its store still holds, of those that are to be gone. */
+  /** Number of jobs still in its store that should be gone. */
   left?: number;
 }
 
-/** The same check for all: each job was handled once, and the store agrees. */
+/** The same check for all systems: each job was handled once, and the store agrees. */
 function requireDone(peer: string, { count, warmUp = 0 }: PeerOrder, { sightings, stored, left }: PeerFound): void {
   const total = count + warmUp;
   if (sightings !== undefined) requireOnce(peer, total, sightings);

@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
-/** Processor time that a process has used, in milliseconds. Linux tells it to a hundredth of a second, `ps` elsewhere to a second. */
+/**
+ * CPU time of a process, in milliseconds. Precise to a hundredth of a second on Linux, and to a second elsewhere
+ * (`ps`).
+ */
 export function cpuMs(pid: number): number {
   const stat = readStat(pid);
   return stat === undefined ? Number(ps(pid, 'cputimes')) * 1000 : stat.ownMs;
 }
 
-/** Of a process, its children, and those of them that have ended. Null where the system does not tell. */
+/** CPU time of a process and its running and ended children. Null if the system does not report it. */
 export function familyCpuMs(pid: number): number | null {
   const own = readStat(pid);
   if (own === undefined) return null;

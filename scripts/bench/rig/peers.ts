@@ -5,12 +5,13 @@ import { BenchProcess, runCommand } from './process';
 
 const OLDEST_NODE = [22, 18] as const;
 
-/** Installs the other job systems, once; they are no part of Baton. */
+/** Installs the other job systems, once; they are not part of Baton. */
 export async function installPeers(): Promise<void> {
   const wanted = readPackages(join(PEERS, 'package-lock.json'));
   const installed = readPackages(join(PEERS, 'node_modules', '.package-lock.json'));
   const isDone = PEER_PACKAGES.every((name) => installed.has(name) && installed.get(name) === wanted.get(name));
-  // Not ci, which wants every platform's optional packages in the lock, and npm locks only those of the platform it runs on.
+  // Not `npm ci`, which requires the optional packages of every platform in the lock file, while npm locks only those
+  // of its own platform.
   if (!isDone)
     await runCommand(
       'npm',
@@ -26,7 +27,7 @@ export function peerVersions(): Record<string, string> {
   return Object.fromEntries(PEER_PACKAGES.map((name) => [name, installed.get(name) ?? '']));
 }
 
-/** Starts one of the peers' scripts with an order; it tells `done` as the load processes of Baton do. */
+/** Starts a peer's script; it reports `done` like Baton's load processes. */
 export function startPeer(script: string, order: object): BenchProcess {
   return new BenchProcess({
     name: `peer ${script}`,
@@ -36,7 +37,7 @@ export function startPeer(script: string, order: object): BenchProcess {
   });
 }
 
-/** The peers want a newer Node than Baton does; one comes as a package. */
+/** The peers need a newer Node than Baton, which is installed as a package. */
 export function peerNode(): string {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return process.execPath;

@@ -13,7 +13,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Waits until `isUp`. @throws Error when it is not within the time. */
+/** Waits until `isUp` returns true. @throws Error when it does not within the time */
 export async function untilUp(who: string, isUp: () => Promise<boolean>, timeoutMs: number): Promise<void> {
   const until = performance.now() + timeoutMs;
   while (!(await isUp())) {

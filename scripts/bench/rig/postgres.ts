@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { type EmbeddedDatabase, startEmbedded } from '@baton/coordinator/dist/store/embedded';
 import { Client, type QueryResultRow } from 'pg';
 
-/** One server for all; durable, with the settings of Baton's embedded database but for these. */
+/** One server for all systems; durable, with the settings of Baton's embedded database except for these. */
 export const SERVER_SETTINGS: Record<string, string> = {
   max_connections: '200',
   shared_preload_libraries: 'pg_stat_statements',
   'pg_stat_statements.track': 'top',
 };
 
-/** Settings that say what a commit costs; read from the server for the report. */
+/** Settings that determine the cost of a commit; read from the server for the report. */
 const TOLD_SETTINGS = [
   'fsync',
   'synchronous_commit',
@@ -29,7 +29,7 @@ export class Postgres {
 
   static async start(dataDir: string, explains: boolean): Promise<Postgres> {
     const log = { info: () => undefined, warn: (message: string) => process.stderr.write(`${message}\n`) };
-    // To time the planner costs something itself.
+    // Timing the planner has a cost of its own.
     const settings = { ...SERVER_SETTINGS, 'pg_stat_statements.track_planning': explains ? 'on' : 'off' };
     const embedded = await startEmbedded({ dataDir, log, settings });
     await query(embedded.url, 'CREATE EXTENSION pg_stat_statements');
@@ -44,7 +44,7 @@ export class Postgres {
   async createDatabase(): Promise<Database> {
     const name = `bench_${randomBytes(6).toString('hex')}`;
     await query(this.embedded.url, `CREATE DATABASE ${name}`);
-    // For the benchmark's own questions: Baton's tables are in a schema of their own.
+    // For the benchmark's own queries: Baton's tables are in a schema of their own.
     await query(this.embedded.url, `ALTER DATABASE ${name} SET search_path = baton, public`);
     const url = new URL(this.embedded.url);
     url.pathname = name;
@@ -92,7 +92,7 @@ export class Database {
     return query<Row>(this.url, text, values);
   }
 
-  /** What its statements cost since the last `forgetStatements`, the dearest first. */
+  /** The cost of its statements since the last `forgetStatements`, most expensive first. */
   statements(): Promise<Statement[]> {
     return query<Statement>(
       this.serverUrl,

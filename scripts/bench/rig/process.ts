@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
 export interface ProcessOptions {
-  /** Who it is in a complaint. */
+  /** Its name in error messages. */
   name: string;
   command: string;
   args: string[];
@@ -14,7 +14,7 @@ export interface ProcessOptions {
 const started = new Set<BenchProcess>();
 const END_MS = 15_000;
 
-/** A process of the benchmark. It says what it found in JSON lines on stdout, and ends when it is told to. */
+/** A process of the benchmark. It reports results as JSON lines on stdout, and ends when told to. */
 export class BenchProcess {
   private readonly child: ChildProcess;
   private readonly messages: Record<string, unknown>[] = [];
@@ -52,7 +52,7 @@ export class BenchProcess {
     return this.child.pid ?? 0;
   }
 
-  /** The next message that has this field. @throws Error when the process ends, or the time is over, before it comes. */
+  /** The next message with this field. @throws Error when the process ends, or the time is over, before it arrives */
   async next(field: string, timeoutMs: number): Promise<Record<string, unknown>> {
     const until = performance.now() + timeoutMs;
     for (;;) {
@@ -76,7 +76,10 @@ export class BenchProcess {
     }
   }
 
-  /** Waits for something that only happens while this process lives. @throws Error with its last words when it ends before. */
+  /**
+   * Waits for something that only happens while this process runs. @throws Error with its last output when it ends
+   * before
+   */
   async whileAlive<T>(work: Promise<T>): Promise<T> {
     const ended = this.ended.then(() => {
       throw new Error(`${this.options.name} ended:\n${this.words.slice(-3000)}`);
@@ -84,7 +87,7 @@ export class BenchProcess {
     return Promise.race([work, ended]);
   }
 
-  /** Ends it and waits until it is gone. */
+  /** Stops it and waits for its end. */
   async stop(): Promise<void> {
     if (this.hasEnded) return;
     this.child.kill('SIGTERM');
@@ -112,12 +115,12 @@ export class BenchProcess {
   }
 }
 
-/** Ends all that runs still, for a run that is broken off. */
+/** Stops all running processes, for a run that is aborted. */
 export async function stopAll(): Promise<void> {
   await Promise.all([...started].map((process) => process.stop()));
 }
 
-/** The environment without what would steer a coordinator, a runner or PostgreSQL's clients. */
+/** The environment without variables that affect a coordinator, a runner or PostgreSQL's clients. */
 export function plainEnv(): Record<string, string> {
   const steering = /^(BATON_|PG[A-Z]|COORDINATOR_URL$|RUNNER_KEY$|DATABASE_URL$|PORT$|HOST$|LOG_LEVEL$|NODE_OPTIONS$)/;
   return Object.fromEntries(
@@ -127,7 +130,7 @@ export function plainEnv(): Record<string, string> {
   );
 }
 
-/** Runs a command to its end. @throws Error with its words when it fails. */
+/** Runs a command to its end. @throws Error with its output when it fails */
 export async function runCommand(command: string, args: string[], cwd: string): Promise<void> {
   const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: plainEnv() });
   let words = '';

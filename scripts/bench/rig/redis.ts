@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { freePort, takesConnections, untilUp } from './ports';
 import { BenchProcess } from './process';
 
-/** Redis as durable as PostgreSQL: every write is on disk before it is answered. */
+/** Makes Redis as durable as PostgreSQL: every write is on disk before it is acknowledged. */
 export const REDIS_SETTINGS = [
   '--appendonly',
   'yes',
