@@ -52,7 +52,7 @@ function given(value: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }
 
-/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+/** Readers of env files disagree on whether quotes around a value belong to it. Here they never do. */
 function unquoted(text: string): string {
   return /^(["'])(.+)\1$/s.exec(text)?.[2]?.trim() ?? text;
 }

@@ -1,10 +1,11 @@
-// Brings a clone to where it can run: `npm ci`, PostgreSQL's links, `prisma generate`, `tsc -b`, `vite build`; each only when it is
-// due. Plain Node without dependencies, because it runs before there are any. It reaches nothing but the npm registry.
-//   --quiet       print only what takes time
-//   --build       compile even when nothing changed
-//   --keep-going  compile errors do not stop it (npm test reports them as a failed check)
-//   --only A,B    installs and builds these workspaces and what they need, instead of all: the first start is not slowed
-//                 by what only some runners use
+// Prepares a clone for running: `npm ci`, PostgreSQL's links, `prisma generate`, `tsc -b`, `vite build`; each only when
+// needed. Plain Node without dependencies, because it runs before they are installed. It uses no network but the npm
+// registry.
+//   --quiet       print only slow steps
+//   --build       compile even if nothing changed
+//   --keep-going  continue after compile errors (npm test reports them as a failed check)
+//   --only A,B    install and build these workspaces and what they need, instead of all, so that the first start is not
+//                 slowed down by what only some runners use
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';

@@ -4,7 +4,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { hostOf, isListedName, mayConnect, type UrlPolicy } from './policy';
 
-/** The address is one that the policy does not allow. Nothing was sent. */
+/** The policy does not allow the address. Nothing was sent. */
 export class UnreachableAddress extends Error {
   readonly code = 'BATON_ADDRESS';
 }
@@ -21,8 +21,8 @@ const RESOLVE_TIMEOUT_MS = 2500;
 const RESOLVE_TRIES = 2;
 
 /**
- * Connects only to addresses that were checked: the name is resolved once, all its addresses are judged, and the
- * connection goes to one of them, so a name that answers otherwise the next moment gains nothing.
+ * Connects only to checked addresses: the name is resolved once, all its addresses are checked, and the connection goes
+ * to one of them, so a name that resolves differently a moment later gains nothing.
  */
 export function checkedConnector(
   policy: UrlPolicy,
@@ -32,7 +32,7 @@ export function checkedConnector(
   const connect = buildConnector({ timeout: timeoutMs, lookup: checkedLookup(policy, resolve) });
   return (options, callback) => {
     const host = hostOf(options.hostname);
-    // An address is not looked up, so it is judged here.
+    // A literal address is not resolved, so it is checked here.
     if (isIP(host) === 0 || mayConnect(host, host, policy)) connect(options, callback);
     else callback(new UnreachableAddress(`${host} is not to be reached`), null);
   };
@@ -57,8 +57,8 @@ function checkedLookup(policy: UrlPolicy, resolve: Resolve): LookupFunction {
 }
 
 /**
- * Asks DNS alone, without the threads that this process's other lookups need: names that answer slowly must not keep the
- * database's from being looked up. Names that the settings list are looked up as the machine does.
+ * Resolves by DNS directly, without the thread pool that other lookups of this process need: slow names must not delay
+ * the lookup of the database's host. Names listed in the settings are resolved by the system.
  */
 function resolverOf(policy: UrlPolicy): Resolve {
   return async (hostname) => {

@@ -1,19 +1,19 @@
 import { isIP } from 'node:net';
 import * as ipaddr from 'ipaddr.js';
 
-/** What URLs that somebody gave may lead to. */
+/** Which addresses untrusted URLs may lead to. */
 export interface UrlPolicy {
-  /** Host names in lower case that may be reached wherever they lead, by http, and on any port. */
+  /** Host names in lower case that are allowed whatever they resolve to, over http, and on any port. */
   hosts: readonly string[];
-  /** Networks that may be reached though they are not public, as address and length of the prefix. */
+  /** Networks that are allowed although they are not public, as address and prefix length. */
   networks: readonly Network[];
-  /** Whether http will do for hosts that are not listed. */
+  /** Whether http is allowed for hosts that are not listed. */
   isHttpAllowed: boolean;
-  /** For hosts that are not listed. */
+  /** Allowed ports of hosts that are not listed. */
   ports: readonly number[];
 }
 
-/** The environment variables by which an operator allows more; named in the reason of a refusal. */
+/** The environment variables with which an operator allows more; named in refusals. */
 export interface PolicySettings {
   /** Hosts and networks. */
   allow: string;
@@ -23,7 +23,7 @@ export interface PolicySettings {
 
 type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
-/** @throws {Error} for a part that is none */
+/** @throws {Error} for an invalid part */
 export function readAllowed(parts: string[]): Pick<UrlPolicy, 'hosts' | 'networks'> {
   const hosts: string[] = [];
   const networks: Network[] = [];
@@ -38,7 +38,7 @@ export function readAllowed(parts: string[]): Pick<UrlPolicy, 'hosts' | 'network
   return { hosts, networks };
 }
 
-/** What is wrong with a URL, as far as it shows before its name is resolved; null: nothing. */
+/** What is wrong with a URL, as far as can be told without resolving its name; null: nothing. */
 export function urlFault(address: string, policy: UrlPolicy, settings: PolicySettings): string | null {
   if (!URL.canParse(address)) return 'is not a URL';
   const url = new URL(address);
@@ -63,12 +63,12 @@ export function mayConnect(hostname: string, address: string, policy: UrlPolicy)
   return isListedName(hostOf(hostname), policy) || isInNetworks(address, policy) || isPublic(address);
 }
 
-/** Whether its host is named by the settings, so that it is looked up as this machine does, hosts file included. */
+/** Whether the settings list the host, so that it is resolved by this machine, including its hosts file. */
 export function isListedName(host: string, { hosts }: UrlPolicy): boolean {
   return hosts.includes(host);
 }
 
-/** A host of a URL without brackets, the dot of the root, and capital letters. */
+/** The host of a URL in lower case, without brackets or the root's dot. */
 export function hostOf(hostname: string): string {
   return hostname
     .replace(/^\[(.*)\]$/, '$1')
@@ -76,7 +76,10 @@ export function hostOf(hostname: string): string {
     .toLowerCase();
 }
 
-/** Globally reachable unicast; IPv6 only from 2000::/3, from where all such addresses are given out. */
+/**
+ * Whether the address is globally reachable unicast; IPv6 only within 2000::/3, from which all such addresses are
+ * assigned.
+ */
 export function isPublic(address: string): boolean {
   const read = readAddress(address);
   if (read === null || read.range() !== 'unicast') return false;
@@ -94,7 +97,10 @@ function isInNetworks(address: string, { networks }: UrlPolicy): boolean {
   );
 }
 
-/** Mapped IPv4 as what it is. Of several ways to write an IPv6 address one is read, lest `::1.2.3.4` be taken for mapped. */
+/**
+ * Parses an address; mapped IPv4 becomes IPv4. IPv6 is normalised first, so that `::1.2.3.4` is not mistaken for
+ * mapped.
+ */
 function readAddress(address: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
   const kind = isIP(address);
   if (kind === 4) return ipaddr.parse(address);
@@ -111,7 +117,7 @@ function readNetwork(text: string): Network {
   }
 }
 
-/** Not such as end in a number: those are addresses in disguise. */
+/** Names that end in a number are refused: they are disguised addresses. */
 function isHostName(text: string): boolean {
   return (
     text.length <= 253 &&
@@ -120,7 +126,7 @@ function isHostName(text: string): boolean {
   );
 }
 
-/** Names that never lead out, whatever a resolver says. */
+/** Names that are always local, whatever a resolver returns. */
 function isLocalName(host: string): boolean {
   return /(^|\.)(localhost|local|localdomain|internal|intranet|lan|home|corp|home\.arpa)$/.test(host);
 }

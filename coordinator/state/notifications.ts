@@ -69,8 +69,8 @@ export interface NotificationMessage {
   orders?: OrderKey[];
 }
 
-// Together they fit into one NOTIFY, which takes less than 8,000 bytes: a job 39, a lane at most 50, a queue's name 203,
-// a cancelled job 79.
+// Together these fit into one NOTIFY, which takes less than 8,000 bytes: a job takes 39, a lane at most 50, a queue's
+// name 203, a cancelled job 79.
 const MOST_NAMED_JOBS = 70;
 const MOST_NAMED_CANCELLED = 15;
 const MOST_NAMED_LANES = 50;

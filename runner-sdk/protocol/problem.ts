@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** Every code an error may carry, in a problem's `code` and in the items of bulk answers, and its HTTP status. Codes never change meaning. */
+/**
+ * Every error code, in a problem's `code` and in the items of bulk answers, with its HTTP status. Codes never change
+ * their meaning.
+ */
 export const ERROR_STATUS = {
   validation_failed: 400,
   unauthenticated: 401,

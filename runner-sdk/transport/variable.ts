@@ -3,7 +3,7 @@ export function readVariable(name: string, environment: NodeJS.ProcessEnv): stri
   return unquoted(Object.hasOwn(environment, name) ? environment[name] : undefined);
 }
 
-/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+/** Readers of env files disagree on whether quotes around a value belong to it. Here they never do. */
 export function unquoted(value: string | undefined): string {
   const text = value?.trim() ?? '';
   const inner = /^(["'])(.*)\1$/s.exec(text)?.[2]?.trim();

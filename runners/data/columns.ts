@@ -1,10 +1,10 @@
 import type { ColumnRule, Condition, MoveArguments } from './jobs';
 import { isRejected, type Item, type Row } from './tools';
 
-/** What becomes of a row: it is taken, left out, or rejected with a reason. */
+/** The outcome for a row: accepted, left out, or rejected with a reason. */
 export type Judged = { row: Row } | { reason: string; values: unknown } | 'left out';
 
-/** Applies what a job says of its columns and of which rows it wants. */
+/** Applies a job's rules for columns and rows. */
 export function judge(item: Item, { columns, only }: MoveArguments): Judged {
   if (isRejected(item)) return item;
   const { row: given } = item;
@@ -48,7 +48,7 @@ const CONVERTERS: Record<NonNullable<ColumnRule['type']>, (value: unknown) => un
   integer: (value) => {
     const text = textOf(value).trim();
     if (!/^[+-]?\d+$/.test(text)) return new Fault('is no whole number');
-    // Larger ones stay texts, lest digits are lost.
+    // Larger numbers stay text, so that no digits are lost.
     return Number.isSafeInteger(Number(text)) ? Number(text) : text;
   },
   number: (value) => {
@@ -84,7 +84,7 @@ const CONVERTERS: Record<NonNullable<ColumnRule['type']>, (value: unknown) => un
 
 function isDay(day: string): boolean {
   const at = new Date(`${day}T00:00:00Z`);
-  // The 31st of a shorter month would become another day.
+  // The 31st of a shorter month would become another date.
   return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(day);
 }
 
@@ -109,7 +109,7 @@ function isEqual(given: unknown, wanted: unknown): boolean {
   return isEmpty(given) ? isEmpty(wanted) : textOf(given) === String(wanted);
 }
 
-/** As numbers where both are, else as texts, in which ISO dates sort as time does. */
+/** Compares as numbers if both are numbers, else as texts, in which ISO dates sort chronologically. */
 function compare(given: unknown, wanted: unknown): number {
   const [a, b] = [Number(given), Number(wanted)];
   if (!Number.isNaN(a) && !Number.isNaN(b)) return a - b;

@@ -5,10 +5,10 @@ import { connect, told } from './tables/database';
 import { deleteFrom } from './tables/statements';
 import type { Tools } from './tools';
 
-/** Rows without a key are rejected, and what else they have is not looked at. */
+/** Rows without a key are rejected; their other columns are ignored. */
 const KEY: ColumnRule = { required: true, trim: false, lowerCase: false };
 
-/** Deletes rows by their keys; the position moves with each batch, so that a killed job counts none twice. */
+/** Deletes rows by key; the position advances with each batch, so that a killed job counts none twice. */
 export async function deleteRows(
   { from, data, keys, dryRun, ...rest }: DeleteArguments,
   tools: Tools,

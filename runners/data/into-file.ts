@@ -14,7 +14,7 @@ import type { Row, Tools } from './tools';
 const TOLD_EACH = 1000;
 const MOST_RESULT_LENGTH = 200_000;
 
-/** Writes the rows of a source into a file. Nothing is there until all is; a killed attempt begins anew. */
+/** Writes the rows of a source to a file. The file exists only when it is complete; a killed attempt starts over. */
 export async function intoFile(
   args: MoveArguments & { from: From; to: FileTarget },
   { tools, folder, job }: { tools: Tools; folder: string; job: JobContext },
@@ -28,7 +28,7 @@ export async function intoFile(
   });
 }
 
-/** For a result instead of a file. */
+/** The same for a result instead of a file. */
 export async function intoMemory(
   args: MoveArguments & { from: From },
   { tools, folder, job }: { tools: Tools; folder: string; job: JobContext },
@@ -58,7 +58,7 @@ async function collect(
   try {
     const columns = args.columns === undefined ? source.columns : Object.keys(args.columns);
     await write(run.rows(), columns).catch((error: unknown) => {
-      // Told as it was, and not as what the writing made of it.
+      // The original error, not the one that writing made of it.
       throw run.fault ?? error;
     });
     const isKept = args.rejects !== undefined && run.rejected > 0;
@@ -67,7 +67,7 @@ async function collect(
     const { read: rows, written, skipped, rejected } = run;
     return { rows, written, skipped, rejected, rejects: isKept ? (args.rejects ?? null) : null };
   } catch (error) {
-    // Those that led to the failure are what is wanted to be seen.
+    // Rejected rows that led to the failure are what users need to see.
     if (args.rejects !== undefined && run.rejected > 0 && !job.signal.aborted)
       await tools.storage.upload(args.rejects, await rejects.end(), { signal: job.signal });
     throw error;
@@ -125,7 +125,7 @@ class FileRun {
   }
 }
 
-/** On this host until all is known. */
+/** Rejected rows, on this host until all are known. */
 class RejectFile {
   private stream: WriteStream | null = null;
 

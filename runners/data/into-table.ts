@@ -10,23 +10,23 @@ import type { Check } from './tables/statements';
 import type { Item, Tools } from './tools';
 
 const MOST_ROWS = 1000;
-/** As JSON; rows may be large. */
+/** Most bytes as JSON; rows may be large. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
 export interface IntoTable extends MoveArguments {
   from: From;
 }
 
-/** What is done with the rows, in the database that `client` is connected to. */
+/** The operation on the rows, in the database of `client`. */
 export interface Target {
   client: Client;
   statement: Statement;
   check: Check;
-  /** Rows that the statement did not change are those that were left out. */
+  /** Whether rows that the statement did not change count as skipped. */
   countsSkipped: boolean;
 }
 
-/** Applies the rows of a source to a table, and goes on where an earlier attempt stopped. */
+/** Applies the rows of a source to a table, continuing where an earlier attempt stopped. */
 export async function intoTable(
   args: IntoTable,
   { client, ...target }: Target,
@@ -90,7 +90,7 @@ class TableRun {
       if (this.read - this.progress.rows < MOST_ROWS && this.bytes < MOST_BYTES) continue;
       await this.commit();
       this.job.progress(source.percent() ?? 0, `${this.read} rows`);
-      // Told once the rejected rows are in their file.
+      // Reported once the rejected rows are in their file.
       if (this.isTooBad()) return;
     }
     if (this.read > this.progress.rows) await this.commit();
@@ -121,7 +121,7 @@ class TableRun {
       if (fault !== null) this.reject(fault, judged.row);
       else this.rows.push({ number: this.read, row: judged.row });
     }
-    // Near enough, without making the text twice.
+    // An approximation, so that the text is not created twice.
     this.bytes += sizeOf(item);
   }
 

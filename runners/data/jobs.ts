@@ -17,7 +17,7 @@ const row = z.record(z.string(), z.unknown());
 const file = z.strictObject({
   /** A URL of the storage. `.gz` at its end: compressed with gzip. */
   url: z.string().min(1),
-  /** Default: as the name ends: `.csv`, `.tsv`, `.ndjson`, `.jsonl`, `.json`, `.xlsx`. */
+  /** Default: by the file extension: `.csv`, `.tsv`, `.ndjson`, `.jsonl`, `.json`, `.xlsx`. */
   format: format.optional(),
   /** Of CSV; default a comma, in `.tsv` a tab. */
   delimiter: z.string().length(1).optional(),
@@ -40,7 +40,7 @@ const tableSink = z.strictObject({
   table: tableName,
   /** The columns of a unique key, for `onConflict`. */
   key: z.array(identifier).min(1).max(32).optional(),
-  /** What becomes of a row whose key is there: it replaces, it is left out, or it is rejected. */
+  /** What happens to a row whose key exists: it replaces the old one, is skipped, or is rejected. */
   onConflict: z.enum(['update', 'skip', 'reject']).default('reject'),
 });
 
@@ -49,9 +49,9 @@ const column = z.strictObject({
   from: z.string().optional(),
   /** Checked and converted; default as it is. */
   type: z.enum(['text', 'integer', 'number', 'boolean', 'date', 'timestamp', 'json']).optional(),
-  /** A row that has none is rejected. */
+  /** Rows without a value are rejected. */
   required: z.boolean().default(false),
-  /** For rows that have none. */
+  /** For rows without a value. */
   default: z.unknown().optional(),
   trim: z.boolean().default(false),
   lowerCase: z.boolean().default(false),
@@ -69,37 +69,37 @@ const condition = z.strictObject({
   value: scalar.optional(),
 });
 
-/** What all that move rows have. */
+/** Fields of all jobs that move rows. */
 const moving = {
-  /** The columns of the target, by name; what is not named here is left out. Default: all, as they are. */
+  /** The columns of the target, by name; others are left out. Default: all, unchanged. */
   columns: z
     .record(z.string(), column)
     .refine((all) => Object.keys(all).length > 0, 'must name a column')
     .optional(),
-  /** Rows that do not meet all of these are left out. */
+  /** Rows that do not match all of these are left out. */
   only: z.array(condition).max(50).optional(),
   /** Where rejected rows go, as NDJSON `{row, reason, values}`. Written when there are any. */
   rejects: z.string().optional(),
-  /** More rejected rows fail the job. Default: any number is taken. */
+  /** More rejected rows than this fail the job. Default: no limit. */
   mostRejected: z.int().min(0).optional(),
 };
 
 const moved = z.object({
   /** Rows of the source. */
   rows: z.int(),
-  /** Rows that are in the target now: new ones, and those that replaced. */
+  /** Rows written to the target: new ones, and replacements. */
   written: z.int(),
   /** Rows that `only` or `onConflict: "skip"` left out. */
   skipped: z.int(),
   rejected: z.int(),
-  /** Null: there were none, or no place for them was named. */
+  /** Null: there were none, or no URL for them was given. */
   rejects: z.string().nullable(),
 });
 
 const HOURS_6 = 6 * 3_600_000;
 const inline = z.array(row).max(10_000);
 
-/** Reads rows and writes them into a table. A killed import goes on without doubles. */
+/** Reads rows and writes them into a table. A killed import continues without duplicates. */
 export const dataImport = defineJob({
   type: 'data-import',
   arguments: z.strictObject({ from: z.union([file, tableSource]), to: tableSink, ...moving }),
@@ -115,7 +115,7 @@ export const bulkExport = defineJob({
   timeoutMs: HOURS_6,
 });
 
-/** Rows that stand in the job, or in a file or table, are imported, exported or changed. */
+/** Imports, exports or transforms rows of the job itself, a file or a table. */
 export const dataProcessing = defineJob({
   type: 'data-processing',
   arguments: z
@@ -148,13 +148,13 @@ export const dataProcessing = defineJob({
   timeoutMs: HOURS_6,
 });
 
-/** Deletes the rows of a table whose keys are given, in batches that are committed each for itself. */
+/** Deletes rows of a table by key, in batches that are committed separately. */
 export const batchDelete = defineJob({
   type: 'batch-delete',
   arguments: z
     .strictObject({
       from: z.strictObject({ database, table: tableName, key: z.array(identifier).min(1).max(32) }),
-      /** Rows that have at least the columns of the key. */
+      /** Rows with at least the columns of the key. */
       data: inline.optional(),
       keys: file.optional(),
       /** Counts, and deletes nothing. */
@@ -169,7 +169,7 @@ export const batchDelete = defineJob({
   result: z.object({
     dryRun: z.boolean(),
     rows: z.int(),
-    /** Rows of the table that are gone, or would be. */
+    /** Rows of the table that were deleted, or would be. */
     deleted: z.int(),
     rejected: z.int(),
     rejects: z.string().nullable(),
@@ -190,7 +190,7 @@ export const bulkUpload = defineJob({
       /** A folder of `file:` or a prefix of `s3:`; all its files go below `to`. */
       below: z.string().optional(),
       to: z.string().optional(),
-      /** Whether files whose target has as many bytes are left out. */
+      /** Whether files whose target has the same size are skipped. */
       skipSameSize: z.boolean().default(false),
     })
     .refine(({ files, below, to }) => (files === undefined ? below !== undefined && to !== undefined : below === to), {

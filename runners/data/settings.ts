@@ -28,7 +28,7 @@ interface AllowedTable {
 
 const ALLOWED = /^([A-Z0-9_]+)\.([A-Za-z_][\w$]*)\.(\*|[A-Za-z_][\w$]*)(:read)?$/;
 
-/** @throws {SettingsError} for a table of a database that is not set, and for what is no table */
+/** @throws {SettingsError} for a table of a database that is not set, and for an invalid table */
 export function readDatabases(tables: string[], env: Record<string, string | undefined> = process.env): Databases {
   const urls = new Map<string, string>();
   for (const [name, url = ''] of Object.entries(env)) {

@@ -7,12 +7,12 @@ import type { Item, Row, Source, Tools } from './tools';
 export type From = { data: Row[] } | FileTarget | TableSource;
 
 export interface OpenSource extends Source {
-  /** Whether a row can be told from which to go on; else those that are done are read again and passed over. */
+  /** Whether rows have marks from which to continue; otherwise rows that are done are read again and skipped. */
   hasMarks: boolean;
   close: () => Promise<void>;
 }
 
-/** @param after the mark of the last row that is not wanted again, where rows have marks */
+/** @param after the mark of the last row that is done, if rows have marks */
 export async function openSource(
   from: From,
   { tools, folder, job, after }: { tools: Tools; folder: string; job: JobContext; after?: unknown },

@@ -6,7 +6,7 @@ export interface Tools {
   storage: Storage;
   work: WorkFolders;
   databases: Databases;
-  /** How much of a workbook may be on the disk while it is read. */
+  /** Most bytes of a workbook on disk while it is read. */
   mostSpillBytes: number;
   count: (type: string, outcome: string, count: number) => void;
 }
@@ -15,23 +15,23 @@ export type Row = Record<string, unknown>;
 
 /** A row as it was read, or what could not be read as one. */
 export type Item = ({ row: Row } | Rejected) & {
-  /** Of a table: where to go on after this row. */
+  /** For a table: where to continue after this row. */
   mark?: unknown;
 };
 
 export interface Rejected {
   reason: string;
-  /** What stood there, as far as it can be told. */
+  /** The content of the row, as far as it is known. */
   values: unknown;
 }
 
 export interface Source {
-  /** Changes when the rows do; a killed import goes on only with the same. */
+  /** Changes when the rows do; a killed import continues only with the same version. */
   version: string;
-  /** Where they are known beforehand. */
+  /** If they are known beforehand. */
   columns: string[] | null;
   items: AsyncIterable<Item>;
-  /** 0 to 100; null: nobody knows. */
+  /** 0 to 100; null: unknown. */
   percent: () => number | null;
 }
 

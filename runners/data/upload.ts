@@ -20,7 +20,9 @@ const stored = z.object({
   bytes: z.int(),
 });
 
-/** Copies files one after the other; each is there in full or not at all, and a killed job goes on behind those that are done. */
+/**
+ * Copies files one after the other; each is complete or absent, and a killed job continues after those that are done.
+ */
 export async function uploadFiles(args: UploadArguments, tools: Tools, job: JobContext): Promise<UploadResult> {
   const copies = args.files ?? (await listed(args.below ?? '', args.to ?? '', tools, job));
   for (const { to } of copies) tools.storage.requireWritable(to);
@@ -28,7 +30,7 @@ export async function uploadFiles(args: UploadArguments, tools: Tools, job: JobC
   const state = read.success ? read.data : { next: 0, after: null, files: 0, skipped: 0, bytes: 0 };
   let keptAtMs = performance.now();
   for (const [index, copy] of copies.entries()) {
-    // What is listed may have grown meanwhile, so that the name counts there.
+    // The listing may have changed meanwhile, so names are compared there.
     if (args.files !== undefined ? index < state.next : state.after !== null && copy.from <= state.after) continue;
     job.signal.throwIfAborted();
     job.progress((100 * index) / copies.length, copy.from);
@@ -47,7 +49,7 @@ export async function uploadFiles(args: UploadArguments, tools: Tools, job: JobC
   return { files: state.files, skipped: state.skipped, bytes: state.bytes };
 }
 
-/** Null: the target has as many bytes already. */
+/** Null: the target already has the same size. */
 async function copyOne(
   { from, to, contentType }: Copy,
   skipSameSize: boolean,
@@ -66,7 +68,7 @@ async function copyOne(
   }
 }
 
-/** In the order of their names, so that another attempt knows which are done. */
+/** Sorted by name, so that another attempt knows which are done. */
 async function listed(below: string, to: string, { storage }: Tools, { signal }: JobContext): Promise<Copy[]> {
   const base = to.endsWith('/') || to === 'file:' ? to : `${to}/`;
   const copies: Copy[] = [];

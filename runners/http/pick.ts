@@ -20,8 +20,8 @@ export function at(value: unknown, pointer: string): unknown {
 }
 
 /**
- * A value as results may hold it: texts without what cannot be stored, and shortened. Undefined: it is too deep or too large,
- * which the answer of a stranger must not make the failure of a job.
+ * A value as results may contain it: texts without characters that cannot be stored, and shortened. Undefined: it is
+ * too deep or too large, which must not fail the job, because the answer comes from another server.
  */
 export function storable(value: unknown, change: (text: string) => string): Json | undefined {
   let nodes = 0;

@@ -72,7 +72,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
   };
 }
 
-/** Files of environment variables and their readers differ in whether quotes around a value belong to it. They never do here. */
+/** Readers of env files disagree on whether quotes around a value belong to it. Here they never do. */
 function unquoted(text: string): string {
   return /^(["'])(.+)\1$/s.exec(text)?.[2]?.trim() ?? text;
 }

@@ -22,7 +22,10 @@ export interface Sizes {
   /** Jobs that the statements of the store move from create to end. */
   store: number;
   pinned: { perSecond: number; holdMs: number; windowMs: number };
-  /** A full window is as long as a poll waits on average, so that in it each one ends once and begins anew; before it they do so once too, as they have in a fleet that is usually idle. */
+  /**
+   * A full window is as long as a poll waits on average, so that each poll ends once in it and starts again. Each also
+   * ends once before the window, as in a fleet that has been idle for some time.
+   */
   idle: { runners: number[]; settleMs: number; windowMs: number };
 }
 

@@ -9,7 +9,7 @@ import { announceCancelled, interruptRunners } from '../jobs/cancel';
 import { announceRetried, retryRows } from '../jobs/retry-by-hand';
 import { notFound } from './create';
 
-/** Whose workflow it may be: only this user's, or (null) anybody's; and who does something to it. */
+/** Who acts: the user to whom the workflow must belong (null: any), and the actor. */
 export interface Acting {
   userId: string | null;
   by: Actor;
@@ -18,8 +18,9 @@ export interface Acting {
 const UNFINISHED: store.Member['status'][] = ['blocked', 'pending', 'running'];
 
 /**
- * Unfinished jobs of a workflow -> cancelled, in one transaction: all, or the one of this key with all that come after it.
- * @throws {BatonError} `not_found`, `state_conflict` when it has ended, or nothing of it is unfinished
+ * Unfinished jobs of a workflow -> cancelled, in one transaction: all, or the one with this key and all that depend on
+ * it.
+ * @throws {BatonError} `not_found`, `state_conflict` when it has ended, or none of these is unfinished
  */
 export async function cancelWorkflow(
   context: Context,
@@ -60,8 +61,8 @@ export async function cancelWorkflow(
 }
 
 /**
- * Failed and cancelled jobs of a workflow -> pending, or blocked until those before them have ended; what completed is not
- * done again.
+ * Failed and cancelled jobs of a workflow -> pending, or blocked until their parents have ended; completed jobs are
+ * kept.
  * @throws {BatonError} `not_found`, `state_conflict` when none of its jobs failed or was cancelled
  */
 export async function retryWorkflow(context: Context, { userId, by }: Acting, id: string): Promise<void> {

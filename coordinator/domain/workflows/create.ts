@@ -27,9 +27,9 @@ export interface WantedWorkflow {
 }
 
 /**
- * (none) -> a workflow of these jobs, all or none; those that wait for none are pending, the others blocked.
- * @returns its id, and whether the same call had created it before
- * @throws {BatonError} `validation_failed`, `dependency_cycle` and what one of the jobs is refused for, with its path
+ * (none) -> a workflow of these jobs, all or none; jobs without parents are pending, the others blocked.
+ * @returns its id, and whether a call with the same key had created it before
+ * @throws {BatonError} `validation_failed`, `dependency_cycle`, and the error of the first refused job, with its path
  */
 export async function createWorkflow(
   context: Context,
@@ -53,14 +53,14 @@ export async function createWorkflow(
     if (!(await store.insertWorkflow(transaction, { id, name, userId, linkSecret, idempotency }))) return null;
     return { order, edges };
   });
-  // Another call with the same key was quicker.
+  // Another call with the same key was faster.
   if (outcomes === null) return (await findRepeated(context, idempotency)) ?? notThere();
   return { id, isRepeated: false };
 }
 
 /**
- * More jobs for a workflow that runs. Keys that it has already are left as they are, so that the call may be repeated.
- * @param leaseToken of a job of the workflow that runs, which vouches for a runner
+ * Adds jobs to a running workflow. Existing keys are left unchanged, so that the call may be repeated.
+ * @param leaseToken of a running job of the workflow, which authorises a runner
  * @throws {BatonError} `not_found`, `state_conflict`, `lease_lost`, and as `createWorkflow`
  */
 export async function addJobs(
@@ -84,17 +84,17 @@ export async function addJobs(
       ...new Set(order.flatMap(({ dependsOn }) => dependsOn.flatMap((key) => members.get(key)?.id ?? []))),
     ];
     if (parents.length > 0) await jobs.lockParents(transaction, parents);
-    // Some may have ended before they were locked.
+    // Some jobs may have ended before they were locked.
     const known = new Map((await store.members(transaction, id)).map((member) => [member.key, member]));
     const edges = relate(order, known, id);
     late = edges.flatMap(({ outcome, parentId }) => (outcome === null && parents.includes(parentId) ? [parentId] : []));
     return { order, edges };
   });
-  // Of those that had ended otherwise than they must.
+  // Settles parents that had already ended in a way that their children do not accept.
   await settleParents(context, late);
 }
 
-/** Whatever is not the caller's is not there. A runner's key sees the workflow of a job that it runs. */
+/** A workflow that the caller may not see counts as missing. A runner's key sees the workflow of a job that it runs. */
 async function requireWorkflow(
   db: Executor,
   caller: Caller,
@@ -123,8 +123,8 @@ export function notFound(id: string): BatonError {
 }
 
 /**
- * Stores nodes in one transaction, after what `prepare` does in it.
- * @param prepare returns which are stored, in their order, and their edges; null: nothing is
+ * Stores nodes in one transaction, after running `prepare` in it.
+ * @param prepare returns the nodes to store, in order, and their edges; null: nothing is stored
  */
 async function storeNodes(
   context: Context,
@@ -167,7 +167,7 @@ async function storeNodes(
   return isStored ? outcomes : null;
 }
 
-/** A workflow is made of jobs of its own. */
+/** A workflow consists only of its own jobs, so a deduplicated one is refused. */
 function requireCreated(key: string, outcome: Outcome): void {
   if (outcome instanceof BatonError) throw atKey(key, outcome);
   if (outcome.inserted !== null) return;

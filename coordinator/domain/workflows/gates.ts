@@ -18,7 +18,8 @@ export interface Decision {
 }
 
 /**
- * blocked -> completed or cancelled, of a gate for which all has ended that it waits for. The same decision again is none.
+ * blocked -> completed or cancelled, for a gate whose parents have all ended. Repeating the same decision changes
+ * nothing.
  * @throws {BatonError} `not_found`, `state_conflict`
  */
 export async function decideGate(
@@ -32,7 +33,7 @@ export async function decideGate(
   return decide(context, by, await findGate(context, workflowId, key), workflowId, decision);
 }
 
-/** The same by whoever has a link to it. */
+/** The same for the holder of a link to the gate. */
 export async function decideByLink(context: Context, by: Actor, link: GateLink, decision: Decision): Promise<Linked> {
   const linked = await openLink(context, link);
   if (link.outcome !== null && link.outcome !== decision.outcome)
@@ -41,7 +42,7 @@ export async function decideByLink(context: Context, by: Actor, link: GateLink, 
   return openLink(context, link);
 }
 
-/** What a link says, as it stands in its address. */
+/** The parameters of a link, as in its URL. */
 export interface GateLink {
   gateId: string;
   outcome: GateOutcome | null;
@@ -54,7 +55,10 @@ export interface Linked {
   gate: views.NodeRow;
 }
 
-/** Signs a link, which decides the gate without a key. @throws {BatonError} `not_found` */
+/**
+ * Creates a signed link, with which the gate can be decided without a key.
+ * @throws {BatonError} `not_found`
+ */
 export async function linkGate(
   context: Context,
   { userId, by }: Acting,
@@ -73,7 +77,7 @@ export async function linkGate(
   });
 }
 
-/** @throws {BatonError} `not_found` for a link that is not ours, or cannot be used any more */
+/** @throws {BatonError} `not_found` for an invalid link, or one that can no longer be used */
 export async function openLink(context: Context, link: GateLink): Promise<Linked> {
   const found = await views.linked(context.db, link.gateId);
   const isGood =

@@ -6,8 +6,8 @@ export interface Node {
 }
 
 /**
- * The nodes in an order in which each comes after all that it depends on.
- * @param known keys of nodes that are there already
+ * Sorts the nodes so that each comes after all that it depends on.
+ * @param known keys of existing nodes
  * @throws {BatonError} `validation_failed` that names each unknown key with its path, `dependency_cycle` with the cycle
  */
 export function sorted<One extends Node>(nodes: ReadonlyMap<string, One>, known: ReadonlySet<string> = NONE): One[] {
@@ -20,7 +20,7 @@ export function sorted<One extends Node>(nodes: ReadonlyMap<string, One>, known:
     for (const parent of parents) children.get(parent)?.push(node);
   }
   const order = [...nodes.values()].filter(({ key }) => missing.get(key) === 0);
-  // It grows as it is walked.
+  // The list grows during the iteration.
   for (const { key } of order) {
     for (const child of children.get(key) ?? []) {
       const left = (missing.get(child.key) ?? 0) - 1;
@@ -55,7 +55,10 @@ function requireKnown(nodes: ReadonlyMap<string, Node>, known: ReadonlySet<strin
   });
 }
 
-/** From a node that could not be placed, always on to one of its parents that could not either, until one comes again. */
+/**
+ * Finds a cycle: starts at a node that could not be sorted, and follows parents that could not be sorted either until
+ * one repeats.
+ */
 function cycleIn(nodes: ReadonlyMap<string, Node>, missing: ReadonlyMap<string, number>): BatonError {
   const isOpen = (key: string): boolean => (missing.get(key) ?? 0) > 0;
   const path = new Set<string>();
@@ -66,7 +69,7 @@ function cycleIn(nodes: ReadonlyMap<string, Node>, missing: ReadonlyMap<string, 
   }
   const keys = [...path];
   const found = keys.slice(keys.indexOf(next ?? '')).reverse();
-  // The same graph is told with the same words, from wherever it was walked.
+  // Starts at the smallest key, so that the same cycle always gives the same message.
   const first = found.indexOf([...found].sort()[0] ?? '');
   const cycle = [...found.slice(first), ...found.slice(0, first)];
   const shown = [...cycle, cycle[0]].slice(0, MOST_NAMED).join(' -> ');

@@ -10,10 +10,10 @@ import { check } from '../jobs/create';
 import type { JobCandidate } from '../jobs/candidates/job-candidate';
 import { isFinished } from '../jobs/transitions';
 
-/** What was asked for under one key. */
+/** The requested job or gate of one key. */
 export type WantedNode = WorkflowJob | Gate;
 
-/** A job or gate on its way into a workflow. */
+/** A job or gate that is about to be stored. */
 export interface NewNode {
   key: string;
   dependsOn: readonly string[];
@@ -22,7 +22,7 @@ export interface NewNode {
   candidate: JobCandidate;
 }
 
-/** Whose workflow it is, and what its jobs have of it. */
+/** The owner of the workflow, and the fields that its jobs share. */
 export interface Membership {
   workflowId: string;
   userId: string | null;
@@ -30,7 +30,7 @@ export interface Membership {
   trace: string | undefined;
 }
 
-/** @throws {BatonError} what the first that is refused is refused for, with its path */
+/** @throws {BatonError} the error of the first refused node, with its path */
 export async function newNodes(
   context: Context,
   wanted: ReadonlyMap<string, WantedNode>,
@@ -46,9 +46,9 @@ export async function newNodes(
 }
 
 /**
- * Says in the rows what they depend on, and returns the edges.
+ * Sets in the rows what they depend on, and returns the edges.
  * @param order parents before their children
- * @param known jobs of the workflow that are there already
+ * @param known existing jobs of the workflow
  */
 export function relate(
   order: readonly NewNode[],
@@ -76,7 +76,7 @@ export function relate(
   });
 }
 
-/** The same fault, of one of the jobs of a call that is all or none. */
+/** The same error, for one of the jobs of a call that is all or none. */
 export function atKey(key: string, error: BatonError): BatonError {
   const errors = (error.errors ?? [{ path: '', message: error.message }]).map(({ path, message }) => ({
     path: ['jobs', key, path].filter((part) => part !== '').join('.'),
@@ -99,7 +99,7 @@ function jobCandidate(
   { dependsOn: _dependsOn, onDependencyFailure: _onDependencyFailure, ...job }: WorkflowJob,
   { caller, userId, trace }: Membership,
 ): JobCandidate {
-  // A runner's key may have jobs made within its own limits only, though `check` leaves runners alone.
+  // A runner's key may only create jobs within its own scope, although `check` does not restrict runners.
   const refused =
     caller.role === 'runner' && !covers(caller, job)
       ? new BatonError(
@@ -111,7 +111,7 @@ function jobCandidate(
   return refused;
 }
 
-/** A gate is a row as others are; nobody runs it, so what a run would need is put in somehow. */
+/** A gate is a row like others. Nobody runs it, so the fields that only a run needs get arbitrary values. */
 function gateCandidate(
   context: Context,
   { gate: { expiresInMs } }: Gate,

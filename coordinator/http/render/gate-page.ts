@@ -11,7 +11,10 @@ const STATES: Record<LinkedGate['state'], string> = {
 };
 const VERBS: Record<GateOutcome, string> = { opened: 'Open', refused: 'Refuse' };
 
-/** A page with a button for each decision. Nothing happens before one is pressed: programs that look at links are no people. */
+/**
+ * A page with a button for each decision. Opening it decides nothing, because programs such as link previews open links
+ * too.
+ */
 export function renderGatePage(
   { workflow, key, state, expiresAt }: LinkedGate,
   {

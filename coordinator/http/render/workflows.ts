@@ -14,7 +14,7 @@ export function renderWorkflowSummary(row: WorkflowRow): WorkflowSummary {
 
 export function renderWorkflow(row: WorkflowRow, nodes: NodeRow[]): Workflow {
   const keyOf = new Map(nodes.map(({ id, key }) => [id, key]));
-  // Made of entries, so that no key of a user's is more than a key.
+  // Built from entries, so that a user's key such as `__proto__` is a plain member.
   const jobs = Object.fromEntries(nodes.map((node) => [node.key, renderNode(node, keyOf)]));
   return { ...renderWorkflowSummary(row), jobs };
 }

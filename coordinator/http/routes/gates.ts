@@ -7,7 +7,7 @@ import { type Call, endpoint, reply, type Reply } from '../core/endpoint';
 import { renderGatePage } from '../render/gate-page';
 import { time } from '../render/time';
 
-// Gates by the links that `POST /workflows/:id/gates/:key/link` makes: whoever has one needs no key.
+// Gates by the links that `POST /workflows/:id/gates/:key/link` creates; they need no key.
 
 const params = z.object({ id: protocol.id });
 
@@ -48,7 +48,7 @@ export const gateEndpoints = [
   }),
 ];
 
-/** The address of a link, under the name by which the coordinator was called. */
+/** The URL of a link, with the host name by which the coordinator was called. */
 export function linkOf(
   { header, isSecure }: Pick<Call<unknown, unknown, unknown>, 'header' | 'isSecure'>,
   link: GateLink,

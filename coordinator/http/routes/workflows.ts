@@ -180,7 +180,7 @@ export const workflowEndpoints = [
   }),
 ];
 
-/** Each is read as what it says it is; all that is wrong with them is told at once. */
+/** Parses each node as the kind that it declares; reports all faults at once. */
 async function readNodes(sent: Record<string, unknown>): Promise<Map<string, WantedNode>> {
   const errors: NonNullable<BatonError['errors']> = [];
   const nodes = await mapInTurns(Object.entries(sent), ([key, value]): [string, WantedNode][] => {
@@ -202,7 +202,7 @@ async function readNodes(sent: Record<string, unknown>): Promise<Map<string, Wan
 
 const MOST_ERRORS = 50;
 
-/** A runner makes workflows in the name of a job that it runs. */
+/** The creator of a workflow: a runner creates workflows in the name of a job that it runs. */
 async function makerOf(
   services: Services,
   caller: Caller,
@@ -228,7 +228,7 @@ async function show({ context }: Services, userId: string | null, id: string): P
   return renderWorkflow(row, await views.nodes(context.db, id));
 }
 
-/** One whose last job has just ended is ended before it is shown. */
+/** A workflow whose last job has just ended is ended before it is shown. */
 async function find(
   { context }: Pick<Services, 'context'>,
   userId: string | null,

@@ -34,8 +34,9 @@ export async function ping(db: Executor): Promise<void> {
 }
 
 /**
- * Whether jobs can be written: no standby, not read only, and the role may. Updates no row, so it leaves nothing to clean up.
- * @throws what PostgreSQL says when they cannot
+ * Checks that jobs can be written: the server is not a standby, not read-only, and the role has the right. Updates no
+ * row, so it leaves nothing to clean up.
+ * @throws the error of PostgreSQL when they cannot
  */
 export async function pingWrite(db: Executor): Promise<void> {
   await db.query(

@@ -7,7 +7,7 @@ export interface WorkflowRow {
   name: string;
   userId: string | null;
   status: WorkflowStatus;
-  /** How many of its jobs have which status; those that none has are left out. */
+  /** Number of its jobs by status; statuses without jobs are left out. */
   counts: Partial<Record<JobStatus, number>> | null;
   createdAt: Date;
   finishedAt: Date | null;
@@ -33,7 +33,7 @@ export interface WorkflowFilter {
   createdBefore?: string | undefined;
 }
 
-/** Newest first; `before` is the last id of the page before. */
+/** Newest first; `before` is the last id of the previous page. */
 export function page(
   db: Executor,
   userId: string | null,
@@ -62,7 +62,7 @@ export interface NodeRow {
   status: JobStatus;
   isGate: boolean;
   reason: string | null;
-  /** Of a gate: whether it waits for no other job any more. */
+  /** For a gate: whether it no longer waits for another job. */
   isReady: boolean;
   expiresAt: Date | null;
   /** Ids; null: none. */
@@ -86,7 +86,7 @@ export async function gate(db: Executor, workflowId: string, key: string): Promi
   return row ?? null;
 }
 
-/** What a link to a gate is judged by; null: there is no such gate. */
+/** What is needed to verify a link to a gate; null: there is no such gate. */
 export async function linked(
   db: Executor,
   gateId: string,

@@ -5,7 +5,7 @@ export interface InsertWorkflow {
   name: string;
   userId: string | null;
   linkSecret: string;
-  /** The key of the call, the user it belongs to, and what was asked under it; null: it has none. */
+  /** The key of the call, its scope, and the hash of the request; null: no key. */
   idempotency: { scope: string; key: string; requestHash: string } | null;
 }
 
@@ -40,7 +40,10 @@ export interface LockedWorkflow {
   status: 'running' | 'completed' | 'failed' | 'cancelled';
 }
 
-/** Keeps it from ending, and others from adding jobs, until the transaction ends. @param userId only this user's; null: anybody's */
+/**
+ * Locks a workflow until the transaction ends, so that it does not end and others do not add jobs.
+ * @param userId only this user's; null: any user's
+ */
 export async function lockWorkflow(
   transaction: Executor,
   userId: string | null,
@@ -105,7 +108,7 @@ export async function memberIds(
   return rows.map(({ id }) => id);
 }
 
-/** Whose job runs under this lease; null: none does. */
+/** The user of the job that runs under this lease; null: no job does. */
 export async function leaseOwner(
   db: Executor,
   { jobId, leaseToken }: { jobId: string; leaseToken: string },

@@ -8,12 +8,13 @@ import { headerOf, rowOf } from './header';
 const MOST_RECORD_BYTES = 16 * 1024 * 1024;
 const TOGETHER = 500;
 
-/** Rows of CSV (RFC 4180) with a header. An empty field is null; quotes where none may be stand for themselves. */
+/** Rows of CSV (RFC 4180) with a header. An empty field is null; quotes in invalid places are literal. */
 export async function* readCsv(body: Readable, delimiter: string): AsyncIterable<Item> {
   const parser = parse({
-    // Lines are counted here: one that has other fields than the header is rejected, and ends nothing.
+    // The number of fields is checked here: a line that does not match the header is rejected, and does not end the
+    // parse.
     ...{ delimiter, bom: true, relax_column_count: true, skip_empty_lines: true },
-    // A quote that is taken for the begin of a text would hide the lines after it.
+    // A quote misread as the start of a text would hide the following lines.
     ...{ relax_quotes: true, max_record_size: MOST_RECORD_BYTES },
   });
   pipeline(body, parser, () => undefined);

@@ -1,6 +1,6 @@
 import { NonRetryableError } from '@baton/runner-sdk';
 
-/** For a source as a whole; rows that are bad are rejected instead. Errors that are worth another try stay what they are. */
+/** The error for an invalid source; invalid rows are rejected instead. Errors worth a retry are kept. */
 export function badSource(error: unknown): unknown {
   if (error instanceof NonRetryableError) return error;
   const { code = '', message = '' } = error as { code?: string; message?: string };

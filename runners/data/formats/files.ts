@@ -22,7 +22,7 @@ const CONTENT_TYPES: Record<Format, string> = {
   xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
 };
 
-/** @param folder where a workbook is kept while it is read */
+/** @param folder for a workbook while it is read */
 export async function openFile(file: FileTarget, folder: string, tools: Tools, job: JobContext): Promise<Source> {
   const format = formatOf(file);
   const opened = await tools.storage.open(file.url, { signal: job.signal });
@@ -34,7 +34,7 @@ export async function openFile(file: FileTarget, folder: string, tools: Tools, j
     },
   });
   const plain = isGzip(file) ? createGunzip() : new PassThrough();
-  // The last stream tells who reads it of the faults of the others.
+  // The last stream reports errors of the others to its reader.
   void pipeline(opened.body, count, plain).catch(() => undefined);
   return {
     ...{ version: opened.version, columns: null },
@@ -43,7 +43,7 @@ export async function openFile(file: FileTarget, folder: string, tools: Tools, j
   };
 }
 
-/** Writes all rows, in full or not at all. */
+/** Writes all rows atomically. */
 export async function writeFile(
   file: FileTarget,
   rows: AsyncIterable<Row>,
@@ -89,7 +89,7 @@ function itemsOf(
   }
 }
 
-/** A ZIP is read from its end, so all of it is brought here first. */
+/** A ZIP is read from its end, so the whole file is downloaded first. */
 async function* workbookItems(
   { sheet }: FileTarget,
   body: Readable,
@@ -113,7 +113,7 @@ async function* limited(chunks: AsyncIterable<Buffer>, mostBytes: number): Async
   }
 }
 
-/** A damaged compression is the file's fault. */
+/** Damaged compression is a fault of the file. */
 async function* guarded(items: AsyncIterable<Item>): AsyncIterable<Item> {
   try {
     yield* items;
@@ -143,7 +143,7 @@ function contentOf(
 
 function gzipped(content: AsyncIterable<string | Uint8Array>): AsyncIterable<Uint8Array> {
   const gzip = createGzip();
-  // Who reads it hears of the faults of the rows.
+  // The reader gets the errors of the rows.
   void pipeline(content, gzip).catch(() => undefined);
   return gzip as AsyncIterable<Uint8Array>;
 }

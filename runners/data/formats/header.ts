@@ -1,7 +1,7 @@
 import type { Item } from '../tools';
 import { badFile } from './faults';
 
-/** Names of columns; those without one are called by their number. */
+/** Names of columns; columns without a name get their number. */
 export function headerOf(fields: readonly unknown[]): string[] {
   const names = fields.map((field, index) => textOf(field).trim() || `column_${index + 1}`);
   const double = names.find((name, index) => names.indexOf(name) !== index);
@@ -9,7 +9,7 @@ export function headerOf(fields: readonly unknown[]): string[] {
   return names;
 }
 
-/** Fewer fields than columns are rejected too: a line that was cut looks so. */
+/** Rows with too few fields are rejected too, because a truncated line looks like that. */
 export function rowOf(header: readonly string[], fields: readonly unknown[]): Item {
   if (fields.length !== header.length)
     return { reason: `has ${fields.length} fields, and the header ${header.length}`, values: fields };

@@ -6,7 +6,7 @@ const MOST_ROW_LENGTH = 16 * 1024 * 1024;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** One JSON object a line; empty lines are passed over. */
+/** One JSON object per line; empty lines are ignored. */
 export async function* readNdjson(body: AsyncIterable<Buffer>): AsyncIterable<Item> {
   const decoder = new StringDecoder('utf8');
   let rest = '';
@@ -20,7 +20,7 @@ export async function* readNdjson(body: AsyncIterable<Buffer>): AsyncIterable<It
   if (rest.trim() !== '') yield itemOf(rest);
 }
 
-/** An array of objects, of which one at a time is in memory. */
+/** An array of objects, one of which is in memory at a time. */
 export async function* readJson(body: AsyncIterable<Buffer>): AsyncIterable<Item> {
   const splitter = new ElementSplitter();
   for await (const chunk of body) for (const element of splitter.push(chunk)) yield itemOf(element);
@@ -52,7 +52,10 @@ function itemOf(text: string): Item {
   return { row: value as Row };
 }
 
-/** Cuts the text of an array into the texts of its elements. Looks at bytes: those of JSON's own signs stand for nothing else. */
+/**
+ * Splits the text of an array into those of its elements. Works on bytes, because the bytes of JSON's syntax never
+ * occur within other characters.
+ */
 class ElementSplitter {
   private state: 'before' | 'inside' | 'after' = 'before';
   private depth = 0;
@@ -83,7 +86,7 @@ class ElementSplitter {
     if (this.state !== 'after') throw badFile(this.state === 'before' ? 'it is no JSON array' : 'its array has no end');
   }
 
-  /** Returns where the first element begins. */
+  /** Returns the start of the first element. */
   private outside(byte: number, at: number): number {
     const isSpace = byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
     // The three bytes of a byte order mark.
@@ -113,7 +116,7 @@ class ElementSplitter {
 
   private keep(part: Buffer): void {
     if (part.length === 0) return;
-    // A copy, since the stream may use its memory again.
+    // A copy, because the stream may reuse its memory.
     this.parts.push(Buffer.from(part));
     this.length += part.length;
     if (this.length > MOST_ROW_LENGTH) throw badFile(`an element has more than ${MOST_ROW_LENGTH} bytes`);

@@ -6,7 +6,9 @@ const BLOCK_BYTES = 64 * 1024;
 const MOST_BLOCKS = 256;
 const OFFSET_BYTES = 8;
 
-/** The texts of a workbook, kept on the disk: a million of them cost no memory. Read once they are all written. */
+/**
+ * The texts of a workbook, stored on disk, so that a million of them cost no memory. Read only after all are written.
+ */
 export class SharedStrings {
   private readonly texts: SpillFile;
   private readonly offsets: SpillFile;
@@ -43,7 +45,7 @@ export class SharedStrings {
   }
 }
 
-/** Appended to, then read at random, through blocks of which the latest are kept. */
+/** A file that is appended to, then read randomly through a cache of the most recently used blocks. */
 class SpillFile {
   bytes = 0;
   private readonly handle: number;
@@ -87,7 +89,7 @@ class SpillFile {
   private block(number: number): Buffer {
     const kept = this.blocks.get(number);
     if (kept !== undefined) {
-      // The map's order is that of the latest use.
+      // The map is ordered by last use.
       this.blocks.delete(number);
       this.blocks.set(number, kept);
       return kept;

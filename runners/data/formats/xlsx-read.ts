@@ -10,19 +10,19 @@ import { readXml } from './xml';
 
 const MOST_PARTS = 10_000;
 const MOST_COLUMNS = 16_384;
-/** Of the parts that are read into memory: the list of sheets and of styles. */
+/** Limit of the parts that are read into memory: the lists of sheets and of styles. */
 const MOST_STYLES = 100_000;
 const DAY_MS = 86_400_000;
 const UNIX_DAY = 25_569;
-/** Days between the two epochs that workbooks have. */
+/** Days between the two epochs of workbooks. */
 const DAYS_OF_1904 = 1462;
 
 const openZip = promisify<string, Options, ZipFile>(open);
 
 /**
- * Rows of one sheet of a workbook, of which the first that is not empty is the header.
- * @param path the workbook on this host, since a ZIP is read from its end
- * @param folder where its texts may be kept
+ * Rows of one sheet of a workbook; the first non-empty row is the header.
+ * @param path the workbook on this host, because a ZIP is read from its end
+ * @param folder for its texts
  */
 export async function* readXlsx(
   path: string,
@@ -124,7 +124,7 @@ async function readStrings(zip: ZipFile, part: Entry | undefined, strings: Share
     continue;
 }
 
-/** Of the cells' styles, the numbers of those that show a number as a date. */
+/** Indexes of the cell styles that show a number as a date. */
 async function readDateStyles(zip: ZipFile, part: Entry | undefined): Promise<Set<number>> {
   const dates = new Set<number>();
   if (part === undefined) return dates;
@@ -153,7 +153,7 @@ function isBuiltInDate(format: number): boolean {
   return (format >= 14 && format <= 22) || (format >= 27 && format <= 36) || (format >= 45 && format <= 58);
 }
 
-/** Letters of a date outside of quotes, escapes and brackets such as colours. */
+/** Whether the format has letters of a date outside quotes, escapes and brackets such as colours. */
 function isDateFormat(code: string): boolean {
   return /[dmyhs]/i.test(code.replace(/"[^"]*"|\\.|\[[^\]]*\]|General/gi, ''));
 }
@@ -207,7 +207,7 @@ async function* readSheet(body: Readable, meaning: Meaning): AsyncIterable<Item>
     }
 }
 
-/** Empty cells at the end of a row are left out by those who write workbooks. */
+/** Programs leave out empty cells at the end of a row. */
 function sheetRow(header: string[], cells: unknown[]): Item {
   if (cells.slice(header.length).some((value) => value !== null))
     return { reason: `has ${cells.length} cells, and the header ${header.length}`, values: cells };
@@ -226,7 +226,7 @@ function valueOf({ type, style, text }: Cell, { strings, dates, is1904 }: Meanin
   return dateOf(number + (is1904 ? DAYS_OF_1904 : 0));
 }
 
-/** A day without a time is a date; what has a time has no zone. */
+/** Days without a time are dates; times have no zone. */
 function dateOf(days: number): string {
   const at = new Date(Math.round((days - UNIX_DAY) * DAY_MS));
   if (Number.isNaN(at.getTime())) return String(days);
@@ -234,7 +234,7 @@ function dateOf(days: number): string {
   return Number.isInteger(days) ? iso.slice(0, 10) : iso.slice(0, 19);
 }
 
-/** `_x000D_` stands for a character that XML cannot hold. */
+/** `_x000D_` stands for a character that XML cannot contain. */
 function unescaped(text: string): string {
   return text.replace(/_x([0-9A-Fa-f]{4})_/g, (_all, code: string) => String.fromCharCode(parseInt(code, 16)));
 }

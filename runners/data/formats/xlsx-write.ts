@@ -12,7 +12,7 @@ const OFFICE = 'http://schemas.openxmlformats.org/officeDocument/2006/relationsh
 const PACKAGE = 'http://schemas.openxmlformats.org/package/2006';
 const CONTENT = 'application/vnd.openxmlformats-officedocument.spreadsheetml';
 
-/** A workbook of one sheet, written as the rows come: texts stand in their cells, so that nothing is kept. */
+/** A workbook of one sheet, streamed: texts are inline in their cells, so that nothing is kept. */
 export function writeXlsx(rows: AsyncIterable<Row>, columns: string[], sheet: string): AsyncIterable<Buffer> {
   const zip = new ZipFile();
   const out = new PassThrough();
@@ -20,7 +20,7 @@ export function writeXlsx(rows: AsyncIterable<Row>, columns: string[], sheet: st
   zip.on('error', fail);
   const content = Readable.from(sheetXml(rows, columns), { objectMode: false });
   content.on('error', fail);
-  // A reader that goes away stops the rows too.
+  // A reader that stops also stops the rows.
   out.on('close', () => content.destroy());
   const part = (name: string, text: string): void => zip.addBuffer(Buffer.from(HEAD + text), name);
   part(
@@ -74,12 +74,12 @@ function cellXml(value: unknown): string {
   return `<c t="inlineStr"><is><t xml:space="preserve">${escaped(text)}</t></is></c>`;
 }
 
-/** What XML cannot hold stands as `_x0001_`, and what looks so is escaped itself. */
+/** Characters that XML cannot contain become `_x0001_`, and text that looks like that is escaped itself. */
 function escaped(text: string): string {
   return (
     text
       .replace(/_(?=x[0-9A-Fa-f]{4}_)/g, '_x005F_')
-      // Control characters are what is looked for.
+      // Control characters are intended here.
 
       .replace(
         /[\u0000-\u0008\u000b-\u001f\ufffe\uffff]/g,

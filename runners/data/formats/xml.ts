@@ -1,7 +1,7 @@
 import { SaxesParser } from 'saxes';
 import { badFile } from './faults';
 
-/** The parser keeps a text until its end, so that one without an end would fill the memory. */
+/** The parser keeps a text until its end, so an endless one would fill the memory. */
 const MOST_TEXT_BYTES = 8 * 1024 * 1024;
 
 export interface XmlListener {
@@ -10,7 +10,7 @@ export interface XmlListener {
   close?: (name: string) => void;
 }
 
-/** Reads XML as it comes, yielding after each chunk. Names are told without their prefixes. Entities of a DTD are not expanded. */
+/** Parses XML as a stream, yielding after each chunk. Names have no prefixes. Entities of a DTD are not expanded. */
 export async function* readXml(body: AsyncIterable<Buffer>, listener: XmlListener): AsyncIterable<void> {
   const decoder = new TextDecoder('utf-8');
   let sinceTag = 0;

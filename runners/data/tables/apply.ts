@@ -3,17 +3,17 @@ import type { Row } from '../tools';
 import type { Reject } from './positions';
 
 export interface Numbered {
-  /** Its place in the source, from 1. */
+  /** Its row number in the source, from 1. */
   number: number;
   row: Row;
 }
 
-/** What becomes of some rows in one statement: how many were changed. */
+/** Applies some rows in one statement; returns how many were changed. */
 export type Statement = (rows: Row[]) => Promise<number>;
 
 /**
- * Applies rows together; when the database refuses them, halves are tried, until those rows stand alone that it does not take.
- * Called within a transaction.
+ * Applies rows together. When the database refuses them, halves are tried until the rows that it does not accept are
+ * isolated. Call it within a transaction.
  */
 export async function applyRows(
   client: Client,
@@ -39,7 +39,10 @@ export async function applyRows(
   return { changed: first.changed + second.changed, rejects: [...first.rejects, ...second.rejects] };
 }
 
-/** Classes 22 and 23: a value or a constraint. 21000: one key twice in a statement. 44000: a view's check. P0001: a trigger. */
+/**
+ * SQLSTATE classes 22 and 23: a value or a constraint. 21000: a key twice in one statement. 44000: a view's check.
+ * P0001: a trigger.
+ */
 function isOfRows(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return typeof code === 'string' && /^(22...|23...|21000|44000|P0001)$/.test(code);

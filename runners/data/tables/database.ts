@@ -37,7 +37,7 @@ export async function connect(
     ...{ connectionString: url, connectionTimeoutMillis: CONNECT_MS, statement_timeout: STATEMENT_MS },
     application_name: 'baton data',
   });
-  // Told by the query that it breaks.
+  // The query that fails reports it.
   client.on('error', () => undefined);
   await client.connect();
   return client;
@@ -81,7 +81,7 @@ export async function primaryKeyOf(client: Client, table: string): Promise<strin
   return rows.map(({ name }) => name);
 }
 
-/** What no other try changes: a table, a column or a right that is not there. Class 42, and 3F for schemas. */
+/** Errors that a retry does not change: a missing table, column or right. Class 42, and 3F for schemas. */
 export function told(error: unknown): unknown {
   const { code = '', message = '' } = error as { code?: unknown; message?: string };
   if (typeof code !== 'string' || !/^(42|3F)...$/.test(code)) return error;

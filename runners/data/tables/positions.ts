@@ -30,7 +30,7 @@ const counts = z.object({
 export type Counts = z.output<typeof counts>;
 
 export interface Progress {
-  /** Rows of the source that are done with. */
+  /** Number of rows of the source that are done. */
   rows: number;
   mark: unknown;
   counts: Counts;
@@ -43,8 +43,8 @@ export interface Reject {
 }
 
 /**
- * How far a job has come, in the database that it writes: moved on in the transaction of the rows, so that both are there or
- * neither, and only by the newest attempt.
+ * The progress of a job, stored in the database that it writes: it advances in the transaction of the rows, so that
+ * both commit or neither does, and only for the newest attempt.
  */
 export class Position {
   private constructor(
@@ -56,8 +56,8 @@ export class Position {
   ) {}
 
   /**
-   * Takes the position over from earlier attempts.
-   * @param source changes when the rows that were counted are no longer those that will be read
+   * Takes over the position from earlier attempts.
+   * @param source changes when the counted rows are no longer those that will be read
    * @throws {NonRetryableError} `data_source_changed`
    */
   static async take(client: Client, job: { id: string; attempt: number }, source: string): Promise<Position> {
@@ -81,7 +81,7 @@ export class Position {
     return new Position(client, job, start, row.finished);
   }
 
-  /** Runs `work` and moves the position on, in one transaction. */
+  /** Runs `work` and advances the position, in one transaction. */
   async advance(work: () => Promise<{ progress: Progress; rejects: Reject[] }>): Promise<void> {
     const { id, attempt } = this.job;
     await this.client.query('BEGIN');
@@ -91,7 +91,7 @@ export class Position {
         [id, attempt],
       );
       if (own.rowCount === 0) throw overtaken();
-      // What is checked only at the commit could not be told of a row.
+      // A constraint checked only at commit could not be attributed to a row.
       await this.client.query('SET CONSTRAINTS ALL IMMEDIATE');
       const { progress, rejects } = await work();
       if (rejects.length > 0)
@@ -124,7 +124,9 @@ export class Position {
     }
   }
 
-  /** Called once all is done, the file of rejected rows too: another attempt only tells the result. */
+  /**
+   * Call it when everything is done, including the file of rejected rows: another attempt then only returns the result.
+   */
   async finish(): Promise<void> {
     const { id, attempt } = this.job;
     const { rowCount } = await this.client.query(
@@ -150,19 +152,19 @@ interface PositionRow {
 export function textOf({ row, reason, values }: Reject): string {
   return (
     JSON.stringify({ row, reason, values })
-      // A text of PostgreSQL holds neither.
+      // PostgreSQL's text can contain neither.
       .replaceAll('\0', '')
       .toWellFormed()
   );
 }
 
-/** Looked for first, since a role that may not create tables can use what is there. */
+/** Checks first, because a role that may not create tables can still use existing ones. */
 async function createTables(client: Client): Promise<void> {
   const { rows } = await client.query<{ exists: boolean }>(
     "SELECT to_regclass('baton_data_positions') IS NOT NULL AND to_regclass('baton_data_rejects') IS NOT NULL AS exists",
   );
   if (rows[0]?.exists === true) return;
-  // Two that create at once would find each other's names taken.
+  // Two concurrent creations would collide on the names.
   await client.query(`BEGIN; SELECT pg_advisory_xact_lock(hashtext('baton_data_positions')); ${CREATE}; COMMIT`);
 }
 

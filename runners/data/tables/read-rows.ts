@@ -10,14 +10,14 @@ const OID = { bool: 16, int8: 20, int2: 21, int4: 23, float4: 700, float8: 701, 
 const TIMESTAMPS = [1114, 1184];
 
 export interface OpenTable extends Source {
-  /** Whether rows have marks, from which another attempt can go on. */
+  /** Whether rows have marks from which another attempt can continue. */
   hasMarks: boolean;
   close: () => Promise<void>;
 }
 
 /**
- * The rows of a table as they were at one moment, in the order of the primary key if there is one.
- * @param after the mark of the last row that is not wanted again
+ * The rows of a table in one snapshot, ordered by the primary key if there is one.
+ * @param after the mark of the last row that is done
  */
 export async function openTable(databases: Databases, source: TableSource, after: unknown): Promise<OpenTable> {
   const client = await connect(databases, source, 'read');
@@ -41,13 +41,13 @@ export async function openTable(databases: Databases, source: TableSource, after
   }
 }
 
-/** Of all columns, also those that cannot be written. */
+/** All columns, including those that cannot be written. */
 async function allColumns(client: Client, table: string): Promise<string[]> {
   const { fields } = await client.query(`SELECT * FROM ${quotedTable(table)} LIMIT 0`);
   return fields.length > 0 ? fields.map(({ name }) => name) : columnsOf(client, table);
 }
 
-/** What statistics tell; of a part of the rows nobody knows. */
+/** The number of rows by PostgreSQL's statistics; unknown for a part of the rows. */
 async function estimate(client: Client, { table, where }: TableSource): Promise<number> {
   if (where !== undefined) return 0;
   const { rows } = await client.query<{ rows: number }>(
@@ -108,7 +108,7 @@ async function* counted(items: AsyncIterable<Item>, count: () => void): AsyncIte
   }
 }
 
-/** Texts as PostgreSQL writes them, but for what JSON can hold without a loss. */
+/** Keeps PostgreSQL's text, except for types that JSON can represent without loss. */
 function parserOf(oid: number): (text: string) => unknown {
   if (oid === OID.bool) return (text) => text === 't';
   if (oid === OID.int2 || oid === OID.int4) return Number;

@@ -5,10 +5,10 @@ import type { Row } from '../tools';
 import type { Statement } from './apply';
 import { columnsOf, quoted, quotedTable } from './database';
 
-/** Rows that a table cannot have at all; told before anything is sent. */
+/** Finds rows that a table cannot contain, before anything is sent. */
 export type Check = (row: Row) => string | null;
 
-/** Inserts rows as the table's own types read them: texts become numbers and times as PostgreSQL does it. */
+/** Inserts rows converted by the table's types: PostgreSQL converts texts to numbers and times. */
 export async function insertInto(client: Client, sink: TableSink): Promise<{ insert: Statement; check: Check }> {
   const known = new Set(await columnsOf(client, sink.table));
   if (sink.onConflict === 'update' && sink.key === undefined)
@@ -27,14 +27,14 @@ export async function insertInto(client: Client, sink: TableSink): Promise<{ ins
     },
     insert: async (rows) => {
       let changed = 0;
-      // Columns that a row does not name get their default.
+      // Columns missing in a row get their defaults.
       for (const [names, alike] of byColumns(rows)) changed += await insertAlike(client, sink, names, alike);
       return changed;
     },
   };
 }
 
-/** Deletes, or only counts, the rows that have these keys. */
+/** Deletes, or only counts, the rows with these keys. */
 export function deleteFrom(client: Client, table: string, key: string[], isDryRun: boolean): Statement {
   const keys = `SELECT DISTINCT ${key.map(quoted).join(', ')} FROM jsonb_populate_recordset(NULL::${quotedTable(table)}, $1::jsonb)`;
   const same = key.map((name) => `t.${quoted(name)} = k.${quoted(name)}`).join(' AND ');
@@ -76,7 +76,7 @@ async function countOf(client: Client, text: string, rows: Row[]): Promise<numbe
   return result.rows[0]?.count ?? 0;
 }
 
-/** Rows that follow each other and have the same columns. */
+/** Groups consecutive rows with the same columns. */
 function byColumns(rows: Row[]): [names: string[], rows: Row[]][] {
   const groups: [string[], Row[]][] = [];
   let last = '';

@@ -21,7 +21,10 @@ export interface RunOptions {
   /** Called for each line of stdout, without its line break. Lines are cut at 64 KiB. */
   onStdoutLine?: (line: string) => void;
   onStderrLine?: (line: string) => void;
-  /** Called for each line that the program writes to file descriptor 3; it has none otherwise. Cut at `mostMessageBytes`. */
+  /**
+   * Called for each line that the program writes to file descriptor 3, which exists only then. Lines are cut at
+   * `mostMessageBytes`.
+   */
   onMessage?: (line: string) => void;
   /** Default 2 MiB. */
   mostMessageBytes?: number;

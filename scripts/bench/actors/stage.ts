@@ -44,7 +44,10 @@ export const quietLogger: Logger = {
   error: (message, fields) => void process.stderr.write(`${message} ${JSON.stringify(fields ?? {})}\n`),
 };
 
-/** Does `work` for every number from `from` to below `to`, `inFlight` at a time. Resolves with the milliseconds it took. */
+/**
+ * Calls `work` for every number from `from` to below `to`, `inFlight` at a time. Resolves with the duration in
+ * milliseconds.
+ */
 export async function eachInFlight(
   from: number,
   to: number,

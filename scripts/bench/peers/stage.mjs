@@ -47,7 +47,10 @@ export class Tally {
   }
 }
 
-/** Does `work` for every number from `from` to below `to`, `inFlight` at a time. Resolves with the milliseconds it took. */
+/**
+ * Calls `work` for every number from `from` to below `to`, `inFlight` at a time. Resolves with the duration in
+ * milliseconds.
+ */
 export async function eachInFlight(from, to, inFlight, work) {
   const startedAt = performance.now();
   let next = from;
@@ -84,7 +87,10 @@ export async function createSteadily(total, create) {
   await Promise.all(creates);
 }
 
-/** From the start of a create to the start of its handler, one job after another. `listen` gives the function that a handler calls. */
+/**
+ * Measures from the start of a create to the start of its handler, one job after another. `listen` receives the
+ * function that a handler calls.
+ */
 export async function timePickUps(create, listen) {
   const delaysMs = [];
   let onStart = () => undefined;
