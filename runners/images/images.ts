@@ -4,7 +4,13 @@ import { type JobContext, NonRetryableError } from '@baton/runner-sdk';
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import type { Format, ImageArguments, ImageResult, Output, Step, ThumbnailArguments } from './jobs';
 
-const EXTENSIONS: Record<string, Format> = { webp: 'webp', avif: 'avif', jpg: 'jpeg', jpeg: 'jpeg', png: 'png' };
+const EXTENSIONS = new Map<string, Format>([
+  ['webp', 'webp'],
+  ['avif', 'avif'],
+  ['jpg', 'jpeg'],
+  ['jpeg', 'jpeg'],
+  ['png', 'png'],
+]);
 /** What is decoded. SVG is left out: it can name other files, and loops that never end. */
 const READ = ['jpeg', 'png', 'webp', 'gif', 'heif', 'tiff', 'avif'];
 /** The longest that one picture may take; a decoder cannot be stopped from outside. */
@@ -202,10 +208,10 @@ function encoded(image: Sharp, format: Format, quality: number | undefined): Sha
 /** @throws {NonRetryableError} `images_unknown_format` */
 function formatOf({ to, format }: Output): Format {
   const name = /^https?:/i.test(to) ? to.replace(/[?#].*$/s, '') : to;
-  const found = format ?? EXTENSIONS[(/\.([a-z]+)$/i.exec(name)?.[1] ?? '').toLowerCase()];
+  const found = format ?? EXTENSIONS.get((/\.([a-z]+)$/i.exec(name)?.[1] ?? '').toLowerCase());
   if (found !== undefined) return found;
   throw new NonRetryableError(
-    `the format is not told by the name: give format, or a name that ends with ${Object.keys(EXTENSIONS).join(', ')}`,
+    `the format is not told by the name: give format, or a name that ends with ${[...EXTENSIONS.keys()].join(', ')}`,
     { code: 'images_unknown_format' },
   );
 }

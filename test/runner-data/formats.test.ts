@@ -117,6 +117,7 @@ describe('a file', () => {
 
   it('must tell its format', async () => {
     expect(await rowsOf(moving.write('a.txt', 'x'))).toMatchObject({ code: 'data_unknown_format' });
+    expect(await rowsOf(moving.write('a.constructor', 'x'))).toMatchObject({ code: 'data_unknown_format' });
     expect(await rowsOf('file:none.csv')).toMatchObject({ code: 'storage_not_found' });
     expect(await rowsOf('file:../a.csv')).toMatchObject({ code: 'storage_outside_roots' });
   });

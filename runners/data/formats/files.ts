@@ -12,9 +12,14 @@ import { readJson, readNdjson, writeJson, writeNdjson } from './json';
 import { readXlsx } from './xlsx-read';
 import { writeXlsx } from './xlsx-write';
 
-const EXTENSIONS: Record<string, Format> = {
-  ...{ csv: 'csv', tsv: 'csv', ndjson: 'ndjson', jsonl: 'ndjson', json: 'json', xlsx: 'xlsx' },
-};
+const EXTENSIONS = new Map<string, Format>([
+  ['csv', 'csv'],
+  ['tsv', 'csv'],
+  ['ndjson', 'ndjson'],
+  ['jsonl', 'ndjson'],
+  ['json', 'json'],
+  ['xlsx', 'xlsx'],
+]);
 const CONTENT_TYPES: Record<Format, string> = {
   csv: 'text/csv; charset=utf-8',
   ndjson: 'application/x-ndjson',
@@ -61,10 +66,10 @@ export async function writeFile(
 /** @throws {NonRetryableError} `data_unknown_format` */
 export function formatOf({ url, format }: FileTarget): Format {
   const extension = extensionOf(url);
-  const found = format ?? EXTENSIONS[extension];
+  const found = format ?? EXTENSIONS.get(extension);
   if (found !== undefined) return found;
   throw new NonRetryableError(
-    `the format is not told by the name: give format, or a name that ends with ${Object.keys(EXTENSIONS).join(', ')}`,
+    `the format is not told by the name: give format, or a name that ends with ${[...EXTENSIONS.keys()].join(', ')}`,
     { code: 'data_unknown_format' },
   );
 }
