@@ -58,6 +58,7 @@ export const PAGES = [
   ['docs/protocol.md', 'Runner protocol', 'what a runner in any language sends, and what each answer means'],
   ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
   ['docs/cli.md', 'Command line', 'every command, option and exit code of `baton`'],
+  ['docs/runners.md', 'Ready-made runners', 'which to take, how to write and to test one'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
   ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],
   [

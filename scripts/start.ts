@@ -12,6 +12,7 @@ import { type Flags, readFlags, USAGE } from './start/flags';
 import { type AdminKey, ensureRunnerKey, findAdminKey, quoted, shortest } from './start/keys';
 import { assertPortIsFree, StartError, urlOf } from './start/port';
 import { Screen } from './start/screen';
+import { runnersOf } from './start/ready-made';
 import { watchSources } from './start/sources';
 
 const ROOT = join(__dirname, '..', '..');
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
   const config = { ...read, dataDir: resolve(read.dataDir) };
   if (config.databaseUrl !== undefined && config.adminKey === undefined)
     throw new StartError('With DATABASE_URL, set BATON_ADMIN_KEY too: the key that this start shall use.');
+  runnersOf(ROOT, flags.runners);
   await assertPortIsFree(config);
   mkdirSync(config.dataDir, { recursive: true });
   const processes: SupervisedProcess[] = [];
@@ -70,10 +72,36 @@ async function run(
   processes.unshift(runner);
   step('quotes runner', 'a process of its own, which speaks only HTTP');
   if (flags.watch) watch(coordinator, runner, stopping);
+  for (const name of runnersOf(ROOT, flags.runners))
+    await startRunner(name, { url, runnerKey, config }, processes, stopping);
 
   await showQuotes(client, flags.again, stopping);
   if (!stopping.aborted) showWhatNext(url, { admin, config, link: await linkTo(url, admin.key) });
   await client.close();
+}
+
+/** One that lacks a tool or a setting says so, and the others run without it. */
+async function startRunner(
+  name: string,
+  { url, runnerKey, config }: { url: string; runnerKey: string; config: Config },
+  processes: SupervisedProcess[],
+  stopping: AbortSignal,
+): Promise<void> {
+  const env = {
+    RUNNER_WORK_DIR: join(config.dataDir, 'work'),
+    STORAGE_ROOTS: `file:${join(config.dataDir, 'storage')}`,
+    ...runnerEnv(url, runnerKey, config),
+  };
+  const runner = supervise(`${name} runner`, join('runners', name), env, config);
+  processes.unshift(runner);
+  while (!stopping.aborted && !runner.hasLogged('connected to the coordinator')) {
+    const fault = runner.fault();
+    if (fault !== undefined)
+      return screen.line(screen.yellow(`  ! ${`${name} runner`.padEnd(STEP_WIDTH)} does not run: ${fault}`));
+    await sleep(READY_POLL_MS);
+  }
+  runner.supervise();
+  step(`${name} runner`, `runners/${name}/README.md`);
 }
 
 function supervise(name: string, folder: string, env: NodeJS.ProcessEnv, { dataDir }: Config): SupervisedProcess {
