@@ -2,14 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobContext } from '@baton/runner-sdk';
 import { fetchMedia, ffmpeg, input, probe, type Tools } from './ffmpeg';
-import { Graph } from './graph';
-import type { Composition, CompositionResult, Media } from './jobs';
-
-/** A file of the composition, as an input of ffmpeg. */
-export interface Input {
-  index: number;
-  media: Media;
-}
+import { Graph, type Input } from './graph';
+import type { Composition, CompositionResult } from './jobs';
 
 export function renderComposition(args: Composition, tools: Tools, job: JobContext): Promise<CompositionResult> {
   return tools.work.with(async (folder) => {

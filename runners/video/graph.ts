@@ -1,6 +1,11 @@
-import type { Input } from './composition';
 import { fault } from './ffmpeg';
-import type { Composition, Layer } from './jobs';
+import type { Composition, Layer, Media } from './jobs';
+
+/** A file of the composition, as an input of ffmpeg. */
+export interface Input {
+  index: number;
+  media: Media;
+}
 
 type Placed = { start: number; seconds?: number | undefined; fadeIn: number; fadeOut: number };
 type Clip = Extract<Layer, { kind: 'clip' }>;
