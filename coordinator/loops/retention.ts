@@ -1,6 +1,7 @@
 import type { Context } from '../context';
 import { forgetIdleLanes } from '../domain/jobs/lanes';
 import { pruneBatches } from '../domain/batches/prune';
+import { pruneWorkflows } from '../domain/workflows/prune';
 import { pruneBatch, pruneNamed } from '../domain/retention/prune';
 import { Loop } from './loop';
 
@@ -20,7 +21,9 @@ export function retentionLoop(context: Context): Loop {
     async round() {
       const before = performance.now();
       await pruneNamed(context);
-      const hasMore = [await pruneBatch(context), await pruneBatches(context)].includes(true);
+      const hasMore = [await pruneBatch(context), await pruneBatches(context), await pruneWorkflows(context)].includes(
+        true,
+      );
       if (hasMore) loop.wake(Math.max(LEAST_REST_MS, (performance.now() - before) * REST));
       return false;
     },

@@ -19,8 +19,8 @@ export const jobEventName = z.enum([
 export type JobEventName = z.infer<typeof jobEventName>;
 
 /**
- * Events that are not about jobs: alerts, a webhook that was disabled, the end of a batch, and schedules, of which
- * `schedule.refused` says that a tick could not create its job.
+ * Events that are not about jobs: alerts, a webhook that was disabled, ends of batches and workflows, and
+ * schedules, of which `schedule.refused` says that a tick could not create its job.
  */
 export const noticeName = z.enum([
   'alert.firing',
@@ -35,6 +35,9 @@ export const noticeName = z.enum([
   'batch.completed',
   'batch.failed',
   'batch.cancelled',
+  'workflow.completed',
+  'workflow.failed',
+  'workflow.cancelled',
 ]);
 export type NoticeName = z.infer<typeof noticeName>;
 

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { Db } from '../../store/db';
 import { counts } from '../../store/views/health';
 import { countSchedules } from '../../store/views/schedules';
+import { countGroups } from '../../store/views/workflows';
 import * as queues from '../../store/views/queues';
 import type { Events, JobEvent } from '../events/events';
 import { wantedRunners } from '../queues/scale';
@@ -174,11 +175,12 @@ export class Metrics {
   }
 
   private async lookAtTables(): Promise<void> {
-    const [statistics, means, { jobs, runners }, schedules] = await Promise.all([
+    const [statistics, means, { jobs, runners }, schedules, groups] = await Promise.all([
       queues.statistics(this.source.db, null),
       queues.meanRunsMs(this.source.db),
       counts(this.source.db),
       countSchedules(this.source.db),
+      countGroups(this.source.db),
     ]);
     this.lookedAt = performance.now();
     const jobsByStatus = new Map(Object.entries(jobs));
@@ -194,6 +196,12 @@ export class Metrics {
       'baton_schedule_overdue_seconds',
       'How long ago the tick should have fired that is due for longest; 0: none is due.',
       schedules.overdueMs / 1000,
+    );
+    this.gauge(
+      'baton_unfinished',
+      'Workflows and batches that have not ended, and gates that wait to be decided.',
+      'what',
+      new Map(Object.entries(groups)),
     );
     const byQueue = (value: (one: queues.QueueStatistics) => number) =>
       sums(statistics.map((one) => [this.queueLabels.of(one.name), value(one)]));

@@ -64,6 +64,19 @@ export function removeOfBatches(db: Executor, batchIds: string[], limit: number)
   );
 }
 
+/** The same of locked jobs of a workflow that is deleted whole; those that are needed stay, and so does the workflow. */
+export function removeOfWorkflow(transaction: Executor, jobIds: string[]): Promise<Removed[]> {
+  return removeThose(
+    transaction,
+    sql`
+    SELECT j.id, j.finished_at FROM jobs j
+    WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
+      AND (j.status <> 'completed' OR j.unique_until IS NULL OR j.unique_until < now())
+      AND NOT (j.awaited AND ${hasDependants(sql`j.id`)})
+    ORDER BY j.id FOR UPDATE`,
+  );
+}
+
 export type Removed = Pick<JobRow, 'id' | 'queue' | 'concurrencyKey' | 'orderKey'>;
 
 /**

@@ -96,3 +96,21 @@ export async function linked(
     FROM jobs j JOIN workflows w ON w.id = j.workflow_id WHERE j.id = ${gateId}::uuid AND j.queue = ''`);
   return row ?? null;
 }
+
+/** What is unfinished of the groups of jobs. */
+export interface GroupCounts {
+  workflows: number;
+  batches: number;
+  /** Gates of which all has ended that they wait for. */
+  gates: number;
+}
+
+export async function countGroups(db: Executor): Promise<GroupCounts> {
+  const [row] = await db.query<GroupCounts>(sql`
+    SELECT (SELECT count(*)::int FROM workflows w WHERE w.status = 'running') AS workflows,
+      (SELECT count(*)::int FROM batches b WHERE b.status IN ('open', 'running')) AS batches,
+      (SELECT count(*)::int FROM workflows w JOIN jobs j ON j.workflow_id = w.id
+        WHERE w.status = 'running' AND j.workflow_id IS NOT NULL AND j.status = 'blocked' AND j.queue = ''
+          AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL) AS gates`);
+  return row ?? { workflows: 0, batches: 0, gates: 0 };
+}
