@@ -33,6 +33,7 @@ export {
   SuspendError,
 } from './transport/errors';
 export type { Handler, HandlerHooks, HandlerObject, NextTry } from './runner/handler';
+export type { ManyHandler, ManyJob, ManyOptions } from './runner/handle-many';
 export { stderrLogger, type Logger, type LogThreshold } from './runner/logger';
 export type { EventStreamOptions } from './client/event-stream';
 export type { ClientEvent } from './client/follow';

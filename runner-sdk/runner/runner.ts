@@ -7,6 +7,8 @@ import { monotonicMs } from '../transport/clock';
 import { connectionOf, type Connection, type ConnectionOptions } from '../transport/config';
 import type { JobDefinition } from '../client/define-job';
 import { ConfigurationError } from '../transport/errors';
+import { definitionOf } from '../client/creation';
+import { gathering, type ManyHandler, type ManyOptions } from './handle-many';
 import { workOf, type Handler, type HandlerObject, type NoGenerator, type Work } from './handler';
 import { Heartbeats, type HeartbeatEvent } from '../leases/heartbeats';
 import { Transport, type ApiRequest } from '../transport/transport';
@@ -172,6 +174,24 @@ export class Runner {
     this.work.set(definition.type, workOf(definition, handler));
     this.claimFields = null;
     return this;
+  }
+
+  /**
+   * Registers a handler that takes many jobs of a kind together, such as rows for one statement, and returns an outcome for
+   * each: `runner.handleMany(saveRow, { max: 100, lingerMs: 50 }, (jobs) => insert(jobs.map(({ arguments: row }) => row)))`.
+   * Each job stays an attempt of its own, with its own lease, timeout, cancel and retry. Throws `ConfigurationError`.
+   */
+  handleMany<Arguments extends Schema, Result extends Schema>(
+    definition: JobDefinition<Arguments, Result>,
+    options: ManyOptions,
+    handler: ManyHandler<OutputOf<Arguments>, InputOf<Result>>,
+  ): this;
+  handleMany(type: string, options: ManyOptions, handler: ManyHandler): this;
+  handleMany(target: string | JobDefinition, options: ManyOptions, handler: ManyHandler<never, unknown>): this {
+    const definition = definitionOf(target);
+    // It would wait for more than there is room for.
+    const max = Math.min(options.max, this.pool.max);
+    return this.handle(definition, gathering(definition, { ...options, max }, handler));
   }
 
   /** Starts claiming and returns. Throws `ConfigurationError` when the runner's options do not allow it to work. */

@@ -55,6 +55,13 @@ export async function compiles(client: Client, runner: Runner): Promise<void> {
   // @ts-expect-error movieId is a number
   await client.chain([[ping], [syncMovie, { movieId: '603' }]]);
 
+  runner.handleMany(syncMovie, { max: 10, lingerMs: 5 }, (jobs) =>
+    jobs.map(({ arguments: { movieId }, job }) =>
+      job.attempt > 1 ? new Error('no') : { title: String(movieId.toFixed()) },
+    ),
+  );
+  // @ts-expect-error the result needs a title
+  runner.handleMany(syncMovie, { max: 10 }, (jobs) => jobs.map(() => ({ name: 'x' })));
   runner.handle(ping, async (_args, job) => {
     const before: string | undefined = (await job.resultOf(syncMovie))?.title;
     // @ts-expect-error the result has no year

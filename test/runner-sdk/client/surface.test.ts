@@ -38,7 +38,7 @@ const TYPES = [
   ...['JobEvent', 'JobListPage', 'JobOf', 'JobStatus', 'Json', 'Labels', 'LogLevel', 'LogLineView', 'LogPage'],
   ...['AddOptions', 'Batch', 'BatchFilter', 'BatchOptions', 'BatchPage', 'BatchResult', 'CreatedBatch', 'SplitOptions'],
   ...['ChainStep', 'GateOptions', 'StepOptions', 'Workflow', 'WorkflowBuilder', 'WorkflowFilter', 'WorkflowNode'],
-  ...['WorkflowOptions', 'WorkflowPage', 'WorkflowStep', 'WorkflowSummary'],
+  ...['ManyHandler', 'ManyJob', 'ManyOptions', 'WorkflowOptions', 'WorkflowPage', 'WorkflowStep', 'WorkflowSummary'],
   ...['LogThreshold', 'Logger', 'NextTry', 'Notice', 'Page', 'Queue', 'RateLimits', 'RetryPolicy', 'RunnerOptions'],
   ...[
     'RunnerPage',
