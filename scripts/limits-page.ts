@@ -78,6 +78,8 @@ const OWN_POOLS = new Map([
   ['post /jobs/bulk', 'hot'],
   ['get /jobs/:id/dependencies/:parentId/result', 'hot'],
   ['post /batches', 'hot, general'],
+  ['post /workflows', 'hot, general'],
+  ['post /workflows/:id/jobs', 'hot, general'],
   ['post /batches/:id/jobs', 'hot, general'],
   ['post /jobs/split', 'hot, general'],
   ['post /jobs/cancel', 'readers, general'],
@@ -119,6 +121,7 @@ const WAITS = new Map([
   ['post /jobs/heartbeat', `up to ${SECONDS} s`],
   ['get /jobs/:id/wait', `up to ${SECONDS} s`],
   ['get /batches/:id/wait', `up to ${SECONDS} s`],
+  ['get /workflows/:id/wait', `up to ${SECONDS} s`],
   ['get /events', 'until it is closed'],
   ['get /jobs/:id/events', 'until it is closed'],
 ]);
@@ -181,7 +184,7 @@ export function callRules(): string[] {
     'A waiting call ends within five seconds after its key, session or token has ended; a job claimed for it is released.',
     'A waiting call holds no database connection.',
     'Where there is a total, a key never gets more than what is still free beside its own part. So nobody can take everything, and a key that has nothing yet is refused (`503`) only when nothing is left; one that has a part gets `429`.',
-    'Calls without a key count for the address they come from: sign-ins as calls in progress, and documents and files of the dashboard as unread responses. `/healthz` and `/readyz` are never refused; all callers of `/readyz` share one query a second. The OpenAPI document is written once.',
+    'Calls without a key count for the address they come from: sign-ins and links of gates as calls in progress, and documents and files of the dashboard as unread responses. `/healthz` and `/readyz` are never refused; all callers of `/readyz` share one query a second. The OpenAPI document is written once.',
     '`OPTIONS` lists the methods of a path, needs no key, reads nothing, and closes the connection of a caller that sends a body.',
   ];
 }

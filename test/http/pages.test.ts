@@ -1,5 +1,8 @@
 import { connect } from 'node:net';
 import type { Job, JobList } from '@baton/runner-sdk/protocol';
+import { ENDPOINTS } from '../../coordinator/http/server';
+import * as audit from '../../coordinator/store/views/audit';
+import * as deliveries from '../../coordinator/store/views/webhook-deliveries';
 import { MOST_PAGE_BYTES } from '../../coordinator/store/views/within-bytes';
 import { expectStatus } from '../support/api';
 import { startCoordinator } from '../support/coordinator';
@@ -48,6 +51,42 @@ test('values that are asked for come whole; then a page ends at its bytes, and i
   for (const job of seen) expect(Object.keys(job).sort()).toEqual(['arguments', 'id', 'status']);
   expect(seen[0]?.arguments).toEqual({ large: LARGE });
   expect((await coordinator.api.get('/jobs?fields=nothing')).status).toBe(400);
+});
+
+test('so does a page of audit entries and of deliveries, of which no more is read than is answered', async () => {
+  const { sql, api, app } = coordinator;
+  await sql.query(
+    `INSERT INTO audit_log (id, at, action, target, key_id, key_name, role, address, request_id, details)
+    SELECT gen_random_uuid(), now(), 'queue.set', 'large', 'k', 'k', 'admin', '', '', json_build_object('large', $1::text)
+    FROM generate_series(1, 30)`,
+    [LARGE],
+  );
+  const { id } = expectStatus(
+    await api.post<{ id: string }>('/webhooks', { url: 'https://example.com', events: ['job.failed'] }),
+    201,
+  );
+  await sql.query(
+    `INSERT INTO webhook_deliveries (id, webhook_id, endpoint, name, at, data, status, next_at, created_at, finished_at)
+    SELECT gen_random_uuid(), $1, 'webhook', 'job.failed', now(), json_build_object('large', $2::text), 'delivered', now(), now(), now()
+    FROM generate_series(1, 30)`,
+    [id, LARGE],
+  );
+  const { db } = app.context;
+  expect((await audit.page(db, { target: 'large' }, null, 501)).length).toBeLessThan(12);
+  expect((await deliveries.page(db, { webhookId: id }, null, null, 501)).length).toBeLessThan(12);
+  for (const path of ['/audit?target=large', `/webhooks/${id}/deliveries?status=delivered`]) {
+    const seen = new Set<string>();
+    let cursor = '';
+    do {
+      const answer = await api.get<{ items: { id: string }[]; nextCursor: string | null }>(
+        `${path}&limit=500${cursor}`,
+      );
+      const { items, nextCursor } = expectStatus(answer, 200);
+      for (const item of items) seen.add(item.id);
+      cursor = nextCursor === null ? '' : `&cursor=${nextCursor}`;
+    } while (cursor !== '');
+    expect([path, seen.size]).toEqual([path, 30]);
+  }
 });
 
 test('many jobs that are there already are answered without their large values', async () => {
@@ -108,7 +147,19 @@ test('one key has a share of the streams of events; the others have theirs', asy
 
 test('HEAD of a stream, and of a wait, is answered at once', async () => {
   const job = await coordinator.api.create({ type: uniqueType() });
-  for (const path of ['/events', `/jobs/${job.id}/events`, `/jobs/${job.id}/wait?waitMs=50000`]) {
+  const workflow = expectStatus(
+    await coordinator.api.post<{ id: string }>('/workflows', { name: 'head', jobs: { one: { type: uniqueType() } } }),
+    201,
+  );
+  const batch = expectStatus(
+    await coordinator.api.post<{ id: string }>('/batches', { jobs: [{ type: uniqueType() }] }),
+    201,
+  );
+  const waits = [`/jobs/${job.id}`, `/workflows/${workflow.id}`, `/batches/${batch.id}`].map(
+    (path) => `${path}/wait?waitMs=50000`,
+  );
+  expect(ENDPOINTS.filter(({ path }) => path.endsWith('/wait'))).toHaveLength(waits.length);
+  for (const path of ['/events', `/jobs/${job.id}/events`, ...waits]) {
     const { status } = await fetch(`${coordinator.url}${path}`, {
       method: 'HEAD',
       headers: { authorization: `Bearer ${coordinator.adminKey}` },

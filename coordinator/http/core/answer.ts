@@ -102,14 +102,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
       this.caller = login.caller;
       this.sessionEndsAt = login.sessionEndsAt;
       this.credential = login.credential;
-      if (endpoint.roles === 'public') {
-        // Probes have no body, and are never refused.
-        if (endpoint.body !== undefined) this.slot = this.services.keyLimits.enter(this.owner);
-      } else if (!this.isDisconnected) {
-        this.slot = this.enter(login.caller.keyId);
-        this.services.unsent.requireShare(login.caller.keyId);
-      }
-      if (endpoint.roles !== 'public') this.services = endpoint.method === 'get' ? reading(this) : writing(this);
+      this.admit(endpoint);
       if (endpoint.body !== undefined) this.body = parse(endpoint.body, await this.read(endpoint), 'body');
       else await requireNoBody(endpoint, request, response);
       if (endpoint.params !== undefined) this.params = parse(endpoint.params, params, 'path');
@@ -123,6 +116,21 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
     } finally {
       this.giveRoomBack?.();
     }
+  }
+
+  /**
+   * Takes a place among the calls of its owner, and limits its connections to the owner's share. Public calls that ask for
+   * nothing in particular, such as probes, are never refused.
+   */
+  private admit(endpoint: AnyEndpoint): void {
+    const isPublic = endpoint.roles === 'public';
+    if (isPublic && endpoint.params === undefined && endpoint.body === undefined) return;
+    if (isPublic) this.slot = this.services.keyLimits.enter(this.owner);
+    else if (!this.isDisconnected) {
+      this.slot = this.enter(this.caller.keyId);
+      this.services.unsent.requireShare(this.caller.keyId);
+    }
+    this.services = endpoint.method === 'get' ? reading(this) : writing(this);
   }
 
   /** Sends the reply, unless the client has disconnected or its credential became invalid. */
@@ -187,7 +195,7 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   /** Whose share of bounded resources the call uses: that of its key, or of its address when it has no key. */
-  private get owner(): string {
+  get owner(): string {
     const { caller, environment, request } = this;
     return caller === NOBODY ? addressOwner(environment.known(request).ip) : caller.keyId;
   }

@@ -12,6 +12,8 @@ type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 export interface Call<Params, Query, Body> {
   services: Services;
   caller: Caller;
+  /** Whose share of bounded resources the call uses: its key, or the address of a caller without one. */
+  readonly owner: string;
   /** The caller for the audit log, with the address that the call came from. */
   by: Actor;
   /** When the browser session of the caller ends; null: the caller used a key or token. */

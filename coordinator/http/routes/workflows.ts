@@ -110,10 +110,10 @@ export const workflowEndpoints = [
     params,
     query: protocol.waitWorkflowQuery,
     replies: { 200: protocol.workflowSummary },
-    async run({ services, caller, params: { id }, query, disconnect, park }) {
+    async run({ services, caller, params: { id }, query, disconnect, isHead, park }) {
       const userId = visibleUser(caller);
       const before = await find(services, userId, id);
-      if (before.status !== 'running' || query.waitMs === 0) return reply(200, renderWorkflowSummary(before));
+      if (before.status !== 'running' || query.waitMs === 0 || isHead) return reply(200, renderWorkflowSummary(before));
       park();
       await services.waitingReads.wait(id, boundedWait(query.waitMs), disconnect);
       return reply(200, renderWorkflowSummary(await find(services, userId, id)));
