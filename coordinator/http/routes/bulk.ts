@@ -138,7 +138,7 @@ export interface Choice {
 }
 
 export async function applyBulk(
-  call: { services: Services; caller: Caller; by: Actor; readonly signal: AbortSignal },
+  call: { services: Services; caller: Caller; owner: string; by: Actor; readonly signal: AbortSignal },
   verb: BulkVerb,
   { filter = {}, dryRun, background }: Choice,
   parameters: BulkRequest['parameters'],
