@@ -1,5 +1,5 @@
 import type { ColumnRule, Condition, MoveArguments } from './jobs';
-import { isRejected, type Item, type Row } from './tools';
+import { cellOf, isRejected, type Item, type Row } from './tools';
 
 /** The outcome for a row: accepted, left out, or rejected with a reason. */
 export type Judged = { row: Row } | { reason: string; values: unknown } | 'left out';
@@ -8,11 +8,11 @@ export type Judged = { row: Row } | { reason: string; values: unknown } | 'left 
 export function judge(item: Item, { columns, only }: MoveArguments): Judged {
   if (isRejected(item)) return item;
   const { row: given } = item;
-  if (only?.every((condition) => isMet(given[condition.column], condition)) === false) return 'left out';
+  if (only?.every((condition) => isMet(cellOf(given, condition.column), condition)) === false) return 'left out';
   if (columns === undefined) return { row: given };
   const row: Row = {};
   for (const [name, rule] of Object.entries(columns)) {
-    const value = valueOf(given[rule.from ?? name], rule);
+    const value = valueOf(cellOf(given, rule.from ?? name), rule);
     if (value instanceof Fault) return { reason: `${name} ${value.text}`, values: given };
     Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true });
   }

@@ -13,6 +13,11 @@ export interface Tools {
 
 export type Row = Record<string, unknown>;
 
+/** Undefined where the row has no such column, whatever members all objects have. */
+export function cellOf(row: Row, column: string): unknown {
+  return Object.hasOwn(row, column) ? row[column] : undefined;
+}
+
 /** A row as it was read, or what could not be read as one. */
 export type Item = ({ row: Row } | Rejected) & {
   /** For a table: where to continue after this row. */

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CreatedJob, Job } from '@baton/runner-sdk/protocol';
 import { Client } from 'pg';
 import { FIELDS } from '../../coordinator/store/jobs';
@@ -482,7 +484,9 @@ describe('a role of an application', () => {
     const type = uniqueType();
     const create = () => client.query('SELECT id FROM baton.enqueue($1)', [type]);
     await expect(create()).rejects.toThrow(/permission denied for function enqueue/);
-    await coordinator.sql.query(`GRANT EXECUTE ON FUNCTION baton.enqueue(text, json, json) TO ${role}`);
+    const page = readFileSync(join(__dirname, '..', '..', 'docs', 'database-roles.md'), 'utf8');
+    const [, grants = ''] = /```sql enqueue\n(.*?)```/s.exec(page) ?? [];
+    await coordinator.sql.query(grants.replaceAll('shop', role));
     expect((await create()).rows).toHaveLength(1);
     for (const statement of [
       'SELECT id FROM baton.jobs',

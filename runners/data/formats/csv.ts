@@ -1,7 +1,7 @@
 import { pipeline, type Readable } from 'node:stream';
 import { parse } from 'csv-parse';
 import { stringify } from 'csv-stringify/sync';
-import type { Item, Row } from '../tools';
+import { cellOf, type Item, type Row } from '../tools';
 import { badSource } from './faults';
 import { headerOf, rowOf } from './header';
 
@@ -38,7 +38,7 @@ export async function* writeCsv(rows: AsyncIterable<Row>, columns: string[], del
   yield stringify([columns], options);
   let together: unknown[][] = [];
   for await (const row of rows) {
-    together.push(columns.map((column) => row[column] ?? null));
+    together.push(columns.map((column) => cellOf(row, column) ?? null));
     if (together.length < TOGETHER) continue;
     yield stringify(together, options);
     together = [];

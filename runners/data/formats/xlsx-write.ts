@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import { NonRetryableError } from '@baton/runner-sdk';
 import { ZipFile } from 'yazl';
-import type { Row } from '../tools';
+import { cellOf, type Row } from '../tools';
 
 const MOST_ROWS = 1_048_576;
 const MOST_CELL_LENGTH = 32_767;
@@ -52,7 +52,7 @@ async function* sheetXml(rows: AsyncIterable<Row>, columns: string[]): AsyncIter
   for await (const row of rows) {
     count += 1;
     if (count > MOST_ROWS) throw unwritable(`a sheet holds ${MOST_ROWS} rows; take csv for more`);
-    together += rowXml(columns.map((column) => row[column]));
+    together += rowXml(columns.map((column) => cellOf(row, column)));
     if (count % TOGETHER !== 0) continue;
     yield together;
     together = '';
