@@ -290,7 +290,7 @@ export class Runner {
     this.state = 'stopping';
     this.stopping.abort();
     if (wasRunning) {
-      this.logger.info('runner stopping: no more claimPoller', { busy: this.pool.busy, graceMs });
+      this.logger.info('runner stopping: no more claims', { busy: this.pool.busy, graceMs });
       await Promise.all([this.claimPoller.stop(), this.activeJobs.stop(graceMs)]);
       await within(FLUSH_MS / 2, this.reporter.flushed());
       this.reporter.flushNow();
@@ -333,9 +333,7 @@ export class Runner {
     if (shouldDrain === this.isDraining || this.state !== 'running') return;
     this.isDraining = shouldDrain;
     this.logger.info(
-      shouldDrain
-        ? 'told to drain: no more claimPoller until told otherwise'
-        : 'no longer told to drain: claiming again',
+      shouldDrain ? 'told to drain: no more claims until told otherwise' : 'no longer told to drain: claiming again',
     );
     this.heartbeats.setIdleBeat(shouldDrain);
     this.claimPoller.setPaused(shouldDrain);
