@@ -1,3 +1,4 @@
+import { createTestDatabase, type TestDatabase } from '../support/database';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -107,6 +108,29 @@ describe('a start that cannot be', () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(message);
     expect(stderr.trim()).not.toContain('\n');
+  });
+});
+
+describe('a DATABASE_URL that does not work', () => {
+  let database: TestDatabase;
+  beforeAll(async () => (database = await createTestDatabase({ migrated: false })));
+  afterAll(() => database.drop());
+
+  it.each<[string, (url: URL) => void, RegExp]>([
+    ['a wrong password', (url) => (url.password = 'wrong'), /^The database refuses the password of user baton/],
+    ['no such database', (url) => (url.pathname = 'nowhere'), /^There is no database nowhere .*CREATE DATABASE/],
+    ['TLS that is not there', (url) => url.searchParams.set('sslmode', 'require'), /^The database has no TLS.*sslmode/],
+    ['another protocol', (url) => (url.href = 'mysql://a:b@127.0.0.1/x'), /^DATABASE_URL must be a URL such as/],
+  ])('%s ends in one line, without a stack', (_, change, message) => {
+    const url = new URL(database.url);
+    change(url);
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM], {
+      env: { ...environment(), BATON_ADMIN_KEY: 'an-admin-key-of-this-test', DATABASE_URL: url.href },
+      encoding: 'utf8',
+    });
+    expect(stderr).toMatch(message);
+    expect(stderr.trim()).not.toContain('\n');
+    expect(status).toBe(1);
   });
 });
 
