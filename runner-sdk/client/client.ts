@@ -132,11 +132,22 @@ export class Client extends Operations {
     list: readonly InputOf<Arguments>[],
     options: CreateOptions & { atomic: boolean },
   ): Promise<(JobOf<Arguments, Result> | BatonError)[]>;
+  createMany(
+    type: string,
+    list: readonly unknown[],
+    options?: CreateOptions & { atomic?: true | undefined },
+  ): Promise<Job[]>;
+  createMany(
+    type: string,
+    list: readonly unknown[],
+    options: CreateOptions & { atomic: boolean },
+  ): Promise<(Job | BatonError)[]>;
   async createMany(
-    definition: JobDefinition,
+    target: string | JobDefinition,
     list: readonly unknown[],
     options: CreateOptions & { atomic?: boolean | undefined } = {},
   ): Promise<(Job | BatonError)[]> {
+    const definition = definitionOf(target);
     const { atomic = true, idempotencyKey = randomUUID(), signal, ...fields } = given(options);
     // Without `atomic` the keys of jobs are the key with an index appended.
     assertIsKey(atomic ? idempotencyKey : `${idempotencyKey}.${list.length}`, idempotencyKey);
