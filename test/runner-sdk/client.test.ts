@@ -141,6 +141,10 @@ describe('create', () => {
 
   it('creates many, all or none, or each alone', async () => {
     expect(await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }])).toHaveLength(2);
+    expect((await client.createMany('BY_NAME', [{ any: 1 }, null])).map(({ type }) => type)).toEqual([
+      'BY_NAME',
+      'BY_NAME',
+    ]);
     expect(coordinator.requests[0]?.body).toMatchObject({
       atomic: true,
       jobs: [{ arguments: { movieId: 1 }, queue: 'films' }, {}],
