@@ -29,6 +29,10 @@ const ScheduleScreen = lazy(() =>
 );
 const Batches = lazy(() => import('./screens/batches/batches').then((it) => ({ default: it.Batches })));
 const BatchScreen = lazy(() => import('./screens/batches/batch').then((it) => ({ default: it.BatchScreen })));
+const Workflows = lazy(() => import('./screens/workflows/workflows').then((it) => ({ default: it.Workflows })));
+const WorkflowScreen = lazy(() =>
+  import('./screens/workflows/workflow').then((it) => ({ default: it.WorkflowScreen })),
+);
 const Queues = lazy(() => import('./screens/queues/queues').then((it) => ({ default: it.Queues })));
 const QueueScreen = lazy(() => import('./screens/queues/queue').then((it) => ({ default: it.QueueScreen })));
 const Runners = lazy(() => import('./screens/runners/runners').then((it) => ({ default: it.Runners })));
@@ -101,6 +105,8 @@ function Screens() {
           <Route path="/schedules/:id">{({ id }) => <ScheduleScreen key={id} id={id} />}</Route>
           <Route path="/batches" component={Batches} />
           <Route path="/batches/:id">{({ id }) => <BatchScreen key={id} id={id} />}</Route>
+          <Route path="/workflows" component={Workflows} />
+          <Route path="/workflows/:id">{({ id }) => <WorkflowScreen key={id} id={id} />}</Route>
           {isOperator && <Route path="/queues" component={Queues} />}
           {isOperator && (
             <Route path="/queues/:name">{({ name }) => <QueueScreen name={decodeURIComponent(name)} />}</Route>

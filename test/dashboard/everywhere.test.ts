@@ -1,4 +1,4 @@
-import type { Batch, Schedule, Webhook } from '@baton/runner-sdk/protocol';
+import type { Batch, Schedule, Webhook, Workflow } from '@baton/runner-sdk/protocol';
 import type { Browser } from 'playwright-core';
 import { expectStatus } from '../support/api';
 import { describeInChromium, launchChromium } from '../support/chromium';
@@ -89,6 +89,14 @@ describeInChromium('every screen in a browser', () => {
       201,
     );
     expectStatus(await api().post(`/batches/${batch.id}/cancel`, { reason: text }), 200);
+    const workflow = expectStatus(
+      await api().post<Workflow>('/workflows', {
+        name: 'shown',
+        userId: text.slice(0, 100),
+        jobs: { first: { type, arguments: { text } }, approve: { gate: {}, dependsOn: ['first'] }, ask: { gate: {} } },
+      }),
+      201,
+    );
     return [
       ['', /^Overview$/],
       ['jobs', /^Jobs$/],
@@ -98,6 +106,8 @@ describeInChromium('every screen in a browser', () => {
       ['jobs/new?schedule', /^New schedule$/],
       ['schedules', /^Schedules$/],
       [`schedules/${schedule.id}`, /^nightly$/],
+      ['workflows', /^Workflows$/],
+      [`workflows/${workflow.id}`, /^shown$/],
       ['batches', /^Batches$/],
       [`batches/${batch.id}`, /onerror/],
       ['dead-letters', /^Dead letters$/],

@@ -1,4 +1,4 @@
-import type { Batch, Job, Schedule, SessionLink } from '@baton/runner-sdk/protocol';
+import type { Batch, Job, Schedule, SessionLink, Workflow } from '@baton/runner-sdk/protocol';
 import type { Browser } from 'playwright-core';
 import { expectStatus } from '../support/api';
 import { describeInChromium, launchChromium } from '../support/chromium';
@@ -215,6 +215,58 @@ describeInChromium('the screens in a browser', () => {
       status: 'cancelled',
       counts: { completed: 1, cancelled: 2 },
     });
+  });
+
+  test('workflows: the graph goes along, a gate is opened, what failed is retried', async () => {
+    const type = uniqueType('step');
+    const { id } = expectStatus(
+      await api().post<Workflow>('/workflows', {
+        name: uniqueType('release'),
+        jobs: {
+          build: { type, maxAttempts: 1 },
+          approve: { gate: {}, dependsOn: ['build'] },
+          ship: { type, maxAttempts: 1, dependsOn: ['approve'] },
+        },
+      }),
+      201,
+    );
+    await admin.visit('workflows', 'Workflows');
+    await admin.page
+      .getByRole('link', { name: /^release-/ })
+      .first()
+      .click();
+    const graph = admin.page.getByRole('application').or(admin.page.locator('.react-flow'));
+    await graph.first().waitFor();
+    await admin.page.getByLabel('build: pending').waitFor();
+    await api().complete(await api().claimOne({ runnerId: 'screens', types: [type] }));
+    await admin.page.getByLabel('build: completed').waitFor();
+    await admin.button('Open').click();
+    await admin.page.getByRole('dialog').getByLabel('Result').fill('{"by": "ann"}');
+    await admin.inDialog('Open the gate').click();
+    await admin.page.getByLabel('ship: pending').waitFor();
+    const ship = await api().claimOne({ runnerId: 'screens', types: [type] });
+    await api().complete(ship, { outcome: 'failed', error: { message: 'the port was closed' } });
+    await admin.page.getByLabel('ship: failed').click();
+    await admin.sees('1 chosen job');
+    await admin.button('Retry from where it failed').click();
+    await admin.page.getByLabel('ship: pending').waitFor();
+    expect((await api().get<Workflow>(`/workflows/${id}`)).body).toMatchObject({
+      status: 'running',
+      counts: { completed: 2, pending: 1 },
+    });
+  });
+
+  test('workflows: one of thousands is drawn by layers', async () => {
+    const type = uniqueType('wide');
+    const jobs = Object.fromEntries(
+      Array.from({ length: 1200 }, (_, n) => [`n${n}`, { type, ...(n < 400 ? {} : { dependsOn: [`n${n - 400}`] }) }]),
+    );
+    const { id } = expectStatus(await api().post<Workflow>('/workflows', { name: 'wide', jobs }), 201);
+    await admin.visit(`workflows/${id}`, 'wide');
+    await admin.page.getByLabel('Layer 2: 400 jobs').click();
+    await admin.sees('400 chosen jobs');
+    await admin.page.getByRole('link', { name: 'n400', exact: true }).waitFor();
+    expectStatus(await api().post(`/workflows/${id}/cancel`, {}), 200);
   });
 
   test('queues: paused with a reason, limited, resumed', async () => {

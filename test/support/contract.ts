@@ -82,7 +82,7 @@ export class Contract {
     body: string,
   ): void {
     const fault = this.faultOf({ method, url, status, headers, body });
-    if (fault !== null) this.breaches.push(`${method} ${url} > ${status}: ${fault}; it was ${body.slice(0, 600)}`);
+    if (fault !== null) this.breaches.push(`${method} ${url} > ${status}: ${fault}; it was ${body.slice(0, 3000)}`);
   }
 
   /** What the document does not say of this answer. */

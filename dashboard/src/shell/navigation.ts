@@ -21,6 +21,7 @@ export const PLACES: readonly Place[] = [
   { path: '/', title: 'Overview', icon: 'overview', key: 'o', group: 'Work', isFor: everybody },
   { path: '/jobs', title: 'Jobs', icon: 'jobs', key: 'j', group: 'Work', isFor: everybody },
   { path: '/schedules', title: 'Schedules', icon: 'schedule', key: 's', group: 'Work', isFor: everybody },
+  { path: '/workflows', title: 'Workflows', icon: 'workflow', key: 'f', group: 'Work', isFor: everybody },
   { path: '/batches', title: 'Batches', icon: 'batch', key: 'b', group: 'Work', isFor: everybody },
   { path: '/dead-letters', title: 'Dead letters', icon: 'dead', key: 'd', group: 'Work', isFor: everybody },
   { path: '/queues', title: 'Queues', icon: 'queue', key: 'q', group: 'Fleet', isFor: operators },

@@ -66,6 +66,7 @@ const ACTIONS: Record<AuditAction, true> = {
   'delivery.resent': true,
   'callback_secret.rotated': true,
   'batch.cancelled': true,
+  'bulk.cancelled': true,
   'workflow.cancelled': true,
   'workflow.retried': true,
   'gate.opened': true,

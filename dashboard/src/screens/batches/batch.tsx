@@ -13,10 +13,10 @@ import { tell } from '../../parts/notify';
 import { Card, Empty, Failure, Found, Page } from '../../parts/page';
 import { usePages } from '../../parts/pages';
 import { Status, STATUSES } from '../../parts/status';
+import { StatusBar } from '../../parts/status-bar';
 import { Time } from '../../parts/time';
 import { useAction } from '../../parts/use-action';
 import { type Column, VirtualTable } from '../../parts/virtual-table';
-import { BatchBar } from './batch-bar';
 import { BatchState } from './batches';
 import classes from './batches.module.css';
 
@@ -49,7 +49,7 @@ export function BatchScreen({ id }: { id: string }) {
           <div className={classes.columns}>
             <div className={classes.stack}>
               <Card title="Jobs by status">
-                <BatchBar counts={found.counts} />
+                <StatusBar counts={found.counts} />
                 <ul className={classes.counts}>
                   {STATUSES.filter((status) => found.counts[status] > 0).map((status) => (
                     <li key={status}>

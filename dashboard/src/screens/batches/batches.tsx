@@ -6,9 +6,9 @@ import { count, shortId, visible } from '../../parts/format';
 import { Card, Empty, Failure, Loading, Page } from '../../parts/page';
 import { usePages } from '../../parts/pages';
 import { Word } from '../../parts/status';
+import { StatusBar } from '../../parts/status-bar';
 import { Time } from '../../parts/time';
 import { type Column, VirtualTable } from '../../parts/virtual-table';
-import { BatchBar } from './batch-bar';
 
 const PATH = ['batches'];
 const REFRESH_MS = 3000;
@@ -75,7 +75,7 @@ const COLUMNS: readonly Column<Batch>[] = [
     ),
   },
   { key: 'status', header: 'Status', width: '6rem', cell: ({ status }) => <BatchState status={status} /> },
-  { key: 'bar', header: 'Progress', width: 'minmax(7rem, 2fr)', cell: (batch) => <BatchBar counts={batch.counts} /> },
+  { key: 'bar', header: 'Progress', width: 'minmax(7rem, 2fr)', cell: (batch) => <StatusBar counts={batch.counts} /> },
   { key: 'percent', header: 'Ended', width: '4rem', isNumber: true, cell: ({ percent }) => `${Math.floor(percent)} %` },
   {
     key: 'jobs',

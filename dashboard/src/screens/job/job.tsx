@@ -84,6 +84,7 @@ function Trail({ job }: { job: Job }) {
       <Link href="/jobs">Jobs</Link>
       <Link href={`/jobs?queue=${encodeURIComponent(job.queue)}`}>queue {visible(job.queue)}</Link>
       <Link href={`/jobs?type=${encodeURIComponent(job.type)}`}>type {visible(job.type)}</Link>
+      {job.workflowId && <Link href={`/workflows/${job.workflowId}`}>its workflow</Link>}
       {job.batchId && <Link href={`/batches/${job.batchId}`}>its batch</Link>}
       {job.scheduleId && <Link href={`/schedules/${job.scheduleId}`}>its schedule</Link>}
     </nav>

@@ -1,13 +1,13 @@
-import type { BatchCounts } from '@baton/runner-sdk/protocol';
-import { count } from '../../parts/format';
-import { STATUSES } from '../../parts/status';
-import classes from './batches.module.css';
+import type { JobStatus } from '@baton/runner-sdk/protocol';
+import { count } from './format';
+import { STATUSES } from './status';
+import classes from './status-bar.module.css';
 
 /** What ended stands first, what has not begun last. */
 const ORDER = [...STATUSES].reverse();
 
-/** The jobs of a batch by status, as shares of one bar. */
-export function BatchBar({ counts }: { counts: BatchCounts }) {
+/** Jobs by status, as shares of one bar. */
+export function StatusBar({ counts }: { counts: Readonly<Record<JobStatus, number>> }) {
   const parts = ORDER.filter((status) => counts[status] > 0);
   const told = parts.map((status) => `${count(counts[status])} ${status}`).join(', ');
   return (
