@@ -32,7 +32,7 @@ export interface RunHandlerOptions {
   userId?: string | undefined;
   dependencies?: ClaimedJob['dependencies'] | undefined;
   workflowId?: string | undefined;
-  /** Answers what the handler asks of the coordinator, such as `job.startWorkflow`. Default: refuses it. */
+  /** Answers the handler's requests to the coordinator, such as `job.startWorkflow`. Default: refuses them. */
   onRequest?: ((request: { method: string; path: string; body: unknown }) => unknown) | undefined;
   /** How long a handler may ignore its aborted signal before the run ends without it, in milliseconds. Default 1 s. */
   abortGraceMs?: number | undefined;

@@ -65,7 +65,7 @@ export interface WorkflowBuilder {
     ...rest: StepRest<Arguments>
   ): WorkflowStep<Result>;
   add(type: string, args?: unknown, options?: StepOptions): WorkflowStep;
-  /** A job or gate that the workflow has already, by its key. */
+  /** An existing job or gate of the workflow, by its key. */
   step(key: string): WorkflowStep;
   /** A node without a runner: it is opened or refused by a call, or by whoever has a link to it. */
   gate(key: string, options?: GateOptions): WorkflowStep;
@@ -103,7 +103,9 @@ export class Workflows {
     return this.send(posted('/workflows', `${about.slice(0, -1)},"jobs":${await builtParts(build)}}`, signal));
   }
 
-  /** Adds to a workflow that runs; `after: [w.step(key)]` names what it has. Keys that it has already are left as they are. */
+  /**
+   * Adds to a running workflow; `after: [w.step(key)]` refers to an existing step. Existing keys are left unchanged.
+   */
   async add(
     id: string,
     build: (workflow: WorkflowBuilder) => unknown,

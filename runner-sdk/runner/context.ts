@@ -29,16 +29,16 @@ export interface JobContext {
    * @throws {NonRetryableError} `unknown_dependency`, `invalid_result`
    */
   readonly resultOf: ResultOf;
-  /** The workflow that the job belongs to; `null`: none. */
+  /** The workflow of the job; `null`: none. */
   readonly workflowId: string | null;
   /**
-   * Adds jobs to the job's own workflow; `after: [w.step(key)]` names what is there. Keys that it has already are left as they
-   * are, so that an attempt that is run again adds nothing twice. Throws `NonRetryableError` `no_workflow`.
+   * Adds jobs to the job's own workflow; `after: [w.step(key)]` refers to an existing step. Existing keys are left
+   * unchanged, so that a repeated attempt adds nothing twice. Throws `NonRetryableError` `no_workflow`.
    */
   readonly addToWorkflow: (build: (workflow: WorkflowBuilder) => unknown) => Promise<Workflow>;
   /**
-   * Creates a workflow of its own, for the job's user; once for each job and name, however often the job is run. To go on when
-   * that has ended: `throw new SuspendError({ workflowId: nested.id })`.
+   * Creates a nested workflow for the job's user, once per job and name, however often the job is run. To continue
+   * after its end: `throw new SuspendError({ workflowId: nested.id })`.
    */
   readonly startWorkflow: (name: string, build: (workflow: WorkflowBuilder) => unknown) => Promise<Workflow>;
   /** The last value that an earlier attempt passed to `checkpoint`, or `null`. */
