@@ -209,7 +209,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   };
 }
 
-/** Names of settings that are credentials, or URLs, which may contain some. */
+/** Names of settings that are credentials, or URLs, which may contain some. Limits per key are neither. */
 const SECRET = /(?<!PER_)KEY|URL|SECRET|ENDPOINT/;
 
 function inForce(read: Settings, present: Record<string, unknown>): SystemReport['settings'] {
