@@ -1,4 +1,6 @@
-/** The whole suite shares one PostgreSQL (test/support/global-setup.ts); a test file clones its own database from it. */
+/**
+ * The whole suite shares one PostgreSQL (test/support/global-setup.ts); a test file clones its own database from it.
+ */
 module.exports = {
   rootDir: __dirname,
   testMatch: ['<rootDir>/test/**/*.test.ts'],

@@ -19,13 +19,17 @@ export interface InsertApiKey {
 }
 
 const KEY_COLUMNS = sql`
-  k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash", k.created_at AS "createdAt",
-  k.expires_at AS "expiresAt", k.last_used_at AS "lastUsedAt", k.revoked_at AS "revokedAt", k.rotated_from AS "rotatedFrom"`;
+  k.id, k.name, k.role, k.user_id AS "userId", k.queues, k.types, k.secret_hash AS "secretHash",
+  k.created_at AS "createdAt",
+  k.expires_at AS "expiresAt", k.last_used_at AS "lastUsedAt", k.revoked_at AS "revokedAt",
+  k.rotated_from AS "rotatedFrom"`;
 
 export async function insert(db: Executor, key: InsertApiKey): Promise<ApiKeyRow> {
   const [row] = await db.query<ApiKeyRow>(sql`
-    INSERT INTO api_keys AS k (id, name, role, user_id, queues, types, secret_hash, created_at, expires_at, rotated_from)
-    VALUES (${key.id}, ${key.name}, ${key.role}::api_key_role, ${key.userId}, ${key.queues}::text[], ${key.types}::text[],
+    INSERT INTO api_keys AS k (id, name, role, user_id, queues, types, secret_hash, created_at, expires_at,
+      rotated_from)
+    VALUES (${key.id}, ${key.name}, ${key.role}::api_key_role, ${key.userId}, ${key.queues}::text[],
+      ${key.types}::text[],
       ${key.secretHash}, now(), ${key.expiresAt}::timestamptz, ${key.rotatedFrom})
     RETURNING ${KEY_COLUMNS}`);
   if (row === undefined) throw new Error(`key ${key.id} was not stored`);
@@ -47,7 +51,8 @@ export async function lock(
 /** Makes the key expire after the grace period, unless it expires earlier. */
 export async function expireAfter(db: Executor, id: string, graceMs: number): Promise<void> {
   await db.query(sql`
-    UPDATE api_keys k SET expires_at = LEAST(k.expires_at, now() + ${graceMs}::float8 * interval '1 ms') WHERE k.id = ${id}`);
+    UPDATE api_keys k SET expires_at = LEAST(k.expires_at, now() + ${graceMs}::float8 * interval '1 ms')
+    WHERE k.id = ${id}`);
 }
 
 /** Stores a configured key under its fixed id, replacing the previous one. */
@@ -77,7 +82,8 @@ export function findGood(
 ): Promise<{ kind: 'key' | 'session'; hash: string }[]> {
   return db.query(sql`
     SELECT 'key' AS kind, k.secret_hash AS hash FROM api_keys k
-    WHERE k.secret_hash = ANY (${keys}::text[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+    WHERE k.secret_hash = ANY (${keys}::text[]) AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > now())
     UNION ALL
     SELECT 'session', s.token_hash FROM sessions s JOIN api_keys k ON k.id = s.key_id
     WHERE s.token_hash = ANY (${sessions}::text[]) AND s.expires_at > now() AND k.revoked_at IS NULL

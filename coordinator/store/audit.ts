@@ -21,7 +21,8 @@ export async function insert(db: Executor, rows: Omit<AuditRow, 'id' | 'at'>[]):
   if (rows.length === 0) return;
   await db.query(sql`
     INSERT INTO audit_log (id, at, action, target, key_id, key_name, role, user_id, address, request_id, details)
-    SELECT ${newId(sql`r.nth`)}, now(), r.action, r.target, r."keyId", r."keyName", r.role, r."userId", r.address, r."requestId", r.details
+    SELECT ${newId(sql`r.nth`)}, now(), r.action, r.target, r."keyId", r."keyName", r.role, r."userId", r.address,
+      r."requestId", r.details
     FROM ROWS FROM (json_to_recordset(${JSON.stringify(rows)}::json) AS (
       "action" text, "target" text, "keyId" text, "keyName" text, "role" text, "userId" text, "address" text,
       "requestId" text, "details" json)) WITH ORDINALITY AS r (

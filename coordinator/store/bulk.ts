@@ -46,7 +46,8 @@ interface Requester {
 }
 
 export const BULK_COLUMNS = sql`
-  b.id, b.verb, b.filter, b.parameters, b.user_id AS "userId", b.matched, b.changed, b.cursor, b.created_at AS "createdAt",
+  b.id, b.verb, b.filter, b.parameters, b.user_id AS "userId", b.matched, b.changed, b.cursor,
+  b.created_at AS "createdAt",
   b.finished_at AS "finishedAt", b.requested_by AS "requestedBy", b.ended_as AS "endedAs", b.error`;
 
 export async function insert(
@@ -56,7 +57,8 @@ export async function insert(
   const { id, verb, filter, parameters, userId, matched, requestedBy } = operation;
   return db.query(sql`
     INSERT INTO bulk_operations AS b (id, verb, filter, parameters, user_id, matched, created_at, requested_by)
-    VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json, ${userId}, ${matched}, now(),
+    VALUES (${id}::uuid, ${verb}::bulk_verb, ${JSON.stringify(filter)}::json, ${JSON.stringify(parameters)}::json,
+      ${userId}, ${matched}, now(),
       ${requestedBy === null ? null : JSON.stringify(requestedBy)}::json)
     ON CONFLICT DO NOTHING RETURNING ${BULK_COLUMNS}`);
 }
@@ -141,5 +143,6 @@ export async function countOpen(db: Executor, keyId: string): Promise<number> {
 export async function removeEnded(db: Executor, keepMs: number, limit: number): Promise<void> {
   await db.query(sql`
     DELETE FROM bulk_operations b WHERE b.id IN (
-      SELECT o.id FROM bulk_operations o WHERE o.finished_at < now() - ${keepMs}::float8 * interval '1 ms' LIMIT ${limit})`);
+      SELECT o.id FROM bulk_operations o WHERE o.finished_at < now() - ${keepMs}::float8 * interval '1 ms'
+        LIMIT ${limit})`);
 }

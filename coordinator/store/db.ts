@@ -48,8 +48,9 @@ export interface Db extends Connections {
    */
   reads(owner: string, signal?: () => AbortSignal): Executor;
   /**
-   * For what callers change, administration and verbs for many jobs: the general connections but one, of which a caller has a
-   * share, so that the coordinator's own work goes on whatever they ask. A transaction must not wait for another one of them.
+   * For what callers change, administration and verbs for many jobs: the general connections but one, of which a caller
+   * has a share, so that the coordinator's own work goes on whatever they ask. A transaction must not wait for another
+   * one of them.
    */
   writes(owner: string): Connections;
   /** The channel of this schema's notifications. */

@@ -44,12 +44,15 @@ export function insertEvents(
 ): Sql {
   return sql`inserted_events AS (
     INSERT INTO events (at, name, job_id, type, queue, user_id, status, attempt, runner_id, details, callback)
-    SELECT now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details}, ${callback}
+    SELECT now(), ${name}, e.id, e.type, e.queue, e."userId", ${status}, e.attempt, e."runnerId", ${details},
+      ${callback}
     FROM ${from} e
-    WHERE ${callback} IS NOT NULL OR ((SELECT EXISTS (SELECT FROM event_watches w WHERE w.until_at > now())) AND EXISTS (
+    WHERE ${callback} IS NOT NULL
+      OR ((SELECT EXISTS (SELECT FROM event_watches w WHERE w.until_at > now())) AND EXISTS (
       SELECT FROM event_watches w
       WHERE w.scope = ANY (ARRAY['all', 'job:' || e.id, 'queue:' || e.queue, 'type:' || e.type, 'user:' || e."userId",
-          'all ' || ${name}, 'queue:' || e.queue || ' ' || ${name}, 'type:' || e.type || ' ' || ${name}, 'user:' || e."userId" || ' ' || ${name}])
+          'all ' || ${name}, 'queue:' || e.queue || ' ' || ${name}, 'type:' || e.type || ' ' || ${name},
+          'user:' || e."userId" || ' ' || ${name}])
         AND w.until_at > now()))
   )`;
 }
@@ -121,7 +124,8 @@ export function watch(db: Connections, scopes: string[], forMs: number): Promise
       SELECT s.scope, ${since}::bigint, now() + ${forMs}::float8 * interval '1 ms'
       FROM unnest(${[...new Set(scopes)].sort()}::text[]) AS s (scope)
       ON CONFLICT (scope) DO UPDATE SET
-        since = CASE WHEN w.until_at <= now() THEN EXCLUDED.since ELSE w.since END, until_at = GREATEST(w.until_at, EXCLUDED.until_at)
+        since = CASE WHEN w.until_at <= now() THEN EXCLUDED.since ELSE w.since END,
+        until_at = GREATEST(w.until_at, EXCLUDED.until_at)
       RETURNING w.scope, w.since::float8 AS since, w.scope NOT IN (SELECT scope FROM watched) AS "isNew"`);
     return new Map(rows.map(({ scope, ...row }) => [scope, row]));
   });
@@ -132,7 +136,8 @@ export async function shorten(db: Executor, scopes: string[], forMs: number): Pr
   if (scopes.length === 0) return;
   await db.query(sql`
     UPDATE event_watches w SET until_at = now() + ${forMs}::float8 * interval '1 ms'
-    WHERE w.scope = ANY (${scopes}::text[]) AND w.until_at <> 'infinity' AND w.until_at > now() + ${forMs}::float8 * interval '1 ms'`);
+    WHERE w.scope = ANY (${scopes}::text[]) AND w.until_at <> 'infinity'
+      AND w.until_at > now() + ${forMs}::float8 * interval '1 ms'`);
 }
 
 /** The last position given. */
@@ -169,7 +174,8 @@ export async function readPublished(
   limit: number,
 ): Promise<EventPage & { hasUnpublished: boolean }> {
   const rows = await db.query<EventRow & { last: number; hasUnpublished: boolean }>(sql`
-    SELECT l.position::float8 AS last, ${HAS_UNPUBLISHED} AS "hasUnpublished", e.position::float8 AS position, e.at, e.name, e.job_id AS "jobId", e.type,
+    SELECT l.position::float8 AS last, ${HAS_UNPUBLISHED} AS "hasUnpublished", e.position::float8 AS position, e.at,
+      e.name, e.job_id AS "jobId", e.type,
       e.queue, e.user_id AS "userId", e.status, e.attempt, e.runner_id AS "runnerId", e.details, e.callback
     FROM event_log l
     LEFT JOIN LATERAL (
@@ -202,7 +208,8 @@ export async function prune(
   // watched.
   const [pruned] = await db.query<{ count: number }>(sql`
     WITH gone AS (DELETE FROM events e USING (
-      SELECT o.id FROM (SELECT * FROM events ORDER BY id LIMIT ${limit}) o CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b
+      SELECT o.id FROM (SELECT * FROM events ORDER BY id LIMIT ${limit}) o
+      CROSS JOIN (SELECT * FROM webhook_outbox WHERE id = 1) b
       WHERE o.at < now() - ${keepMs}::float8 * interval '1 ms'
         AND (o.position <= b.position OR o.at < now() - ${mostMs}::float8 * interval '1 ms')
     ) old

@@ -38,7 +38,8 @@ export async function insertIdempotent(
   const rows = await db.query(sql`
     INSERT INTO idempotency_keys (scope, key, request_hash, job_id)
     -- The lock keeps the job from being deleted before the key exists; later deletes remove the key with it.
-    SELECT ${key.scope}, ${key.key}, ${key.requestHash}, held.id FROM (SELECT j.id FROM jobs j WHERE j.id = ${key.jobId}::uuid FOR KEY SHARE) held
+    SELECT ${key.scope}, ${key.key}, ${key.requestHash}, held.id
+    FROM (SELECT j.id FROM jobs j WHERE j.id = ${key.jobId}::uuid FOR KEY SHARE) held
     ON CONFLICT DO NOTHING RETURNING key`);
   return rows.length > 0;
 }
@@ -49,7 +50,8 @@ export async function findBulkResult(
   { scope, key }: BulkKey,
 ): Promise<{ requestHash: string; jobIds: string[] | null } | undefined> {
   const [found] = await db.query<{ requestHash: string; jobIds: string[] | null }>(sql`
-    SELECT k.request_hash AS "requestHash", k.job_ids::text[] AS "jobIds" FROM idempotency_keys k WHERE k.scope = ${scope} AND k.key = ${key}`);
+    SELECT k.request_hash AS "requestHash", k.job_ids::text[] AS "jobIds" FROM idempotency_keys k
+    WHERE k.scope = ${scope} AND k.key = ${key}`);
   return found;
 }
 
@@ -60,7 +62,8 @@ export async function findBulkResult(
 export async function reserveBulkKey(transaction: Executor, { scope, key, requestHash }: BulkKey): Promise<boolean> {
   const rows = await transaction.query(sql`
     INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
-    VALUES (${scope}, ${key}, ${requestHash}, '00000000-0000-0000-0000-000000000000', '{}') ON CONFLICT DO NOTHING RETURNING key`);
+    VALUES (${scope}, ${key}, ${requestHash}, '00000000-0000-0000-0000-000000000000', '{}') ON CONFLICT DO NOTHING
+    RETURNING key`);
   return rows.length > 0;
 }
 
@@ -95,11 +98,13 @@ export function findUniqueHolders(transaction: Executor, keys: UniqueKey[]): Pro
   return transaction.query(sql`
     SELECT DISTINCT ON (h.type, h."uniqueKey", h."userId") h.*
     FROM unnest(
-      ${keys.map((key) => key.type)}::text[], ${keys.map((key) => key.uniqueKey)}::text[], ${keys.map((key) => key.userId)}::text[]
+      ${keys.map((key) => key.type)}::text[], ${keys.map((key) => key.uniqueKey)}::text[],
+      ${keys.map((key) => key.userId)}::text[]
     ) AS w (type, unique_key, user_id)
     CROSS JOIN LATERAL (
       SELECT ${columnsOf(keys.length)} FROM jobs j
-      WHERE j.type = w.type AND j.unique_key = w.unique_key AND j.unique_key IS NOT NULL AND COALESCE(j.user_id, '') = w.user_id
+      WHERE j.type = w.type AND j.unique_key = w.unique_key AND j.unique_key IS NOT NULL
+        AND COALESCE(j.user_id, '') = w.user_id
         AND j.status IN ('blocked', 'pending', 'running')
       UNION ALL
       SELECT ${columnsOf(keys.length)} FROM jobs j

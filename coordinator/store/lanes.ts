@@ -67,7 +67,8 @@ export function listByIds(db: Executor, ids: number[]): Promise<LaneRow[]> {
  */
 export const READY_LANES = sql`(
   WITH RECURSIVE head AS (
-    (SELECT j.lane_id, j.position, j.id, j.queue, j.type, j.priority FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL
+    (SELECT j.lane_id, j.position, j.id, j.queue, j.type, j.priority FROM jobs j
+      WHERE j.status = 'pending' AND j.position IS NOT NULL
      ORDER BY j.lane_id, j.position, j.id LIMIT 1)
     UNION ALL
     SELECT next.lane_id, next.position, next.id, next.queue, next.type, next.priority
@@ -94,7 +95,8 @@ export async function removeIdle(db: Executor, idleMs: number, limit: number): P
   const gone = await db.query(sql`
     WITH ready AS MATERIALIZED (SELECT h.lane_id FROM ${READY_LANES} h)
     DELETE FROM lanes l WHERE l.id = ANY (ARRAY(
-      SELECT o.id FROM lanes o WHERE o.made_at < now() - ${idleMs}::float8 * interval '1 ms' AND o.id NOT IN (SELECT lane_id FROM ready)
+      SELECT o.id FROM lanes o WHERE o.made_at < now() - ${idleMs}::float8 * interval '1 ms'
+        AND o.id NOT IN (SELECT lane_id FROM ready)
       ORDER BY o.made_at LIMIT ${limit} FOR UPDATE SKIP LOCKED))
     RETURNING l.id`);
   return gone.length;

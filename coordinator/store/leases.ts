@@ -15,7 +15,8 @@ export interface LeasedJob {
 }
 
 const LEASED_COLUMNS = sql`
-  j.id, j.type, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry, j.runner_id AS "runnerId"`;
+  j.id, j.type, j.lease_token AS "leaseToken", j.attempt, j.failures, j.max_attempts AS "maxAttempts", j.retry,
+  j.runner_id AS "runnerId"`;
 
 export function findLeased(db: Executor, jobIds: string[]): Promise<LeasedJob[]> {
   return db.query(sql`SELECT ${LEASED_COLUMNS} FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND ${STILL_RUNNING}`);
@@ -39,7 +40,8 @@ export function lockExpiredLeases(
   return transaction.query(sql`
     SELECT ${LEASED_COLUMNS}, CASE WHEN j.deadline_at <= now() THEN 'deadline' ELSE 'lease' END AS cause
     FROM jobs j
-    WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now()) AND j.lease_ms <= ${mostLeaseMs}::float8
+    WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())
+      AND j.lease_ms <= ${mostLeaseMs}::float8
     LIMIT ${limit} FOR UPDATE SKIP LOCKED`);
 }
 
@@ -47,8 +49,10 @@ export function lockExpiredLeases(
 export async function findOverdue(db: Executor): Promise<{ hasExpiredLeases: boolean; hasExpiredJobs: boolean }> {
   const [row] = await db.query<{ hasExpiredLeases: boolean; hasExpiredJobs: boolean }>(sql`
     SELECT
-      EXISTS (SELECT FROM jobs j WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())) AS "hasExpiredLeases",
-      EXISTS (SELECT FROM jobs j WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL AND j.expires_at <= now()) AS "hasExpiredJobs"`);
+      EXISTS (SELECT FROM jobs j
+        WHERE j.status = 'running' AND (j.lease_expires_at <= now() OR j.deadline_at <= now())) AS "hasExpiredLeases",
+      EXISTS (SELECT FROM jobs j WHERE j.status IN ('pending', 'blocked') AND j.expires_at IS NOT NULL
+        AND j.expires_at <= now()) AS "hasExpiredJobs"`);
   return row ?? { hasExpiredLeases: false, hasExpiredJobs: false };
 }
 
@@ -92,13 +96,15 @@ export function traceTokens(
   tokens: { jobId: string; leaseToken: string; resultBytes?: number }[],
 ): Promise<TokenTrace[]> {
   return db.query(sql`
-    SELECT j.id, j.status, j.attempt, j.run_at AS "runAt", j.lease_token AS "leaseToken", t."leaseToken" AS "askedToken",
+    SELECT j.id, j.status, j.attempt, j.run_at AS "runAt", j.lease_token AS "leaseToken",
+      t."leaseToken" AS "askedToken",
       CASE WHEN j.lease_token = t."leaseToken" AND octet_length(j.result::text) <= t.bytes THEN j.result END AS result,
       COALESCE(octet_length(j.result::text) > t.bytes, false) AS "isLonger",
       (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome, 'error', a.error, 'reply', a.reply)
        FROM attempts a WHERE a.job_id = j.id AND a.lease_token = t."leaseToken") AS past
     FROM unnest(
-      ${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[], ${tokens.map((one) => Math.max(one.resultBytes ?? 0, NULL_BYTES))}::int[]
+      ${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[],
+      ${tokens.map((one) => Math.max(one.resultBytes ?? 0, NULL_BYTES))}::int[]
     ) AS t ("jobId", "leaseToken", bytes)
     JOIN jobs j ON j.id = t."jobId"
     -- The ids are listed as well, so that a plan made while there were few jobs does not read all of them.
@@ -112,10 +118,13 @@ export function keepLate(
 ): Promise<unknown[]> {
   return db.query(sql`
     UPDATE attempts a SET late_result =
-      json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-    FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text, "result" json, "error" json)
+      json_build_object('outcome', l.outcome, 'result', l.result, 'error', l.error, 'at',
+        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+    FROM json_to_recordset(${JSON.stringify(late)}::json) AS l ("jobId" uuid, "leaseToken" uuid, "outcome" text,
+      "result" json, "error" json)
     -- The ids are listed as well, so that a plan made while there were no attempts does not read all of them.
-    WHERE a.job_id = ANY (${late.map((one) => one.jobId)}::uuid[]) AND a.job_id = l."jobId" AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
+    WHERE a.job_id = ANY (${late.map((one) => one.jobId)}::uuid[]) AND a.job_id = l."jobId"
+      AND a.lease_token = l."leaseToken" AND a.late_result IS NULL
       AND a.outcome IN ('timed_out', 'cancelled', 'released')`);
 }
 

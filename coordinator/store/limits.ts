@@ -29,7 +29,8 @@ export function userRates(db: Executor, wanted: UserQueue[]): Promise<UserRate[]
       used.oldest + q.user_rate_per_ms * interval '1 ms' AS "resetAt",
       CASE WHEN used.count < q.user_rate_max THEN 0
         ELSE GREATEST(0, extract(epoch FROM used.deciding - now())::float8 * 1000 + q.user_rate_per_ms) END AS "waitMs"
-    FROM unnest(${wanted.map((one) => one.queue)}::text[], ${wanted.map((one) => one.userId)}::text[]) AS w (queue, user_id)
+    FROM unnest(${wanted.map((one) => one.queue)}::text[], ${wanted.map((one) => one.userId)}::text[]) AS w (queue,
+      user_id)
     JOIN queues q ON q.name = w.queue AND q.user_rate_max IS NOT NULL
     CROSS JOIN LATERAL (
       SELECT count(*)::int AS count, min(recent.created_at) AS oldest,
@@ -63,7 +64,8 @@ export async function countWaiting(db: Executor, queue: string, most: number): P
         SELECT 1 FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.id LIMIT ${most}
       ) ready WHERE l.queue = ${queue} LIMIT ${most})
       UNION ALL
-      (SELECT 1 FROM jobs j WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.queue = ${queue} LIMIT ${most})
+      (SELECT 1 FROM jobs j WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.queue = ${queue}
+        LIMIT ${most})
       UNION ALL
       (SELECT 1 FROM jobs j WHERE j.hold = 'key' AND j.queue = ${queue} LIMIT ${most})
       UNION ALL

@@ -20,7 +20,8 @@ export function append(
   return db.query(sql`
     WITH line AS MATERIALIZED (
       SELECT nextval('job_logs_seq_seq') AS seq, sent.* FROM (
-        SELECT j.id, j.type, j.queue, j.user_id AS "userId", j.status, j.runner_id AS "runnerId", l.attempt, l.level, l.message, l.fields,
+        SELECT j.id, j.type, j.queue, j.user_id AS "userId", j.status, j.runner_id AS "runnerId", l.attempt, l.level,
+          l.message, l.fields,
           now() - l."ageMs" * interval '1 ms' AS at
         FROM json_to_recordset(${JSON.stringify(lines)}::json) AS l (
           "jobId" uuid, "attempt" int, "level" log_level, "message" text, "fields" json, "ageMs" float8)
@@ -46,19 +47,23 @@ export async function trim(db: Executor, jobId: string, most: number): Promise<v
   await db.query(sql`
     WITH total AS MATERIALIZED (
       SELECT t.lines - t.dropped - ${most}::int AS over, t.mark_seq IS NULL AS is_first, COALESCE(t.mark_seq, (
-        SELECT l.seq FROM job_logs l WHERE l.job_id = ${jobId}::uuid ORDER BY l.seq OFFSET ${Math.floor(most / 2)} LIMIT 1)) AS mark_seq
+        SELECT l.seq FROM job_logs l WHERE l.job_id = ${jobId}::uuid ORDER BY l.seq OFFSET ${Math.floor(most / 2)}
+          LIMIT 1)) AS mark_seq
       FROM job_log_totals t WHERE t.job_id = ${jobId}::uuid FOR UPDATE
     ), excess AS MATERIALIZED (
       SELECT l.seq FROM job_logs l
       WHERE l.job_id = ${jobId}::uuid AND l.seq > (SELECT mark_seq FROM total)
       ORDER BY l.seq LIMIT GREATEST(0, (SELECT over - is_first::int FROM total))
     ), gone AS (
-      DELETE FROM job_logs l WHERE l.job_id = ${jobId}::uuid AND l.seq = ANY (ARRAY(SELECT seq FROM excess)) RETURNING l.seq
+      DELETE FROM job_logs l WHERE l.job_id = ${jobId}::uuid AND l.seq = ANY (ARRAY(SELECT seq FROM excess))
+      RETURNING l.seq
     ), counted AS (
-      UPDATE job_log_totals t SET mark_seq = total.mark_seq, dropped = t.dropped + total.is_first::int + (SELECT count(*) FROM gone)
+      UPDATE job_log_totals t
+        SET mark_seq = total.mark_seq, dropped = t.dropped + total.is_first::int + (SELECT count(*) FROM gone)
       FROM total WHERE t.job_id = ${jobId}::uuid
       RETURNING t.dropped, t.mark_seq
     )
-    UPDATE job_logs l SET level = 'warn', message = c.dropped || ' lines were dropped here', fields = json_build_object('dropped', c.dropped)
+    UPDATE job_logs l SET level = 'warn', message = c.dropped || ' lines were dropped here',
+      fields = json_build_object('dropped', c.dropped)
     FROM counted c WHERE l.job_id = ${jobId}::uuid AND l.seq = c.mark_seq`);
 }

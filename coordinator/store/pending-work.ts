@@ -36,7 +36,8 @@ const NOTHING: PendingWork = {
 /** Reads all of it in one statement, which is a few index probes. */
 export async function findPendingWork(db: Executor, alertsEveryMs: number): Promise<PendingWork> {
   const [row] = await db.query<PendingWork>(sql`
-    SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} OR ${HAS_RUNNING_BATCH} AS "hasDependencies", ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
+    SELECT ${HAS_NEXT} AS "hasBulk", ${HAS_UNSETTLED} OR ${HAS_RUNNING} OR ${HAS_RUNNING_BATCH} AS "hasDependencies",
+      ${alerts.hasDue(alertsEveryMs)} AS "hasDueAlerts",
       ${HAS_DUE} AS "hasDueSchedules",
       ${HAS_NEWS} AS "hasNews", ${IS_AWAITED} AS "isAwaited", ${HAS_PENDING} AS "hasDeliveries"`);
   return row ?? NOTHING;

@@ -156,7 +156,8 @@ export const FINISHED_QUEUES = sql`(
     (SELECT j.queue AS name FROM jobs j WHERE j.finished_at IS NOT NULL AND j.queue > '' ORDER BY j.queue LIMIT 1)
     UNION ALL
     SELECT next.name FROM found CROSS JOIN LATERAL (
-      SELECT j.queue AS name FROM jobs j WHERE j.finished_at IS NOT NULL AND j.queue > found.name ORDER BY j.queue LIMIT 1
+      SELECT j.queue AS name FROM jobs j WHERE j.finished_at IS NOT NULL AND j.queue > found.name
+      ORDER BY j.queue LIMIT 1
     ) next
   )
   SELECT name FROM found)`;

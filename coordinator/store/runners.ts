@@ -17,7 +17,8 @@ export async function markSeen(db: Executor, seen: SeenRunner[]): Promise<void> 
     INSERT INTO runners AS r (id, types, queues, labels, version, first_seen_at, last_seen_at, stopped_at)
     SELECT s.id, ARRAY(SELECT json_array_elements_text(s.types)), ARRAY(SELECT json_array_elements_text(s.queues)),
       COALESCE(s.labels, '{}'), s.version, now(), now(), CASE WHEN s."isStopped" THEN now() END
-    FROM json_to_recordset(${JSON.stringify(seen)}::json) AS s (id text, types json, queues json, labels json, version text, "isStopped" boolean)
+    FROM json_to_recordset(${JSON.stringify(seen)}::json) AS s (id text, types json, queues json, labels json,
+      version text, "isStopped" boolean)
     ORDER BY s.id
     ON CONFLICT (id) DO UPDATE SET
       last_seen_at = now(),

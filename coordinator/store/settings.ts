@@ -14,5 +14,6 @@ export async function storeSettings(db: Executor, { maxPayloadBytes, defaults }:
     INSERT INTO coordinator_settings AS s (id, max_payload_bytes, defaults)
     VALUES (1, ${maxPayloadBytes}::int, ${JSON.stringify(defaults)}::json)
     ON CONFLICT (id) DO UPDATE SET max_payload_bytes = EXCLUDED.max_payload_bytes, defaults = EXCLUDED.defaults
-    WHERE (s.max_payload_bytes, s.defaults::text) IS DISTINCT FROM (EXCLUDED.max_payload_bytes, EXCLUDED.defaults::text)`);
+    WHERE (s.max_payload_bytes, s.defaults::text) IS DISTINCT FROM (EXCLUDED.max_payload_bytes,
+      EXCLUDED.defaults::text)`);
 }

@@ -20,7 +20,8 @@ export async function insertFirst(
   await db.query(sql`
     INSERT INTO signing_secrets (id, webhook_id, callback_of, secret, created_at)
     SELECT s.id, s."webhookId", s."callbackOf", s.secret, now()
-    FROM json_to_recordset(${JSON.stringify(secrets)}::json) AS s ("id" uuid, "webhookId" uuid, "callbackOf" text, "secret" text)
+    FROM json_to_recordset(${JSON.stringify(secrets)}::json) AS s ("id" uuid, "webhookId" uuid, "callbackOf" text,
+      "secret" text)
     ORDER BY s."webhookId", s."callbackOf"
     ON CONFLICT DO NOTHING`);
 }

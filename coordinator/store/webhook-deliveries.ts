@@ -22,24 +22,31 @@ export interface InsertDelivery {
 }
 
 export const DELIVERY_COLUMNS = sql`
-  d.id, d.webhook_id AS "webhookId", COALESCE(d.url, w.url) AS url, d.user_id AS "userId", d.endpoint, d.name, d.at, d.data, d.job_id AS "jobId",
-  d.status, d.attempts, d.failures, d.next_at AS "nextAt", d.lease_token AS "leaseToken", d.attempted_at AS "attemptedAt",
-  d.response_status AS "responseStatus", d.error, d.duration_ms AS "durationMs", d.created_at AS "createdAt", d.finished_at AS "finishedAt"`;
+  d.id, d.webhook_id AS "webhookId", COALESCE(d.url, w.url) AS url, d.user_id AS "userId", d.endpoint, d.name, d.at,
+  d.data, d.job_id AS "jobId",
+  d.status, d.attempts, d.failures, d.next_at AS "nextAt", d.lease_token AS "leaseToken",
+  d.attempted_at AS "attemptedAt",
+  d.response_status AS "responseStatus", d.error, d.duration_ms AS "durationMs", d.created_at AS "createdAt",
+  d.finished_at AS "finishedAt"`;
 
 /** (none) -> pending, due now. Returns their ids. */
 export async function insert(db: Executor, deliveries: InsertDelivery[]): Promise<string[]> {
   const rows = await db.query<{ id: string }>(sql`
-    INSERT INTO webhook_deliveries (id, webhook_id, url, user_id, endpoint, name, at, data, job_id, status, next_at, created_at)
-    SELECT ${newId(sql`d.nth`)}, d."webhookId", d.url, d."userId", d.endpoint, d.name, COALESCE(d.at, now()), d.data, d."jobId", 'pending', now(), now()
+    INSERT INTO webhook_deliveries (id, webhook_id, url, user_id, endpoint, name, at, data, job_id, status, next_at,
+      created_at)
+    SELECT ${newId(sql`d.nth`)}, d."webhookId", d.url, d."userId", d.endpoint, d.name, COALESCE(d.at, now()), d.data,
+      d."jobId", 'pending', now(), now()
     FROM ROWS FROM (json_to_recordset(${JSON.stringify(deliveries)}::json) AS (
-      "webhookId" uuid, "url" text, "userId" text, "endpoint" text, "name" text, "at" timestamptz, "data" json, "jobId" uuid)
+      "webhookId" uuid, "url" text, "userId" text, "endpoint" text, "name" text, "at" timestamptz, "data" json,
+      "jobId" uuid)
     ) WITH ORDINALITY AS d ("webhookId", url, "userId", endpoint, name, at, data, "jobId", nth)
     RETURNING id`);
   return rows.map(({ id }) => id);
 }
 
 /** Whether anything waits to be sent, now or later. */
-export const HAS_PENDING = sql`EXISTS (SELECT FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint > '')`;
+export const HAS_PENDING = sql`EXISTS (SELECT FROM webhook_deliveries d
+    WHERE d.status = 'pending' AND d.endpoint > '')`;
 
 export interface WaitingEndpoint {
   endpoint: string;
@@ -52,9 +59,11 @@ export interface WaitingEndpoint {
 export function waitingEndpoints(db: Executor, after: string, limit: number): Promise<WaitingEndpoint[]> {
   return db.query(sql`
     WITH RECURSIVE waiting AS (
-      (SELECT d.endpoint, 1 AS nth FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint > ${after} ORDER BY d.endpoint LIMIT 1)
+      (SELECT d.endpoint, 1 AS nth FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint > ${after}
+        ORDER BY d.endpoint LIMIT 1)
       UNION ALL
-      SELECT (SELECT d.endpoint FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint > w.endpoint ORDER BY d.endpoint LIMIT 1), w.nth + 1
+      SELECT (SELECT d.endpoint FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint > w.endpoint
+        ORDER BY d.endpoint LIMIT 1), w.nth + 1
       FROM waiting w WHERE w.endpoint IS NOT NULL AND w.nth < ${limit}
     )
     SELECT e.endpoint, head.user_id AS "userId", head.id IS NOT NULL AND w.disabled_at IS NULL AS "isDue"
@@ -85,7 +94,8 @@ export function claim(
 ): Promise<ClaimedDelivery[]> {
   return db.query(sql`
     WITH picked AS MATERIALIZED (
-      SELECT head.id FROM unnest(${rooms.map(({ endpoint }) => endpoint)}::text[], ${rooms.map(({ room }) => room)}::int[]) AS r (endpoint, room)
+      SELECT head.id FROM unnest(${rooms.map(({ endpoint }) => endpoint)}::text[],
+        ${rooms.map(({ room }) => room)}::int[]) AS r (endpoint, room)
       CROSS JOIN LATERAL (
         SELECT d.id FROM webhook_deliveries d
         WHERE d.status = 'pending' AND d.endpoint = r.endpoint AND d.next_at <= now()
@@ -93,11 +103,13 @@ export function claim(
       ) head
     ), claimed AS (
       UPDATE webhook_deliveries d SET
-        lease_token = gen_random_uuid(), next_at = now() + ${leaseMs}::float8 * interval '1 ms', attempts = d.attempts + 1, attempted_at = now()
+        lease_token = gen_random_uuid(), next_at = now() + ${leaseMs}::float8 * interval '1 ms',
+        attempts = d.attempts + 1, attempted_at = now()
       WHERE d.id = ANY (ARRAY(SELECT id FROM picked)) AND d.status = 'pending'
       RETURNING d.*
     )
-    SELECT d.id, d.webhook_id AS "webhookId", d.endpoint, d.user_id AS "userId", d.name, d.at, d.failures, COALESCE(d.url, w.url) AS url, d.data,
+    SELECT d.id, d.webhook_id AS "webhookId", d.endpoint, d.user_id AS "userId", d.name, d.at, d.failures,
+      COALESCE(d.url, w.url) AS url, d.data,
       d.lease_token AS "leaseToken", extract(epoch FROM now())::float8 AS "sentAt",
       ARRAY(SELECT s.secret FROM signing_secrets s
         WHERE (s.webhook_id = d.webhook_id OR (d.webhook_id IS NULL AND s.callback_of = COALESCE(d.user_id, '')))
@@ -128,7 +140,8 @@ export async function report(
   const [row] = await db.query<{ isLong: boolean }>(sql`
     WITH moved AS (
       UPDATE webhook_deliveries d SET
-        status = ${status}::delivery_status, lease_token = NULL, response_status = ${responseStatus}::int, error = ${error}, duration_ms = ${durationMs}::int,
+        status = ${status}::delivery_status, lease_token = NULL, response_status = ${responseStatus}::int,
+        error = ${error}, duration_ms = ${durationMs}::int,
         failures = d.failures + CASE WHEN ${error}::text IS NULL THEN 0 ELSE 1 END,
         next_at = now() + ${delayMs}::float8 * interval '1 ms',
         finished_at = CASE WHEN ${status}::text <> 'pending' THEN now() END
@@ -138,7 +151,8 @@ export async function report(
       UPDATE webhooks w SET failing_since = CASE WHEN ${error}::text IS NOT NULL THEN now() END
       FROM moved m WHERE w.id = m.webhook_id AND (w.failing_since IS NULL) = (${error}::text IS NOT NULL)
     )
-    SELECT COALESCE(${error}::text IS NOT NULL AND w.failing_since < now() - ${longMs}::float8 * interval '1 ms', false) AS "isLong"
+    SELECT COALESCE(${error}::text IS NOT NULL AND w.failing_since < now() - ${longMs}::float8 * interval '1 ms',
+      false) AS "isLong"
     FROM moved m LEFT JOIN webhooks w ON w.id = m.webhook_id`);
   return row?.isLong ?? false;
 }
@@ -147,8 +161,10 @@ export async function report(
 export async function release(db: Executor, leases: { id: string; leaseToken: string }[]): Promise<void> {
   await db.query(sql`
     UPDATE webhook_deliveries d SET lease_token = NULL, next_at = now()
-    FROM unnest(${leases.map(({ id }) => id)}::uuid[], ${leases.map(({ leaseToken }) => leaseToken)}::uuid[]) AS l (id, token)
-    WHERE d.id = ANY (${leases.map(({ id }) => id)}::uuid[]) AND d.id = l.id AND d.status = 'pending' AND d.lease_token = l.token`);
+    FROM unnest(${leases.map(({ id }) => id)}::uuid[], ${leases.map(({ leaseToken }) => leaseToken)}::uuid[]) AS l (id,
+      token)
+    WHERE d.id = ANY (${leases.map(({ id }) => id)}::uuid[]) AND d.id = l.id AND d.status = 'pending'
+      AND d.lease_token = l.token`);
 }
 
 /** delivered, failed -> pending, under the same id, with all attempts again. */
@@ -164,10 +180,12 @@ export async function endDisabled(db: Executor, limit: number): Promise<number> 
   const rows = await db.query(sql`
     WITH over AS MATERIALIZED (
       SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
-        SELECT d.id FROM webhook_deliveries d WHERE d.endpoint = 'webhook:' || w.id AND d.status = 'pending' LIMIT ${limit} FOR UPDATE SKIP LOCKED
+        SELECT d.id FROM webhook_deliveries d WHERE d.endpoint = 'webhook:' || w.id AND d.status = 'pending'
+          LIMIT ${limit} FOR UPDATE SKIP LOCKED
       ) d WHERE w.disabled_at IS NOT NULL LIMIT ${limit}
     )
-    UPDATE webhook_deliveries d SET status = 'failed', lease_token = NULL, error = 'its webhook was disabled', finished_at = now()
+    UPDATE webhook_deliveries d SET status = 'failed', lease_token = NULL, error = 'its webhook was disabled',
+      finished_at = now()
     WHERE d.id = ANY (ARRAY(SELECT id FROM over)) AND d.status = 'pending' RETURNING d.id`);
   return rows.length;
 }
@@ -183,7 +201,8 @@ export async function removeOld(db: Executor, keepMs: number, limit: number): Pr
 
 export async function get(db: Executor, webhookId: string, id: string): Promise<DeliveryRow | null> {
   const [row] = await db.query<DeliveryRow>(sql`
-    SELECT ${DELIVERY_COLUMNS} FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = ${id}::uuid AND d.webhook_id = ${webhookId}::uuid`);
+    SELECT ${DELIVERY_COLUMNS} FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+    WHERE d.id = ${id}::uuid AND d.webhook_id = ${webhookId}::uuid`);
   return row ?? null;
 }
 

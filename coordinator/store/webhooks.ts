@@ -26,8 +26,10 @@ export async function insert(transaction: Executor, webhook: InsertWebhook): Pro
   const since = await publish(transaction);
   const { userId, url, description, events, queues, types, userIds } = webhook;
   const [row] = await transaction.query<WebhookRow>(sql`
-    INSERT INTO webhooks AS w (id, user_id, url, description, events, queues, types, user_ids, since, created_at, updated_at)
-    VALUES (${newId(sql`0`)}, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[], ${types}::text[], ${userIds}::text[],
+    INSERT INTO webhooks AS w (id, user_id, url, description, events, queues, types, user_ids, since, created_at,
+      updated_at)
+    VALUES (${newId(sql`0`)}, ${userId}, ${url}, ${description}, ${events}::text[], ${queues}::text[],
+      ${types}::text[], ${userIds}::text[],
       ${since}::bigint, now(), now())
     RETURNING ${WEBHOOK_COLUMNS}`);
   if (row === undefined) throw new Error('a webhook was not stored');
@@ -37,13 +39,15 @@ export async function insert(transaction: Executor, webhook: InsertWebhook): Pro
 /** A webhook of this user; null: of any user. */
 export async function get(db: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
   const [row] = await db.query<WebhookRow>(sql`
-    SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
+    SELECT ${WEBHOOK_COLUMNS} FROM webhooks w
+    WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
   return row ?? null;
 }
 
 export async function lock(transaction: Executor, userId: string | null, id: string): Promise<WebhookRow | null> {
   const [row] = await transaction.query<WebhookRow>(sql`
-    SELECT ${WEBHOOK_COLUMNS} FROM webhooks w WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
+    SELECT ${WEBHOOK_COLUMNS} FROM webhooks w
+    WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
   return row ?? null;
 }
 
@@ -65,9 +69,11 @@ export async function update(
   const { id, url, description, events, queues, types, userIds } = webhook;
   const [row] = await transaction.query<WebhookRow>(sql`
     UPDATE webhooks w SET
-      url = ${url}, description = ${description}, events = ${events}::text[], queues = ${queues}::text[], types = ${types}::text[],
+      url = ${url}, description = ${description}, events = ${events}::text[], queues = ${queues}::text[],
+      types = ${types}::text[],
       user_ids = ${userIds}::text[],
-      since = CASE WHEN w.disabled_at IS NOT NULL AND ${disabledReason}::text IS NULL THEN ${since}::bigint ELSE w.since END,
+      since = CASE WHEN w.disabled_at IS NOT NULL AND ${disabledReason}::text IS NULL THEN ${since}::bigint
+        ELSE w.since END,
       failing_since = CASE WHEN w.disabled_at IS NULL THEN w.failing_since END,
       disabled_at = CASE WHEN ${disabledReason}::text IS NOT NULL THEN COALESCE(w.disabled_at, now()) END,
       disabled_reason = ${disabledReason}::text,

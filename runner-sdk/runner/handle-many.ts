@@ -12,8 +12,8 @@ export interface ManyJob<Arguments = unknown> {
 }
 
 /**
- * Takes jobs together, and returns an outcome for each, in their order: its result, or an `Error`, which has the same meaning as
- * one that a handler throws. What it throws itself is the failure of all of them.
+ * Takes jobs together, and returns an outcome for each, in their order: its result, or an `Error`, which has the same
+ * meaning as one that a handler throws. What it throws itself is the failure of all of them.
  */
 export type ManyHandler<Arguments = unknown, Result = unknown> = (
   jobs: readonly ManyJob<Arguments>[],
@@ -22,7 +22,9 @@ export type ManyHandler<Arguments = unknown, Result = unknown> = (
 export interface ManyOptions {
   /** How many jobs a call may get, 1 to 10,000; never more than the runner's `concurrency`. */
   max: number;
-  /** How long the first of them waits for others, in milliseconds, up to 60,000; counted in its `timeoutMs`. Default 0. */
+  /**
+   * How long the first of them waits for others, in milliseconds, up to 60,000; counted in its `timeoutMs`. Default 0.
+   */
   lingerMs?: number | undefined;
 }
 
@@ -32,8 +34,8 @@ interface Waiting extends ManyJob {
 }
 
 /**
- * A handler of one that gathers its calls and hands them on together. Each job stays an attempt of its own: its lease is kept,
- * it is cancelled, timed out and retried for itself.
+ * A handler of one that gathers its calls and hands them on together. Each job stays an attempt of its own: its lease
+ * is kept, it is cancelled, timed out and retried for itself.
  */
 export function gathering(
   { type }: Pick<JobDefinition, 'type'>,

@@ -177,9 +177,10 @@ export class Runner {
   }
 
   /**
-   * Registers a handler that takes many jobs of a kind together, such as rows for one statement, and returns an outcome for
-   * each: `runner.handleMany(saveRow, { max: 100, lingerMs: 50 }, (jobs) => insert(jobs.map(({ arguments: row }) => row)))`.
-   * Each job stays an attempt of its own, with its own lease, timeout, cancel and retry. Throws `ConfigurationError`.
+   * Registers a handler that takes many jobs of a kind together, such as rows for one statement, and returns an outcome
+   * for each: `runner.handleMany(saveRow, { max: 100, lingerMs: 50 }, (jobs) => insert(jobs.map(({ arguments: row }) =>
+   * row)))`. Each job stays an attempt of its own, with its own lease, timeout, cancel and retry. Throws
+   * `ConfigurationError`.
    */
   handleMany<Arguments extends Schema, Result extends Schema>(
     definition: JobDefinition<Arguments, Result>,

@@ -110,9 +110,9 @@ export class SnoozeError extends Error {
 }
 
 /**
- * Thrown by a handler: it goes on when a workflow or batch has ended, such as one that it created. Until then the job is
- * `blocked` and takes no slot; then it comes again, with its last checkpoint, and `job.dependencies[id].status` says how that
- * ended. Nothing is counted. One that waits for the job itself fails the attempt with `dependency_cycle`.
+ * Thrown by a handler: it goes on when a workflow or batch has ended, such as one that it created. Until then the job
+ * is `blocked` and takes no slot; then it comes again, with its last checkpoint, and `job.dependencies[id].status` says
+ * how that ended. Nothing is counted. One that waits for the job itself fails the attempt with `dependency_cycle`.
  */
 export class SuspendError extends Error {
   override readonly name = 'SuspendError';

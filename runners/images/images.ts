@@ -27,8 +27,8 @@ interface Source {
 }
 
 /**
- * Reads images that anybody may have made. They are turned as their camera says, get the colours of the web, and keep no
- * metadata.
+ * Reads images that anybody may have made. They are turned as their camera says, get the colours of the web, and keep
+ * no metadata.
  */
 export class Images {
   constructor(

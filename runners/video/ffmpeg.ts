@@ -12,8 +12,8 @@ export interface Tools {
 }
 
 /**
- * Containers that are read. Playlists and lists of files are none of them, because they name other files, of this host or of the
- * network.
+ * Containers that are read. Playlists and lists of files are none of them, because they name other files, of this host
+ * or of the network.
  */
 const FORMATS = [
   ...['mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'avi', 'mpegts', 'mpeg', 'flv', 'ogg', 'asf', 'mxf'],

@@ -102,7 +102,9 @@ function encoderOf(to: string, preset: Preset, speed: string): string[] {
   throw fault('video_unknown_format', 'a target must end with .mp4 or .webm');
 }
 
-/** All renditions in one run, with key frames at the same times; each segment is looked at before anything is uploaded. */
+/**
+ * All renditions in one run, with key frames at the same times; each segment is looked at before anything is uploaded.
+ */
 async function writeHls(
   { to, renditions, segmentSeconds }: NonNullable<ProcessingArguments['hls']>,
   { path, folder, source, tools, job, between }: Work,

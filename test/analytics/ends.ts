@@ -15,7 +15,10 @@ export interface End {
   memory_bytes: number | null;
 }
 
-/** Writes every end down as it happens, by triggers and so without what the product reckons them from; deleted jobs stay in it. */
+/**
+ * Writes every end down as it happens, by triggers and so without what the product reckons them from; deleted jobs stay
+ * in it.
+ */
 export async function witnessEnds(sql: TestSql): Promise<void> {
   await sql.query(`
     CREATE TABLE ends (at timestamptz, queue text, type text, user_id text, runner_id text, outcome text, ending text,

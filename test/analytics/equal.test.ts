@@ -7,8 +7,8 @@ import { type Cluster, startCluster } from '../support/coordinator';
 import { drawLots } from '../flow/lots';
 import { expectedItems, expectedRollups, expectedSpreads, heldRollups, witnessEnds } from './ends';
 
-// Random ends of random jobs on two coordinators, while both count, and one is killed at it now and then: what is told is
-// what happened, at every moment, and so it stays when all jobs are gone.
+// Random ends of random jobs on two coordinators, while both count, and one is killed at it now and then: what is told
+// is what happened, at every moment, and so it stays when all jobs are gone.
 
 const STEPS = 40;
 const CALLS = 12;

@@ -55,7 +55,9 @@ afterAll(async () => {
   await coordinator.stop();
 });
 
-/** A range that begins at this hour of yesterday: its hours until midnight are read one by one, its whole days as such. */
+/**
+ * A range that begins at this hour of yesterday: its hours until midnight are read one by one, its whole days as such.
+ */
 const sinceYesterdayAt = (hour: number): number => (Date.now() % (24 * HOUR_MS)) + (24 - hour) * HOUR_MS;
 
 const asked = (

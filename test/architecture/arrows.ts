@@ -8,9 +8,10 @@ interface Floor {
 }
 
 /**
- * The layers of the coordinator, from the top. A file imports from its own layer and from those below, though `http` and
- * `loops` never from each other. `settings` are above both: the environment reaches the rest as plain values, through
- * `app`. `context.ts` is the argument of every verb, so it belongs to the domain. `ground` is what every layer may use.
+ * The layers of the coordinator, from the top. A file imports from its own layer and from those below, though `http`
+ * and `loops` never from each other. `settings` are above both: the environment reaches the rest as plain values,
+ * through `app`. `context.ts` is the argument of every verb, so it belongs to the domain. `ground` is what every layer
+ * may use.
  */
 export const FLOORS: readonly Floor[] = [
   { name: 'main', height: 9, holds: /^coordinator\/main\.ts$/ },
@@ -71,7 +72,10 @@ export function importsFormNoCycle(sources: Source[]): Breach[] {
   return breaches;
 }
 
-/** What each package may take from the others: runners and SDK live without a coordinator, which shares only the protocol. */
+/**
+ * What each package may take from the others: runners and SDK live without a coordinator, which shares only the
+ * protocol.
+ */
 const TAKEN_FROM_OTHERS: Record<string, RegExp> = {
   'runner-sdk/': /^$/,
   'url-policy/': /^$/,

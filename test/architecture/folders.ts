@@ -34,9 +34,9 @@ export function foldersAreSmall(sources: Source[]): Breach[] {
 }
 
 /**
- * No two folders of the coordinator or of the SDK need each other, directly or through others. The files beside the folders (`context.ts`,
- * `errors.ts`, `app.ts`) are layers of their own, and judged as such. The store counts as one folder: its connections and
- * shared columns are in its root, which its folders use.
+ * No two folders of the coordinator or of the SDK need each other, directly or through others. The files beside the
+ * folders (`context.ts`, `errors.ts`, `app.ts`) are layers of their own, and judged as such. The store counts as one
+ * folder: its connections and shared columns are in its root, which its folders use.
  */
 export function foldersFormNoCycle(sources: Source[]): Breach[] {
   const needs = folderImports(sources);

@@ -52,7 +52,10 @@ function listFiles(root: string, folder: string): string[] {
   });
 }
 
-/** Imports of every kind (`import()` names the compiled file): of values and of types, re-exports, `import()`, `require()` and types by `import('…')`. */
+/**
+ * Imports of every kind (`import()` names the compiled file): of values and of types, re-exports, `import()`,
+ * `require()` and types by `import('…')`.
+ */
 function findImports(path: string, tree: ts.SourceFile): Import[] {
   const found: Import[] = [];
   walk(tree, (node) => {

@@ -10,8 +10,8 @@ import { ROWS } from './matrix/rows';
 import { type Caller, type Owner, ROLES, Stage, STRANGERS, type Thing } from './matrix/stage';
 
 // Every route, as `endpoint()` declares it, is asked by every role, and by callers whose credentials are no good, about
-// things of their own, of others, that are not there, and by what is no id, wherever in a request an id stands. What must
-// come of it stands in the rows; a route, or an id in one, without a row fails.
+// things of their own, of others, that are not there, and by what is no id, wherever in a request an id stands. What
+// must come of it stands in the rows; a route, or an id in one, without a row fails.
 
 const NO_ID = 'no id\u0000';
 const OTHERS: readonly Owner[] = ['ben', null];

@@ -40,8 +40,8 @@ test('a job that was given to a claim whose key ended meanwhile is given back', 
     .as(key)
     .post<{ code: string }>('/jobs/claim', { runnerId: 'r', types: [type], waitMs: 50_000 });
   await eventually(() => two.app.services.credentialWatch.size > 0);
-  // It is looked up at the moment of giving, when that was not done for some seconds: the look and the call itself, which is
-  // let pass while it is short, must be that old, so the clock of the whole process is put forward.
+  // It is looked up at the moment of giving, when that was not done for some seconds: the look and the call itself,
+  // which is let pass while it is short, must be that old, so the clock of the whole process is put forward.
   await two.app.loops.credentials.stop();
   expectStatus(await one.api.delete(`/api-keys/${id}`), 200);
   const realNow = performance.now.bind(performance);

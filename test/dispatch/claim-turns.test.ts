@@ -7,7 +7,8 @@ import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
-// Claims of runners that take different jobs share four statements, and those of runners that differ in labels the jobs that are handed over.
+// Claims of runners that take different jobs share four statements, and those of runners that differ in labels the jobs
+// that are handed over.
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));

@@ -1,7 +1,8 @@
 import { check, type Rule } from './support/checker';
 import type { Change, History, RowView } from './support/history';
 
-// The checker is what the other tests stand on, so it must be seen to object: to each history that was doctored, by name.
+// The checker is what the other tests stand on, so it must be seen to object: to each history that was doctored, by
+// name.
 
 const JOB = '00000000-0000-7000-8000-000000000001';
 const OTHER = '00000000-0000-7000-8000-000000000002';

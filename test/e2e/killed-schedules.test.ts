@@ -5,7 +5,10 @@ import { until } from './support/until';
 
 const SCHEDULES = 1000;
 const ROUNDS = 2;
-/** What a transaction that fires waits in its midst: longer than it takes the other coordinator to look, and to take the rest. */
+/**
+ * What a transaction that fires waits in its midst: longer than it takes the other coordinator to look, and to take the
+ * rest.
+ */
 const SLEEP_S = 1.5;
 
 let stage: Stage;

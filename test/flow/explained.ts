@@ -27,7 +27,10 @@ export interface Cost {
   indexes: string[];
 }
 
-/** Runs statements of the store as a coordinator's connections do, under EXPLAIN ANALYZE, and takes back what they changed. */
+/**
+ * Runs statements of the store as a coordinator's connections do, under EXPLAIN ANALYZE, and takes back what they
+ * changed.
+ */
 export class Explainer {
   private readonly kept = new Map<string, string>();
 

@@ -96,7 +96,8 @@ test('a claim touches as few rows among 10,000 users as among ten', async () => 
     await stage.create(queue, 10_000, (n) => ({ userId: `${queue}-${n % users}` }));
     await stage.sql.query('ANALYZE jobs');
     const session = await stage.sql.session();
-    // A connection that rests tells what it read only after some seconds, and then all of it: what the creates read too.
+    // A connection that rests tells what it read only after some seconds, and then all of it: what the creates read
+    // too.
     const before = await eventually(reads, (now) => now.creates - creates >= 10_000, TOLD_WITHIN_MS);
     for (let round = 0; round < 10; round += 1) expect(await stage.claim(queue, 10)).toHaveLength(10);
     const after = await eventually(reads, (now) => now.claims - before.claims >= 100, TOLD_WITHIN_MS);

@@ -7,8 +7,8 @@ import * as leases from '../../coordinator/store/leases';
 import { Explainer, PLANNED } from './explained';
 import { Stage } from './stage';
 
-// One type of job in one queue, most of it waiting: what a first user has. Where a whole table is of one lane, the planner
-// takes a claim for a good part of it.
+// One type of job in one queue, most of it waiting: what a first user has. Where a whole table is of one lane, the
+// planner takes a claim for a good part of it.
 
 const MANY = 20_000;
 const QUEUE = 'only';
@@ -154,7 +154,8 @@ async function look(when: string): Promise<string[]> {
 test('nothing walks along the lane', async () => {
   // The plans that are kept are made here, as a coordinator's are that was started on an empty database.
   const walked = await look('nearly empty');
-  // Ids of real jobs come in the order of time, which makes a walk along them cheap. The first in turn has the last one.
+  // Ids of real jobs come in the order of time, which makes a walk along them cheap. The first in turn has the last
+  // one.
   await stage.sql.query(
     `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, created_at, updated_at, tags, status, run_at, position)
      SELECT ('01f00000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, j.type, j.queue, j.priority, j.lane_id, '{}', 1, 1000, now(), now(), '{}', 'pending', now(), now() - interval '1 hour' - n * interval '1 us'

@@ -25,7 +25,8 @@ test('a hot statement is planned once, any other one for each of its calls', asy
     for (let call = 0; call < 8; call += 1)
       await pool.query(sql`SELECT count(*) FROM jobs WHERE queue = ${`q${call}`}`);
     const plans = await pool.query(
-      sql`SELECT generic_plans::int AS generic, custom_plans::int AS custom FROM pg_prepared_statements WHERE statement LIKE 'SELECT count(*) FROM jobs%'`,
+      sql`SELECT generic_plans::int AS generic, custom_plans::int AS custom FROM pg_prepared_statements
+          WHERE statement LIKE 'SELECT count(*) FROM jobs%'`,
     );
     expect(plans).toEqual(kept);
   }

@@ -7,8 +7,8 @@ import { ROWS } from '../auth/matrix/rows';
 import { Stage, type Thing } from '../auth/matrix/stage';
 import { DOCUMENTS } from './hostile-documents';
 
-// Every route that writes, as `endpoint()` declares it, gets every hostile document: as its body, and in the place of each
-// of the fields that a good call of it has. A new route joins by its row in test/auth/matrix/.
+// Every route that writes, as `endpoint()` declares it, gets every hostile document: as its body, and in the place of
+// each of the fields that a good call of it has. A new route joins by its row in test/auth/matrix/.
 
 const MOST_GROWTH_BYTES = 400 * 1024 * 1024;
 const AT_ONCE = 8;

@@ -3,7 +3,8 @@ import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy';
 
-// Connections that died without a word, as behind a firewall that forgot them: what carries leases takes others in time.
+// Connections that died without a word, as behind a firewall that forgot them: what carries leases takes others in
+// time.
 
 const LEASE_MS = 10_000;
 

@@ -1,4 +1,5 @@
-// Documents as an attacker, or a careless runner, sends them; as text, because some of them JSON.stringify cannot write.
+// Documents as an attacker, or a careless runner, sends them; as text, because some of them JSON.stringify cannot
+// write.
 
 const nested = (depth: number, open: string, close: string) => open.repeat(depth) + close.repeat(depth);
 const list = (count: number, item: string) => `[${Array.from({ length: count }, () => item).join(',')}]`;

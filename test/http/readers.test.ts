@@ -4,7 +4,8 @@ import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
-// Readers have connections of their own and a share of them each, so that reads that are stuck keep nobody else waiting.
+// Readers have connections of their own and a share of them each, so that reads that are stuck keep nobody else
+// waiting.
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => {

@@ -18,7 +18,8 @@ test('a transaction that PostgreSQL ends to break a deadlock is run again', asyn
     const othersEnd = new Promise<void>((resolve) => (freed = resolve));
     const work = app.context.db.transaction(async (transaction) => {
       runs += 1;
-      // Else the second run could have the first row again before the other one, who waits for it, and meet a deadlock of its own.
+      // Else the second run could have the first row again before the other one, who waits for it, and meet a deadlock
+      // of its own.
       if (runs > 1) await othersEnd;
       await transaction.query(touch(a));
       await transaction.query(touch(b));

@@ -161,7 +161,8 @@ const claim = (runnerId: string, claimId: string | null, max: number): Command =
     () => true,
     async (model, { coordinator, edges }) => {
       const key = claimId === null ? null : `${claimId} of ${runnerId} for ${model.type}`;
-      // One that has its turn keeps it when it is told to run now; the others get theirs, by runAt, at the latest with the claim.
+      // One that has its turn keeps it when it is told to run now; the others get theirs, by runAt, at the latest with
+      // the claim.
       const order = await coordinator.sql.query<{ id: string }>(
         'SELECT id FROM jobs WHERE type = $1 ORDER BY priority DESC, COALESCE(position, run_at), id',
         [model.type],

@@ -1,7 +1,8 @@
 import type { AttemptOutcome, JobStatus } from '@baton/runner-sdk/protocol';
 import { TRANSITIONS, type Verb } from '../../coordinator/domain/jobs/transitions';
 
-// What should be true of a handful of jobs, held in memory and written independently of the coordinator's own decisions.
+// What should be true of a handful of jobs, held in memory and written independently of the coordinator's own
+// decisions.
 
 export interface ModelAttempt {
   attempt: number;

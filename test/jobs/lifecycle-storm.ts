@@ -8,7 +8,10 @@ const STEPS = 120;
 
 type Step = (coordinator: TestCoordinator, cluster: Cluster, at: number) => Promise<unknown>;
 
-/** Workers that do random things to the same few jobs, through all coordinators at once. Their answers do not matter here. */
+/**
+ * Workers that do random things to the same few jobs, through all coordinators at once. Their answers do not matter
+ * here.
+ */
 export async function storm(cluster: Cluster, seed: number): Promise<void> {
   const type = uniqueType('storm');
   const held: Pick<ClaimedJob, 'id' | 'leaseToken'>[] = [];

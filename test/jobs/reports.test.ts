@@ -4,7 +4,8 @@ import { startCluster, type TestCoordinator } from '../support/coordinator';
 import { jobIn, uniqueType } from '../support/factory';
 import type { TestSql } from '../support/sql';
 
-// What a runner says of a job in its hand: heartbeat, complete, release. And what the monitor says when it says nothing.
+// What a runner says of a job in its hand: heartbeat, complete, release. And what the monitor says when it says
+// nothing.
 
 let coordinator: TestCoordinator & { sql: TestSql };
 let cluster: Awaited<ReturnType<typeof startCluster>>;

@@ -12,7 +12,9 @@ interface Stored {
   at: Date;
 }
 
-/** As much of S3 as is used, kept in memory. Each request's signature (version 4) is checked by arithmetic of its own. */
+/**
+ * As much of S3 as is used, kept in memory. Each request's signature (version 4) is checked by arithmetic of its own.
+ */
 export class S3Server {
   readonly objects = new Map<string, Stored>();
   readonly uploads = new Map<string, Map<number, Buffer>>();

@@ -3,7 +3,8 @@ import { Explainer, PLANNED } from '../flow/explained';
 import { createTestDatabase } from '../support/database';
 import { TestSql } from '../support/sql';
 
-// The findPendingWork that is taken once a second, for ever, touches next to nothing, whatever was told, sent and done before.
+// The findPendingWork that is taken once a second, for ever, touches next to nothing, whatever was told, sent and done
+// before.
 
 const MANY = 50_000;
 const TABLES = ['events', 'webhook_deliveries', 'bulk_operations'];

@@ -8,7 +8,8 @@ import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import { uniqueType } from '../support/factory';
 
-// Work in the tables that nobody was notified of is done soon, though the loops that do it run every 30 s by themselves.
+// Work in the tables that nobody was notified of is done soon, though the loops that do it run every 30 s by
+// themselves.
 
 let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
 beforeAll(async () => (coordinator = await startCoordinator()));

@@ -36,7 +36,8 @@ afterEach(async () => {
 
 async function esbuilt(format: 'cjs' | 'esm'): Promise<string> {
   const outfile = join(folder, 'out', format === 'cjs' ? 'app.cjs' : 'app.mjs');
-  // Packages of CommonJS, as undici is, ask for Node's own modules by a require that bundles of ES modules must be given.
+  // Packages of CommonJS, as undici is, ask for Node's own modules by a require that bundles of ES modules must be
+  // given.
   const require = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
   await build({
     ...{

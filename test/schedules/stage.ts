@@ -48,7 +48,10 @@ export class Stage {
     return expectStatus(await this.api.get<Schedule>(`/schedules/${id}`), 200);
   }
 
-  /** Lets its next tick be so many milliseconds ago, and its creation before that, so that it is a multiple of `everyMs`. */
+  /**
+   * Lets its next tick be so many milliseconds ago, and its creation before that, so that it is a multiple of
+   * `everyMs`.
+   */
   async makeDue(id: string, agoMs = 0): Promise<Date> {
     const [row] = await this.sql.query<{ at: Date }>(
       `UPDATE schedules SET next_at = date_trunc('milliseconds', now()) - $2 * interval '1 ms',

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { migrate } from '../../coordinator/store/migrate';
 
-/** Leaves behind what tells the tables of a version before 0.1: its first migration in the books, and tables of these names. */
+/**
+ * Leaves behind what tells the tables of a version before 0.1: its first migration in the books, and tables of these
+ * names.
+ */
 export async function migrateAsBefore(url: string): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'baton-migrations-'));
   mkdirSync(join(directory, '0001_jobs'));

@@ -3,8 +3,8 @@ import { readAddress } from '../../coordinator/store/connections/address';
 import { requireFit } from '../../coordinator/store/connections/fitness';
 import { TlsChoice } from '../../coordinator/store/connections/session';
 
-// What a server says of itself decides whether it can serve; servers that cannot are told of in one line. No such server is
-// at hand, so what one would say is played.
+// What a server says of itself decides whether it can serve; servers that cannot are told of in one line. No such
+// server is at hand, so what one would say is played.
 
 const address = readAddress('postgresql://baton:x@127.0.0.1:1/baton');
 const GOOD = {

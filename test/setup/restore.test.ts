@@ -10,8 +10,8 @@ import { Receiver } from '../support/receiver';
 import { TestSql } from '../support/sql';
 import { Rig } from './embedded-rig';
 
-// The tables as a dump brings them into another cluster, whose counters of transactions are far behind: whatever was stored
-// must mean the same there.
+// The tables as a dump brings them into another cluster, whose counters of transactions are far behind: whatever was
+// stored must mean the same there.
 
 const SPENT_TRANSACTIONS = 20_000;
 const quiet = { info: () => undefined, warn: () => undefined };

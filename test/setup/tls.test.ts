@@ -8,8 +8,8 @@ import { Client } from 'pg';
 import { eventually } from '../support/eventually';
 import { end, Rig, ROOT } from './embedded-rig';
 
-// `sslmode` means to Baton what it means to libpq: against a server that speaks TLS, with a certificate for localhost and
-// 127.0.0.1, or one for another host.
+// `sslmode` means to Baton what it means to libpq: against a server that speaks TLS, with a certificate for localhost
+// and 127.0.0.1, or one for another host.
 
 const PROGRAM = join(ROOT, 'coordinator', 'dist', 'main.js');
 const CERTIFICATES = {

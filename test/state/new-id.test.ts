@@ -4,7 +4,8 @@ import { newId } from '../../coordinator/store/views/clock';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 import { type Session, TestSql } from '../support/sql';
 
-// Ids of audit entries, deliveries, webhooks and alerts are made by the database, so lists of them are in the order of its clock.
+// Ids of audit entries, deliveries, webhooks and alerts are made by the database, so lists of them are in the order of
+// its clock.
 
 const MOST_OF_ONE_STATEMENT = 2000;
 

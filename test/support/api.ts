@@ -31,7 +31,10 @@ export interface Sent {
 
 const CLIENT_TIMEOUT_MS = 20_000;
 
-/** Speaks HTTP to one coordinator with one key (none: without credentials), and fails on answers that are not as documented. */
+/**
+ * Speaks HTTP to one coordinator with one key (none: without credentials), and fails on answers that are not as
+ * documented.
+ */
 export class Api {
   constructor(
     readonly url: string,

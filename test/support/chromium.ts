@@ -1,7 +1,10 @@
 import { type Browser, chromium } from 'playwright-core';
 import { findChromium } from '../../scripts/chromium';
 
-/** Tests in a browser, or the same skipped and counted, with the reason in their name. `npm test` installs one where it may. */
+/**
+ * Tests in a browser, or the same skipped and counted, with the reason in their name. `npm test` installs one where it
+ * may.
+ */
 export function describeInChromium(name: string, tests: () => void): void {
   if (findChromium() === null) describe.skip(`${name} (skipped: no chromium in PATH)`, tests);
   else describe(name, tests);

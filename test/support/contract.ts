@@ -105,7 +105,10 @@ export class Contract {
     );
   }
 
-  /** Beside the routes there are only refusals, the answers to preflights, and the files of the dashboard, which are no API. */
+  /**
+   * Beside the routes there are only refusals, the answers to preflights, and the files of the dashboard, which are no
+   * API.
+   */
   private unroutedFault(told: Told, document: Document): string | null {
     if (told.method === 'OPTIONS' && told.status === 204) return null;
     if (told.status < 400 && /^\/dashboard(\/|$|\?)/.test(told.url)) return null;

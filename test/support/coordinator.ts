@@ -59,7 +59,10 @@ export type Options = Partial<
   /** Who is let in, where it differs from the default. */
   access?: Partial<Access>;
   tracing?: Tracing;
-  /** Whether leases that ran out before the start are left time for a heartbeat; here they are not, unless it is asked for. */
+  /**
+   * Whether leases that ran out before the start are left time for a heartbeat; here they are not, unless it is asked
+   * for.
+   */
   startsCutOff?: boolean;
   /** Where the coordinators find the database, when it is not the test's own address of it. */
   through?: (url: string) => string | Promise<string>;

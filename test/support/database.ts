@@ -11,7 +11,9 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A migrated database of its own for one test file, cloned in a few milliseconds; `{ migrated: false }`: an empty one. */
+/**
+ * A migrated database of its own for one test file, cloned in a few milliseconds; `{ migrated: false }`: an empty one.
+ */
 export async function createTestDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
   const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
   const template = (options.migrated ?? true) ? TEMPLATE : 'template0';

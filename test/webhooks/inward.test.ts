@@ -109,7 +109,8 @@ const INWARD = [
   '240.0.0.1',
   '255.255.255.255',
   '192.88.99.1',
-  // IPv6: loopback, unspecified, mapped, compatible, translated, tunnelled, local, site, multicast, discard, documentation.
+  // IPv6: loopback, unspecified, mapped, compatible, translated, tunnelled, local, site, multicast, discard,
+  // documentation.
   '[::1]',
   '[::]',
   '[0:0:0:0:0:0:0:1]',

@@ -41,7 +41,10 @@ export interface BulkRequest {
   createdAt?: Date | undefined;
   /** Who requested it. */
   by: Actor | null;
-  /** Where its jobs are looked for, when a caller waits for it: among readers, so that a slow filter takes the time of reads. */
+  /**
+   * Where its jobs are looked for, when a caller waits for it: among readers, so that a slow filter takes the time of
+   * reads.
+   */
   search?: Executor | undefined;
 }
 

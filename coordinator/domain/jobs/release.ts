@@ -21,7 +21,10 @@ export interface ReleaseItem {
   until?: Group | undefined;
 }
 
-/** running -> pending, or blocked, given back by its runner (drain, snooze, until something ends): no failure is counted. */
+/**
+ * running -> pending, or blocked, given back by its runner (drain, snooze, until something ends): no failure is
+ * counted.
+ */
 export async function release(context: Context, items: ReleaseItem[]): Promise<(ReleaseReply | BatonError)[]> {
   const refused = new Map(
     items.map((item) => [item, requireSize(item.checkpoint, 'checkpoint', context.maxPayloadBytes)]),

@@ -6,7 +6,10 @@ import { settleRemoved } from '../jobs/settle';
 const MOST_WORKFLOWS = 50;
 const MOST_JOBS = 500;
 
-/** Deletes workflows that ended long enough ago, each whole, in a transaction of its own. Returns whether there may be more. */
+/**
+ * Deletes workflows that ended long enough ago, each whole, in a transaction of its own. Returns whether there may be
+ * more.
+ */
 export async function pruneWorkflows(context: Context): Promise<boolean> {
   const ids = await findOldWorkflows(context.db, context.keepMs, MOST_WORKFLOWS);
   let removed = 0;

@@ -119,8 +119,8 @@ class Exchange implements Call<AnyEndpoint['params'], AnyEndpoint['query'], AnyE
   }
 
   /**
-   * Takes a place among the calls of its owner, and limits its connections to the owner's share. Public calls that ask for
-   * nothing in particular, such as probes, are never refused.
+   * Takes a place among the calls of its owner, and limits its connections to the owner's share. Public calls that ask
+   * for nothing in particular, such as probes, are never refused.
    */
   private admit(endpoint: AnyEndpoint): void {
     const isPublic = endpoint.roles === 'public';

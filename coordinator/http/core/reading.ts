@@ -1,9 +1,9 @@
 import type { Services } from './services';
 
 /**
- * The services of a call that only reads: its database connections are limited to the share of its key, or of the address
- * of a caller without one, so that no reader blocks others or the coordinator's own work. Its statements are cancelled when
- * its client disconnects.
+ * The services of a call that only reads: its database connections are limited to the share of its key, or of the
+ * address of a caller without one, so that no reader blocks others or the coordinator's own work. Its statements are
+ * cancelled when its client disconnects.
  */
 export function reading(call: { services: Services; owner: string; readonly signal: AbortSignal }): Services {
   const { services, owner } = call;

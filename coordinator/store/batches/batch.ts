@@ -66,7 +66,8 @@ export async function lockForAdding(
 /** open -> running. Sealing a batch again changes nothing. Returns null when there is no such batch. */
 export async function seal(transaction: Executor, scope: BatchScope, id: string): Promise<{ isNew: boolean } | null> {
   const [before] = await transaction.query<{ sealed: boolean }>(sql`
-    SELECT b.sealed_at IS NOT NULL AS sealed FROM batches b WHERE b.id = ${id}::uuid AND ${withinBatchScope(scope)} FOR UPDATE`);
+    SELECT b.sealed_at IS NOT NULL AS sealed FROM batches b WHERE b.id = ${id}::uuid AND ${withinBatchScope(scope)}
+      FOR UPDATE`);
   if (before === undefined) return null;
   if (!before.sealed)
     await transaction.query(

@@ -84,7 +84,8 @@ function isOpenCallback(kind: BatchCallback): Sql {
 /** An ended batch whose callback jobs are due, locked so that they are created once. */
 export async function lockDue(transaction: Executor, id: string): Promise<BatchRow | null> {
   const [found] = await transaction.query<BatchRow>(sql`
-    SELECT ${BATCH_COLUMNS} FROM batches b WHERE b.id = ${id}::uuid AND b.callbacks_due AND b.finished_at IS NOT NULL FOR UPDATE`);
+    SELECT ${BATCH_COLUMNS} FROM batches b WHERE b.id = ${id}::uuid AND b.callbacks_due AND b.finished_at IS NOT NULL
+      FOR UPDATE`);
   return found ?? null;
 }
 

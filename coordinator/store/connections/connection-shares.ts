@@ -23,8 +23,8 @@ export class ConnectionShares {
   ) {}
 
   /**
-   * @throws {BatonError} `rate_limited` when what the owner runs already takes its share for too long, `unavailable` when
-   * what others run does, and when the signal is aborted
+   * @throws {BatonError} `rate_limited` when what the owner runs already takes its share for too long, `unavailable`
+   *   when what others run does, and when the signal is aborted
    */
   async run<T>(owner: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     if (signal?.aborted === true) throw clientGone();

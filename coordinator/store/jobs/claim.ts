@@ -86,7 +86,9 @@ export function claimHash({ runnerId, claimId }: Pick<Slot, 'runnerId' | 'claimI
 const PAYLOAD_BYTES = sql`(${bytesOf(sql`j.arguments`)} + ${bytesOf(sql`j.metadata`)} + ${bytesOf(sql`j.checkpoint`)})`;
 
 function bytesOf(payload: Sql): Sql {
-  return sql`CASE WHEN ${payload} IS NULL THEN 0 WHEN pg_column_compression(${payload}) IS NULL THEN pg_column_size(${payload}) ELSE octet_length(${payload}::text) END`;
+  return sql`CASE WHEN ${payload} IS NULL THEN 0
+      WHEN pg_column_compression(${payload}) IS NULL THEN pg_column_size(${payload})
+      ELSE octet_length(${payload}::text) END`;
 }
 
 /**
@@ -121,7 +123,8 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending' AND p."bytesBefore" < ${MOST_CLAIM_BYTES}
       RETURNING ${CLAIMED_COLUMNS}, p."rank" - 1 AS "slot"
     ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
-    SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again", ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort",
+    SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again",
+      ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort",
       EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut") h
     LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
   const again = rows[0]?.again ?? null;
@@ -187,14 +190,18 @@ async function answered(db: Executor, claims: AskedClaim[]): Promise<Pick<Claims
   const rows = await db.query<{ isCut: boolean } & ClaimedRow>(sql`
     WITH found AS MATERIALIZED (
       SELECT own.id, a."slot", own.bytes FROM unnest(
-        ${named.map((one) => one.runnerId)}::text[], ${named.map(claimHash)}::bigint[], ${named.map((one) => one.firstSlot)}::int[]
+        ${named.map((one) => one.runnerId)}::text[], ${named.map(claimHash)}::bigint[],
+        ${named.map((one) => one.firstSlot)}::int[]
       ) AS a ("runnerId", "claimHash", "slot")
       -- The limit keeps the planner from reading all running jobs at once instead of probing for each claim.
-      CROSS JOIN LATERAL (SELECT j.id, ${PAYLOAD_BYTES} AS bytes FROM jobs j WHERE ${ofClaim(sql`a."runnerId"`, sql`a."claimHash"`)} LIMIT 1000) own
+      CROSS JOIN LATERAL (SELECT j.id, ${PAYLOAD_BYTES} AS bytes FROM jobs j
+        WHERE ${ofClaim(sql`a."runnerId"`, sql`a."claimHash"`)} LIMIT 1000) own
     ), held AS MATERIALIZED (
-      SELECT f.id, f."slot", sum(f.bytes) OVER (ORDER BY f."slot" RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS "bytesBefore" FROM found f
+      SELECT f.id, f."slot",
+        sum(f.bytes) OVER (ORDER BY f."slot" RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS "bytesBefore" FROM found f
     )
-    SELECT ${CLAIMED_COLUMNS}, held."slot", EXISTS (SELECT FROM held WHERE "bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut"
+    SELECT ${CLAIMED_COLUMNS}, held."slot",
+      EXISTS (SELECT FROM held WHERE "bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut"
     FROM held JOIN jobs j ON j.id = held.id WHERE COALESCE(held."bytesBefore", 0) < ${MOST_CLAIM_BYTES}`);
   return { claimed: rows.map(({ isCut: _isCut, ...row }) => told(row, true)), isCut: rows[0]?.isCut === true };
 }
@@ -320,7 +327,8 @@ function fromLane({ laneId, queue, fromPosition, fromId, dueForMs }: LaneStart):
 /** The CTE `taken`: the rows of alias `p` in order, each with the bytes of those before it. */
 function takenFrom(picked: Sql, order: Sql): Sql {
   return sql`taken AS MATERIALIZED (
-      SELECT p.id, p.tid, row_number() OVER one_by_one AS "rank", sum(p.bytes) OVER one_by_one - p.bytes AS "bytesBefore"
+      SELECT p.id, p.tid, row_number() OVER one_by_one AS "rank",
+        sum(p.bytes) OVER one_by_one - p.bytes AS "bytesBefore"
       FROM ${picked} WINDOW one_by_one AS (ORDER BY ${order} ROWS UNBOUNDED PRECEDING)
     )`;
 }
@@ -336,12 +344,15 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
           -- If the clock was set back, a bucket that was filled "in the future" counts as full.
           + CASE WHEN q.tokens_at > q.at + interval '5 s' THEN q.rate_max
               ELSE extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END) AS tokens
-      FROM (SELECT *, clock_timestamp() AS at FROM queues WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
+      FROM (SELECT *, clock_timestamp() AS at FROM queues
+        WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
     ), lane AS MATERIALIZED (
-      SELECT l.*, q.concurrency_per_key AS "perKey" FROM ${laneStarts(lanes)} LEFT JOIN ruled q ON q.name = l."queue" WHERE ${IS_OPEN}
+      SELECT l.*, q.concurrency_per_key AS "perKey" FROM ${laneStarts(lanes)} LEFT JOIN ruled q ON q.name = l."queue"
+      WHERE ${IS_OPEN}
     ), allowance AS MATERIALIZED (
       SELECT q.name AS "queue", LEAST(
-        q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name), floor(q.tokens)) AS room
+        q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name),
+        floor(q.tokens)) AS room
       FROM ruled q WHERE q.concurrency IS NOT NULL OR q.rate_max IS NOT NULL
     ), quota AS MATERIALIZED (
       -- As above, and no more from each queue than its allowance.
@@ -367,8 +378,10 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
       ) head
     ), counted AS MATERIALIZED (
       SELECT p.*, COALESCE(p.concurrency_key IS NOT NULL AND p."perKey" IS NOT NULL AND
-        row_number() OVER (PARTITION BY p."queue", p.concurrency_key ORDER BY p."priority" DESC, p.position, p.id) > p."perKey" - (
-          SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = p."queue" AND j.concurrency_key = p.concurrency_key
+        row_number() OVER (PARTITION BY p."queue", p.concurrency_key
+          ORDER BY p."priority" DESC, p.position, p.id) > p."perKey" - (
+          SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = p."queue"
+            AND j.concurrency_key = p.concurrency_key
         ), false) AS "isOver"
       FROM picked p
     ), ${takenFrom(sql`counted p WHERE NOT p."isOver"`, sql`p."priority" DESC, p.position, p.id`)}, held_back AS (
@@ -388,7 +401,8 @@ const SPENT = sql`spent AS (
 
 function laneStarts(lanes: LaneStart[]): Sql {
   return sql`unnest(
-        ${lanes.map((lane) => lane.laneId)}::int[], ${lanes.map((lane) => lane.queue)}::text[], ${lanes.map((lane) => lane.priority)}::int[],
+        ${lanes.map((lane) => lane.laneId)}::int[], ${lanes.map((lane) => lane.queue)}::text[],
+        ${lanes.map((lane) => lane.priority)}::int[],
         ${lanes.map((lane) => lane.fromPosition)}::timestamptz[], ${lanes.map((lane) => lane.fromId)}::uuid[],
         ${lanes.map((lane) => lane.dueForMs)}::float8[]
       ) AS l ("laneId", "queue", "priority", "fromPosition", "fromId", "dueForMs")`;
@@ -398,5 +412,6 @@ function laneStarts(lanes: LaneStart[]): Sql {
 function inTurn(lane: Sql): Sql {
   return sql`j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${lane}."laneId"
     AND j.position <= now() - ${lane}."dueForMs" * interval '1 ms'
-    AND (j.position, j.id) >= (COALESCE(${lane}."fromPosition", '-infinity'), COALESCE(${lane}."fromId", '00000000-0000-0000-0000-000000000000'))`;
+    AND (j.position, j.id) >= (COALESCE(${lane}."fromPosition", '-infinity'),
+      COALESCE(${lane}."fromId", '00000000-0000-0000-0000-000000000000'))`;
 }

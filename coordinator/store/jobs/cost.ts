@@ -8,7 +8,8 @@ import { type Sql, sql } from '../db';
 export function metricsWithCost(isPriced: boolean, metrics: Sql): Sql {
   if (!isPriced) return metrics;
   return sql`COALESCE((
-    SELECT json_build_object('durationMs', ${metrics} -> 'durationMs', 'cpuMs', ${metrics} -> 'cpuMs', 'memoryPeakBytes', ${metrics} -> 'memoryPeakBytes',
+    SELECT json_build_object('durationMs', ${metrics} -> 'durationMs', 'cpuMs', ${metrics} -> 'cpuMs',
+      'memoryPeakBytes', ${metrics} -> 'memoryPeakBytes',
       'custom', ${metrics} -> 'custom', 'cost',
       round((q.cost_base + p.seconds * (q.cost_per_second + q.cost_per_gb_second * COALESCE((${metrics} ->> 'memoryPeakBytes')::float8, 0) / 1e9))::numeric, 9)::float8)
     FROM queues q, (SELECT GREATEST(0, extract(epoch FROM now() - j.started_at)::float8) AS seconds) p

@@ -26,7 +26,8 @@ export function edit(db: Executor, wanted: Edit): Promise<JobRow[]> {
       -- Whether its key still holds it is decided when it is due.
       hold = CASE WHEN ${wanted.runAt !== undefined}::boolean THEN NULLIF(j.hold, 'key') ELSE j.hold END,
       run_at = CASE WHEN ${wanted.runNow === true}::boolean THEN now()
-        ELSE COALESCE(GREATEST(${wanted.runAt ?? null}::timestamptz, CASE WHEN ${wanted.runAt ?? null}::timestamptz IS NOT NULL THEN now() END), j.run_at) END,
+        ELSE COALESCE(GREATEST(${wanted.runAt ?? null}::timestamptz, CASE
+          WHEN ${wanted.runAt ?? null}::timestamptz IS NOT NULL THEN now() END), j.run_at) END,
       tags = COALESCE(${wanted.tags ?? null}::text[], j.tags),
       updated_at = now()
     WHERE j.id = ${wanted.jobId}::uuid AND j.status IN ('blocked', 'pending')
@@ -39,8 +40,10 @@ export function replaceWaiting(db: Executor, jobId: string, brought: InsertJob):
   return db.query(sql`
     UPDATE jobs j SET
       arguments = ${JSON.stringify(brought.arguments)}::json,
-      metadata = COALESCE(${brought.metadata === undefined ? null : JSON.stringify(brought.metadata)}::json, j.metadata),
-      run_at = GREATEST(now(), ${brought.runAt ?? null}::timestamptz, now() + ${brought.delayMs ?? null}::float8 * interval '1 ms'),
+      metadata = COALESCE(${brought.metadata === undefined ? null : JSON.stringify(brought.metadata)}::json,
+        j.metadata),
+      run_at = GREATEST(now(), ${brought.runAt ?? null}::timestamptz,
+        now() + ${brought.delayMs ?? null}::float8 * interval '1 ms'),
       position = NULL, hold = NULLIF(j.hold, 'key'), updated_at = now()
     WHERE j.id = ${jobId}::uuid AND j.status IN ('blocked', 'pending')
     RETURNING ${JOB_COLUMNS}`);
@@ -55,11 +58,13 @@ export function prioritise(
   return db.query(sql`
     WITH held AS MATERIALIZED (
       SELECT j.id FROM jobs j
-      WHERE j.id = ANY (${moves.map((move) => move.jobId)}::uuid[]) AND j.status IN ('blocked', 'pending') AND j.priority <> ${priority}
+      WHERE j.id = ANY (${moves.map((move) => move.jobId)}::uuid[]) AND j.status IN ('blocked', 'pending')
+        AND j.priority <> ${priority}
       ORDER BY j.id FOR UPDATE
     )
     UPDATE jobs j SET priority = ${priority}, lane_id = m.lane_id, position = NULL, updated_at = now()
-    FROM unnest(${moves.map((move) => move.jobId)}::uuid[], ${moves.map((move) => move.laneId)}::int[]) AS m (id, lane_id)
+    FROM unnest(${moves.map((move) => move.jobId)}::uuid[], ${moves.map((move) => move.laneId)}::int[]) AS m (id,
+      lane_id)
     JOIN held ON held.id = m.id
     WHERE j.id = ANY (${moves.map((move) => move.jobId)}::uuid[]) AND j.id = m.id AND j.status IN ('blocked', 'pending')
     RETURNING j.id`);

@@ -14,7 +14,8 @@ export function openOfKey({
   return sql`(SELECT count(*) FROM (
     SELECT FROM jobs j WHERE j.status = 'running' AND j.queue = ${queue} AND j.concurrency_key = ${key}
     UNION ALL
-    SELECT FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = ${queue} AND j.priority = ${priority}
+    SELECT FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = ${queue}
+      AND j.priority = ${priority}
       AND COALESCE(j.concurrency_key, j.user_id) = ${key} AND j.concurrency_key = ${key} AND j.lane_id = ${laneId}
     LIMIT ${limit}) open)`;
 }
@@ -42,14 +43,16 @@ export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Pro
           (SELECT j.lane_id, j.priority FROM jobs j WHERE ${held} ORDER BY j.lane_id LIMIT 1)
           UNION ALL
           SELECT next.lane_id, next.priority FROM found CROSS JOIN LATERAL (
-            SELECT j.lane_id, j.priority FROM jobs j WHERE ${held} AND j.lane_id > found.lane_id ORDER BY j.lane_id LIMIT 1
+            SELECT j.lane_id, j.priority FROM jobs j WHERE ${held} AND j.lane_id > found.lane_id
+            ORDER BY j.lane_id LIMIT 1
           ) next
         )
         SELECT lane_id, priority FROM found
       ) h
     ), freed AS MATERIALIZED (
       SELECT next.id FROM room r CROSS JOIN LATERAL (
-        SELECT j.id FROM jobs j WHERE j.hold = 'key' AND j.queue = r.queue AND j.concurrency_key = r.key AND j.lane_id = r.lane_id
+        SELECT j.id FROM jobs j WHERE j.hold = 'key' AND j.queue = r.queue AND j.concurrency_key = r.key
+          AND j.lane_id = r.lane_id
         ORDER BY j.run_at, j.id LIMIT GREATEST(r.room, 0) FOR UPDATE SKIP LOCKED
       ) next LIMIT ${limit}
     )
@@ -59,7 +62,8 @@ export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Pro
 }
 
 /** Whether job `j` holds back the later jobs of its order; the same condition as in the index of orders. */
-export const BLOCKS_ORDER = sql`(j.status IN ('blocked', 'pending', 'running') OR (j.status = 'failed' AND j.order_blocks))`;
+export const BLOCKS_ORDER = sql`(j.status IN ('blocked', 'pending', 'running')
+    OR (j.status = 'failed' AND j.order_blocks))`;
 
 /**
  * Lifts the hold of the first job of each of these orders, unless another of its jobs is running or waiting without a

@@ -112,7 +112,8 @@ const STORED_LEASE = sql`, lease_token AS "leaseToken", lease_expires_at::text A
 function answerOf({ areAlike, areOffered }: Needs, call: BulkKey | undefined): Sql {
   if (areAlike) return call === undefined ? ONE_OF_STORED : sql`${ONE_OF_STORED} WHERE ${IS_FRESH}`;
   const lease = areOffered ? sql`, "runnerId", "leaseToken", "leaseExpiresAt", "deadlineAt"` : sql``;
-  return sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${lease} FROM stored`;
+  return sql`SELECT id, "runAt", "createdAt", "uniqueUntil", position, hold, "orderSeq", "dueInMs" ${lease}
+      FROM stored`;
 }
 
 function leaseOf({ runnerId, leaseToken, leaseExpiresAt, deadlineAt }: Partial<Lease>): Lease | null {
@@ -124,15 +125,19 @@ function leaseOf({ runnerId, leaseToken, leaseExpiresAt, deadlineAt }: Partial<L
 function handedOver(offers: Offer[]): Sql {
   const named = offers.map((offer) => ({ ...offer, claimHash: claimHash(offer) }));
   return sql`, offered AS MATERIALIZED (
-      SELECT o.* FROM json_to_recordset(${JSON.stringify(named)}::json) AS o ("jobId" uuid, "runnerId" text, "claimHash" bigint, "leaseMs" int)
+      SELECT o.* FROM json_to_recordset(${JSON.stringify(named)}::json) AS o ("jobId" uuid, "runnerId" text,
+        "claimHash" bigint, "leaseMs" int)
       -- A repeated claim gets only the jobs that it got before.
       WHERE o."claimHash" IS NULL OR (
-        SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId" AND j.claim_hash = o."claimHash" LIMIT 1) IS NULL
+        SELECT true FROM jobs j WHERE j.status = 'running' AND j.runner_id = o."runnerId"
+          AND j.claim_hash = o."claimHash" LIMIT 1) IS NULL
     ), handed AS MATERIALIZED (
       -- Not now(): the transaction may have waited for the locks of keys since it began, and leases start here.
       SELECT r.*, o."runnerId", o."claimHash", o."leaseMs", clock_timestamp() AS "startedAt",
-        COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now() AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
-        AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
+        COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now()
+          AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
+        AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL
+          AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
       FROM ready r LEFT JOIN offered o ON o."jobId" = r.id LEFT JOIN queues q ON q.name = r.queue
     )`;
 }
@@ -235,7 +240,8 @@ function namesOf(values: Partial<Record<FieldName, Sql>>): FieldName[] {
 
 /** A job that was handed over has two events, in this order. */
 const CREATED_AND_CLAIMED = sql`(
-      SELECT s.id, s.type, s.queue, s."userId", n.event, CASE WHEN n.nth = 1 AND s.status = 'running' THEN 'pending' ELSE s.status END AS status,
+      SELECT s.id, s.type, s.queue, s."userId", n.event, CASE WHEN n.nth = 1 AND s.status = 'running' THEN 'pending'
+        ELSE s.status END AS status,
         CASE n.nth WHEN 1 THEN 0 ELSE s.attempt END AS attempt, CASE n.nth WHEN 2 THEN s."runnerId" END AS "runnerId"
       FROM stored s CROSS JOIN (VALUES (1, 'job.created'), (2, 'job.claimed')) n (nth, event)
       WHERE n.nth = 1 OR s.status = 'running' ORDER BY n.nth
@@ -245,7 +251,8 @@ function isNow({ runAt, delayMs, uniqueForMs }: InsertJob): boolean {
   return runAt === undefined && delayMs === undefined && uniqueForMs === undefined;
 }
 
-const ONE_OF_STORED = sql`SELECT NULL::uuid AS id, now() AS "runAt", now() AS "createdAt", NULL::timestamptz AS "uniqueUntil", now() AS position,
+const ONE_OF_STORED = sql`SELECT NULL::uuid AS id, now() AS "runAt", now() AS "createdAt",
+    NULL::timestamptz AS "uniqueUntil", now() AS position,
       NULL::job_hold AS hold, NULL::bigint AS "orderSeq", 0::float8 AS "dueInMs"`;
 
 /** Jobs whose idempotency key was not used before. */
@@ -264,7 +271,8 @@ const FRESH = sql`keyed AS (
 function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
   return sql`keyed AS (
       INSERT INTO idempotency_keys (scope, key, request_hash, job_id, job_ids)
-      SELECT ${scope}, ${key}, ${requestHash}, k.ids[1], k.ids FROM (SELECT ${uuidList(jobs.map(({ id }) => id))}::uuid[] AS ids) k
+      SELECT ${scope}, ${key}, ${requestHash}, k.ids[1], k.ids
+      FROM (SELECT ${uuidList(jobs.map(({ id }) => id))}::uuid[] AS ids) k
       ON CONFLICT DO NOTHING
       RETURNING job_id
     ), fresh AS MATERIALIZED (SELECT i.* FROM input i WHERE ${IS_FRESH})`;
@@ -280,7 +288,8 @@ function judged(areRelated: boolean): Sql {
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
           -- Not EXISTS: when the planner believes the table to be small, it would read it whole.
-          OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey" AND ${BLOCKS_ORDER} LIMIT 1) IS NOT NULL
+          OR (SELECT true FROM jobs j WHERE j.queue = f.queue AND j.order_key = f."orderKey" AND ${BLOCKS_ORDER}
+            LIMIT 1) IS NOT NULL
         ) THEN 'order'::job_hold
         -- Only a due job: a held job must wait for nothing but its key.
         WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND ${due}
@@ -295,7 +304,8 @@ function judged(areRelated: boolean): Sql {
 /** A CTE, `ready`: due jobs get a position in their user's turn. */
 function inTurns(ready: LaneFrom[], areRelated: boolean): Sql {
   return sql`due AS MATERIALIZED (
-      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of, u.run_at, u.ord, u."laneFrom" AS lane_from,
+      SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of,
+        u.run_at, u.ord, u."laneFrom" AS lane_from,
         COALESCE(q.is_fair, true) AS is_fair
       FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND ${isDue('u', areRelated)}
     ), ${positioned(ready)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN positioned p ON p.id = u.id)`;

@@ -25,13 +25,15 @@ export function positioned(ready: LaneFrom[]): Sql {
     queue_head AS MATERIALIZED (
       SELECT k.queue, k.priority, min(${headOf(sql`k.lane_id`, sql`k.position`)}) AS position
       FROM unnest(
-        ${ready.map((one) => one.laneId)}::int[], ${ready.map((one) => one.queue)}::text[], ${ready.map((one) => one.priority)}::int[],
+        ${ready.map((one) => one.laneId)}::int[], ${ready.map((one) => one.queue)}::text[],
+        ${ready.map((one) => one.priority)}::int[],
         ${ready.map((one) => one.fromPosition)}::timestamptz[]
       ) AS k (lane_id, queue, priority, position) GROUP BY 1, 2
     ), present AS MATERIALIZED (
       SELECT g.lane_id, COALESCE(${headOf(sql`g.lane_id`, sql`g.lane_from`)}, (
         SELECT h.position FROM queue_head h WHERE h.queue = g.queue AND h.priority = g.priority), now()) AS position
-      FROM (SELECT lane_id, queue, priority, min(lane_from) AS lane_from FROM due WHERE turn_of IS NOT NULL AND is_fair GROUP BY 1, 2, 3) g
+      FROM (SELECT lane_id, queue, priority, min(lane_from) AS lane_from FROM due WHERE turn_of IS NOT NULL AND is_fair
+        GROUP BY 1, 2, 3) g
     ), turn AS MATERIALIZED (
       SELECT g.lane_id, g.turn_of, GREATEST(p.position, (
         SELECT max(j.position) + interval '1 microsecond' FROM jobs j
@@ -41,7 +43,8 @@ export function positioned(ready: LaneFrom[]): Sql {
       JOIN present p ON p.lane_id = g.lane_id
     ), positioned AS MATERIALIZED (
       SELECT d.id, COALESCE(
-        t.first + (row_number() OVER (PARTITION BY d.queue, d.priority, d.turn_of ORDER BY d.run_at, d.ord) - 1) * interval '1 microsecond',
+        t.first + (row_number() OVER (PARTITION BY d.queue, d.priority, d.turn_of
+          ORDER BY d.run_at, d.ord) - 1) * interval '1 microsecond',
         d.run_at) AS position
       FROM due d LEFT JOIN turn t ON t.lane_id = d.lane_id AND t.turn_of = d.turn_of AND d.is_fair
     )`;
@@ -51,7 +54,8 @@ export function positioned(ready: LaneFrom[]): Sql {
 function headOf(laneId: Sql, from: Sql): Sql {
   return sql`(
     SELECT j.position FROM jobs j
-    WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId} AND j.position >= COALESCE(${from}, '-infinity')
+    WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = ${laneId}
+      AND j.position >= COALESCE(${from}, '-infinity')
     ORDER BY j.position, j.id LIMIT 1)`;
 }
 
@@ -74,7 +78,8 @@ export async function promoteDue(
 ): Promise<{ promoted: PromotedJob[]; withoutLane: string[] }> {
   const rows = await db.query<{ id: string; laneId: number; position: Date | null }>(sql`
     WITH due AS MATERIALIZED (
-      SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at, j.id AS ord, NULL::timestamptz AS lane_from,
+      SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, j.run_at,
+        j.id AS ord, NULL::timestamptz AS lane_from,
         COALESCE((SELECT q.is_fair FROM queues q WHERE q.name = j.queue), true) AS is_fair
       FROM jobs j
       WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND j.run_at <= now()

@@ -19,7 +19,8 @@ export function removeOld(db: Executor, keeps: Keep[], limit: number): Promise<R
     db,
     sql`
     SELECT found.id, found.finished_at FROM unnest(
-      ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
+      ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[],
+      ${keeps.map((keep) => keep.keepMs)}::float8[]
     ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
       SELECT j.id, j.finished_at FROM jobs j
       WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'
@@ -43,7 +44,8 @@ export function remove(db: Executor, jobIds: string[], named = false): Promise<R
     SELECT j.id, j.finished_at FROM jobs j
     WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status IN ('completed', 'failed', 'cancelled')
       AND NOT (j.awaited AND ${named ? hasUnsettled(sql`j.id`) : hasDependants(sql`j.id`)})
-      AND (j.workflow_id IS NULL OR (SELECT w.status FROM workflows w WHERE w.id = j.workflow_id) IS DISTINCT FROM 'running')
+      AND (j.workflow_id IS NULL
+        OR (SELECT w.status FROM workflows w WHERE w.id = j.workflow_id) IS DISTINCT FROM 'running')
       AND (j.batch_id IS NULL OR (SELECT b.finished_at IS NULL FROM batches b WHERE b.id = j.batch_id) IS NOT TRUE)
     ORDER BY j.id FOR UPDATE`,
   );
@@ -64,7 +66,9 @@ export function removeOfBatches(db: Executor, batchIds: string[], limit: number)
   );
 }
 
-/** The same of locked jobs of a workflow that is deleted whole; those that are needed stay, and so does the workflow. */
+/**
+ * The same of locked jobs of a workflow that is deleted whole; those that are needed stay, and so does the workflow.
+ */
 export function removeOfWorkflow(transaction: Executor, jobIds: string[]): Promise<Removed[]> {
   return removeThose(
     transaction,
@@ -89,7 +93,9 @@ function removeThose(db: Executor, locked: Sql): Promise<Removed[]> {
       -- Not a join: all jobs that one statement ended have the same finished_at.
       SELECT f.id FROM found f WHERE (SELECT j.finished_at FROM jobs j WHERE j.id = f.id) = f.finished_at
     ), ${storeUncounted(sql`old`)}, edges AS (
-      DELETE FROM dependencies d WHERE d.job_id = ANY (ARRAY(SELECT j.id FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.depends_on IS NOT NULL))
+      DELETE FROM dependencies d
+      WHERE d.job_id = ANY (ARRAY(SELECT j.id FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old))
+      AND j.depends_on IS NOT NULL))
     )
     DELETE FROM jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM old)) AND j.status IN ('completed', 'failed', 'cancelled')
     RETURNING j.id, j.queue, j.concurrency_key AS "concurrencyKey", j.order_key AS "orderKey"`);

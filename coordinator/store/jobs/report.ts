@@ -49,16 +49,19 @@ export function extend(db: Executor, beats: Extend[]): Promise<Extended[]> {
 }
 
 function plainBeats(ids: Sql, beats: Extend[]): Sql {
-  return sql`SELECT * FROM unnest(${ids}, ${uuidList(beats.map((beat) => beat.leaseToken))}::uuid[]) AS b (id, "leaseToken")`;
+  return sql`SELECT *
+      FROM unnest(${ids}, ${uuidList(beats.map((beat) => beat.leaseToken))}::uuid[]) AS b (id, "leaseToken")`;
 }
 
 function beatsWithJson(beats: Extend[]): Sql {
-  return sql`SELECT b."jobId" AS id, b."leaseToken", b.progress, b.checkpoint FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
+  return sql`SELECT b."jobId" AS id, b."leaseToken", b.progress, b.checkpoint
+      FROM json_to_recordset(${JSON.stringify(beats)}::json) AS b (
         "jobId" uuid, "leaseToken" uuid, "progress" json, "checkpoint" json)`;
 }
 
 const PROGRESS = sql`progress = CASE WHEN b.progress IS NULL THEN j.progress
-          ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at', now()) END,`;
+          ELSE json_build_object('percent', b.progress -> 'percent', 'message', b.progress -> 'message', 'at',
+            now()) END,`;
 
 export interface Complete {
   jobId: string;
@@ -83,7 +86,8 @@ export async function complete(db: Executor, reports: Complete[], isPriced: bool
       ORDER BY r.id
     ), moved AS (
       UPDATE jobs j SET
-        status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)}, error = NULL,
+        status = 'completed', result = r.result::json, metrics = ${metricsWithCost(isPriced, sql`r.metrics::json`)},
+        error = NULL,
         lease_expires_at = NULL, deadline_at = NULL, checkpoint = NULL, finished_at = now(), updated_at = now()
       FROM report r
       -- The ids are listed as well, so that a plan made while there were few jobs does not read all of them.
@@ -112,23 +116,27 @@ export function fail(db: Executor, failures: Fail[], isPriced: boolean): Promise
   return db.query(sql`
     WITH failure AS MATERIALIZED (
       SELECT * FROM json_to_recordset(${JSON.stringify(failures)}::json) AS f (
-        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json, "fingerprint" text, "metrics" json)
+        "jobId" uuid, "leaseToken" uuid, "outcome" attempt_outcome, "to" job_status, "delayMs" float8, "error" json,
+        "fingerprint" text, "metrics" json)
     ), held AS MATERIALIZED (
       SELECT j.id, j.started_at, j.run_at FROM jobs j
       WHERE j.id = ANY (${failures.map((failure) => failure.jobId)}::uuid[]) AND ${STILL_RUNNING}
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
-        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, fingerprint = f.fingerprint, metrics = ${metricsWithCost(isPriced, sql`f.metrics`)},
+        status = f."to", position = NULL, failures = j.failures + 1, error = f.error, fingerprint = f.fingerprint,
+        metrics = ${metricsWithCost(isPriced, sql`f.metrics`)},
         run_at = CASE f."to" WHEN 'pending' THEN now() + f."delayMs" * interval '1 ms' ELSE j.run_at END,
         lease_token = CASE f.outcome WHEN 'failed' THEN j.lease_token END,
         lease_expires_at = NULL, deadline_at = NULL,
         finished_at = CASE f."to" WHEN 'failed' THEN now() END, updated_at = now()
       FROM failure f JOIN held ON held.id = f."jobId"
       WHERE j.id = f."jobId" AND ${STILL_RUNNING} AND j.lease_token = f."leaseToken"
-      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, j.metrics, held.started_at, held.run_at AS due_at, j.callback
+      RETURNING ${MOVED_COLUMNS}, f.outcome, f."leaseToken", f.error, j.metrics, held.started_at,
+        held.run_at AS due_at, j.callback
     ), kept AS (
-      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics, reply, due_at)
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, error, metrics,
+        reply, due_at)
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), m.outcome, m.error, m.metrics,
         json_build_object('status', m.status, 'runAt', CASE m.status WHEN 'pending' THEN m."runAt" END), m.due_at
       FROM moved m
@@ -158,13 +166,16 @@ export function release(db: Executor, releases: Release[], isPriced: boolean): P
       ORDER BY j.id FOR UPDATE
     ), moved AS (
       UPDATE jobs j SET
-        status = 'pending', position = NULL, run_at = now() + g."delayMs" * interval '1 ms', checkpoint = COALESCE(g.checkpoint, j.checkpoint),
-        metrics = ${metricsWithCost(isPriced, sql`NULL::json`)}, lease_expires_at = NULL, deadline_at = NULL, updated_at = now()
+        status = 'pending', position = NULL, run_at = now() + g."delayMs" * interval '1 ms',
+        checkpoint = COALESCE(g.checkpoint, j.checkpoint),
+        metrics = ${metricsWithCost(isPriced, sql`NULL::json`)}, lease_expires_at = NULL, deadline_at = NULL,
+        updated_at = now()
       FROM given g JOIN held ON held.id = g."jobId"
       WHERE j.id = g."jobId" AND ${STILL_RUNNING} AND j.lease_token = g."leaseToken"
       RETURNING ${MOVED_COLUMNS}, g."leaseToken", held.started_at, held.run_at AS due_at, j.metrics
     ), kept AS (
-      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, reply, due_at)
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, reply,
+        due_at)
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released', m.metrics,
         json_build_object('status', m.status, 'runAt', m."runAt"), m.due_at
       FROM moved m

@@ -23,17 +23,21 @@ export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[
   const ids = sql`${wanted.map((one) => one.jobId)}::uuid[]`;
   return db.query(sql`
     WITH wanted AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text, "arguments" text)
+      SELECT * FROM json_to_recordset(${JSON.stringify(wanted)}::json) AS w ("jobId" uuid, "userId" text,
+        "arguments" text)
     ), held AS MATERIALIZED (
       SELECT j.id, j.status, j.finished_at FROM wanted w JOIN jobs j ON j.id = w."jobId"
-      WHERE j.id = ANY (${ids}) AND j.status IN ('failed', 'cancelled') AND (w."userId" IS NULL OR j.user_id = w."userId")
+      WHERE j.id = ANY (${ids}) AND j.status IN ('failed', 'cancelled')
+        AND (w."userId" IS NULL OR j.user_id = w."userId")
       ORDER BY j.id FOR UPDATE OF j
     ), edge AS MATERIALIZED (
       SELECT d.job_id, d.parent_id FROM dependencies d WHERE d.job_id = ANY (ARRAY(SELECT id FROM held))
     ), parent AS MATERIALIZED (
-      SELECT j.id, j.status, j.awaited, j.finished_at IS NULL AS "isOpen" FROM jobs j WHERE j.id = ANY (ARRAY(SELECT parent_id FROM edge))
+      SELECT j.id, j.status, j.awaited, j.finished_at IS NULL AS "isOpen" FROM jobs j
+      WHERE j.id = ANY (ARRAY(SELECT parent_id FROM edge))
       UNION ALL
-      SELECT w.id, w.status::text::job_status AS status, true, w.finished_at IS NULL FROM workflows w WHERE w.id = ANY (ARRAY(SELECT parent_id FROM edge))
+      SELECT w.id, w.status::text::job_status AS status, true, w.finished_at IS NULL FROM workflows w
+      WHERE w.id = ANY (ARRAY(SELECT parent_id FROM edge))
       UNION ALL
       SELECT b.id, CASE WHEN b.finished_at IS NOT NULL THEN b.status::text END::job_status, true, b.finished_at IS NULL
       FROM batches b WHERE b.id = ANY (ARRAY(SELECT parent_id FROM edge))
@@ -44,16 +48,20 @@ export function retryByHand(db: Executor, wanted: RetryByHand[], beside: string[
       UPDATE dependencies d SET
         outcome = CASE WHEN o.job_id IS NULL THEN COALESCE(p.status, d.outcome, 'cancelled') END,
         waived = o.job_id IS NULL
-      FROM edge e LEFT JOIN open o ON o.job_id = e.job_id AND o.parent_id = e.parent_id LEFT JOIN parent p ON p.id = e.parent_id
+      FROM edge e LEFT JOIN open o ON o.job_id = e.job_id AND o.parent_id = e.parent_id
+      LEFT JOIN parent p ON p.id = e.parent_id
       WHERE d.job_id = e.job_id AND d.parent_id = e.parent_id
     ), awaiting AS (
-      UPDATE jobs j SET awaited = true WHERE j.id = ANY (ARRAY(SELECT id FROM parent WHERE "isOpen" AND NOT awaited)) AND NOT j.awaited
+      UPDATE jobs j SET awaited = true WHERE j.id = ANY (ARRAY(SELECT id FROM parent WHERE "isOpen" AND NOT awaited))
+        AND NOT j.awaited
     ), moved AS (
       UPDATE jobs j SET
-        status = CASE WHEN j.id IN (SELECT job_id FROM open) OR j.queue = ${GATE.queue} THEN 'blocked' ELSE 'pending' END::job_status,
+        status = CASE WHEN j.id IN (SELECT job_id FROM open) OR j.queue = ${GATE.queue} THEN 'blocked'
+          ELSE 'pending' END::job_status,
         awaited = j.awaited OR j.id IN (SELECT parent_id FROM open),
         position = NULL, hold = CASE WHEN j.order_key IS NOT NULL THEN 'order'::job_hold END,
-        failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL, error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
+        failures = 0, arguments = COALESCE(w.arguments::json, j.arguments), run_at = now(), reason = NULL,
+        error = NULL, fingerprint = NULL, expires_at = NULL, finished_at = NULL,
         updated_at = now()
       FROM wanted w JOIN held ON held.id = w."jobId"
       WHERE j.id = ANY (${ids}) AND j.id = w."jobId" AND j.status IN ('failed', 'cancelled')

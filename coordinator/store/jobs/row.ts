@@ -82,7 +82,8 @@ const RUN_MS = sql`extract(epoch FROM now() - j.started_at)::float8 * 1000 AS "r
 const ENDED = fieldsReadBy('moved').filter(([name]) => name !== 'runAt');
 
 /** Columns that a move returns, beside the token that moved the job; the table's alias is `j`. */
-export const MOVED_COLUMNS = sql`${columns(fieldsReadBy('moved'))}, ${RUN_MS}, extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs"`;
+export const MOVED_COLUMNS = sql`${columns(fieldsReadBy('moved'))}, ${RUN_MS},
+    extract(epoch FROM j.run_at - now())::float8 * 1000 AS "dueInMs"`;
 /** The same for moves after which no attempt follows, and the names of both. */
 export const ENDED_COLUMNS = sql`${columns(ENDED)}, ${RUN_MS}`;
 export const MOVED_NAMES = names([...fieldsReadBy('moved').map(([name]) => name), 'leaseToken', 'runMs', 'dueInMs']);

@@ -30,7 +30,8 @@ export async function suspend(transaction: Executor, given: Suspend, isPriced: b
         position = NULL, run_at = now() + ${delayMs}::float8 * interval '1 ms',
         checkpoint = COALESCE(${checkpoint === undefined ? null : JSON.stringify(checkpoint)}::json, j.checkpoint),
         depends_on = CASE WHEN ${parent} = ANY (${known}) THEN j.depends_on ELSE array_append(${known}, ${parent}) END,
-        metrics = ${metricsWithCost(isPriced, sql`NULL::json`)}, lease_expires_at = NULL, deadline_at = NULL, updated_at = now()
+        metrics = ${metricsWithCost(isPriced, sql`NULL::json`)}, lease_expires_at = NULL, deadline_at = NULL,
+        updated_at = now()
       FROM held
       WHERE j.id = ${jobId}::uuid AND j.id = held.id AND ${STILL_RUNNING} AND j.lease_token = ${leaseToken}::uuid
       RETURNING ${MOVED_COLUMNS}, j.lease_token AS "leaseToken", held.started_at, held.run_at AS due_at, j.metrics
@@ -40,7 +41,8 @@ export async function suspend(transaction: Executor, given: Suspend, isPriced: b
       -- It waited for it before, and it was retried since.
       ON CONFLICT (job_id, parent_id) DO UPDATE SET outcome = EXCLUDED.outcome, tolerates_failure = true, waived = false
     ), kept AS (
-      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, reply, due_at)
+      INSERT INTO attempts (job_id, attempt, runner_id, lease_token, started_at, finished_at, outcome, metrics, reply,
+        due_at)
       SELECT m.id, m.attempt, m."runnerId", m."leaseToken", m.started_at, now(), 'released', m.metrics,
         json_build_object('status', m.status, 'runAt', m."runAt"), m.due_at
       FROM moved m

@@ -11,7 +11,8 @@ export async function lockParents(transaction: Executor, parentIds: string[]): P
   await transaction.query(sql`
     WITH held AS MATERIALIZED (
       SELECT j.id FROM jobs j
-      WHERE j.id = ANY (${parentIds}::uuid[]) AND j.status::text IN ('blocked', 'pending', 'running') ORDER BY j.id FOR UPDATE
+      WHERE j.id = ANY (${parentIds}::uuid[]) AND j.status::text IN ('blocked', 'pending', 'running')
+      ORDER BY j.id FOR UPDATE
     )
     UPDATE jobs j SET awaited = true WHERE j.id = ANY (ARRAY(SELECT id FROM held)) AND NOT j.awaited`);
 }
@@ -22,7 +23,8 @@ export async function lockParents(transaction: Executor, parentIds: string[]): P
  */
 export function lockBlocked(transaction: Executor, jobIds: string[]): Promise<{ id: string; isGate: boolean }[]> {
   return transaction.query(sql`
-    SELECT j.id, j.queue = ${GATE.queue} AS "isGate" FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[]) AND j.status::text = 'blocked' ORDER BY j.id FOR UPDATE`);
+    SELECT j.id, j.queue = ${GATE.queue} AS "isGate" FROM jobs j WHERE j.id = ANY (${jobIds}::uuid[])
+      AND j.status::text = 'blocked' ORDER BY j.id FOR UPDATE`);
 }
 
 /**
@@ -48,7 +50,8 @@ export function unblock(transaction: Executor, jobIds: string[]): Promise<Moved[
         hold = CASE WHEN w.fault IS NULL THEN j.hold END,
         finished_at = CASE WHEN w.fault IS NOT NULL THEN now() END, updated_at = now()
       FROM judged w
-      WHERE j.id = ANY (${jobIds}::uuid[]) AND j.id = w.id AND j.status::text = 'blocked' AND (w.fault IS NOT NULL OR (NOT w."isWaiting" AND j.queue <> ${GATE.queue}))
+      WHERE j.id = ANY (${jobIds}::uuid[]) AND j.id = w.id AND j.status::text = 'blocked'
+        AND (w.fault IS NOT NULL OR (NOT w."isWaiting" AND j.queue <> ${GATE.queue}))
       RETURNING ${MOVED_COLUMNS}, j.reason, j.callback
     ), ${insertEvents(sql`moved`, sql`CASE e.status WHEN 'pending' THEN 'job.unblocked' ELSE 'job.cancelled' END`, {
       details: sql`CASE e.status WHEN 'cancelled' THEN json_build_object('reason', e.reason) END`,
@@ -65,8 +68,10 @@ export function startGates(transaction: Executor, gateIds: string[]): Promise<Mo
   return transaction.query(sql`
     WITH moved AS (
       UPDATE jobs j SET
-        expires_at = now() + (j.arguments ->> 'expiresInMs')::float8 * interval '1 ms', run_at = GREATEST(j.run_at, now()), updated_at = now()
-      WHERE j.id = ANY (${gateIds}::uuid[]) AND j.queue = ${GATE.queue} AND j.status::text = 'blocked' AND ${waitsForNone(sql`j.id`)}
+        expires_at = now() + (j.arguments ->> 'expiresInMs')::float8 * interval '1 ms',
+        run_at = GREATEST(j.run_at, now()), updated_at = now()
+      WHERE j.id = ANY (${gateIds}::uuid[]) AND j.queue = ${GATE.queue} AND j.status::text = 'blocked'
+        AND ${waitsForNone(sql`j.id`)}
       RETURNING ${MOVED_COLUMNS}
     ), ${insertEvents(sql`moved`, sql`'gate.waiting'`)}
     SELECT * FROM moved`);
@@ -85,8 +90,10 @@ export function decideGate(transaction: Executor, { gateId, to, result, reason }
   return transaction.query(sql`
     WITH moved AS (
       UPDATE jobs j SET
-        status = ${to}::job_status, result = ${result}::json, reason = ${reason}, finished_at = now(), updated_at = now()
-      WHERE j.id = ${gateId}::uuid AND j.queue = ${GATE.queue} AND j.status::text = 'blocked' AND ${waitsForNone(sql`j.id`)}
+        status = ${to}::job_status, result = ${result}::json, reason = ${reason}, finished_at = now(),
+        updated_at = now()
+      WHERE j.id = ${gateId}::uuid AND j.queue = ${GATE.queue} AND j.status::text = 'blocked'
+        AND ${waitsForNone(sql`j.id`)}
         AND (j.expires_at IS NULL OR j.expires_at > now())
       RETURNING ${JOB_COLUMNS}
     ), ${insertEvents(sql`moved`, sql`'job.' || e.status`, { details: sql`CASE e.status WHEN 'cancelled' THEN json_build_object('reason', e.reason) END` })}

@@ -14,7 +14,8 @@ export interface TransactionHorizon {
 
 export async function readHorizon(db: Executor): Promise<TransactionHorizon> {
   const [row] = await db.query<TransactionHorizon>(sql`
-    SELECT now()::text AS at, pg_snapshot_xmin(s.now)::text::float8 AS oldest, pg_snapshot_xmax(s.now)::text::float8 AS next
+    SELECT now()::text AS at, pg_snapshot_xmin(s.now)::text::float8 AS oldest,
+      pg_snapshot_xmax(s.now)::text::float8 AS next
     FROM (SELECT pg_current_snapshot() AS now) s`);
   if (row === undefined) throw new Error('the database did not tell its time');
   return row;
@@ -57,15 +58,19 @@ export async function nextSlice(transaction: Executor, countableUntil: string, m
     ), first AS MATERIALIZED (
       SELECT LEAST(
         (SELECT min(o.at) FROM known k CROSS JOIN ${statuses(sql`'completed', 'cancelled'`)} CROSS JOIN LATERAL (
-          SELECT j.finished_at AS at FROM jobs j WHERE j.queue = k.name AND j.status = s.status AND j.finished_at >= (SELECT at FROM mark)
+          SELECT j.finished_at AS at FROM jobs j WHERE j.queue = k.name AND j.status = s.status
+            AND j.finished_at >= (SELECT at FROM mark)
           ORDER BY j.finished_at LIMIT 1) o),
         (SELECT min(a.finished_at) FROM attempts a WHERE a.finished_at >= (SELECT at FROM mark)),
         (SELECT min(s.at) FROM rollup_strays s)) AS at
     ), span AS MATERIALIZED (
-      SELECT m.at AS "from", LEAST(COALESCE(f.at + interval '10 minutes', 'infinity'), ${countableUntil}::timestamptz) AS until FROM mark m, first f
+      SELECT m.at AS "from",
+        LEAST(COALESCE(f.at + interval '10 minutes', 'infinity'), ${countableUntil}::timestamptz) AS until
+        FROM mark m, first f
     ), cut AS MATERIALIZED (
       SELECT t.at + interval '1 microsecond' AS at FROM (
-        ${timesWithin(sql`(SELECT "from" FROM span)`, sql`(SELECT until FROM span)`)}) t ORDER BY t.at OFFSET ${most} LIMIT 1
+        ${timesWithin(sql`(SELECT "from" FROM span)`, sql`(SELECT until FROM span)`)}) t ORDER BY t.at OFFSET ${most}
+          LIMIT 1
     )
     SELECT LEAST((SELECT at FROM cut), s.until)::text AS until,
       LEAST((SELECT at FROM cut), s.until) >= ${countableUntil}::timestamptz AS "isLast"
@@ -83,21 +88,28 @@ export async function count(transaction: Executor, until: string): Promise<void>
   await transaction.query(sql`
     WITH ${KNOWN}, storeUncounted AS (
       DELETE FROM rollup_strays s WHERE s.at < ${end}
-      RETURNING s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
+      RETURNING s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms,
+        s.cpu_ms, s.memory_peak_bytes, s.cost
     ), cells AS MATERIALIZED (
       SELECT date_trunc('minute', f.at, 'UTC') AS minute, f.queue, f.type, f.user_id, f.runner_id, ${FACT_BINS},
         ${CELL_COLUMNS}
-      FROM (${factsWithin(sql`(SELECT p.counted_until FROM rollup_progress p WHERE p.id = 1)`, end)} UNION ALL SELECT * FROM storeUncounted) f
+      FROM (${factsWithin(sql`(SELECT p.counted_until FROM rollup_progress p WHERE p.id = 1)`, end)} UNION ALL SELECT *
+        FROM storeUncounted) f
       GROUP BY 1, 2, 3, 4, 5, ${ofHistograms((name) => `${name}_bin`)}
     ), spread AS MATERIALIZED (
       SELECT g.grain, d.dimension, d.owner, g.at, d.key, c.* FROM cells c
-      CROSS JOIN LATERAL (VALUES ('minute'::rollup_grain, c.minute), ('hour', date_trunc('hour', c.minute, 'UTC')), ('day', date_trunc('day', c.minute, 'UTC'))) g (grain, at)
+      CROSS JOIN LATERAL (VALUES ('minute'::rollup_grain, c.minute), ('hour', date_trunc('hour', c.minute, 'UTC')),
+        ('day', date_trunc('day', c.minute, 'UTC'))) g (grain, at)
       CROSS JOIN LATERAL (VALUES
-        ('all'::rollup_dimension, '', ''), ('queue', '', c.queue), ('type', '', c.type), ('user', '', c.user_id), ('runner', '', c.runner_id),
-        ('queue', c.user_id, c.queue), ('type', c.user_id, c.type), ('runner', c.user_id, c.runner_id)) d (dimension, owner, key)
+        ('all'::rollup_dimension, '', ''), ('queue', '', c.queue), ('type', '', c.type), ('user', '', c.user_id),
+        ('runner', '', c.runner_id),
+        ('queue', c.user_id, c.queue), ('type', c.user_id, c.type), ('runner', c.user_id, c.runner_id)) d (dimension,
+        owner, key)
       WHERE d.owner IS NOT NULL AND d.key IS NOT NULL
     ), totals AS MATERIALIZED (
-      SELECT s.grain, s.dimension, s.owner, s.at, s.key, ${Prisma.join(SUMS.map((name) => sql`sum(s.${Prisma.raw(name)}) AS ${Prisma.raw(name)}`))}, max(s.memory_peak_bytes) AS memory_peak_bytes
+      SELECT s.grain, s.dimension, s.owner, s.at, s.key,
+        ${Prisma.join(SUMS.map((name) => sql`sum(s.${Prisma.raw(name)}) AS ${Prisma.raw(name)}`))},
+        max(s.memory_peak_bytes) AS memory_peak_bytes
       FROM spread s GROUP BY 1, 2, 3, 4, 5
     ), ${Prisma.join(histograms.map(({ name, bin }) => sql`${name}_h AS MATERIALIZED (${binsOf(bin)})`))}, added AS (
       INSERT INTO rollups AS r (grain, dimension, owner, at, key, ${Prisma.raw(SUMS.join(', '))}, memory_peak_bytes,
@@ -122,7 +134,8 @@ export async function prune(
   const gone = await db.query(sql`
     -- Rows are found by ctid. One that was moved meanwhile is found by the next batch.
     DELETE FROM rollups r WHERE r.ctid = ANY (ARRAY(
-      SELECT o.tid FROM unnest(${Object.keys(keepMs)}::rollup_grain[], ${Object.values(keepMs)}::float8[]) AS k (grain, keep_ms) CROSS JOIN LATERAL (
+      SELECT o.tid FROM unnest(${Object.keys(keepMs)}::rollup_grain[], ${Object.values(keepMs)}::float8[]) AS k (grain,
+        keep_ms) CROSS JOIN LATERAL (
         SELECT o.ctid AS tid FROM rollups o WHERE o.grain = k.grain AND o.at < now() - k.keep_ms * interval '1 ms'
         ORDER BY o.at LIMIT ${limit} FOR UPDATE SKIP LOCKED
       ) o LIMIT ${limit}
@@ -132,8 +145,10 @@ export async function prune(
 
 function binsOf(bin: Sql): Sql {
   return sql`
-    SELECT b.grain, b.dimension, b.owner, b.at, b.key, array_agg(b.bin ORDER BY b.bin) AS bins, array_agg(b.n ORDER BY b.bin) AS counts FROM (
-      SELECT s.grain, s.dimension, s.owner, s.at, s.key, s.${bin}::smallint AS bin, sum(s.facts)::bigint AS n FROM spread s WHERE s.${bin} IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6) b
+    SELECT b.grain, b.dimension, b.owner, b.at, b.key, array_agg(b.bin ORDER BY b.bin) AS bins,
+      array_agg(b.n ORDER BY b.bin) AS counts FROM (
+      SELECT s.grain, s.dimension, s.owner, s.at, s.key, s.${bin}::smallint AS bin, sum(s.facts)::bigint AS n
+      FROM spread s WHERE s.${bin} IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6) b
     GROUP BY 1, 2, 3, 4, 5`;
 }
 
@@ -141,5 +156,6 @@ function mergedBins(name: Sql): Sql {
   const lists = (alias: Sql) => sql`unnest(${alias}.${name}_bins, ${alias}.${name}_counts)`;
   return sql`(
     SELECT COALESCE(array_agg(m.bin ORDER BY m.bin), '{}'), COALESCE(array_agg(m.n ORDER BY m.bin), '{}') FROM (
-      SELECT u.bin, sum(u.n)::bigint AS n FROM (SELECT * FROM ${lists(sql`r`)} UNION ALL SELECT * FROM ${lists(sql`EXCLUDED`)}) u (bin, n) GROUP BY 1) m)`;
+      SELECT u.bin, sum(u.n)::bigint AS n
+      FROM (SELECT * FROM ${lists(sql`r`)} UNION ALL SELECT * FROM ${lists(sql`EXCLUDED`)}) u (bin, n) GROUP BY 1) m)`;
 }

@@ -22,16 +22,21 @@ const LOG_GROWTH = Prisma.raw(String(Math.log(BIN_GROWTH)));
  */
 export function factsFrom(sources: { completed: Sql; ended: Sql; cancelled: Sql }): Sql {
   return sql`
-    SELECT j.finished_at AS at, j.queue, j.type, j.user_id, j.runner_id, 'completed'::attempt_outcome AS outcome, 'completed'::job_status AS ending,
-      false AS is_retried, ${ms(sql`j.started_at - j.run_at`)} AS wait_ms, ${ms(sql`j.finished_at - j.started_at`)} AS run_ms, ${measured(sql`j.metrics`)}
+    SELECT j.finished_at AS at, j.queue, j.type, j.user_id, j.runner_id, 'completed'::attempt_outcome AS outcome,
+      'completed'::job_status AS ending,
+      false AS is_retried, ${ms(sql`j.started_at - j.run_at`)} AS wait_ms,
+      ${ms(sql`j.finished_at - j.started_at`)} AS run_ms, ${measured(sql`j.metrics`)}
     FROM ${sources.completed}
     UNION ALL
     SELECT a.finished_at, j.queue, j.type, j.user_id, a.runner_id, a.outcome,
-      CASE WHEN a.outcome = 'cancelled' THEN 'cancelled'::job_status WHEN ${FAILED} AND a.reply ->> 'status' = 'failed' THEN 'failed'::job_status END,
-      ${FAILED} AND a.reply ->> 'status' = 'pending', ${ms(sql`a.started_at - a.due_at`)}, ${ms(sql`a.finished_at - a.started_at`)}, ${measured(sql`a.metrics`)}
+      CASE WHEN a.outcome = 'cancelled' THEN 'cancelled'::job_status WHEN ${FAILED}
+        AND a.reply ->> 'status' = 'failed' THEN 'failed'::job_status END,
+      ${FAILED} AND a.reply ->> 'status' = 'pending', ${ms(sql`a.started_at - a.due_at`)},
+      ${ms(sql`a.finished_at - a.started_at`)}, ${measured(sql`a.metrics`)}
     FROM ${sources.ended}
     UNION ALL
-    SELECT j.finished_at, j.queue, j.type, j.user_id, NULL, NULL, 'cancelled'::job_status, false, NULL, NULL, NULL, NULL, NULL
+    SELECT j.finished_at, j.queue, j.type, j.user_id, NULL, NULL, 'cancelled'::job_status, false, NULL, NULL, NULL,
+      NULL, NULL
     FROM ${sources.cancelled}`;
 }
 
@@ -43,7 +48,8 @@ export const NONE_RAN = sql`(${endedWith(sql`j.id`, sql`j.finished_at`)}) IS NUL
  * jobs that one statement cancelled have the same time.
  */
 export function endedWith(jobId: Sql, at: Sql): Sql {
-  return sql`SELECT true FROM attempts c WHERE c.job_id = ${jobId} AND c.outcome = 'cancelled' AND c.finished_at IS NOT DISTINCT FROM ${at} LIMIT 1`;
+  return sql`SELECT true FROM attempts c WHERE c.job_id = ${jobId} AND c.outcome = 'cancelled'
+      AND c.finished_at IS NOT DISTINCT FROM ${at} LIMIT 1`;
 }
 
 /** The sources of all facts within a time span. Needs a CTE `known` with the names of all queues. */
@@ -62,7 +68,8 @@ export function factsWithin(from: Sql, to: Sql): Sql {
 export function timesWithin(from: Sql, to: Sql): Sql {
   return sql`
     SELECT o.finished_at AS at FROM known k CROSS JOIN ${statuses(sql`'completed', 'cancelled'`)} CROSS JOIN LATERAL (
-      SELECT j.finished_at FROM jobs j WHERE j.queue = k.name AND j.status = s.status AND j.finished_at >= ${from} AND j.finished_at < ${to} ORDER BY 1) o
+      SELECT j.finished_at FROM jobs j WHERE j.queue = k.name AND j.status = s.status AND j.finished_at >= ${from}
+        AND j.finished_at < ${to} ORDER BY 1) o
     UNION ALL
     SELECT a.finished_at FROM attempts a WHERE a.finished_at >= ${from} AND a.finished_at < ${to}
     UNION ALL
@@ -134,5 +141,6 @@ function ms(interval: Sql): Sql {
 }
 
 function measured(metrics: Sql): Sql {
-  return sql`(${metrics} ->> 'cpuMs')::float8 AS cpu_ms, (${metrics} ->> 'memoryPeakBytes')::float8 AS memory_peak_bytes, (${metrics} ->> 'cost')::float8 AS cost`;
+  return sql`(${metrics} ->> 'cpuMs')::float8 AS cpu_ms,
+      (${metrics} ->> 'memoryPeakBytes')::float8 AS memory_peak_bytes, (${metrics} ->> 'cost')::float8 AS cost`;
 }

@@ -1,7 +1,8 @@
 import { type Sql, sql } from '../db';
 import { endedWith, factsFrom, NONE_RAN } from './facts';
 
-const COLUMNS = sql`at, queue, type, user_id, runner_id, outcome, ending, is_retried, wait_ms, run_ms, cpu_ms, memory_peak_bytes, cost`;
+const COLUMNS = sql`at, queue, type, user_id, runner_id, outcome, ending, is_retried, wait_ms, run_ms, cpu_ms,
+    memory_peak_bytes, cost`;
 
 /**
  * How far the rollups have come, locked until the transaction ends: facts found uncounted now will not be counted from

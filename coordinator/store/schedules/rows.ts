@@ -63,17 +63,22 @@ export interface LockedSchedule extends ScheduleRow {
 
 /** The table's alias is `s`. */
 export const SCHEDULE_COLUMNS = sql`
-  s.id, s.name, s.user_id AS "userId", s.cron, s.every_ms::float8 AS "everyMs", s.timezone, s.job, s.overlap, s.catch_up AS "catchUp",
-  s.catch_up_window_ms::float8 AS "catchUpWindowMs", s.jitter_ms AS "jitterMs", s.starts_at AS "startsAt", s.ends_at AS "endsAt",
-  s.max_runs AS "maxRuns", s.runs, s.ticks::float8 AS ticks, s.paused_at AS "pausedAt", s.paused_by AS "pausedBy", s.paused_reason AS "pausedReason",
-  s.next_at AS "nextAt", s.due_at AS "dueAt", s.last_tick_at AS "lastTickAt", s.buffered_at AS "bufferedAt", s.superseded_by AS "supersededBy",
+  s.id, s.name, s.user_id AS "userId", s.cron, s.every_ms::float8 AS "everyMs", s.timezone, s.job, s.overlap,
+  s.catch_up AS "catchUp",
+  s.catch_up_window_ms::float8 AS "catchUpWindowMs", s.jitter_ms AS "jitterMs", s.starts_at AS "startsAt",
+  s.ends_at AS "endsAt",
+  s.max_runs AS "maxRuns", s.runs, s.ticks::float8 AS ticks, s.paused_at AS "pausedAt", s.paused_by AS "pausedBy",
+  s.paused_reason AS "pausedReason",
+  s.next_at AS "nextAt", s.due_at AS "dueAt", s.last_tick_at AS "lastTickAt", s.buffered_at AS "bufferedAt",
+  s.superseded_by AS "supersededBy",
   s.key_id AS "keyId", s.caller, s.created_at AS "createdAt", s.updated_at AS "updatedAt"`;
 
 /** A token's caller has no key that could be looked up. */
 const KEY_FAULT = sql`
   CASE WHEN s.key_id LIKE 'jwt:%' THEN NULL
     WHEN NOT EXISTS (SELECT FROM api_keys k WHERE k.id = s.key_id AND k.revoked_at IS NULL) THEN 'key_revoked'
-    WHEN EXISTS (SELECT FROM api_keys k WHERE k.id = s.key_id AND k.expires_at <= now()) THEN 'key_expired' END AS "keyFault"`;
+    WHEN EXISTS (SELECT FROM api_keys k
+      WHERE k.id = s.key_id AND k.expires_at <= now()) THEN 'key_expired' END AS "keyFault"`;
 
 const UNFINISHED = sql`j.schedule_id IS NOT NULL AND j.status IN ('blocked', 'pending', 'running')`;
 
@@ -97,11 +102,16 @@ export async function insert(
   const { id, name, userId, cron, everyMs, timezone, job, overlap, catchUp, catchUpWindowMs, jitterMs } = schedule;
   const { startsAt, endsAt, maxRuns, nextAt, dueAt, keyId, caller, createdAt, paused } = schedule;
   const [row] = await transaction.query<ScheduleRow>(sql`
-    INSERT INTO schedules AS s (id, name, user_id, cron, every_ms, timezone, job, queue, type, overlap, catch_up, catch_up_window_ms, jitter_ms,
-      starts_at, ends_at, max_runs, paused_at, paused_by, paused_reason, next_at, due_at, key_id, caller, created_at, updated_at)
-    VALUES (${id}::uuid, ${name}, ${userId}, ${cron}, ${everyMs}::bigint, ${timezone}, ${JSON.stringify(job)}::json, ${job.queue}, ${job.type},
-      ${overlap}, ${catchUp}, ${catchUpWindowMs}::bigint, ${jitterMs}::int, ${startsAt}::timestamptz, ${endsAt}::timestamptz, ${maxRuns}::int,
-      ${paused === null ? null : createdAt}::timestamptz, ${paused?.by ?? null}, ${paused?.reason ?? null}, ${nextAt}::timestamptz, ${dueAt}::timestamptz,
+    INSERT INTO schedules AS s (id, name, user_id, cron, every_ms, timezone, job, queue, type, overlap, catch_up,
+      catch_up_window_ms, jitter_ms,
+      starts_at, ends_at, max_runs, paused_at, paused_by, paused_reason, next_at, due_at, key_id, caller, created_at,
+      updated_at)
+    VALUES (${id}::uuid, ${name}, ${userId}, ${cron}, ${everyMs}::bigint, ${timezone}, ${JSON.stringify(job)}::json,
+      ${job.queue}, ${job.type},
+      ${overlap}, ${catchUp}, ${catchUpWindowMs}::bigint, ${jitterMs}::int, ${startsAt}::timestamptz,
+      ${endsAt}::timestamptz, ${maxRuns}::int,
+      ${paused === null ? null : createdAt}::timestamptz, ${paused?.by ?? null}, ${paused?.reason ?? null},
+      ${nextAt}::timestamptz, ${dueAt}::timestamptz,
       ${keyId}, ${JSON.stringify(caller)}::json, ${createdAt}::timestamptz, ${createdAt}::timestamptz)
     RETURNING ${SCHEDULE_COLUMNS}`);
   return stored(row, id);
@@ -117,11 +127,15 @@ export async function update(
   const { startsAt, endsAt, maxRuns, nextAt, dueAt, keyId, caller, paused } = schedule;
   const [row] = await transaction.query<ScheduleRow>(sql`
     UPDATE schedules s SET
-      name = ${name}, cron = ${cron}, every_ms = ${everyMs}::bigint, timezone = ${timezone}, job = ${JSON.stringify(job)}::json, queue = ${job.queue},
-      type = ${job.type}, overlap = ${overlap}, catch_up = ${catchUp}, catch_up_window_ms = ${catchUpWindowMs}::bigint, jitter_ms = ${jitterMs}::int,
+      name = ${name}, cron = ${cron}, every_ms = ${everyMs}::bigint, timezone = ${timezone},
+      job = ${JSON.stringify(job)}::json, queue = ${job.queue},
+      type = ${job.type}, overlap = ${overlap}, catch_up = ${catchUp}, catch_up_window_ms = ${catchUpWindowMs}::bigint,
+      jitter_ms = ${jitterMs}::int,
       starts_at = ${startsAt}::timestamptz, ends_at = ${endsAt}::timestamptz, max_runs = ${maxRuns}::int,
-      next_at = ${nextAt}::timestamptz, due_at = ${dueAt}::timestamptz, key_id = ${keyId}, caller = ${JSON.stringify(caller)}::json,
-      paused_at = CASE WHEN ${paused !== null}::boolean THEN COALESCE(s.paused_at, now()) END, paused_by = ${paused?.by ?? null}, paused_reason = ${paused?.reason ?? null},
+      next_at = ${nextAt}::timestamptz, due_at = ${dueAt}::timestamptz, key_id = ${keyId},
+      caller = ${JSON.stringify(caller)}::json,
+      paused_at = CASE WHEN ${paused !== null}::boolean THEN COALESCE(s.paused_at, now()) END,
+      paused_by = ${paused?.by ?? null}, paused_reason = ${paused?.reason ?? null},
       buffered_at = CASE WHEN ${paused === null}::boolean THEN s.buffered_at END,
       updated_at = now()
     WHERE s.id = ${id}::uuid
@@ -132,7 +146,8 @@ export async function update(
 /** @returns null when it does not exist, or is out of scope */
 export async function lock(transaction: Executor, scope: ScheduleScope, id: string): Promise<LockedSchedule | null> {
   const [row] = await transaction.query<LockedSchedule>(sql`
-    SELECT ${SCHEDULE_COLUMNS}, ${NOW} AS now, ${KEY_FAULT} FROM schedules s WHERE s.id = ${id}::uuid AND ${within(scope)} FOR UPDATE OF s`);
+    SELECT ${SCHEDULE_COLUMNS}, ${NOW} AS now, ${KEY_FAULT} FROM schedules s
+    WHERE s.id = ${id}::uuid AND ${within(scope)} FOR UPDATE OF s`);
   return row ?? null;
 }
 
@@ -204,7 +219,8 @@ export function lockBuffered(transaction: Executor, most: BatchSize): Promise<Lo
     most,
     sql`
     SELECT s.id, ${JOB_BYTES} AS bytes FROM schedules s
-    WHERE s.buffered_at IS NOT NULL AND (SELECT true FROM jobs j WHERE j.schedule_id = s.id AND ${UNFINISHED} LIMIT 1) IS NULL
+    WHERE s.buffered_at IS NOT NULL
+      AND (SELECT true FROM jobs j WHERE j.schedule_id = s.id AND ${UNFINISHED} LIMIT 1) IS NULL
     ORDER BY s.buffered_at LIMIT ${most.rows} FOR UPDATE OF s SKIP LOCKED`,
   );
 }
@@ -252,10 +268,12 @@ export async function moveOn(transaction: Executor, fired: Fired[]): Promise<voi
   if (fired.length === 0) return;
   await transaction.query(sql`
     UPDATE schedules s SET
-      next_at = f."nextAt", due_at = f."dueAt", last_tick_at = COALESCE(f."lastTickAt", s.last_tick_at), buffered_at = f."bufferedAt",
+      next_at = f."nextAt", due_at = f."dueAt", last_tick_at = COALESCE(f."lastTickAt", s.last_tick_at),
+      buffered_at = f."bufferedAt",
       superseded_by = COALESCE(f."supersededBy", s.superseded_by), runs = s.runs + f.runs, ticks = s.ticks + f.ticks
     FROM json_to_recordset(${JSON.stringify(fired)}::json) AS f (
-      "id" uuid, "nextAt" timestamptz, "dueAt" timestamptz, "lastTickAt" timestamptz, "bufferedAt" timestamptz, "supersededBy" uuid, "runs" int, "ticks" int)
+      "id" uuid, "nextAt" timestamptz, "dueAt" timestamptz, "lastTickAt" timestamptz, "bufferedAt" timestamptz,
+      "supersededBy" uuid, "runs" int, "ticks" int)
     WHERE s.id = f.id AND s.id = ANY (${fired.map(({ id }) => id)}::uuid[])`);
 }
 
@@ -281,7 +299,8 @@ export async function settleSuperseded(db: Executor, settled: { scheduleId: stri
 
 /** Whether anything is to be fired, started from a buffer, or cancelled. */
 export const HAS_DUE: Sql = sql`(
-  EXISTS (SELECT FROM schedules s WHERE s.due_at <= now()) OR EXISTS (SELECT FROM schedules s WHERE s.superseded_by IS NOT NULL)
+  EXISTS (SELECT FROM schedules s WHERE s.due_at <= now())
+    OR EXISTS (SELECT FROM schedules s WHERE s.superseded_by IS NOT NULL)
   OR EXISTS (SELECT FROM schedules s WHERE s.buffered_at IS NOT NULL))`;
 
 /**
@@ -290,14 +309,16 @@ export const HAS_DUE: Sql = sql`(
  */
 export async function outlook(db: Executor): Promise<{ dueInMs: number | null; hasBuffered: boolean }> {
   const [row] = await db.query<{ dueInMs: number | null; hasBuffered: boolean }>(sql`
-    SELECT extract(epoch FROM (SELECT min(s.due_at) FROM schedules s WHERE s.due_at IS NOT NULL) - now())::float8 * 1000 AS "dueInMs",
+    SELECT extract(epoch FROM (SELECT min(s.due_at) FROM schedules s
+      WHERE s.due_at IS NOT NULL) - now())::float8 * 1000 AS "dueInMs",
       EXISTS (SELECT FROM schedules s WHERE s.buffered_at IS NOT NULL) AS "hasBuffered"`);
   return row ?? { dueInMs: null, hasBuffered: false };
 }
 
 /** Whether schedule `s` is visible in this scope. */
 export function within({ userId, queues, types }: ScheduleScope): Sql {
-  return sql`(${userId}::text IS NULL OR s.user_id = ${userId}::text) AND (${queues}::text[] IS NULL OR s.queue = ANY (${queues}::text[]))
+  return sql`(${userId}::text IS NULL OR s.user_id = ${userId}::text)
+      AND (${queues}::text[] IS NULL OR s.queue = ANY (${queues}::text[]))
     AND (${types}::text[] IS NULL OR s.type = ANY (${types}::text[]))`;
 }
 

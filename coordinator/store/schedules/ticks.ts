@@ -28,10 +28,12 @@ export async function insert(transaction: Executor, ticks: NewTick[]): Promise<v
       INSERT INTO schedule_ticks (schedule_id, nth, at, outcome, trigger, job_id, reason, message, recorded_at)
       SELECT t."scheduleId", t.nth, t.at, t.outcome, t.trigger, t."jobId", t.reason, t.message, now()
       FROM json_to_recordset(${JSON.stringify(ticks)}::json) AS t (
-        "scheduleId" uuid, "nth" bigint, "at" timestamptz, "outcome" tick_outcome, "trigger" tick_trigger, "jobId" uuid, "reason" text, "message" text)
+        "scheduleId" uuid, "nth" bigint, "at" timestamptz, "outcome" tick_outcome, "trigger" tick_trigger,
+        "jobId" uuid, "reason" text, "message" text)
       RETURNING schedule_id, nth
     ), latest AS (SELECT a.schedule_id, max(a.nth) AS nth FROM added a GROUP BY 1)
-    DELETE FROM schedule_ticks t USING latest l WHERE t.schedule_id = l.schedule_id AND t.nth <= l.nth - ${MOST_TICKS}::bigint`);
+    DELETE FROM schedule_ticks t USING latest l WHERE t.schedule_id = l.schedule_id
+      AND t.nth <= l.nth - ${MOST_TICKS}::bigint`);
 }
 
 /** What is already stored about these ticks of locked schedules; manual runs are not ticks. */
@@ -41,7 +43,8 @@ export function known(
 ): Promise<{ scheduleId: string; at: Date; outcome: TickOutcome }[]> {
   return transaction.query(sql`
     SELECT t.schedule_id AS "scheduleId", t.at, t.outcome FROM unnest(
-      ${ticks.map((one) => one.scheduleId)}::uuid[], ${ticks.map((one) => one.at.toISOString())}::timestamptz[]) AS w (id, at)
+      ${ticks.map((one) => one.scheduleId)}::uuid[],
+      ${ticks.map((one) => one.at.toISOString())}::timestamptz[]) AS w (id, at)
     JOIN schedule_ticks t ON t.schedule_id = w.id AND t.at = w.at AND t.trigger <> 'run'`);
 }
 
@@ -52,7 +55,8 @@ export async function settleBuffered(
 ): Promise<void> {
   if (ticks.length === 0) return;
   await transaction.query(sql`
-    UPDATE schedule_ticks t SET outcome = b.outcome, job_id = b."jobId", reason = b.reason, message = b.message, recorded_at = now()
+    UPDATE schedule_ticks t SET outcome = b.outcome, job_id = b."jobId", reason = b.reason, message = b.message,
+      recorded_at = now()
     FROM json_to_recordset(${JSON.stringify(ticks)}::json) AS b (
       "scheduleId" uuid, "at" timestamptz, "outcome" tick_outcome, "jobId" uuid, "reason" text, "message" text)
     WHERE t.schedule_id = b."scheduleId" AND t.at = b.at AND t.outcome = 'buffered'`);
@@ -63,7 +67,8 @@ export async function forget(transaction: Executor, scheduleId: string, at: Date
   if (at.length === 0) return;
   await transaction.query(sql`
     DELETE FROM schedule_ticks t
-    WHERE t.schedule_id = ${scheduleId}::uuid AND t.at = ANY (${at.map((one) => one.toISOString())}::timestamptz[]) AND t.trigger <> 'run'`);
+    WHERE t.schedule_id = ${scheduleId}::uuid AND t.at = ANY (${at.map((one) => one.toISOString())}::timestamptz[])
+      AND t.trigger <> 'run'`);
 }
 
 /** Deletes entries that were kept long enough. Returns how many. */

@@ -122,5 +122,6 @@ export function pageOfResults(
 }
 
 export function withinBatchScope({ userId, keyId }: BatchScope): Sql {
-  return sql`(${userId}::text IS NULL OR b.user_id = ${userId}::text) AND (${keyId}::text IS NULL OR b.key_id = ${keyId}::text)`;
+  return sql`(${userId}::text IS NULL OR b.user_id = ${userId}::text)
+      AND (${keyId}::text IS NULL OR b.key_id = ${keyId}::text)`;
 }

@@ -25,7 +25,8 @@ export function groups(
     WITH grouped AS MATERIALIZED (
       SELECT j.fingerprint, count(*)::int AS count, min(j.finished_at) AS "firstAt", max(j.finished_at) AS "lastAt",
         max(j.id::text COLLATE "C")::uuid AS id
-      FROM jobs j WHERE ${matching(userId, { ...filter, status: ['failed'] })} AND j.status = 'failed' AND j.fingerprint IS NOT NULL
+      FROM jobs j WHERE ${matching(userId, { ...filter, status: ['failed'] })} AND j.status = 'failed'
+        AND j.fingerprint IS NOT NULL
       GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ${limit}
     )
     SELECT g.fingerprint, g.count, g."firstAt", g."lastAt", j.id AS "jobId", j.type, j.queue, j.error

@@ -41,9 +41,11 @@ export interface ResultBytes {
  */
 export function dependencies(db: Executor, jobIds: string[], bytes: ResultBytes): Promise<DependencyRow[]> {
   return db.query(sql`
-    SELECT s."jobId", s."parentId", s.key, s.status, CASE WHEN NOT s."isTooLarge" THEN p.result END::text AS result, s."isTooLarge"
+    SELECT s."jobId", s."parentId", s.key, s.status, CASE WHEN NOT s."isTooLarge" THEN p.result END::text AS result,
+      s."isTooLarge"
     FROM (
-      SELECT d.*, d.bytes > 0 AND (sum(d.bytes) OVER (PARTITION BY d."jobId" ORDER BY d.bytes, d."parentId") > ${bytes.ofEach}
+      SELECT d.*, d.bytes > 0
+        AND (sum(d.bytes) OVER (PARTITION BY d."jobId" ORDER BY d.bytes, d."parentId") > ${bytes.ofEach}
         OR sum(d.bytes) OVER (ORDER BY d.bytes, d."jobId", d."parentId") > ${bytes.inAll}) AS "isTooLarge"
       FROM (
         SELECT d.job_id AS "jobId", d.parent_id AS "parentId", d.outcome AS status,
@@ -68,16 +70,19 @@ export async function dependency(
   { jobId, leaseToken, parentId }: { jobId: string; leaseToken: string; parentId: string },
 ): Promise<HeldDependency | null> {
   const [row] = await db.query<HeldDependency>(sql`
-    SELECT h."isHeld", d.outcome AS status, CASE WHEN h."isHeld" AND d.outcome = 'completed' THEN p.result END::text AS result
+    SELECT h."isHeld", d.outcome AS status, CASE WHEN h."isHeld"
+      AND d.outcome = 'completed' THEN p.result END::text AS result
     FROM (
       SELECT j.id, COALESCE(j.status::text = 'running' AND j.lease_token = ${leaseToken}::uuid, false) AS "isHeld"
       FROM jobs j WHERE j.id = ${jobId}::uuid
-    ) h LEFT JOIN dependencies d ON d.job_id = h.id AND d.parent_id = ${parentId}::uuid LEFT JOIN jobs p ON p.id = d.parent_id`);
+    ) h LEFT JOIN dependencies d ON d.job_id = h.id AND d.parent_id = ${parentId}::uuid
+      LEFT JOIN jobs p ON p.id = d.parent_id`);
   return row ?? null;
 }
 
 /**
- * What a blocked job waits for: the number of unfinished jobs, workflows and batches, and the first `limit` of them by creation.
+ * What a blocked job waits for: the number of unfinished jobs, workflows and batches, and the first `limit` of them by
+ * creation.
  */
 export async function waitsFor(
   db: Executor,
@@ -85,10 +90,12 @@ export async function waitsFor(
   limit: number,
 ): Promise<{ count: number; parents: { id: string; status: string; key: string | null }[] }> {
   const [row] = await db.query<{ count: number; parents: { id: string; status: string; key: string | null }[] }>(sql`
-    SELECT count(*)::int AS count, COALESCE(json_agg(json_build_object('id', f.id, 'status', f.status, 'key', f.key) ORDER BY f.id)
+    SELECT count(*)::int AS count,
+      COALESCE(json_agg(json_build_object('id', f.id, 'status', f.status, 'key', f.key) ORDER BY f.id)
       FILTER (WHERE f.nth <= ${limit}), '[]') AS parents
     FROM (
-      SELECT d.parent_id AS id, COALESCE(p.status::text, w.status::text, b.status::text, 'gone') AS status, p.workflow_key AS key,
+      SELECT d.parent_id AS id, COALESCE(p.status::text, w.status::text, b.status::text, 'gone') AS status,
+        p.workflow_key AS key,
         row_number() OVER (ORDER BY d.parent_id) AS nth
       FROM dependencies d LEFT JOIN jobs p ON p.id = d.parent_id LEFT JOIN workflows w ON w.id = d.parent_id
         LEFT JOIN batches b ON b.id = d.parent_id

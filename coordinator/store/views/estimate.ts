@@ -13,7 +13,8 @@ export interface History {
 export async function history(db: Executor, queue: string, type: string): Promise<History> {
   const [row] = await db.query<History>(sql`
     SELECT now() AS now, avg(l.run_ms) FILTER (WHERE l.type = ${type})::float8 AS "meanRunMs",
-      COALESCE(count(*) FILTER (WHERE l.type = ${type}) * 60 / NULLIF(extract(epoch FROM now() - min(l.finished_at)), 0), 0)::float8 AS "outPerMinute"
+      COALESCE(count(*) FILTER (WHERE l.type = ${type}) * 60 / NULLIF(extract(epoch FROM now() - min(l.finished_at)),
+        0), 0)::float8 AS "outPerMinute"
     FROM (
       SELECT j.type, j.finished_at, extract(epoch FROM j.finished_at - j.started_at) * 1000 AS run_ms FROM jobs j
       WHERE j.queue = ${queue} AND j.status = 'completed' AND j.finished_at > now() - interval '1 hour'

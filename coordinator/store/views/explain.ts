@@ -27,7 +27,8 @@ export async function firstInOrder(
   orderKey: string,
 ): Promise<{ id: string | null; status: string } | null> {
   const [row] = await db.query<{ id: string | null; status: string }>(sql`
-    SELECT CASE WHEN ${userId}::text IS NULL OR j.user_id = ${userId}::text THEN j.id END AS id, j.status::text AS status FROM jobs j
+    SELECT CASE WHEN ${userId}::text IS NULL OR j.user_id = ${userId}::text THEN j.id END AS id,
+      j.status::text AS status FROM jobs j
     WHERE j.queue = ${queue} AND j.order_key = ${orderKey} AND j.order_key IS NOT NULL
       AND ${BLOCKS_ORDER}
     ORDER BY j.order_seq LIMIT 1`);
@@ -58,7 +59,8 @@ export async function countAhead(
         WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.lane_id = l.lane_id
           AND (j.position, j.id) < (
             CASE WHEN l.priority > ${job.priority} THEN 'infinity' ELSE (SELECT position FROM me) END,
-            CASE WHEN l.priority > ${job.priority} THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE (SELECT id FROM me) END)
+            CASE WHEN l.priority > ${job.priority} THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+              ELSE (SELECT id FROM me) END)
         LIMIT ${MOST_COUNTED}
       ) ahead
       WHERE l.queue = ${job.queue} AND l.type = ${job.type} AND l.priority >= ${job.priority} LIMIT ${MOST_COUNTED}

@@ -54,7 +54,8 @@ export async function ids(
 
 /** Number of matching jobs, counted up to `most`, so that no more rows are read. */
 export async function count(db: Executor, userId: string | null, filter: JobFilter, most: number): Promise<number> {
-  const counted = sql`SELECT count(*)::int AS count FROM (SELECT 1 FROM jobs j WHERE ${matching(userId, filter)} LIMIT ${most}) found`;
+  const counted = sql`SELECT count(*)::int AS count
+      FROM (SELECT 1 FROM jobs j WHERE ${matching(userId, filter)} LIMIT ${most}) found`;
   const [row] = await searched(userId, filter, () => db.query<{ count: number }>(counted));
   return row?.count ?? 0;
 }
@@ -124,7 +125,8 @@ export async function finished(db: Executor, jobIds: string[]): Promise<string[]
   const rows = await db.query<{ id: string }>(sql`
     SELECT w.id::text FROM unnest(${jobIds}::uuid[]) AS w (id)
     -- Not EXISTS: a plan made while there were few jobs would read all of them.
-    WHERE (SELECT true FROM jobs j WHERE j.id = w.id AND j.status::text IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL
+    WHERE (SELECT true FROM jobs j WHERE j.id = w.id AND j.status::text IN ('blocked', 'pending', 'running')
+      LIMIT 1) IS NULL
       AND (SELECT true FROM batches b WHERE b.id = w.id AND b.finished_at IS NULL) IS NULL`);
   return rows.map((row) => row.id);
 }
@@ -146,7 +148,8 @@ export interface AttemptRow {
  */
 export function attempts(db: Executor, jobId: string, after: number, limit: number): Promise<(AttemptRow & Counted)[]> {
   const chosen = sql`
-    SELECT a.*, 300 + COALESCE(octet_length(a.error::text), 0) + COALESCE(octet_length(a."lateResult"::text), 0) AS bytes FROM (
+    SELECT a.*, 300 + COALESCE(octet_length(a.error::text), 0) + COALESCE(octet_length(a."lateResult"::text),
+      0) AS bytes FROM (
       SELECT a.attempt, a.runner_id AS "runnerId", a.started_at AS "startedAt", a.finished_at AS "finishedAt",
         a.outcome::text AS outcome, a.error, a.metrics, a.late_result AS "lateResult"
       FROM attempts a WHERE a.job_id = ${jobId}::uuid AND a.attempt > ${after}::int

@@ -27,33 +27,42 @@ export function statistics(db: Executor, only: string | null): Promise<QueueStat
       WHERE ${only}::text IS NULL OR l.queue = ${only}::text GROUP BY 1
     ), later AS MATERIALIZED (
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
-      WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
+      WHERE j.status = 'pending' AND j.position IS NULL AND j.hold IS NULL
+        AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
     ), held AS MATERIALIZED (
       SELECT h.queue, count(*)::int AS jobs, min(h.run_at) FILTER (WHERE h.run_at <= now()) AS since FROM (
-        SELECT j.queue, j.run_at FROM jobs j WHERE j.hold = 'key' UNION ALL SELECT j.queue, j.run_at FROM jobs j WHERE j.hold = 'order') h
+        SELECT j.queue, j.run_at FROM jobs j WHERE j.hold = 'key' UNION ALL SELECT j.queue, j.run_at FROM jobs j
+        WHERE j.hold = 'order') h
       WHERE ${only}::text IS NULL OR h.queue = ${only}::text GROUP BY 1
     ), running AS MATERIALIZED (
-      SELECT j.queue, count(*)::int AS jobs FROM jobs j WHERE j.status = 'running' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
+      SELECT j.queue, count(*)::int AS jobs FROM jobs j
+      WHERE j.status = 'running' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
     ), known AS MATERIALIZED (
       SELECT q.name FROM (
         SELECT l.queue AS name FROM lanes l UNION SELECT name FROM queues UNION SELECT f.name FROM ${FINISHED_QUEUES} f
-        UNION SELECT queue FROM in_turn UNION SELECT queue FROM later UNION SELECT queue FROM held UNION SELECT queue FROM running
+        UNION SELECT queue FROM in_turn UNION SELECT queue FROM later UNION SELECT queue FROM held UNION SELECT queue
+        FROM running
       ) q
       WHERE ${only}::text IS NULL OR q.name = ${only}::text
     ), created AS MATERIALIZED (
       SELECT j.queue, count(*)::int AS jobs FROM jobs j
-      WHERE j.id > ${idAt(-60_000)}::uuid AND j.created_at > now() - interval '1 minute' AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
+      WHERE j.id > ${idAt(-60_000)}::uuid AND j.created_at > now() - interval '1 minute'
+        AND (${only}::text IS NULL OR j.queue = ${only}::text) GROUP BY 1
     ), finished AS MATERIALIZED (
       SELECT k.name AS queue, ended.jobs FROM known k CROSS JOIN LATERAL (
         SELECT count(*)::int AS jobs FROM jobs j
-        WHERE j.queue = k.name AND j.status IN ('completed', 'failed', 'cancelled') AND j.finished_at > now() - interval '1 minute'
+        WHERE j.queue = k.name AND j.status IN ('completed', 'failed', 'cancelled')
+          AND j.finished_at > now() - interval '1 minute'
       ) ended
     )
-    SELECT k.name, COALESCE(t.jobs, 0) + COALESCE(l.jobs, 0) + COALESCE(h.jobs, 0) AS waiting, COALESCE(r.jobs, 0) AS running,
+    SELECT k.name, COALESCE(t.jobs, 0) + COALESCE(l.jobs, 0) + COALESCE(h.jobs, 0) AS waiting,
+      COALESCE(r.jobs, 0) AS running,
       extract(epoch FROM now() - LEAST(t.since, h.since))::float8 * 1000 AS "oldestAgeMs",
       COALESCE(c.jobs, 0) AS "inPerMinute", COALESCE(f.jobs, 0) AS "outPerMinute"
-    FROM known k LEFT JOIN in_turn t ON t.queue = k.name LEFT JOIN later l ON l.queue = k.name LEFT JOIN held h ON h.queue = k.name
-      LEFT JOIN running r ON r.queue = k.name LEFT JOIN created c ON c.queue = k.name LEFT JOIN finished f ON f.queue = k.name
+    FROM known k LEFT JOIN in_turn t ON t.queue = k.name LEFT JOIN later l ON l.queue = k.name
+    LEFT JOIN held h ON h.queue = k.name
+      LEFT JOIN running r ON r.queue = k.name LEFT JOIN created c ON c.queue = k.name
+      LEFT JOIN finished f ON f.queue = k.name
     ORDER BY k.name`);
 }
 
@@ -93,9 +102,11 @@ const PAUSE_COLUMNS = sql`
   CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_at END AS "pausedAt",
   CASE WHEN q.paused_until <= now() THEN NULL ELSE q.paused_until END AS "pausedUntil"`;
 const QUEUE_COLUMNS = sql`
-  q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax", q.rate_per_ms::float8 AS "ratePerMs",
+  q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax",
+  q.rate_per_ms::float8 AS "ratePerMs",
   q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs",
-  q.max_waiting AS "maxWaiting", q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs", q.keep_failed_ms::float8 AS "keepFailedMs",
+  q.max_waiting AS "maxWaiting", q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs",
+  q.keep_failed_ms::float8 AS "keepFailedMs",
   q.keep_cancelled_ms::float8 AS "keepCancelledMs",
   q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond"`;
 

@@ -12,7 +12,8 @@ export function countOld(db: Executor, keeps: Keep[]): Promise<{ status: Keep['s
   return db.query(sql`
     SELECT k.status, sum(old.count)::int AS count
     FROM unnest(
-      ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[], ${keeps.map((keep) => keep.keepMs)}::float8[]
+      ${keeps.map((keep) => keep.queue)}::text[], ${keeps.map((keep) => keep.status)}::job_status[],
+      ${keeps.map((keep) => keep.keepMs)}::float8[]
     ) AS k (queue, status, keep_ms) CROSS JOIN LATERAL (
       SELECT count(*) AS count FROM jobs j
       WHERE j.queue = k.queue AND j.status = k.status AND j.finished_at < now() - k.keep_ms * interval '1 ms'

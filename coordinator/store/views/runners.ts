@@ -25,7 +25,8 @@ const RUNNER_COLUMNS = sql`
 
 export function page(db: Executor, after: string | null, limit: number): Promise<(RunnerRow & Counted)[]> {
   const chosen = sql`
-    SELECT ${RUNNER_COLUMNS}, 300 + octet_length(r.types::text) + octet_length(r.queues::text) + octet_length(r.labels::text) AS bytes
+    SELECT ${RUNNER_COLUMNS},
+      300 + octet_length(r.types::text) + octet_length(r.queues::text) + octet_length(r.labels::text) AS bytes
     FROM runners r WHERE ${after}::text IS NULL OR r.id > ${after} ORDER BY r.id LIMIT ${limit}`;
   return db.query(withinBytes(chosen, sql`p.id`));
 }

@@ -49,7 +49,8 @@ export function ticks(
   limit: number,
 ): Promise<TickRow[]> {
   return db.query(sql`
-    SELECT t.nth::float8 AS nth, t.at, t.outcome, t.trigger, t.job_id AS "jobId", t.reason, t.message, t.recorded_at AS "recordedAt"
+    SELECT t.nth::float8 AS nth, t.at, t.outcome, t.trigger, t.job_id AS "jobId", t.reason, t.message,
+      t.recorded_at AS "recordedAt"
     FROM schedule_ticks t
     WHERE t.schedule_id = ${scheduleId}::uuid AND (${before}::bigint IS NULL OR t.nth < ${before}::bigint)
       AND (${outcomes}::tick_outcome[] IS NULL OR t.outcome = ANY (${outcomes}::tick_outcome[]))
@@ -64,7 +65,8 @@ export interface ScheduleCounts {
 
 export async function countSchedules(db: Executor): Promise<ScheduleCounts> {
   const [row] = await db.query<ScheduleCounts['byStatus'] & { overdueMs: number }>(sql`
-    SELECT count(*) FILTER (WHERE s.due_at IS NOT NULL)::int AS active, count(*) FILTER (WHERE s.paused_at IS NOT NULL)::int AS paused,
+    SELECT count(*) FILTER (WHERE s.due_at IS NOT NULL)::int AS active,
+      count(*) FILTER (WHERE s.paused_at IS NOT NULL)::int AS paused,
       count(*) FILTER (WHERE s.due_at IS NULL AND s.paused_at IS NULL)::int AS ended,
       COALESCE(GREATEST(0, extract(epoch FROM now() - min(s.due_at))), 0)::float8 * 1000 AS "overdueMs"
     FROM schedules s`);

@@ -66,15 +66,20 @@ export async function statistics(db: Executor, userId: string | null, asked: Ask
   const { by, key, grain, limit } = asked;
   const whose = whoseOf(userId, by);
   const ofKeys = sql`${rowsOf(userId, by)} AND (${key}::text IS NULL OR r.key = ${key})`;
-  const ofTimes = sql`r.grain = ${grain}::rollup_grain AND ${key === null ? allRowsOf(userId) : sql`${rowsOf(userId, by)} AND r.key = ${key}`} AND r.at >= (SELECT "from" FROM span)`;
+  const ofTimes = sql`r.grain = ${grain}::rollup_grain
+      AND ${key === null ? allRowsOf(userId) : sql`${rowsOf(userId, by)} AND r.key = ${key}`}
+      AND r.at >= (SELECT "from" FROM span)`;
   const cellTime = sql`date_trunc(${grain}, c.minute, 'UTC')`;
   const isAsked = sql`(${key}::text IS NULL OR c.key = ${key})`;
   const rows = await db.query<
     StatisticsRow & { kind: string | null; from: Date; until: Date; keys: number | null }
   >(sql`
     WITH ${KNOWN}, ${span(asked)}, ${uncounted(userId, by)}, totals AS MATERIALIZED (
-      SELECT p.kind, p.key, p.at, ${Prisma.join(SUMS.map((name) => sql`sum(p.${Prisma.raw(name)})::float8 AS ${quoted(name)}`))}, max(p.memory_peak_bytes) AS "memoryPeakBytes",
-        row_number() OVER (PARTITION BY p.kind ORDER BY ${ACTIVITY} DESC, p.key) AS nth, count(*) OVER (PARTITION BY p.kind)::int AS keys
+      SELECT p.kind, p.key, p.at,
+        ${Prisma.join(SUMS.map((name) => sql`sum(p.${Prisma.raw(name)})::float8 AS ${quoted(name)}`))},
+        max(p.memory_peak_bytes) AS "memoryPeakBytes",
+        row_number() OVER (PARTITION BY p.kind ORDER BY ${ACTIVITY} DESC, p.key) AS nth,
+        count(*) OVER (PARTITION BY p.kind)::int AS keys
       FROM (
         ${rangeOf(sql`'key' AS kind, r.key, NULL::timestamptz AS at, ${SUM_COLUMNS}`, sql`rollups r`, ofKeys, grain, whose)}
         UNION ALL
@@ -91,7 +96,8 @@ export async function statistics(db: Executor, userId: string | null, asked: Ask
       UNION ALL
       SELECT o.id, ${BIN_COLUMNS} FROM rollups r JOIN chosen o ON o.kind = 'time' AND o.at = r.at WHERE ${ofTimes}
       UNION ALL
-      SELECT o.id, ${CELL_BIN_COLUMNS} FROM cells c JOIN chosen o ON (o.kind = 'key' AND o.key = c.key) OR (o.kind = 'time' AND o.at = ${cellTime} AND ${isAsked})
+      SELECT o.id, ${CELL_BIN_COLUMNS} FROM cells c JOIN chosen o ON (o.kind = 'key' AND o.key = c.key)
+        OR (o.kind = 'time' AND o.at = ${cellTime} AND ${isAsked})
     ), bins AS MATERIALIZED (
       -- One number encodes the key, the histogram and the bin, because half a million of them are added up.
       SELECT e.place, sum(e.n)::float8 AS n FROM (
@@ -140,11 +146,15 @@ export async function outcomes(
 ): Promise<Outcomes> {
   const dimension: Dimension = by === 'type' ? 'type' : 'queue';
   const [row] = await db.query<Outcomes>(sql`
-    WITH ${KNOWN}, ${span({ grain: 'minute', rangeMs: windowMs })}, ${uncounted(userId, dimension)}, parts AS MATERIALIZED (
+    WITH ${KNOWN}, ${span({ grain: 'minute', rangeMs: windowMs })}, ${uncounted(userId, dimension)},
+      parts AS MATERIALIZED (
       SELECT ${SUM_COLUMNS}, r.run_counts FROM rollups r
-      WHERE r.grain = 'minute' AND ${by === 'all' ? allRowsOf(userId) : sql`${rowsOf(userId, dimension)} AND r.key = ${key ?? ''}`} AND r.at >= (SELECT "from" FROM span)
+      WHERE r.grain = 'minute'
+        AND ${by === 'all' ? allRowsOf(userId) : sql`${rowsOf(userId, dimension)} AND r.key = ${key ?? ''}`}
+        AND r.at >= (SELECT "from" FROM span)
       UNION ALL
-      SELECT ${CELL_SUM_COLUMNS}, CASE WHEN c.run_bin IS NULL THEN '{}' ELSE ARRAY[c.facts] END FROM cells c WHERE ${by === 'all'}::boolean OR c.key = ${key ?? ''}
+      SELECT ${CELL_SUM_COLUMNS}, CASE WHEN c.run_bin IS NULL THEN '{}' ELSE ARRAY[c.facts] END FROM cells c
+      WHERE ${by === 'all'}::boolean OR c.key = ${key ?? ''}
     )
     SELECT ${Prisma.join(SUMS.map((name) => sql`COALESCE(sum(p.${Prisma.raw(name)}), 0)::float8 AS ${quoted(name)}`))},
       COALESCE(sum((SELECT sum(n) FROM unnest(p.run_counts) n)), 0)::float8 AS attempts
@@ -157,7 +167,8 @@ export async function outcomes(
 export async function processed(db: Executor): Promise<number> {
   const [row] = await db.query<{ jobs: number }>(sql`
     WITH ${KNOWN}, ${span({ grain: 'day', rangeMs: 3650 * 86_400_000 })}, ${uncounted(null, 'queue')}
-    SELECT ((SELECT COALESCE(sum(r.jobs_completed + r.jobs_failed), 0) FROM rollups r WHERE r.grain = 'day' AND ${allRowsOf(null)})
+    SELECT ((SELECT COALESCE(sum(r.jobs_completed + r.jobs_failed), 0) FROM rollups r
+      WHERE r.grain = 'day' AND ${allRowsOf(null)})
       + (SELECT COALESCE(sum(c.jobs_completed + c.jobs_failed), 0) FROM cells c))::float8 AS jobs`);
   return row?.jobs ?? 0;
 }
@@ -181,8 +192,10 @@ function rangeOf(columns: Sql, from: Sql, where: Sql, grain: Grain, { dimension,
   if (grain !== 'hour') return rows(grain, sql`r.at >= (SELECT "from" FROM span)`);
   // Not r.at < "fromDay": without statistics the planner expects next to no rows between two bounds, and reads them by
   // time alone, for all users and keys. A row comparison bounds only the index that contains them.
-  const isBefore = sql`(r.dimension, r.owner, r.at) < (${dimension}::rollup_dimension, ${owner}::text, (SELECT "fromDay" FROM span))`;
-  return sql`${rows('hour', sql`r.at >= (SELECT "from" FROM span) AND ${isBefore}`)} UNION ALL ${rows('day', sql`r.at >= (SELECT "fromDay" FROM span)`)}`;
+  const isBefore = sql`(r.dimension, r.owner, r.at) < (${dimension}::rollup_dimension, ${owner}::text,
+      (SELECT "fromDay" FROM span))`;
+  return sql`${rows('hour', sql`r.at >= (SELECT "from" FROM span) AND ${isBefore}`)}
+      UNION ALL ${rows('day', sql`r.at >= (SELECT "fromDay" FROM span)`)}`;
 }
 
 /** CTEs: how far the rollups have come, and the range, which starts at a whole minute, hour or day. */
@@ -194,7 +207,8 @@ function span({ grain, rangeMs }: Pick<Asked, 'grain' | 'rangeMs'>): Sql {
       SELECT count(*) <= ${MOST_UNCOUNTED} AS few FROM (
         SELECT FROM (${timesWithin(sql`(SELECT at FROM mark)`, sql`'infinity'`)}) t LIMIT ${MOST_UNCOUNTED + 1}) counted
     ), span AS MATERIALIZED (
-      SELECT m."from", date_trunc('day', m."from" + interval '1 day' - interval '1 microsecond', 'UTC') AS "fromDay", CASE WHEN f.few THEN now() ELSE m.at END AS until, f.few FROM mark m, few f
+      SELECT m."from", date_trunc('day', m."from" + interval '1 day' - interval '1 microsecond', 'UTC') AS "fromDay",
+        CASE WHEN f.few THEN now() ELSE m.at END AS until, f.few FROM mark m, few f
     )`;
 }
 
@@ -205,7 +219,8 @@ function uncounted(userId: string | null, by: Dimension): Sql {
       FROM (
         ${factsWithin(sql`(SELECT at FROM mark)`, sql`(SELECT CASE WHEN few THEN 'infinity'::timestamptz ELSE '-infinity' END FROM span)`)}
         UNION ALL
-        SELECT s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms, s.cpu_ms, s.memory_peak_bytes, s.cost
+        SELECT s.at, s.queue, s.type, s.user_id, s.runner_id, s.outcome, s.ending, s.is_retried, s.wait_ms, s.run_ms,
+          s.cpu_ms, s.memory_peak_bytes, s.cost
         FROM rollup_strays s WHERE (SELECT few FROM span) AND s.at >= (SELECT "from" FROM span)
         -- They are few; an index of everything that the user ever had gains nothing.
         OFFSET 0
@@ -245,7 +260,8 @@ type Histogram = (typeof HISTOGRAMS)[number];
 
 function single(name: Histogram): Sql {
   const bin = Prisma.raw(`c.${name}_bin`);
-  return sql`CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[${bin}::smallint] END, CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[c.facts] END`;
+  return sql`CASE WHEN ${bin} IS NULL THEN '{}' ELSE ARRAY[${bin}::smallint] END, CASE WHEN ${bin} IS NULL THEN '{}'
+      ELSE ARRAY[c.facts] END`;
 }
 
 /** Each histogram of an id uses 512 of the id's 2048 numbers. */

@@ -13,10 +13,12 @@ export interface CoordinatorRow {
  */
 export function coordinators(db: Executor & { channel: string }): Promise<CoordinatorRow[]> {
   return db.query(sql`
-    SELECT NULLIF(split_part(a.application_name, ' ', 2), '') AS version, NULLIF(split_part(a.application_name, ' ', 3), '') AS host,
+    SELECT NULLIF(split_part(a.application_name, ' ', 2), '') AS version,
+      NULLIF(split_part(a.application_name, ' ', 3), '') AS host,
       host(a.client_addr) AS address, a.backend_start AS "connectedAt"
     FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.usename = current_user AND split_part(a.application_name, ' ', 1) = ${LISTENER_NAME}
+    WHERE a.datname = current_database() AND a.usename = current_user
+      AND split_part(a.application_name, ' ', 1) = ${LISTENER_NAME}
     ORDER BY a.backend_start, a.pid`);
 }
 

@@ -72,16 +72,20 @@ export interface NodeRow {
 /** The jobs of a workflow, in the order in which they were created, parents before their children. */
 export function nodes(db: Executor, workflowId: string): Promise<NodeRow[]> {
   return db.query(sql`
-    SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, j.queue = '' AS "isGate", j.expires_at AS "expiresAt", j.depends_on AS "dependsOn",
-      j.queue = '' AND j.status = 'blocked' AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
+    SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, j.queue = '' AS "isGate",
+      j.expires_at AS "expiresAt", j.depends_on AS "dependsOn",
+      j.queue = '' AND j.status = 'blocked'
+        AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
     FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid ORDER BY j.id`);
 }
 
 /** A gate of a workflow, by its key. */
 export async function gate(db: Executor, workflowId: string, key: string): Promise<NodeRow | null> {
   const [row] = await db.query<NodeRow>(sql`
-    SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, true AS "isGate", j.expires_at AS "expiresAt", j.depends_on AS "dependsOn",
-      j.status = 'blocked' AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
+    SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, true AS "isGate", j.expires_at AS "expiresAt",
+      j.depends_on AS "dependsOn",
+      j.status = 'blocked'
+        AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
     FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid AND j.workflow_key = ${key} AND j.queue = ''`);
   return row ?? null;
 }
@@ -92,7 +96,8 @@ export async function linked(
   gateId: string,
 ): Promise<{ workflowId: string; key: string; secret: string; nowMs: number } | null> {
   const [row] = await db.query<{ workflowId: string; key: string; secret: string; nowMs: number }>(sql`
-    SELECT w.id AS "workflowId", j.workflow_key AS key, w.link_secret AS secret, extract(epoch FROM now())::float8 * 1000 AS "nowMs"
+    SELECT w.id AS "workflowId", j.workflow_key AS key, w.link_secret AS secret,
+      extract(epoch FROM now())::float8 * 1000 AS "nowMs"
     FROM jobs j JOIN workflows w ON w.id = j.workflow_id WHERE j.id = ${gateId}::uuid AND j.queue = ''`);
   return row ?? null;
 }

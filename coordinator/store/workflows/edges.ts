@@ -1,7 +1,7 @@
 import { type Executor, sql } from '../db';
 
-// Edges between waiting jobs and what they wait for: other jobs, a workflow or a batch. An edge without an outcome is not
-// settled yet. It is settled in the transaction that moves the waiting job, so nothing is lost between the two.
+// Edges between waiting jobs and what they wait for: other jobs, a workflow or a batch. An edge without an outcome is
+// not settled yet. It is settled in the transaction that moves the waiting job, so nothing is lost between the two.
 
 /** A parent, and its child that waits for it. */
 export interface Edge {
@@ -53,7 +53,8 @@ export async function settleEdges(
       UNION ALL
       -- Deleted directly in the table: their children must not wait for ever.
       SELECT g.id, 'cancelled' FROM unnest(${ids}) AS g (id)
-      WHERE (SELECT true FROM jobs j WHERE j.id = g.id) IS NULL AND (SELECT true FROM workflows w WHERE w.id = g.id) IS NULL
+      WHERE (SELECT true FROM jobs j WHERE j.id = g.id) IS NULL
+        AND (SELECT true FROM workflows w WHERE w.id = g.id) IS NULL
         AND (SELECT true FROM batches b WHERE b.id = g.id) IS NULL
     ), edge AS MATERIALIZED (
       SELECT open.job_id, open.parent_id, e.status FROM ended e CROSS JOIN LATERAL (

@@ -38,7 +38,8 @@ export async function endWorkflows(db: Connections, ids: string[]): Promise<Ende
 
 /** Whether workflow `w` has no unfinished job. Not NOT EXISTS, which the planner may answer by reading all jobs. */
 const HAS_ENDED: Sql = sql`(
-  SELECT true FROM jobs j WHERE j.workflow_id = w.id AND j.status IN ('blocked', 'pending', 'running') LIMIT 1) IS NULL`;
+  SELECT true FROM jobs j WHERE j.workflow_id = w.id AND j.status IN ('blocked', 'pending', 'running')
+    LIMIT 1) IS NULL`;
 
 /** Running workflows whose jobs have all finished, which a crash left behind. Reads one page of the running ones. */
 export function findUnended(

@@ -15,7 +15,8 @@ export async function insertWorkflow(
   { id, name, userId, linkSecret, idempotency }: InsertWorkflow,
 ): Promise<boolean> {
   const rows = await transaction.query(sql`
-    INSERT INTO workflows (id, name, user_id, status, created_at, link_secret, idempotency_scope, idempotency_key, request_hash)
+    INSERT INTO workflows (id, name, user_id, status, created_at, link_secret, idempotency_scope, idempotency_key,
+      request_hash)
     VALUES (${id}::uuid, ${name}, ${userId}, 'running', now(), ${linkSecret},
       ${idempotency?.scope ?? null}, ${idempotency?.key ?? null}, ${idempotency?.requestHash ?? null})
     ON CONFLICT (idempotency_scope, idempotency_key) DO NOTHING
@@ -64,7 +65,8 @@ export interface Member {
 
 export function members(db: Executor, workflowId: string): Promise<Member[]> {
   return db.query(sql`
-    SELECT j.id, j.workflow_key AS key, j.type, j.status FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid ORDER BY j.id`);
+    SELECT j.id, j.workflow_key AS key, j.type, j.status FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid
+    ORDER BY j.id`);
 }
 
 /** Whether a job of the workflow, of these queues and types (null: any), runs under this lease. */
@@ -104,7 +106,8 @@ export async function memberIds(
         SELECT id FROM reached`;
   const rows = await db.query<{ id: string }>(sql`
     SELECT j.id FROM jobs j
-    WHERE j.workflow_id = ${workflowId}::uuid AND j.status = ANY (${statuses}::job_status[]) AND j.id IN (${chosen}) ORDER BY j.id`);
+    WHERE j.workflow_id = ${workflowId}::uuid AND j.status = ANY (${statuses}::job_status[]) AND j.id IN (${chosen})
+    ORDER BY j.id`);
   return rows.map(({ id }) => id);
 }
 

@@ -2,8 +2,8 @@ import { type Executor, sql } from '../db';
 import type { WorkflowStatus } from './end';
 
 /**
- * Workflows that ended long enough ago, oldest first. One stays whole while an unfinished job outside depends on one of its jobs,
- * and while one of them still holds its unique key.
+ * Workflows that ended long enough ago, oldest first. One stays whole while an unfinished job outside depends on one of
+ * its jobs, and while one of them still holds its unique key.
  */
 export async function findOldWorkflows(
   db: Executor,
@@ -30,8 +30,8 @@ export async function findOldWorkflows(
 }
 
 /**
- * Locks an ended workflow and all its jobs, so that they can be deleted whole. Null: one of them is in use at the moment, or
- * the workflow runs again.
+ * Locks an ended workflow and all its jobs, so that they can be deleted whole. Null: one of them is in use at the
+ * moment, or the workflow runs again.
  */
 export async function lockWhole(transaction: Executor, id: string): Promise<string[] | null> {
   const locked = await transaction.query(sql`
@@ -40,7 +40,8 @@ export async function lockWhole(transaction: Executor, id: string): Promise<stri
   const [row] = await transaction.query<{ ids: string[]; total: number }>(sql`
     WITH held AS MATERIALIZED (
       SELECT j.id FROM jobs j
-      WHERE j.workflow_id = ${id}::uuid AND j.status IN ('completed', 'failed', 'cancelled') ORDER BY j.id FOR UPDATE SKIP LOCKED
+      WHERE j.workflow_id = ${id}::uuid AND j.status IN ('completed', 'failed', 'cancelled')
+      ORDER BY j.id FOR UPDATE SKIP LOCKED
     )
     SELECT COALESCE((SELECT array_agg(h.id::text) FROM held h), '{}') AS ids,
       (SELECT count(*)::int FROM jobs j WHERE j.workflow_id = ${id}::uuid) AS total`);
@@ -51,6 +52,7 @@ export async function lockWhole(transaction: Executor, id: string): Promise<stri
 export async function removeWorkflow(transaction: Executor, id: string): Promise<boolean> {
   const rows = await transaction.query(sql`
     DELETE FROM workflows w WHERE w.id = ${id}::uuid
-      AND (SELECT true FROM jobs j WHERE j.workflow_id = w.id AND j.workflow_id IS NOT NULL LIMIT 1) IS NULL RETURNING w.id`);
+      AND (SELECT true FROM jobs j WHERE j.workflow_id = w.id AND j.workflow_id IS NOT NULL LIMIT 1) IS NULL
+      RETURNING w.id`);
   return rows.length > 0;
 }

@@ -90,7 +90,9 @@ export class Connection {
     }
   }
 
-  /** Passes everything on, and knows by it that the connection lives; comments are not events, but a sign of life too. */
+  /**
+   * Passes everything on, and knows by it that the connection lives; comments are not events, but a sign of life too.
+   */
   private heartbeats(attempt: AbortController): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
     return new TransformStream({
       transform: (chunk, controller) => {

@@ -31,8 +31,8 @@ const TICKS = 4;
 const LABEL_WIDTH = 64;
 
 /**
- * Bars or lines over time, drawn as SVG in the colours of the page. Drawn here, because the libraries for it are a third of
- * all that the dashboard may weigh. The arrow keys move from step to step, Enter opens one.
+ * Bars or lines over time, drawn as SVG in the colours of the page. Drawn here, because the libraries for it are a
+ * third of all that the dashboard may weigh. The arrow keys move from step to step, Enter opens one.
  */
 export function Chart({ label, kind, series, steps, format, isDuration = false, onStep, height = 200 }: Props) {
   const [frame, { width }] = useSize();

@@ -42,7 +42,9 @@ interface Props<Row> {
 const ROW_HEIGHT = 40;
 const OVERSCAN = 12;
 
-/** A table that builds only the rows in sight, however many there are. Arrows or j and k move, Enter opens, x selects. */
+/**
+ * A table that builds only the rows in sight, however many there are. Arrows or j and k move, Enter opens, x selects.
+ */
 export function VirtualTable<Row>(props: Props<Row>) {
   const { label, rows, keyOf, onOpen, selection, onEnd, isLoadingMore = false, empty, onTop } = props;
   const { rowHeight = ROW_HEIGHT } = props;

@@ -1,7 +1,10 @@
 import { Component, type ReactNode } from 'react';
 import { Failure, Page } from '../parts/page';
 
-/** A screen that breaks leaves the rest standing. One that cannot be loaded was replaced by another version of the dashboard. */
+/**
+ * A screen that breaks leaves the rest standing. One that cannot be loaded was replaced by another version of the
+ * dashboard.
+ */
 export class Boundary extends Component<{ children: ReactNode }, { error: unknown }> {
   override state = { error: undefined as unknown };
 

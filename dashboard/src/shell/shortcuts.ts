@@ -7,7 +7,9 @@ import { openPalette } from './palette';
 /** How long after g the second key is waited for. */
 const SEQUENCE_MS = 1200;
 
-/** `g` and a letter lead to a screen, `n` to a new job, `/` to the filter of a list; Ctrl K and `?` open the palette. */
+/**
+ * `g` and a letter lead to a screen, `n` to a new job, `/` to the filter of a list; Ctrl K and `?` open the palette.
+ */
 export function useShortcuts(): void {
   const rights = useRights();
   const [, navigate] = useLocation();

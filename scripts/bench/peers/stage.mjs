@@ -1,6 +1,9 @@
 // Shared by the scripts of all peers: parameters, reporting, counting.
 
-/** @type {{ task: string, databaseUrl?: string, redisPort?: number, warmUp?: number, count: number, inFlight?: number, perSecond?: number, forMs?: number }} */
+/**
+ * @type {{ task: string, databaseUrl?: string, redisPort?: number, warmUp?: number, count: number, inFlight?: number,
+ * perSecond?: number, forMs?: number }}
+ */
 export const order = JSON.parse(process.argv[2]);
 export const TYPE = 'noop';
 export const BULK = 500;

@@ -27,7 +27,9 @@ const NAMES_SOMETHING = /^(id|ids|key|token|target|fingerprint|dependsOn)$|(Id|I
 
 const document = describe(ENDPOINTS) as unknown as Document;
 
-/** Every field of a route's request that names something, as its own declaration says: `path id`, `body jobs.jobId`, … */
+/**
+ * Every field of a route's request that names something, as its own declaration says: `path id`, `body jobs.jobId`, …
+ */
 export function namingFields({ method, path }: Pick<AnyEndpoint, 'method' | 'path'>): string[] {
   const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method];
   if (operation === undefined) throw new Error(`the OpenAPI document does not know ${method} ${path}`);

@@ -12,7 +12,9 @@ export interface Place {
   at: readonly string[];
   /** Makes a thing that belongs to this owner. Each call that is allowed gets a new one. */
   make?(stage: Stage, owner: Owner): Promise<Thing>;
-  /** Whether a thing has an owner, so that another's must look like none to keys that see only their own. Default: true. */
+  /**
+   * Whether a thing has an owner, so that another's must look like none to keys that see only their own. Default: true.
+   */
   isOwned?: boolean;
   /** Whose things a scoped key must not see. Default: another user's, and those of nobody. */
   others?: readonly Owner[];

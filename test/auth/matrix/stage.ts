@@ -49,7 +49,9 @@ const WATCHED: Record<string, string[]> = {
   audit_log: [],
 };
 
-/** Triggers that write down each change of a row, so that a look at what changed costs the same however much there is. */
+/**
+ * Triggers that write down each change of a row, so that a look at what changed costs the same however much there is.
+ */
 const WATCH = `
   CREATE SCHEMA watch;
   CREATE TABLE watch.changes (nth bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, told text NOT NULL);

@@ -18,7 +18,9 @@ const ofNodes = {
 
 const job = () => ({ a: { type: uniqueType(), queue: 'mine' } });
 
-/** A workflow of a job and a gate after it; of one that is `ready` the job has completed, of a `stopped` one it failed. */
+/**
+ * A workflow of a job and a gate after it; of one that is `ready` the job has completed, of a `stopped` one it failed.
+ */
 async function workflow(stage: Stage, owner: Owner, state: 'new' | 'running' | 'ready' | 'stopped'): Promise<Thing> {
   const type = uniqueType();
   const queue = owner === 'ann' ? 'mine' : 'theirs';

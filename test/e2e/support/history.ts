@@ -1,6 +1,7 @@
 /**
  * What was seen of one run, by witnesses that are no part of the product: the clients' own records, a trigger in the
- * database, the handlers' ledger, and a dump of the tables at the end. All times are milliseconds of this machine's clock.
+ * database, the handlers' ledger, and a dump of the tables at the end. All times are milliseconds of this machine's
+ * clock.
  */
 export interface History {
   creates: CreateRecord[];
@@ -46,7 +47,10 @@ export interface Change {
   became: RowView | null;
 }
 
-/** What a handler wrote before it did anything else (`start`), and last (`end`: it returned; `abort`: it was told to stop). */
+/**
+ * What a handler wrote before it did anything else (`start`), and last (`end`: it returned; `abort`: it was told to
+ * stop).
+ */
 export interface LedgerLine {
   event: 'start' | 'end' | 'abort';
   jobId: string;

@@ -5,8 +5,8 @@ import type { LedgerLine } from './history';
 import type { RunnerOptions } from './processes';
 import { WORK, type Work, type WorkResult } from './work';
 
-// A runner as a user would write one, but for its ledger: lines appended to a file in one write each, so that they stand
-// there whatever becomes of the process.
+// A runner as a user would write one, but for its ledger: lines appended to a file in one write each, so that they
+// stand there whatever becomes of the process.
 
 const options = JSON.parse(process.argv[2] ?? '{}') as Omit<RunnerOptions, 'urls'>;
 const ledger = openSync(options.ledgerFile, 'a');

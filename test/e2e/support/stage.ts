@@ -20,7 +20,8 @@ import { Random } from './random';
 import { until } from './until';
 import { Witness } from './witness';
 
-// Each takes about ten seconds by itself; on a machine that is busy with other things all its processes wait for a turn.
+// Each takes about ten seconds by itself; on a machine that is busy with other things all its processes wait for a
+// turn.
 jest.setTimeout(90_000);
 
 /** One test's database, processes and records, all of which `close` ends. */
@@ -208,7 +209,10 @@ export class Stage {
     await Promise.all(this.programs.map(async (program) => program.hasEnded || program.kill()));
   }
 
-  /** Ends everything. A test that did not get its verdict leaves its records; with KEEP in the environment every test does. */
+  /**
+   * Ends everything. A test that did not get its verdict leaves its records; with KEEP in the environment every test
+   * does.
+   */
   async close(): Promise<void> {
     this.isClosed = true;
     for (const load of this.loads) load.stop();

@@ -8,7 +8,9 @@ import ts from 'typescript';
 const ROOT = join(__dirname, '..', '..', '..');
 const run = promisify(execFile);
 
-/** What stands for the same schemas in each library: `id` is text that becomes a number, `at` text that becomes a date. */
+/**
+ * What stands for the same schemas in each library: `id` is text that becomes a number, `at` text that becomes a date.
+ */
 const LIBRARIES: Record<string, { module: string; from: string; schemas: string }> = {
   'zod-3.25': { module: 'zod', from: 'zod-3.25', schemas: zodSchemas() },
   'zod-4.1': { module: 'zod', from: 'zod-4.1', schemas: zodSchemas() },

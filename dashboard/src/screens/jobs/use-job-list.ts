@@ -39,8 +39,8 @@ const MOST_PREVIEW = 160;
 
 /**
  * Jobs that match, newest first. Events change the rows that are shown; the first rows are read again after events, and
- * stand for what is true of their range. New jobs are put before the others while the first rows are in sight; when more
- * came than fit between, `hasNewer` says so.
+ * stand for what is true of their range. New jobs are put before the others while the first rows are in sight; when
+ * more came than fit between, `hasNewer` says so.
  */
 export function useJobList(path: readonly string[], filter: Query, isAtTop: boolean) {
   const client = useQueryClient();
