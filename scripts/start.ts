@@ -9,6 +9,7 @@ import { followJobs, submitQuotes, summary } from './start/demo';
 import { listenForTheEnd } from './start/ending';
 import { SupervisedProcess } from './start/supervised-process';
 import { type Flags, readFlags, USAGE } from './start/flags';
+import { followNightly, scheduleQuotes } from './start/nightly';
 import { type AdminKey, ensureRunnerKey, findAdminKey, quoted, shortest } from './start/keys';
 import { assertPortIsFree, StartError, urlOf } from './start/port';
 import { Screen } from './start/screen';
@@ -75,7 +76,8 @@ async function run(
   for (const name of runnersOf(ROOT, flags.runners))
     await startRunner(name, { url, runnerKey, config }, processes, stopping);
 
-  await showQuotes(client, flags.again, stopping);
+  if (flags.nightly) await showNightly(client, stopping);
+  else await showQuotes(client, flags.again, stopping);
   if (!stopping.aborted) showWhatNext(url, { admin, config, link: await linkTo(url, admin.key) });
   await client.close();
 }
@@ -188,6 +190,23 @@ async function showQuotes(client: Client, again: boolean, stopping: AbortSignal)
   if (stopping.aborted) return;
   screen.line();
   for (const line of summary(jobs, screen)) screen.line(`  ${line}`);
+}
+
+async function showNightly(client: Client, stopping: AbortSignal): Promise<void> {
+  const nightly = await scheduleQuotes(client);
+  const { timezone, next } = nightly;
+  step('schedule', `every night at two in ${timezone}, next at ${next.slice(0, 16).replace('T', ' ')} UTC`);
+  step('workflow', 'run once by hand: 730 quotes of films in parts, and a job that merges them\n');
+  const merged = await followNightly(client, nightly, screen, stopping);
+  if (merged === null) return;
+  const { processed, words, duplicates, nearDuplicates, yearsDoubted } = merged;
+  const counts = [
+    `${screen.bold(String(processed))} quotes, ${words} words`,
+    `${duplicates} said twice`,
+    `${nearDuplicates} nearly so`,
+    `${yearsDoubted} with a doubtful year`,
+  ];
+  screen.line(`\n  merged: ${counts.join(' · ')}`);
 }
 
 /** A link that opens the dashboard signed in, once; null: none could be created, which is not a reason to stop. */

@@ -3,7 +3,7 @@ import type { DisconnectSignal } from './disconnect-signal';
 /** Requests that wait for an event that has a key. They hold no connection to the database. */
 export class KeyedWaits {
   private readonly wakersByKey = new Map<string, Set<() => void>>();
-  private isClosed = false;
+  isClosed = false;
 
   /** Number of keys that requests wait for. */
   get size(): number {

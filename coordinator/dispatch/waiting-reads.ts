@@ -1,13 +1,20 @@
 import type { Context } from '../context';
 import { describeError } from '../logger';
 import * as views from '../store/views/jobs';
-import type { DisconnectSignal } from './disconnect-signal';
 import { KeyedWaits } from './keyed-waits';
 import { Poller } from './poller';
 
 const POLL_MS = 1000;
 
-/** Requests that wait for a job to finish. One poll a second serves them all. */
+interface WaitingRead<T> {
+  waitMs: number;
+  /** Aborted when the client has disconnected. */
+  signal: AbortSignal;
+  read: () => Promise<T>;
+  hasEnded: (found: T) => boolean;
+}
+
+/** Requests that wait for a job, a batch or a workflow to end. One poll a second serves them all. */
 export class WaitingReads {
   private readonly waits = new KeyedWaits();
   private readonly poller = new Poller(POLL_MS, {
@@ -26,17 +33,38 @@ export class WaitingReads {
     return this.waits.size;
   }
 
-  /** Resolves when the job may have finished, the wait is over, or the client has disconnected. */
-  wait(jobId: string, waitMs: number, signal: DisconnectSignal): Promise<void> {
-    const waited = this.waits.wait(jobId, waitMs, signal);
-    if (this.size > 0) this.poller.start();
-    return waited;
+  /**
+   * Reads something until it has ended, the time is over, or the client has disconnected; returns what was read last.
+   * Each wait starts before its read, so an end in between is noticed; a wake without an end only reads again.
+   *
+   * @param id of a job, a batch or a workflow
+   */
+  async readUntil<T>(id: string, { waitMs, signal, read, hasEnded }: WaitingRead<T>): Promise<T> {
+    const until = performance.now() + waitMs;
+    for (;;) {
+      const stop = new AbortController();
+      const leftMs = Math.max(0, until - performance.now());
+      const waited = this.wait(id, leftMs, AbortSignal.any([signal, stop.signal]));
+      try {
+        const found = await read();
+        if (hasEnded(found) || leftMs === 0 || signal.aborted || this.waits.isClosed) return found;
+        await waited;
+      } finally {
+        stop.abort();
+      }
+    }
   }
 
   /** Ends all current and later waits. */
   close(): void {
     this.waits.close();
     this.poller.stop();
+  }
+
+  private wait(id: string, waitMs: number, signal: AbortSignal): Promise<void> {
+    const waited = this.waits.wait(id, waitMs, signal);
+    if (this.size > 0) this.poller.start();
+    return waited;
   }
 
   private async wakeFinished(): Promise<void> {

@@ -1,5 +1,8 @@
 import { ConfigurationError, Runner } from '@baton/runner-sdk';
 import { ConfigError, readConfig } from './config';
+import { quotesMerge, quotesNightly } from './nightly/job';
+import { mergeQuotes } from './nightly/merge';
+import { quotesSplitter } from './nightly/split';
 import { batchQuoteProcess } from './quotes/job';
 import { quoteProcessor } from './quotes/process';
 import { TmdbClient } from './tmdb/client';
@@ -14,6 +17,8 @@ async function main(): Promise<void> {
   });
 
   runner.handle(batchQuoteProcess, quoteProcessor(config));
+  runner.handle(quotesNightly, quotesSplitter(config));
+  runner.handle(quotesMerge, mergeQuotes);
   if (config.tmdb === null) {
     info('TMDB_SYNC is not taken: set TMDB_API_KEY to take it');
   } else {

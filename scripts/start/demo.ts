@@ -104,6 +104,6 @@ function state(job: Job, screen: Screen): string {
   }
 }
 
-function isFinished({ status }: { status: string }): boolean {
+export function isFinished({ status }: { status: string }): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }

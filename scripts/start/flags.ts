@@ -9,6 +9,7 @@ export interface Flags {
   runners: string[];
   watch: boolean;
   again: boolean;
+  nightly: boolean;
   help: boolean;
 }
 
@@ -17,16 +18,18 @@ const OPTIONS = {
   runners: { type: 'string' },
   watch: { type: 'boolean' },
   again: { type: 'boolean' },
+  nightly: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-export const USAGE = `npm start -- [--port N] [--runners NAMES] [--again] [--watch]
+export const USAGE = `npm start -- [--port N] [--runners NAMES] [--again] [--nightly] [--watch]
 
 Starts a coordinator with its database and the quotes runner, and gives them work.
 
   --port N         listen on this port instead of 3001, as PORT=N does
   --runners NAMES  start these ready-made runners too, such as images,data, or all (docs/runners.md)
   --again          process the quotes once more
+  --nightly        process them every night at two, by a schedule and a workflow, and once now
   --watch          compile and restart what changes (npm run dev)
   --help           print this
 
@@ -36,7 +39,7 @@ Ctrl-C drains and stops; the data stay in .baton for the next start.`;
 /** @throws {StartError} for an unknown flag */
 export function readFlags(args: string[]): Flags {
   const { tokens } = parseArgs({ args, options: OPTIONS, strict: false, tokens: true, allowPositionals: true });
-  const flags: Flags = { port: undefined, runners: [], watch: false, again: false, help: false };
+  const flags: Flags = { port: undefined, runners: [], watch: false, again: false, nightly: false, help: false };
   for (const token of tokens) {
     if (token.kind === 'positional')
       throw new StartError(

@@ -182,17 +182,13 @@ export const batchEndpoints = [
       const { services, caller, params: at } = call;
       const waitMs = call.isHead ? 0 : boundedWait(call.query.waitMs);
       if (waitMs > 0) call.park();
-      // Starts waiting before it reads, so that an end in between is noticed.
-      const stop = new AbortController();
-      const waited = services.waitingReads.wait(at.id, waitMs, AbortSignal.any([call.signal, stop.signal]));
-      try {
-        const batch = await findBatch(services.context, caller, at.id);
-        if (batch.finishedAt !== null) return reply(200, render(batch));
-        await waited;
-        return reply(200, render(await findBatch(services.context, caller, at.id)));
-      } finally {
-        stop.abort();
-      }
+      const batch = await services.waitingReads.readUntil(at.id, {
+        waitMs,
+        signal: call.signal,
+        read: () => findBatch(services.context, caller, at.id),
+        hasEnded: ({ finishedAt }) => finishedAt !== null,
+      });
+      return reply(200, render(batch));
     },
   }),
 ];

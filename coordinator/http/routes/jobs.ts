@@ -135,21 +135,13 @@ export const jobEndpoints = [
     async run(call) {
       const waitMs = call.isHead ? 0 : boundedWait(call.query.waitMs);
       if (waitMs > 0) call.park();
-      // Starts waiting before it reads, so that a job that finishes in between is noticed.
-      const stop = new AbortController();
-      const waited = call.services.waitingReads.wait(
-        call.params.id,
+      const job = await call.services.waitingReads.readUntil(call.params.id, {
         waitMs,
-        AbortSignal.any([call.signal, stop.signal]),
-      );
-      try {
-        const job = await find(call);
-        if (isFinished(job.status)) return reply(200, renderJob(job));
-        await waited;
-        return reply(200, renderJob(await find(call)));
-      } finally {
-        stop.abort();
-      }
+        signal: call.signal,
+        read: () => find(call),
+        hasEnded: ({ status }) => isFinished(status),
+      });
+      return reply(200, renderJob(job));
     },
   }),
   endpoint({

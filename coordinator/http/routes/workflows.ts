@@ -110,13 +110,17 @@ export const workflowEndpoints = [
     params,
     query: protocol.waitWorkflowQuery,
     replies: { 200: protocol.workflowSummary },
-    async run({ services, caller, params: { id }, query, disconnect, isHead, park }) {
-      const userId = visibleUser(caller);
-      const before = await find(services, userId, id);
-      if (before.status !== 'running' || query.waitMs === 0 || isHead) return reply(200, renderWorkflowSummary(before));
-      park();
-      await services.waitingReads.wait(id, boundedWait(query.waitMs), disconnect);
-      return reply(200, renderWorkflowSummary(await find(services, userId, id)));
+    async run(call) {
+      const { services, caller, params: at } = call;
+      const waitMs = call.isHead ? 0 : boundedWait(call.query.waitMs);
+      if (waitMs > 0) call.park();
+      const workflow = await services.waitingReads.readUntil(at.id, {
+        waitMs,
+        signal: call.signal,
+        read: () => find(services, visibleUser(caller), at.id),
+        hasEnded: ({ status }) => status !== 'running',
+      });
+      return reply(200, renderWorkflowSummary(workflow));
     },
   }),
   endpoint({
