@@ -208,6 +208,16 @@ export class Batches {
   }
 }
 
+/** The body of `POST /batches` for a sealed batch of these jobs, at most 1,000 of them. */
+export async function batchJson(
+  name: string,
+  target: string | JobDefinition,
+  list: readonly unknown[],
+  { jobs, ...about }: Omit<BatchOptions, 'name' | 'idempotencyKey' | 'signal'> = {},
+): Promise<string> {
+  return bodyOf({ ...about, name, sealed: true }, await jobTexts(target, list, jobs));
+}
+
 async function jobTexts(target: string | JobDefinition, list: readonly unknown[], settings: object = {}) {
   const definition = definitionOf(target);
   await assertAll(definition, list);

@@ -1,10 +1,14 @@
+import { createHash } from 'node:crypto';
 import { monotonicMs } from '../transport/clock';
 import { NonRetryableError } from '../transport/errors';
 import { messageOf } from '../transport/failure';
 import { loggable, storable } from '../transport/json';
 import { StoredCheckpoint } from '../leases/stored-checkpoint';
 import type { HandlerOutput } from '../leases/handler-output';
-import type { ClaimedJob, LogLevel, Workflow } from '../protocol';
+import type { ClaimedJob, CreatedBatch, LogLevel, Workflow } from '../protocol';
+import { batchJson, type BatchOptions } from '../client/batches';
+import type { JobDefinition } from '../client/define-job';
+import type { InputOf, Schema } from '../client/schema';
 import { builtParts, type WorkflowBuilder } from '../client/workflows';
 import type { Send } from '../transport/transport';
 import { type ResultOf, resultsOf } from './dependency-results';
@@ -41,6 +45,11 @@ export interface JobContext {
    * after its end: `throw new SuspendError({ workflowId: nested.id })`.
    */
   readonly startWorkflow: (name: string, build: (workflow: WorkflowBuilder) => unknown) => Promise<Workflow>;
+  /**
+   * Creates a nested batch of up to 1,000 jobs for the job's user, one for each of the arguments, once per job and
+   * name. To continue after its end: `throw new SuspendError({ batchId: nested.id })`.
+   */
+  readonly startBatch: StartBatch;
   /** The last value that an earlier attempt passed to `checkpoint`, or `null`. */
   readonly lastCheckpoint: unknown;
   /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
@@ -66,6 +75,19 @@ export interface JobContext {
   readonly traceparent: string | null;
   /** Time until the signal is aborted with `AttemptTimeoutError`, in milliseconds; never below 0. */
   readonly timeRemainingMs: () => number;
+}
+
+/** The jobs that the end of a nested batch creates, and other fields of its jobs. */
+export type NestedBatchOptions = Omit<BatchOptions, 'name' | 'userId' | 'idempotencyKey' | 'signal'>;
+
+export interface StartBatch {
+  <Arguments extends Schema>(
+    name: string,
+    definition: JobDefinition<Arguments>,
+    list: readonly InputOf<Arguments>[],
+    options?: NestedBatchOptions,
+  ): Promise<CreatedBatch>;
+  (name: string, type: string, list: readonly unknown[], options?: NestedBatchOptions): Promise<CreatedBatch>;
 }
 
 /** Connects a handler to its attempt: receives its output, and provides its signal and remaining time. */
@@ -113,6 +135,7 @@ class AttemptContext implements JobContext {
   readonly workflowId: string | null;
   readonly addToWorkflow: JobContext['addToWorkflow'];
   readonly startWorkflow: JobContext['startWorkflow'];
+  readonly startBatch: StartBatch;
   readonly lastCheckpoint: unknown;
   readonly traceparent: string | null;
   declare readonly signal: AbortSignal;
@@ -140,6 +163,12 @@ class AttemptContext implements JobContext {
     this.workflowId = job.workflowId ?? null;
     this.addToWorkflow = (build) => addToWorkflow(job, port, build);
     this.startWorkflow = (name, build) => startWorkflow(job, port, name, build);
+    this.startBatch = (
+      name: string,
+      target: string | JobDefinition,
+      list: readonly unknown[],
+      options?: NestedBatchOptions,
+    ) => startBatch(job, port, name, batchJson(name, target, list, options));
     this.lastCheckpoint = job.checkpoint ?? null;
     this.traceparent = job.traceparent ?? null;
     this.log = logOf(port);
@@ -172,6 +201,18 @@ async function startWorkflow(
   const about = JSON.stringify({ name, idempotencyKey: `${id}:${name}` });
   const json = `${about.slice(0, -1)},"jobs":${await builtParts(build)}}`;
   return port.send({ method: 'POST', path: '/workflows', json, headers: { 'baton-job': id } });
+}
+
+async function startBatch(
+  { id }: ClaimedJob,
+  port: HandlerPort,
+  name: string,
+  json: Promise<string>,
+): Promise<CreatedBatch> {
+  // Names may be any text, keys of calls may not.
+  const key = `${id}:${createHash('sha256').update(name).digest('base64url')}`;
+  const headers = { 'baton-job': id, 'idempotency-key': key };
+  return port.send({ method: 'POST', path: '/batches', json: await json, headers });
 }
 
 function logOf(port: HandlerPort): JobContext['log'] {

@@ -30,7 +30,9 @@ const writing = ENDPOINTS.filter(({ method }) => method !== 'get').map(
 const short = (document: string | Buffer) => document.toString('latin1').slice(0, 60);
 
 describe.each(writing)('%s', (name, endpoint) => {
-  const places = (ROWS[name]?.places ?? []).filter((place) => place.isCredential !== true);
+  const all = ROWS[name]?.places ?? [];
+  const owned = all.filter((place) => place.isCredential !== true);
+  const places = owned.length > 0 ? owned : all;
 
   test('takes or refuses each document as its body, and refuses what is no JSON', async () => {
     const [place] = places;

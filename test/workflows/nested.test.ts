@@ -157,3 +157,48 @@ test('a handler adds to its workflow, starts another, and goes on after it; a ru
     await client.close();
   }
 });
+
+test('a handler starts a batch of its own with the key of a runner, once, and goes on when it has ended', async () => {
+  const [outer, inner] = [uniqueType('outer'), uniqueType('inner')];
+  const apiKey = await coordinator.api.makeKey({ name: 'nested', role: 'runner' });
+  const connection = { coordinatorUrl: coordinator.url, proxy: false as const };
+  const client = new Client({ ...connection, apiKey: coordinator.adminKey });
+  const logger = { debug() {}, info() {}, warn() {}, error() {} };
+  const runner = new Runner({ ...connection, apiKey, concurrency: 1, logger });
+  let calls = 0;
+  runner.handle(inner, (args) => (args as { n: number }).n ** 2);
+  runner.handle(outer, async (_args, job) => {
+    calls += 1;
+    const batch = await job.startBatch('squares', inner, [{ n: 2 }, { n: 3 }]);
+    // Again, as a handler does that is run again.
+    expect((await job.startBatch('squares', inner, [{ n: 2 }, { n: 3 }])).id).toBe(batch.id);
+    if (job.dependencies[batch.id] === undefined) throw new SuspendError({ batchId: batch.id });
+    return { batchId: batch.id, ended: job.dependencies[batch.id]?.status };
+  });
+  await runner.start();
+  const created = await client.create(outer, {}, { userId: 'ann' });
+  const result = (await client.wait(created, { timeoutMs: 30_000 })) as { batchId: string; ended: string };
+  expect([calls, result.ended]).toEqual([2, 'completed']);
+  expect(await client.batches.get(result.batchId)).toMatchObject({
+    userId: 'ann',
+    name: 'squares',
+    status: 'completed',
+  });
+  await runner.stop();
+  await client.close();
+});
+
+test('a job makes batches and workflows for its own user alone', async () => {
+  const type = uniqueType();
+  await coordinator.api.create({ type, userId: 'ann' });
+  const { id, leaseToken } = await claimOne(type);
+  const headers = { 'baton-job': id, 'baton-lease': leaseToken };
+  const refused = async (path: string, json: object) => {
+    const { status, body } = await coordinator.api.call('post', path, { headers, json });
+    expect([status, (body as Problem).code]).toEqual([403, 'forbidden']);
+  };
+  await refused('/batches', { userId: 'ben', jobs: [{ type }] });
+  await refused('/batches', { jobs: [{ type, userId: 'ben' }] });
+  await refused('/batches', { jobs: [{ type }], onComplete: { type, userId: 'ben' } });
+  await refused('/workflows', { name: 'other', userId: 'ben', jobs: { a: { type } } });
+});

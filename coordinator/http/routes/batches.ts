@@ -11,6 +11,7 @@ import { mapInTurns } from '../../turns';
 import { allOrThrow, readIdempotencyKey } from './create';
 import { CLIENTS, endpoint, READERS, reply, type Reply } from '../core/endpoint';
 import { boundedWait } from '../core/limits';
+import { LEASE_HEADERS, makerOf, MAKERS, ownerIn } from '../core/maker';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 import { invalid } from '../core/problem';
 import type { Services } from '../core/services';
@@ -27,17 +28,20 @@ export const batchEndpoints = [
     path: '/batches',
     scope: 'kept',
     summary: 'Create a batch: many jobs that are handled as one',
-    roles: CLIENTS,
-    headers: { 'Idempotency-Key': KEY },
+    roles: MAKERS,
+    headers: { 'Idempotency-Key': KEY, ...LEASE_HEADERS },
     body: protocol.createBatch,
     takes: 'list',
     audit: CREATES,
     replies: { 201: protocol.createdBatch, 200: protocol.createdBatch },
     async run({ services, caller, body, header }) {
       const { jobs, onSuccess, onFailure, onComplete, ...about } = body;
+      const maker = await makerOf(services, caller, header);
       const items = await readItems(caller, jobs, readTrace(header('traceparent'), header('tracestate')));
       const key = readIdempotencyKey(header('idempotency-key'));
-      const wanted = { ...about, jobs: items, callbacks: present({ onSuccess, onFailure, onComplete }) };
+      const callbacks = present({ onSuccess, onFailure, onComplete });
+      for (const job of [...items.map((item) => item.job), ...Object.values(callbacks)]) ownerIn(maker, job.userId);
+      const wanted = { ...about, userId: ownerIn(maker, about.userId), jobs: items, callbacks };
       return replyAdded(services, caller, await createBatch(services.context, caller, wanted, key));
     },
   }),

@@ -1,7 +1,6 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
-import { type Caller, visibleUser } from '../../domain/auth/caller';
-import { type Lease, requireLease } from '../../domain/workflows/vouch';
+import { visibleUser } from '../../domain/auth/caller';
 import { cancelWorkflow, retryWorkflow } from '../../domain/workflows/control';
 import { addJobs, createWorkflow, notFound } from '../../domain/workflows/create';
 import { endWorkflows } from '../../domain/workflows/end';
@@ -10,8 +9,9 @@ import type { WantedNode } from '../../domain/workflows/nodes';
 import { BatonError } from '../../errors';
 import * as views from '../../store/views/workflows';
 import { mapInTurns } from '../../turns';
-import { type Call, CLIENTS, endpoint, READERS, reply } from '../core/endpoint';
+import { CLIENTS, endpoint, READERS, reply } from '../core/endpoint';
 import { boundedWait } from '../core/limits';
+import { LEASE_HEADERS, makerOf, MAKERS, ownerIn, readHeader } from '../core/maker';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 import { invalid } from '../core/problem';
 import type { Services } from '../core/services';
@@ -21,12 +21,7 @@ import { linkOf } from './gates';
 
 const params = z.object({ id: protocol.id });
 const gateParams = params.extend({ key: protocol.workflowKey });
-const MAKERS = [...CLIENTS, 'runner'] as const;
 const CREATES = { none: 'workflows and jobs themselves tell when they were created, and for whom' };
-const LEASE = {
-  'Baton-Job': 'Id of a running job, in whose name the call is made; with `Baton-Lease`. A runner must send both.',
-  'Baton-Lease': "The lease token from the claim of that job. The job's user is the workflow's.",
-};
 
 export const workflowEndpoints = [
   endpoint({
@@ -34,7 +29,7 @@ export const workflowEndpoints = [
     path: '/workflows',
     summary: 'Create a workflow: jobs that wait for each other, all or none',
     roles: MAKERS,
-    headers: { ...LEASE, Traceparent: 'W3C trace context, for all jobs of the workflow.' },
+    headers: { ...LEASE_HEADERS, Traceparent: 'W3C trace context, for all jobs of the workflow.' },
     body: protocol.createWorkflow,
     takes: 'list',
     audit: CREATES,
@@ -45,7 +40,7 @@ export const workflowEndpoints = [
       const { id, isRepeated } = await createWorkflow(services.context, {
         caller: maker.caller,
         name,
-        userId: userId ?? maker.userId ?? undefined,
+        userId: ownerIn(maker, userId),
         nodes: await readNodes(jobs),
         idempotencyKey,
         trace: readTrace(header('traceparent'), header('tracestate')),
@@ -205,27 +200,6 @@ async function readNodes(sent: Record<string, unknown>): Promise<Map<string, Wan
 }
 
 const MOST_ERRORS = 50;
-
-/** The creator of a workflow: a runner creates workflows in the name of a job that it runs. */
-async function makerOf(
-  services: Services,
-  caller: Caller,
-  header: Call<unknown, unknown, unknown>['header'],
-): Promise<{ caller: Caller; userId: string | null }> {
-  const [job, token] = [header('baton-job'), header('baton-lease')];
-  if (job === undefined && token === undefined && caller.role !== 'runner') return { caller, userId: null };
-  const lease: Lease = {
-    jobId: readHeader('Baton-Job', protocol.id, job),
-    leaseToken: readHeader('Baton-Lease', protocol.leaseToken, token),
-  };
-  return { caller, userId: await requireLease(services.context, caller, lease) };
-}
-
-function readHeader<Value>(name: string, schema: z.ZodType<Value>, sent: string | undefined): Value {
-  const read = schema.safeParse(sent);
-  if (!read.success) throw invalid(`header ${name}`, schema, sent, read.error);
-  return read.data;
-}
 
 async function show({ context }: Services, userId: string | null, id: string): Promise<protocol.Workflow> {
   const row = await find({ context }, userId, id);

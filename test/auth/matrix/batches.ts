@@ -8,7 +8,9 @@ const SCOPED = 'stands for itself: what it names is looked for among the jobs of
 const SEEN = 'judged as in POST /jobs/bulk: a job that its key does not see is none';
 const SHARED = 'a name, not an id: jobs of one queue share it on purpose';
 
-const onlyOwn = (role: string): Expected => (role === 'user' ? [403, '"forbidden"'] : [201, '"sealed":true']);
+/** A runner says for which of its jobs it makes one. */
+const madeBy = (role: string): Expected => (role === 'runner' ? [400, '"validation_failed"'] : [201, '"sealed":true']);
+const onlyOwn = (role: string): Expected => (role === 'user' ? [403, '"forbidden"'] : madeBy(role));
 const freshType = (owner: Owner) => Promise.resolve({ type: uniqueType(), userId: owner ?? 'nobody' });
 const CALLBACKS = ['onSuccess', 'onFailure', 'onComplete'];
 
@@ -30,7 +32,7 @@ function owned(path: readonly string[], more: object = {}): Place {
       const named = second === undefined ? userId : first === 'jobs' ? [{ type, userId }] : { type, userId };
       return { json: { ...(type !== undefined && 'items' in more ? { type } : {}), ...more, [first]: named } };
     },
-    ok: [201, '"sealed":true'],
+    ok: madeBy,
     missing: onlyOwn,
   };
 }
@@ -64,7 +66,21 @@ async function batch(stage: Stage, owner: Owner, { sealed = true, end, jobs = 1 
 
 export const BATCH_ROWS: Rows = {
   'POST /batches': {
-    places: [owned(['userId']), owned(['jobs', 'userId']), ...CALLBACKS.map((kind) => owned([kind, 'userId']))],
+    places: [
+      owned(['userId']),
+      owned(['jobs', 'userId']),
+      ...CALLBACKS.map((kind) => owned([kind, 'userId'])),
+      {
+        at: [],
+        make: (stage, owner) => stage.job(owner, 'running'),
+        send: ({ id = '', leaseToken = '' }) => ({
+          headers: { 'baton-job': id, 'baton-lease': leaseToken },
+          json: { jobs: [{ type: uniqueType(), queue: 'mine' }] },
+        }),
+        ok: [201, '"sealed":true'],
+        missing: (role) => (role === 'user' ? [409, '"lease_lost"'] : [404, '"not_found"']),
+      },
+    ],
     harmless: { ...keys('jobs.'), ...ofCallbacks },
   },
   'POST /jobs/split': {
