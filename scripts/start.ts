@@ -13,6 +13,7 @@ import { followNightly, scheduleQuotes } from './start/nightly';
 import { type AdminKey, ensureRunnerKey, findAdminKey, quoted, shortest } from './start/keys';
 import { assertPortIsFree, StartError, urlOf } from './start/port';
 import { Screen } from './start/screen';
+import { makeShowcase } from './start/showcase';
 import { runnersOf } from './start/ready-made';
 import { watchSources } from './start/sources';
 
@@ -78,6 +79,7 @@ async function run(
 
   if (flags.nightly) await showNightly(client, stopping);
   else await showQuotes(client, flags.again, stopping);
+  if (!stopping.aborted) await makeShowcase(client);
   if (!stopping.aborted) showWhatNext(url, { admin, config, link: await linkTo(url, admin.key) });
   await client.close();
 }

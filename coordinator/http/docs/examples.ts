@@ -103,6 +103,7 @@ const CLAIMED: Partial<ClaimedJob> = {
   tags: ['welcome'],
   userId: 'user-42',
   dependencies: {},
+  workflowId: null,
   checkpoint: null,
   traceparent: TRACE,
 };
