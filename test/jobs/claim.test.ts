@@ -38,6 +38,7 @@ test('a claimed job has all that its runner needs', async () => {
     metadata: { m: 1 },
     tags: ['t'],
     userId: 'ann',
+    workflowId: null,
     dependencies: {},
     checkpoint: null,
     traceparent: null,
