@@ -17,6 +17,8 @@ export interface Sizes {
   drainOne: number;
   pickUps: number;
   claimers: number;
+  /** Jobs of a batch and of a workflow. */
+  composition: { batch: number; workflow: number };
   /** Numbers of waiting or finished jobs: few and many. */
   backlog: { few: number; many: number; claims: number };
   /** Jobs that the statements of the store move from create to end. */
@@ -41,6 +43,7 @@ export const SIZES: Record<Scale, Sizes> = {
     drainOne: 15_000,
     pickUps: 500,
     claimers: 20_000,
+    composition: { batch: 100_000, workflow: 10_000 },
     backlog: { few: 10_000, many: 1_000_000, claims: 50 },
     store: 60_000,
     pinned: { perSecond: 300, holdMs: 40_000, windowMs: 10_000 },
@@ -57,6 +60,7 @@ export const SIZES: Record<Scale, Sizes> = {
     drainOne: 2000,
     pickUps: 100,
     claimers: 2000,
+    composition: { batch: 10_000, workflow: 2000 },
     backlog: { few: 5000, many: 50_000, claims: 15 },
     store: 20_000,
     pinned: { perSecond: 300, holdMs: 3000, windowMs: 1500 },
@@ -73,6 +77,7 @@ export const SIZES: Record<Scale, Sizes> = {
     drainOne: 100,
     pickUps: 5,
     claimers: 200,
+    composition: { batch: 500, workflow: 100 },
     backlog: { few: 300, many: 1000, claims: 1 },
     store: 500,
     pinned: { perSecond: 100, holdMs: 600, windowMs: 300 },

@@ -21,6 +21,7 @@ const LINES = [
   'idle',
   'bound',
   'limits',
+  'composition',
   'store',
 ];
 

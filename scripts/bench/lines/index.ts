@@ -1,4 +1,5 @@
 import type { Sizes } from '../sizes';
+import { composition } from './composition';
 import { createBulk, createHttp, createOne } from './create';
 import { bound, claimers, drain, drainOne, limits } from './drain';
 import { backlog, pinned } from './growth';
@@ -22,6 +23,7 @@ export function linesFor(sizes: Sizes): Line[] {
     idle(sizes),
     bound,
     limits,
+    composition,
     storeLine,
   ];
 }
