@@ -27,7 +27,7 @@ afterEach(async () => {
 afterAll(() => cluster.stop());
 
 function placesTaken(connections: EventConnections): number {
-  return (connections as unknown as { total: number }).total;
+  return (connections as unknown as { shares: { total: number } }).shares.total;
 }
 
 async function listen(path: string, opening: Opening = {}, at = one): Promise<TestWebSocket> {
