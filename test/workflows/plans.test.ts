@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import * as batches from '../../coordinator/store/batches/end';
 import type { Executor } from '../../coordinator/store/db';
 import * as batchViews from '../../coordinator/store/views/batches';
-import * as workflowViews from '../../coordinator/store/views/workflows';
 import * as edges from '../../coordinator/store/workflows/edges';
 import * as workflows from '../../coordinator/store/workflows/end';
 import * as members from '../../coordinator/store/workflows/insert';
@@ -27,15 +26,13 @@ beforeAll(async () => {
   sql = new TestSql(database.url);
   for (const table of TABLES) await sql.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
   explainer = await Explainer.connect(database.url);
-  await sql.query(`
-    INSERT INTO lanes (id, queue, type, priority) VALUES (1, 'q', 't', 0) ON CONFLICT DO NOTHING`);
   for (const [id, status] of [
     [batch, 'running'],
     [ended, 'completed'],
   ])
     await sql.query(
-      `INSERT INTO batches (id, status, caller, key_id, callbacks, created_at, sealed_at, finished_at, callbacks_due, counts)
-       VALUES ($1, $2::batch_status, '{}', 'k', '{}', now(), now(), CASE WHEN $2 <> 'running' THEN now() END, false,
+      `INSERT INTO batches (id, status, caller, key_id, callbacks, callback_jobs, callback_errors, created_at, sealed_at, finished_at, callbacks_due, counts)
+       VALUES ($1, $2::batch_status, '{}', 'k', '{}', '{}', '{}', now(), now(), CASE WHEN $2 <> 'running' THEN now() END, false,
          CASE WHEN $2 <> 'running' THEN '{}'::json END)`,
       [id, status],
     );
@@ -95,7 +92,6 @@ const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
   ['parents left behind', 20, (db) => edges.findUnsettled(db, null, 100)],
   ['an ended batch', 10, (db) => batchViews.getBatch(db, EVERYBODY, ended)],
   ['a page of results', 400, (db) => batchViews.pageOfResults(db, batch, null, 100)],
-  ['a gate', 10, (db) => workflowViews.gate(db, workflow, 'k7')],
   ['the owner of a lease', 5, (db) => members.leaseOwner(db, { jobId: parent, leaseToken: randomUUID() })],
 ];
 
