@@ -44,12 +44,12 @@ async function statementsOf(
         }),
       ),
   };
-  const original = db[pool];
-  db[pool] = watched;
+  // In place: the contexts of callers share it.
+  Object.assign(db[pool], watched);
   try {
     await work();
   } finally {
-    db[pool] = original;
+    Object.assign(db[pool], { query, transaction });
   }
   return sizes;
 }
