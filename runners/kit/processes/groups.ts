@@ -25,15 +25,32 @@ done 2>/dev/null
 let watch: ChildProcess | null = null;
 
 /**
- * Starts a group that is certain to be killed. The shell runs before the group's leader, so that only a write to a pipe
- * lies between the start and the watch.
+ * Enters the leader's group into the list before the program begins: whatever the program has done, its group is known.
+ * In a shell of its own, because the watching shell may be gone, and whoever writes to it then ends.
+ * @param fd of the leader, by which it reaches the watching shell
  */
-export function startGroup(start: () => ChildProcess, cgroup?: string): ChildProcess {
+const announce = (fd: number): string => `(echo "+ $$" >&${fd}) 2>/dev/null; exec ${fd}>&-; exec "$@"`;
+
+/**
+ * Starts a group that is certain to be killed.
+ * @param fd a file descriptor that the program does not use
+ * @param start gets the command to run, and the stream that must be its `fd`; null: there is none
+ */
+export function startGroup(
+  program: string,
+  args: readonly string[],
+  fd: number,
+  start: (file: string, args: readonly string[], watch: Writable | null) => ChildProcess,
+): ChildProcess {
   const input = watchInput();
-  if (cgroup !== undefined) input?.write(`+ ${cgroup}\n`);
-  const leader = start();
-  if (leader.pid !== undefined) input?.write(`+ ${leader.pid}\n`);
-  return leader;
+  if (input === null) return start(program, args, null);
+  return start('/bin/sh', ['-c', announce(fd), 'sh', program, ...args], input);
+}
+
+/** The same in a cgroup, which the shell knows before anything is started in it. */
+export function startInCgroup(path: string, start: () => ChildProcess): ChildProcess {
+  watchInput()?.write(`+ ${path}\n`);
+  return start();
 }
 
 /** Sends a signal to a whole group. False: nothing of it is running. */

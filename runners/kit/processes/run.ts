@@ -1,9 +1,14 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join, resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Cgroup, Cgroups } from './cgroup';
-import { endGroup, forget, signalGroup, startGroup } from './groups';
+import { endGroup, forget, signalGroup, startGroup, startInCgroup } from './groups';
 import { LineSplitter, Tail } from './lines';
 import { memoryOf } from './memory';
+
+/** Where a program is looked for that has no PATH. */
+const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
 
 export interface RunOptions {
   cwd?: string;
@@ -81,22 +86,51 @@ async function runIn(
   args: readonly string[],
   options: RunOptions,
 ): Promise<Ended> {
-  const [file, given] = cgroup?.entered(program, args) ?? [program, args];
-  const start = (): ChildProcess =>
+  const start = (file: string, given: readonly string[], watch: Writable | null): ChildProcess =>
     spawn(file, given, {
       ...(options.cwd !== undefined && { cwd: options.cwd }),
       ...(options.env !== undefined && { env: options.env }),
-      ...{ stdio: stdioOf(options), detached: true },
+      ...{ stdio: stdioOf(options, watch), detached: true },
     });
-  const child = startGroup(start, cgroup?.path);
+  await requireProgram(program, options);
+  const child =
+    cgroup === undefined
+      ? startGroup(program, args, options.onMessage === undefined ? 3 : 4, start)
+      : startInCgroup(cgroup.path, () => start(...cgroup.entered(program, args), null));
   const { pid } = child;
   if (pid === undefined) throw await new Promise<Error>((resolve) => child.once('error', resolve));
   return new RunningProcess(child, pid, cgroup, options).ended();
 }
 
-function stdioOf({ stdin, onMessage }: RunOptions): StdioOptions {
-  const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'];
-  return onMessage === undefined ? stdio : [...stdio, 'pipe'];
+function stdioOf({ stdin, onMessage }: RunOptions, watch: Writable | null): StdioOptions {
+  const input = stdin === undefined ? 'ignore' : 'pipe';
+  return [
+    input,
+    'pipe',
+    'pipe',
+    ...(onMessage === undefined ? [] : ['pipe' as const]),
+    ...(watch === null ? [] : [watch]),
+  ];
+}
+
+/**
+ * The shell between would only end with a code of its own.
+ * @throws {Error} `ENOENT` or `EACCES`, as starting it directly would
+ */
+async function requireProgram(program: string, { cwd = process.cwd(), env }: RunOptions): Promise<void> {
+  if (process.platform === 'win32') return;
+  const search = (env === undefined ? process.env['PATH'] : env['PATH']) ?? DEFAULT_PATH;
+  const folders = program.includes('/') ? [''] : search.split(delimiter);
+  let found: NodeJS.ErrnoException | undefined;
+  for (const folder of folders) {
+    try {
+      return await access(folder === '' ? resolve(cwd, program) : join(folder, program), constants.X_OK);
+    } catch (error) {
+      found = error as NodeJS.ErrnoException;
+    }
+  }
+  const code = found?.code ?? 'ENOENT';
+  throw Object.assign(new Error(`spawn ${program} ${code}`), { code, path: program });
 }
 
 class RunningProcess {
