@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import { rollUp } from '../../coordinator/domain/analytics/roll-up';
 import { readHorizon } from '../../coordinator/store/rollups/count';
 import { startCoordinator } from '../support/coordinator';
+import { eventually } from '../support/eventually';
 import { jobIn } from '../support/factory';
 
 const PAGE = readFileSync(join(__dirname, '..', '..', 'docs', 'database-roles.md'), 'utf8');
@@ -99,7 +100,11 @@ test('the whole life of a job runs under a role that owns nothing and makes noth
     ).toEqual([]);
     // It is read, and not written: then it is not ready.
     await asOwner(owner, async (client) => void (await client.query(`REVOKE UPDATE ON baton.attempts FROM ${app}`)));
-    expect(await api.get('/readyz')).toMatchObject({
+    const seen = await eventually(
+      () => api.get('/readyz'),
+      ({ status }) => status !== 200,
+    );
+    expect(seen).toMatchObject({
       status: 503,
       body: { reasons: ["the database's role may not write"] },
     });
