@@ -69,9 +69,7 @@ function addPut(schedules: CommandUnknownOpts, cli: Cli): void {
         userId: options.user,
       });
       const client = await cli.client();
-      const schedule = await client.schedules.put(type, jobArguments, { ...timing, name, job } as Parameters<
-        Client['schedules']['put']
-      >[2]);
+      const schedule = await client.schedules.put(type, jobArguments, { ...timing, name, job });
       cli.show(schedule, () => showSchedule(cli, schedule));
     });
   addExamples(put, [
