@@ -141,7 +141,8 @@ describe('flags', () => {
   it('--help lists all, and starts nothing', () => {
     const { status, stdout } = run('--help');
     expect(status).toBe(0);
-    for (const flag of ['--port', '--runners', '--again', '--nightly', '--watch', '--help']) expect(stdout).toContain(flag);
+    for (const flag of ['--port', '--runners', '--again', '--nightly', '--watch', '--help'])
+      expect(stdout).toContain(flag);
     expect(postmasterPid(dataDir)).toBeUndefined();
   });
 
