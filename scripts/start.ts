@@ -79,7 +79,14 @@ async function run(
 
   if (flags.nightly) await showNightly(client, stopping);
   else await showQuotes(client, flags.again, stopping);
-  if (!stopping.aborted) await makeShowcase(client);
+  if (!stopping.aborted) {
+    screen.line();
+    step(
+      'beside',
+      'a batch, a workflow whose gate waits for you, a schedule, an alert, and a job that fails on purpose',
+    );
+    await makeShowcase(client);
+  }
   if (!stopping.aborted) showWhatNext(url, { admin, config, link: await linkTo(url, admin.key) });
   await client.close();
 }

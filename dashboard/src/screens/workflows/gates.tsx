@@ -22,7 +22,7 @@ export function Gates({ workflow: { id, jobs } }: { workflow: Workflow }) {
   const waiting = Object.entries(jobs).flatMap(([key, { gate }]) => (gate?.waiting === true ? [{ key, gate }] : []));
   if (waiting.length === 0) return null;
   return (
-    <Card title={waiting.length === 1 ? 'A decision is waited for' : 'Decisions are waited for'}>
+    <Card title={waiting.length === 1 ? 'Waits for a decision' : 'Waits for decisions'}>
       <ul className={classes.gates}>
         {waiting.map(({ key, gate }) => (
           <li key={key}>
