@@ -318,7 +318,7 @@ function isServiceLink(name: string, value: string): boolean {
 function describeFault(error: z.ZodError, env: Record<string, unknown>): string {
   const issue = error.issues[0];
   const name = String(issue?.path[0]);
-  const isSecret = SECRET.test(name);
+  const isSecret = /(?<!PER_)KEY|URL|SECRET/.test(name);
   const shown = isSecret ? '' : ` is ${JSON.stringify(Object.hasOwn(env, name) ? env[name] : undefined)}, but`;
   return `${name}${shown} ${fault(issue?.message)}`;
 }

@@ -79,7 +79,10 @@ export const bulkOperation = z.object({
   matched: z.int().describe('Number of jobs that matched when the operation started.'),
   changed: z.int().describe('Number of jobs changed so far; of a replay, jobs created.'),
   error: z
-    .object({ code: errorCode, message: z.string() })
+    .object({
+      code: errorCode.describe('A stable code for the fault.'),
+      message: z.string().describe('The fault in words.'),
+    })
     .nullable()
     .describe(
       'Why the operation failed; while it is running, what it waits for, such as room in a full queue (`queue_full`). null: nothing.',
