@@ -13,6 +13,7 @@ export const FIELDS = [
   'concurrencyKey',
   'orderKey',
   'uniqueKey',
+  'workflowId',
   'batchId',
   'scheduleId',
 ] as const;
@@ -41,6 +42,7 @@ export const FIELD_NAMES: Record<Field | TimeField, string> = {
   concurrencyKey: 'concurrency key',
   orderKey: 'order key',
   uniqueKey: 'unique key',
+  workflowId: 'workflow',
   batchId: 'batch',
   scheduleId: 'schedule',
   createdAfter: 'created after',

@@ -46,7 +46,8 @@ export function WorkflowScreen({ id }: { id: string }) {
           title={visible(found.name)}
           note={
             <span className={classes.note}>
-              <WorkflowState status={found.status} /> {plural(found.counts.total, 'job')}, created{' '}
+              <WorkflowState status={found.status} />
+              <Link href={`/jobs?workflowId=${id}`}>{plural(found.counts.total, 'job')}</Link>, created{' '}
               <Time at={found.createdAt} />
               {found.userId !== null && <>, of {visible(found.userId)}</>}
             </span>
