@@ -1,14 +1,9 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Cgroup, Cgroups } from './cgroup';
 import { endGroup, forget, signalGroup, startGroup, startInCgroup } from './groups';
 import { LineSplitter, Tail } from './lines';
 import { memoryOf } from './memory';
-
-/** Where a program is looked for that has no PATH. */
-const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
 
 export interface RunOptions {
   cwd?: string;
@@ -114,23 +109,18 @@ function stdioOf({ stdin, onMessage }: RunOptions, watch: Writable | null): Stdi
 }
 
 /**
- * The shell between would only end with a code of its own.
- * @throws {Error} `ENOENT` or `EACCES`, as starting it directly would
+ * The shell between would only end with a code of its own. Asked of such a shell, which looks where that one will.
+ * @throws {Error} `ENOENT`, as starting it directly would
  */
-async function requireProgram(program: string, { cwd = process.cwd(), env }: RunOptions): Promise<void> {
+async function requireProgram(program: string, { cwd, env }: RunOptions): Promise<void> {
   if (process.platform === 'win32') return;
-  const search = (env === undefined ? process.env['PATH'] : env['PATH']) ?? DEFAULT_PATH;
-  const folders = program.includes('/') ? [''] : search.split(delimiter);
-  let found: NodeJS.ErrnoException | undefined;
-  for (const folder of folders) {
-    try {
-      return await access(folder === '' ? resolve(cwd, program) : join(folder, program), constants.X_OK);
-    } catch (error) {
-      found = error as NodeJS.ErrnoException;
-    }
-  }
-  const code = found?.code ?? 'ENOENT';
-  throw Object.assign(new Error(`spawn ${program} ${code}`), { code, path: program });
+  const shell = spawn('/bin/sh', ['-c', 'command -v "$1"', 'sh', program], {
+    ...(cwd !== undefined && { cwd }),
+    ...(env !== undefined && { env }),
+    stdio: 'ignore',
+  });
+  const code = await new Promise<number | null>((resolve, reject) => shell.on('error', reject).on('close', resolve));
+  if (code !== 0) throw Object.assign(new Error(`spawn ${program} ENOENT`), { code: 'ENOENT', path: program });
 }
 
 class RunningProcess {
