@@ -202,3 +202,21 @@ test('a job makes batches and workflows for its own user alone', async () => {
   await refused('/batches', { jobs: [{ type }], onComplete: { type, userId: 'ben' } });
   await refused('/workflows', { name: 'other', userId: 'ben', jobs: { a: { type } } });
 });
+
+test('an attempt with another limited key of a runner finds the batch that the one before began', async () => {
+  const type = uniqueType();
+  const { id } = await coordinator.api.create({ type, queue: 'limited' });
+  const begin = async (name: string) => {
+    const api = coordinator.api.as(await coordinator.api.makeKey({ name, role: 'runner', queues: ['limited'] }));
+    const job = await api.claimOne({ runnerId: name, types: [type], waitMs: 10_000 });
+    const headers = { 'baton-job': id, 'baton-lease': job.leaseToken, 'idempotency-key': `${id}:parts` };
+    const answer = await api.call<Batch>('post', '/batches', {
+      headers,
+      json: { jobs: [{ type: `${type}-part`, queue: 'limited' }] },
+    });
+    await api.post(`/jobs/${id}/release`, { leaseToken: job.leaseToken, delayMs: 0 });
+    return answer;
+  };
+  const [first, second] = [await begin('one'), await begin('two')];
+  expect([first.status, second.status, second.body.id]).toEqual([201, 200, first.body.id]);
+});

@@ -1,6 +1,6 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
-import { addToBatch, type Added, createBatch } from '../../domain/batches/create';
+import { addToBatch, type Added, createBatch, noBatch } from '../../domain/batches/create';
 import { cancelBatch, findBatch, retryBatch, sealBatch } from '../../domain/batches/manage';
 import { batchScope } from '../../domain/batches/scope';
 import type { Caller } from '../../domain/auth/caller';
@@ -11,7 +11,7 @@ import { mapInTurns } from '../../turns';
 import { allOrThrow, readIdempotencyKey } from './create';
 import { CLIENTS, endpoint, READERS, reply, type Reply } from '../core/endpoint';
 import { boundedWait } from '../core/limits';
-import { LEASE_HEADERS, makerOf, MAKERS, ownerIn } from '../core/maker';
+import { LEASE_HEADERS, type Maker, makerOf, MAKERS, ownerIn } from '../core/maker';
 import { isUuid, readCursor, replyPage } from '../core/pages';
 import { invalid } from '../core/problem';
 import type { Services } from '../core/services';
@@ -42,7 +42,7 @@ export const batchEndpoints = [
       const callbacks = present({ onSuccess, onFailure, onComplete });
       for (const job of [...items.map((item) => item.job), ...Object.values(callbacks)]) ownerIn(maker, job.userId);
       const wanted = { ...about, userId: ownerIn(maker, about.userId), jobs: items, callbacks };
-      return replyAdded(services, caller, await createBatch(services.context, caller, wanted, key));
+      return replyMade(services, maker, await createBatch(services.context, caller, wanted, key));
     },
   }),
   endpoint({
@@ -228,6 +228,18 @@ function present(callbacks: Partial<Record<protocol.BatchCallback, protocol.NewJ
   return Object.fromEntries(Object.entries(callbacks).filter(([, job]) => job !== undefined)) as Partial<
     Record<protocol.BatchCallback, protocol.NewJob>
   >;
+}
+
+/** A job is run again with other keys of runners, and finds the batch that it has begun by its user. */
+async function replyMade(
+  services: Services,
+  { caller, job }: Maker,
+  { id, jobIds, isRepeated }: Added,
+): Promise<Reply> {
+  if (job === null) return replyAdded(services, caller, { id, jobIds, isRepeated });
+  const batch = await views.getBatch(services.context.db, { userId: job.userId, keyId: null }, id);
+  if (batch === null) throw noBatch(id);
+  return reply(isRepeated ? 200 : 201, { ...render(batch), jobIds });
 }
 
 async function replyAdded(services: Services, caller: Caller, { id, jobIds, isRepeated }: Added): Promise<Reply> {
