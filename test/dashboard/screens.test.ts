@@ -383,7 +383,7 @@ describeInChromium('the screens in a browser', () => {
     await admin.page.keyboard.press('q');
     await admin.page.getByRole('heading', { name: 'Queues' }).waitFor();
     await admin.page.keyboard.press('Control+K');
-    await admin.page.getByLabel('Search or go to').last().fill(id);
+    await admin.page.locator('input[aria-label="Search or go to"]').fill(id);
     await admin.page.keyboard.press('Enter');
     await admin.page.getByRole('heading', { name: type }).waitFor();
   });

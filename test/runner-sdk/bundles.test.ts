@@ -81,7 +81,7 @@ test.each([
   });
   let errors = '';
   child.stderr?.on('data', (chunk) => (errors += String(chunk)));
-  const ended = once(child, 'exit');
+  const ended = once(child, 'close');
   expect(await coordinator.report(job)).toMatchObject({ outcome: 'completed', result: file });
   const [beat] = coordinator.calls('POST /jobs/heartbeat').filter(({ body }) => body.jobs.length > 0);
   expect(beat?.body.jobs[0]).toMatchObject({ jobId: job.id, checkpoint: { from: 'the bundle' } });

@@ -112,6 +112,18 @@ export class FakeCoordinator {
     return this.until(`the report on job ${job.id}`, () => this.completed.get(job.id));
   }
 
+  /** What calls said beside the report: an update that is due goes out with a heartbeat before the report. */
+  updates(job: ClaimedJob): { checkpoint: unknown; logs: any[] } {
+    const said = this.requests.flatMap(({ call, body }) => {
+      if (call.startsWith(`POST /jobs/${job.id}/`)) return [body];
+      return [...(body?.jobs ?? []), ...(body?.completions ?? [])].filter((entry: any) => entry.jobId === job.id);
+    });
+    return {
+      checkpoint: said.findLast((entry) => entry.checkpoint !== undefined)?.checkpoint,
+      logs: said.flatMap((entry) => entry.logs ?? []),
+    };
+  }
+
   /** To be called by tests whose condition is not a call. */
   poke(): void {
     this.events.emit('change');

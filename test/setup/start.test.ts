@@ -50,7 +50,7 @@ describe('npm start', () => {
 
     await end(child, 'SIGINT');
     expect(child.exitCode).toBe(0);
-    expect(output()).toMatch(/Draining …\nStopped\. The data stay\.\n$/);
+    await until(() => /Draining …\nStopped\. The data stay\.\n$/.test(output()));
     expect(postmasterPid(dataDir)).toBeUndefined();
   }, 90_000);
 
