@@ -76,13 +76,17 @@ function addReading(workflows: CommandUnknownOpts, cli: Cli): void {
     .alias('ls')
     .description('list the workflows, newest first')
     .addOption(choice('-s, --status <status>', 'only those with this status', STATUSES))
+    .option('--waiting', 'only those with a gate that waits for a decision')
     .option('-n, --limit <count>', 'at most so many', parseWhole(1, 500), 50)
     .option('--cursor <cursor>', 'go on after a page: the nextCursor that it printed')
-    .action(async (filter) => {
-      const found = await (await cli.client()).workflows.list(filter);
+    .action(async ({ waiting, ...filter }) => {
+      const found = await (await cli.client()).workflows.list({ ...filter, ...(waiting && { gate: 'waiting' }) });
       cli.list(found, found.items, workflowColumns(cli), 'There are no workflows.');
     });
-  addExamples(list, [['baton workflows list --status failed', 'What needs a look']]);
+  addExamples(list, [
+    ['baton workflows list --status failed', 'What needs a look'],
+    ['baton workflows list --waiting', 'What waits for a decision'],
+  ]);
 
   const show = workflows
     .command('show')

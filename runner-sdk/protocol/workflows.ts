@@ -134,6 +134,10 @@ export const listWorkflowsQuery = z.strictObject({
   userId: repeatable(text(200)).optional().describe('Only workflows of this user. May be repeated.'),
   createdAfter: timestamp.optional().describe('Only workflows created after this time.'),
   createdBefore: timestamp.optional().describe('Only workflows created before this time.'),
+  gate: z
+    .literal('waiting')
+    .optional()
+    .describe('`waiting`: only workflows with a gate that can be opened or refused now.'),
 });
 
 export const cancelWorkflow = z.strictObject({

@@ -240,6 +240,10 @@ describeInChromium('the screens in a browser', () => {
     await admin.page.getByLabel('build: pending').waitFor();
     await api().complete(await api().claimOne({ runnerId: 'screens', types: [type] }));
     await admin.page.getByLabel('build: completed').waitFor();
+    await admin.visit('', 'Overview');
+    const concerns = admin.page.getByRole('region', { name: 'Needs attention' });
+    await concerns.getByText(/^The workflow release-.* waits for a decision/).waitFor();
+    await concerns.getByRole('link', { name: 'Decide' }).click();
     await admin.button('Open').click();
     await admin.page.getByRole('dialog').getByLabel('Result').fill('{"by": "ann"}');
     await admin.inDialog('Open the gate').click();

@@ -57,10 +57,17 @@ const nodeIs = (id: string, isWanted: (found: WorkflowNode) => boolean, key = 'a
 const decide = (id: string, decision: object, key = 'approve') =>
   coordinator.api.post<Omit<WorkflowNode, 'status'> & Problem>(`/workflows/${id}/gates/${key}`, decision);
 
+/** Ids of the workflows that wait for a decision. */
+const toDecide = async (): Promise<string[]> => {
+  const page = await coordinator.api.get<{ items: { id: string }[] }>('/workflows?gate=waiting&limit=500');
+  return expectStatus(page, 200).items.map((workflow) => workflow.id);
+};
+
 test('a gate waits for its parents, then to be opened, and hands its result on', async () => {
   const { type, made } = await make();
   const { id } = made;
   expect(await node(id)).toMatchObject({ type: 'gate', status: 'blocked', gate: { waiting: false, expiresAt: null } });
+  expect(await toDecide()).not.toContain(id);
   const early = await decide(id, { outcome: 'opened' });
   expect([early.status, early.body.code]).toEqual([409, 'state_conflict']);
   const told: JobEvent['name'][] = [];
@@ -70,12 +77,14 @@ test('a gate waits for its parents, then to be opened, and hands its result on',
   await run(`${type}-prepare`);
   await nodeIs(id, ({ gate }) => gate?.waiting === true);
   expect(await coordinator.api.claim({ runnerId: 'r', types: ['gate'] })).toEqual([]);
+  expect(await toDecide()).toContain(id);
   const { queues } = {
     queues: expectStatus(await coordinator.api.get<{ items: { name: string }[] }>('/queues'), 200).items,
   };
   expect(queues.map(({ name }) => name)).not.toContain('');
   const opened = await decide(id, { outcome: 'opened', result: { by: 'ann' } });
   expect(expectStatus(opened, 200)).toMatchObject({ status: 'completed', dependsOn: ['prepare'] });
+  expect(await toDecide()).not.toContain(id);
   expect((await decide(id, { outcome: 'opened' })).status).toBe(200);
   expect((await decide(id, { outcome: 'refused' })).body.code).toBe('state_conflict');
   const ship = await coordinator.api.claimOne({ runnerId: 'r', types: [`${type}-ship`], waitMs: 10_000 });

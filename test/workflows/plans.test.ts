@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as batches from '../../coordinator/store/batches/end';
 import type { Executor } from '../../coordinator/store/db';
 import * as batchViews from '../../coordinator/store/views/batches';
+import * as workflowViews from '../../coordinator/store/views/workflows';
 import * as edges from '../../coordinator/store/workflows/edges';
 import * as workflows from '../../coordinator/store/workflows/end';
 import * as members from '../../coordinator/store/workflows/insert';
@@ -80,6 +81,10 @@ const FILLINGS: [string, () => Promise<unknown>][] = [
       );
     },
   ],
+  [
+    'a workflow of many that wait',
+    () => pad({ status: "'blocked'", workflow_id: `'${workflow}'`, workflow_key: "'b' || n" }, 10_000),
+  ],
   ['the same, counted', () => sql.query(`ANALYZE ${TABLES.join(', ')}`)],
 ];
 
@@ -92,6 +97,7 @@ const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
   ['parents left behind', 20, (db) => edges.findUnsettled(db, null, 100)],
   ['an ended batch', 10, (db) => batchViews.getBatch(db, EVERYBODY, ended)],
   ['a page of results', 400, (db) => batchViews.pageOfResults(db, batch, null, 100)],
+  ['workflows to decide', 20, (db) => workflowViews.page(db, null, { gate: 'waiting' }, null, 100)],
   ['the owner of a lease', 5, (db) => members.leaseOwner(db, { jobId: parent, leaseToken: randomUUID() })],
 ];
 

@@ -31,7 +31,14 @@ export interface WorkflowFilter {
   userId?: string[] | undefined;
   createdAfter?: string | undefined;
   createdBefore?: string | undefined;
+  /** `waiting`: those with a gate that can be decided now. */
+  gate?: 'waiting' | undefined;
 }
+
+/** Gates of `w` that wait for nothing but a decision. `OFFSET 0` reads them by the index of gates. */
+const DECIDABLE = sql`
+  SELECT FROM (SELECT j.id FROM jobs j WHERE j.workflow_id = w.id AND j.queue = '' AND j.status = 'blocked' OFFSET 0) g
+  WHERE (SELECT true FROM dependencies d WHERE d.job_id = g.id AND d.outcome IS NULL LIMIT 1) IS NULL`;
 
 /** Newest first; `before` is the last id of the previous page. */
 export function page(
@@ -48,6 +55,7 @@ export function page(
   if (filter.userId !== undefined) conditions.push(sql`w.user_id = ANY (${filter.userId}::text[])`);
   if (filter.createdAfter !== undefined) conditions.push(sql`w.created_at > ${filter.createdAfter}::timestamptz`);
   if (filter.createdBefore !== undefined) conditions.push(sql`w.created_at < ${filter.createdBefore}::timestamptz`);
+  if (filter.gate !== undefined) conditions.push(sql`w.status = 'running' AND EXISTS (${DECIDABLE})`);
   if (before !== null) conditions.push(sql`w.id < ${before}::uuid`);
   return db.query(sql`
     SELECT ${COLUMNS} FROM (

@@ -9,6 +9,7 @@ import type {
   Queue,
   RunnerView,
   Stats,
+  WorkflowSummary,
 } from '@baton/runner-sdk/protocol';
 import { get, type Query } from './call';
 import { useRights } from './session';
@@ -32,6 +33,7 @@ export interface Page<Item> {
 const SLOW_MS = 10_000;
 /** Beside what events cause, because an event may be missed. */
 const SAFETY_MS = 30_000;
+const MOST_WAITING = 100;
 
 export function useStats(): UseQueryResult<Stats> {
   return useQuery({
@@ -91,6 +93,16 @@ export function useHealth(): UseQueryResult<Health> {
     queryFn: ({ signal }) => get<Health>(['health'], {}, signal),
     refetchInterval: SLOW_MS,
     enabled: isOperator,
+  });
+}
+
+/** The newest of the workflows with a gate that waits for somebody's decision. */
+export function useWaitingWorkflows(): UseQueryResult<Page<WorkflowSummary>> {
+  return useQuery({
+    queryKey: ['workflows', 'waiting'],
+    queryFn: ({ signal }) =>
+      get<Page<WorkflowSummary>>(['workflows'], { gate: 'waiting', limit: MOST_WAITING }, signal),
+    refetchInterval: SLOW_MS,
   });
 }
 

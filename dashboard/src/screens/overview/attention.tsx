@@ -1,7 +1,7 @@
-import type { Alert, Health, Queue, RunnerView, Stats } from '@baton/runner-sdk/protocol';
+import type { Alert, Health, Queue, RunnerView, Stats, WorkflowSummary } from '@baton/runner-sdk/protocol';
 import { useMemo } from 'react';
 import { Link } from 'wouter';
-import { useAlerts, useHealth, useQueues, useRunners } from '../../api/reads';
+import { type Page, useAlerts, useHealth, useQueues, useRunners, useWaitingWorkflows } from '../../api/reads';
 import { count, duration, percent, plural, visible } from '../../parts/format';
 import { Icon } from '../../parts/icon';
 import { Card } from '../../parts/page';
@@ -29,9 +29,10 @@ export function Attention({ stats }: { stats: Stats }) {
   const queues = useQueues().data?.items;
   const runners = useRunners().data;
   const health = useHealth().data;
+  const workflows = useWaitingWorkflows().data;
   const concerns = useMemo(
-    () => concernsOf(stats, alerts ?? [], queues ?? [], runners ?? [], health),
-    [stats, alerts, queues, runners, health],
+    () => [...concernsOf(stats, alerts ?? [], queues ?? [], runners ?? [], health), ...ofGates(workflows)],
+    [stats, alerts, queues, runners, health, workflows],
   );
   return (
     <Card title="Needs attention">
@@ -143,6 +144,33 @@ function ofFailures({ lastHour, deadLetters }: Stats): Concern[] {
       text: `${plural(failed, 'job')} failed for good within the hour${share}. ${count(deadLetters)} dead in all.`,
       href: '/dead-letters',
       look: 'See why',
+    },
+  ];
+}
+
+/** Workflows that stand still until somebody decides. */
+function ofGates(workflows: Page<WorkflowSummary> | undefined): Concern[] {
+  const [first, ...others] = workflows?.items ?? [];
+  if (first === undefined) return [];
+  const id = 'gates';
+  if (others.length === 0)
+    return [
+      {
+        id,
+        tone: 'warning',
+        text: `The workflow ${visible(first.name)} waits for a decision.`,
+        href: `/workflows/${first.id}`,
+        look: 'Decide',
+      },
+    ];
+  const atLeast = workflows?.nextCursor == null ? '' : 'More than ';
+  return [
+    {
+      id,
+      tone: 'warning',
+      text: `${atLeast}${plural(others.length + 1, 'workflow')} wait for a decision.`,
+      href: '/workflows?gate=waiting',
+      look: 'See the workflows',
     },
   ];
 }

@@ -14,12 +14,15 @@ const PATH = ['workflows'];
 const REFRESH_MS = 3000;
 const TONES = { running: 'busy', completed: 'good', failed: 'bad', cancelled: 'quiet' } as const;
 const ALL = 'all';
+/** Those with a gate that can be decided. */
+const WAITING = 'waiting';
 const STATUSES: readonly WorkflowStatus[] = ['running', 'completed', 'failed', 'cancelled'];
 
 export function Workflows() {
   const [search, setSearch] = useSearchParams();
   const status = STATUSES.find((one) => one === search.get('status')) ?? ALL;
-  const query = useMemo(() => (status === ALL ? {} : { status }), [status]);
+  const shown = search.get('gate') === WAITING ? WAITING : status;
+  const query = useMemo(() => queryOf(shown), [shown]);
   const workflows = usePages<WorkflowSummary>(PATH, query, REFRESH_MS);
   return (
     <Page
@@ -29,9 +32,9 @@ export function Workflows() {
         <SegmentedControl
           size="xs"
           aria-label="Status"
-          data={[ALL, ...STATUSES]}
-          value={status}
-          onChange={(chosen) => setSearch(chosen === ALL ? {} : { status: chosen }, { replace: true })}
+          data={[{ value: ALL, label: 'all' }, { value: WAITING, label: 'to decide' }, ...STATUSES]}
+          value={shown}
+          onChange={(chosen) => setSearch(queryOf(chosen), { replace: true })}
         />
       }
     >
@@ -45,11 +48,21 @@ export function Workflows() {
           keyOf={({ id }) => id}
           onEnd={workflows.readMore}
           isLoadingMore={workflows.isLoadingMore}
-          empty={status === ALL ? <Teaching /> : <Empty title={`No workflow is ${status}.`} />}
+          empty={<None shown={shown} />}
         />
       )}
     </Page>
   );
+}
+
+function queryOf(shown: string): Record<string, string> {
+  if (shown === ALL) return {};
+  return shown === WAITING ? { gate: WAITING } : { status: shown };
+}
+
+function None({ shown }: { shown: string }) {
+  if (shown === ALL) return <Teaching />;
+  return <Empty title={shown === WAITING ? 'No workflow waits for a decision.' : `No workflow is ${shown}.`} />;
 }
 
 function Teaching() {
