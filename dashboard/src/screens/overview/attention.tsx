@@ -163,7 +163,7 @@ function ofGates(workflows: Page<WorkflowSummary> | undefined): Concern[] {
         look: 'Decide',
       },
     ];
-  const atLeast = workflows?.nextCursor == null ? '' : 'More than ';
+  const atLeast = (workflows?.nextCursor ?? null) === null ? '' : 'More than ';
   return [
     {
       id,
