@@ -6,7 +6,7 @@ import { loggable, storable } from '../transport/json';
 import { StoredCheckpoint } from '../leases/stored-checkpoint';
 import type { HandlerOutput } from '../leases/handler-output';
 import type { ClaimedJob, CreatedBatch, LogLevel, Workflow } from '../protocol';
-import { batchJson, type BatchOptions } from '../client/batches';
+import { batchJson, type BatchOptions, type SplitOptions } from '../client/batches';
 import type { JobDefinition } from '../client/define-job';
 import type { InputOf, Schema } from '../client/schema';
 import { builtParts, type WorkflowBuilder } from '../client/workflows';
@@ -50,6 +50,16 @@ export interface JobContext {
    * name. To continue after its end: `throw new SuspendError({ batchId: nested.id })`.
    */
   readonly startBatch: StartBatch;
+  /**
+   * Cuts a list into jobs of `batchSize` items, of a nested batch for the job's user, once per job and name. The
+   * arguments of each have `items` and `index` beside the given ones.
+   */
+  readonly startSplit: (
+    name: string,
+    type: string,
+    items: readonly unknown[],
+    options: NestedSplitOptions,
+  ) => Promise<CreatedBatch>;
   /** The last value that an earlier attempt passed to `checkpoint`, or `null`. */
   readonly lastCheckpoint: unknown;
   /** Aborted at the timeout, on cancel, when the lease is lost and when the runner stops; `reason` says which. */
@@ -79,6 +89,8 @@ export interface JobContext {
 
 /** The jobs that the end of a nested batch creates, and other fields of its jobs. */
 export type NestedBatchOptions = Omit<BatchOptions, 'name' | 'userId' | 'idempotencyKey' | 'signal'>;
+
+export type NestedSplitOptions = Omit<SplitOptions, 'name' | 'userId' | 'idempotencyKey' | 'signal'>;
 
 export interface StartBatch {
   <Arguments extends Schema>(
@@ -136,6 +148,7 @@ class AttemptContext implements JobContext {
   readonly addToWorkflow: JobContext['addToWorkflow'];
   readonly startWorkflow: JobContext['startWorkflow'];
   readonly startBatch: StartBatch;
+  readonly startSplit: JobContext['startSplit'];
   readonly lastCheckpoint: unknown;
   readonly traceparent: string | null;
   declare readonly signal: AbortSignal;
@@ -169,6 +182,7 @@ class AttemptContext implements JobContext {
       list: readonly unknown[],
       options?: NestedBatchOptions,
     ) => startBatch(job, port, name, batchJson(name, target, list, options));
+    this.startSplit = (name, type, items, options) => startSplit(job, port, name, { ...options, name, type, items });
     this.lastCheckpoint = job.checkpoint ?? null;
     this.traceparent = job.traceparent ?? null;
     this.log = logOf(port);
@@ -209,10 +223,22 @@ async function startBatch(
   name: string,
   json: Promise<string>,
 ): Promise<CreatedBatch> {
-  // Names may be any text, keys of calls may not.
+  return port.send({ method: 'POST', path: '/batches', json: await json, headers: nestedHeaders(id, name) });
+}
+
+async function startSplit({ id }: ClaimedJob, port: HandlerPort, name: string, list: object): Promise<CreatedBatch> {
+  return port.send({
+    method: 'POST',
+    path: '/jobs/split',
+    json: JSON.stringify(list),
+    headers: nestedHeaders(id, name),
+  });
+}
+
+/** Names may be any text, keys of calls may not. */
+function nestedHeaders(id: string, name: string): Record<string, string> {
   const key = `${id}:${createHash('sha256').update(name).digest('base64url')}`;
-  const headers = { 'baton-job': id, 'idempotency-key': key };
-  return port.send({ method: 'POST', path: '/batches', json: await json, headers });
+  return { 'baton-job': id, 'idempotency-key': key };
 }
 
 function logOf(port: HandlerPort): JobContext['log'] {

@@ -172,6 +172,9 @@ test('a handler starts a batch of its own with the key of a runner, once, and go
     const batch = await job.startBatch('squares', inner, [{ n: 2 }, { n: 3 }]);
     // Again, as a handler does that is run again.
     expect((await job.startBatch('squares', inner, [{ n: 2 }, { n: 3 }])).id).toBe(batch.id);
+    const split = await job.startSplit('halves', inner, [1, 2, 3], { batchSize: 2, arguments: { n: 0 } });
+    expect([split.counts.total, split.userId]).toEqual([2, 'ann']);
+    expect((await job.startSplit('halves', inner, [1, 2, 3], { batchSize: 2, arguments: { n: 0 } })).id).toBe(split.id);
     if (job.dependencies[batch.id] === undefined) throw new SuspendError({ batchId: batch.id });
     return { batchId: batch.id, ended: job.dependencies[batch.id]?.status };
   });
@@ -201,6 +204,26 @@ test('a job makes batches and workflows for its own user alone', async () => {
   await refused('/batches', { jobs: [{ type, userId: 'ben' }] });
   await refused('/batches', { jobs: [{ type }], onComplete: { type, userId: 'ben' } });
   await refused('/workflows', { name: 'other', userId: 'ben', jobs: { a: { type } } });
+});
+
+test('a limited key of a runner makes only jobs within its limits, in whose name ever', async () => {
+  const type = uniqueType();
+  await coordinator.api.create({ type, queue: 'limited' });
+  const api = coordinator.api.as(await coordinator.api.makeKey({ name: 'l', role: 'runner', queues: ['limited'] }));
+  const { id, leaseToken } = await api.claimOne({ runnerId: 'l', types: [type], waitMs: 10_000 });
+  const headers = { 'baton-job': id, 'baton-lease': leaseToken };
+  const post = async (path: string, json: object) => (await api.call('post', path, { headers, json })).status;
+  const within = { type, queue: 'limited' };
+  for (const [queue, status] of [
+    ['other', 403],
+    ['limited', 201],
+  ] as const) {
+    const job = { type, queue };
+    expect([queue, await post('/batches', { jobs: [job] })]).toEqual([queue, status]);
+    expect([queue, await post('/batches', { jobs: [within], onComplete: job })]).toEqual([queue, status]);
+    expect([queue, await post('/jobs/split', { ...job, items: [1], batchSize: 1 })]).toEqual([queue, status]);
+    expect([queue, await post('/workflows', { name: 'w', jobs: { a: job } })]).toEqual([queue, status]);
+  }
 });
 
 test('an attempt with another limited key of a runner finds the batch that the one before began', async () => {

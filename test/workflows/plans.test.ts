@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as batches from '../../coordinator/store/batches/end';
 import type { Executor } from '../../coordinator/store/db';
+import { decideGate } from '../../coordinator/store/jobs';
 import * as batchViews from '../../coordinator/store/views/batches';
 import * as workflowViews from '../../coordinator/store/views/workflows';
 import * as edges from '../../coordinator/store/workflows/edges';
@@ -17,8 +18,10 @@ const MANY = 40_000;
 const TABLES = ['jobs', 'dependencies', 'batches', 'workflows'];
 const SHARE = { ofEach: 100, inAll: 500 };
 const EVERYBODY = { userId: null, keyId: null };
+const ANYBODYS = { userId: null, queues: ['q'], types: null };
 
 const [batch, ended, workflow, parent] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()];
+const gate = randomUUID();
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
 let sql: TestSql;
 let explainer: Explainer;
@@ -38,7 +41,8 @@ beforeAll(async () => {
       [id, status],
     );
   await sql.query(
-    `INSERT INTO workflows (id, name, status, created_at, link_secret) VALUES ($1, 'w', 'running', now(), 's')`,
+    `INSERT INTO workflows (id, name, status, created_at, link_secret, queues, types)
+     VALUES ($1, 'w', 'running', now(), 's', '{q}', '{t}')`,
     [workflow],
   );
 });
@@ -64,6 +68,19 @@ const FILLINGS: [string, () => Promise<unknown>][] = [
   [
     'a workflow of many that have ended',
     () => pad({ ...done, workflow_id: `'${workflow}'`, workflow_key: "'k' || n" }),
+  ],
+  [
+    'the same, and a gate that waits for a job',
+    async () => {
+      await sql.query(
+        `INSERT INTO jobs (id, type, queue, priority, lane_id, arguments, max_attempts, timeout_ms, run_at, created_at,
+           updated_at, tags, status, workflow_id, workflow_key, depends_on)
+         VALUES ($1, 'gate', '', 0, 0, '{}', 1, 1, now(), now(), now(), '{}', 'blocked', $2, 'approve',
+           ARRAY(SELECT id FROM jobs WHERE workflow_key IN ('k1', 'k2')))`,
+        [gate, workflow],
+      );
+      await sql.query('INSERT INTO dependencies (job_id, parent_id, tolerates_failure) VALUES ($1, $1, false)', [gate]);
+    },
   ],
   [
     'a parent of many children',
@@ -97,7 +114,11 @@ const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
   ['parents left behind', 20, (db) => edges.findUnsettled(db, null, 100)],
   ['an ended batch', 10, (db) => batchViews.getBatch(db, EVERYBODY, ended)],
   ['a page of results', 400, (db) => batchViews.pageOfResults(db, batch, null, 100)],
-  ['workflows to decide', 20, (db) => workflowViews.page(db, null, { gate: 'waiting' }, null, 100)],
+  ['workflows to decide', 20, (db) => workflowViews.page(db, ANYBODYS, { gate: 'waiting' }, null, 100)],
+  ['a gate by its key', 10, (db) => workflowViews.gate(db, workflow, 'approve')],
+  ['a workflow without its counts', 10, (db) => workflowViews.head(db, ANYBODYS, workflow)],
+  ['keys of the parents of a gate', 10, (db) => workflowViews.keysOf(db, [gate, parent])],
+  ['a decision', 10, (db) => decideGate(db, { gateId: gate, to: 'completed', result: null, reason: null })],
   ['the owner of a lease', 5, (db) => members.leaseOwner(db, { jobId: parent, leaseToken: randomUUID() })],
 ];
 

@@ -1,7 +1,8 @@
 import type { JobFilter } from '@baton/runner-sdk/protocol';
+import { BatonError } from '../../errors';
 import type { Caller } from './caller';
 
-// Keys of clients that are limited to queues and types; those of runners are in `key-scope.ts`.
+// Keys that are limited to queues and types. What runners claim and report is judged in `key-scope.ts`.
 
 type Scope = Pick<Caller, 'queues' | 'types'>;
 
@@ -12,6 +13,16 @@ export function isScoped({ queues, types }: Scope): boolean {
 /** Whether the key may see, create and change such a job. */
 export function covers({ queues, types }: Scope, job: { queue: string; type: string }): boolean {
   return (queues === null || queues.includes(job.queue)) && (types === null || types.includes(job.type));
+}
+
+/** Why the key may not create such a job; null: it may. */
+export function scopeFault(scope: Scope, { queue, type }: { queue: string; type: string }): BatonError | null {
+  return covers(scope, { queue, type })
+    ? null
+    : new BatonError(
+        'forbidden',
+        `This key may not create jobs of type ${type} in the queue ${queue}: ${scopeText(scope)}.`,
+      );
 }
 
 /** The filter limited to the key's scope; nothing outside the scope matches. */

@@ -8,7 +8,7 @@ import { lockNames } from '../../store/locks';
 import { insertEdges } from '../../store/workflows/edges';
 import { mapInTurns, MOST_STATEMENT_BYTES, slices } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
-import { covers, scopeText } from '../auth/scope';
+import { scopeFault } from '../auth/scope';
 import { receiverFault } from '../webhooks/settings';
 import { isRated, judgeRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
@@ -195,11 +195,8 @@ function callbackOf({ job: { callbackUrl: url }, callbackOf: owner = null }: Cre
 
 /** @param own the only user for whom the caller creates jobs; null: any user */
 function callerFault(caller: Caller, own: string | null, { type, queue, userId }: NewJob): BatonError | null {
-  if (caller.role !== 'runner' && !covers(caller, { type, queue }))
-    return new BatonError(
-      'forbidden',
-      `This key may not create jobs of type ${type} in the queue ${queue}: ${scopeText(caller)}.`,
-    );
+  const fault = scopeFault(caller, { type, queue });
+  if (fault !== null) return fault;
   if (own !== null && userId !== undefined && userId !== own)
     return new BatonError('forbidden', `This key creates jobs for the user ${own} only; leave userId out.`);
   return null;

@@ -4,14 +4,15 @@ import { isUniqueViolation } from '../../store/db';
 import * as jobs from '../../store/jobs';
 import * as store from '../../store/workflows/insert';
 import { record } from '../audit/record';
-import type { Actor } from '../auth/caller';
+import type { Actor, Caller } from '../auth/caller';
 import { announceCancelled, interruptRunners } from '../jobs/cancel';
 import { announceRetried, retryRows } from '../jobs/retry-by-hand';
 import { notFound } from './create';
+import { workflowScope } from './scope';
 
-/** Who acts: the user to whom the workflow must belong (null: any), and the actor. */
+/** Who acts, as caller and as actor in the audit log. */
 export interface Acting {
-  userId: string | null;
+  caller: Caller;
   by: Actor;
 }
 
@@ -24,12 +25,12 @@ const UNFINISHED: store.Member['status'][] = ['blocked', 'pending', 'running'];
  */
 export async function cancelWorkflow(
   context: Context,
-  { userId, by }: Acting,
+  { caller, by }: Acting,
   id: string,
   { key = null, reason = null }: { key?: string | null | undefined; reason?: string | null | undefined },
 ): Promise<void> {
   const moved = await context.db.transaction(async (transaction) => {
-    const workflow = await store.lockWorkflow(transaction, userId, id);
+    const workflow = await store.lockWorkflow(transaction, workflowScope(caller), id);
     if (workflow === null) throw notFound(id);
     if (key !== null) await requireKey(transaction, id, key);
     const ids = await store.memberIds(transaction, id, UNFINISHED, key);
@@ -65,10 +66,10 @@ export async function cancelWorkflow(
  * kept.
  * @throws {BatonError} `not_found`, `state_conflict` when none of its jobs failed or was cancelled
  */
-export async function retryWorkflow(context: Context, { userId, by }: Acting, id: string): Promise<void> {
+export async function retryWorkflow(context: Context, { caller, by }: Acting, id: string): Promise<void> {
   const moved = await context.db
     .transaction(async (transaction) => {
-      const workflow = await store.lockWorkflow(transaction, userId, id);
+      const workflow = await store.lockWorkflow(transaction, workflowScope(caller), id);
       if (workflow === null) throw notFound(id);
       const ids = await store.memberIds(transaction, id, ['failed', 'cancelled'], null);
       if (ids.length === 0)

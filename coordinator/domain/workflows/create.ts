@@ -15,7 +15,8 @@ import { NOTHING_RESERVED } from '../jobs/candidates/reservation';
 import { releaseQuota, reserveQuota, withQuota } from '../jobs/candidates/waiting-quota';
 import { settleParents } from '../jobs/settle';
 import { sorted } from './graph';
-import { atKey, type NewNode, newNodes, relate, type WantedNode } from './nodes';
+import { atKey, type NewNode, newNodes, relate, requireCovered, scopeOf, type WantedNode } from './nodes';
+import { workflowScope } from './scope';
 
 export interface WantedWorkflow {
   caller: Caller;
@@ -41,6 +42,8 @@ export async function createWorkflow(
     throw new BatonError('forbidden', `This key creates workflows for the user ${own} only; leave userId out.`);
   const userId = own ?? wanted.userId ?? null;
   requireSize(asked, 0);
+  // Before the key is looked up, so that a repeated call shows no more than the first.
+  requireCovered(caller, asked);
   const idempotency = await idempotencyOf(wanted, own);
   const before = idempotency === null ? null : await findRepeated(context, idempotency);
   if (before !== null) return before;
@@ -50,7 +53,8 @@ export async function createWorkflow(
   const edges = relate(order, new Map(), id);
   const linkSecret = randomBytes(32).toString('base64url');
   const outcomes = await storeNodes(context, order, async (transaction) => {
-    if (!(await store.insertWorkflow(transaction, { id, name, userId, linkSecret, idempotency }))) return null;
+    const workflow = { id, name, userId, linkSecret, ...scopeOf(order), idempotency };
+    if (!(await store.insertWorkflow(transaction, workflow))) return null;
     return { order, edges };
   });
   // Another call with the same key was faster.
@@ -69,6 +73,7 @@ export async function addJobs(
 ): Promise<void> {
   const { id, caller, nodes: asked, leaseToken, trace } = wanted;
   requireSize(asked, 0);
+  requireCovered(caller, asked);
   const seen = await requireWorkflow(context.db, caller, id, leaseToken);
   const nodes = await newNodes(context, asked, { workflowId: id, userId: seen.userId, caller, trace });
   let late: string[] = [];
@@ -80,6 +85,7 @@ export async function addJobs(
     const fresh = new Map([...nodes].filter(([key]) => !members.has(key)));
     requireSize(fresh, members.size);
     const order = sorted(fresh, new Set(members.keys()));
+    if (order.length > 0) await store.extendScope(transaction, id, scopeOf(order));
     const parents = [
       ...new Set(order.flatMap(({ dependsOn }) => dependsOn.flatMap((key) => members.get(key)?.id ?? []))),
     ];
@@ -101,7 +107,7 @@ async function requireWorkflow(
   id: string,
   leaseToken: string | undefined,
 ): Promise<store.LockedWorkflow> {
-  const workflow = await store.lockWorkflow(db, visibleUser(caller), id);
+  const workflow = await store.lockWorkflow(db, workflowScope(caller), id);
   if (workflow === null) throw notFound(id);
   if (leaseToken === undefined) {
     if (caller.role === 'runner')

@@ -11,6 +11,7 @@ import { payloadBytes, requireBytes } from '../jobs/payload-size';
 import { settle } from '../jobs/settle';
 import type { Acting } from './control';
 import { notFound } from './create';
+import { ANY_WORKFLOW, workflowScope } from './scope';
 
 export interface Decision {
   outcome: GateOutcome;
@@ -24,12 +25,12 @@ export interface Decision {
  */
 export async function decideGate(
   context: Context,
-  { userId, by }: Acting,
+  { caller, by }: Acting,
   workflowId: string,
   key: string,
   decision: Decision,
 ): Promise<views.NodeRow> {
-  if ((await views.get(context.db, userId, workflowId)) === null) throw notFound(workflowId);
+  if ((await views.head(context.db, workflowScope(caller), workflowId)) === null) throw notFound(workflowId);
   return decide(context, by, await findGate(context, workflowId, key), workflowId, decision);
 }
 
@@ -51,7 +52,7 @@ export interface GateLink {
 }
 
 export interface Linked {
-  workflow: views.WorkflowRow;
+  workflow: views.WorkflowHead;
   gate: views.NodeRow;
 }
 
@@ -61,12 +62,12 @@ export interface Linked {
  */
 export async function linkGate(
   context: Context,
-  { userId, by }: Acting,
+  { caller, by }: Acting,
   workflowId: string,
   key: string,
   { outcome = null, expiresInMs }: { outcome?: GateOutcome | null | undefined; expiresInMs: number },
 ): Promise<GateLink> {
-  if ((await views.get(context.db, userId, workflowId)) === null) throw notFound(workflowId);
+  if ((await views.head(context.db, workflowScope(caller), workflowId)) === null) throw notFound(workflowId);
   const { id: gateId } = await findGate(context, workflowId, key);
   return context.db.transaction(async (transaction) => {
     const { secret, nowMs } = await requireSecret(transaction, gateId);
@@ -83,7 +84,7 @@ export async function openLink(context: Context, link: GateLink): Promise<Linked
   const isGood =
     found !== null && isEqual(link.signature, signatureOf(link, found.secret)) && found.nowMs < link.expiresAtMs;
   if (!isGood) throw new BatonError('not_found', 'This link is not one of ours, or it has expired.');
-  const workflow = await views.get(context.db, null, found.workflowId);
+  const workflow = await views.head(context.db, ANY_WORKFLOW, found.workflowId);
   if (workflow === null) throw notFound(found.workflowId);
   return { workflow, gate: await findGate(context, found.workflowId, found.key) };
 }

@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import type { Edge } from '../../store/workflows/edges';
 import { mapInTurns } from '../../turns';
 import type { Caller } from '../auth/caller';
-import { covers, scopeText } from '../auth/scope';
+import { isScoped, scopeFault } from '../auth/scope';
 import { check } from '../jobs/create';
 import type { JobCandidate } from '../jobs/candidates/job-candidate';
 import { isFinished } from '../jobs/transitions';
@@ -43,6 +43,24 @@ export async function newNodes(
     return [key, { key, dependsOn, toleratesFailure: onDependencyFailure === 'run', isGate, candidate }];
   });
   return new Map(nodes);
+}
+
+/**
+ * A limited key only makes jobs within its limits; gates are in no queue and of no type.
+ * @throws {BatonError} `forbidden` of the first job that is not
+ */
+export function requireCovered(caller: Caller, wanted: ReadonlyMap<string, WantedNode>): void {
+  if (!isScoped(caller)) return;
+  for (const [key, node] of wanted) {
+    const refused = 'gate' in node ? null : scopeFault(caller, node);
+    if (refused !== null) throw atKey(key, refused);
+  }
+}
+
+/** The queues and types of these jobs, without gates. */
+export function scopeOf(nodes: readonly NewNode[]): { queues: string[]; types: string[] } {
+  const rows = nodes.flatMap(({ isGate, candidate }) => (isGate ? [] : [candidate.row]));
+  return { queues: [...new Set(rows.map(({ queue }) => queue))], types: [...new Set(rows.map(({ type }) => type))] };
 }
 
 /**
@@ -99,16 +117,9 @@ function jobCandidate(
   { dependsOn: _dependsOn, onDependencyFailure: _onDependencyFailure, ...job }: WorkflowJob,
   { caller, userId, trace }: Membership,
 ): JobCandidate {
-  // A runner's key may only create jobs within its own scope, although `check` does not restrict runners.
-  const refused =
-    caller.role === 'runner' && !covers(caller, job)
-      ? new BatonError(
-          'forbidden',
-          `This key may not create jobs of type ${job.type} in the queue ${job.queue}: ${scopeText(caller)}.`,
-        )
-      : check(context, { caller, job: userId === null ? job : { ...job, userId }, trace });
-  if (refused instanceof BatonError) throw atKey(key, refused);
-  return refused;
+  const candidate = check(context, { caller, job: userId === null ? job : { ...job, userId }, trace });
+  if (candidate instanceof BatonError) throw atKey(key, candidate);
+  return candidate;
 }
 
 /** A gate is a row like others. Nobody runs it, so the fields that only a run needs get arbitrary values. */

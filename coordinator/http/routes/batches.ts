@@ -65,24 +65,27 @@ export const batchEndpoints = [
     path: '/jobs/split',
     scope: 'kept',
     summary: 'Cut a list into jobs of a batch, each with `arguments` of `{items, index}`',
-    roles: CLIENTS,
-    headers: { 'Idempotency-Key': KEY },
+    roles: MAKERS,
+    headers: { 'Idempotency-Key': KEY, ...LEASE_HEADERS },
     body: protocol.splitJob,
     takes: 'list',
     audit: CREATES,
     replies: { 201: protocol.createdBatch, 200: protocol.createdBatch },
     async run({ services, caller, body, header }) {
       const { name, onSuccess, onFailure, onComplete, ...list } = body;
+      const maker = await makerOf(services, caller, header);
       const trace = readTrace(header('traceparent'), header('tracestate'));
       const key = readIdempotencyKey(header('idempotency-key'));
+      const callbacks = present({ onSuccess, onFailure, onComplete });
+      for (const job of Object.values(callbacks)) ownerIn(maker, job.userId);
       const wanted = {
         name,
-        userId: list.userId,
+        userId: ownerIn(maker, list.userId),
         sealed: true,
         jobs: partsOf(list).map((job): CreateItem => ({ caller, job, trace })),
-        callbacks: present({ onSuccess, onFailure, onComplete }),
+        callbacks,
       };
-      return replyAdded(services, caller, await createBatch(services.context, caller, wanted, key));
+      return replyMade(services, maker, await createBatch(services.context, caller, wanted, key));
     },
   }),
   endpoint({

@@ -1,11 +1,11 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
-import { visibleUser } from '../../domain/auth/caller';
 import { cancelWorkflow, retryWorkflow } from '../../domain/workflows/control';
 import { addJobs, createWorkflow, notFound } from '../../domain/workflows/create';
 import { endWorkflows } from '../../domain/workflows/end';
 import { decideGate, linkGate } from '../../domain/workflows/gates';
 import type { WantedNode } from '../../domain/workflows/nodes';
+import { workflowScope } from '../../domain/workflows/scope';
 import { BatonError } from '../../errors';
 import * as views from '../../store/views/workflows';
 import { mapInTurns } from '../../turns';
@@ -27,6 +27,7 @@ export const workflowEndpoints = [
   endpoint({
     method: 'post',
     path: '/workflows',
+    scope: 'kept',
     summary: 'Create a workflow: jobs that wait for each other, all or none',
     roles: MAKERS,
     headers: { ...LEASE_HEADERS, Traceparent: 'W3C trace context, for all jobs of the workflow.' },
@@ -45,12 +46,14 @@ export const workflowEndpoints = [
         idempotencyKey,
         trace: readTrace(header('traceparent'), header('tracestate')),
       });
-      return reply(isRepeated ? 200 : 201, await show(services, null, id));
+      // A repeated call may find a workflow that was given jobs meanwhile which this key does not see.
+      return reply(isRepeated ? 200 : 201, await show(services, workflowScope(caller), id));
     },
   }),
   endpoint({
     method: 'post',
     path: '/workflows/:id/jobs',
+    scope: 'kept',
     summary: 'Add jobs to a workflow that runs, also from one of its jobs',
     roles: MAKERS,
     params,
@@ -72,34 +75,37 @@ export const workflowEndpoints = [
         leaseToken: lease === undefined ? undefined : readHeader('Baton-Lease', protocol.leaseToken, lease),
         trace: readTrace(header('traceparent'), header('tracestate')),
       });
-      return reply(201, await show(services, null, id));
+      return reply(201, await show(services, workflowScope(caller), id));
     },
   }),
   endpoint({
     method: 'get',
     path: '/workflows',
+    scope: 'kept',
     summary: 'List workflows, newest first',
     roles: READERS,
     query: protocol.listWorkflowsQuery,
     replies: { 200: protocol.workflowList },
     async run({ services, caller, query: { limit, cursor, ...filter } }) {
       const before = readCursor(cursor, isUuid);
-      const rows = await views.page(services.context.db, visibleUser(caller), filter, before, limit + 1);
+      const rows = await views.page(services.context.db, workflowScope(caller), filter, before, limit + 1);
       return replyPage(rows, limit, renderWorkflowSummary, (row) => row.id);
     },
   }),
   endpoint({
     method: 'get',
     path: '/workflows/:id',
+    scope: 'kept',
     summary: 'Read a workflow with its jobs',
     roles: READERS,
     params,
     replies: { 200: protocol.workflow },
-    run: async ({ services, caller, params: { id } }) => reply(200, await show(services, visibleUser(caller), id)),
+    run: async ({ services, caller, params: { id } }) => reply(200, await show(services, workflowScope(caller), id)),
   }),
   endpoint({
     method: 'get',
     path: '/workflows/:id/wait',
+    scope: 'kept',
     summary: 'Read a workflow once it has ended, or the wait is over',
     roles: READERS,
     params,
@@ -112,7 +118,7 @@ export const workflowEndpoints = [
       const workflow = await services.waitingReads.readUntil(at.id, {
         waitMs,
         signal: call.signal,
-        read: () => find(services, visibleUser(caller), at.id),
+        read: () => find(services, workflowScope(caller), at.id),
         hasEnded: ({ status }) => status !== 'running',
       });
       return reply(200, renderWorkflowSummary(workflow));
@@ -121,6 +127,7 @@ export const workflowEndpoints = [
   endpoint({
     method: 'post',
     path: '/workflows/:id/cancel',
+    scope: 'kept',
     summary: 'Cancel a workflow, or one of its jobs and all that come after it',
     roles: CLIENTS,
     params,
@@ -128,28 +135,28 @@ export const workflowEndpoints = [
     audit: ['workflow.cancelled'],
     replies: { 200: protocol.workflow },
     async run({ services, caller, by, params: { id }, body }) {
-      const userId = visibleUser(caller);
-      await cancelWorkflow(services.context, { userId, by }, id, body);
-      return reply(200, await show(services, userId, id));
+      await cancelWorkflow(services.context, { caller, by }, id, body);
+      return reply(200, await show(services, workflowScope(caller), id));
     },
   }),
   endpoint({
     method: 'post',
     path: '/workflows/:id/retry',
+    scope: 'kept',
     summary: 'Retry what failed or was cancelled in a workflow; what completed is kept',
     roles: CLIENTS,
     params,
     audit: ['workflow.retried'],
     replies: { 200: protocol.workflow },
     async run({ services, caller, by, params: { id } }) {
-      const userId = visibleUser(caller);
-      await retryWorkflow(services.context, { userId, by }, id);
-      return reply(200, await show(services, userId, id));
+      await retryWorkflow(services.context, { caller, by }, id);
+      return reply(200, await show(services, workflowScope(caller), id));
     },
   }),
   endpoint({
     method: 'post',
     path: '/workflows/:id/gates/:key',
+    scope: 'kept',
     summary: 'Open or refuse a gate',
     roles: CLIENTS,
     params: gateParams,
@@ -158,13 +165,14 @@ export const workflowEndpoints = [
     audit: ['gate.opened', 'gate.refused'],
     replies: { 200: protocol.workflowNode },
     async run({ services, caller, by, params: { id, key }, body }) {
-      const gate = await decideGate(services.context, { userId: visibleUser(caller), by }, id, key, body);
-      return reply(200, renderNode(gate, await keysOf(services, id)));
+      const gate = await decideGate(services.context, { caller, by }, id, key, body);
+      return reply(200, renderNode(gate, await views.keysOf(services.context.db, gate.dependsOn ?? [])));
     },
   }),
   endpoint({
     method: 'post',
     path: '/workflows/:id/gates/:key/link',
+    scope: 'kept',
     summary: 'Make a link by which anybody can decide a gate, without a key',
     roles: CLIENTS,
     params: gateParams,
@@ -173,7 +181,7 @@ export const workflowEndpoints = [
     replies: { 201: protocol.gateLink },
     async run(call) {
       const { services, caller, by, params: at, body } = call;
-      const link = await linkGate(services.context, { userId: visibleUser(caller), by }, at.id, at.key, body);
+      const link = await linkGate(services.context, { caller, by }, at.id, at.key, body);
       return reply(201, { url: linkOf(call, link), expiresAt: new Date(link.expiresAtMs).toISOString() });
     },
   }),
@@ -201,25 +209,21 @@ async function readNodes(sent: Record<string, unknown>): Promise<Map<string, Wan
 
 const MOST_ERRORS = 50;
 
-async function show({ context }: Services, userId: string | null, id: string): Promise<protocol.Workflow> {
-  const row = await find({ context }, userId, id);
+async function show({ context }: Services, scope: views.WorkflowScope, id: string): Promise<protocol.Workflow> {
+  const row = await find({ context }, scope, id);
   return renderWorkflow(row, await views.nodes(context.db, id));
 }
 
 /** A workflow whose last job has just ended is ended before it is shown. */
 async function find(
   { context }: Pick<Services, 'context'>,
-  userId: string | null,
+  scope: views.WorkflowScope,
   id: string,
 ): Promise<views.WorkflowRow> {
-  const row = await views.get(context.db, userId, id);
+  const row = await views.get(context.db, scope, id);
   if (row === null) throw notFound(id);
   const { blocked = 0, pending = 0, running = 0 } = row.counts ?? {};
   if (row.status !== 'running' || blocked + pending + running > 0) return row;
   await endWorkflows(context, [id]);
-  return (await views.get(context.db, userId, id)) ?? row;
-}
-
-async function keysOf({ context }: Services, id: string): Promise<Map<string, string>> {
-  return new Map((await views.nodes(context.db, id)).map((node) => [node.id, node.key]));
+  return (await views.get(context.db, scope, id)) ?? row;
 }

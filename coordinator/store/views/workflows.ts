@@ -1,6 +1,6 @@
 import type { JobStatus, WorkflowStatus } from '@baton/runner-sdk/protocol';
 import { Prisma } from '../../generated/prisma/client';
-import { type Executor, sql } from '../db';
+import { type Executor, type Sql, sql } from '../db';
 
 export interface WorkflowRow {
   id: string;
@@ -13,15 +13,40 @@ export interface WorkflowRow {
   finishedAt: Date | null;
 }
 
+/**
+ * The workflows that a caller sees: those of this user, and of which all jobs are in these queues and of these types.
+ * Null: all.
+ */
+export interface WorkflowScope {
+  userId: string | null;
+  queues: string[] | null;
+  types: string[] | null;
+}
+
+/** Whether workflow `w` is visible in this scope. */
+export function withinWorkflowScope({ userId, queues, types }: WorkflowScope): Sql {
+  return sql`(${userId}::text IS NULL OR w.user_id = ${userId}::text)
+      AND (${queues}::text[] IS NULL OR w.queues <@ ${queues}::text[])
+      AND (${types}::text[] IS NULL OR w.types <@ ${types}::text[])`;
+}
+
 const COLUMNS = sql`
   w.id, w.name, w.user_id AS "userId", w.status, w.created_at AS "createdAt", w.finished_at AS "finishedAt",
   (SELECT json_object_agg(s.status, s.count) FROM (
     SELECT j.status, count(*) AS count FROM jobs j WHERE j.workflow_id = w.id GROUP BY 1) s) AS counts`;
 
-export async function get(db: Executor, userId: string | null, id: string): Promise<WorkflowRow | null> {
+export async function get(db: Executor, scope: WorkflowScope, id: string): Promise<WorkflowRow | null> {
   const [row] = await db.query<WorkflowRow>(sql`
-    SELECT ${COLUMNS} FROM workflows w
-    WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text)`);
+    SELECT ${COLUMNS} FROM workflows w WHERE w.id = ${id}::uuid AND ${withinWorkflowScope(scope)}`);
+  return row ?? null;
+}
+
+/** A workflow without its counts, which are read from all of its jobs. */
+export type WorkflowHead = Pick<WorkflowRow, 'id' | 'name' | 'status'>;
+
+export async function head(db: Executor, scope: WorkflowScope, id: string): Promise<WorkflowHead | null> {
+  const [row] = await db.query<WorkflowHead>(sql`
+    SELECT w.id, w.name, w.status FROM workflows w WHERE w.id = ${id}::uuid AND ${withinWorkflowScope(scope)}`);
   return row ?? null;
 }
 
@@ -43,12 +68,14 @@ const DECIDABLE = sql`
 /** Newest first; `before` is the last id of the previous page. */
 export function page(
   db: Executor,
-  userId: string | null,
+  scope: WorkflowScope,
   filter: WorkflowFilter,
   before: string | null,
   limit: number,
 ): Promise<WorkflowRow[]> {
-  const conditions = [sql`true`];
+  const { userId, queues, types } = scope;
+  const conditions = [withinWorkflowScope({ userId: null, queues, types })];
+  // By itself, so that the planner may use the index of the user's workflows.
   if (userId !== null) conditions.push(sql`w.user_id = ${userId}`);
   if (filter.name !== undefined) conditions.push(sql`w.name = ANY (${filter.name}::text[])`);
   if (filter.status !== undefined) conditions.push(sql`w.status = ANY (${filter.status}::workflow_status[])`);
@@ -96,6 +123,14 @@ export async function gate(db: Executor, workflowId: string, key: string): Promi
         AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
     FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid AND j.workflow_key = ${key} AND j.queue = ''`);
   return row ?? null;
+}
+
+/** Keys of these jobs of workflows, by their ids. */
+export async function keysOf(db: Executor, ids: string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db.query<{ id: string; key: string }>(sql`
+    SELECT j.id, j.workflow_key AS key FROM jobs j WHERE j.id = ANY (${ids}::uuid[])`);
+  return new Map(rows.map(({ id, key }) => [id, key]));
 }
 
 /** What is needed to verify a link to a gate; null: there is no such gate. */

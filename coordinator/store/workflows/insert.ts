@@ -1,10 +1,14 @@
 import { type Executor, sql } from '../db';
+import { type WorkflowScope, withinWorkflowScope } from '../views/workflows';
 
 export interface InsertWorkflow {
   id: string;
   name: string;
   userId: string | null;
   linkSecret: string;
+  /** Those of its jobs, without gates. */
+  queues: string[];
+  types: string[];
   /** The key of the call, its scope, and the hash of the request; null: no key. */
   idempotency: { scope: string; key: string; requestHash: string } | null;
 }
@@ -12,12 +16,12 @@ export interface InsertWorkflow {
 /** (none) -> running. Returns whether it was stored: not when its idempotency key was used before. */
 export async function insertWorkflow(
   transaction: Executor,
-  { id, name, userId, linkSecret, idempotency }: InsertWorkflow,
+  { id, name, userId, linkSecret, queues, types, idempotency }: InsertWorkflow,
 ): Promise<boolean> {
   const rows = await transaction.query(sql`
-    INSERT INTO workflows (id, name, user_id, status, created_at, link_secret, idempotency_scope, idempotency_key,
+    INSERT INTO workflows (id, name, user_id, status, created_at, link_secret, queues, types, idempotency_scope, idempotency_key,
       request_hash)
-    VALUES (${id}::uuid, ${name}, ${userId}, 'running', now(), ${linkSecret},
+    VALUES (${id}::uuid, ${name}, ${userId}, 'running', now(), ${linkSecret}, ${queues}::text[], ${types}::text[],
       ${idempotency?.scope ?? null}, ${idempotency?.key ?? null}, ${idempotency?.requestHash ?? null})
     ON CONFLICT (idempotency_scope, idempotency_key) DO NOTHING
     RETURNING id`);
@@ -41,19 +45,29 @@ export interface LockedWorkflow {
   status: 'running' | 'completed' | 'failed' | 'cancelled';
 }
 
-/**
- * Locks a workflow until the transaction ends, so that it does not end and others do not add jobs.
- * @param userId only this user's; null: any user's
- */
+/** Locks a workflow until the transaction ends, so that it does not end and others do not add jobs. */
 export async function lockWorkflow(
   transaction: Executor,
-  userId: string | null,
+  scope: WorkflowScope,
   id: string,
 ): Promise<LockedWorkflow | null> {
   const [row] = await transaction.query<LockedWorkflow>(sql`
     SELECT w.id, w.user_id AS "userId", w.status FROM workflows w
-    WHERE w.id = ${id}::uuid AND (${userId}::text IS NULL OR w.user_id = ${userId}::text) FOR UPDATE`);
+    WHERE w.id = ${id}::uuid AND ${withinWorkflowScope(scope)} FOR UPDATE`);
   return row ?? null;
+}
+
+/** Notes the queues and types of jobs that a locked workflow is given. */
+export async function extendScope(
+  transaction: Executor,
+  id: string,
+  { queues, types }: { queues: string[]; types: string[] },
+): Promise<void> {
+  await transaction.query(sql`
+    UPDATE workflows w SET
+      queues = ARRAY(SELECT unnest(w.queues) UNION SELECT unnest(${queues}::text[])),
+      types = ARRAY(SELECT unnest(w.types) UNION SELECT unnest(${types}::text[]))
+    WHERE w.id = ${id}::uuid AND NOT (w.queues @> ${queues}::text[] AND w.types @> ${types}::text[])`);
 }
 
 export interface Member {

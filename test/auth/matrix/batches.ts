@@ -37,6 +37,20 @@ function owned(path: readonly string[], more: object = {}): Place {
   };
 }
 
+/** Made in the name of a running job. */
+function nested(json: () => object): Place {
+  return {
+    at: [],
+    make: (stage, owner) => stage.job(owner, 'running'),
+    send: ({ id = '', leaseToken = '' }) => ({
+      headers: { 'baton-job': id, 'baton-lease': leaseToken },
+      json: json(),
+    }),
+    ok: [201, '"sealed":true'],
+    missing: (role) => (role === 'user' ? [409, '"lease_lost"'] : [404, '"not_found"']),
+  };
+}
+
 interface Wanted {
   sealed?: boolean;
   jobs?: number;
@@ -70,16 +84,7 @@ export const BATCH_ROWS: Rows = {
       owned(['userId']),
       owned(['jobs', 'userId']),
       ...CALLBACKS.map((kind) => owned([kind, 'userId'])),
-      {
-        at: [],
-        make: (stage, owner) => stage.job(owner, 'running'),
-        send: ({ id = '', leaseToken = '' }) => ({
-          headers: { 'baton-job': id, 'baton-lease': leaseToken },
-          json: { jobs: [{ type: uniqueType(), queue: 'mine' }] },
-        }),
-        ok: [201, '"sealed":true'],
-        missing: (role) => (role === 'user' ? [409, '"lease_lost"'] : [404, '"not_found"']),
-      },
+      nested(() => ({ jobs: [{ type: uniqueType(), queue: 'mine' }] })),
     ],
     harmless: { ...keys('jobs.'), ...ofCallbacks },
   },
@@ -87,6 +92,7 @@ export const BATCH_ROWS: Rows = {
     places: [
       owned(['userId'], { items: [1, 2], batchSize: 1 }),
       ...CALLBACKS.map((kind) => owned([kind, 'userId'], { items: [1, 2], batchSize: 1 })),
+      nested(() => ({ type: uniqueType(), queue: 'mine', items: [1, 2], batchSize: 1 })),
     ],
     harmless: { 'body concurrencyKey': SHARED, 'body orderKey': SHARED, ...ofCallbacks },
   },
