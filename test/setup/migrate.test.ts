@@ -114,6 +114,13 @@ describe('a migration that wants no transaction', () => {
     expect(await run()).toEqual(['0001_first', '0002_index']);
   });
 
+  it('runs once when many coordinators start at the same moment', async () => {
+    write('0001_first', 'CREATE TABLE first (x int); INSERT INTO first SELECT generate_series(1, 100000);');
+    write('0002_index', `${HEAD}CREATE INDEX CONCURRENTLY first_x ON first (x);`);
+    const applied = await Promise.all([run(), run(), run(), run()]);
+    expect(applied.flat().sort()).toEqual(['0001_first', '0002_index']);
+  });
+
   it('stays noted when it fails, until somebody has looked', async () => {
     write('0001_first', `${HEAD}CREATE INDEX CONCURRENTLY first_x ON first (x);`);
     expect(await faultOf(run())).toMatch(/relation "first" does not exist.*Undo what it left behind/);

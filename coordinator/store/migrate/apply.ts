@@ -39,7 +39,7 @@ export function failedBefore(name: string): string {
   return `Migration ${name} did not finish. Undo what it left behind, then let it run again: UPDATE "_prisma_migrations" SET rolled_back_at = now() WHERE migration_name = '${name}' AND finished_at IS NULL`;
 }
 
-export function isLockTimeout(error: unknown): boolean {
+function isLockTimeout(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === '55P03';
 }
 

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, DatabaseError, escapeIdentifier } from 'pg';
 import { type DatabaseAddress, readAddress } from '../connections/address';
 import { requireFit } from '../connections/fitness';
 import { closeSession, openSession, type SessionOptions, TlsChoice } from '../connections/session';
-import { applyMigration, failedBefore, isLockTimeout, type MigrationLog } from './apply';
+import { applyMigration, failedBefore, type MigrationLog } from './apply';
 import { type Migration, MigrationError, readMigrations } from './files';
 import { ensureSchema, requireUsable } from './layout';
 
@@ -29,7 +30,8 @@ interface AppliedMigration {
 
 /** The advisory lock that `prisma migrate` takes, so that the two never run at the same time. */
 const PRISMA_LOCK = 72707369;
-const LOCK_WAIT = '60s';
+const LOCK_WAIT_MS = 60_000;
+const LOCK_PAUSE_MS = 100;
 /** No timeout, because a migration may take long. */
 const SESSION: SessionOptions = {
   applicationName: 'baton migrate',
@@ -137,15 +139,20 @@ function judge(migrations: Migration[], applied: AppliedMigration[], { log }: Mi
   return migrations.filter(({ name }) => !done.has(name));
 }
 
+/**
+ * Asks again and again: a statement that waited for the lock would keep its snapshot meanwhile, and CREATE INDEX
+ * CONCURRENTLY of the process that has the lock waits for all earlier snapshots, so the two would deadlock.
+ */
 async function takeLock(client: Client): Promise<void> {
-  await client.query(`SET lock_timeout = '${LOCK_WAIT}'`);
-  try {
-    await client.query(`SELECT pg_advisory_lock(${PRISMA_LOCK})`);
-  } catch (error) {
-    if (!isLockTimeout(error)) throw error;
-    throw new MigrationError(
-      `Another process has been migrating this database for more than ${LOCK_WAIT}. Wait until it is done, then start again.`,
-    );
+  const until = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    const { rows } = await client.query<{ taken: boolean }>(`SELECT pg_try_advisory_lock(${PRISMA_LOCK}) AS taken`);
+    if (rows[0]?.taken === true) return;
+    if (performance.now() > until)
+      throw new MigrationError(
+        `Another process has been migrating this database for more than ${LOCK_WAIT_MS / 1000}s. Wait until it is done, then start again.`,
+      );
+    await sleep(LOCK_PAUSE_MS);
   }
 }
 
