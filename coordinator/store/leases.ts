@@ -68,9 +68,9 @@ export function lockExpiredJobs(transaction: Executor, limit: number): Promise<{
  * All that is known about a token that moved nothing: the job's current state, and how the token's own attempt ended.
  */
 export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | 'runAt'> {
-  /** The attempt's result, read only if it is no longer than the report's and so may be the same. */
+  /** The attempt's result, read only if it is no longer than what was reported, and so may be the same. */
   result: unknown;
-  /** The result is longer than the report's, and so differs. */
+  /** The result is longer than what was reported, and so differs. */
   isLonger: boolean;
   leaseToken: string | null;
   /** The token that was asked about. */
@@ -79,6 +79,7 @@ export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | '
   past: {
     attempt: number;
     outcome: string;
+    /** Null also if it is longer than what was reported, and so differs. */
     error: unknown;
     reply: { status: string; runAt: string | null } | null;
   } | null;
@@ -88,23 +89,26 @@ export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | '
 const NULL_BYTES = 4;
 
 /**
- * @param tokens with the size of their report's result as JSON, in bytes: a longer stored result need not be read to be
- * told apart
+ * @param tokens each once, with the size as JSON, in bytes, of the result or error that was reported: longer stored ones
+ * need not be read to be told apart
  */
 export function traceTokens(
   db: Executor,
-  tokens: { jobId: string; leaseToken: string; resultBytes?: number }[],
+  tokens: { jobId: string; leaseToken: string; bytes?: number }[],
 ): Promise<TokenTrace[]> {
   return db.query(sql`
     SELECT j.id, j.status, j.attempt, j.run_at AS "runAt", j.lease_token AS "leaseToken",
       t."leaseToken" AS "askedToken",
+      -- A large result is read even to be measured, so only for the token that it was reported with.
       CASE WHEN j.lease_token = t."leaseToken" AND octet_length(j.result::text) <= t.bytes THEN j.result END AS result,
-      COALESCE(octet_length(j.result::text) > t.bytes, false) AS "isLonger",
-      (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome, 'error', a.error, 'reply', a.reply)
+      CASE WHEN j.lease_token = t."leaseToken" THEN COALESCE(octet_length(j.result::text) > t.bytes, false) ELSE false
+        END AS "isLonger",
+      (SELECT json_build_object('attempt', a.attempt, 'outcome', a.outcome,
+          'error', CASE WHEN octet_length(a.error::text) <= t.bytes THEN a.error END, 'reply', a.reply)
        FROM attempts a WHERE a.job_id = j.id AND a.lease_token = t."leaseToken") AS past
     FROM unnest(
       ${tokens.map((one) => one.jobId)}::uuid[], ${tokens.map((one) => one.leaseToken)}::uuid[],
-      ${tokens.map((one) => Math.max(one.resultBytes ?? 0, NULL_BYTES))}::int[]
+      ${tokens.map((one) => Math.max(one.bytes ?? 0, NULL_BYTES))}::int[]
     ) AS t ("jobId", "leaseToken", bytes)
     JOIN jobs j ON j.id = t."jobId"
     -- The ids are listed as well, so that a plan made while there were few jobs does not read all of them.

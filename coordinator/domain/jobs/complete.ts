@@ -2,10 +2,10 @@ import type { CompleteReply, Json, JobMetrics, LogLine, ReportedError } from '@b
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
-import { keepLate, traceTokens } from '../../store/leases';
+import { keepLate } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { fail, publicError } from './fail';
-import { judgeStaleReport, leaseKey, movedKey, type Report, traceOf } from './stale-report';
+import { judgeStaleReport, leaseKey, movedKey, type Report, tracesOf } from './stale-report';
 import { heartbeat, type HeartbeatItem } from './heartbeat';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
@@ -116,9 +116,12 @@ async function moveFailed(context: Context, items: CompleteItem[]): Promise<Repl
 
 async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Replies> {
   if (missed.length === 0) return [];
-  const traces = await traceTokens(context.db.vital, askedOf(missed));
+  const traces = await tracesOf(
+    context.db.vital,
+    missed.map((item) => ({ ...item, said: item.outcome === 'completed' ? item.result : publicError(errorOf(item)) })),
+  );
   const judged = missed.map((item): [CompleteItem, CompleteReply | BatonError] => {
-    const trace = traceOf(traces, item);
+    const trace = traces.get(leaseKey(item));
     return [item, judgeStaleReport(trace, item.leaseToken, reportOf(item))];
   });
   const late = judged.filter(
@@ -137,19 +140,6 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
     );
   }
   return judged;
-}
-
-/** The tokens to look up, each once, even if a thousand reports name it. */
-function askedOf(items: CompleteItem[]): { jobId: string; leaseToken: string; resultBytes: number }[] {
-  const asked = new Map<string, { jobId: string; leaseToken: string; resultBytes: number }>();
-  for (const item of items) {
-    const { jobId, leaseToken } = item;
-    const result = resultOf(item);
-    const resultBytes = result === undefined ? 0 : Buffer.byteLength(JSON.stringify(result));
-    const before = asked.get(leaseKey(item))?.resultBytes ?? 0;
-    asked.set(leaseKey(item), { jobId, leaseToken, resultBytes: Math.max(before, resultBytes) });
-  }
-  return [...asked.values()];
 }
 
 function reportOf(item: CompleteItem): Report {

@@ -3,8 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { repeated } from '../../store/db';
 import * as store from '../../store/jobs';
-import { traceTokens } from '../../store/leases';
-import { judgeStaleReport, leaseKey, leaseLost, movedKey, traceOf } from './stale-report';
+import { judgeStaleReport, leaseKey, leaseLost, movedKey, tracesOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 
@@ -30,7 +29,7 @@ export async function heartbeat(
   const extended = beats.size === 0 ? [] : await repeated(() => store.extend(context.db.vital, [...beats.values()]));
   const held = new Map(extended.map((row) => [movedKey(row), row]));
   const missed = items.filter((item, index) => refused[index] === null && !held.has(leaseKey(item)));
-  const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
+  const traces = await tracesOf(context.db.vital, missed);
   await keepLines(
     context,
     items.flatMap((item) => linesOf(item, held.get(leaseKey(item))?.attempt)),
@@ -39,7 +38,8 @@ export async function heartbeat(
   return items.map((item, index) => {
     const row = held.get(leaseKey(item));
     if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt, runnerId: row.runnerId };
-    const verdict = refused[index] ?? judgeStaleReport(traceOf(traces, item), item.leaseToken, { verb: 'heartbeat' });
+    const verdict =
+      refused[index] ?? judgeStaleReport(traces.get(leaseKey(item)), item.leaseToken, { verb: 'heartbeat' });
     return verdict instanceof BatonError ? verdict : leaseLost();
   });
 }

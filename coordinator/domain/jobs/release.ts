@@ -4,9 +4,8 @@ import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Group, lockOutcome, waitsForJob } from '../../store/workflows/nested';
-import { traceTokens } from '../../store/leases';
 import { jobEvent } from '../events/events';
-import { judgeStaleReport, leaseKey, movedKey, traceOf } from './stale-report';
+import { judgeStaleReport, leaseKey, movedKey, tracesOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 import { settle, settleParents } from './settle';
@@ -41,7 +40,7 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
   );
   const byLease = new Map(moved.map((job) => [movedKey(job), job]));
   const missed = accepted.filter((item) => refused.get(item) === null && !byLease.has(leaseKey(item)));
-  const traces = missed.length === 0 ? [] : await traceTokens(context.db.vital, missed);
+  const traces = await tracesOf(context.db.vital, missed);
   await keepLines(
     context,
     items.flatMap((item) =>
@@ -54,7 +53,7 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
     if (fault !== null) return fault;
     const job = byLease.get(leaseKey(item));
     if (job !== undefined) return { status: job.status, attempt: job.attempt, runAt: job.runAt.toISOString() };
-    const trace = traceOf(traces, item);
+    const trace = traces.get(leaseKey(item));
     const verdict = judgeStaleReport(trace, item.leaseToken, { verb: 'release' });
     return verdict instanceof BatonError
       ? verdict

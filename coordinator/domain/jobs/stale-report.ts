@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CompleteReply, JobStatus } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../errors';
-import type { TokenTrace } from '../../store/leases';
+import type { Executor } from '../../store/db';
+import { type TokenTrace, traceTokens } from '../../store/leases';
 
 /** A report whose token moved nothing. */
 export type Report =
@@ -38,9 +39,24 @@ export function leaseKey({ jobId, leaseToken }: { jobId: string; leaseToken: str
   return jobId + leaseToken;
 }
 
-/** The trace of this report's token; other reports may name the same job. */
-export function traceOf(traces: TokenTrace[], report: { jobId: string; leaseToken: string }): TokenTrace | undefined {
-  return traces.find((trace) => leaseKey({ jobId: trace.id, leaseToken: trace.askedToken }) === leaseKey(report));
+/**
+ * What is known of the tokens of these reports, by `leaseKey`. Each is looked up once, even if a thousand reports name
+ * it, and nothing is read that is longer than what was reported.
+ */
+export async function tracesOf(
+  db: Executor,
+  reports: { jobId: string; leaseToken: string; said?: unknown }[],
+): Promise<Map<string, TokenTrace>> {
+  const asked = new Map<string, { jobId: string; leaseToken: string; bytes: number }>();
+  for (const report of reports) {
+    const { jobId, leaseToken, said } = report;
+    const key = leaseKey(report);
+    const bytes = said === undefined ? 0 : Buffer.byteLength(JSON.stringify(said));
+    asked.set(key, { jobId, leaseToken, bytes: Math.max(asked.get(key)?.bytes ?? 0, bytes) });
+  }
+  if (asked.size === 0) return new Map();
+  const traces = await traceTokens(db, [...asked.values()]);
+  return new Map(traces.map((trace) => [leaseKey({ jobId: trace.id, leaseToken: trace.askedToken }), trace]));
 }
 
 export function movedKey({ id, leaseToken }: { id: string; leaseToken: string }): string {
