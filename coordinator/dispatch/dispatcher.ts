@@ -384,10 +384,11 @@ export class Dispatcher {
 
   private async syncReadyLanes(): Promise<void> {
     const { db, lanes, readyLanes } = this.context;
-    const before = readyLanes.versions();
+    const since = readyLanes.now;
     const found = await heads(db);
     await lanes.learn(found.map(({ laneId }) => laneId));
-    readyLanes.sync(found, before);
+    readyLanes.sync(found, since);
+    this.rateLimits.start(found.flatMap(({ laneId, queue, isClosed }) => (isClosed ? [{ id: laneId, queue }] : [])));
   }
 
   /**

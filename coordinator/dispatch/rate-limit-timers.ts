@@ -23,8 +23,8 @@ export class RateLimitTimers {
     private readonly onReopened: () => void,
   ) {}
 
-  /** Call it with lanes that gave fewer jobs than a claim asked for. */
-  start(lanes: Lane[]): void {
+  /** Call it with lanes that gave fewer jobs than a claim asked for, or whose queue is believed to give none now. */
+  start(lanes: Pick<Lane, 'id' | 'queue'>[]): void {
     for (const { id, queue } of lanes) {
       const inMs = this.context.queueSettings.paceMs(queue) ?? Infinity;
       if (inMs >= this.mostMs) continue;

@@ -7,16 +7,25 @@ export interface Place {
   id: string | null;
 }
 
+interface Head {
+  laneId: number;
+  position: Date;
+  id: string;
+  isClosed: boolean;
+}
+
 interface LaneState {
-  /** Whether the lane is believed to have jobs that can be claimed. */
+  /** Whether the lane is believed to have jobs that are due. */
+  hasJobs: boolean;
+  /** Whether these are believed to be claimable now: the lane's queue is neither paused nor full. */
   isReady: boolean;
   /**
    * As far as is known, no job waits before this position. Claims read the index from here, to skip dead entries that
    * an old snapshot keeps alive.
    */
   from: Place | null;
-  /** Counts notifications, to detect one that arrives while a statement runs. */
-  version: number;
+  /** The last notification of it, counted over all lanes, to detect one that arrives while a statement runs. */
+  notified: number;
 }
 
 /**
@@ -25,12 +34,19 @@ interface LaneState {
  */
 export class ReadyLanes {
   private readonly lanes = new Map<number, LaneState>();
+  private notifications = 0;
+
+  /**
+   * How many notifications there were. Read it before a statement, and pass it on with what the statement found: lanes
+   * with a later notification stay ready.
+   */
+  get now(): number {
+    return this.notifications;
+  }
 
   markReady(lanes: ReadyLane[]): void {
     for (const { laneId, positionMs } of lanes) {
-      const lane = this.state(laneId);
-      lane.isReady = true;
-      lane.version += 1;
+      const lane = this.open(laneId);
       if (lane.from !== null && positionMs <= lane.from.position.getTime())
         lane.from = { position: new Date(positionMs), id: null };
     }
@@ -38,11 +54,7 @@ export class ReadyLanes {
 
   /** Jobs of these lanes may be claimable again although no job changed: a limit has room, or a pause is over. */
   reopen(laneIds: number[]): void {
-    for (const id of laneIds) {
-      const lane = this.state(id);
-      lane.isReady = true;
-      lane.version += 1;
-    }
+    for (const id of laneIds) this.open(id);
   }
 
   /** Those of the lanes that have ready jobs. */
@@ -54,6 +66,11 @@ export class ReadyLanes {
 
   isReady(laneId: number): boolean {
     return this.lanes.get(laneId)?.isReady === true;
+  }
+
+  /** Whether the lane has jobs that are due, though they may have to wait for their queue. */
+  hasJobs(laneId: number): boolean {
+    return this.lanes.get(laneId)?.hasJobs === true;
   }
 
   /** The `most` lanes to read first: of the highest priorities, and of equal ones those with the earliest positions. */
@@ -81,10 +98,6 @@ export class ReadyLanes {
     return this.lanes.get(laneId)?.from ?? null;
   }
 
-  version(laneId: number): number {
-    return this.lanes.get(laneId)?.version ?? 0;
-  }
-
   /** A job was claimed at this position: earlier ones are gone, or another claim has them locked. */
   advance(laneId: number, to: { position: Date; id: string }): void {
     const lane = this.state(laneId);
@@ -95,37 +108,48 @@ export class ReadyLanes {
   }
 
   /** A claim found fewer jobs in the lane than it wanted. */
-  exhausted(laneId: number, versionBefore: number): void {
+  exhausted(laneId: number, since: number): void {
     const lane = this.state(laneId);
-    if (lane.version === versionBefore) lane.isReady = false;
+    if (lane.notified <= since) lane.isReady = lane.hasJobs = false;
   }
 
-  /** Call it before the table is polled, and pass the result to `sync` afterwards. */
-  versions(): Map<number, number> {
-    return new Map([...this.lanes].map(([id, lane]) => [id, lane.version]));
+  /** A claim found that the lane's queue is paused or full. */
+  close(laneId: number, since: number): void {
+    const lane = this.state(laneId);
+    if (lane.notified <= since) lane.isReady = false;
   }
 
   /**
-   * Applies a poll of the table: `heads` are the first jobs of all lanes that have any. A lane with a notification
-   * during the poll stays ready.
+   * Applies a poll of the table: `heads` are the first jobs of all lanes that have any. Lanes of queues that give none
+   * now, because they are paused or full, are not ready until they are reopened.
    */
-  sync(heads: { laneId: number; position: Date; id: string }[], before: Map<number, number>): void {
-    const found = new Set(heads.map((head) => head.laneId));
+  sync(heads: Head[], since: number): void {
+    const isClosed = new Map(heads.map((head) => [head.laneId, head.isClosed]));
     for (const [id, lane] of this.lanes) {
-      if (!found.has(id) && lane.version === before.get(id)) lane.isReady = false;
+      if (lane.notified > since) continue;
+      lane.hasJobs = isClosed.has(id);
+      lane.isReady = isClosed.get(id) === false;
     }
     for (const head of heads) {
       const lane = this.state(head.laneId);
-      const isUnchanged = lane.version === (before.get(head.laneId) ?? 0);
-      if (isUnchanged || lane.from === null || head.position < lane.from.position)
+      if (lane.notified <= since || lane.from === null || head.position < lane.from.position)
         lane.from = { position: head.position, id: null };
-      lane.isReady = true;
+      lane.hasJobs = true;
+      if (!head.isClosed) lane.isReady = true;
     }
+  }
+
+  private open(laneId: number): LaneState {
+    const lane = this.state(laneId);
+    lane.isReady = lane.hasJobs = true;
+    lane.notified = this.notifications += 1;
+    return lane;
   }
 
   private state(laneId: number): LaneState {
     let lane = this.lanes.get(laneId);
-    if (lane === undefined) this.lanes.set(laneId, (lane = { isReady: false, from: null, version: 0 }));
+    if (lane === undefined)
+      this.lanes.set(laneId, (lane = { hasJobs: false, isReady: false, from: null, notified: 0 }));
     return lane;
   }
 }

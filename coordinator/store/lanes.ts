@@ -1,5 +1,6 @@
 import type { Labels } from '@baton/runner-sdk/protocol';
 import { type Executor, sql } from './db';
+import { IS_OPEN, roomOf, tokensAt } from './limits';
 
 export interface LaneRow {
   id: number;
@@ -84,10 +85,20 @@ export interface LaneHead {
   laneId: number;
   position: Date;
   id: string;
+  queue: string;
+  /** Its queue gives no jobs now: it is paused, or a limit of it has no room. */
+  isClosed: boolean;
 }
 
 export function heads(db: Executor): Promise<LaneHead[]> {
-  return db.query(sql`SELECT h.lane_id AS "laneId", h.position, h.id FROM ${READY_LANES} h`);
+  return db.query(sql`
+    WITH head AS MATERIALIZED (SELECT h.lane_id, h.position, h.id, h.queue FROM ${READY_LANES} h),
+    closed AS MATERIALIZED (
+      SELECT q.name FROM queues q WHERE q.name IN (SELECT head.queue FROM head)
+        AND (${IS_OPEN} AND COALESCE(${roomOf(tokensAt(sql`now()`))} >= 1, true)) IS NOT TRUE
+    )
+    SELECT head.lane_id AS "laneId", head.position, head.id, head.queue, closed.name IS NOT NULL AS "isClosed"
+    FROM head LEFT JOIN closed ON closed.name = head.queue`);
 }
 
 /** Deletes lanes without ready jobs that were created at least `idleMs` ago. Returns how many. */

@@ -1,4 +1,4 @@
-import { type Executor, sql } from './db';
+import { type Executor, type Sql, sql } from './db';
 
 export interface UserQueue {
   queue: string;
@@ -73,4 +73,23 @@ export async function countWaiting(db: Executor, queue: string, most: number): P
       LIMIT ${most}
     ) waiting`);
   return row?.count ?? 0;
+}
+
+/** Whether queue `q` is not paused; a queue without a row is not. */
+export const IS_OPEN = sql`(q.paused_at IS NULL OR q.paused_until <= now())`;
+
+/** What the rate limit of queue `q` lets start at a time; null: any number. */
+export function tokensAt(time: Sql): Sql {
+  return sql`LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
+          -- If the clock was set back, a bucket that was filled "in the future" counts as full.
+          + CASE WHEN q.tokens_at > ${time} + interval '5 s' THEN q.rate_max
+              ELSE extract(epoch FROM ${time} - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END)`;
+}
+
+/** How many jobs queue `q` may start; null: any number. */
+export function roomOf(tokens: Sql): Sql {
+  return sql`LEAST(
+        q.concurrency - (SELECT count(*) FROM (
+          SELECT FROM jobs r WHERE r.status = 'running' AND r.queue = q.name LIMIT q.concurrency) started),
+        floor(${tokens}))`;
 }

@@ -285,7 +285,7 @@ test('nothing is handed to a claim while one of its lanes is believed to be read
   readyLanes.reopen([waiting.id]);
   const job = { id: 'a', laneId: created.id };
   expect(dispatcher.reserve([job]).offers).toEqual([]);
-  readyLanes.exhausted(waiting.id, readyLanes.version(waiting.id));
+  readyLanes.exhausted(waiting.id, readyLanes.now);
   const reservation = dispatcher.reserve([{ id: 'none', laneId: -1 }, job, { ...job, id: 'b' }]);
   expect(reservation.offers).toMatchObject([{ jobId: 'a', runnerId: 'waits' }]);
   // While it is reserved for one job, it is for no other; granted nothing, it waits on.

@@ -77,8 +77,8 @@ test('a claim reads a bounded number of lanes, the first ones, however many have
   const many = Array.from({ length: 10_000 }, (_, id) => ({ id, priority: id % 2 }));
   const ready = new ReadyLanes();
   ready.sync(
-    many.map(({ id }) => ({ laneId: id, position: new Date(20_000 - id), id: randomUUID() })),
-    new Map(),
+    many.map(({ id }) => ({ laneId: id, position: new Date(20_000 - id), id: randomUUID(), isClosed: false })),
+    ready.now,
   );
   expect(ready.first(many, 3).map(({ id }) => id)).toEqual([9999, 9997, 9995]);
   expect(ready.first(many.slice(0, 3), 3)).toEqual(many.slice(0, 3));

@@ -179,7 +179,7 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ['claim', 80, async (db) => store.claim(db, await starts(QUEUE), slots, false)],
   ['claim under limits', 150, async (db) => store.claim(db, await starts(LIMITED), slots, true)],
   ['placing of due jobs', 60, (db) => store.promoteDue(db, [], 100)],
-  ['heads', 20, (db) => lanes.heads(db)],
+  ['heads', 30, (db) => lanes.heads(db)],
   [
     'complete',
     60,

@@ -29,14 +29,14 @@ export async function claim(
   const { readyLanes } = context;
   // The other lanes are read when these are exhausted, or when their first jobs come later.
   const lanes = readyLanes.first(from, MOST_LANES);
-  const versions = lanes.map((lane) => readyLanes.version(lane.id));
-  const { claimed: rows, heldBack, isShort, isCut } = await claimFrom(context, lanes, labels, slots);
+  const since = readyLanes.now;
+  const { claimed: rows, heldBack, isShort, isCut, closed } = await claimFrom(context, lanes, labels, slots);
   if (!isCut && filled(rows, slots) < slots.length && heldBack.length === 0) {
     const { more, isWhole } = isShort
       ? await claimLaneByLane(context, lanes, labels, slots, rows)
       : { more: [], isWhole: true };
     rows.push(...more);
-    if (isWhole) lanes.forEach((lane, index) => readyLanes.exhausted(lane.id, versions[index] ?? 0));
+    if (isWhole) for (const lane of lanes) if (!closed.includes(lane.queue)) readyLanes.exhausted(lane.id, since);
   }
   const fresh = rows.filter((row) => !row.repeated);
   context.events.tell(
@@ -60,6 +60,7 @@ function filled(rows: store.ClaimedRow[], slots: store.Slot[]): number {
 async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots: store.Slot[]): Promise<store.Claims> {
   const { readyLanes, queueSettings } = context;
   const { hot } = context.db;
+  const since = readyLanes.now;
   const starts = lanes.map((lane) => startOf(context, lane, labels));
   const limited = [...new Set(lanes.map((lane) => lane.queue).filter((queue) => queueSettings.isLimited(queue)))];
   const claims =
@@ -70,6 +71,8 @@ async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots:
           return store.claim(transaction, starts, slots, true);
         });
   for (const row of claims.claimed) if (!row.repeated) readyLanes.advance(row.laneId, row);
+  // All of its lanes, which may be many more than one statement reads.
+  for (const { id } of context.lanes.ofQueues(claims.closed)) readyLanes.close(id, since);
   return claims;
 }
 

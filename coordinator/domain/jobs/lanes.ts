@@ -34,11 +34,12 @@ export function tooManyLanes({ most }: LaneMaker): BatonError {
   );
 }
 
-/** Some ready lanes of these queues (default: all queues), from which the present of each queue is read. */
+/** Some lanes with due jobs of these queues (default: all queues), from which the present of each queue is read. */
 export function presentLanes(context: Context, queues?: Set<string>): LaneFrom[] {
   const found: LaneFrom[] = [];
   for (const queue of queues ?? context.lanes.queues()) {
-    const ready = context.readyLanes.among(context.lanes.ofQueues([queue]).slice(0, MOST_LOOKED_AT));
+    const lanes = context.lanes.ofQueues([queue]).slice(0, MOST_LOOKED_AT);
+    const ready = lanes.filter(({ id }) => context.readyLanes.hasJobs(id));
     for (const { id: laneId, priority } of ready.slice(0, MOST_OF_QUEUE))
       found.push({ laneId, queue, priority, fromPosition: context.readyLanes.from(laneId)?.position ?? null });
     if (found.length >= MOST_IN_ALL) break;
@@ -65,6 +66,6 @@ export async function giveLanes(context: Context, jobIds: string[]): Promise<boo
 
 /** Forgets lanes without ready jobs, here and in the table. */
 export async function forgetIdleLanes(context: Context): Promise<void> {
-  context.readyLanes.forget(context.lanes.forget((id) => context.readyLanes.isReady(id)));
+  context.readyLanes.forget(context.lanes.forget((id) => context.readyLanes.hasJobs(id)));
   while ((await removeIdle(context.db, LANE_IDLE_MS, SWEEP_BATCH)) === SWEEP_BATCH);
 }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Executor, type Sql, sql } from '../db';
 import { insertEvents } from '../events';
+import { IS_OPEN, roomOf, tokensAt } from '../limits';
 import { isoTime } from '../values';
 import type { FieldsReadBy, JobRow } from './fields';
 import type { QueueKey } from './holds';
@@ -66,6 +67,8 @@ export interface Claims {
   isShort: boolean;
   /** Whether jobs or repeated claims were left out because the payloads before them are large. */
   isCut: boolean;
+  /** Those of the locked queues that gave no jobs because they are paused, or a limit had no room. */
+  closed: string[];
 }
 
 /** Most bytes of payloads that one statement returns, or one job: this bounds answers and what waits to be sent. */
@@ -103,7 +106,7 @@ function bytesOf(payload: Sql): Sql {
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
   const { claims, claimOf } = byClaim(slots);
-  if (lanes.length === 0) return { heldBack: [], isShort: false, ...(await answered(db, claims)) };
+  if (lanes.length === 0) return { heldBack: [], isShort: false, closed: [], ...(await answered(db, claims)) };
   const source = isLocked ? fromLanesUnderLimits(lanes) : fromLanes(lanes);
   const whose = takersOf(claims, claimOf);
   const times = leaseTimes(sql`statement_timestamp()`, whose.leaseMs, sql`j.timeout_ms`);
@@ -125,7 +128,8 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
     ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again",
       ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort",
-      EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut") h
+      EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut",
+      ${isLocked ? CLOSED : sql`NULL::text[]`} AS "closed") h
     LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
   const again = rows[0]?.again ?? null;
   if (again !== null) return claimBeside(db, lanes, slots, isLocked, claims, claimOf, new Set(again));
@@ -134,8 +138,9 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
     heldBack: [],
     isShort: rows[0]?.isShort === true,
     isCut: rows[0]?.isCut === true,
+    closed: rows[0]?.closed ?? [],
   };
-  for (const { again: _again, isShort: _isShort, isCut: _isCut, ...row } of rows) {
+  for (const { again: _again, isShort: _isShort, isCut: _isCut, closed: _closed, ...row } of rows) {
     if (row.id === null) continue;
     if (row.slot < 0) {
       if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
@@ -153,6 +158,7 @@ interface Head {
   again: number[] | null;
   isShort: boolean;
   isCut: boolean;
+  closed: string[] | null;
 }
 
 /**
@@ -172,7 +178,7 @@ async function claimBeside(
     claims.filter((_claim, index) => again.has(index + 1)),
   );
   const left = slots.flatMap((slot, index) => (again.has(claimOf[index] ?? 0) ? [] : [{ slot, index }]));
-  if (left.length === 0 || repeated.isCut) return { heldBack: [], isShort: false, ...repeated };
+  if (left.length === 0 || repeated.isCut) return { heldBack: [], isShort: false, closed: [], ...repeated };
   const others = await claim(
     db,
     lanes,
@@ -278,8 +284,6 @@ const IS_SHORT = {
   'of many': sql`COALESCE((SELECT sum(q."wanted") FROM quota q), 0) > (SELECT count(*) FROM picked)`,
 };
 
-/** Whether queue `q` is not paused; a queue without a row is not. */
-const IS_OPEN = sql`(q.paused_at IS NULL OR q.paused_until <= now())`;
 const IS_UNLIMITED = sql`q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL`;
 
 /** CTEs from `lane` to `taken`, of queues without limits. */
@@ -340,33 +344,30 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
   return sql`ruled AS MATERIALIZED (
       -- Once for each queue: the clock moves on between two rows, but the lanes of one queue must see the same bucket.
       SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
-        LEAST(q.rate_max, COALESCE(q.tokens, q.rate_max)
-          -- If the clock was set back, a bucket that was filled "in the future" counts as full.
-          + CASE WHEN q.tokens_at > q.at + interval '5 s' THEN q.rate_max
-              ELSE extract(epoch FROM q.at - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END) AS tokens
+        ${tokensAt(sql`q.at`)} AS tokens
       FROM (SELECT *, clock_timestamp() AS at FROM queues
         WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
-    ), lane AS MATERIALIZED (
-      SELECT l.*, q.concurrency_per_key AS "perKey" FROM ${laneStarts(lanes)} LEFT JOIN ruled q ON q.name = l."queue"
-      WHERE ${IS_OPEN}
     ), allowance AS MATERIALIZED (
-      SELECT q.name AS "queue", LEAST(
-        q.concurrency - (SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = q.name),
-        floor(q.tokens)) AS room
+      SELECT q.name AS "queue", ${roomOf(sql`q.tokens`)} AS room
       FROM ruled q WHERE q.concurrency IS NOT NULL OR q.rate_max IS NOT NULL
+    ), lane AS MATERIALIZED (
+      -- Lanes of paused and of full queues are not looked into.
+      SELECT l.*, q.concurrency_per_key AS "perKey", a.room::bigint AS room
+      FROM ${laneStarts(lanes)} LEFT JOIN ruled q ON q.name = l."queue" LEFT JOIN allowance a ON a."queue" = l."queue"
+      WHERE ${IS_OPEN} AND (a.room IS NULL OR a.room >= 1)
     ), quota AS MATERIALIZED (
       -- As above, and no more from each queue than its allowance.
       SELECT best."laneId", count(*) AS "wanted"
       FROM (
         SELECT ranked."laneId" FROM (
-          SELECT l."laneId", l."queue", l."priority", head.position, head.id,
+          SELECT l."laneId", l."priority", l.room, head.position, head.id,
             row_number() OVER (PARTITION BY l."queue" ORDER BY l."priority" DESC, head.position, head.id) AS nth
           FROM lane l CROSS JOIN LATERAL (
             SELECT j.position, j.id FROM jobs j
-            WHERE ${inTurn(sql`l`)} ORDER BY j.position, j.id LIMIT (SELECT "count" FROM wanted)
+            WHERE ${inTurn(sql`l`)} ORDER BY j.position, j.id LIMIT LEAST((SELECT "count" FROM wanted), l.room)
           ) head
-        ) ranked LEFT JOIN allowance a ON a."queue" = ranked."queue"
-        WHERE a.room IS NULL OR ranked.nth <= a.room
+        ) ranked
+        WHERE ranked.room IS NULL OR ranked.nth <= ranked.room
         ORDER BY ranked."priority" DESC, ranked.position, ranked.id LIMIT (SELECT "count" FROM wanted)
       ) best GROUP BY 1
     ), picked AS MATERIALIZED (
@@ -390,6 +391,10 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
       RETURNING ${CLAIMED_COLUMNS}, -1::bigint AS "slot"
     )`;
 }
+
+/** The locked queues that give no jobs now. */
+const CLOSED = sql`(SELECT array_agg(q.name) FROM ruled q LEFT JOIN allowance a ON a."queue" = q.name
+        WHERE (${IS_OPEN} AND COALESCE(a.room >= 1, true)) IS NOT TRUE)`;
 
 /** Takes the claimed jobs off the buckets of rate limits. */
 const SPENT = sql`spent AS (
