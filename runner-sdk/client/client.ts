@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import { connectionOf, type ConnectionOptions } from '../transport/config';
-import { createAllOrNone, createEach } from './create-many';
+import { createAllOrNone, createEach, createKeyed } from './create-many';
 import { CreateQueue, type CreationOrder } from './create-queue';
 import { assertArguments, type JobDefinition, type JobOf } from './define-job';
 import { BatonError } from '../transport/errors';
@@ -166,6 +166,24 @@ export class Client extends Operations {
         ? await checked.then(start)
         : await this.turns.takeAlone(order.key, checked, () => this.creations.settled(order.key).then(start));
     return made.map((job) => (job instanceof BatonError ? job : remembered(job, definition)));
+  }
+
+  /**
+   * Creates jobs of any types, each accepted or refused on its own, in as many requests as needed; the result has a
+   * `BatonError` in place of each refused job. A job without `idempotencyKey` gets a random one. When no request
+   * succeeds, its error is thrown.
+   */
+  async createEach(
+    jobs: readonly (CreateJob & { idempotencyKey?: string | undefined })[],
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<(Job | BatonError)[]> {
+    const keyed = jobs.map(({ idempotencyKey = randomUUID(), ...job }) => {
+      assertIsKey(idempotencyKey);
+      return JSON.stringify({ ...job, idempotencyKey });
+    });
+    if (keyed.length === 0) return [];
+    const { signal } = options;
+    return createKeyed((request) => this.send<CreatedJobs>(request), { keyed, trace: undefined, signal });
   }
 
   /** Throws `BatonError` `not_found`. */

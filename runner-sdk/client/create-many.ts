@@ -49,12 +49,20 @@ export async function createAllOrNone(
  * Creates each job on its own, in as many requests as needed. A failed request gives its error for each of its jobs;
  * when no request succeeds, the error is thrown.
  */
-export async function createEach(
+export function createEach(
   send: Send,
   { jobs, idempotencyKey, trace, signal }: ManyCreates,
 ): Promise<(Job | BatonError)[]> {
   // Jobs that are created on their own need keys of their own.
   const keyed = jobs.map((json, index) => withKey(json, `${idempotencyKey}.${index}`));
+  return createKeyed(send, { keyed, trace, signal });
+}
+
+/** The same for jobs whose JSON text already has a key. */
+export async function createKeyed(
+  send: Send,
+  { keyed, trace, signal }: Pick<ManyCreates, 'trace' | 'signal'> & { keyed: readonly string[] },
+): Promise<(Job | BatonError)[]> {
   const made: (Job | BatonError)[] = [];
   let succeeded = false;
   let ofAll: BatonError | null = null;

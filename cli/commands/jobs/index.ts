@@ -3,7 +3,9 @@ import type { Cli } from '../../cli';
 import { addBulkCommands } from './bulk';
 import { addChangeCommands } from './change';
 import { addCreateCommand } from './create';
+import { addExportCommand } from './export';
 import { addFollowCommands } from './follow';
+import { addImportCommand } from './import';
 import { addReadCommands } from './read';
 
 /** `baton jobs …` */
@@ -14,4 +16,6 @@ export function addJobCommands(program: CommandUnknownOpts, cli: Cli): void {
   addFollowCommands(jobs, cli);
   addChangeCommands(jobs, cli);
   addBulkCommands(jobs, cli);
+  addImportCommand(jobs, cli);
+  addExportCommand(jobs, cli);
 }
