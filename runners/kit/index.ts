@@ -19,4 +19,5 @@ export type { Listed, Opened, ReadOptions, Stat, WriteOptions } from './storage/
 export { shown } from './storage/location';
 export { type Source, Storage } from './storage/storage';
 export { storageSettings } from './storage/settings';
+export { templateHelpers } from './template-helpers';
 export { WorkFolders } from './work-folders';

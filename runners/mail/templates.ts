@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { NonRetryableError } from '@baton/runner-sdk';
-import { SettingsError } from '@baton/runner-kit';
+import { SettingsError, templateHelpers } from '@baton/runner-kit';
 import Handlebars from 'handlebars';
 
 /** The files of a template; those of a locale are in a folder with its name. */
@@ -107,7 +107,7 @@ function compileIn(folder: string): Compiled {
 /** Strict: a missing value is an error instead of a gap in a mail. Plain text is not escaped as HTML. */
 function compile(text: string, isHtml: boolean): Handlebars.TemplateDelegate {
   const environment = Handlebars.create();
-  environment.registerHelper({ date, number, currency });
+  environment.registerHelper(templateHelpers);
   // Faults in the text are found now, not when the first mail is sent.
   environment.precompile(text, { strict: true, noEscape: !isHtml });
   return environment.compile(text, { strict: true, noEscape: !isHtml });
@@ -120,29 +120,6 @@ function requireWhole(folder: string, locales: Map<string, Compiled>): void {
     for (const part of ['subject', 'text'] as const)
       if (own[part] === undefined && locales.get('')?.[part] === undefined)
         throw new SettingsError(`the template ${join(folder, locale)} has no ${part}.hbs`);
-}
-
-interface Options {
-  data: { root: { locale: string } };
-  hash: Record<string, unknown>;
-}
-
-/** `{{date at}}`, `{{date at timeZone="Europe/Vienna" timeStyle="short"}}`: a date in the reader's locale. */
-function date(value: unknown, { data, hash }: Options): string {
-  const at = new Date(String(value));
-  if (Number.isNaN(at.getTime())) throw new Error(`${JSON.stringify(value)} is not a date`);
-  const format = { dateStyle: 'long', timeZone: 'UTC', ...hash } as Intl.DateTimeFormatOptions;
-  return new Intl.DateTimeFormat(data.root.locale, format).format(at);
-}
-
-function number(value: unknown, { data, hash }: Options): string {
-  return new Intl.NumberFormat(data.root.locale, hash).format(Number(value));
-}
-
-/** `{{currency total "EUR"}}`. */
-function currency(value: unknown, unit: unknown, { data }: Options): string {
-  const format = { style: 'currency', currency: String(unit) } as const;
-  return new Intl.NumberFormat(data.root.locale, format).format(Number(value));
 }
 
 /** `de-at`, `de`. */

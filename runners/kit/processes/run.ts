@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Cgroup, Cgroups } from './cgroup';
 import { endGroup, forget, signalGroup, startGroup, startInCgroup } from './groups';
 import { LineSplitter, Tail } from './lines';
@@ -28,6 +28,8 @@ export interface RunOptions {
   onMessage?: (line: string) => void;
   /** Default 2 MiB. */
   mostMessageBytes?: number;
+  /** Called with file descriptors 3 and 4, which exist only then, and then instead of that of `onMessage`. */
+  onPipes?: (pipes: [Duplex, Duplex]) => void;
   /** Most bytes of stdout, stderr and messages together; more ends the group. */
   mostOutputBytes?: number;
   /** Most memory of the group; more ends it. Checked twice a second, on Linux, unless a cgroup limits it. */
@@ -90,22 +92,23 @@ async function runIn(
   await requireProgram(program, options);
   const child =
     cgroup === undefined
-      ? startGroup(program, args, options.onMessage === undefined ? 3 : 4, start)
+      ? startGroup(program, args, 3 + ownPipes(options), start)
       : startInCgroup(cgroup.path, () => start(...cgroup.entered(program, args), null));
   const { pid } = child;
   if (pid === undefined) throw await new Promise<Error>((resolve) => child.once('error', resolve));
   return new RunningProcess(child, pid, cgroup, options).ended();
 }
 
-function stdioOf({ stdin, onMessage }: RunOptions, watch: Writable | null): StdioOptions {
-  const input = stdin === undefined ? 'ignore' : 'pipe';
-  return [
-    input,
-    'pipe',
-    'pipe',
-    ...(onMessage === undefined ? [] : ['pipe' as const]),
-    ...(watch === null ? [] : [watch]),
-  ];
+function stdioOf(options: RunOptions, watch: Writable | null): StdioOptions {
+  const input = options.stdin === undefined ? 'ignore' : 'pipe';
+  const own = Array<'pipe'>(ownPipes(options)).fill('pipe');
+  return [input, 'pipe', 'pipe', ...own, ...(watch === null ? [] : [watch])];
+}
+
+/** How many file descriptors the program has beside the usual three. */
+function ownPipes({ onMessage, onPipes }: RunOptions): number {
+  if (onPipes !== undefined) return 2;
+  return onMessage === undefined ? 0 : 1;
 }
 
 /**
@@ -182,10 +185,12 @@ class RunningProcess {
   }
 
   private listen(): void {
-    const { onStdoutLine, onStderrLine, onMessage, mostMessageBytes = MESSAGE_BYTES } = this.options;
+    const { onStdoutLine, onStderrLine, onMessage, onPipes, mostMessageBytes = MESSAGE_BYTES } = this.options;
     this.read(this.child.stdout, this.stdout, onStdoutLine, LINE_LENGTH);
     this.read(this.child.stderr, this.stderr, onStderrLine, LINE_LENGTH);
-    if (onMessage !== undefined) this.read(this.child.stdio[3] as Readable, null, onMessage, mostMessageBytes);
+    const [, , , first, second] = this.child.stdio;
+    if (onPipes !== undefined) onPipes([first as Duplex, second as Duplex]);
+    else if (onMessage !== undefined) this.read(first as Readable, null, onMessage, mostMessageBytes);
   }
 
   private read(
