@@ -4,6 +4,7 @@ import { addAlertCommands } from './commands/alerts';
 import { addAuditCommand } from './commands/audit';
 import { addBatchCommands } from './commands/batches';
 import { addDeadLetterCommands } from './commands/dead-letters';
+import { addDoctorCommand } from './commands/doctor';
 import { addEventsCommand } from './commands/events';
 import { addJobCommands } from './commands/jobs';
 import { addKeyCommands } from './commands/keys';
@@ -67,6 +68,7 @@ export function createProgram(cli: Cli, wantsJson = false) {
   addEventsCommand(program, cli);
   addStatsCommand(program, cli);
   addAuditCommand(program, cli);
+  addDoctorCommand(program, cli);
   program
     .command('reference', { hidden: true })
     .description('print the reference of all commands as Markdown')

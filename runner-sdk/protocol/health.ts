@@ -58,8 +58,50 @@ export const health = z.object({
 });
 export type Health = z.infer<typeof health>;
 
+/** What the database tells of its own state. */
+const databaseReport = z.object({
+  version: z.string().describe('Version of PostgreSQL.'),
+  at: timestamp.describe("The database's clock."),
+  coordinatorAt: timestamp.describe('The clock of the coordinator that answers, at the same moment.'),
+  pendingMigrations: z.array(z.string()).describe('Migrations of this version that are not applied.'),
+  connections: z
+    .object({
+      used: z.int().describe('Connections of all clients of the server.'),
+      own: z.int().describe("Connections of this database's own user, mostly coordinators."),
+      max: z.int().describe('The most that the server allows.'),
+    })
+    .describe('Connections of the server.'),
+  oldestSnapshot: z
+    .object({
+      holder: z
+        .enum(['session', 'prepared_transaction', 'replication_slot'])
+        .describe('What keeps the old rows: a transaction, a prepared one, or a replication slot.'),
+      name: z.string().describe('Its application and process id, its global id, or the name of the slot.'),
+      ageMs: z.int().nullable().describe('How old it is, in milliseconds; null: it may not be seen.'),
+      transactions: z.int().describe('How many transactions have begun since.'),
+    })
+    .nullable()
+    .describe('The oldest snapshot: no row that was deleted since can be removed. null: there is none.'),
+  settings: z
+    .array(z.object({ name: z.string().describe('Its name.'), value: z.string().describe('Its value.') }))
+    .describe('Settings of PostgreSQL that matter to Baton, as its sessions have them.'),
+  tables: z
+    .array(
+      z.object({
+        name: z.string().describe('Name of the table.'),
+        bytes: z.int().describe('Its size with indexes, in bytes.'),
+        liveRows: z.int().describe('Its rows, by estimate.'),
+        deadRows: z.int().describe('Its rows that are deleted or replaced but not removed, by estimate.'),
+        bloatBytes: z.int().describe('How much of the table itself is more than its rows need, by estimate.'),
+        vacuumedAt: timestamp.nullable().describe('When it was vacuumed last; null: not since the statistics began.'),
+      }),
+    )
+    .describe('The largest tables, at most 20.'),
+});
+
 /** The parts of the installation. */
 export const systemReport = z.object({
+  database: databaseReport.describe('The database, as the coordinator that answers sees it.'),
   coordinators: z
     .array(
       z.object({

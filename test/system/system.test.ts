@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { SystemReport } from '@baton/runner-sdk/protocol';
 import { readConfig } from '../../coordinator/config/config';
 import { expectStatus } from '../support/api';
-import { startCluster } from '../support/coordinator';
+import { startCluster, startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 
 test('tells which coordinators are connected, the migrations, and the settings in force', async () => {
@@ -20,6 +20,13 @@ test('tells which coordinators are connected, the migrations, and the settings i
     }
     const { migrations, settings } = await read();
     expect(migrations[0]?.name).toBe('0001_baton');
+    const { database } = await read();
+    expect(database).toMatchObject({ pendingMigrations: [], version: expect.stringMatching(/^\d+/) });
+    expect(database.connections.own).toBeGreaterThan(0);
+    expect(database.connections.used).toBeLessThanOrEqual(database.connections.max);
+    expect(Math.abs(Date.parse(database.at) - Date.parse(database.coordinatorAt))).toBeLessThan(60_000);
+    expect(database.settings).toContainEqual({ name: 'fsync', value: expect.any(String) });
+    expect(database.tables.map(({ name }) => name)).toContain('jobs');
     expect(settings.find(({ name }) => name === 'BATON_MAX_LOG_LINES')).toEqual({
       name: 'BATON_MAX_LOG_LINES',
       value: '10000',
@@ -28,6 +35,32 @@ test('tells which coordinators are connected, the migrations, and the settings i
     });
   } finally {
     await cluster.stop();
+  }
+});
+
+test('tells which snapshot is the oldest, and which rows it keeps', async () => {
+  const coordinator = await startCoordinator();
+  const held = await coordinator.sql.session();
+  try {
+    const read = async () => expectStatus(await coordinator.api.get<SystemReport>('/system'), 200).database;
+    await held.query({ text: 'BEGIN ISOLATION LEVEL REPEATABLE READ' });
+    await held.query({ text: 'SELECT count(*) FROM baton.jobs' });
+    const { oldestSnapshot } = await eventually(
+      read,
+      (report) => report.oldestSnapshot?.name.includes('test-session') === true,
+    );
+    expect(oldestSnapshot).toMatchObject({
+      holder: 'session',
+      ageMs: expect.any(Number),
+      transactions: expect.any(Number),
+    });
+    await coordinator.sql.query('CREATE TABLE baton.dying AS SELECT n FROM generate_series(1, 20000) n');
+    await coordinator.sql.query('DELETE FROM baton.dying');
+    const { tables } = await eventually(read, (report) => report.tables.some(({ deadRows }) => deadRows === 20_000));
+    expect(tables.find(({ name }) => name === 'dying')).toMatchObject({ deadRows: 20_000, liveRows: 0 });
+  } finally {
+    await held.end();
+    await coordinator.stop();
   }
 });
 
