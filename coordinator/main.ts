@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Imported first, because it must take effect before anything else is loaded.
 import './v8-settings';
 import { createApp } from './app';

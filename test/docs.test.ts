@@ -272,8 +272,9 @@ describe('decisions', () => {
       (folder) => JSON.parse(text(join(folder, 'package.json'))) as Record<string, Record<string, string> | undefined>,
     );
     const listed = new Set(
-      manifests.flatMap(({ dependencies, devDependencies }) => [
+      manifests.flatMap(({ dependencies, devDependencies, optionalDependencies }) => [
         ...Object.keys(dependencies ?? {}),
+        ...Object.keys(optionalDependencies ?? {}),
         ...Object.keys(devDependencies ?? {}),
       ]),
     );

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Request, Response } from 'express';
 import { BatonError } from '../errors';
+import { findShipped } from '../shipped';
 import { addressOwner } from './core/answer';
 import { withStyleNonce } from './core/browser';
 import type { UnsentAnswers } from './core/unsent-answers';
@@ -13,10 +13,6 @@ import { type ResponseHeaders, setHeaders } from './core/response-headers';
 
 // Serves the built files of the dashboard, which gets all its data from the API like any other client.
 
-/**
- * Beside the coordinator's package, which is one or two folders above this file, depending on whether it is compiled.
- */
-const FOLDER = join(dirname(packageAbove(__dirname)), 'dashboard', 'dist');
 const NONCE_PLACEHOLDER = /__CSP_NONCE__/g;
 /** URLs in the page are relative to its folder. */
 const OWN_ADDRESS = /(src|href)="\.\//g;
@@ -117,16 +113,18 @@ async function pack(name: string): Promise<File> {
 }
 
 async function read(name: string): Promise<Buffer> {
+  const folder = findShipped(join('dashboard', 'dist'), 'index.html');
+  if (folder === null)
+    throw new BatonError(
+      'not_found',
+      'The dashboard was not built. `npm run setup` builds it; everything else of the API works without it.',
+    );
   try {
-    return await readFile(join(FOLDER, name));
+    return await readFile(join(folder, name));
   } catch {
-    const message = existsSync(FOLDER)
-      ? `The dashboard has no file ${name}. It may have been built anew: reload the page.`
-      : 'The dashboard was not built. `npm run setup` builds it; everything else of the API works without it.';
-    throw new BatonError('not_found', message);
+    throw new BatonError(
+      'not_found',
+      `The dashboard has no file ${name}. It may have been built anew: reload the page.`,
+    );
   }
-}
-
-function packageAbove(folder: string): string {
-  return existsSync(join(folder, 'package.json')) ? folder : packageAbove(dirname(folder));
 }

@@ -61,8 +61,9 @@ const RETRY_MS = 250;
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const dataDir = canonical(options.dataDir);
-  const location = chooseLocation(dataDir, options.systemDir ?? '/var/lib/baton');
-  const installation = findInstallation(location.account, options.systemDir ?? '/var/lib/baton');
+  const systemDir = options.systemDir ?? '/var/lib/baton';
+  const location = chooseLocation(dataDir, systemDir);
+  const installation = findInstallation(location.account, location.account === undefined ? dataDir : systemDir);
   await ensureCluster(location, installation);
   const server = new Server(location, installation, options);
   const adopted = await server.start();

@@ -1,7 +1,18 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 
+/** Keeps no process alive, as tools that look for open handles find by `hasRef`. */
+class ContextResource extends AsyncResource {
+  constructor(name: string) {
+    super(name, { requireManualDestroy: true });
+  }
+
+  hasRef(): boolean {
+    return false;
+  }
+}
+
 /** Created when this module is loaded, so it belongs to no request and no job. */
-const root = new AsyncResource('BatonRoot', { requireManualDestroy: true });
+const root = new ContextResource('BatonRoot');
 const current = new AsyncLocalStorage<object>();
 
 /**
@@ -9,9 +20,7 @@ const current = new AsyncLocalStorage<object>();
  * not visible elsewhere. Not shared by two attempts, because `enterWith` changes the context it is called in.
  */
 export class AsyncScope {
-  private readonly resource = root.runInAsyncScope(
-    () => new AsyncResource('BatonScope', { requireManualDestroy: true }),
-  );
+  private readonly resource = root.runInAsyncScope(() => new ContextResource('BatonScope'));
 
   run<Result>(call: () => Result): Result {
     return this.resource.runInAsyncScope(call);

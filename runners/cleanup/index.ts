@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { startRunner } from '@baton/runner-kit';
 import { clean } from './clean';
 import { cleanup } from './jobs';

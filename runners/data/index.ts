@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { startRunner } from '@baton/runner-kit';
 import { deleteRows } from './delete';
 import { batchDelete, bulkExport, bulkUpload, dataImport, dataProcessing } from './jobs';

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { Cgroups, SettingsError, startRunner } from '@baton/runner-kit';
 import { defineJob } from '@baton/runner-sdk';
 import { z } from 'zod';

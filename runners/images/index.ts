@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { startRunner } from '@baton/runner-kit';
 import sharp from 'sharp';
 import { imageProcessing, thumbnailGeneration } from './jobs';

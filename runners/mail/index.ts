@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { type Kit, SettingsError, type SettingsOf, startRunner } from '@baton/runner-kit';
 import { Client } from '@baton/runner-sdk';
 import { emailNotification } from './jobs';

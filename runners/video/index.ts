@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { findTool, SettingsError, startRunner } from '@baton/runner-kit';
 import { renderComposition } from './composition';
 import { compositionRender, videoProcessing, videoThumbnails } from './jobs';

@@ -27,7 +27,11 @@ export const FLOORS: readonly Floor[] = [
   { name: 'domain', height: 4, holds: /^coordinator\/(domain\/|context\.ts$)/ },
   { name: 'state', height: 3, holds: /^coordinator\/state\// },
   { name: 'store', height: 2, holds: /^coordinator\/store\// },
-  { name: 'ground', height: 1, holds: /^coordinator\/(backoff|compile|errors|logger|shares|turns|v8-settings)\.ts$/ },
+  {
+    name: 'ground',
+    height: 1,
+    holds: /^coordinator\/(backoff|compile|errors|logger|shares|shipped|turns|v8-settings)\.ts$/,
+  },
   { name: 'prisma', height: 0, holds: /^coordinator\/generated\// },
 ];
 

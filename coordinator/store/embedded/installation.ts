@@ -10,8 +10,9 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  symlinkSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { type Account, EmbeddedDatabaseError } from './account';
 
 export interface Installation {
@@ -25,17 +26,17 @@ export interface Installation {
 export const PROGRAM_ENV = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 
 /**
- * Finds the programs in the npm package of this platform. If the account cannot run them in place (for example because
- * the project is in a home of mode 0700), they are copied once, 60 MB, to a folder where it can.
- * @param systemDir where the copy goes, such as `/var/lib/baton`
+ * Finds the programs in the npm package of this platform. They are copied once, 60 MB, if they do not run in place: the
+ * account cannot reach them (for example because the project is in a home of mode 0700), or the links between their
+ * libraries are missing, which npm makes only when it may run scripts, and nobody can make in a read-only folder.
+ * @param copyDir where the copy goes, such as `/var/lib/baton`
  * @throws {EmbeddedDatabaseError} when the package is missing or its programs do not run here
  */
-export function findInstallation(account: Account, systemDir: string): Installation {
-  const native = findPackage();
+export function findInstallation(account: Account, copyDir: string, native = findPackage()): Installation {
   const inPlace = tryOut(join(native, 'bin'), account);
   if (inPlace.installation !== undefined) return inPlace.installation;
-  if (account === undefined) throw unusable(inPlace.fault);
-  const copied = tryOut(join(copy(native, systemDir), 'bin'), account);
+  if (account === undefined && missingLinks(native, native).length === 0) throw unusable(inPlace.fault);
+  const copied = tryOut(join(copy(native, copyDir), 'bin'), account);
   if (copied.installation === undefined) throw unusable(copied.fault);
   return copied.installation;
 }
@@ -65,29 +66,40 @@ function tryOut(bin: string, account: Account): { installation?: Installation; f
 }
 
 function unusable(fault: string): EmbeddedDatabaseError {
-  const advice = /shared librar/.test(fault)
-    ? 'Run npm run setup, or set DATABASE_URL.'
-    : 'Set DATABASE_URL to use another PostgreSQL.';
-  return new EmbeddedDatabaseError(`The embedded PostgreSQL does not run on this machine: ${fault}. ${advice}`);
+  return new EmbeddedDatabaseError(
+    `The embedded PostgreSQL does not run on this machine: ${fault}. Set DATABASE_URL to use another PostgreSQL.`,
+  );
 }
 
 /** The copy gets its name only when it is complete. */
-function copy(native: string, systemDir: string): string {
-  const target = join(systemDir, `postgresql-${packageVersion(native)}`);
+function copy(native: string, copyDir: string): string {
+  const target = join(copyDir, `postgresql-${packageVersion(native)}`);
   if (existsSync(target)) return target;
   try {
-    makeOpenFolder(systemDir);
+    makeOpenFolder(copyDir);
     const draft = mkdtempSync(`${target}.`);
     const isNeeded = (path: string): boolean => !/\.a$|[/]pkgconfig$/.test(path);
     for (const part of ['bin', 'lib', 'share']) {
       cpSync(join(native, part), join(draft, part), { recursive: true, verbatimSymlinks: true, filter: isNeeded });
     }
+    for (const { from, to } of missingLinks(native, draft)) symlinkSync(to, from);
     openToAll(draft);
     settle(draft, target);
   } catch (error) {
-    throw new EmbeddedDatabaseError(`PostgreSQL's programs could not be copied to ${systemDir}: ${String(error)}`);
+    throw new EmbeddedDatabaseError(`PostgreSQL's programs could not be copied to ${copyDir}: ${String(error)}`);
   }
   return target;
+}
+
+/** The links that `native` should have, and that are not in `folder`, itself or a copy of it. */
+function missingLinks(native: string, folder: string): { from: string; to: string }[] {
+  const list = join(native, 'pg-symlinks.json');
+  if (!existsSync(list)) return [];
+  // Paths from the package's root, such as `native/lib/libpq.so.5.18`.
+  const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[];
+  return links
+    .map(({ source, target }) => ({ from: join(folder, relative('native', target)), to: basename(source) }))
+    .filter(({ from }) => !existsSync(from));
 }
 
 /** Creates a folder and its missing parents with access for everybody, whatever the umask. */

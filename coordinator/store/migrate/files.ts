@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findShipped } from '../../shipped';
 
 /** Why the database cannot be brought to this version. The message is one line that says what to do. */
 export class MigrationError extends Error {}
@@ -23,11 +24,8 @@ export function readMigrations(directory = findDirectory()): Migration[] {
     .sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
-/** Searches upwards, because this file runs both compiled, from coordinator/dist/store, and as source. */
 function findDirectory(): string {
-  for (let folder = __dirname; folder !== dirname(folder); folder = dirname(folder)) {
-    const directory = join(folder, 'prisma', 'migrations');
-    if (existsSync(join(directory, 'migration_lock.toml'))) return directory;
-  }
+  const found = findShipped(join('prisma', 'migrations'), 'migration_lock.toml');
+  if (found !== null) return found;
   throw new MigrationError(`The folder prisma/migrations was not found above ${__dirname}. Install Baton again.`);
 }

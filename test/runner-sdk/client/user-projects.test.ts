@@ -182,6 +182,26 @@ it('compiles and runs as CommonJS, also where TypeScript resolves modules as it 
   expect(await output(process.execPath, program.replace('.ts', '.js'))).toEqual(EXPECTED);
 });
 
+it.each([
+  ['nodenext', ts.ModuleKind.NodeNext, ts.ModuleResolutionKind.NodeNext],
+  ['bundler', ts.ModuleKind.ESNext, ts.ModuleResolutionKind.Bundler],
+])(
+  'compiles where TypeScript resolves modules as %s, with the types of the SDK checked too',
+  (name, module, resolution) => {
+    link('zod-3.25', join(folder, name, 'node_modules', 'zod'));
+    const program = write(
+      `${name}/app.mts`,
+      `${IMPORTS}import type { Job } from '@baton/runner-sdk/protocol';
+    import { enqueue } from '@baton/runner-sdk/enqueue';
+    export type Kept = [Job, typeof enqueue];
+    ${zodSchemas()}${PROGRAM}`,
+    );
+    expect(
+      compile([program], { module, moduleResolution: resolution, skipLibCheck: false, lib: ['lib.es2024.d.ts'] }),
+    ).toEqual([]);
+  },
+);
+
 it('says what is no schema', async () => {
   const program = write(
     'none/app.cjs',
