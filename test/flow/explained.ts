@@ -9,6 +9,7 @@ interface Node {
   'Actual Loops'?: number;
   'Rows Removed by Filter'?: number;
   'Rows Removed by Index Recheck'?: number;
+  'Rows Removed by Join Filter'?: number;
   'Shared Hit Blocks'?: number;
   'Shared Read Blocks'?: number;
   Plans?: Node[];
@@ -24,6 +25,8 @@ export interface Cost {
   /** Rows that scans of them gave or threw away. */
   rows: number;
   buffers: number;
+  /** Pairs of rows that joins compared in vain. */
+  mismatches: number;
   indexes: string[];
 }
 
@@ -87,6 +90,9 @@ export class Explainer {
             loops(node, node['Rows Removed by Index Recheck']),
           0,
         ),
+      ),
+      mismatches: Math.round(
+        flat(plan).reduce((sum, node) => sum + loops(node, node['Rows Removed by Join Filter']), 0),
       ),
       buffers: (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0),
       indexes: [...new Set(flat(plan).flatMap((node) => node['Index Name'] ?? []))].sort(),

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as batches from '../../coordinator/store/batches/end';
 import type { Executor } from '../../coordinator/store/db';
-import { decideGate } from '../../coordinator/store/jobs';
+import * as jobs from '../../coordinator/store/jobs';
 import * as batchViews from '../../coordinator/store/views/batches';
 import * as workflowViews from '../../coordinator/store/views/workflows';
 import * as edges from '../../coordinator/store/workflows/edges';
@@ -118,9 +118,39 @@ const STATEMENTS: [string, number, (db: Executor) => Promise<unknown>][] = [
   ['a gate by its key', 10, (db) => workflowViews.gate(db, workflow, 'approve')],
   ['a workflow without its counts', 10, (db) => workflowViews.head(db, ANYBODYS, workflow)],
   ['keys of the parents of a gate', 10, (db) => workflowViews.keysOf(db, [gate, parent])],
-  ['a decision', 10, (db) => decideGate(db, { gateId: gate, to: 'completed', result: null, reason: null })],
+  ['a decision', 10, (db) => jobs.decideGate(db, { gateId: gate, to: 'completed', result: null, reason: null })],
   ['the owner of a lease', 5, (db) => members.leaseOwner(db, { jobId: parent, leaseToken: randomUUID() })],
 ];
+
+test('freeing many children, and promoting many jobs, compares none with all others', async () => {
+  await pad({ status: "'blocked'", user_id: "'kin'" }, 20_000);
+  await sql.query(
+    "INSERT INTO dependencies (job_id, parent_id, tolerates_failure) SELECT id, gen_random_uuid(), false FROM jobs WHERE user_id = 'kin'",
+  );
+  const children = await sql.query<{ id: string }>(
+    `WITH freed AS (SELECT id FROM jobs WHERE user_id = 'kin' LIMIT 500)
+     UPDATE dependencies SET outcome = 'completed' WHERE job_id IN (SELECT id FROM freed) RETURNING job_id AS id`,
+  );
+  await pad({ status: "'pending'" }, 500);
+  const ids = children.map(({ id }) => id);
+  const ready = [{ laneId: 1, queue: 'q', priority: 0, fromPosition: null }];
+  const statements: [string, (db: Executor) => Promise<unknown>][] = [
+    ['free', (db) => jobs.unblock(db, ids, null)],
+    ['free in turns', (db) => jobs.unblock(db, ids, ready)],
+    ['promote', (db) => jobs.promoteDue(db, ready, 500)],
+  ];
+  for (const [statement, run] of statements)
+    for (const planned of PLANNED) {
+      const { mismatches, seqScans, buffers } = await explainer.cost(run, planned, TABLES);
+      const isDear = mismatches > 10 * ids.length || seqScans > 0 || buffers > 60 * ids.length;
+      expect([statement, planned, isDear ? { mismatches, seqScans, buffers } : 'cheap']).toEqual([
+        statement,
+        planned,
+        'cheap',
+      ]);
+    }
+  await sql.query('TRUNCATE jobs, dependencies');
+});
 
 test('what follows an end walks over nothing', async () => {
   const walked: string[] = [];

@@ -134,6 +134,7 @@ test('the last two parents that end at one moment start the child once', async (
     await store.unblock(
       winner,
       locked.map(({ id }) => id),
+      null,
     ),
   ).toEqual([]);
   const ended = finish(other);

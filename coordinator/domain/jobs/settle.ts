@@ -4,7 +4,8 @@ import type { JobRow, Moved, Removed } from '../../store/jobs';
 import * as store from '../../store/jobs';
 import { findUnended } from '../../store/workflows/end';
 import { jobEvent } from '../events/events';
-import { enqueue, releaseConcurrency } from './promotion';
+import { presentLanes } from './lanes';
+import { enqueue, readyLanesOf, releaseConcurrency } from './promotion';
 import { isFinished } from './transitions';
 
 // Follow-up work of a transition for other jobs, the same for every verb: jobs held by its order, key or limit may
@@ -59,7 +60,8 @@ export async function freeDependants(context: Context, parentIds: string[]): Pro
     const settled = await settleEdges(transaction, parentIds, SHARE);
     const children = [...new Set(settled.map(({ jobId }) => jobId))];
     const blocked = children.length === 0 ? [] : await store.lockBlocked(transaction, children);
-    const freed = blocked.length === 0 ? [] : await store.unblock(transaction, blocked.map(idOf));
+    const freed =
+      blocked.length === 0 ? [] : await store.unblock(transaction, blocked.map(idOf), lanesFor(context, blocked));
     const gates = blocked.filter(({ isGate }) => isGate).map(idOf);
     if (gates.length > 0) await store.startGates(transaction, gates);
     return { edges: settled, moved: freed };
@@ -71,8 +73,19 @@ export async function freeDependants(context: Context, parentIds: string[]): Pro
     context,
     moved.filter(({ status }) => isFinished(status)),
   );
-  await enqueueWaiting(context, moved);
+  const ready = moved.flatMap(({ laneId, position }) => (position === null ? [] : [{ laneId, position }]));
+  context.notifications.publishReady(readyLanesOf(ready));
+  await enqueueWaiting(
+    context,
+    moved.filter(({ position }) => position === null),
+  );
   return unexhausted(parentIds, edges);
+}
+
+/** The lanes by which jobs that take turns get their positions; null: none of these jobs does. */
+function lanesFor(context: Context, blocked: store.BlockedJob[]): store.LaneFrom[] | null {
+  const inTurns = blocked.filter(({ takesTurns }) => takesTurns);
+  return inTurns.length === 0 ? null : presentLanes(context, new Set(inTurns.map(({ queue }) => queue)));
 }
 
 /**

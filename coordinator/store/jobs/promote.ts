@@ -86,7 +86,9 @@ export async function promoteDue(
       ORDER BY j.run_at LIMIT ${limit} FOR UPDATE OF j SKIP LOCKED
     ), ${positioned(ready)}
     UPDATE jobs j SET position = CASE WHEN j.lane_id <> ${NO_LANE}::int THEN p.position END
-    FROM positioned p
+    -- As arrays, because the planner takes 'positioned' for one row, and would walk over all of it for each job.
+    FROM unnest(ARRAY(SELECT id FROM positioned ORDER BY id), ARRAY(SELECT position FROM positioned ORDER BY id))
+      AS p (id, position)
     WHERE j.id = ANY (ARRAY(SELECT id FROM positioned)) AND j.id = p.id
       -- Cast to text so that the planner cannot use the index of future jobs instead of the ids.
       AND j.status::text = 'pending' AND j.position IS NULL AND j.hold IS NULL

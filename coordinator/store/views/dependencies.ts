@@ -99,7 +99,7 @@ export async function waitsFor(
         row_number() OVER (ORDER BY d.parent_id) AS nth
       FROM dependencies d LEFT JOIN jobs p ON p.id = d.parent_id LEFT JOIN workflows w ON w.id = d.parent_id
         LEFT JOIN batches b ON b.id = d.parent_id
-      WHERE d.job_id = ${jobId}::uuid AND d.outcome IS NULL
+      WHERE d.job_id = ${jobId}::uuid AND d.outcome::text IS NULL
     ) f`);
   return row ?? { count: 0, parents: [] };
 }

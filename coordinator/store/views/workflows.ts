@@ -1,6 +1,7 @@
 import type { JobStatus, WorkflowStatus } from '@baton/runner-sdk/protocol';
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
+import { isWaiting } from '../workflows/edges';
 
 export interface WorkflowRow {
   id: string;
@@ -63,7 +64,7 @@ export interface WorkflowFilter {
 /** Gates of `w` that wait for nothing but a decision. `OFFSET 0` reads them by the index of gates. */
 const DECIDABLE = sql`
   SELECT FROM (SELECT j.id FROM jobs j WHERE j.workflow_id = w.id AND j.queue = '' AND j.status = 'blocked' OFFSET 0) g
-  WHERE (SELECT true FROM dependencies d WHERE d.job_id = g.id AND d.outcome IS NULL LIMIT 1) IS NULL`;
+  WHERE NOT ${isWaiting(sql`g.id`)}`;
 
 /** Newest first; `before` is the last id of the previous page. */
 export function page(
@@ -110,7 +111,7 @@ export function nodes(db: Executor, workflowId: string): Promise<NodeRow[]> {
     SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, j.queue = '' AS "isGate",
       j.expires_at AS "expiresAt", j.depends_on AS "dependsOn",
       j.queue = '' AND j.status = 'blocked'
-        AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
+        AND NOT ${isWaiting(sql`j.id`)} AS "isReady"
     FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid ORDER BY j.id`);
 }
 
@@ -120,7 +121,7 @@ export async function gate(db: Executor, workflowId: string, key: string): Promi
     SELECT j.id, j.workflow_key AS key, j.type, j.status, j.reason, true AS "isGate", j.expires_at AS "expiresAt",
       j.depends_on AS "dependsOn",
       j.status = 'blocked'
-        AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL AS "isReady"
+        AND NOT ${isWaiting(sql`j.id`)} AS "isReady"
     FROM jobs j WHERE j.workflow_id = ${workflowId}::uuid AND j.workflow_key = ${key} AND j.queue = ''`);
   return row ?? null;
 }
@@ -159,6 +160,6 @@ export async function countGroups(db: Executor): Promise<GroupCounts> {
       (SELECT count(*)::int FROM batches b WHERE b.status IN ('open', 'running')) AS batches,
       (SELECT count(*)::int FROM workflows w JOIN jobs j ON j.workflow_id = w.id
         WHERE w.status = 'running' AND j.workflow_id IS NOT NULL AND j.status = 'blocked' AND j.queue = ''
-          AND (SELECT true FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL LIMIT 1) IS NULL) AS gates`);
+          AND NOT ${isWaiting(sql`j.id`)}) AS gates`);
   return row ?? { workflows: 0, batches: 0, gates: 0 };
 }

@@ -1,4 +1,4 @@
-import { type Executor, sql } from '../db';
+import { type Executor, type Sql, sql } from '../db';
 
 // Edges between waiting jobs and what they wait for: other jobs, a workflow or a batch. An edge without an outcome is
 // not settled yet. It is settled in the transaction that moves the waiting job, so nothing is lost between the two.
@@ -11,6 +11,14 @@ export interface Edge {
   outcome: 'completed' | 'failed' | 'cancelled' | null;
   /** Whether the child runs although the parent did not complete. */
   toleratesFailure: boolean;
+}
+
+/**
+ * Whether a job waits for something. Cast to text so that the planner cannot use the index of unsettled edges, which
+ * begins with the parent: it would read all of that index for each job.
+ */
+export function isWaiting(jobId: Sql): Sql {
+  return sql`(SELECT true FROM dependencies d WHERE d.job_id = ${jobId} AND d.outcome::text IS NULL LIMIT 1) IS NOT NULL`;
 }
 
 export async function insertEdges(transaction: Executor, edges: Edge[]): Promise<void> {

@@ -40,7 +40,7 @@ export async function waitsForJob(transaction: Executor, groupId: string, jobId:
         UNION ALL SELECT j.id FROM jobs j WHERE j.workflow_id = r.id AND j.workflow_id IS NOT NULL
           AND j.status = 'blocked'
         UNION ALL SELECT j.id FROM jobs j WHERE j.batch_id = r.id AND j.batch_id IS NOT NULL AND j.status = 'blocked'
-      ) m JOIN dependencies d ON d.job_id = m.id AND d.outcome IS NULL
+      ) m JOIN dependencies d ON d.job_id = m.id AND d.outcome::text IS NULL
     )
     SELECT FROM jobs j WHERE j.id = ${jobId}::uuid AND EXISTS (
       SELECT FROM reached r WHERE r.id = j.id OR r.id = j.workflow_id OR r.id = j.batch_id)`);
