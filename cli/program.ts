@@ -13,6 +13,7 @@ import { addQueueCommands } from './commands/queues';
 import { addRunnerCommands } from './commands/runners';
 import { addScheduleCommands } from './commands/schedules';
 import { addStatsCommand } from './commands/stats';
+import { addTopCommand } from './commands/top';
 import { addWebhookCommands } from './commands/webhooks';
 import { addWorkflowCommands } from './commands/workflows';
 import { addExamples } from './examples';
@@ -68,6 +69,7 @@ export function createProgram(cli: Cli, wantsJson = false) {
   addEventsCommand(program, cli);
   addStatsCommand(program, cli);
   addAuditCommand(program, cli);
+  addTopCommand(program, cli);
   addDoctorCommand(program, cli);
   program
     .command('reference', { hidden: true })

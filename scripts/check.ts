@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { installChromium } from './chromium';
+import { installTmux } from './debian';
 
 /**
  * Runs all checks that a change must pass. Arguments are passed to jest, so `npm test -- test/jobs` runs some of the
@@ -22,14 +23,15 @@ const SLOWEST = 12;
 const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
 async function main(): Promise<void> {
-  const browser = installChromium();
+  // One after the other: apt takes a lock.
+  const programs = installChromium().then(async (browser) => ({ chromium: browser, tmux: await installTmux() }));
   const verdicts = await Promise.all([
     checkTypes(),
     run('lint', [join('node_modules', 'eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0']),
     run('format', [join('node_modules', 'prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.']),
   ]);
-  const installed = await browser;
-  if (installed !== null) console.log(`chromium: ${installed}\n`);
+  for (const [name, installed] of Object.entries(await programs))
+    if (installed !== null) console.log(`${name}: ${installed}\n`);
   // Not in parallel, because its tests run servers and check deadlines.
   verdicts.push(await runJest(process.argv.slice(2)));
   console.log('');

@@ -12,7 +12,8 @@ export function showJob(cli: Cli, job: Job): void {
   for (const line of detailLines(detailsOf(cli, job), style)) cli.terminal.line(line);
 }
 
-function detailsOf(cli: Cli, job: Job): Detail[] {
+/** What is known of a job, as names and values. */
+export function detailsOf(cli: Cli, job: Job): Detail[] {
   const { progress, estimate } = job;
   return [
     ['id', job.id],
