@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '@baton/runner-kit';
 import type { JobContext } from '@baton/runner-sdk';
@@ -12,6 +12,8 @@ const HEIGHTS: Record<Exclude<Preset, 'audio'>, { height: number; kbps: number }
   '360p': { height: 360, kbps: 800 },
   '240p': { height: 240, kbps: 400 },
 };
+/** The longest that reading the segments of one rendition may take. */
+const SEGMENTS_MS = 1_800_000;
 const CONTENT_TYPES = new Map([
   ['mp4', 'video/mp4'],
   ['webm', 'video/webm'],
@@ -168,7 +170,10 @@ async function writeHls(
   ];
   await ffmpeg(args, { job, tools, seconds: source.seconds, label: 'hls', ...between });
   const segments = await segmentsOf(place, names);
-  for (const segment of segments) await requireKeyFrame(segment, job.signal);
+  for (const name of names) {
+    const own = segments.filter((segment) => segment.startsWith(`${join(place, name)}/`));
+    await requireKeyFrames(own, folder, job.signal);
+  }
   let bytes = 0;
   const upload = async (file: string): Promise<void> => {
     const contentType = CONTENT_TYPES.get(extensionOf(file));
@@ -195,25 +200,35 @@ async function segmentsOf(place: string, names: string[]): Promise<string[]> {
   return found.flat().sort();
 }
 
-/** A player may begin, or change the bitrate, at each segment. */
-async function requireKeyFrame(segment: string, signal: AbortSignal): Promise<void> {
-  const entries = [
-    '-select_streams',
-    'v:0',
-    '-read_intervals',
-    '%+#1',
-    '-show_entries',
-    'packet=flags',
-    '-of',
-    'csv=p=0',
-  ];
-  const { code, stdout } = await run('ffprobe', ['-v', 'error', ...entries, `file:${segment}`], {
-    signal,
-    timeoutMs: 60_000,
+/**
+ * A player may begin, or change the bitrate, at each segment. Those of a rendition are read as one, by a list, because
+ * a film has thousands: where the position in the file goes back, another begins.
+ */
+async function requireKeyFrames(segments: string[], place: string, signal: AbortSignal): Promise<void> {
+  const list = join(place, 'segments.ffconcat');
+  await writeFile(
+    list,
+    ['ffconcat version 1.0', ...segments.map((path) => `file '${path.replaceAll("'", String.raw`'\''`)}'`)].join('\n'),
+  );
+  let last = Infinity;
+  let begun = 0;
+  let good = 0;
+  const onStdoutLine = (line: string): void => {
+    const [, position, flags = ''] = /^(\d+),(\w*)/.exec(line) ?? [];
+    if (position === undefined) return;
+    if (Number(position) <= last) {
+      begun += 1;
+      if (flags.startsWith('K')) good += 1;
+    }
+    last = Number(position);
+  };
+  const entries = ['-select_streams', 'v:0', '-show_entries', 'packet=pos,flags', '-of', 'csv=p=0'];
+  const { code } = await run('ffprobe', ['-v', 'error', '-f', 'concat', '-safe', '0', ...entries, `file:${list}`], {
+    ...{ signal, onStdoutLine, timeoutMs: SEGMENTS_MS },
   });
   signal.throwIfAborted();
-  if (code !== 0 || !stdout.startsWith('K') || (await stat(segment)).size === 0)
-    throw new Error(`a segment does not begin with a key frame: ${segment.slice(-30)}`);
+  if (code !== 0 || begun !== segments.length || good !== begun)
+    throw new Error(`of ${segments.length} segments, ${begun} can be read and ${good} begin with a key frame`);
 }
 
 function h264(speed: string): string[] {

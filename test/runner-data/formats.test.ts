@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -211,6 +212,36 @@ describe('a workbook of others', () => {
       for await (const _ of readXlsx(path, { folder, sheet: 'Data', mostSpillBytes: 100_000 })) continue;
     };
     await expect(small()).rejects.toThrow('DATA_MOST_SPILL_MB');
+  });
+
+  it('with more texts than the heap could hold is read', async () => {
+    const count = 100_000;
+    const all = (function* () {
+      yield* texts;
+      for (let index = 0; index < count; index += 1) yield `<t>text ${index} ${'x'.repeat(240)}</t>`;
+    })();
+    const order = Array.from({ length: 5000 }, (_none, index) => (index * 7919) % count);
+    const rows = order.map(
+      (index) => `<row><c r="A9"><v>${index}</v></c><c r="D9" t="s"><v>${index + 5}</v></c></row>`,
+    );
+    await book(HEADER + rows.join(''), all);
+    const folder = join(moving.folder, 'own');
+    mkdirSync(folder);
+    // 25 MB of texts. In a process of its own, whose heap is smaller; it ends when that is full.
+    const script = `
+      const { readXlsx } = require('./runners/data/dist/formats/xlsx-read.js');
+      const [path, folder] = process.argv.slice(1);
+      (async () => {
+        let rows = 0;
+        for await (const _ of readXlsx(path, { folder, sheet: 'Data', mostSpillBytes: 1e9 })) rows += 1;
+        process.stdout.write(String(rows));
+      })();`;
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--max-old-space-size=16', '-e', script, join(moving.folder, 'storage', 'book.xlsx'), folder],
+      { cwd: join(__dirname, '..', '..') },
+    );
+    expect([stdout.toString(), stderr.toString().slice(0, 200)]).toEqual([String(order.length), '']);
   });
 
   it('that would fill the memory is refused', async () => {

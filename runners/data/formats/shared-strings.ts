@@ -2,8 +2,10 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { badFile } from './faults';
 
-const BLOCK_BYTES = 64 * 1024;
-const MOST_BLOCKS = 256;
+/** Small, because cells name texts in any order, and each that is not kept costs a read of a block. */
+const BLOCK_BYTES = 16 * 1024;
+const MOST_BLOCKS = 1024;
+const FLUSH_BYTES = 256 * 1024;
 const OFFSET_BYTES = 8;
 
 /**
@@ -66,7 +68,7 @@ class SpillFile {
     this.bytes += data.length;
     if (this.bytes > this.mostBytes)
       throw badFile(`its texts have more than ${this.mostBytes} bytes (DATA_MOST_SPILL_MB)`);
-    if (this.pendingBytes >= BLOCK_BYTES) this.flush();
+    if (this.pendingBytes >= FLUSH_BYTES) this.flush();
   }
 
   read(start: number, length: number): Buffer {
@@ -94,11 +96,19 @@ class SpillFile {
       this.blocks.set(number, kept);
       return kept;
     }
-    const block = Buffer.alloc(Math.min(BLOCK_BYTES, this.bytes - number * BLOCK_BYTES));
-    readSync(this.handle, block, 0, block.length, number * BLOCK_BYTES);
+    const block = this.freeBlock();
+    // Past the end of the file the block holds what was there before, which nobody asks for.
+    readSync(this.handle, block, 0, BLOCK_BYTES, number * BLOCK_BYTES);
     this.blocks.set(number, block);
-    if (this.blocks.size > MOST_BLOCKS) this.blocks.delete(this.blocks.keys().next().value as number);
     return block;
+  }
+
+  /** That of the least recently used, once there are enough: a new one each time would be garbage faster than it is collected. */
+  private freeBlock(): Buffer {
+    const [oldest] = this.blocks;
+    if (oldest === undefined || this.blocks.size < MOST_BLOCKS) return Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    this.blocks.delete(oldest[0]);
+    return oldest[1];
   }
 
   private flush(): void {
