@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { installChromium } from './chromium';
 import { installTmux } from './debian';
+import { fetchPostgres } from './postgres';
 
 /**
  * Runs all checks that a change must pass. Arguments are passed to jest, so `npm test -- test/jobs` runs some of the
@@ -24,7 +25,11 @@ const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
 async function main(): Promise<void> {
   // One after the other: apt takes a lock.
-  const programs = installChromium().then(async (browser) => ({ chromium: browser, tmux: await installTmux() }));
+  const programs = installChromium().then(async (browser) => ({
+    chromium: browser,
+    tmux: await installTmux(),
+    postgresql: await fetchPostgres(),
+  }));
   const verdicts = await Promise.all([
     checkTypes(),
     run('lint', [join('node_modules', 'eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0']),

@@ -10,16 +10,20 @@ import { delimiter, join } from 'node:path';
 export async function installPackage(name: string, skipped: string): Promise<string> {
   if (process.getuid?.() !== 0 || findProgram('apt-get') === null)
     return `there is none, so ${skipped} are skipped; install it, or put it into PATH`;
-  const command = `apt-get update -qq && apt-get install -y -qq --no-install-recommends ${name}`;
-  const child = spawn('sh', ['-c', command], {
+  const fault = await runApt(`apt-get update -qq && apt-get install -y -qq --no-install-recommends ${name}`);
+  return fault === null ? 'installed' : `could not be installed, so ${skipped} are skipped: ${fault}`;
+}
+
+/** Runs commands of apt. Resolves with the last line that they complained in; null: they succeeded. */
+export async function runApt(commands: string): Promise<string | null> {
+  const child = spawn('sh', ['-c', commands], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
   const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  if (status === 0) return 'installed';
-  return `could not be installed, so ${skipped} are skipped: ${said.trim().split('\n').at(-1) ?? ''}`;
+  return status === 0 ? null : (said.trim().split('\n').at(-1) ?? '');
 }
 
 /** The path of a program in PATH; null: it is not there. */

@@ -61,6 +61,17 @@ describe('a limit on what one user creates', () => {
     expect(await first.refusal('post', '/jobs', { type: 'a', queue, userId: 'ann' })).toEqual([429, 'rate_limited']);
   });
 
+  it("does not outlast a day by which the database's clock was set back", async () => {
+    const queue = await limited(1);
+    await first.create({ type: 'a', queue, userId: 'ann' });
+    expect(await first.refusal('post', '/jobs', { type: 'a', queue, userId: 'ann' })).toEqual([429, 'rate_limited']);
+    // As if the job had been created tomorrow.
+    await cluster.sql.query("UPDATE jobs SET created_at = now() + interval '1 day' WHERE queue = $1", [queue]);
+    expect(expectStatus(await first.get<RateLimits>('/rate-limits?userId=ann'), 200)[queue]?.remaining).toBe(1);
+    await first.create({ type: 'a', queue, userId: 'ann' });
+    expect(await first.refusal('post', '/jobs', { type: 'a', queue, userId: 'ann' })).toEqual([429, 'rate_limited']);
+  });
+
   it('does not count what makes no job: repeats and duplicates', async () => {
     const queue = await limited(1);
     const body = { type: uniqueType(), queue, userId: 'ann', uniqueKey: 'once' };
