@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { startRunner } from '@baton/runner-kit';
 import { findChromium } from './chromium';
 import { Documents } from './documents';
