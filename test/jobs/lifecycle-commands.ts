@@ -1,12 +1,14 @@
-import type { ClaimedJob, Job } from '@baton/runner-sdk/protocol';
+import type { Batch, ClaimedJob, Job, Workflow } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
-import type { Answer } from '../support/api';
+import { type Answer, expectStatus } from '../support/api';
 import type { TestCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
 import type { TestSql } from '../support/sql';
 import {
   clientVerdict,
   failModel,
+  follow,
+  GATE_KEY,
   holderOf,
   isCurrent,
   isOneOf,
@@ -14,6 +16,7 @@ import {
   type Model,
   type ModelAttempt,
   type ModelJob,
+  type ModelNode,
   type ModelParent,
   move,
   staleVerdict,
@@ -37,7 +40,10 @@ function command(name: string, check: (model: Model) => boolean, run: Run): Comm
     async run(model, real) {
       await run(model, real);
       // What follows the end of a job goes on after the answer.
-      await real.coordinator.app.context.followUps.dependants.idle();
+      const { batches, dependants, workflows } = real.coordinator.app.context.followUps;
+      await batches.idle();
+      await workflows.idle();
+      await dependants.idle();
       await requireEqual(model, real.coordinator.sql);
     },
   };
@@ -150,7 +156,7 @@ const create = (
     },
   );
 
-function outcomeOf({ status }: ModelJob, isTolerated: boolean): ModelParent['outcome'] {
+function outcomeOf({ status }: ModelNode, isTolerated: boolean): ModelParent['outcome'] {
   if (status === 'completed') return status;
   return isTolerated && (status === 'failed' || status === 'cancelled') ? status : null;
 }
@@ -268,8 +274,8 @@ function start(
   expect([claimed.attempt, claimed.checkpoint]).toEqual([job.attempt, job.checkpoint]);
   expect(claimed.dependencies).toEqual(
     Object.fromEntries(
-      job.parents.map(({ job: { id, status: now, result }, outcome }) => [
-        id,
+      job.parents.map(({ job: { id, status: now, result }, key = id, outcome }) => [
+        key,
         { id, status: outcome, result: outcome === 'completed' && now === 'completed' ? result : null },
       ]),
     ),
@@ -359,6 +365,105 @@ const release = (at: number, back: number, isDelayed: boolean): Command =>
     attempt.outcome = 'released';
   });
 
+/** Given back until a new batch has ended. */
+const suspend = (at: number, back: number): Command =>
+  onAttempt('suspend', at, back, async (job, attempt, { coordinator, edges }, model) => {
+    const { id } = expectStatus(await coordinator.api.post<Batch>('/batches', { sealed: false, jobs: [] }), 201);
+    const isHeld = isCurrent(job, attempt);
+    const answer = await coordinator.api.post(`/jobs/${job.id}/release`, {
+      leaseToken: attempt.token,
+      until: { batchId: id },
+    });
+    expectVerdict(answer, isHeld ? [200] : staleVerdict(job, attempt, 'release', null));
+    if (!isHeld) return;
+    const batch: ModelNode = { id, status: 'running', reason: null, result: null };
+    model.batches.push(batch);
+    job.parents.push({ job: batch, outcome: null, isTolerated: true, isWaived: false });
+    move(edges, job, 'release', 'blocked', { isDue: true });
+    attempt.outcome = 'released';
+  });
+
+const endBatch = (at: number, to: 'completed' | 'cancelled'): Command =>
+  command(
+    `endBatch(${at}, ${to})`,
+    ({ batches }) => batches.some(({ status }) => status === 'running'),
+    async (model, { coordinator, edges }) => {
+      const open = model.batches.filter(({ status }) => status === 'running');
+      const batch = open[at % open.length];
+      if (batch === undefined) return;
+      const path = `/batches/${batch.id}/${to === 'completed' ? 'seal' : 'cancel'}`;
+      expectStatus(await coordinator.api.post(path, to === 'completed' ? undefined : {}), 200);
+      await coordinator.app.context.followUps.batches.idle();
+      batch.status = to;
+      follow(edges, batch, to, model.jobs);
+    },
+  );
+
+/** A workflow of a gate, and a job after it. */
+const createGated = (isTolerated: boolean): Command =>
+  command(
+    `createGated(${isTolerated})`,
+    (model) => model.jobs.length < 6,
+    async (model, { coordinator, edges }) => {
+      const { type } = model;
+      const made = expectStatus(
+        await coordinator.api.post<Workflow>('/workflows', {
+          name: type,
+          jobs: {
+            [GATE_KEY]: { gate: {} },
+            job: {
+              type,
+              maxAttempts: 1,
+              dependsOn: [GATE_KEY],
+              onDependencyFailure: isTolerated ? 'run' : 'cancel',
+            },
+          },
+        }),
+        201,
+      );
+      const node = { id: made.jobs[GATE_KEY]?.id ?? '', status: 'blocked' as const, reason: null, result: null };
+      model.gates.push({ workflowId: made.id, node });
+      const job: ModelJob = {
+        ...{ id: made.jobs['job']?.id ?? '', status: null, priority: 0, isDue: true, attempt: 0, failures: 0 },
+        ...{
+          maxAttempts: 1,
+          isSlow: false,
+          uniqueKey: null,
+          reason: null,
+          result: null,
+          error: null,
+          checkpoint: null,
+        },
+        attempts: [],
+        parents: [{ job: node, key: GATE_KEY, outcome: null, isTolerated, isWaived: false }],
+      };
+      move(edges, job, 'create', 'blocked');
+      model.jobs.push(job);
+    },
+  );
+
+const decide = (at: number, outcome: 'opened' | 'refused'): Command =>
+  command(
+    `decide(${at}, ${outcome})`,
+    ({ gates }) => gates.length > 0,
+    async (model, { coordinator, edges }) => {
+      const { workflowId, node } = model.gates[at % model.gates.length] ?? model.gates[0] ?? missing();
+      const to = outcome === 'opened' ? 'completed' : 'cancelled';
+      const answer = await coordinator.api.post(`/workflows/${workflowId}/gates/${GATE_KEY}`, {
+        outcome,
+        ...(outcome === 'opened' ? { result: 'yes' } : {}),
+      });
+      expect(answer.status).toBe(node.status === 'blocked' || node.status === to ? 200 : 409);
+      if (node.status !== 'blocked') return;
+      const changes = outcome === 'opened' ? { result: 'yes' } : { reason: 'refused' };
+      move(edges, node, 'decide', to, changes, model.jobs);
+    },
+  );
+
+function missing(): never {
+  throw new Error('there is no gate');
+}
+
 const cancel = (at: number, reason: string): Command =>
   onJob(`cancel ${reason}`, at, async (job, model, { coordinator, edges }) => {
     const verdict = clientVerdict(job, 'blocked', 'pending', 'running');
@@ -401,7 +506,10 @@ const edit = (at: number, priority: number): Command =>
 
 const remove = (at: number): Command =>
   onJob('remove', at, async (job, _model, { coordinator, edges }) => {
-    const verdict = clientVerdict(job, 'completed', 'failed', 'cancelled');
+    let verdict = clientVerdict(job, 'completed', 'failed', 'cancelled');
+    // Its workflow runs as long as its gate waits.
+    if (verdict[0] === 200 && job.parents.some(({ key, job: { status } }) => key !== undefined && status === 'blocked'))
+      verdict = [409, 'state_conflict'];
     expectVerdict(
       await coordinator.api.delete(`/jobs/${job.id}?purge=true`),
       verdict[0] === 200 ? ([204] as unknown as Verdict) : verdict,
@@ -461,6 +569,13 @@ export const COMMANDS: fc.Arbitrary<Command>[] = [
   at.map(retry),
   at.map(retry),
   at.map(runNow),
+  fc.tuple(at, back).map((sent) => suspend(...sent)),
+  fc.tuple(at, back).map((sent) => suspend(...sent)),
+  fc.tuple(at, fc.constantFrom<'completed' | 'cancelled'>('completed', 'cancelled')).map((sent) => endBatch(...sent)),
+  fc.boolean().map(createGated),
+  ...Array.from({ length: 2 }, () =>
+    fc.tuple(at, fc.constantFrom<'opened' | 'refused'>('opened', 'refused')).map((sent) => decide(...sent)),
+  ),
   fc.tuple(at, priority).map((sent) => edit(...sent)),
   at.map(remove),
   at.map(remove),

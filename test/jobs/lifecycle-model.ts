@@ -36,9 +36,11 @@ export interface ModelJob {
   parents: ModelParent[];
 }
 
-/** A job that another one depends on. */
+/** Something that a job depends on. */
 export interface ModelParent {
-  job: ModelJob;
+  job: ModelNode;
+  /** Under which the child finds it; default: its id. */
+  key?: string;
   /** How it ended, as far as the child knows; null: it is waited for. */
   outcome: 'completed' | 'failed' | 'cancelled' | null;
   isTolerated: boolean;
@@ -46,32 +48,49 @@ export interface ModelParent {
   isWaived: boolean;
 }
 
+/** A gate of a workflow of its own, with one job after it. */
+export interface ModelGate {
+  workflowId: string;
+  node: ModelNode;
+}
+
+/** Something other than a claimable job that jobs wait for: a gate, or a batch. */
+export type ModelNode = Pick<ModelJob, 'id' | 'status' | 'reason' | 'result'>;
+
 export interface Model {
   type: string;
   jobs: ModelJob[];
+  gates: ModelGate[];
+  /** Open batches, and sealed ones, that jobs gave themselves back for. */
+  batches: ModelNode[];
 }
+
+/** Under which key gates stand in their workflows. */
+export const GATE_KEY = 'approve';
 
 /** A status and a code, as a refusal has them. */
 export type Verdict = [200] | [number, string];
 
 export const edgeName = (verb: Verb, from: JobStatus | null, to: JobStatus | null): string =>
   `${verb}: ${from ?? '(none)'} -> ${to ?? '(none)'}`;
-/** Those that only workflows and batches have are seen in tests of their own. */
-export const ALL_EDGES = TRANSITIONS.filter(
-  ({ verb, to }) => verb !== 'decide' && !(verb === 'release' && to === 'blocked'),
-).map(({ verb, from, to }) => edgeName(verb, from, to));
+export const ALL_EDGES = TRANSITIONS.map(({ verb, from, to }) => edgeName(verb, from, to));
 
 /** Moves a job, and remembers which edge it took; and with it the jobs that depend on it. */
-export function move(
+export function move<Moved extends ModelNode>(
   edges: Set<string>,
-  job: ModelJob,
+  job: Moved,
   verb: Verb,
   to: JobStatus | null,
-  changes: Partial<ModelJob> = {},
+  changes: Partial<Moved> = {},
   all: ModelJob[] = [],
 ): void {
   edges.add(edgeName(verb, job.status, to));
   Object.assign(job, changes, { status: to });
+  follow(edges, job, to, all);
+}
+
+/** What the end of a job, gate or batch means for those that wait for it. */
+export function follow(edges: Set<string>, job: ModelNode, to: JobStatus | null, all: ModelJob[]): void {
   if (to !== 'completed' && to !== 'failed' && to !== 'cancelled') return;
   const waiting = all.flatMap(({ parents }) => parents).filter((one) => one.job === job && one.outcome === null);
   for (const parent of waiting) parent.outcome = to;

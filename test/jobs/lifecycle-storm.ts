@@ -1,10 +1,12 @@
-import type { ClaimedJob, Job } from '@baton/runner-sdk/protocol';
+import type { Batch, ClaimedJob, Job, Workflow } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
 import type { Cluster, TestCoordinator } from '../support/coordinator';
 import { uniqueType } from '../support/factory';
 
 const WORKERS = 8;
 const STEPS = 120;
+
+const NOTHING = '00000000-0000-7000-8000-000000000000';
 
 type Step = (coordinator: TestCoordinator, cluster: Cluster, at: number) => Promise<unknown>;
 
@@ -33,7 +35,7 @@ export async function storm(cluster: Cluster, seed: number): Promise<void> {
 }
 
 function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'leaseToken'>[]): Step[] {
-  const idAt = (at: number) => ids[at % Math.max(1, ids.length)] ?? '00000000-0000-7000-8000-000000000000';
+  const idAt = (at: number) => ids[at % Math.max(1, ids.length)] ?? NOTHING;
   const heldAt = (at: number) =>
     held[held.length - 1 - (at % Math.max(1, Math.min(8, held.length)))] ?? {
       id: idAt(at),
@@ -59,6 +61,32 @@ function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'lea
     });
     if (status === 201) ids.push(body.id);
   };
+  const workflows: string[] = [];
+  const batches: string[] = [];
+  const createGated: Step = async ({ api }, _cluster, at) => {
+    const { status, body } = await api.post<Workflow>('/workflows', {
+      name: type,
+      jobs: {
+        approve: { gate: {} },
+        job: { type, dependsOn: ['approve'], onDependencyFailure: at % 2 === 0 ? 'run' : 'cancel' },
+      },
+    });
+    if (status !== 201) return;
+    workflows.push(body.id);
+    ids.push(...Object.values(body.jobs).map(({ id }) => id));
+  };
+  const decide: Step = ({ api }, _cluster, at) =>
+    api.post(`/workflows/${workflows[at % workflows.length] ?? NOTHING}/gates/approve`, {
+      outcome: at % 3 === 0 ? 'refused' : 'opened',
+    });
+  const suspend: Step = async ({ api }, _cluster, at) => {
+    const { status, body } = await api.post<Batch>('/batches', { sealed: false, jobs: [] });
+    if (status === 201) batches.push(body.id);
+    const { id, leaseToken } = heldAt(at);
+    await api.post(`/jobs/${id}/release`, { leaseToken, until: { batchId: body.id } });
+  };
+  const endBatch: Step = ({ api }, _cluster, at) =>
+    api.post(`/batches/${batches[at % batches.length] ?? NOTHING}/${at % 2 === 0 ? 'seal' : 'cancel'}`, {});
   const claim: Step = async ({ api }, _cluster, at) => {
     held.push(...(await api.claim({ runnerId: `runner-${at % 3}`, types: [type], max: 1 + (at % 3) })));
   };
@@ -67,6 +95,11 @@ function stepsOf(type: string, ids: string[], held: Pick<ClaimedJob, 'id' | 'lea
     create,
     createChild,
     createChild,
+    createGated,
+    decide,
+    decide,
+    suspend,
+    endBatch,
     claim,
     claim,
     claim,

@@ -30,7 +30,7 @@ test('random verbs: rows and history are as a model says, and every edge of the 
   const edges = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: COMMANDS_PER_RUN, size: 'max' }), async (commands) => {
-      const model: Model = { type: uniqueType('model'), jobs: [] };
+      const model: Model = { type: uniqueType('model'), jobs: [], gates: [], batches: [] };
       await fc.asyncModelRun(() => ({ model, real: { coordinator, edges } satisfies Real }), commands);
       await requireEqualHistory(model, coordinator.api);
     }),
