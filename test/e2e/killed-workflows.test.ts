@@ -18,6 +18,7 @@ interface Judged {
   /** How its parents ended. */
   ends: string[] | null;
   isEarly: boolean | null;
+  isGate: boolean;
 }
 
 let stage: Stage;
@@ -37,10 +38,10 @@ it('ends random graphs as their edges say, though three coordinators are killed 
 
   for (let kills = 0; kills < MOST_KILLS && (await isRunning()); kills += 1) {
     const before = await countOf('jobs WHERE finished_at IS NOT NULL');
-    await until(
-      'jobs end',
-      async () => (await countOf('jobs WHERE finished_at IS NOT NULL')) > before || !(await isRunning()),
-    );
+    await until('jobs end', async () => {
+      await decideWaiting(urls[kills % 3] ?? '');
+      return (await countOf('jobs WHERE finished_at IS NOT NULL')) > before || !(await isRunning());
+    });
     const victim = coordinators[kills % 3] as Coordinator;
     await victim.kill();
     if (await isRunning()) stage.bite('killed while workflows ran');
@@ -50,7 +51,14 @@ it('ends random graphs as their edges say, though three coordinators are killed 
     // Somebody else ends some of it, too.
     await post(`${risen.url}/workflows/${random.pick(ids)}/cancel`, { key: `n${random.between(8, 20)}` });
   }
-  await until('all have ended', async () => !(await isRunning()), 60_000);
+  await until(
+    'all have ended',
+    async () => {
+      await decideWaiting(urls[0] ?? '');
+      return !(await isRunning());
+    },
+    60_000,
+  );
 
   const jobs = await judged();
   expect(jobs).toHaveLength(await countOf('jobs'));
@@ -68,6 +76,7 @@ it('ends random graphs as their edges say, though three coordinators are killed 
     if (byParent) expect([job.key, policy, isWell]).toEqual([job.key, 'cancel', false]);
     expect([job.key, job.isEarly ?? false]).toEqual([job.key, false]);
   }
+  expect(jobs.some(({ isGate, status }) => isGate && status === 'completed')).toBe(true);
   expect(await countOf('dependencies WHERE outcome IS NULL')).toBe(0);
   const wrong = await countOf(`workflows w CROSS JOIN LATERAL (
     SELECT bool_or(j.status = 'failed') AS failed, bool_or(j.status = 'cancelled') AS cancelled FROM jobs j WHERE j.workflow_id = w.id) j
@@ -87,18 +96,36 @@ async function create(url: string): Promise<string> {
       ...new Set(Array.from({ length: random.between(0, Math.min(3, nth)) }, () => `n${random.between(0, nth - 1)}`)),
     ];
     const policy = random.pick(['cancel', 'run']);
+    const after = dependsOn.length === 0 ? {} : { dependsOn, onDependencyFailure: policy };
+    if (random.next() < 0.1) {
+      jobs[`n${nth}`] = { gate: {}, ...after };
+      continue;
+    }
     jobs[`n${nth}`] = {
       type: WORK,
       arguments: { key: `n${nth}`, does: [random.next() < 0.1 ? 'fail' : 'wait'], ms: [random.between(20, 400)] },
       maxAttempts: 3,
       retry: { strategy: 'fixed', baseMs: 20, jitter: 0 },
-      metadata: { policy },
-      ...(dependsOn.length === 0 ? {} : { dependsOn, onDependencyFailure: policy }),
+      ...after,
     };
   }
   const answer = await post(`${url}/workflows`, { name: 'random', jobs });
   expect(answer.status).toBe(201);
   return ((await answer.json()) as Workflow).id;
+}
+
+/** Opens or refuses the gates that can be decided; one that is killed meanwhile leaves it to the next. */
+async function decideWaiting(url: string): Promise<void> {
+  const gates = await stage.witness.query<{ id: string; key: string }>(`
+    SELECT j.workflow_id::text AS id, j.workflow_key AS key FROM jobs j WHERE j.queue = '' AND j.status = 'blocked'
+      AND NOT EXISTS (SELECT FROM dependencies d WHERE d.job_id = j.id AND d.outcome IS NULL)`);
+  await Promise.all(
+    gates.map(({ id, key }) =>
+      post(`${url}/workflows/${id}/gates/${key}`, {
+        outcome: stage.random.next() < 0.75 ? 'opened' : 'refused',
+      }).catch(() => undefined),
+    ),
+  );
 }
 
 function post(url: string, body: object): Promise<Response> {
@@ -111,10 +138,12 @@ function post(url: string, body: object): Promise<Response> {
 
 function judged(): Promise<Judged[]> {
   return stage.witness.query<Judged>(`
-    SELECT j.workflow_id::text AS workflow, j.workflow_key AS key, j.status::text AS status, j.reason, j.metadata ->> 'policy' AS policy,
-      p.keys AS parents, p.ends, LEAST(j.started_at, (SELECT min(a.started_at) FROM attempts a WHERE a.job_id = j.id)) < p.at AS "isEarly"
+    SELECT j.workflow_id::text AS workflow, j.workflow_key AS key, j.status::text AS status, j.reason, COALESCE(p.policy, 'cancel') AS policy,
+      p.keys AS parents, p.ends, LEAST(j.started_at, (SELECT min(a.started_at) FROM attempts a WHERE a.job_id = j.id)) < p.at AS "isEarly",
+      j.queue = '' AS "isGate"
     FROM jobs j LEFT JOIN LATERAL (
-      SELECT array_agg(p.workflow_key) AS keys, array_agg(p.status::text) AS ends, max(p.finished_at) AS at
+      SELECT array_agg(p.workflow_key) AS keys, array_agg(p.status::text) AS ends, max(p.finished_at) AS at,
+        CASE WHEN bool_or(d.tolerates_failure) THEN 'run' ELSE 'cancel' END AS policy
       FROM dependencies d JOIN jobs p ON p.id = d.parent_id WHERE d.job_id = j.id
     ) p ON true ORDER BY j.id`);
 }
