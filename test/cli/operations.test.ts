@@ -104,6 +104,26 @@ queues:
     expect((await shell.run(['queues', 'apply', '-', '--check'], { stdin: exported })).code).toBe(0);
   });
 
+  test('apply sets the limits that the ready-made runners come with, and the coordinator keeps to them', async () => {
+    const file = join(__dirname, '..', '..', 'runners', 'queues.json');
+    expect((await shell.run(['queues', 'apply', file, '--yes'])).code).toBe(0);
+    expect(await shell.json(['queues', 'apply', file, '--check'])).toEqual({ changes: [], applied: false });
+    for (const [queue, max] of [
+      ['video', 10],
+      ['content', 50],
+      ['transcripts', 20],
+      ['social', 100],
+      ['mail', 200],
+    ] as const) {
+      const settings = (await coordinator.api.get<Queue>(`/queues/${queue}`)).body;
+      expect([queue, settings.userRateLimit]).toEqual([queue, { max, perMs: 3_600_000 }]);
+      const userId = `of ${queue}`;
+      const jobs = Array.from({ length: max }, () => ({ type: 'LIMITED', queue, userId }));
+      expect((await coordinator.api.post('/jobs/bulk', { jobs })).status).toBeLessThan(300);
+      expect(await coordinator.api.refusal('post', '/jobs', jobs[0])).toEqual([429, 'rate_limited']);
+      await coordinator.api.create({ type: 'LIMITED', queue, userId: `another of ${queue}` });
+    }
+  });
   test('apply names every fault of its file, and then changes nothing', async () => {
     const apply = (text: string) => shell.run(['queues', 'apply', '-', '--yes'], { stdin: text });
     const [faults, syntax, shape] = await Promise.all([

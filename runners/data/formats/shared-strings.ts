@@ -5,7 +5,7 @@ import { badFile } from './faults';
 /** Small, because cells name texts in any order, and each that is not kept costs a read of a block. */
 const BLOCK_BYTES = 16 * 1024;
 const MOST_BLOCKS = 1024;
-const FLUSH_BYTES = 256 * 1024;
+const FLUSH_BYTES = 64 * 1024;
 const OFFSET_BYTES = 8;
 
 /**
