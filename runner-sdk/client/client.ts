@@ -394,7 +394,11 @@ async function traced<Sent>(
   }
 }
 
-function orderOf({ defaults }: JobDefinition, fields: Partial<CreateJob>): CreationOrder | undefined {
-  const { queue = 'default', orderKey, userId } = { ...defaults, ...fields };
-  return orderKey === undefined ? undefined : { key: JSON.stringify([queue, orderKey]), userId };
+function orderOf({ type, defaults }: JobDefinition, fields: Partial<CreateJob>): CreationOrder | undefined {
+  const { queue = 'default', orderKey, userId, priority, requires, prefers } = { ...defaults, ...fields };
+  if (orderKey === undefined) return undefined;
+  return {
+    key: JSON.stringify([queue, orderKey]),
+    limits: JSON.stringify([userId, type, priority, requires, prefers]),
+  };
 }

@@ -11,8 +11,11 @@ import type { Trace } from '../transport/tracing';
 export interface CreationOrder {
   /** Queue and `orderKey` in one text. */
   key: string;
-  /** Limits that count per user may refuse one user's jobs from some job on, but not those of another. */
-  userId: string | undefined;
+  /**
+   * User, type, priority and labels in one text. A coordinator limits how many jobs a user creates, and how many
+   * different types, priorities and labels a caller names: only what has all of these in common is refused together.
+   */
+  limits: string;
 }
 
 export interface Creation {
@@ -222,7 +225,7 @@ export class CreateQueue {
     if (order === undefined) return false;
     const before = taken.get(order.key);
     return (
-      this.busyOrders.has(order.key) || (before !== undefined && (before === HELD || before.userId !== order.userId))
+      this.busyOrders.has(order.key) || (before !== undefined && (before === HELD || before.limits !== order.limits))
     );
   }
 
@@ -309,7 +312,7 @@ const CREATE_ONE = { method: 'POST', path: '/jobs', expects: 'id', budgetMs: 0 }
 const CREATE_MANY = { method: 'POST', path: '/jobs/bulk', expects: 'jobs', budgetMs: 0 } satisfies ApiRequest;
 
 /** Marks an order of which a job stays behind. */
-const HELD: CreationOrder = { key: '', userId: undefined };
+const HELD: CreationOrder = { key: '', limits: '' };
 
 function isSuspect(entry: Entry): boolean {
   return entry.mostTogether < JOBS_PER_CALL;

@@ -139,6 +139,22 @@ describe('create', () => {
     expect(sent.map((job: { arguments: { n: number } }) => job.arguments.n)).toEqual([1, 2, 3, 4]);
   });
 
+  it('jobs of an order share a request only if a limit on lanes that refuses one refuses those behind it', async () => {
+    const order = { orderKey: 'k' };
+    await Promise.all([
+      client.create('KNOWN', 1, order),
+      client.create('NEW', 2, order),
+      client.create('NEW', 3, order),
+      client.create('KNOWN', 4, order),
+      client.create('KNOWN', 5, { ...order, priority: 'high' }),
+      client.create('KNOWN', 6, { ...order, priority: 'high', requires: { gpu: true } }),
+    ]);
+    const sent = coordinator.requests.map(({ body }) =>
+      (body.jobs ?? [body]).map((job: { arguments: number }) => job.arguments),
+    );
+    expect(sent).toEqual([[1], [2, 3], [4], [5], [6]]);
+  });
+
   it('creates many, all or none, or each alone', async () => {
     expect(await client.createMany(syncMovie, [{ movieId: 1 }, { movieId: 2 }])).toHaveLength(2);
     expect((await client.createMany('BY_NAME', [{ any: 1 }, null])).map(({ type }) => type)).toEqual([

@@ -37,10 +37,10 @@ const fail = async (at: number, error: Error) => {
   transport.held[at]?.fail(error);
   await setImmediate();
 };
-const add = (n: number, order?: string, userId?: string) => {
+const add = (n: number, order?: string, limits = '') => {
   const job = queue.add({
     json: JSON.stringify({ type: 'a', arguments: n }),
-    order: order === undefined ? undefined : { key: order, userId },
+    order: order === undefined ? undefined : { key: order, limits },
   });
   job.catch(() => undefined);
   return job;
@@ -131,7 +131,7 @@ it('jobs of an order wait for those before them, and for no others', async () =>
   expect(sent()).toEqual([[1], [3, 4], [5]]);
 });
 
-it("two of an order travel together only when they are one user's, whom a limit refuses both", async () => {
+it('two of an order travel together only when the same limits refuse both', async () => {
   void add(1, 'a', 'ann');
   void add(2, 'a', 'ann');
   void add(3, 'a', 'bob');
