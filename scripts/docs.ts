@@ -10,7 +10,7 @@ import { renderLlms } from '@baton/coordinator/dist/http/docs/llms';
 import { ENDPOINTS } from '@baton/coordinator/dist/http/server';
 import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
 import { jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
-import { callRules, LOOPS, poolLimits, routeLimits, sharedLimits } from './limits-page';
+import { callRules, LOOPS, poolLimits, ROUTE_COLUMNS, routeLimits, sharedLimits } from './limits-page';
 import { lifeOfAJob, type Measured } from './lines';
 
 /**
@@ -287,8 +287,8 @@ function renderLimits(): string {
     table(['resource', 'in total', 'per key', 'above the limit'], sharedLimits()),
     'Some of these are settings: [configuration.md](configuration.md).',
     '## Each route',
-    'Memory: the body and the response, both at most as large as stated, and about four times the body while it is parsed. Processor: in proportion to both, at most some 10 ms at a time. Rows: how many one call changes or returns; `batches` is any number, in transactions of so many, until the client disconnects. Connections: the pool that its statements use, one connection at a time.',
-    table(['route', 'roles', 'body', 'response', 'rows', 'connections', 'waits'], routeLimits(ENDPOINTS)),
+    'At most, for one call. Memory: the response, and about four times the body while it is parsed. Processor: the JSON that is read and written, some 10 ms at a time with other requests in between; most calls need far less, because most objects are small. Rows: how many one call changes or returns; `batches` is any number, in transactions of so many. Connections: the pools that its statements use, one connection at a time. Who waits: for whom these connections are, when all are busy. What stops it: beside its own limits, the end of its key, and the time for its body and response above.',
+    table(ROUTE_COLUMNS, routeLimits(ENDPOINTS)),
     `A claim returns at most 500 jobs, and ${MOST_CLAIM_BYTES / 1_048_576} MiB of their arguments, metadata and checkpoints, but at least one job; it is the largest response. A key whose responses stay unread above its limit gets \`429\`.`,
     '## Connections to the database',
     table(['connections', 'of 16', 'who waits when they are busy', 'what ends a statement'], poolLimits()),

@@ -8,26 +8,76 @@ import {
 } from '@baton/coordinator/dist/http/core/limits';
 import { KEYS_AT_FULL_SHARE } from '@baton/coordinator/dist/http/core/key-limits';
 import { MOST_CONTAINERS } from '@baton/coordinator/dist/http/body/parse-json';
+import { MOST_BUFFERED_BYTES } from '@baton/coordinator/dist/http/streams/event-writers';
 import { deadlineMs, SHORT_ANSWER_BYTES } from '@baton/coordinator/dist/http/core/unsent-answers';
 import { callersConnections, callersShare, poolSizes, TIMEOUTS } from '@baton/coordinator/dist/store/db';
 import { MOST_SESSIONS } from '@baton/coordinator/dist/store/sessions';
 import { MOST_PAGE_BYTES } from '@baton/coordinator/dist/store/views/within-bytes';
+import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
 import { MOST_STATEMENT_BYTES } from '@baton/coordinator/dist/turns';
 import { z } from 'zod';
 
 const DEFAULT_PAYLOAD_BYTES = 262_144;
 
-/** Limits of a call, by route: its body, its answer, and how long it may wait. */
+/** A body that is parsed takes about so many times its size. */
+const PARSED = 4;
+/** A job has arguments, metadata, a checkpoint and a result. */
+const MOST_OBJECT_BYTES = 4 * DEFAULT_PAYLOAD_BYTES;
+
+export const ROUTE_COLUMNS = [
+  'route',
+  'roles',
+  'body',
+  'response',
+  'memory',
+  'processor',
+  'rows',
+  'connections',
+  'who waits',
+  'what stops it',
+];
+
+/** What one call may cost, by route, as `ROUTE_COLUMNS`. */
 export function routeLimits(endpoints: readonly AnyEndpoint[]): string[][] {
-  return endpoints.map((endpoint) => [
-    `\`${endpoint.method.toUpperCase()} ${endpoint.path}\``,
-    endpoint.roles === 'public' ? 'anybody' : endpoint.roles.join(', '),
-    endpoint.body === undefined ? 'none' : size(bodyLimits(endpoint, DEFAULT_PAYLOAD_BYTES).mostBytes),
-    answerOf(endpoint),
-    rowsOf(endpoint),
-    connectionsOf(endpoint),
-    WAITS.get(`${endpoint.method} ${endpoint.path}`) ?? 'no',
-  ]);
+  return endpoints.map((endpoint) => {
+    const body = endpoint.body === undefined ? 0 : bodyLimits(endpoint, DEFAULT_PAYLOAD_BYTES).mostBytes;
+    const answer = answerOf(endpoint, body);
+    const pools = poolsOf(endpoint);
+    return [
+      `\`${endpoint.method.toUpperCase()} ${endpoint.path}\``,
+      endpoint.roles === 'public' ? 'anybody' : endpoint.roles.join(', '),
+      body === 0 ? 'none' : size(body),
+      answer.name,
+      size(PARSED * body + answer.bytes),
+      `${size(body + answer.bytes)} of JSON`,
+      rowsOf(endpoint),
+      pools.length === 0 ? 'none' : pools.join(', '),
+      pools.length === 0 ? 'nobody' : pools.map((pool) => WHO_WAITS[pool]).join('; '),
+      stopsOf(endpoint, pools),
+    ];
+  });
+}
+
+type Pool = 'vital' | 'hot' | 'readers' | 'general';
+
+const WHO_WAITS: Record<Pool, string> = {
+  vital: 'heartbeats and reports',
+  hot: 'creates and claims',
+  readers: 'reads of its key',
+  general: 'changes of its key',
+};
+
+function stopsOf(endpoint: AnyEndpoint, pools: readonly Pool[]): string {
+  const { method, path } = endpoint;
+  const wait = WAITS.get(`${method} ${path}`);
+  const statements = [...new Set(pools.map((pool) => `${TIMEOUTS[pool].statementTimeoutMs / 1000} s`))];
+  const isLeft = pools.includes('readers') || IN_BATCHES.has(`${method} ${path}`);
+  return [
+    ...(wait === undefined ? [] : [wait]),
+    ...(statements.length === 0 ? [] : [`${statements.join(' or ')} a statement`]),
+    ...(isLeft || wait !== undefined ? ['the end of its client'] : []),
+    ...(statements.length === 0 ? ['it asks nothing'] : []),
+  ].join('; ');
 }
 
 /** Verbs for any number of jobs, and how many one of their transactions changes. */
@@ -67,32 +117,32 @@ function schemaOf(field: unknown): z.core.JSONSchema.BaseSchema {
 }
 
 /** The pools of the calls that carry the work; all other calls use `readers` or `general`. */
-const OWN_POOLS = new Map([
-  ['post /jobs/claim', 'hot'],
-  ['post /jobs/complete', 'vital, hot'],
-  ['post /jobs/heartbeat', 'vital'],
-  ['post /jobs/:id/heartbeat', 'vital'],
-  ['post /jobs/:id/complete', 'vital'],
-  ['post /jobs/:id/release', 'vital'],
-  ['post /jobs', 'hot'],
-  ['post /jobs/bulk', 'hot'],
-  ['get /jobs/:id/dependencies/:parentId/result', 'hot'],
-  ['post /batches', 'hot, general'],
-  ['post /workflows', 'hot, general'],
-  ['post /workflows/:id/jobs', 'hot, general'],
-  ['post /batches/:id/jobs', 'hot, general'],
-  ['post /jobs/split', 'hot, general'],
-  ['post /jobs/cancel', 'readers, general'],
-  ['post /jobs/retry', 'readers, general'],
-  ['post /jobs/prioritise', 'readers, general'],
-  ['post /jobs/purge', 'readers, general'],
-  ['post /session', 'vital, general'],
-  ['get /healthz', 'none'],
-  ['get /readyz', 'general'],
+const OWN_POOLS = new Map<string, readonly Pool[]>([
+  ['post /jobs/claim', ['hot']],
+  ['post /jobs/complete', ['vital', 'hot']],
+  ['post /jobs/heartbeat', ['vital']],
+  ['post /jobs/:id/heartbeat', ['vital']],
+  ['post /jobs/:id/complete', ['vital']],
+  ['post /jobs/:id/release', ['vital']],
+  ['post /jobs', ['hot']],
+  ['post /jobs/bulk', ['hot']],
+  ['get /jobs/:id/dependencies/:parentId/result', ['hot']],
+  ['post /batches', ['hot', 'general']],
+  ['post /workflows', ['hot', 'general']],
+  ['post /workflows/:id/jobs', ['hot', 'general']],
+  ['post /batches/:id/jobs', ['hot', 'general']],
+  ['post /jobs/split', ['hot', 'general']],
+  ['post /jobs/cancel', ['readers', 'general']],
+  ['post /jobs/retry', ['readers', 'general']],
+  ['post /jobs/prioritise', ['readers', 'general']],
+  ['post /jobs/purge', ['readers', 'general']],
+  ['post /session', ['vital', 'general']],
+  ['get /healthz', []],
+  ['get /readyz', ['general']],
 ]);
 
-function connectionsOf({ method, path }: AnyEndpoint): string {
-  return OWN_POOLS.get(`${method} ${path}`) ?? (method === 'get' ? 'readers' : 'general');
+function poolsOf({ method, path }: AnyEndpoint): readonly Pool[] {
+  return OWN_POOLS.get(`${method} ${path}`) ?? (method === 'get' ? ['readers'] : ['general']);
 }
 
 /** What each pool is for, and what bounds it: name, connections, who waits, what ends a statement. */
@@ -126,9 +176,28 @@ const WAITS = new Map([
   ['get /jobs/:id/events', 'until it is closed'],
 ]);
 
-function answerOf({ produces, query }: AnyEndpoint): string {
-  if (produces === 'text/event-stream') return 'events; 1 MiB unread';
-  return query instanceof z.ZodObject && 'cursor' in query.shape ? `${size(MOST_PAGE_BYTES)} a page` : 'one object';
+/** Calls that claim jobs. */
+const CLAIMS = new Set(['post /jobs/claim', 'post /jobs/complete']);
+/** Calls that answer all that they have created. */
+const CREATES = new Set([
+  'post /jobs/bulk',
+  'post /batches',
+  'post /batches/:id/jobs',
+  'post /workflows',
+  'post /workflows/:id/jobs',
+]);
+
+function answerOf({ method, path, produces, query }: AnyEndpoint, body: number): { name: string; bytes: number } {
+  const of = (bytes: number, what: string): { name: string; bytes: number } => ({
+    name: `${size(bytes)}${what}`,
+    bytes,
+  });
+  if (produces === 'text/event-stream') return of(MOST_BUFFERED_BYTES, ' of unread events');
+  const call = `${method} ${path}`;
+  if (CLAIMS.has(call)) return of(MOST_CLAIM_BYTES, ' of jobs');
+  if (query instanceof z.ZodObject && 'cursor' in query.shape) return of(MOST_PAGE_BYTES, ' a page');
+  if (CREATES.has(call)) return of(body, '');
+  return of(MOST_OBJECT_BYTES, '');
 }
 
 /** Limits of all calls together, and each key's share: what, in all, per key, and what happens above them. */

@@ -5,7 +5,7 @@ import type { WebSocket } from 'ws';
 import type { EventFrame } from './event-frames';
 
 /** A listener with this much unread data is disconnected, and may resume with its Last-Event-ID. */
-const MOST_BUFFERED_BYTES = 1_048_576;
+export const MOST_BUFFERED_BYTES = 1_048_576;
 /** How long a client of server-sent events waits before it reconnects. */
 const RETRY_MS = 1000;
 /**
