@@ -15,6 +15,7 @@ import { MOST_SESSIONS } from '@baton/coordinator/dist/store/sessions';
 import { MOST_PAGE_BYTES } from '@baton/coordinator/dist/store/views/within-bytes';
 import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
 import { MOST_STATEMENT_BYTES } from '@baton/coordinator/dist/turns';
+import { MOST_WORKFLOW_JOBS } from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 
 const DEFAULT_PAYLOAD_BYTES = 262_144;
@@ -196,6 +197,9 @@ function answerOf({ method, path, produces, query }: AnyEndpoint, body: number):
   const call = `${method} ${path}`;
   if (CLAIMS.has(call)) return of(MOST_CLAIM_BYTES, ' of jobs');
   if (query instanceof z.ZodObject && 'cursor' in query.shape) return of(MOST_PAGE_BYTES, ' a page');
+  // All of its jobs, without their payloads.
+  if (call === 'get /workflows/:id')
+    return { name: `${MOST_WORKFLOW_JOBS.toLocaleString('en')} jobs`, bytes: MOST_WORKFLOW_JOBS * 1024 };
   if (CREATES.has(call)) return of(body, '');
   return of(MOST_OBJECT_BYTES, '');
 }
