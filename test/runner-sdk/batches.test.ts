@@ -156,7 +156,7 @@ test('jobs of an order never overtake each other, however slow the call that bri
     Array.from({ length: count }, (_, n) =>
       queue.add({
         json: JSON.stringify({ type: 'a', arguments: from + n }),
-        order: isOrdered ? { key: 'k', userId: undefined } : undefined,
+        order: isOrdered ? { key: 'k', limits: '' } : undefined,
       }),
     );
   const answer = async (at: number) => {
@@ -213,7 +213,7 @@ test('jobs of an order that were put off are sent in their order, before those t
   const create = (n: number, isOrdered: boolean) =>
     queue.add({
       json: JSON.stringify({ type: 'a', arguments: n }),
-      order: isOrdered ? { key: 'k', userId: undefined } : undefined,
+      order: isOrdered ? { key: 'k', limits: '' } : undefined,
     });
   const sent = () => transport.held.map(({ body }) => body.jobs?.map((job) => job.arguments) ?? [body.arguments]);
   const all = [1, 2, 3].map((n) => create(n, true));
