@@ -56,6 +56,11 @@ export function renderDocuments(root: string): Map<string, string> {
 export const PAGES = [
   ['README.md', 'Start here', 'install, a first job, a first runner, guarantees, comparison'],
   ['docs/protocol.md', 'Runner protocol', 'what a runner in any language sends, and what each answer means'],
+  [
+    'docs/conformance.md',
+    'Conformance',
+    'cases as data, against which a runner or a coordinator in any language is tested',
+  ],
   ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
   ['docs/cli.md', 'Command line', 'every command, option and exit code of `baton`'],
   ['docs/runners.md', 'Ready-made runners', 'which to take, how to write and to test one'],
