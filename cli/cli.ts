@@ -26,6 +26,8 @@ export class Cli {
   readonly stopping = new AbortController();
   private settings: GlobalOptions = { color: true };
   private readonly clients: Client[] = [];
+  /** Whether the exit code after a signal is that of the command. */
+  isServing = false;
   private wantsSignals = false;
 
   constructor(
@@ -100,6 +102,12 @@ export class Cli {
   listenForSignals(): AbortSignal {
     this.wantsSignals = true;
     return this.stopping.signal;
+  }
+
+  /** The same for what runs until it is told to: its end by a signal is no failure. */
+  serve(): AbortSignal {
+    this.isServing = true;
+    return this.listenForSignals();
   }
 
   /** `true`: the command ends by itself. */

@@ -35,6 +35,13 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   };
 }
 
+const OF_THIS_COMMAND = new Set(['COORDINATOR_URL', 'BATON_KEY', 'BATON_PROFILE', 'BATON_CONFIG_DIR']);
+
+/** The environment of a coordinator: one that finds settings which are not its own does not start. */
+export function coordinatorVariables({ variables }: Environment): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => !OF_THIS_COMMAND.has(name)));
+}
+
 /** `NO_COLOR` and `FORCE_COLOR` by their conventions: any value except the empty one, and except 0 for the second. */
 function colourOf(variables: NodeJS.ProcessEnv): Environment['colour'] {
   if (given(variables['NO_COLOR']) !== undefined || variables['TERM'] === 'dumb') return 'never';

@@ -19,5 +19,5 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 void run(cli, process.argv.slice(2)).then((code) => {
-  process.exitCode = interruptedBy === undefined ? code : SIGNALS[interruptedBy];
+  process.exitCode = interruptedBy === undefined || cli.isServing ? code : SIGNALS[interruptedBy];
 });

@@ -3,7 +3,9 @@ import type { Cli } from './cli';
 import { addAlertCommands } from './commands/alerts';
 import { addAuditCommand } from './commands/audit';
 import { addBatchCommands } from './commands/batches';
+import { addCompletionCommands } from './commands/completion';
 import { addDeadLetterCommands } from './commands/dead-letters';
+import { addDevCommands } from './commands/dev';
 import { addDoctorCommand } from './commands/doctor';
 import { addEventsCommand } from './commands/events';
 import { addJobCommands } from './commands/jobs';
@@ -56,6 +58,7 @@ export function createProgram(cli: Cli, wantsJson = false) {
   globals.hook('preAction', (root) => cli.take(root.opts()));
 
   addLoginCommands(program, cli);
+  addDevCommands(program, cli);
   addJobCommands(program, cli);
   addQueueCommands(program, cli);
   addRunnerCommands(program, cli);
@@ -71,6 +74,7 @@ export function createProgram(cli: Cli, wantsJson = false) {
   addAuditCommand(program, cli);
   addTopCommand(program, cli);
   addDoctorCommand(program, cli);
+  addCompletionCommands(program, cli);
   program
     .command('reference', { hidden: true })
     .description('print the reference of all commands as Markdown')

@@ -14,7 +14,7 @@ interface Floor {
  * may use.
  */
 export const FLOORS: readonly Floor[] = [
-  { name: 'main', height: 9, holds: /^coordinator\/main\.ts$/ },
+  { name: 'main', height: 9, holds: /^coordinator\/(main|migrate)\.ts$/ },
   { name: 'app', height: 8, holds: /^coordinator\/(app|admin-key|tracing)\.ts$/ },
   {
     name: 'settings',

@@ -72,7 +72,7 @@ export function jobsAreWrittenInOnePlace(sources: Source[]): Breach[] {
 
 /** The environment is read where settings are checked, and handed on from where a process begins. */
 const READS_ENVIRONMENT = [
-  /^coordinator\/(main\.ts$|config\/)/,
+  /^coordinator\/((main|migrate)\.ts$|config\/)/,
   /^runner-sdk\/(transport\/config|runner\/runner-config)\.ts$/,
   /^cli\/config\.ts$/,
   /^runners\/[^/]+\/(config|settings)\.ts$/,
