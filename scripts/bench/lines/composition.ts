@@ -60,6 +60,7 @@ function run(
     const found = await baton.run('drain', { type, total: count, ...AT_ONCE });
     const startedAt = performance.now();
     await requireEnded(baton, path);
+    await requireCallback(baton, path, count);
     requireOnce('baton', count, found['sightings'] as Sightings);
     await requireStored(baton.database.url, { type, total: count, status: 'completed' });
     return (count * 1000) / (Number(found['tookMs']) + performance.now() - startedAt);
@@ -67,7 +68,8 @@ function run(
 }
 
 async function makeBatch(baton: Baton, type: string, count: number): Promise<string> {
-  const { id } = await call<{ id: string }>(baton, 'POST', '/batches', { sealed: false });
+  const onComplete = { type: `${type}-ended` };
+  const { id } = await call<{ id: string }>(baton, 'POST', '/batches', { sealed: false, onComplete });
   for (let from = 0; from < count; from += PART) {
     const jobs = Array.from({ length: Math.min(PART, count - from) }, (_, nth) => ({
       type,
@@ -95,6 +97,24 @@ async function makeWorkflow(baton: Baton, type: string, count: number): Promise<
 async function requireEnded(baton: Baton, path: string): Promise<void> {
   const { status } = await call<{ status: string }>(baton, 'GET', `${path}/wait?waitMs=45000`);
   if (status !== 'completed') throw new Error(`${path} is ${status} after its last job`);
+}
+
+/** The job that follows a batch is there once, with the counts. */
+async function requireCallback(baton: Baton, path: string, count: number): Promise<void> {
+  if (!path.startsWith('/batches/')) return;
+  const { callbacks, counts } = await call<{
+    callbacks: { onComplete: string | null };
+    counts: { total: number; completed: number };
+  }>(baton, 'GET', path);
+  const job = await call<{ type: string; arguments: { batch: { counts: { completed: number } } } }>(
+    baton,
+    'GET',
+    `/jobs/${callbacks.onComplete}`,
+  );
+  const { count: made } = await call<{ count: number }>(baton, 'GET', `/jobs/count?type=${job.type}`);
+  const found = [made, counts.total, counts.completed, job.arguments.batch.counts.completed];
+  if (found.join() !== [1, count, count, count].join())
+    throw new Error(`${path} has callbacks and counts ${found.join(', ')}, of ${count} jobs`);
 }
 
 async function call<T>({ urls, key }: Baton, method: string, path: string, body?: object): Promise<T> {
