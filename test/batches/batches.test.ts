@@ -1,4 +1,4 @@
-import type { Batch, BatchResult, CreatedBatch, Job, Problem } from '@baton/runner-sdk/protocol';
+import type { Batch, BatchResult, CreatedApiKey, CreatedBatch, Job, Problem } from '@baton/runner-sdk/protocol';
 import { advanceLeftBehind } from '../../coordinator/domain/batches/advance';
 import { pruneBatches } from '../../coordinator/domain/batches/prune';
 import { expectStatus } from '../support/api';
@@ -354,6 +354,27 @@ describe('what is refused', () => {
 });
 
 describe('whose they are', () => {
+  test('those of a limited key are its successor’s after a rotation, and its own while it still lasts', async () => {
+    const { id: keyId, key } = expectStatus(
+      await one.api.post<CreatedApiKey>('/api-keys', { name: 'old', role: 'producer', queues: ['rotated'] }),
+      201,
+    );
+    const old = one.api.as(key);
+    const body = { jobs: [{ type: uniqueType('member'), queue: 'rotated' }] };
+    const { id } = expectStatus(await old.post<CreatedBatch>('/batches', body), 201);
+    const rotated = expectStatus(
+      await one.api.post<CreatedApiKey>(`/api-keys/${keyId}/rotate`, { graceMs: 60_000 }),
+      201,
+    );
+    const successor = one.api.as(rotated.key);
+    const later = expectStatus(await successor.post<CreatedBatch>('/batches', body), 201);
+    expect([(await old.get(`/batches/${id}`)).status, (await successor.get(`/batches/${id}`)).status]).toEqual([
+      200, 200,
+    ]);
+    expect((await old.get(`/batches/${later.id}`)).status).toBe(404);
+    expectStatus(await successor.post(`/batches/${id}/cancel`, {}), 200);
+  });
+
   test('the jobs and callback jobs of a user’s batch are that user’s, whoever creates it', async () => {
     const type = uniqueType('member');
     const { id, jobIds } = await make({ userId: 'cleo', sealed: false, jobs: jobs(type, 1), onComplete: { type } });

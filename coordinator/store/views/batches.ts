@@ -40,7 +40,7 @@ export interface BatchRow {
 
 /**
  * The batches that a caller sees: those of this user, and for a key limited to queues or types those that it created
- * itself. Null: all.
+ * itself, or that a key did whose successor it is. Null: all.
  */
 export interface BatchScope {
   userId: string | null;
@@ -123,5 +123,10 @@ export function pageOfResults(
 
 export function withinBatchScope({ userId, keyId }: BatchScope): Sql {
   return sql`(${userId}::text IS NULL OR b.user_id = ${userId}::text)
-      AND (${keyId}::text IS NULL OR b.key_id = ${keyId}::text)`;
+      AND (${keyId}::text IS NULL OR b.key_id = ANY (ARRAY(
+        -- A key that was rotated is succeeded by another one.
+        WITH RECURSIVE own AS (
+          SELECT ${keyId}::text AS id
+          UNION SELECT k.rotated_from FROM own o JOIN api_keys k ON k.id = o.id WHERE k.rotated_from IS NOT NULL
+        ) SELECT o.id FROM own o)))`;
 }
