@@ -35,9 +35,9 @@ function filesOf(name: string): string[] {
   return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => statSync(join(root, path)).isFile());
 }
 
-test('all is published but the dashboard, which is in the coordinator, and the example', () => {
+test('all is published but the dashboard, which is in the coordinator, and the examples', () => {
   const others = workspaceFolders().filter((path) => !publishedPackages().some(({ folder: one }) => one === path));
-  expect(others.sort()).toEqual(['dashboard', 'runners/quotes']);
+  expect(others.sort()).toEqual(['dashboard', 'runners/quotes', 'runners/repositories']);
   for (const one of others) expect(readManifest(one).private).toBe(true);
 });
 
