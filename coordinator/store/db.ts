@@ -298,7 +298,8 @@ const RETRYABLE_STATES = new Set(['40P01', '40001']);
 const UNAVAILABLE_STATES = /^(08...|25006|25P03|40P01|40001|53...|55P03|57014|57P0.|58...)$/;
 const UNAVAILABLE_MESSAGES =
   /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end/;
-const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET)/;
+/** Of sockets, and of Prisma: a server that cannot be reached, takes too long, or has closed the connection. */
+const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|P1001|P1002|P1008|P1017)/;
 
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof BatonError) return error.code === 'unavailable';
