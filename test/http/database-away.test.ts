@@ -99,6 +99,18 @@ test('connections that the server ends are made anew', async () => {
   );
 });
 
+test('a database that can be read and not written, as one that failed over, is not ready', async () => {
+  // Sessions ask for writes, so it takes a standby to refuse them; the trigger answers as one does.
+  await coordinator.sql.query(`
+    CREATE FUNCTION refuse_writes() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE 'cannot execute UPDATE in a read-only transaction' USING ERRCODE = '25006'; END $$;
+    CREATE TRIGGER refuse_writes BEFORE UPDATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_writes()`);
+  await eventually(ready, (status) => status === 503);
+  expect((await coordinator.api.get('/readyz')).body).toMatchObject({ reasons: ['the database is read only'] });
+  await coordinator.sql.query('DROP TRIGGER refuse_writes ON attempts; DROP FUNCTION refuse_writes()');
+  await eventually(ready, (status) => status === 200);
+});
+
 test('a coordinator that drains is not ready', async () => {
   coordinator.app.services.processState.isDraining = true;
   const answer = await coordinator.api.get('/readyz');
