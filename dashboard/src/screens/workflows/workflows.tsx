@@ -32,7 +32,7 @@ export function Workflows() {
         <SegmentedControl
           size="xs"
           aria-label="Status"
-          data={[{ value: ALL, label: 'all' }, { value: WAITING, label: 'to decide' }, ...STATUSES]}
+          data={[{ value: ALL, label: 'all' }, { value: WAITING, label: 'decide' }, ...STATUSES]}
           value={shown}
           onChange={(chosen) => setSearch(queryOf(chosen), { replace: true })}
         />
