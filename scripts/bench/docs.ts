@@ -27,7 +27,7 @@ before you decide anything by it.
 ${lines.map(row).join('\n')}
 
 A ratio is Baton's figure to the best of the others, or to itself under the easier condition; more is better in every
-row, so where less is better the ratio is turned round. Aims are what the project wants to hold, not what it promises.
+row, so where less is better the ratio is inverted. Aims are targets of the project, not promises.
 
 ## What is the same for all
 - One PostgreSQL server, the one that comes with Baton, and a fresh database for every run of every system (a quick run keeps Baton's):
@@ -36,15 +36,14 @@ row, so where less is better the ratio is turned round. Aims are what the projec
     .map(([name, value]) => `\`${name} = ${value}\``)
     .join(', ')}.
   Every acknowledged write is on disk.
-- Redis, for BullMQ, is made as durable: \`redis-server ${REDIS_SETTINGS.map((part) => (part === '' ? '""' : part)).join(' ')}\`.
-- Handlers do nothing; arguments are \`{"n": <number>}\`. What is measured is the system, not work.
-- Before a rate counts, every job was handled exactly once by the handlers' own count, and the store was asked whether it
-  agrees. A run in which it does not ends the benchmark.
+- Redis, for BullMQ, is set to be as durable: \`redis-server ${REDIS_SETTINGS.map((part) => (part === '' ? '""' : part)).join(' ')}\`.
+- Handlers do nothing; arguments are \`{"n": <number>}\`. The benchmark measures the system, not the work.
+- A rate counts only if the handlers counted each job exactly once and the store agrees; otherwise the benchmark ends.
 - Creating is timed after the first 10,000 jobs (500 in a quick run), in all systems alike. Draining is timed with fresh worker processes in all
-  systems; Baton's coordinator, a server like PostgreSQL, has drained as many jobs of another worker before.
+  systems; Baton's coordinator, which is a server like PostgreSQL, has already drained as many jobs for another worker.
 - Baton's coordinator runs in a process of its own with its default settings, and all load comes over HTTP on the loopback
-  interface from another process. The others open their store themselves, so their workers hold its password; they make
-  no HTTP request and keep less: graphile-worker deletes a job when it is done, and none of them keeps each attempt.
+  interface from another process. The others open their store themselves, so their workers have its password. They make
+  no HTTP requests and store less: graphile-worker deletes a job when it is done, and none of them stores each attempt.
 
 ## What each line means
 ${linesFor(SIZES[scale as Scale])
@@ -52,18 +51,18 @@ ${linesFor(SIZES[scale as Scale])
   .join('\n')}
 
 What they do not mean:
-- *create-1* and *create-http* are rates with 64 calls in flight. One call alone waits for one commit, here as anywhere.
+- *create-1* and *create-http* are rates with 64 calls in flight. A single call waits for one commit, as in any system.
 - *drain* empties a queue that was full before. The others run at the settings that suit them best there: graphile-worker
   with a local queue of 500 and batched completion, BullMQ at concurrency 100, pg-boss as four loops that fetch and
   complete 100 at a time instead of its polling \`work\`.
-- *drain-1* is the least that a system can batch: 64 workers with one job each. BullMQ has no such mode to compare.
-- *pick-up* is one job at a time on a system that does nothing else. Under load, what waits in the queue counts.
+- *drain-1* leaves a system the least to batch: 64 workers with one job each. BullMQ has no comparable mode.
+- *pick-up* is one job at a time on a system that does nothing else. Under load, the wait in the queue counts.
 - *backlog* fills the table in SQL, not over HTTP, and lets PostgreSQL's vacuum run first, as autovacuum would in time.
-  It tells what a claim costs, not how long it takes to build such a backlog.
-- *pinned* counts the 8 KiB pages that the claiming statements touched for each job, in memory or not. It is a measure of
-  what an old snapshot makes a claim read, not of time.
-- *idle* parks polls as the SDK sends them, one socket each, but not the SDK's own objects.
-- *bound* leaves out everything but the rows: no HTTP, no lease, no token, no handler. No job system can have all of it.
+  It shows what a claim costs, not how long it takes to build such a backlog.
+- *pinned* counts the 8 KiB pages that the claiming statements touched for each job, in memory or not. It measures how
+  much an old snapshot makes a claim read, not time.
+- *idle* keeps polls waiting like the SDK's, one socket each, but without the SDK's own objects.
+- *bound* leaves out everything but the rows: no HTTP, no lease, no token, no handler. No job system can reach it.
 
 ## To run it again
 \`\`\`sh
@@ -73,7 +72,7 @@ npm run bench -- --peers            # with the others, in turns; installs them f
 npm run bench -- --only drain --profile --explain   # where the time of one line goes
 npm run bench -- --peers --json run.json --write-docs
 \`\`\`
-The others are a package of their own (\`scripts/bench/peers/\`), on a Node of their own where they need a newer one.
+The others have a package of their own (\`scripts/bench/peers/\`) and, where they need a newer Node, one of their own.
 BullMQ needs \`redis-server\` on the path (Debian: \`apt-get install redis-server\`).
 `;
 }
