@@ -287,20 +287,20 @@ export class Dispatcher {
     for (const claim of claims) claim.reserve();
     const slots = batch.map(({ slot }) => slot);
     let rows: ClaimedRow[];
-    let isCut: boolean;
+    let isByteLimited: boolean;
     try {
-      ({ rows, isCut } = await claimJobs(this.context, lanes, labels, slots));
+      ({ rows, isByteLimited } = await claimJobs(this.context, lanes, labels, slots));
     } catch (error) {
       return this.failAll(claims, error);
     }
-    if (!isCut && rows.length < batch.length && !this.isClosed) this.rateLimits.start(lanes);
+    if (!isByteLimited && rows.length < batch.length && !this.isClosed) this.rateLimits.start(lanes);
     const granted = new Map<WaitingClaim, ClaimedRow[]>();
     for (const row of rows) {
       const claim = batch[row.slot]?.claim;
       if (claim !== undefined) grant(granted, claim, isWanted(row, claim.claim) ? [row] : []);
     }
     // Jobs granted earlier under their claim ids may not have fitted into this result: the next poll looks again.
-    if (isCut) for (const claim of claims) if (claim.isOpen && !granted.has(claim)) this.unsynced.add(claim);
+    if (isByteLimited) for (const claim of claims) if (claim.isOpen && !granted.has(claim)) this.unsynced.add(claim);
     this.settle(claims, granted);
   }
 

@@ -7,11 +7,11 @@ const INTERVAL_MS = 30_000;
 
 /** Runs bulk operations that were requested in the background. */
 export function bulkLoop(context: Context): Loop {
-  const heldUp = new Map<string, number>();
+  const postponed = new Map<string, number>();
   return new Loop({
     name: 'work on bulk operations',
     intervalMs: INTERVAL_MS,
     log: context.log,
-    round: () => workOnNext(context, heldUp),
+    round: () => workOnNext(context, postponed),
   });
 }

@@ -1,6 +1,6 @@
 import type { Context } from '../context';
 import { advanceLeftBehind } from '../domain/batches/advance';
-import { type LeftBehind, settleLeftBehind } from '../domain/jobs/settle';
+import { type SettleCursor, settleMissed } from '../domain/jobs/settle';
 import { Loop } from './loop';
 
 /** Woken by the poller of pending work while jobs wait for others, or workflows or batches run. */
@@ -8,14 +8,14 @@ const INTERVAL_MS = 30_000;
 
 /** Does the follow-up work of ended jobs where a coordinator died before doing it. */
 export function settleLoop(context: Context): Loop {
-  let after: LeftBehind = { parentId: null, workflowId: null };
+  let after: SettleCursor = { parentId: null, workflowId: null };
   let afterBatch: string | null = null;
   return new Loop({
     name: 'settling of what was left behind',
     intervalMs: INTERVAL_MS,
     log: context.log,
     async round() {
-      after = await settleLeftBehind(context, after);
+      after = await settleMissed(context, after);
       afterBatch = await advanceLeftBehind(context, afterBatch);
       return false;
     },

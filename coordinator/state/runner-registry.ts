@@ -18,7 +18,7 @@ export class RunnerRegistry {
   }
 
   /** Notes a call of a runner. A claim contains what the runner takes; a heartbeat only shows that it is alive. */
-  hear(runner: store.SeenRunner): void {
+  markSeen(runner: store.SeenRunner): void {
     const before = this.seen.get(runner.id);
     // It is noted at its next call.
     if (before === undefined && this.seen.size >= MOST_SEEN) return;
@@ -26,7 +26,7 @@ export class RunnerRegistry {
   }
 
   /** Notes that a runner has reported its stop. */
-  leave(runnerId: string): void {
+  markStopped(runnerId: string): void {
     this.seen.set(runnerId, { id: runnerId, isStopped: true });
     // Written as soon as a newcomer would be.
     this.known.delete(runnerId);

@@ -12,7 +12,7 @@ import {
   holderOf,
   isCurrent,
   isOneOf,
-  judgeParents,
+  checkParents,
   type Model,
   type ModelAttempt,
   type ModelJob,
@@ -152,7 +152,7 @@ const create = (
       // Of one that had ended otherwise than it must before the child was there, it hears afterwards.
       for (const parent of job.parents)
         if (isOneOf(parent.job.status, 'failed', 'cancelled')) parent.outcome ??= parent.job.status as 'failed';
-      judgeParents(edges, job, model.jobs);
+      checkParents(edges, job, model.jobs);
     },
   );
 

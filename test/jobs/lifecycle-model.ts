@@ -94,11 +94,11 @@ export function follow(edges: Set<string>, job: ModelNode, to: JobStatus | null,
   if (to !== 'completed' && to !== 'failed' && to !== 'cancelled') return;
   const waiting = all.flatMap(({ parents }) => parents).filter((one) => one.job === job && one.outcome === null);
   for (const parent of waiting) parent.outcome = to;
-  for (const child of all) judgeParents(edges, child, all);
+  for (const child of all) checkParents(edges, child, all);
 }
 
 /** A blocked job goes on when all that it depends on have ended, and ends with the first that it does not tolerate. */
-export function judgeParents(edges: Set<string>, child: ModelJob, all: ModelJob[]): void {
+export function checkParents(edges: Set<string>, child: ModelJob, all: ModelJob[]): void {
   if (child.status !== 'blocked') return;
   const faults = child.parents.filter(
     ({ outcome, isTolerated, isWaived }) =>

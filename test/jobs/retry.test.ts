@@ -1,7 +1,7 @@
 import { DEFAULT_RETRY, retryPolicy, type RetryPolicy } from '@baton/runner-sdk/protocol';
 import fc from 'fast-check';
 import { backoffMs } from '../../coordinator/backoff';
-import { judgeFailure } from '../../coordinator/domain/jobs/retry';
+import { decideRetry } from '../../coordinator/domain/jobs/retry';
 
 const durations = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 30 * 86_400_000 }));
 const policies: fc.Arbitrary<RetryPolicy> = fc
@@ -70,7 +70,7 @@ test('a failure is retried while it is retryable and tries are left, and only th
       fc.integer({ min: 1, max: 20 }),
       randoms,
       (retryable, before, maxAttempts, random) => {
-        const verdict = judgeFailure({ retryable }, { failures: before, maxAttempts, retry: null }, random);
+        const verdict = decideRetry({ retryable }, { failures: before, maxAttempts, retry: null }, random);
         expect(verdict.to).toBe(retryable && before + 1 < maxAttempts ? 'pending' : 'failed');
       },
     ),
@@ -78,11 +78,11 @@ test('a failure is retried while it is retryable and tries are left, and only th
 });
 
 test('the runner’s own wish for when goes before the policy', () => {
-  expect(judgeFailure({ retryable: true, retryAfterMs: 0 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({
+  expect(decideRetry({ retryable: true, retryAfterMs: 0 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({
     to: 'pending',
     delayMs: 0,
   });
-  expect(judgeFailure({ retryable: false, retryAfterMs: 5 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({
+  expect(decideRetry({ retryable: false, retryAfterMs: 5 }, { failures: 0, maxAttempts: 2, retry: null }, 0)).toEqual({
     to: 'failed',
   });
 });

@@ -125,7 +125,7 @@ test('claims whose answers were lost get all of theirs again, though all of them
   const again = await Promise.all(claims.map((claim) => coordinator.api.claim(claim)));
   const slots = claims.map(({ runnerId, claimId }) => ({ runnerId, claimId, leaseMs: 30_000 }));
   const found = await claim(coordinator.app.context.db.hot, [], slots, false);
-  expect([new Set(found.claimed.map(({ slot }) => slot)).size, found.isCut]).toEqual([4, true]);
+  expect([new Set(found.claimed.map(({ slot }) => slot)).size, found.isByteLimited]).toEqual([4, true]);
   const tokens = (jobs: ClaimedJob[]) => jobs.map(({ leaseToken }) => leaseToken).sort();
   expect(again.map(tokens)).toEqual(before.map(tokens));
 });

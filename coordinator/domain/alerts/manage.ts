@@ -5,7 +5,7 @@ import * as store from '../../store/alerts';
 import { type Executor, isUniqueViolation } from '../../store/db';
 import { record } from '../audit/record';
 import type { Actor } from '../auth/caller';
-import { log, type Told, toldOf, write } from './evaluate';
+import { log, type AlertEvent, alertEventOf, write } from './evaluate';
 import { isAbove } from './judge';
 
 /** @throws {BatonError} `state_conflict` when the name is taken */
@@ -29,7 +29,7 @@ export async function editAlert(context: Context, by: Actor, id: string, edit: E
       const former = await lockOrThrow(transaction, id);
       const ended =
         former.state === 'firing' && edit.enabled === false
-          ? [await write(transaction, toldOf('alert.resolved', former, { reason: 'disabled' }))]
+          ? [await write(transaction, alertEventOf('alert.resolved', former, { reason: 'disabled' }))]
           : [];
       const row = await store.update(transaction, former, { ...former, ...defined(edit) });
       await record(transaction, by, [{ action: 'alert.edited', target: id, details: { ...edit } }]);
@@ -45,12 +45,12 @@ export async function editAlert(context: Context, by: Actor, id: string, edit: E
  * @throws {BatonError} `not_found`
  */
 export async function deleteAlert(context: Context, by: Actor, id: string): Promise<void> {
-  const told = await context.db.transaction(async (transaction): Promise<Told[]> => {
+  const told = await context.db.transaction(async (transaction): Promise<AlertEvent[]> => {
     const row = await lockOrThrow(transaction, id);
     await store.remove(transaction, id);
     await record(transaction, by, [{ action: 'alert.deleted', target: id, details: { name: row.name } }]);
     return row.state === 'firing'
-      ? [await write(transaction, toldOf('alert.resolved', row, { reason: 'deleted' }))]
+      ? [await write(transaction, alertEventOf('alert.resolved', row, { reason: 'deleted' }))]
       : [];
   });
   log(context, told);
@@ -68,7 +68,7 @@ export async function testAlert(
   const { value, threshold, told } = await context.db.transaction(async (transaction) => {
     const row = await lockOrThrow(transaction, id);
     const measured = await store.measure(transaction, row);
-    const written = await write(transaction, toldOf('alert.firing', row, { value: measured, isTest: true }));
+    const written = await write(transaction, alertEventOf('alert.firing', row, { value: measured, isTest: true }));
     await record(transaction, by, [{ action: 'alert.tested', target: id }]);
     return { value: measured, threshold: row.threshold, told: [written] };
   });

@@ -20,7 +20,7 @@ const BATCH = 500;
 const REPLAY_BATCH = 25;
 /** Temporary errors that a replay waits for: a skipped job could not be created later without creating others twice. */
 const MAY_PASS: ReadonlySet<string> = new Set<BatonError['code']>(['queue_full', 'rate_limited', 'unavailable']);
-const HELD_UP_MS = 5000;
+const POSTPONED_MS = 5000;
 /** An operation without progress for this long fails, so that nothing is retried for ever. */
 export const BULK_PATIENCE_MS = 600_000;
 /**
@@ -143,13 +143,13 @@ export async function resumeOperation(
 /**
  * Runs one batch of the next background operation. Its row is locked meanwhile, so that only one coordinator works on
  * it. After a crash the batch is repeated, which changes nothing twice.
- * @param heldUp until when (as `performance.now`) other operations go before those that could not continue
+ * @param postponed until when (as `performance.now`) other operations go before those that could not continue
  * @returns whether there is more to do
  */
-export async function workOnNext(context: Context, heldUp: Map<string, number>): Promise<boolean> {
-  for (const [id, until] of heldUp) if (until <= performance.now()) heldUp.delete(id);
+export async function workOnNext(context: Context, postponed: Map<string, number>): Promise<boolean> {
+  for (const [id, until] of postponed) if (until <= performance.now()) postponed.delete(id);
   return context.db.transaction(async (transaction) => {
-    const operation = await store.lockNext(transaction, [...heldUp.keys()]);
+    const operation = await store.lockNext(transaction, [...postponed.keys()]);
     if (operation === null) return false;
     const { id } = operation;
     const batch = await applyBatch(context, { ...operation, by: operation.requestedBy }, operation.cursor).catch(
@@ -160,7 +160,7 @@ export async function workOnNext(context: Context, heldUp: Map<string, number>):
       await store.advance(transaction, id, changed, cursor);
       return true;
     }
-    heldUp.set(id, performance.now() + HELD_UP_MS);
+    postponed.set(id, performance.now() + POSTPONED_MS);
     const error = { code: heldUpBy.code, message: heldUpBy.message };
     if (await store.holdUp(transaction, { id, changed, cursor, error, patienceMs: BULK_PATIENCE_MS }))
       context.log.warn('a bulk operation has failed', { operationId: id, ...error });

@@ -18,21 +18,21 @@ const MOST_LANES = 64;
 /**
  * pending -> running, for many runners with the same labels in one statement.
  * @returns `rows`: each with the index of the slot it fills; `repeated` ones were claimed earlier under the same claim
- * id, and the answer was lost. `isCut`: large payloads ended the claim early, so there may be jobs for empty slots.
+ * id, and the answer was lost. `isByteLimited`: large payloads ended the claim early, so there may be jobs for empty slots.
  */
 export async function claim(
   context: Context,
   from: Lane[],
   labels: Labels,
   slots: store.Slot[],
-): Promise<{ rows: store.ClaimedRow[]; isCut: boolean }> {
+): Promise<{ rows: store.ClaimedRow[]; isByteLimited: boolean }> {
   const { readyLanes } = context;
   // The other lanes are read when these are exhausted, or when their first jobs come later.
   const lanes = readyLanes.first(from, MOST_LANES);
   const since = readyLanes.now;
-  const { claimed: rows, heldBack, isShort, isCut, closed } = await claimFrom(context, lanes, labels, slots);
-  if (!isCut && filled(rows, slots) < slots.length && heldBack.length === 0) {
-    const { more, isWhole } = isShort
+  const { claimed: rows, heldBack, sawLocked, isByteLimited, closed } = await claimFrom(context, lanes, labels, slots);
+  if (!isByteLimited && filled(rows, slots) < slots.length && heldBack.length === 0) {
+    const { more, isWhole } = sawLocked
       ? await claimLaneByLane(context, lanes, labels, slots, rows)
       : { more: [], isWhole: true };
     rows.push(...more);
@@ -44,7 +44,7 @@ export async function claim(
   );
   // The reason for these holds may have ended during the claim; no other call would lift them then.
   await liftHolds(context, heldBack);
-  return { rows: await withDependencies(context, await failUnreadableJobs(context, rows)), isCut };
+  return { rows: await withDependencies(context, await failUnreadableJobs(context, rows)), isByteLimited };
 }
 
 /**

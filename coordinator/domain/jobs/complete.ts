@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import { keepLate } from '../../store/leases';
 import { jobEvent } from '../events/events';
 import { fail, publicError } from './fail';
-import { judgeStaleReport, leaseKey, movedKey, type Report, tracesOf } from './stale-report';
+import { answerStaleReport, leaseKey, movedKey, type Report, tracesOf } from './stale-report';
 import { heartbeat, type HeartbeatItem } from './heartbeat';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
@@ -41,7 +41,7 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
   for (const [item, reply] of failed) replies.set(item, reply);
 
   const missed = items.filter((item) => !replies.has(item));
-  for (const [item, reply] of await judgeMissed(context, missed)) replies.set(item, reply);
+  for (const [item, reply] of await answerMissed(context, missed)) replies.set(item, reply);
   await keepLines(
     context,
     items.flatMap((item) => (item.logs === undefined ? NO_LINES : linesOf(item, replies.get(item)))),
@@ -114,7 +114,7 @@ async function moveFailed(context: Context, items: CompleteItem[]): Promise<Repl
   });
 }
 
-async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Replies> {
+async function answerMissed(context: Context, missed: CompleteItem[]): Promise<Replies> {
   if (missed.length === 0) return [];
   const traces = await tracesOf(
     context.db.vital,
@@ -122,7 +122,7 @@ async function judgeMissed(context: Context, missed: CompleteItem[]): Promise<Re
   );
   const judged = missed.map((item): [CompleteItem, CompleteReply | BatonError] => {
     const trace = traces.get(leaseKey(item));
-    return [item, judgeStaleReport(trace, item.leaseToken, reportOf(item))];
+    return [item, answerStaleReport(trace, item.leaseToken, reportOf(item))];
   });
   const late = judged.filter(
     ([, reply]) => reply instanceof BatonError && (reply.code === 'lease_lost' || reply.code === 'job_cancelled'),

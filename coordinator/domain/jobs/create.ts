@@ -10,7 +10,7 @@ import { mapInTurns, MOST_STATEMENT_BYTES, slices } from '../../turns';
 import { type Caller, visibleUser } from '../auth/caller';
 import { scopeFault } from '../auth/scope';
 import { receiverFault } from '../webhooks/settings';
-import { isRated, judgeRates, rateLock } from '../limits/user-rate';
+import { isRated, checkRates, rateLock } from '../limits/user-rate';
 import { jobEvent } from '../events/events';
 import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUsed } from './candidates/bulk-key';
 import {
@@ -23,7 +23,7 @@ import {
   type Outcome,
   uniqueLock,
 } from './candidates/job-candidate';
-import { endedParents, hasParents, judgeParents } from './candidates/parents';
+import { endedParents, hasParents, checkParents } from './candidates/parents';
 import { payloadBytes, requireBytes } from './payload-size';
 import { requestHash } from './candidates/request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
@@ -295,7 +295,7 @@ export async function storeKeyed(
   );
   const holders = await findHolders(transaction, candidates);
   const wanting = candidates.filter((candidate) => !holders.has(candidate));
-  const over = await judgeRates(
+  const over = await checkRates(
     transaction,
     await findFresh(
       transaction,
@@ -303,7 +303,7 @@ export async function storeKeyed(
     ),
     ({ row }) => row,
   );
-  const { orphans, edges } = await judgeParents(
+  const { orphans, edges } = await checkParents(
     transaction,
     wanting.filter((candidate) => !over.has(candidate)),
   );

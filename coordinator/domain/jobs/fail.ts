@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import { findLeased, type LeasedJob } from '../../store/leases';
 import { fingerprintOf } from './fingerprint';
 import { jobEvent } from '../events/events';
-import { judgeFailure } from './retry';
+import { decideRetry } from './retry';
 import { settle } from './settle';
 
 export interface FailItem {
@@ -66,7 +66,7 @@ export function publicError({ message, code, stack, retryable }: ReportedError):
 }
 
 function decide(item: FailItem, job: LeasedJob): store.Fail {
-  const verdict = judgeFailure(item.error, job, Math.random());
+  const verdict = decideRetry(item.error, job, Math.random());
   return {
     jobId: item.jobId,
     leaseToken: item.leaseToken,

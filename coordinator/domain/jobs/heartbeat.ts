@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { repeated } from '../../store/db';
 import * as store from '../../store/jobs';
-import { judgeStaleReport, leaseKey, leaseLost, movedKey, tracesOf } from './stale-report';
+import { answerStaleReport, leaseKey, leaseLost, movedKey, tracesOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 
@@ -39,7 +39,7 @@ export async function heartbeat(
     const row = held.get(leaseKey(item));
     if (row !== undefined) return refused[index] ?? { leaseExpiresAt: row.leaseExpiresAt, runnerId: row.runnerId };
     const verdict =
-      refused[index] ?? judgeStaleReport(traces.get(leaseKey(item)), item.leaseToken, { verb: 'heartbeat' });
+      refused[index] ?? answerStaleReport(traces.get(leaseKey(item)), item.leaseToken, { verb: 'heartbeat' });
     return verdict instanceof BatonError ? verdict : leaseLost();
   });
 }

@@ -5,7 +5,7 @@ import * as store from '../../store/jobs';
 import { lockNames } from '../../store/locks';
 import { type Group, lockOutcome, waitsForJob } from '../../store/workflows/nested';
 import { jobEvent } from '../events/events';
-import { judgeStaleReport, leaseKey, movedKey, tracesOf } from './stale-report';
+import { answerStaleReport, leaseKey, movedKey, tracesOf } from './stale-report';
 import { keepLines } from './logs';
 import { requireSize } from './payload-size';
 import { settle, settleParents } from './settle';
@@ -54,7 +54,7 @@ export async function release(context: Context, items: ReleaseItem[]): Promise<(
     const job = byLease.get(leaseKey(item));
     if (job !== undefined) return { status: job.status, attempt: job.attempt, runAt: job.runAt.toISOString() };
     const trace = traces.get(leaseKey(item));
-    const verdict = judgeStaleReport(trace, item.leaseToken, { verb: 'release' });
+    const verdict = answerStaleReport(trace, item.leaseToken, { verb: 'release' });
     return verdict instanceof BatonError
       ? verdict
       : { ...verdict, runAt: verdict.runAt ?? new Date(trace?.runAt ?? 0).toISOString() };

@@ -94,7 +94,7 @@ function lanesFor(context: Context, blocked: store.BlockedJob[]): store.LaneFrom
  * @param after where the previous page ended
  * @returns where this one ended
  */
-export async function settleLeftBehind(context: Context, after: LeftBehind): Promise<LeftBehind> {
+export async function settleMissed(context: Context, after: SettleCursor): Promise<SettleCursor> {
   const parents = await findUnsettled(context.db, after.parentId, PAGE);
   const workflows = await findUnended(context.db, after.workflowId, PAGE);
   await context.followUps.dependants.add(parents.flatMap(({ parentId, isOver }) => (isOver ? [parentId] : [])));
@@ -106,7 +106,7 @@ export async function settleLeftBehind(context: Context, after: LeftBehind): Pro
 }
 
 /** Position of the loop; null: it starts over. */
-export interface LeftBehind {
+export interface SettleCursor {
   parentId: string | null;
   workflowId: string | null;
 }

@@ -15,14 +15,14 @@ export type Report =
  * Decides the answer to a report whose token did not move its job: either the same report moved it before and the
  * answer was lost, then it is given again; or the lease is over.
  */
-export function judgeStaleReport(
+export function answerStaleReport(
   trace: TokenTrace | undefined,
   leaseToken: string,
   report: Report,
 ): CompleteReply | BatonError {
   if (trace === undefined) return new BatonError('not_found', 'There is no such job.');
-  if (trace.past !== null) return judgePast(trace.past, report);
-  if (trace.leaseToken === leaseToken && trace.status === 'completed') return judgeCompleted(trace, report);
+  if (trace.past !== null) return answerPast(trace.past, report);
+  if (trace.leaseToken === leaseToken && trace.status === 'completed') return answerCompleted(trace, report);
   if (trace.leaseToken === leaseToken && trace.status === 'running') {
     return new BatonError('unavailable', 'The job is being moved by another call; repeat this one.', {
       retryAfterMs: 1000,
@@ -70,7 +70,7 @@ export function leaseLost(): BatonError {
   );
 }
 
-function judgePast(past: NonNullable<TokenTrace['past']>, report: Report): CompleteReply | BatonError {
+function answerPast(past: NonNullable<TokenTrace['past']>, report: Report): CompleteReply | BatonError {
   switch (past.outcome) {
     case 'cancelled':
       return new BatonError('job_cancelled', 'The job was cancelled while this attempt ran; stop working on it.');
@@ -85,7 +85,7 @@ function judgePast(past: NonNullable<TokenTrace['past']>, report: Report): Compl
   }
 }
 
-function judgeCompleted(trace: TokenTrace, report: Report): CompleteReply | BatonError {
+function answerCompleted(trace: TokenTrace, report: Report): CompleteReply | BatonError {
   if (report.verb !== 'complete') return leaseLost();
   const isSame =
     report.outcome === 'completed' && !trace.isLonger && isDeepStrictEqual(trace.result, plain(report.result) ?? null);

@@ -25,7 +25,7 @@ export function rateLock({ queue, userId }: Counted): string {
  * The jobs that exceed their users' limits, in order of arrival. Call it only under `lockNames` of their locks, so that
  * no other coordinator creates for the same user and queue at the same time.
  */
-export async function judgeRates<Item>(
+export async function checkRates<Item>(
   transaction: Executor,
   items: Item[],
   countedOf: (item: Item) => Counted,

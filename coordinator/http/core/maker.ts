@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import type { z } from 'zod';
 import type { Caller } from '../../domain/auth/caller';
-import { type Lease, requireLease } from '../../domain/workflows/vouch';
+import { type Lease, requireLease } from '../../domain/workflows/require-lease';
 import { BatonError } from '../../errors';
 import { type Call, CLIENTS } from './endpoint';
 import { invalid } from './problem';

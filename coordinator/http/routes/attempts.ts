@@ -50,7 +50,7 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.completionsReply },
     async run({ services, caller, body, disconnect }) {
-      const results = await judgeEach(
+      const results = await answerEach(
         body.completions,
         protocol.completion,
         'completion',
@@ -83,9 +83,9 @@ export const attemptEndpoints = [
     audit: WORK,
     replies: { 200: protocol.heartbeatsReply },
     async run({ services, caller, body, disconnect, park }) {
-      if (body.goodbye) services.context.runnerRegistry.leave(body.runnerId);
-      else services.context.runnerRegistry.hear({ id: body.runnerId });
-      const jobs = await judgeEach(
+      if (body.goodbye) services.context.runnerRegistry.markStopped(body.runnerId);
+      else services.context.runnerRegistry.markSeen({ id: body.runnerId });
+      const jobs = await answerEach(
         body.jobs,
         protocol.beat,
         'heartbeat',
@@ -131,7 +131,7 @@ export const attemptEndpoints = [
     async run({ services, caller, params: { id }, body }) {
       const [outcome] = await withinKeyScope(services.context, caller, [{ jobId: id, ...body }], services.heartbeat);
       const { leaseExpiresAt, runnerId } = orThrow(outcome);
-      services.context.runnerRegistry.hear({ id: runnerId });
+      services.context.runnerRegistry.markSeen({ id: runnerId });
       return reply(200, { leaseExpiresAt: leaseExpiresAt.toISOString(), directives: directives(services, runnerId) });
     },
   }),
@@ -182,7 +182,7 @@ async function claimFor(
 ): Promise<ClaimedRow[]> {
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
-  services.context.runnerRegistry.hear({ id: runnerId, types, queues: queues ?? [], labels, version });
+  services.context.runnerRegistry.markSeen({ id: runnerId, types, queues: queues ?? [], labels, version });
   return services.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
 }
 
@@ -228,7 +228,7 @@ function listed(names: string[] | null): string {
 }
 
 /** Parses and handles each item of a runner's list on its own: a bad one must not cost the others their leases. */
-async function judgeEach<Item extends { jobId: string }, Outcome extends object>(
+async function answerEach<Item extends { jobId: string }, Outcome extends object>(
   sent: unknown[],
   schema: z.ZodType<Item>,
   name: string,

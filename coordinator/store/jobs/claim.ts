@@ -64,9 +64,9 @@ export interface Claims {
   /** Keys of ready jobs over their limit: these are held now, and others have become ready. */
   heldBack: QueueKey[];
   /** Whether jobs were seen but not claimed, because another claim had locked them. */
-  isShort: boolean;
+  sawLocked: boolean;
   /** Whether jobs or repeated claims were left out because the payloads before them are large. */
-  isCut: boolean;
+  isByteLimited: boolean;
   /** Those of the locked queues that gave no jobs because they are paused, or a limit had no room. */
   closed: string[];
 }
@@ -106,9 +106,9 @@ function bytesOf(payload: Sql): Sql {
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
   const { claims, claimOf } = byClaim(slots);
-  if (lanes.length === 0) return { heldBack: [], isShort: false, closed: [], ...(await answered(db, claims)) };
+  if (lanes.length === 0) return { heldBack: [], sawLocked: false, closed: [], ...(await answered(db, claims)) };
   const source = isLocked ? fromLanesUnderLimits(lanes) : fromLanes(lanes);
-  const whose = takersOf(claims, claimOf);
+  const whose = claimantsOf(claims, claimOf);
   const times = leaseTimes(sql`statement_timestamp()`, whose.leaseMs, sql`j.timeout_ms`);
   const rows = await db.query<Head & ClaimedRow>(sql`
     WITH ${claimedBefore(claims)}, wanted AS MATERIALIZED (
@@ -127,8 +127,8 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       RETURNING ${CLAIMED_COLUMNS}, p."rank" - 1 AS "slot"
     ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again",
-      ${IS_SHORT[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "isShort",
-      EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut",
+      ${SAW_LOCKED[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "sawLocked",
+      EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isByteLimited",
       ${isLocked ? CLOSED : sql`NULL::text[]`} AS "closed") h
     LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
   const again = rows[0]?.again ?? null;
@@ -136,11 +136,11 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
   const found: Claims = {
     claimed: [],
     heldBack: [],
-    isShort: rows[0]?.isShort === true,
-    isCut: rows[0]?.isCut === true,
+    sawLocked: rows[0]?.sawLocked === true,
+    isByteLimited: rows[0]?.isByteLimited === true,
     closed: rows[0]?.closed ?? [],
   };
-  for (const { again: _again, isShort: _isShort, isCut: _isCut, closed: _closed, ...row } of rows) {
+  for (const { again: _again, sawLocked: _sawLocked, isByteLimited: _isByteLimited, closed: _closed, ...row } of rows) {
     if (row.id === null) continue;
     if (row.slot < 0) {
       if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
@@ -156,8 +156,8 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
 interface Head {
   /** Numbers of the claims that were answered before, from 1. If there are any, nothing was claimed. */
   again: number[] | null;
-  isShort: boolean;
-  isCut: boolean;
+  sawLocked: boolean;
+  isByteLimited: boolean;
   closed: string[] | null;
 }
 
@@ -178,7 +178,7 @@ async function claimBeside(
     claims.filter((_claim, index) => again.has(index + 1)),
   );
   const left = slots.flatMap((slot, index) => (again.has(claimOf[index] ?? 0) ? [] : [{ slot, index }]));
-  if (left.length === 0 || repeated.isCut) return { heldBack: [], isShort: false, closed: [], ...repeated };
+  if (left.length === 0 || repeated.isByteLimited) return { heldBack: [], sawLocked: false, closed: [], ...repeated };
   const others = await claim(
     db,
     lanes,
@@ -190,10 +190,10 @@ async function claimBeside(
 }
 
 /** Running jobs of these claims, whose answers were lost; all jobs of a claim, or none. */
-async function answered(db: Executor, claims: AskedClaim[]): Promise<Pick<Claims, 'claimed' | 'isCut'>> {
+async function answered(db: Executor, claims: AskedClaim[]): Promise<Pick<Claims, 'claimed' | 'isByteLimited'>> {
   const named = claims.filter(({ claimId }) => claimId !== null);
-  if (named.length === 0) return { claimed: [], isCut: false };
-  const rows = await db.query<{ isCut: boolean } & ClaimedRow>(sql`
+  if (named.length === 0) return { claimed: [], isByteLimited: false };
+  const rows = await db.query<{ isByteLimited: boolean } & ClaimedRow>(sql`
     WITH found AS MATERIALIZED (
       SELECT own.id, a."slot", own.bytes FROM unnest(
         ${named.map((one) => one.runnerId)}::text[], ${named.map(claimHash)}::bigint[],
@@ -207,9 +207,12 @@ async function answered(db: Executor, claims: AskedClaim[]): Promise<Pick<Claims
         sum(f.bytes) OVER (ORDER BY f."slot" RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS "bytesBefore" FROM found f
     )
     SELECT ${CLAIMED_COLUMNS}, held."slot",
-      EXISTS (SELECT FROM held WHERE "bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isCut"
+      EXISTS (SELECT FROM held WHERE "bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isByteLimited"
     FROM held JOIN jobs j ON j.id = held.id WHERE COALESCE(held."bytesBefore", 0) < ${MOST_CLAIM_BYTES}`);
-  return { claimed: rows.map(({ isCut: _isCut, ...row }) => told(row, true)), isCut: rows[0]?.isCut === true };
+  return {
+    claimed: rows.map(({ isByteLimited: _isByteLimited, ...row }) => told(row, true)),
+    isByteLimited: rows[0]?.isByteLimited === true,
+  };
 }
 
 function ofClaim(runnerId: Sql, hashed: Sql): Sql {
@@ -261,7 +264,7 @@ function claimedBefore(claims: AskedClaim[]): Sql {
 }
 
 /** The claim that gets a job of the CTE `taken`, alias `p`. */
-function takersOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; claimHash: Sql; leaseMs: Sql } {
+function claimantsOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; claimHash: Sql; leaseMs: Sql } {
   const [only] = claims;
   if (only !== undefined && claims.length === 1)
     return {
@@ -279,7 +282,7 @@ function takersOf(claims: AskedClaim[], claimOf: number[]): { runnerId: Sql; cla
   };
 }
 
-const IS_SHORT = {
+const SAW_LOCKED = {
   'of one': sql`false`,
   'of many': sql`COALESCE((SELECT sum(q."wanted") FROM quota q), 0) > (SELECT count(*) FROM picked)`,
 };

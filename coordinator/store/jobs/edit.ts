@@ -36,14 +36,14 @@ export function edit(db: Executor, wanted: Edit): Promise<JobRow[]> {
 }
 
 /** blocked, pending -> the same, with the arguments, runAt and metadata of a newer create with the same unique key. */
-export function replaceWaiting(db: Executor, jobId: string, brought: InsertJob): Promise<JobRow[]> {
+export function replaceWaiting(db: Executor, jobId: string, input: InsertJob): Promise<JobRow[]> {
   return db.query(sql`
     UPDATE jobs j SET
-      arguments = ${JSON.stringify(brought.arguments)}::json,
-      metadata = COALESCE(${brought.metadata === undefined ? null : JSON.stringify(brought.metadata)}::json,
+      arguments = ${JSON.stringify(input.arguments)}::json,
+      metadata = COALESCE(${input.metadata === undefined ? null : JSON.stringify(input.metadata)}::json,
         j.metadata),
-      run_at = GREATEST(now(), ${brought.runAt ?? null}::timestamptz,
-        now() + ${brought.delayMs ?? null}::float8 * interval '1 ms'),
+      run_at = GREATEST(now(), ${input.runAt ?? null}::timestamptz,
+        now() + ${input.delayMs ?? null}::float8 * interval '1 ms'),
       position = NULL, hold = NULLIF(j.hold, 'key'), updated_at = now()
     WHERE j.id = ${jobId}::uuid AND j.status IN ('blocked', 'pending')
     RETURNING ${JOB_COLUMNS}`);

@@ -48,7 +48,7 @@ export async function insert(
       FROM json_to_recordset(${JSON.stringify(areRelated ? jobs.map(withRelations) : jobs)}::json) AS i (
         ${INPUT_COLUMNS}${areRelated ? sql`, ${RELATED.input}` : sql``})
     ), ${freshOf(needs, jobs, call)}
-    , ${needs.mayBeHeld ? judged(areRelated) : UNJUDGED}
+    , ${needs.mayBeHeld ? checked(areRelated) : UNCHECKED}
     , ${needs.takesTurns ? inTurns(ready, areRelated) : byTime(areRelated)}
     ${areOffered ? handedOver(offers) : sql``}
     , stored AS (
@@ -97,12 +97,12 @@ function freshOf({ hasIdempotency }: Needs, jobs: InsertJob[], call: BulkKey | u
   return hasIdempotency ? FRESH : sql`fresh AS (SELECT * FROM input)`;
 }
 
-const UNJUDGED = sql`judged AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`;
+const UNCHECKED = sql`checked AS (SELECT f.*, NULL::job_hold AS hold FROM fresh f)`;
 
 /** A CTE, `ready`: due jobs get the time when they became due as their position. */
 function byTime(areRelated: boolean): Sql {
   return sql`ready AS (
-      SELECT u.*, CASE WHEN u.hold IS NULL AND ${isDue('u', areRelated)} THEN u.run_at END AS position FROM judged u
+      SELECT u.*, CASE WHEN u.hold IS NULL AND ${isDue('u', areRelated)} THEN u.run_at END AS position FROM checked u
     )`;
 }
 
@@ -281,9 +281,9 @@ function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
 const IS_FRESH = sql`EXISTS (SELECT FROM keyed)`;
 
 /** Decides whether an order key or a concurrency key holds them. */
-function judged(areRelated: boolean): Sql {
+function checked(areRelated: boolean): Sql {
   const due = isDue('f', areRelated);
-  return sql`judged AS MATERIALIZED (
+  return sql`checked AS MATERIALIZED (
       SELECT f.*, CASE
         WHEN f."orderKey" IS NOT NULL AND (
           row_number() OVER (PARTITION BY f.queue, f."orderKey" ORDER BY f.ord) > 1
@@ -307,6 +307,6 @@ function inTurns(ready: LaneFrom[], areRelated: boolean): Sql {
       SELECT u.id, u.queue, u.priority, u."laneId" AS lane_id, COALESCE(u."concurrencyKey", u."userId") AS turn_of,
         u.run_at, u.ord, u."laneFrom" AS lane_from,
         COALESCE(q.is_fair, true) AS is_fair
-      FROM judged u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND ${isDue('u', areRelated)}
-    ), ${positioned(ready)}, ready AS (SELECT u.*, p.position FROM judged u LEFT JOIN positioned p ON p.id = u.id)`;
+      FROM checked u LEFT JOIN queues q ON q.name = u.queue WHERE u.hold IS NULL AND ${isDue('u', areRelated)}
+    ), ${positioned(ready)}, ready AS (SELECT u.*, p.position FROM checked u LEFT JOIN positioned p ON p.id = u.id)`;
 }

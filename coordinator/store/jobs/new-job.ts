@@ -85,22 +85,22 @@ function from(of: string, names: readonly string[]): [string, Origin][] {
 }
 
 /** The stored row of a pending job, from the create's input and the values that the database added. */
-export const insertedRow = compileObject<(brought: InsertJob, inserted: InsertedJob) => JobRow>(
-  ['brought', 'inserted'],
+export const insertedRow = compileObject<(input: InsertJob, inserted: InsertedJob) => JobRow>(
+  ['input', 'inserted'],
   [...FIELDS].map(([name, field]) => [name, insertedFrom(name, field)]),
 );
 
 /** The same for a job that depends on others or belongs to a group. */
-export function relatedRow(brought: InsertJob, inserted: InsertedJob, { isBlocked, ...relations }: Relations): JobRow {
-  return { ...insertedRow(brought, inserted), ...relations, status: isBlocked ? 'blocked' : 'pending' };
+export function relatedRow(input: InsertJob, inserted: InsertedJob, { isBlocked, ...relations }: Relations): JobRow {
+  return { ...insertedRow(input, inserted), ...relations, status: isBlocked ? 'blocked' : 'pending' };
 }
 
 function insertedFrom(name: FieldName, { setBy, type, fresh }: Field): Origin {
   if (fresh !== undefined) return { constant: fresh };
   if (name === 'updatedAt') return { of: 'inserted', name: 'createdAt' };
   if (setBy === 'insert') return { of: 'inserted', name };
-  if (type === 'timestamptz') return { by: (brought: Partial<Record<string, string>>) => dateOf(brought[name]) };
-  return { of: 'brought', name, orNull: true };
+  if (type === 'timestamptz') return { by: (input: Partial<Record<string, string>>) => dateOf(input[name]) };
+  return { of: 'input', name, orNull: true };
 }
 
 function dateOf(sent: string | undefined): Date | null {

@@ -29,7 +29,7 @@ export function extend(db: Executor, beats: Extend[]): Promise<Extended[]> {
   const hasProgress = beats.some(({ progress }) => progress !== undefined);
   const hasCheckpoint = beats.some(({ checkpoint }) => checkpoint !== undefined);
   const ids = sql`${uuidList(beats.map((beat) => beat.jobId))}::uuid[]`;
-  const brought = hasProgress || hasCheckpoint ? beatsWithJson(beats) : plainBeats(ids, beats);
+  const beatRows = hasProgress || hasCheckpoint ? beatsWithJson(beats) : plainBeats(ids, beats);
   const update = sql`
       UPDATE jobs j SET
         lease_expires_at = LEAST(now() + j.lease_ms * interval '1 ms', j.deadline_at),
@@ -40,9 +40,9 @@ export function extend(db: Executor, beats: Extend[]): Promise<Extended[]> {
       WHERE j.id = ANY (${ids}) AND j.id = b.id AND ${STILL_RUNNING} AND j.lease_token = b."leaseToken"
       RETURNING j.id, b."leaseToken", j.lease_expires_at AS "leaseExpiresAt", j.attempt, j.runner_id AS "runnerId"`;
   // Rows are locked as they are updated, so in the order of the batch, which is by id.
-  if (!hasProgress) return db.query(sql`WITH beat AS MATERIALIZED (${brought} ORDER BY id) ${update}`);
+  if (!hasProgress) return db.query(sql`WITH beat AS MATERIALIZED (${beatRows} ORDER BY id) ${update}`);
   return db.query(sql`
-    WITH beat AS MATERIALIZED (${brought} ORDER BY id), extended AS (${update},
+    WITH beat AS MATERIALIZED (${beatRows} ORDER BY id), extended AS (${update},
         j.type, j.queue, j.user_id AS "userId", CASE WHEN b.progress IS NOT NULL THEN j.progress END AS progress
     ), ${insertEvents(sql`(SELECT * FROM extended WHERE progress IS NOT NULL)`, sql`'job.progress'`, { status: sql`'running'`, details: sql`e.progress` })}
     SELECT id, "leaseToken", "leaseExpiresAt", attempt, "runnerId" FROM extended`);

@@ -53,7 +53,7 @@ export interface Unblocked extends Moved, Pick<PromotedJob, 'laneId'> {
 export function unblock(transaction: Executor, jobIds: string[], ready: LaneFrom[] | null): Promise<Unblocked[]> {
   const ids = sql`${jobIds}::uuid[]`;
   const isReady = sql`j.hold IS NULL AND j.lane_id <> ${NO_LANE}::int AND j.run_at <= now()`;
-  const { judged, position } = ready === null ? inNoTurns(isReady) : inTurns(isReady, ready);
+  const { checked, position } = ready === null ? inNoTurns(isReady) : inTurns(isReady, ready);
   return transaction.query(sql`
     WITH edges AS MATERIALIZED (
       SELECT l.id, (
@@ -62,7 +62,7 @@ export function unblock(transaction: Executor, jobIds: string[], ready: LaneFrom
           ORDER BY d.outcome = 'failed' DESC LIMIT 1) AS fault,
         ${isWaiting(sql`l.id`)} AS "isWaiting"
       FROM unnest(${ids}) AS l (id)
-    ), ${judged},
+    ), ${checked},
     moved AS (
       UPDATE jobs j SET
         status = CASE WHEN w.fault IS NULL THEN 'pending' ELSE 'cancelled' END::job_status,
@@ -72,7 +72,7 @@ export function unblock(transaction: Executor, jobIds: string[], ready: LaneFrom
         hold = CASE WHEN w.fault IS NULL THEN j.hold END,
         position = ${position},
         finished_at = CASE WHEN w.fault IS NOT NULL THEN now() END, updated_at = now()
-      FROM judged w
+      FROM checked w
       WHERE j.id = ANY (${ids}) AND j.id = w.id AND j.status::text = 'blocked'
         AND (w.fault IS NOT NULL OR (NOT w."isWaiting" AND j.queue <> ${GATE.queue}))
       RETURNING ${MOVED_COLUMNS}, j.reason, j.callback, j.lane_id AS "laneId", j.position
@@ -84,15 +84,15 @@ export function unblock(transaction: Executor, jobIds: string[], ready: LaneFrom
 }
 
 interface Positions {
-  /** CTEs up to `judged`, which tells of each job how its parents have ended. */
-  judged: Sql;
+  /** CTEs up to `checked`, which tells of each job how its parents have ended. */
+  checked: Sql;
   /** Of job `j` in the update; null: it is not ready. */
   position: Sql;
 }
 
 function inNoTurns(isReady: Sql): Positions {
   return {
-    judged: sql`judged AS NOT MATERIALIZED (SELECT * FROM edges)`,
+    checked: sql`checked AS NOT MATERIALIZED (SELECT * FROM edges)`,
     position: sql`CASE WHEN w.fault IS NULL AND ${isReady} THEN now() END`,
   };
 }
@@ -100,14 +100,14 @@ function inNoTurns(isReady: Sql): Positions {
 /** Joined by grouping, because the planner takes `positioned` for one row, and would walk over it for each job. */
 function inTurns(isReady: Sql, ready: LaneFrom[]): Positions {
   return {
-    judged: sql`due AS MATERIALIZED (
+    checked: sql`due AS MATERIALIZED (
       SELECT j.id, j.queue, j.priority, j.lane_id, COALESCE(j.concurrency_key, j.user_id) AS turn_of, now() AS run_at,
         j.id AS ord, NULL::timestamptz AS lane_from,
         COALESCE((SELECT q.is_fair FROM queues q WHERE q.name = j.queue), true) AS is_fair
       FROM edges l CROSS JOIN LATERAL (
         SELECT * FROM jobs j WHERE j.id = l.id AND j.status::text = 'blocked' AND ${isReady} LIMIT 1
       ) j WHERE l.fault IS NULL AND NOT l."isWaiting"
-    ), ${positioned(ready)}, judged AS MATERIALIZED (
+    ), ${positioned(ready)}, checked AS MATERIALIZED (
       SELECT f.id, max(f.fault) AS fault, bool_or(f."isWaiting") AS "isWaiting", max(f.position) AS position
       FROM (
         SELECT l.id, l.fault, l."isWaiting", NULL::timestamptz AS position FROM edges l

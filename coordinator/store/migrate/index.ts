@@ -59,11 +59,11 @@ export async function migrate(url: string, options: MigrateOptions): Promise<str
     const found = await readApplied(client);
     const names = found.map(({ migration_name }) => migration_name);
     await requireUsable(client, address, names, migrations[0]?.name ?? '', options.dataDir);
-    if (judge(migrations, found, options).length === 0) return [];
+    if (checkApplied(migrations, found, options).length === 0) return [];
     await takeLock(client);
     await ensureSchema(client, address);
     await client.query(bookkeepingTable(address));
-    const pending = judge(migrations, await readApplied(client), options);
+    const pending = checkApplied(migrations, await readApplied(client), options);
     for (const migration of pending) await applyMigration(client, migration, options.log);
     return pending.map(({ name }) => name);
   } catch (error) {
@@ -124,7 +124,7 @@ async function readApplied(database: Queryable): Promise<AppliedMigration[]> {
 }
 
 /** Returns what is pending. */
-function judge(migrations: Migration[], applied: AppliedMigration[], { log }: MigrateOptions): Migration[] {
+function checkApplied(migrations: Migration[], applied: AppliedMigration[], { log }: MigrateOptions): Migration[] {
   const known = new Map(migrations.map((migration) => [migration.name, migration]));
   for (const { migration_name: name, checksum, finished_at } of applied) {
     const migration = known.get(name);

@@ -19,7 +19,7 @@ export function hasParents({ dependsOn }: Pick<NewJob, 'dependsOn'>): boolean {
  * @returns `orphans`: candidates refused because they depend on unknown jobs; `edges`: those of the others, to be
  * stored with them
  */
-export async function judgeParents(
+export async function checkParents(
   transaction: Executor,
   candidates: JobCandidate[],
 ): Promise<{ orphans: Map<JobCandidate, BatonError>; edges: Edge[] }> {
