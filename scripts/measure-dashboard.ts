@@ -35,8 +35,8 @@ interface Seen {
 
 /**
  * Measures the dashboard of a coordinator that runs, in a Chromium: its first paint, a burst of events, a long list,
- * and a large workflow. It creates 100,000 jobs and a workflow of 10,000 that nobody runs, in a queue of their own, so it
- * wants a database that can be thrown away.
+ * and a large workflow. It creates 100,000 jobs and a workflow of 10,000 that nobody runs, in a queue of their own, so
+ * it wants a database that can be thrown away.
  */
 async function main(): Promise<void> {
   const { values } = parseArgs({

@@ -16,7 +16,7 @@ import {
   packagesStayInPlace,
   sqlStaysInStore,
 } from './architecture/places';
-import { foldersAreSmall, foldersFormNoCycle, httpTakesViewsOnly } from './architecture/folders';
+import { commentsAreWrapped, foldersAreSmall, foldersFormNoCycle, httpTakesViewsOnly } from './architecture/folders';
 import { workspaces } from './support/workspaces';
 import { parseSource, readSources } from './architecture/sources';
 
@@ -143,6 +143,16 @@ const CASES: Case[] = [
     kept: Object.fromEntries(
       Array.from({ length: 26 }, (_, nth) => [`coordinator/${nth < 25 ? 'loops' : 'loops/more'}/loop-${nth}.ts`, '']),
     ),
+  },
+  {
+    name: 'comments are wrapped',
+    rule: commentsAreWrapped,
+    broken: [
+      { 'cli/run.ts': `// ${'x'.repeat(118)}` },
+      { 'cli/run.ts': `/**\n * ${'x'.repeat(118)}\n */` },
+      { 'cli/run.ts': `  /** ${'x'.repeat(114)} */` },
+    ],
+    kept: { 'cli/run.ts': `// ${'x'.repeat(117)}\nexport const long = '${'x'.repeat(200)}';` },
   },
   {
     name: 'packages keep apart',

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Failure } from '../exit-codes';
 
 /**
- * A program of the coordinator's package, which is installed beside this one where it is needed: in the folder where the
- * command is called, or next to this package.
+ * A program of the coordinator's package, which is installed beside this one where it is needed: in the folder where
+ * the command is called, or next to this package.
  * @throws {Failure} when it is not installed
  */
 export function coordinatorProgram(name: 'main' | 'migrate'): string {

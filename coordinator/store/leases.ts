@@ -89,8 +89,8 @@ export interface TokenTrace extends Pick<JobRow, 'id' | 'status' | 'attempt' | '
 const NULL_BYTES = 4;
 
 /**
- * @param tokens each once, with the size as JSON, in bytes, of the result or error that was reported: longer stored ones
- * need not be read to be told apart
+ * @param tokens each once, with the size as JSON, in bytes, of the result or error that was reported: longer stored
+ * ones need not be read to be told apart
  */
 export function traceTokens(
   db: Executor,

@@ -1,6 +1,6 @@
 /*
- * Chromium gets addresses of the web, because it resolves relative ones only there, and reads none of `file:` for a page.
- * They lead nowhere: what is asked for is answered from the storage.
+ * Chromium gets addresses of the web, because it resolves relative ones only there, and reads none of `file:` for a
+ * page. They lead nowhere: what is asked for is answered from the storage.
  */
 
 const FILE = 'https://file.invalid/';

@@ -15,7 +15,9 @@ const END = 0;
 
 export class BrowserEndedError extends Error {}
 
-/** Speaks the DevTools protocol over the pipes of `--remote-debugging-pipe`: JSON, each message ended by a zero byte. */
+/**
+ * Speaks the DevTools protocol over the pipes of `--remote-debugging-pipe`: JSON, each message ended by a zero byte.
+ */
 export class DevTools {
   private readonly waiting = new Map<
     number,

@@ -21,8 +21,8 @@ const FILL = [join(__dirname, 'fill.js'), join(__dirname, 'dist', 'fill.js')].fi
 const FILL_MEMORY_MB = 512;
 const CHUNK_BYTES = 1024 * 1024;
 /**
- * Fonts and images that layout has not asked for yet, such as those far below, which printing would leave out. Gives the
- * addresses of those that could not be read.
+ * Fonts and images that layout has not asked for yet, such as those far below, which printing would leave out. Gives
+ * the addresses of those that could not be read.
  */
 const LOAD_ALL = `(async () => {
   const bad = [];

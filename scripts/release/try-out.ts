@@ -30,8 +30,8 @@ export function install(folder: string, files: readonly string[]): void {
 }
 
 /**
- * Starts the coordinator of a folder where the packages are installed, on an empty database of its own, and lets a program
- * beside it create and process a job.
+ * Starts the coordinator of a folder where the packages are installed, on an empty database of its own, and lets a
+ * program beside it create and process a job.
  * @returns what the job gave, and what the command line says of it
  * @throws {Error} with the coordinator's output when it does not start
  */

@@ -18,7 +18,9 @@ export interface Nightly {
   next: string;
 }
 
-/** Has the quotes processed every night at two in this machine's zone, and once now. The same schedule at each start. */
+/**
+ * Has the quotes processed every night at two in this machine's zone, and once now. The same schedule at each start.
+ */
 export async function scheduleQuotes(client: Client): Promise<Nightly> {
   const { timeZone: timezone } = Intl.DateTimeFormat().resolvedOptions();
   const schedule = await client.schedules.put(

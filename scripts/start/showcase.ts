@@ -12,8 +12,8 @@ const LINES = [
 const ALERT = 'many failed for good';
 
 /**
- * Something for every screen of the dashboard: a batch, a workflow whose gate waits for a decision, a schedule, an alert,
- * and a job that fails for good. All of it has keys or names of its own, so that the next start adds nothing.
+ * Something for every screen of the dashboard: a batch, a workflow whose gate waits for a decision, a schedule, an
+ * alert, and a job that fails for good. All of it has keys or names of its own, so that the next start adds nothing.
  */
 export async function makeShowcase(client: Client): Promise<void> {
   const { timeZone: timezone } = Intl.DateTimeFormat().resolvedOptions();

@@ -81,3 +81,21 @@ function reachable(needs: Map<string, Set<string>>, folder: string): Set<string>
   visit(folder);
   return found;
 }
+
+const WIDTH = 120;
+const COMMENT = /^\s*(?:\/\/|\/\*|\*)/;
+
+/** Prettier wraps code, and nobody wraps comments. Instructions to tools are one line. */
+export function commentsAreWrapped(sources: Source[]): Breach[] {
+  return sources.flatMap(({ path, tree }) =>
+    tree.text
+      .split('\n')
+      .map((text, index) => ({ text, line: index + 1 }))
+      .filter(({ text }) => text.length > WIDTH && COMMENT.test(text) && !text.includes('eslint-disable'))
+      .map(({ text, line }) => ({
+        path,
+        line,
+        message: `is a comment of ${text.length} columns; ${WIDTH} are the most`,
+      })),
+  );
+}

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { startCoordinator } from '../support/coordinator';
 import { faultsOf, filled, type Kept } from './match';
 
-// The coordinator is held against the cases that docs/conformance.md publishes, over HTTP, as any implementation can be.
+// The coordinator is held against the cases that docs/conformance.md publishes, over HTTP, as any implementation can
+// be.
 
 interface Step {
   as: 'runner' | 'client' | 'nobody';

@@ -22,7 +22,8 @@ function textOf(kept: Kept, name: string): string | undefined {
 
 /**
  * How an answer differs from what is wanted: objects may have more members, lists are as long as wanted, `{"is": type}`
- * stands for any value of a type, `{"other": name}` for any but the one kept, and `{"keep": name}` for any value, which is kept.
+ * stands for any value of a type, `{"other": name}` for any but the one kept, and `{"keep": name}` for any value, which
+ * is kept.
  */
 export function faultsOf(value: unknown, wanted: unknown, kept: Kept, at = ''): string[] {
   const where = at === '' ? 'the answer' : at;

@@ -28,8 +28,8 @@ const EMPTY_POLL_MS = 100;
 const OF_THE_CALL = new Set([401, 403, 429]);
 
 /**
- * A coordinator that answers the calls of one case, each kind in its order, and whatever comes beside as if nothing were
- * to be done. Calls about one job and calls about many are the same to it.
+ * A coordinator that answers the calls of one case, each kind in its order, and whatever comes beside as if nothing
+ * were to be done. Calls about one job and calls about many are the same to it.
  */
 export class ScriptedCoordinator {
   readonly faults: string[] = [];

@@ -1,7 +1,7 @@
 // Checks packages by libraries that are ES modules, which Jest cannot import.
 //   node checks.mjs NAME FOLDER TARBALL [NAME FOLDER TARBALL]…
-// prints as JSON, by name, what publint finds wrong with the folder, and how the types of the tarball differ from what runs
-// for CommonJS, ES modules and bundlers.
+// prints as JSON, by name, what publint finds wrong with the folder, and how the types of the tarball differ from what
+// runs for CommonJS, ES modules and bundlers.
 import { readFileSync } from 'node:fs';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';

@@ -2,7 +2,8 @@ import type { CreatedJob } from '@baton/runner-sdk/protocol';
 import { expectStatus } from '../support/api';
 import { Stage } from '../flow/stage';
 
-// A field of a create that has no effect with its queue's settings is told with the answer, in words that say what to do.
+// A field of a create that has no effect with its queue's settings is told with the answer, in words that say what to
+// do.
 
 let stage: Stage;
 beforeAll(async () => (stage = await Stage.open()));

@@ -2,8 +2,8 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type ShellName = (typeof SHELLS)[number];
 
 /**
- * A script that asks `baton complete` at every Tab, so that it stays right when the command is upgraded. Answers are lines
- * of a word, a tab, and a description; `:files` alone says that files fit too.
+ * A script that asks `baton complete` at every Tab, so that it stays right when the command is upgraded. Answers are
+ * lines of a word, a tab, and a description; `:files` alone says that files fit too.
  */
 export const COMPLETION_SCRIPTS: Record<ShellName, string> = {
   bash: `# bash completion of baton

@@ -18,7 +18,8 @@ const MOST_LANES = 64;
 /**
  * pending -> running, for many runners with the same labels in one statement.
  * @returns `rows`: each with the index of the slot it fills; `repeated` ones were claimed earlier under the same claim
- * id, and the answer was lost. `isByteLimited`: large payloads ended the claim early, so there may be jobs for empty slots.
+ * id, and the answer was lost. `isByteLimited`: large payloads ended the claim early, so there may be jobs for empty
+ * slots.
  */
 export async function claim(
   context: Context,

@@ -36,8 +36,8 @@ export interface SnapshotRow {
 }
 
 /**
- * The transaction that is open for longest, wherever it is on the server: what it could still see cannot be removed from
- * any table. Of other users' sessions only the number of transactions since is visible, not the time.
+ * The transaction that is open for longest, wherever it is on the server: what it could still see cannot be removed
+ * from any table. Of other users' sessions only the number of transactions since is visible, not the time.
  */
 export async function oldestSnapshot(db: Executor): Promise<SnapshotRow | null> {
   const rows = await db.query<SnapshotRow>(sql`

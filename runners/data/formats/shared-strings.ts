@@ -103,7 +103,10 @@ class SpillFile {
     return block;
   }
 
-  /** That of the least recently used, once there are enough: a new one each time would be garbage faster than it is collected. */
+  /**
+   * That of the least recently used, once there are enough: a new one each time would be garbage faster than it is
+   * collected.
+   */
   private freeBlock(): Buffer {
     const [oldest] = this.blocks;
     if (oldest === undefined || this.blocks.size < MOST_BLOCKS) return Buffer.allocUnsafeSlow(BLOCK_BYTES);

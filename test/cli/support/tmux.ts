@@ -7,7 +7,9 @@ import { eventually } from '../../support/eventually';
 
 const run = promisify(execFile);
 
-/** Tests in a real terminal, or the same skipped, with the reason in their name. `npm test` installs tmux where it may. */
+/**
+ * Tests in a real terminal, or the same skipped, with the reason in their name. `npm test` installs tmux where it may.
+ */
 export function describeInTmux(name: string, tests: () => void): void {
   if (findProgram('tmux') === null) describe.skip(`${name} (skipped: no tmux in PATH)`, tests);
   else describe(name, tests);

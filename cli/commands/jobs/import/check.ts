@@ -9,7 +9,9 @@ import { readRows, type Source } from './rows';
 
 const MOST_SHOWN = 10;
 
-/** Reads a file as an import does, and holds its rows against the protocol. What only the coordinator knows it cannot. */
+/**
+ * Reads a file as an import does, and holds its rows against the protocol. What only the coordinator knows it cannot.
+ */
 export async function checkFile(cli: Cli, { source, shape }: { source: Source; shape: JobShape }): Promise<void> {
   const { bulkJob } = await import('@baton/runner-sdk/protocol');
   const signal = cli.listenForSignals();

@@ -21,7 +21,8 @@ export interface ImportState {
 
 /**
  * How far an import has come, in a file beside the imported one. It is written before the first job is sent, so that an
- * import that was killed goes on with the same idempotency keys: what it sent but did not note is sent again, and found.
+ * import that was killed goes on with the same idempotency keys: what it sent but did not note is sent again, and
+ * found.
  */
 export class StateFile {
   constructor(readonly path: string) {}
