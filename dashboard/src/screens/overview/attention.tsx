@@ -31,7 +31,8 @@ export function Attention({ stats }: { stats: Stats }) {
   const health = useHealth().data;
   const workflows = useWaitingWorkflows().data;
   const concerns = useMemo(
-    () => [...concernsOf(stats, alerts ?? [], queues ?? [], runners ?? [], health), ...ofGates(workflows)],
+    // What only a person can do comes first.
+    () => [...ofGates(workflows), ...concernsOf(stats, alerts ?? [], queues ?? [], runners ?? [], health)],
     [stats, alerts, queues, runners, health, workflows],
   );
   return (
