@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 
 const KEY = 'a-key-to-try-the-packages-with';
 const START_MS = 120_000;
+const PROGRAM_MS = 120_000;
 /** A user's program: an ES module that knows the SDK by its name only. */
 const PROGRAM = `
 import { Client, defineJob, Runner } from '@baton/runner-sdk';
@@ -55,7 +57,7 @@ export async function tryOut(folder: string): Promise<{ result: string; listed: 
     const url = await addressOf(coordinator.stdout, coordinator.stderr);
     writeFileSync(join(folder, 'program.mjs'), PROGRAM);
     const as = { ...env, COORDINATOR_URL: url, RUNNER_KEY: KEY, BATON_KEY: KEY };
-    const options = { cwd: folder, env: as, encoding: 'utf8' } as const;
+    const options = { cwd: folder, env: as, encoding: 'utf8', timeout: PROGRAM_MS } as const;
     const result = execFileSync(process.execPath, ['program.mjs'], options).trim();
     const listed = execFileSync(join(bin, 'baton'), ['jobs', 'list', '--status', 'completed'], options);
     return { result, listed };
@@ -66,15 +68,19 @@ export async function tryOut(folder: string): Promise<{ result: string; listed: 
 }
 
 /** The address that it logs once it listens. */
-async function addressOf(stdout: NodeJS.ReadableStream, stderr: NodeJS.ReadableStream): Promise<string> {
+async function addressOf(stdout: Readable, stderr: Readable): Promise<string> {
   const said: string[] = [];
   createInterface(stderr).on('line', (line) => said.push(line));
-  const late = AbortSignal.timeout(START_MS);
-  for await (const line of createInterface(stdout)) {
+  const lines = createInterface(stdout);
+  const late = setTimeout(() => lines.close(), START_MS).unref();
+  for await (const line of lines) {
     said.push(line);
     const url = /"url":"([^"]+)"/.exec(line)?.[1];
-    if (url !== undefined && line.includes('coordinator listens')) return url;
-    if (late.aborted) break;
+    if (url === undefined || !line.includes('coordinator listens')) continue;
+    clearTimeout(late);
+    // A pipe that nobody reads would hold its writer up once it is full.
+    stdout.resume();
+    return url;
   }
   throw new Error(`The coordinator did not start:\n${said.join('\n')}`);
 }
