@@ -59,10 +59,11 @@ test('fits every size of a screen, whatever is on it', async () => {
 describeInTmux('in a terminal', () => {
   let tmux: Tmux;
 
-  beforeAll(async () => {
+  // One each: what a test leaves on its screen is not the next one's.
+  beforeEach(async () => {
     tmux = await Tmux.start(shell.folder, shell.environment, 100, 24);
   });
-  afterAll(() => tmux.stop());
+  afterEach(() => tmux.stop());
 
   const start = async () => {
     await tmux.type(`echo before; ${process.execPath} ${PROGRAM} top --interval 200ms; echo "ended with $?"`);
@@ -98,12 +99,14 @@ describeInTmux('in a terminal', () => {
     await tmux.shows(/busy +3 .*paused: baton top[\s\S]*busy is paused/);
     expect(await paused()).not.toBeNull();
     await tmux.press('p', 'y');
-    await eventually(async () => (await paused()) === null);
+    // The next key is pressed when the result is shown: one that came after it would stand over the keys.
+    await tmux.shows(/busy is resumed/);
+    expect(await paused()).toBeNull();
 
     await tmux.press('Tab');
     await tmux.shows(/d drain\/resume/);
     await tmux.press('d', 'y');
-    await tmux.shows(/worker-1 +draining/);
+    await tmux.shows(/worker-1 +draining[\s\S]*worker-1 drains/);
 
     await tmux.press('Tab', 'Enter');
     const jobs = await tmux.shows(/Jobs of queue busy[\s\S]*WAITING[\s\S]*WAITING/);
