@@ -4,6 +4,8 @@
 module.exports = {
   rootDir: __dirname,
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // `npm run test:world` runs these: see jest.world.config.js.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/world/'],
   testEnvironment: 'node',
   transform: {
     '\\.ts$': [

@@ -1,0 +1,43 @@
+import { findDebian, unpackPackage } from './debian';
+import { fetchPostgres } from './postgres';
+import { conclude, runJest } from './verdict';
+
+/**
+ * Runs the tests that need more than Node and Chromium, in test/world/. Programs that this machine lacks are fetched
+ * from Debian and unpacked beside the system; what cannot be fetched skips its tests, and their names say so. Without
+ * `--all` the files `*.slow.test.ts` are left out. Other arguments are passed to jest.
+ */
+interface Needed {
+  name: string;
+  program: string;
+  /** What is skipped without it. */
+  tests: string;
+}
+
+/** Packages of Debian, and the program by which each is recognised. */
+const PACKAGES: Needed[] = [
+  { name: 'nginx', program: 'nginx', tests: 'tests of nginx' },
+  { name: 'haproxy', program: 'haproxy', tests: 'tests of HAProxy' },
+  { name: 'prometheus', program: 'prometheus', tests: 'tests of monitoring' },
+  { name: 'buildah', program: 'buildah', tests: 'tests of images' },
+  { name: 'debootstrap', program: 'debootstrap', tests: 'tests of images' },
+];
+const SLOW = '.slow.';
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2);
+  const others = args.filter((argument) => argument !== '--all');
+  const withSlow = others.length < args.length || others.some((argument) => argument.includes(SLOW));
+  // One after the other: apt takes a lock.
+  for (const { name, program, tests } of PACKAGES)
+    if (findDebian(name, program) === null) console.log(`${name}: ${await unpackPackage(name, tests)}`);
+  const postgres = await fetchPostgres();
+  if (postgres !== null) console.log(`postgresql: ${postgres}`);
+  const left = withSlow ? [] : [`--testPathIgnorePatterns=/node_modules/|\\${SLOW}test\\.ts$`];
+  conclude([await runJest(['--config=jest.world.config.js', ...others, ...left])]);
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
