@@ -36,26 +36,30 @@ interface Seen {
 /**
  * Measures the dashboard of a coordinator that runs, in a Chromium: its first paint, a burst of events, a long list,
  * and a large workflow. It creates 100,000 jobs and a workflow of 10,000 that nobody runs, in a queue of their own, so
- * it wants a database that can be thrown away.
+ * it wants a database that can be thrown away. `--only paint`, `burst`, `list` or `workflow` measures one of them.
  */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       url: { type: 'string', default: 'http://127.0.0.1:3001' },
       key: { type: 'string', default: join('.baton', 'admin-key') },
+      only: { type: 'string' },
     },
   });
   const executablePath = findChromium();
   if (executablePath === null) throw new Error('There is no chromium in PATH.');
   const key = existsSync(values.key) ? readFileSync(values.key, 'utf8').trim() : values.key;
   const client = new Client({ coordinatorUrl: values.url, apiKey: key, proxy: false });
+  // A key that is refused is said at once, and not by a page that never comes.
+  await client.stats();
   const browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid?.() !== 0 });
+  const wants = (part: string): boolean => values.only === undefined || values.only === part;
   try {
-    await firstPaint(browser, values.url, key);
+    if (wants('paint')) await firstPaint(browser, values.url, key);
     const page = await signedIn(browser, values.url, key);
-    await burst(page, client, values.url);
-    await longList(page, client, values.url);
-    await largeWorkflow(page, client, values.url);
+    if (wants('burst')) await burst(browser, page, client, values.url);
+    if (wants('list')) await longList(page, client, values.url);
+    if (wants('workflow')) await largeWorkflow(page, client, values.url);
   } finally {
     await browser.close();
     await client.close();
@@ -93,10 +97,11 @@ async function firstPaint(browser: Browser, url: string, key: string): Promise<v
 }
 
 /** Events at a steady rate, while the list of jobs is looked at. */
-async function burst(page: Page, client: Client, url: string): Promise<void> {
+async function burst(browser: Browser, page: Page, client: Client, url: string): Promise<void> {
   await page.goto(`${url}/dashboard/jobs`);
   await page.getByRole('region', { name: 'Jobs' }).waitFor();
   await page.evaluate(OBSERVE);
+  await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
   const from = performance.now();
   let created = 0;
   while (performance.now() - from < BURST_MS) {
@@ -104,10 +109,30 @@ async function burst(page: Page, client: Client, url: string): Promise<void> {
     if (due > 0) created += await createMany(client, Math.min(due, PART / 4));
     else await page.waitForTimeout(20);
   }
-  tell('burst of events', {
-    perSecond: (created / (performance.now() - from)) * 1000,
-    ...summaryOf(await seenBy(page)),
-  });
+  const perSecond = (created / (performance.now() - from)) * 1000;
+  const seen = summaryOf(await seenBy(page));
+  tell('burst of events', { perSecond, ...seen, longestTaskCpuMs: longestTask(await browser.stopTracing()) });
+}
+
+interface Traced {
+  name: string;
+  pid: number;
+  tid: number;
+  args?: { name?: string };
+  /** Processor time of a task, in microseconds. */
+  tdur?: number;
+}
+
+/**
+ * Of the page's main thread, in milliseconds of processor time: how long a task lasts is decided as much by who else
+ * wants the processor.
+ */
+function longestTask(trace: Buffer): number {
+  const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: Traced[] };
+  const threads = traceEvents.filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain');
+  const isMain = new Set(threads.map(({ pid, tid }) => `${pid} ${tid}`));
+  const tasks = traceEvents.filter(({ name, pid, tid }) => name.endsWith('RunTask') && isMain.has(`${pid} ${tid}`));
+  return tasks.reduce((longest, { tdur = 0 }) => Math.max(longest, tdur), 0) / 1000;
 }
 
 async function longList(page: Page, client: Client, url: string): Promise<void> {

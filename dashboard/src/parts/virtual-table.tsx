@@ -1,6 +1,17 @@
 import { Checkbox, Loader } from '@mantine/core';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
+import {
+  type KeyboardEvent,
+  memo,
+  type ReactNode,
+  useCallback,
+  useDeferredValue,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { useSize } from './use-size';
 import classes from './virtual-table.module.css';
 
@@ -46,7 +57,9 @@ const OVERSCAN = 12;
  * A table that builds only the rows in sight, however many there are. Arrows or j and k move, Enter opens, x selects.
  */
 export function VirtualTable<Row>(props: Props<Row>) {
-  const { label, rows, keyOf, onOpen, selection, onEnd, isLoadingMore = false, empty, onTop } = props;
+  const { label, keyOf, onOpen, selection, onEnd, isLoadingMore = false, empty, onTop } = props;
+  // A burst replaces all rows at once; they are built bit by bit, and a click or a key comes between.
+  const rows = useDeferredValue(props.rows);
   const { rowHeight = ROW_HEIGHT } = props;
   const frame = useRef<HTMLDivElement>(null);
   const [measured, { width }] = useSize();
@@ -58,7 +71,10 @@ export function VirtualTable<Row>(props: Props<Row>) {
     [measured],
   );
   const [active, setActive] = useState(-1);
-  const columns = props.columns.filter(({ from = 0 }) => width === 0 || width >= from);
+  const columns = useMemo(
+    () => props.columns.filter(({ from = 0 }) => width === 0 || width >= from),
+    [props.columns, width],
+  );
   const template = [...(selection === undefined ? [] : ['2.2rem']), ...columns.map((column) => column.width)].join(' ');
   const virtualizer = useVirtualizer({
     count: rows.length,
@@ -92,6 +108,17 @@ export function VirtualTable<Row>(props: Props<Row>) {
     else return;
     event.preventDefault();
   };
+
+  // The rows keep what they were given, so that they are not built anew when only the callers' functions are.
+  const latest = useRef({ onOpen, selection });
+  useLayoutEffect(() => {
+    latest.current = { onOpen, selection };
+  });
+  const pick = useCallback((index: number, row: Row) => {
+    setActive(index);
+    latest.current.onOpen?.(row);
+  }, []);
+  const toggle = useCallback((key: string, isRange: boolean) => latest.current.selection?.toggle(key, isRange), []);
 
   return (
     <div
@@ -128,49 +155,22 @@ export function VirtualTable<Row>(props: Props<Row>) {
           {items.map((item) => {
             const row = rows[item.index] as Row;
             const key = keyOf(row);
-            const isSelected = selection?.isSelected(key) ?? false;
             return (
-              <div
+              <Entry
                 key={item.key}
-                role="row"
-                aria-rowindex={item.index + 2}
-                className={`${classes.row} ${classes.entry}`}
-                data-active={item.index === active || undefined}
-                data-selected={isSelected || undefined}
-                data-opens={onOpen !== undefined || undefined}
-                style={{
-                  gridTemplateColumns: template,
-                  height: rowHeight,
-                  transform: `translateY(${item.start}px)`,
-                }}
-                onClick={(event) => {
-                  if (isInteractive(event.target) || hasTextSelected()) return;
-                  setActive(item.index);
-                  onOpen?.(row);
-                }}
-              >
-                {selection !== undefined && (
-                  <div role="cell">
-                    <Checkbox
-                      size="xs"
-                      aria-label={`Select ${key}`}
-                      checked={isSelected}
-                      // The change event does not tell of the shift key; the click does.
-                      onChange={() => undefined}
-                      onClick={(event) => selection.toggle(key, event.shiftKey)}
-                    />
-                  </div>
-                )}
-                {columns.map((column) => (
-                  <div
-                    key={column.key}
-                    role="cell"
-                    className={column.isNumber === true ? `${classes.right} number cut` : 'cut'}
-                  >
-                    {column.cell(row)}
-                  </div>
-                ))}
-              </div>
+                row={row}
+                rowKey={key}
+                index={item.index}
+                columns={columns}
+                template={template}
+                height={rowHeight}
+                top={item.start}
+                isActive={item.index === active}
+                isSelected={selection?.isSelected(key) ?? null}
+                opens={onOpen !== undefined}
+                onPick={pick}
+                onToggle={toggle}
+              />
             );
           })}
         </div>
@@ -185,6 +185,71 @@ export function VirtualTable<Row>(props: Props<Row>) {
     </div>
   );
 }
+
+interface EntryProps<Row> {
+  row: Row;
+  rowKey: string;
+  index: number;
+  columns: readonly Column<Row>[];
+  template: string;
+  height: number;
+  top: number;
+  isActive: boolean;
+  /** Null: rows cannot be selected. */
+  isSelected: boolean | null;
+  opens: boolean;
+  onPick: (index: number, row: Row) => void;
+  onToggle: (key: string, isRange: boolean) => void;
+}
+
+/** One row. Built anew only when something of it changed; its checkbox is the browser's, which costs next to nothing. */
+function EntryOf<Row>({
+  row,
+  rowKey,
+  index,
+  columns,
+  isActive,
+  isSelected,
+  opens,
+  onPick,
+  onToggle,
+  ...box
+}: EntryProps<Row>) {
+  return (
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      className={`${classes.row} ${classes.entry}`}
+      data-active={isActive || undefined}
+      data-selected={isSelected === true || undefined}
+      data-opens={opens || undefined}
+      style={{ gridTemplateColumns: box.template, height: box.height, transform: `translateY(${box.top}px)` }}
+      onClick={(event) => {
+        if (!isInteractive(event.target) && !hasTextSelected()) onPick(index, row);
+      }}
+    >
+      {isSelected !== null && (
+        <div role="cell" className={classes.pick}>
+          <input
+            type="checkbox"
+            aria-label={`Select ${rowKey}`}
+            checked={isSelected}
+            // The change event does not tell of the shift key; the click does.
+            onChange={() => undefined}
+            onClick={(event) => onToggle(rowKey, event.shiftKey)}
+          />
+        </div>
+      )}
+      {columns.map((column) => (
+        <div key={column.key} role="cell" className={column.isNumber === true ? `${classes.right} number cut` : 'cut'}>
+          {column.cell(row)}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+const Entry = memo(EntryOf) as typeof EntryOf;
 
 function isTyping(target: EventTarget): boolean {
   return target instanceof HTMLElement && target.matches('input:not([type="checkbox"]), textarea, select');
