@@ -98,6 +98,12 @@ const KINDS: Record<ErrorCode, Omit<ErrorKind, 'status'>> = {
     retryable: false,
     remedy: 'Send JSON with `Content-Type: application/json`.',
   },
+  unsupported_protocol: {
+    title: 'The runner speaks another version of the protocol',
+    retryable: false,
+    remedy:
+      'The header `Baton-Protocol` of every answer says which versions this coordinator speaks. Upgrade the side that is behind: the SDK of a runner whose version is below, the coordinator when it is above.',
+  },
   unavailable: {
     title: 'Temporarily unavailable',
     retryable: true,

@@ -70,6 +70,7 @@ function runnerColumns(cli: Cli): Column<RunnerView>[] {
     { title: 'SEEN', of: (runner) => cli.time(runner.lastSeenAt), drop: 1 },
     { title: 'SINCE', of: (runner) => cli.time(runner.firstSeenAt), drop: 5 },
     { title: 'VERSION', of: (runner) => runner.version, least: 6, drop: 4 },
+    { title: 'PROTOCOL', of: (runner) => runner.protocol, align: 'right', drop: 7 },
     { title: 'QUEUES', of: (runner) => runner.queues?.join(', ') ?? 'all', least: 8, drop: 3 },
     { title: 'TYPES', of: (runner) => runner.types.join(', '), least: 10, drop: 2 },
     { title: 'LABELS', of: labelsOf, least: 8, drop: 6 },

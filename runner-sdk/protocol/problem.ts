@@ -22,6 +22,7 @@ export const ERROR_STATUS = {
   queue_full: 429,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  unsupported_protocol: 400,
   unavailable: 503,
   internal: 500,
 } as const;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { backoffMs, pause, type Backoff } from '../transport/backoff';
 import { monotonicMs } from '../transport/clock';
-import { type BatonError } from '../transport/errors';
+import { BatonError } from '../transport/errors';
 import { messageOf } from '../transport/failure';
 import type { Transport } from '../transport/transport';
 import type { Logger } from './logger';
@@ -197,10 +197,10 @@ export class ClaimPoller {
   private restAfterRefusal(error: unknown): number {
     this.refusals += 1;
     this.options.logger.error(
-      "the coordinator refuses claims; check the key, its role, and the runner's types and queues",
-      {
-        error: messageOf(error),
-      },
+      isOfOtherProtocol(error)
+        ? 'the coordinator does not speak the protocol of this SDK: upgrade the side that is behind'
+        : "the coordinator refuses claims; check the key, its role, and the runner's types and queues",
+      { error: messageOf(error) },
     );
     return backoffMs(this.refusals, REFUSED_BACKOFF);
   }
@@ -224,4 +224,8 @@ export class ClaimPoller {
       return [];
     }
   }
+}
+
+function isOfOtherProtocol(error: unknown): boolean {
+  return error instanceof BatonError && error.code === 'unsupported_protocol';
 }

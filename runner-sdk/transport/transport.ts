@@ -7,7 +7,7 @@ import type { Connection, Proxies } from './config';
 import { errorText, isErrorLike, readProperty } from './error-like';
 import { BatonError } from './errors';
 import { Exchange } from './exchange';
-import type { FieldError } from '../protocol';
+import { PROTOCOL_VERSION, type FieldError } from '../protocol';
 import { SDK_VERSION } from './version';
 
 export type QueryValue = string | number | boolean | undefined | null | readonly (string | number)[];
@@ -100,6 +100,7 @@ export class Transport {
       authorization: `Bearer ${connection.apiKey}`,
       accept: 'application/json, application/problem+json',
       'user-agent': `baton-runner-sdk/${SDK_VERSION} node/${process.versions.node}`,
+      'baton-protocol': String(PROTOCOL_VERSION),
     };
     this.jsonHeaders = { ...this.headers, 'content-type': 'application/json' };
   }

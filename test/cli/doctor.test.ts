@@ -236,6 +236,7 @@ describe('of what the database tells', () => {
       types: ['A'],
       queues: null,
       labels: {},
+      protocol: 1,
       running: 0,
       firstSeenAt: healthy.at,
       lastSeenAt: healthy.at,

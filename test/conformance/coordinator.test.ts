@@ -16,6 +16,8 @@ interface Step {
   text?: string;
   answers: number;
   with?: unknown;
+  /** Wanted headers of the answer. */
+  withHeaders?: unknown;
 }
 interface Case {
   name: string;
@@ -34,7 +36,10 @@ beforeAll(async () => {
 });
 afterAll(() => coordinator.stop());
 
-async function play({ as, call, headers, body, text, answers, with: wanted }: Step, kept: Kept): Promise<string[]> {
+async function play(
+  { as, call, headers, body, text, answers, with: wanted, withHeaders }: Step,
+  kept: Kept,
+): Promise<string[]> {
   const [method = '', path = ''] = String(filled(call, kept)).split(' ');
   const key = keys.get(as);
   const response = await fetch(coordinator.url + path, {
@@ -48,6 +53,7 @@ async function play({ as, call, headers, body, text, answers, with: wanted }: St
   });
   const answer: unknown = await response.json();
   const faults = wanted === undefined ? [] : faultsOf(answer, wanted, kept);
+  if (withHeaders !== undefined) faults.push(...faultsOf(Object.fromEntries(response.headers), withHeaders, kept));
   if (response.status !== answers) faults.unshift(`answered ${response.status} instead of ${answers}`);
   return faults.map((fault) => `${call}: ${fault} (${JSON.stringify(answer)})`);
 }

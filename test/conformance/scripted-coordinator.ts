@@ -4,6 +4,8 @@ import { faultsOf, filled, type Kept } from './match';
 
 export interface Turn {
   on: 'claim' | 'heartbeat' | 'report';
+  /** Headers that, if they are sent, have these values. */
+  headers?: Record<string, string>;
   sends: unknown;
   answers: 'nothing' | { status: number; body: unknown; headers?: Record<string, string> };
 }
@@ -71,6 +73,11 @@ export class ScriptedCoordinator {
     if (said === null || turn?.on !== said.on) return this.idle(said, body, response);
     this.left.shift();
     this.faults.push(...faultsOf(said.sent, turn.sends, this.kept).map((fault) => `${turn.on}: ${fault}`));
+    for (const [name, wanted] of Object.entries(turn.headers ?? {})) {
+      const sent = request.headers[name];
+      if (sent !== undefined && sent !== wanted)
+        this.faults.push(`${turn.on}: ${name} is ${String(sent)}, not ${wanted}`);
+    }
     if (turn.answers === 'nothing') response.destroy();
     else {
       const wrapped = said.wrap(turn.answers.status, filled(turn.answers.body, this.kept) as object);

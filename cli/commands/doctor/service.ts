@@ -1,4 +1,5 @@
 import type { Client, Health, Queue, RunnerView, SystemReport } from '@baton/runner-sdk';
+import { SPOKEN_PROTOCOLS } from '@baton/runner-sdk/protocol';
 import { countText } from '../../terminal/numbers';
 import { durationText } from '../../terminal/time';
 import { type Finding, ok, problem, warning } from './finding';
@@ -35,7 +36,19 @@ export function checkRunners(runners: readonly RunnerView[], coordinatorVersion:
   const lost = runners.filter(({ status }) => status === 'lost');
   const newer = present.filter(({ version }) => version !== null && compareVersions(version, coordinatorVersion) > 0);
   const versions = [...new Set(present.map(({ version }) => version ?? 'unknown'))].sort();
+  const protocols = [...new Set(present.map(({ protocol }) => protocol))].sort((one, other) => one - other);
+  const old = present.filter(({ protocol }) => protocol < SPOKEN_PROTOCOLS.newest);
   const found = [
+    ...(old.length === 0
+      ? []
+      : [
+          warning(
+            'runners',
+            `${namesOf(old.map(({ id }) => id))} speaking an earlier version of the protocol than ${SPOKEN_PROTOCOLS.newest}`,
+            'A coordinator serves its own version and the two before; after that it refuses their calls.',
+            'Upgrade the SDK of these runners.',
+          ),
+        ]),
     ...(newer.length === 0
       ? []
       : [
@@ -59,7 +72,12 @@ export function checkRunners(runners: readonly RunnerView[], coordinatorVersion:
   ];
   if (found.length > 0) return found;
   return [
-    ok('runners', present.length === 0 ? 'none is there' : `${present.length}, of version ${versions.join(', ')}`),
+    ok(
+      'runners',
+      present.length === 0
+        ? 'none is there'
+        : `${present.length}, of version ${versions.join(', ')}, speaking protocol ${protocols.join(', ')}`,
+    ),
   ];
 }
 

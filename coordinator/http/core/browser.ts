@@ -80,7 +80,7 @@ export function allowOrigin(
   response.setHeader('Vary', 'Origin');
   if (origin === undefined || !origins.includes(origin)) return false;
   response.setHeader('Access-Control-Allow-Origin', origin);
-  response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After, Baton-Deduplicated');
+  response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After, Baton-Deduplicated, Baton-Protocol');
   response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
   if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return false;
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');

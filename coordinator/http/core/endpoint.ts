@@ -36,6 +36,8 @@ export interface Call<Params, Query, Body> {
   park(how?: { isHeartbeat?: boolean }): void;
   /** It is a HEAD request. */
   isHead: boolean;
+  /** The version of the protocol that the runner speaks. Only calls of runners state one. */
+  protocol: number;
 }
 
 export interface Reply {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Express, Request } from 'express';
 import { securityHeaders } from './browser';
+import { PROTOCOL_HEADER, SPOKEN } from './protocol-version';
 import type { Services } from './services';
 
 /** What all requests of a server share. */
@@ -18,7 +19,7 @@ export interface RequestEnvironment {
 export function requestEnvironment(services: Services, app: Express): RequestEnvironment {
   return {
     services,
-    everyAnswer: securityHeaders(services.access.tls !== null),
+    everyAnswer: [...securityHeaders(services.access.tls !== null), PROTOCOL_HEADER, SPOKEN],
     known: (request) => ('app' in request ? request : Object.setPrototypeOf(request, app.request)) as Request,
   };
 }

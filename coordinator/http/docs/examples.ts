@@ -291,6 +291,7 @@ export const SHAPE_EXAMPLES: ReadonlyMap<string, unknown> = new Map<string, unkn
       queues: null,
       labels: { region: 'eu' },
       version: '1.4.0',
+      protocol: 1,
       running: 1,
       status: 'active',
       firstSeenAt: CREATED_AT,

@@ -1,7 +1,7 @@
 import * as protocol from '@baton/runner-sdk/protocol';
 import { z } from 'zod';
 import { ERRORS } from '../../errors';
-import { type AnyEndpoint, endpoint, EVENT_STREAM, replyText } from '../core/endpoint';
+import { type AnyEndpoint, endpoint, EVENT_STREAM, replyText, RUNNERS } from '../core/endpoint';
 import { toJson } from '../core/json';
 import { type Document, Schemas } from './openapi-schemas';
 import { tagOf, tagsOf } from './openapi-tags';
@@ -20,6 +20,10 @@ const DESCRIPTION = `Baton is a job queue over HTTP. Applications create jobs; r
 - Answers may gain fields at any time: ignore those you do not know.`;
 const REQUEST_ID =
   "The caller's `X-Request-Id` if it sent a valid one, else a new one. The coordinator's log lines of the call carry it.";
+const PROTOCOL =
+  'The versions of the runner protocol that the coordinator speaks: one number, or a range such as `1-3`.';
+const SENT_PROTOCOL =
+  'The version of the protocol that the runner speaks; absent: 1. One that the coordinator does not speak is refused with `unsupported_protocol`.';
 const RETRY_AFTER = 'Seconds to wait before the same call may succeed. Every 429 and 503 carries it.';
 
 /** What tells of these endpoints, and of itself: the OpenAPI document, and the same for people. */
@@ -128,6 +132,7 @@ function describeWith(schemas: Schemas, endpoints: readonly AnyEndpoint[]): Docu
       schemas: { Problem: schemas.inline(protocol.problem, 'output'), ...schemas.components() },
       headers: {
         RequestId: { description: REQUEST_ID, required: true, schema: { type: 'string' } },
+        Protocol: { description: PROTOCOL, required: true, schema: { type: 'string' } },
         RetryAfter: { description: RETRY_AFTER, schema: { type: 'integer', minimum: 1 } },
       },
       responses: {
@@ -144,7 +149,10 @@ function describeWith(schemas: Schemas, endpoints: readonly AnyEndpoint[]): Docu
   };
 }
 
-const EVERYWHERE = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
+const EVERYWHERE = {
+  'X-Request-Id': { $ref: '#/components/headers/RequestId' },
+  'Baton-Protocol': { $ref: '#/components/headers/Protocol' },
+};
 
 const WEB_SOCKET = {
   description:
@@ -162,6 +170,7 @@ function operation(one: AnyEndpoint, schemas: Schemas): Document {
       ...parameters(one.params, 'path', one.path, schemas),
       ...parameters(one.query, 'query', one.path, schemas),
       ...headers(one.headers),
+      ...(one.roles === RUNNERS ? headers({ 'Baton-Protocol': SENT_PROTOCOL }) : []),
     ],
     ...(one.body === undefined
       ? {}

@@ -9,6 +9,7 @@ export function renderRunner(row: RunnerRow): RunnerView {
     queues: row.queues.length === 0 ? null : row.queues,
     labels: row.labels,
     version: row.version,
+    protocol: row.protocol,
     running: row.running,
     status: row.isStopped ? 'stopped' : row.isLost ? 'lost' : row.drainingSince === null ? 'active' : 'draining',
     firstSeenAt: row.firstSeenAt.toISOString(),

@@ -29,9 +29,9 @@ export const attemptEndpoints = [
     body: protocol.claim,
     audit: WORK,
     replies: { 200: protocol.claimReply },
-    async run({ services, caller, body, disconnect, park }) {
+    async run({ services, caller, body, disconnect, park, protocol: version }) {
       if (body.waitMs > 0) park();
-      const jobs = await claimFor(services, caller, body, disconnect);
+      const jobs = await claimFor(services, caller, body, version, disconnect);
       services.tracing?.claimed(jobs);
       return replyClaimed(
         services,
@@ -49,7 +49,7 @@ export const attemptEndpoints = [
     takes: 'list',
     audit: WORK,
     replies: { 200: protocol.completionsReply },
-    async run({ services, caller, body, disconnect }) {
+    async run({ services, caller, body, disconnect, protocol: version }) {
       const results = await answerEach(
         body.completions,
         protocol.completion,
@@ -60,7 +60,7 @@ export const attemptEndpoints = [
       services.tracing?.settled(body.completions.length);
       const { claim } = body;
       if (claim === undefined) return reply(200, { results, directives: {} });
-      const jobs = await claimNext(services, caller, claim, disconnect);
+      const jobs = await claimNext(services, caller, claim, version, disconnect);
       if (jobs.length > 0) services.tracing?.claimed(jobs);
       return replyClaimed(
         services,
@@ -178,11 +178,19 @@ async function claimFor(
   services: Services,
   caller: Caller,
   claim: protocol.Claim,
+  protocolVersion: number,
   disconnect: DisconnectSignal,
 ): Promise<ClaimedRow[]> {
   const allowed = withinKey(caller, claim);
   const { runnerId, types, queues, labels, version } = allowed;
-  services.context.runnerRegistry.markSeen({ id: runnerId, types, queues: queues ?? [], labels, version });
+  services.context.runnerRegistry.markSeen({
+    id: runnerId,
+    types,
+    queues: queues ?? [],
+    labels,
+    version,
+    protocol: protocolVersion,
+  });
   return services.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
 }
 
@@ -196,10 +204,11 @@ async function claimNext(
   services: Services,
   caller: Caller,
   claim: protocol.Claim,
+  protocolVersion: number,
   disconnect: DisconnectSignal,
 ): Promise<ClaimedRow[]> {
   try {
-    return await claimFor(services, caller, { ...claim, waitMs: 0 }, disconnect);
+    return await claimFor(services, caller, { ...claim, waitMs: 0 }, protocolVersion, disconnect);
   } catch (error) {
     if (error instanceof BatonError) return [];
     throw error;

@@ -7,6 +7,7 @@ export interface RunnerRow {
   queues: string[];
   labels: Record<string, string | number | boolean>;
   version: string | null;
+  protocol: number;
   running: number;
   firstSeenAt: Date;
   lastSeenAt: Date;
@@ -18,7 +19,7 @@ export interface RunnerRow {
 
 /** A runner is lost when it has not called for a minute. */
 const RUNNER_COLUMNS = sql`
-  r.id, r.types, r.queues, r.labels, r.version, r.first_seen_at AS "firstSeenAt", r.last_seen_at AS "lastSeenAt",
+  r.id, r.types, r.queues, r.labels, r.version, r.protocol, r.first_seen_at AS "firstSeenAt", r.last_seen_at AS "lastSeenAt",
   r.draining_since AS "drainingSince", r.last_seen_at < now() - interval '1 minute' AS "isLost",
   r.stopped_at IS NOT NULL AS "isStopped",
   (SELECT count(*)::int FROM jobs j WHERE j.status = 'running' AND j.runner_id = r.id) AS running`;

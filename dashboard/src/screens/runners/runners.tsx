@@ -69,6 +69,7 @@ export function Runners() {
     },
     { key: 'labels', header: 'Labels', isMinor: true, cell: ({ labels }) => <Labels labels={labels} /> },
     { key: 'version', header: 'Version', isMinor: true, cell: ({ version }) => visible(version ?? '') },
+    { key: 'protocol', header: 'Protocol', isMinor: true, cell: ({ protocol }) => protocol },
     { key: 'seen', header: 'Seen', isNumber: true, cell: ({ lastSeenAt }) => <Time at={lastSeenAt} /> },
     {
       key: 'first',
