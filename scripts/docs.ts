@@ -64,6 +64,7 @@ export const PAGES = [
   ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
   ['docs/cli.md', 'Command line', 'every command, option and exit code of `baton`'],
   ['docs/runners.md', 'Ready-made runners', 'which to take, how to write and to test one'],
+  ['docs/aws.md', 'AWS', 'SQS, Lambda and S3: what stands between, and the rights it needs'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
   ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],
   [
@@ -362,17 +363,24 @@ function renderConfiguration(root: string): string {
   ]);
 }
 
-/** The settings in the READMEs of the runners, first those of the kit on which they are built. */
+/** The settings in the READMEs of the runners, first those of the kit on which they are built, then of the bridges. */
 function runnerSettings(root: string): string[] {
-  const names = readdirSync(join(root, 'runners')).filter((name) =>
-    existsSync(join(root, 'runners', name, 'README.md')),
-  );
-  const others = names.filter((name) => name !== 'kit').sort();
-  return ['kit', ...others].flatMap((name) => [
-    name === 'kit' ? '## Every runner of the kit' : `## The ${name} runner`,
-    `From [its README](../runners/${name}/README.md).`,
-    settingsTable(`runners/${name}/README.md`, root),
-  ]);
+  const named = (folder: string): string[] =>
+    readdirSync(join(root, folder))
+      .filter((name) => existsSync(join(root, folder, name, 'README.md')))
+      .sort();
+  const section = (title: string, path: string): string[] => [
+    title,
+    `From [its README](../${path}).`,
+    settingsTable(path, root),
+  ];
+  return [
+    ...section('## Every runner of the kit', 'runners/kit/README.md'),
+    ...named('runners')
+      .filter((name) => name !== 'kit')
+      .flatMap((name) => section(`## The ${name} runner`, `runners/${name}/README.md`)),
+    ...named('bridges').flatMap((name) => section(`## The ${name} bridge`, `bridges/${name}/README.md`)),
+  ];
 }
 
 /** The table under the heading "Settings"; links within the README lead to it. */

@@ -161,6 +161,8 @@ const CASES: Case[] = [
       { 'runner-sdk/runner/runner.ts': "import { ERRORS } from '../../coordinator/errors';" },
       { 'runner-sdk/runner/runner.ts': "import '@baton/coordinator/dist/errors';" },
       { 'runners/quotes/index.ts': "import '@baton/coordinator/dist/errors';" },
+      { 'bridges/sqs/index.ts': "import '@baton/coordinator/dist/errors';" },
+      { 'bridges/sqs/index.ts': "import '../lambda/index';" },
       { 'runners/quotes/index.ts': "import '@baton/runner-sdk/dist/transport/transport';" },
       { 'coordinator/http/routes/jobs.ts': "import { Client } from '@baton/runner-sdk';" },
       { 'coordinator/http/routes/jobs.ts': "import '../../../runner-sdk/protocol';" },

@@ -16,7 +16,7 @@ import { typeFaults } from './docs/typecheck';
 import { workspaces } from './support/workspaces';
 
 const ROOT = join(__dirname, '..');
-const runners = workspaces(ROOT).filter((folder) => folder.startsWith('runners/'));
+const runners = workspaces(ROOT).filter((folder) => /^(runners|bridges)\//.test(folder));
 const pages = readPages(ROOT);
 const blocks = pages.flatMap((page) => page.blocks);
 /** The packages' own READMEs show fragments; these show what works as it stands. */
@@ -130,8 +130,9 @@ describe('settings of runners', () => {
       const sources = files.filter((file) => existsSync(join(ROOT, file))).map(text);
       const read = [...sources.join('\n').matchAll(/^ {2}([A-Z][A-Z0-9_]+): /gm)].map(([, name = '']) => name);
       expect(read.length).toBeGreaterThan(0);
-      const name = folder.slice('runners/'.length);
-      const told = documented(name === 'kit' ? 'Every runner of the kit' : `The ${name} runner`);
+      const [kind, name = ''] = folder.split('/');
+      const own = `The ${name} ${kind === 'bridges' ? 'bridge' : 'runner'}`;
+      const told = documented(name === 'kit' ? 'Every runner of the kit' : own);
       // Those of the SDK are in its own table.
       expect(told.sort()).toEqual(read.filter((one) => one !== 'RUNNER_CONCURRENCY' || told.includes(one)).sort());
     },
@@ -165,7 +166,7 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, pag
   test('names files that are there', () => {
     const paths = quotedIn(page).filter(
       (quoted) =>
-        /^(coordinator|runner-sdk|runners|test|scripts|prisma|docs)\/[\w./-]*$/.test(quoted) &&
+        /^(coordinator|runner-sdk|runners|bridges|test|scripts|prisma|docs)\/[\w./-]*$/.test(quoted) &&
         !/\bX\b/.test(quoted) &&
         !quoted.includes('generated/'),
     );

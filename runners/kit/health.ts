@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Figures } from './figures';
+import type { Registry } from 'prom-client';
 
 /** A runner's state in one line. */
 export interface Health {
@@ -21,8 +21,8 @@ export class HealthServer {
   private readonly server: Server;
 
   constructor(
-    private readonly figures: Figures,
-    private readonly health: () => Health,
+    private readonly registry: Registry,
+    private readonly health: () => object,
   ) {
     this.server = createServer((request, response) => void this.answer(request, response));
     this.server.unref();
@@ -43,8 +43,7 @@ export class HealthServer {
   private async answer({ method, url = '' }: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = url.split('?')[0];
     if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'text/plain', 'GET only\n');
-    if (path === '/metrics')
-      return send(response, 200, this.figures.registry.contentType, await this.figures.registry.metrics());
+    if (path === '/metrics') return send(response, 200, this.registry.contentType, await this.registry.metrics());
     if (path !== '/healthz') return send(response, 404, 'text/plain', 'GET /healthz or /metrics\n');
     send(response, 200, 'application/json', `${JSON.stringify(this.health())}\n`);
   }

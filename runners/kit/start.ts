@@ -128,7 +128,7 @@ async function tellHealth(name: string, settings: KitSettings, runner: Runner, f
     toldOf = now;
   }, HEALTH_LINE_MS).unref();
   if (settings.RUNNER_HEALTH_PORT === undefined) return;
-  const server = new HealthServer(figures, health);
+  const server = new HealthServer(figures.registry, health);
   try {
     const port = await server.listen(settings.RUNNER_HEALTH_PORT, settings.RUNNER_HEALTH_HOST);
     stderrLogger.info('health and metrics', { url: `http://${settings.RUNNER_HEALTH_HOST}:${port}` });

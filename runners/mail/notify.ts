@@ -1,10 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Client } from '@baton/runner-sdk';
-import { SettingsError } from '@baton/runner-kit';
+import { SettingsError, type WebhookEvent, WebhookReceiver } from '@baton/runner-kit';
 import { z } from 'zod';
 import { emailNotification } from './jobs';
 
@@ -24,17 +20,6 @@ const rule = z.strictObject({
 });
 const rules = z.strictObject({ rules: z.array(rule).min(1) });
 export type Rule = z.output<typeof rule>;
-
-/** The body of a webhook. */
-const event = z.object({
-  type: z.string(),
-  timestamp: z.string(),
-  data: z.record(z.string(), z.json()),
-});
-type WebhookEvent = z.output<typeof event>;
-
-const MOST_BODY_BYTES = 262_144;
-const MOST_AGE_S = 300;
 
 /** @throws {SettingsError} for a file that cannot be used */
 export function readRules(path: string, templates: readonly string[]): Rule[] {
@@ -72,38 +57,19 @@ export interface NotifierOptions {
  * created once however often the event is delivered.
  */
 export class Notifier {
-  private readonly server: Server;
+  private readonly receiver: WebhookReceiver;
 
   constructor(private readonly options: NotifierOptions) {
-    this.server = createServer((request, response) => void this.answer(request, response));
+    this.receiver = new WebhookReceiver({ secret: options.secret, receive: (event, id) => this.notify(event, id) });
   }
 
   /** Returns the port. */
-  async listen(port: number, host: string): Promise<number> {
-    this.server.listen(port, host);
-    await once(this.server, 'listening');
-    return (this.server.address() as AddressInfo).port;
+  listen(port: number, host: string): Promise<number> {
+    return this.receiver.listen(port, host);
   }
 
   close(): void {
-    this.server.closeAllConnections();
-    this.server.close();
-  }
-
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const status = await this.statusOf(request).catch(() => 500);
-    response.writeHead(status, { 'content-length': 0, ...(status === 413 && { connection: 'close' }) }).end();
-  }
-
-  private async statusOf(request: IncomingMessage): Promise<number> {
-    if (request.method !== 'POST') return 405;
-    const text = await readBody(request);
-    if (text === null) return 413;
-    if (!isGenuine(this.options.secret, request.headers, text)) return 401;
-    const read = event.safeParse(jsonOf(text));
-    if (!read.success) return 400;
-    await this.notify(read.data, String(request.headers['webhook-id']));
-    return 204;
+    this.receiver.close();
   }
 
   private async notify(received: WebhookEvent, id: string): Promise<void> {
@@ -151,41 +117,6 @@ function titleOf(type: string, { type: jobType, name, message }: Record<string, 
   if (what === 'job') return `Job ${String(jobType)} ${how}`;
   const subject = typeof message === 'string' ? message : typeof name === 'string' ? name : '';
   return `${what.charAt(0).toUpperCase()}${what.slice(1)} ${how}${subject === '' ? '' : `: ${subject}`}`;
-}
-
-/** Verifies the signature of Standard Webhooks: an HMAC over id, time and text. */
-export function isGenuine(secret: string, headers: IncomingMessage['headers'], text: string): boolean {
-  const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures } = headers;
-  const isFresh = Math.abs(Date.now() / 1000 - Number(timestamp)) <= MOST_AGE_S;
-  if (typeof id !== 'string' || typeof signatures !== 'string' || !isFresh) return false;
-  const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
-  const wanted = createHmac('sha256', key)
-    .update(`${id}.${String(timestamp)}.${text}`)
-    .digest();
-  return signatures.split(' ').some((one) => {
-    const given = Buffer.from(one.replace(/^v1,/, ''), 'base64');
-    return one.startsWith('v1,') && given.length === wanted.length && timingSafeEqual(given, wanted);
-  });
-}
-
-/** Null: it is too large. */
-async function readBody(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MOST_BODY_BYTES) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Words, numbers and the like as text; empty for anything else. */

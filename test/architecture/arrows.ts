@@ -87,6 +87,7 @@ const TAKEN_FROM_OTHERS: Record<string, RegExp> = {
   'dashboard/': /^@baton\/runner-sdk\/protocol$/,
   'cli/': /^@baton\/(runner-sdk(\/protocol)?|coordinator)$/,
   'runners/': /^@baton\/(runner-sdk(\/testing)?|runner-kit|url-policy)$/,
+  'bridges/': /^@baton\/(runner-sdk|runner-kit)$/,
 };
 
 export function packagesKeepApart(sources: Source[]): Breach[] {
@@ -140,7 +141,7 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function packageOf(path: string): string | undefined {
-  return /^(runner-sdk|url-policy|coordinator|dashboard|cli|runners\/[^/]+)\//.exec(path)?.[1];
+  return /^(runner-sdk|url-policy|coordinator|dashboard|cli|(?:runners|bridges)\/[^/]+)\//.exec(path)?.[1];
 }
 
 function leavesPackage({ specifier, target }: Import, own: string, allowed: RegExp): boolean {

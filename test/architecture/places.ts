@@ -75,7 +75,7 @@ const READS_ENVIRONMENT = [
   /^coordinator\/((main|migrate)\.ts$|config\/)/,
   /^runner-sdk\/(transport\/config|runner\/runner-config)\.ts$/,
   /^cli\/config\.ts$/,
-  /^runners\/[^/]+\/(config|settings)\.ts$/,
+  /^(runners|bridges)\/[^/]+\/(config|settings)\.ts$/,
   /^dashboard\/vite\.config\.ts$/,
   /^scripts\//,
   /^test\//,
