@@ -12,6 +12,7 @@ import { MOST_CLAIM_BYTES } from '@baton/coordinator/dist/store/jobs';
 import { jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
 import { callRules, LOOPS, poolLimits, ROUTE_COLUMNS, routeLimits, sharedLimits } from './limits-page';
 import { lifeOfAJob, type Measured } from './lines';
+import { renderDashboards } from './monitoring/grafana';
 
 /**
  * Regenerates the documents that are derived from the code, so that they cannot contradict it. `npm run docs` writes
@@ -47,6 +48,7 @@ export function renderDocuments(root: string): Map<string, string> {
     ['docs/limits.md', renderLimits()],
     ['docs/cli.md', renderCommandLine()],
     ['docs/architecture.md', renderArchitecture(root)],
+    ...renderDashboards(),
     ['docs/openapi.json', `${JSON.stringify(describe(ENDPOINTS), null, 2)}\n`],
     ['llms.txt', renderLlms(describe(ENDPOINTS) as unknown as ApiDocument, ERRORS, PAGES)],
   ]);

@@ -19,6 +19,7 @@ const PACKAGES: Needed[] = [
   { name: 'nginx', program: 'nginx', tests: 'tests of nginx' },
   { name: 'haproxy', program: 'haproxy', tests: 'tests of HAProxy' },
   { name: 'prometheus', program: 'prometheus', tests: 'tests of monitoring' },
+  { name: 'prometheus-postgres-exporter', program: 'prometheus-postgres-exporter', tests: 'tests of monitoring' },
   { name: 'buildah', program: 'buildah', tests: 'tests of images' },
   { name: 'debootstrap', program: 'debootstrap', tests: 'tests of images' },
 ];
