@@ -18,6 +18,7 @@ interface Needed {
 const PACKAGES: Needed[] = [
   { name: 'nginx', program: 'nginx', tests: 'tests of nginx' },
   { name: 'haproxy', program: 'haproxy', tests: 'tests of HAProxy' },
+  { name: 'caddy', program: 'caddy', tests: 'tests of Caddy' },
   { name: 'prometheus', program: 'prometheus', tests: 'tests of monitoring' },
   { name: 'prometheus-postgres-exporter', program: 'prometheus-postgres-exporter', tests: 'tests of monitoring' },
   { name: 'buildah', program: 'buildah', tests: 'tests of images' },
