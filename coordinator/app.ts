@@ -115,6 +115,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
   const db = openDb(url, {
     poolSize: config.poolSize,
     onError: (error) => log.warn('a database connection broke', describeError(error)),
+    onMove: (server) => log.warn('another server of the database takes writes now', { server }),
   });
   const context: Context = {
     db,

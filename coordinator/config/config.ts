@@ -6,7 +6,7 @@ import { readTracing, type TracingSettings, tracingSettings } from './tracing';
 import { readWebhooks, webhookSettings } from './webhooks';
 import { CONTRACT_DEFAULTS, type Defaults } from '../state/defaults';
 import type { WebhookSettings } from '../domain/webhooks/settings';
-import { readAddress } from '../store/connections/address';
+import { parseAddress, readAddress } from '../store/connections/address';
 
 const MOST_KEPT_MS = 3650 * 86_400_000;
 
@@ -44,9 +44,12 @@ const settings = {
     .optional()
     .describe('The address to listen on. Default: 127.0.0.1 with the embedded database, else 0.0.0.0.'),
   DATABASE_URL: z
-    .url({ protocol: /^postgres(ql)?$/, error: 'must be a URL such as postgresql://user:password@host:5432/database' })
+    .string()
+    .refine(isAddress, 'must be a URL such as postgresql://user:password@host:5432/database')
     .optional()
-    .describe('The PostgreSQL database (14 or later). Default: an embedded PostgreSQL under BATON_DATA_DIR.'),
+    .describe(
+      'The PostgreSQL database (14 or later); of several servers, host1:5432,host2:5432, the one that takes writes is found. Default: an embedded PostgreSQL under BATON_DATA_DIR.',
+    ),
   BATON_DATA_DIR: z
     .string()
     .min(1)
@@ -278,8 +281,16 @@ const TLS_VARIABLES = {
 } as const;
 
 /** @throws {ConfigError} for an address that cannot be used */
+function isAddress(text: string): boolean {
+  try {
+    return /^postgres(ql)?:$/.test(parseAddress(text).protocol);
+  } catch {
+    return false;
+  }
+}
+
 function databaseUrl(text: string, env: Record<string, string | undefined>): string {
-  const url = new URL(text);
+  const url = parseAddress(text);
   const saysHow = url.searchParams.has('sslmode') || url.searchParams.has('ssl');
   for (const [parameter, name] of Object.entries(TLS_VARIABLES)) {
     const value = unquoted(env[name]);

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client';
 import { BatonError } from '../errors';
-import { readAddress } from './connections/address';
+import { describeAddress, readAddress } from './connections/address';
 import { Liveness, type PooledSession, type PoolOptions, SessionPool } from './connections/pool';
 import { clientGone, ConnectionShares } from './connections/connection-shares';
+import { Route } from './connections/route';
 import { SilentDatabase } from './connections/session';
 import { Gate } from './gate';
 
@@ -115,13 +116,22 @@ const PLANNED_ONCE = { plan_cache_mode: 'force_generic_plan' };
  */
 const PLANNED_EACH = { plan_cache_mode: 'force_custom_plan' };
 
+export interface DbOptions {
+  poolSize: number;
+  /** A connection broke. */
+  onError: (error: Error) => void;
+  /** Another server of the address takes writes now; connections are made to this `host:port`. */
+  onMove?: (server: string) => void;
+}
+
 /**
  * Connects when it is first used.
  * @throws {DatabaseFault} for an address that cannot be used
  */
-export function openDb(url: string, options: { poolSize: number; onError: (error: Error) => void }): Db {
+export function openDb(url: string, options: DbOptions): Db {
   const address = readAddress(url);
-  const liveness = new Liveness(address);
+  const route = new Route(address, (server) => options.onMove?.(describeAddress({ servers: [server] })));
+  const liveness = new Liveness(route);
   const sizes = poolSizes(options.poolSize);
   const open = (name: keyof typeof TIMEOUTS, isPlannedOnce: boolean): SessionPool => {
     const settings: PoolOptions = {

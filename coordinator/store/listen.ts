@@ -3,7 +3,8 @@ import type { RetryPolicy } from '@baton/runner-sdk/protocol';
 import type { Client } from 'pg';
 import { backoffMs } from '../backoff';
 import { readAddress } from './connections/address';
-import { answered, closeSession, openSession, TlsChoice } from './connections/session';
+import { Route } from './connections/route';
+import { answered, closeSession, openSession } from './connections/session';
 import { channelOf, type Db, sql } from './db';
 
 const HEARTBEAT_MS = 5000;
@@ -35,7 +36,7 @@ export function listen(
   on: { message: (payload: string) => void; connect: () => void; error: (error: unknown) => void },
 ): Listener {
   const address = readAddress(url);
-  const tls = new TlsChoice(address);
+  const route = new Route(address);
   const session = { applicationName: nameOf(version), statementTimeoutMs: ANSWER_TIMEOUT_MS };
   const stopping = new AbortController();
   let wake: () => void = () => undefined;
@@ -46,7 +47,7 @@ export function listen(
       try {
         let isBroken = false;
         client = await interruptible(
-          openSession(address, tls, session, () => {
+          openSession(route, session, () => {
             isBroken = true;
             wake();
           }),

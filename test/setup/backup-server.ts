@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ export function describeWithPostgres(name: string, tests: (programs: PostgresPro
 export class BackupServers {
   readonly folder = mkdtempSync(join(tmpdir(), 'baton-backup-'));
   private readonly account = chooseAccount(this.folder);
-  private readonly servers: ChildProcess[] = [];
+  private readonly servers = new Map<string, ChildProcess>();
 
   constructor(private readonly programs: PostgresPrograms) {
     // As root the programs run as another user, who must be able to enter.
@@ -37,16 +37,16 @@ export class BackupServers {
   }
 
   /** A new cluster, whose counters begin at the beginning, with an empty database. Resolves with its address. */
-  async create(name: string): Promise<string> {
+  async create(name: string, port?: number): Promise<string> {
     const dataDir = this.emptyDir(name);
     await this.run('initdb', ['-D', dataDir, '-U', 'baton', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync']);
-    const url = await this.start(dataDir);
+    const url = await this.start(dataDir, port);
     await query(url.replace(/baton$/, 'postgres'), 'CREATE DATABASE baton');
     return url;
   }
 
-  async start(dataDir: string): Promise<string> {
-    const port = await freePort();
+  async start(dataDir: string, port?: number): Promise<string> {
+    port ??= await freePort();
     const settings = {
       port,
       listen_addresses: '127.0.0.1',
@@ -59,15 +59,32 @@ export class BackupServers {
       ['-D', dataDir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])],
       { ...this.account, env: this.programs.env, cwd: '/', stdio: 'ignore' },
     );
-    this.servers.push(server);
     const admin = `postgres://baton@127.0.0.1:${port}/postgres`;
+    const url = admin.replace(/postgres$/, 'baton');
+    this.servers.set(url, server);
     await until(() =>
       query(admin, 'SELECT 1').then(
         () => true,
         () => false,
       ),
     );
-    return admin.replace(/postgres$/, 'baton');
+    return url;
+  }
+
+  /** A standby that has and gets all that this server has. Resolves with its address. */
+  async standby(name: string, of: string, port: number): Promise<string> {
+    const dataDir = this.emptyDir(name);
+    const source = of.replace(/baton$/, 'postgres');
+    await this.run('pg_basebackup', ['-D', dataDir, '-d', source, '-X', 'stream', '-c', 'fast', '-R', '--no-sync']);
+    return this.start(dataDir, port);
+  }
+
+  /** Sends a signal to the server's main process and to all that it started. */
+  signal(url: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    const pid = this.servers.get(url)?.pid;
+    if (pid === undefined) throw new Error(`No server of this test has the address ${url}.`);
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+    for (const each of [pid, ...children]) process.kill(each, signal);
   }
 
   /** Runs one of PostgreSQL's programs to its end. Rejects with what it complained of. */
@@ -80,18 +97,19 @@ export class BackupServers {
   }
 
   async cleanUp(): Promise<void> {
-    for (const server of this.servers) {
-      if (server.exitCode !== null) continue;
+    for (const server of this.servers.values()) {
+      if (server.exitCode !== null || server.signalCode !== null) continue;
       const ended = once(server, 'exit');
-      // Immediate shutdown.
+      // Immediate shutdown, also of one that was stopped.
       server.kill('SIGQUIT');
+      server.kill('SIGCONT');
       await ended;
     }
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as AddressInfo;

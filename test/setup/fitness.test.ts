@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { readAddress } from '../../coordinator/store/connections/address';
 import { requireFit } from '../../coordinator/store/connections/fitness';
-import { TlsChoice } from '../../coordinator/store/connections/session';
+import { Route } from '../../coordinator/store/connections/route';
 
 // What a server says of itself decides whether it can serve; servers that cannot are told of in one line. No such
 // server is at hand, so what one would say is played.
@@ -23,7 +23,7 @@ function sessionThatSays(said: Partial<typeof GOOD>): Client {
 }
 
 const judged = (said: Partial<typeof GOOD>): Promise<void> =>
-  requireFit(sessionThatSays(said), address, new TlsChoice(address), {
+  requireFit(sessionThatSays(said), new Route(address), {
     applicationName: 'baton',
     statementTimeoutMs: 1000,
   });

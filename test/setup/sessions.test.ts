@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { readAddress } from '../../coordinator/store/connections/address';
-import { closeSession, openSession, TlsChoice } from '../../coordinator/store/connections/session';
+import { Route } from '../../coordinator/store/connections/route';
+import { closeSession, openSession } from '../../coordinator/store/connections/session';
 import { openDb, sql } from '../../coordinator/store/db';
 import { migrate } from '../../coordinator/store/migrate';
 import { startCoordinator } from '../support/coordinator';
@@ -88,8 +89,7 @@ test('every session has the settings that are relied on', async () => {
     expect(await settingsOf(pool.query(READ_ALL))).toEqual(EXPECTED);
   expect(await settingsOf(db.transaction((transaction) => transaction.query(READ_ALL)))).toEqual(EXPECTED);
   expect(await settingsOf(db.prisma.$queryRaw(READ_ALL))).toEqual(EXPECTED);
-  const address = readAddress(url);
-  const session = await openSession(address, new TlsChoice(address), {
+  const session = await openSession(new Route(readAddress(url)), {
     applicationName: 'test',
     statementTimeoutMs: 0,
   });

@@ -3,7 +3,8 @@ import { chmodSync, chownSync, copyFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { readAddress } from '../../coordinator/store/connections/address';
-import { closeSession, openSession, TlsChoice } from '../../coordinator/store/connections/session';
+import { Route } from '../../coordinator/store/connections/route';
+import { closeSession, openSession } from '../../coordinator/store/connections/session';
 import { Client } from 'pg';
 import { eventually } from '../support/eventually';
 import { end, Rig, ROOT } from './embedded-rig';
@@ -72,7 +73,7 @@ const WITH_PASSWORD = 'all all 127.0.0.1/32 scram-sha-256';
 async function isEncrypted(parameters: string): Promise<boolean> {
   const read = readAddress(address(parameters));
   const options = { applicationName: 'baton-tls-test', statementTimeoutMs: 5000 };
-  const client = await openSession(read, new TlsChoice(read), options);
+  const client = await openSession(new Route(read), options);
   const { rows } = await client.query<{ ssl: boolean }>('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()');
   await closeSession(client);
   return rows[0]?.ssl ?? false;

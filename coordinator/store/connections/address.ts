@@ -8,11 +8,16 @@ export const DEFAULT_SCHEMA = 'baton';
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-/** The content of a database address, read as libpq does for the parameters that libpq knows. */
-export interface DatabaseAddress {
-  /** Undefined: `PGHOST` and so on, as with libpq, else the driver's default. */
+/** Undefined: `PGHOST` and so on, as with libpq, else the driver's default. */
+export interface DatabaseServer {
   host: string | undefined;
   port: number | undefined;
+}
+
+/** The content of a database address, read as libpq does for the parameters that libpq knows. */
+export interface DatabaseAddress {
+  /** At least one. Of several, the one that takes writes is found when connections are made. */
+  servers: readonly [DatabaseServer, ...DatabaseServer[]];
   user: string | undefined;
   password: string | undefined;
   database: string | undefined;
@@ -30,19 +35,34 @@ export interface DatabaseAddress {
 }
 
 /**
+ * A `postgresql://` address as a URL. Several servers (`host1:5432,host2:5432`), which no URL can have, become the
+ * parameters `host` and `port`, as libpq has them too.
+ * @throws {TypeError} when it is none
+ */
+export function parseAddress(text: string): URL {
+  const [, start = '', authority = '', rest = ''] =
+    /^([^:/?#]+:\/\/(?:[^/?#]*@)?)([^@/?#]*,[^@/?#]*)(.*)$/.exec(text) ?? [];
+  if (authority === '') return new URL(text);
+  const servers = authority.split(',').map((each) => new URL(`postgresql://${each}`));
+  const url = new URL(`${start}${servers[0]?.hostname ?? ''}${rest}`);
+  url.searchParams.set('host', servers.map(({ hostname }) => hostname).join(','));
+  url.searchParams.set('port', servers.map(({ port }) => port || '5432').join(','));
+  return url;
+}
+
+/**
  * Reads a `postgresql://` address. Unknown parameters, such as those of other programs' connection pools, are ignored.
- * @throws {DatabaseFault} for a mode, file or schema that cannot be used
+ * @throws {DatabaseFault} for a mode, file, schema or choice of servers that cannot be used
  */
 export function readAddress(text: string): DatabaseAddress {
-  const url = new URL(text);
+  const url = parseAddress(text);
   const parameters = url.searchParams;
   const named = parameters.get('schema');
   const sslMode = readSslMode(parameters);
-  const host = parameters.get('host') ?? (decoded(url.hostname).replace(/^\[(.*)\]$/, '$1') || undefined);
-  const isSocket = host?.startsWith('/') ?? false;
+  const servers = readServers(url);
+  const isSocket = servers.every(({ host }) => host?.startsWith('/') ?? false);
   return {
-    host,
-    port: Number(url.port || parameters.get('port')) || undefined,
+    servers,
     user: decoded(url.username) || (parameters.get('user') ?? undefined),
     password: decoded(url.password) || (parameters.get('password') ?? undefined),
     database: decoded(url.pathname.slice(1)) || (parameters.get('dbname') ?? undefined),
@@ -55,9 +75,33 @@ export function readAddress(text: string): DatabaseAddress {
   };
 }
 
-/** `host:port`, for messages. */
-export function describeAddress({ host = 'localhost', port = 5432 }: DatabaseAddress): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+/** `host:port` of each server, for messages. */
+export function describeAddress({ servers }: Pick<DatabaseAddress, 'servers'>): string {
+  return servers
+    .map(({ host = 'localhost', port = 5432 }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
+    .join(', ');
+}
+
+/** What `target_session_attrs` may be: Baton writes. */
+const WRITABLE = ['any', 'read-write', 'primary'];
+
+function readServers({ hostname, port, searchParams }: URL): DatabaseAddress['servers'] {
+  const wanted = searchParams.get('target_session_attrs') ?? 'any';
+  if (!WRITABLE.includes(wanted))
+    throw new DatabaseFault(
+      `DATABASE_URL has target_session_attrs=${wanted}, and Baton writes to its database. Use read-write, or leave it out: of several servers the one that takes writes is found anyway.`,
+    );
+  const hosts = (searchParams.get('host') ?? decoded(hostname)).split(',');
+  const ports = (port || (searchParams.get('port') ?? '')).split(',');
+  if (ports.length !== 1 && ports.length !== hosts.length)
+    throw new DatabaseFault(
+      `DATABASE_URL names ${hosts.length} hosts and ${ports.length} ports. Give one port, or one for each host.`,
+    );
+  const [first, ...others] = hosts.map((host, index) => ({
+    host: host.trim().replace(/^\[(.*)\]$/, '$1') || undefined,
+    port: Number(ports[index] ?? ports[0]) || undefined,
+  }));
+  return [first ?? { host: undefined, port: undefined }, ...others];
 }
 
 /** PostgreSQL truncates longer names, so the schema would have another name. */

@@ -37,7 +37,8 @@ const SILENT: Known = {
 const FAULTS: Known[] = [
   {
     sign: /^ENOTFOUND$|^EAI_AGAIN$/,
-    words: ({ host }) => `The host ${host ?? ''} of DATABASE_URL is not known. Correct its name.`,
+    words: ({ servers }) =>
+      `The host ${servers.map(({ host }) => host ?? '').join(' or ')} of DATABASE_URL is not known. Correct its name.`,
     mayPass: true,
   },
   {
@@ -48,11 +49,17 @@ const FAULTS: Known[] = [
   },
   {
     sign: /^ENOENT$/,
-    words: ({ host = '', port = 5432 }) =>
+    words: ({ servers: [{ host = '', port = 5432 }] }) =>
       `There is no socket ${host}/.s.PGSQL.${port} of a PostgreSQL on this machine. Start it, or correct host and port in DATABASE_URL.`,
     mayPass: true,
   },
   SILENT,
+  {
+    sign: /^25006$/,
+    words: (address) =>
+      `None of the servers of DATABASE_URL (${describeAddress(address)}) takes writes at the moment: those that answer are standbys. Start the primary or promote one of them, or name the primary there too.`,
+    mayPass: true,
+  },
   {
     sign: /^28P01$|^SASL|password authentication failed|client password must be/,
     words: ({ user = 'of this process' }) =>

@@ -1,18 +1,13 @@
 import type { Client } from 'pg';
-import { type DatabaseAddress } from './address';
 import { DatabaseFault } from './fault';
-import { closeSession, openSession, type SessionOptions, type TlsChoice } from './session';
+import type { Route } from './route';
+import { closeSession, openSession, type SessionOptions } from './session';
 
 /** Earlier versions lack features that Baton's statements use. */
 const LEAST_VERSION = 140_000;
 
 /** @throws {DatabaseFault} when this server, or a proxy in front of it, cannot serve Baton */
-export async function requireFit(
-  client: Client,
-  address: DatabaseAddress,
-  tls: TlsChoice,
-  session: SessionOptions,
-): Promise<void> {
+export async function requireFit(client: Client, route: Route, session: SessionOptions): Promise<void> {
   const { rows } = await client.query<Record<'version' | 'encoding' | 'replication' | 'name', string> & Flags>(
     `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding,
        current_setting('session_replication_role') AS replication, current_database() AS name,
@@ -38,7 +33,7 @@ export async function requireFit(
     throw new DatabaseFault(
       `The role or database sets session_replication_role to ${server.replication}, which turns off what keeps the tables consistent. Undo it with ALTER ROLE … RESET session_replication_role, or ALTER DATABASE.`,
     );
-  await requireOwnSession(client, address, tls, session);
+  await requireOwnSession(client, route, session);
 }
 
 interface Flags {
@@ -50,16 +45,11 @@ interface Flags {
  * A pooler in transaction mode gives two clients the same server process, or one client several. Settings, prepared
  * statements, session locks and LISTEN are then lost or shared with others.
  */
-async function requireOwnSession(
-  first: Client,
-  address: DatabaseAddress,
-  tls: TlsChoice,
-  session: SessionOptions,
-): Promise<void> {
+async function requireOwnSession(first: Client, route: Route, session: SessionOptions): Promise<void> {
   const pids = [await pidOf(first)];
   // Without a pooler, the process id that the server sent at the start is that of the backend.
   if ((first as unknown as { processID: number | null }).processID === pids[0]) return;
-  const second = await openSession(address, tls, session);
+  const second = await openSession(route, session);
   try {
     const others = [await pidOf(second)];
     pids.push(await pidOf(first));

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
-import { type DatabaseAddress } from './address';
+import type { Route } from './route';
 import {
   answered,
   backendPid,
+  findPrimary,
   pin,
   SessionClient,
   sessionConfig,
   type SessionOptions,
   SilentDatabase,
-  TlsChoice,
+  triedAgain,
 } from './session';
 
 /** A statement with its values, as made by `Prisma.sql`. */
@@ -32,25 +33,28 @@ type OnConnect = NonNullable<PoolConfig['onConnect']>;
 
 /** What the pools of one coordinator know about their connections to one address. */
 export class Liveness {
-  readonly tls: TlsChoice;
   private suspectSince = -Infinity;
   private readonly heardAt = new WeakMap<PoolClient, number>();
 
-  constructor(readonly address: DatabaseAddress) {
-    this.tls = new TlsChoice(address);
-  }
+  constructor(readonly route: Route) {}
 
   heard(client: PoolClient): void {
     this.heardAt.set(client, performance.now());
   }
 
-  /** A connection stopped answering: connections last heard from before it was asked may be dead too. */
+  /**
+   * A connection stopped answering: connections last heard from before it was asked may be dead too, and another server
+   * may be the primary soon.
+   */
   suspect(askedAt: number): void {
     this.suspectSince = Math.max(this.suspectSince, askedAt);
+    void findPrimary(this.route);
   }
 
+  /** Also one to a server that was the primary. */
   isSuspect(client: PoolClient): boolean {
-    return (this.heardAt.get(client) ?? Infinity) < this.suspectSince;
+    const { server } = client as unknown as SessionClient;
+    return server !== this.route.server || (this.heardAt.get(client) ?? Infinity) < this.suspectSince;
   }
 }
 
@@ -61,8 +65,6 @@ const BACKSTOP_MS = 2000;
  * stays in every backend.
  */
 const MOST_NAMES = 256;
-/** The first attempt may tell whether the server wants TLS; a second one follows. */
-const TLS_TRIES = 2;
 
 /** Connections of one kind. */
 export class SessionPool {
@@ -73,13 +75,13 @@ export class SessionPool {
     private readonly liveness: Liveness,
     private readonly options: PoolOptions,
   ) {
-    const { address, tls } = liveness;
+    const { route } = liveness;
     const config: PoolConfig = {
-      ...sessionConfig(address, tls, options),
+      ...sessionConfig(route, options),
       max: options.max,
       Client: SessionClient as unknown as NonNullable<PoolConfig['Client']>,
       // The pool awaits the returned promise, although its types do not declare that.
-      onConnect: ((client: PoolClient) => pin(client, address, options)) as unknown as OnConnect,
+      onConnect: ((client: PoolClient) => pin(client, route, options)) as unknown as OnConnect,
       // For Prisma's adapter, which bypasses `PooledSession`; the timeout of `PooledSession` is shorter and its error
       // is clearer.
       query_timeout: options.answerTimeoutMs + BACKSTOP_MS,
@@ -119,17 +121,14 @@ export class SessionPool {
     await Promise.race([ended, sleep(FAREWELL_MS, undefined, { ref: false })]);
   }
 
-  private async connect(): Promise<PoolClient> {
-    for (let attempt = 1; ;) {
-      try {
+  private connect(): Promise<PoolClient> {
+    return triedAgain(this.liveness.route, async () => {
+      for (;;) {
         const client = await this.pool.connect();
         if (!this.liveness.isSuspect(client)) return client;
         client.release(true);
-      } catch (error) {
-        attempt += 1;
-        if (attempt > TLS_TRIES || !this.liveness.tls.learn(error)) throw error;
       }
-    }
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { Client, type ClientBase, type ClientConfig, escapeIdentifier, escapeLiteral } from 'pg';
-import { type DatabaseAddress } from './address';
+import type { DatabaseServer } from './address';
+import type { Route } from './route';
 import { VALUES } from '../values';
 
 /** Options of a kind of session. */
@@ -97,66 +98,30 @@ const LIVELINESS = {
   tcp_keepalives_count: '3',
 };
 
-/** Decides how TLS is started for an address, and remembers what the server accepted. */
-export class TlsChoice {
-  private isOn: boolean;
-
-  constructor(private readonly address: DatabaseAddress) {
-    this.isOn = address.sslMode !== 'disable' && address.sslMode !== 'allow';
-  }
-
-  get ssl(): ClientConfig['ssl'] {
-    return this.isOn ? this.address.tls : false;
-  }
-
-  /**
-   * Whether another attempt may succeed after this error: `prefer` continues without TLS when the server has none, and
-   * `allow` with TLS when the server insists on it.
-   */
-  learn(error: unknown): boolean {
-    const { sslMode } = this.address;
-    if (sslMode !== 'prefer' && sslMode !== 'allow') return false;
-    const text = error instanceof Error ? error.message : '';
-    if (/does not support SSL|establishing an SSL connection|\bSSL (encryption|on)\b/.test(text)) this.isOn = false;
-    else if (/no pg_hba\.conf entry|no encryption|SSL off|SSL.*required|insecure connection/i.test(text))
-      this.isOn = true;
-    else if (isHandshake(error)) this.isOn = false;
-    else return false;
-    return true;
-  }
-}
-
-function isHandshake(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && /^(ERR_SSL|ERR_TLS|EPROTO|UNABLE_|CERT_)/.test(String(error.code))
-  );
-}
-
 export interface SessionConfig extends ClientConfig {
-  address: DatabaseAddress;
-  tls: TlsChoice;
+  route: Route;
 }
 
 /** A `pg` connection that ignores environment variables except for what the address leaves open. */
 export class SessionClient extends Client {
-  constructor(config: SessionConfig) {
-    const { address, tls } = config;
+  constructor(
+    config: SessionConfig,
+    readonly server: DatabaseServer = config.route.server,
+  ) {
+    const { route } = config;
     // The pool's config has the password as a property that a copy does not include.
-    super({ ...config, password: config.password, ssl: tls.ssl });
+    super({ ...config, ...server, password: config.password, ssl: route.ssl });
     const parameters = (this as unknown as { connectionParameters: Record<string, unknown> }).connectionParameters;
-    parameters['options'] = address.options;
+    parameters['options'] = route.address.options;
     parameters['replication'] = undefined;
   }
 }
 
 /** The `pg` config of a session, also used for pools. */
-export function sessionConfig(address: DatabaseAddress, tls: TlsChoice, options: SessionOptions): SessionConfig {
-  const { host, port, user, password, database } = address;
+export function sessionConfig(route: Route, options: SessionOptions): SessionConfig {
+  const { user, password, database } = route.address;
   return {
-    address,
-    tls,
-    ...(host === undefined ? {} : { host }),
-    ...(port === undefined ? {} : { port }),
+    route,
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { password }),
     ...(database === undefined ? {} : { database }),
@@ -181,13 +146,14 @@ export function backendPid(client: ClientBase): number | undefined {
  * Sets what Baton relies on by statements after the start. These override role, database and `options`, and poolers,
  * which refuse startup options, pass them on.
  * @throws the connection's error, also when it does not answer in time
+ * @throws {StandbyError} when the server takes no writes, and the address names others
  */
-export async function pin(client: Client, address: DatabaseAddress, options: SessionOptions): Promise<void> {
+export async function pin(client: Client, route: Route, options: SessionOptions): Promise<void> {
   const settings = {
     ...CORRECTNESS,
     ...PLANNER_DEFAULTS,
     ...PLANNER,
-    search_path: `${escapeIdentifier(address.schema)}, pg_temp`,
+    search_path: `${escapeIdentifier(route.address.schema)}, pg_temp`,
     ...options.settings,
   };
   // Older servers lack some of these settings.
@@ -198,13 +164,24 @@ export async function pin(client: Client, address: DatabaseAddress, options: Ses
       PERFORM set_config(s.name, s.value, false) FROM (VALUES ${pairs(LIVELINESS)}) AS s (name, value);
     EXCEPTION WHEN OTHERS THEN NULL;
     END $do$;
-    SELECT pg_backend_pid() AS pid`;
+    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS "isStandby"`;
   const results = await answered(client, CONNECT_TIMEOUT_MS, async () => {
     // Separate and first: the timeout that it replaces must not cancel the other settings.
     await client.query(`SET statement_timeout = ${options.statementTimeoutMs}`);
-    return (await client.query(text)) as unknown as { rows: { pid: number }[] }[];
+    return (await client.query(text)) as unknown as { rows: { pid: number; isStandby: boolean }[] }[];
   });
-  backends.set(client, results.at(-1)?.rows[0]?.pid ?? 0);
+  const server = results.at(-1)?.rows[0];
+  if (route.hasChoice && server?.isStandby === true) throw new StandbyError();
+  backends.set(client, server?.pid ?? 0);
+}
+
+/** The server is a standby, and another of the address may be the primary. */
+export class StandbyError extends Error {
+  /** PostgreSQL's for a write on a standby. */
+  readonly code = '25006';
+  constructor() {
+    super('The server is a standby, which can only be read.');
+  }
 }
 
 /**
@@ -232,28 +209,75 @@ export class SilentDatabase extends Error {
   }
 }
 
+/** The first attempt may tell whether the server wants TLS, and another one that another server is the primary now. */
+const MOST_TRIES = 3;
+
 /**
  * Opens a connection outside the pools.
  * @param onBreak called when it ends unexpectedly, by an error or because the server closed it
  */
 export async function openSession(
-  address: DatabaseAddress,
-  tls: TlsChoice,
+  route: Route,
   options: SessionOptions,
   onBreak: () => void = () => undefined,
 ): Promise<Client> {
-  for (let attempt = 1; ; attempt += 1) {
-    const client = new SessionClient(sessionConfig(address, tls, options));
+  return triedAgain(route, async () => {
+    const client = new SessionClient(sessionConfig(route, options));
     // An error is followed by the `end` event.
     client.on('error', () => undefined);
     try {
       await client.connect();
-      await pin(client, address, options);
+      await pin(client, route, options);
       client.once('end', onBreak);
       return client;
     } catch (error) {
       await closeSession(client);
-      if (attempt > 1 || !tls.learn(error)) throw error;
+      throw error;
+    }
+  });
+}
+
+/** Connects, and tries again where something was learnt from what failed. */
+export async function triedAgain<T>(route: Route, connect: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { server } = route;
+    try {
+      return await connect();
+    } catch (error) {
+      if (attempt === MOST_TRIES) throw error;
+      if (route.learnTls(error)) continue;
+      // Somebody else may have found the primary meanwhile.
+      if (route.server === server) await findPrimary(route);
+      if (route.server === server) throw error;
+    }
+  }
+}
+
+/** How long a server has to say whether it takes writes. */
+const PROBE_MS = 2000;
+
+/** Asks all servers of the address, if there are several, which one takes writes, and takes the first that does. */
+export async function findPrimary(route: Route): Promise<void> {
+  if (!route.hasChoice) return;
+  await route.choose(() =>
+    Promise.any(route.address.servers.map((server) => requirePrimary(route, server))).catch(() => null),
+  );
+}
+
+async function requirePrimary(route: Route, server: DatabaseServer): Promise<DatabaseServer> {
+  const options = { applicationName: 'baton', statementTimeoutMs: PROBE_MS, connectTimeoutMs: PROBE_MS };
+  for (let attempt = 1; ; attempt += 1) {
+    const client = new SessionClient(sessionConfig(route, options), server);
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await answered(client, PROBE_MS, () => pin(client, route, options));
+      return server;
+    } catch (error) {
+      if (attempt > 1 || !route.learnTls(error)) throw error;
+    } finally {
+      // Nobody waits for the farewell.
+      void closeSession(client);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { type Client, DatabaseError } from 'pg';
 import { DEFAULT_SCHEMA, readAddress } from '../connections/address';
-import { closeSession, openSession, type SessionOptions, TlsChoice } from '../connections/session';
+import { Route } from '../connections/route';
+import { closeSession, openSession, type SessionOptions } from '../connections/session';
 import { EmbeddedDatabaseError } from './account';
 import { DATABASE_NAME } from './cluster';
 
@@ -67,9 +68,8 @@ async function ensureDatabase(url: string): Promise<void> {
 }
 
 async function connect(url: string, onEnd: () => void): Promise<Client> {
-  const address = readAddress(url);
   try {
-    return await openSession(address, new TlsChoice(address), SESSION, onEnd);
+    return await openSession(new Route(readAddress(url)), SESSION, onEnd);
   } catch (error) {
     throw isWrongPassword(error) ? new EmbeddedDatabaseError(WRONG_PASSWORD) : error;
   }

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, DatabaseError, escapeIdentifier } from 'pg';
 import { type DatabaseAddress, readAddress } from '../connections/address';
 import { requireFit } from '../connections/fitness';
-import { closeSession, openSession, type SessionOptions, TlsChoice } from '../connections/session';
+import { Route } from '../connections/route';
+import { closeSession, openSession, type SessionOptions } from '../connections/session';
 import { applyMigration, failedBefore, type MigrationLog } from './apply';
 import { type Migration, MigrationError, readMigrations } from './files';
 import { ensureSchema, requireUsable } from './layout';
@@ -52,10 +53,10 @@ const SESSION: SessionOptions = {
 export async function migrate(url: string, options: MigrateOptions): Promise<string[]> {
   const address = readAddress(url);
   const migrations = readMigrations(options.directory);
-  const tls = new TlsChoice(address);
-  const client = await openSession(address, tls, SESSION);
+  const route = new Route(address);
+  const client = await openSession(route, SESSION);
   try {
-    await requireFit(client, address, tls, SESSION);
+    await requireFit(client, route, SESSION);
     const found = await readApplied(client);
     const names = found.map(({ migration_name }) => migration_name);
     await requireUsable(client, address, names, migrations[0]?.name ?? '', options.dataDir);
@@ -79,8 +80,7 @@ export async function migrate(url: string, options: MigrateOptions): Promise<str
  */
 export async function pendingMigrations(database: string | Queryable, directory?: string): Promise<string[]> {
   if (typeof database !== 'string') return pendingOf(database, directory);
-  const address = readAddress(database);
-  const client = await openSession(address, new TlsChoice(address), SESSION);
+  const client = await openSession(new Route(readAddress(database)), SESSION);
   try {
     return await pendingOf(client, directory);
   } finally {

@@ -202,7 +202,7 @@ interface EntryProps<Row> {
   onToggle: (key: string, isRange: boolean) => void;
 }
 
-/** One row. Built anew only when something of it changed; its checkbox is the browser's, which costs next to nothing. */
+/** One row, built anew only when something of it changed. Its checkbox is the browser's, which costs nearly nothing. */
 function EntryOf<Row>({
   row,
   rowKey,

@@ -71,6 +71,11 @@ export class Stage {
     await this.theWitness.install();
   }
 
+  /** After a failover: the jobs, and the witness with them, are at another address. */
+  follow(url: string): void {
+    this.theWitness = new Witness(url);
+  }
+
   get witness(): Witness {
     if (this.theWitness === undefined) throw new Error('The stage has no database yet.');
     return this.theWitness;
