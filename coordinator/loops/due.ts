@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import { liftAllHolds, liftOrders, promoteDueJobs } from '../domain/jobs/promotion';
+import { liftAllHolds, liftOrders, liftRefilled, promoteDueJobs, removeBuckets } from '../domain/jobs/promotion';
 import { Loop } from './loop';
 
 const INTERVAL_MS = 1000;
@@ -15,7 +15,11 @@ export function dueLoop(context: Context): Loop {
     log: context.log,
     async round() {
       await promoteDueJobs(context);
-      if (round++ % ROUNDS === 0) await liftAllHolds(context);
+      await liftRefilled(context);
+      if (round++ % ROUNDS === 0) {
+        await liftAllHolds(context);
+        await removeBuckets(context);
+      }
       return false;
     },
   });

@@ -130,6 +130,11 @@ export class Notifications {
     this.emitter.emit('unsent');
   }
 
+  /** Held jobs of this process may go on in this many milliseconds; others find out by themselves. */
+  tellDue(inMs: number): void {
+    this.emitter.emit('due', Math.max(0, inMs));
+  }
+
   /** A changed schedule ticks in this many milliseconds. */
   publishScheduled(inMs: number): void {
     const nextMs = Math.max(0, inMs);

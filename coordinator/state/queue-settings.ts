@@ -10,6 +10,7 @@ import type { Defaults } from './defaults';
 export class QueueSettings {
   private rows = new Map<string, QueueRow>();
   private isPriced = false;
+  private isRatedByKey = false;
   private readonly defaults = new Map<string, Defaults>();
 
   /** @param general defaults of jobs whose queue sets none */
@@ -25,6 +26,7 @@ export class QueueSettings {
     for (const { name, defaults } of rows)
       if (defaults !== null) this.defaults.set(name, { ...this.general, ...defaults });
     this.isPriced = rows.some((row) => row.costBase !== null);
+    this.isRatedByKey = rows.some((row) => row.keyRateMax !== null);
   }
 
   get(queue: string): QueueRow | undefined {
@@ -57,8 +59,15 @@ export class QueueSettings {
     return this.isPriced;
   }
 
+  /** Whether any queue has a rate for each of its keys, whose buckets must then be looked after. */
+  hasKeyRates(): boolean {
+    return this.isRatedByKey;
+  }
+
   isLimited(queue: string): boolean {
     const row = this.rows.get(queue);
-    return row !== undefined && (row.concurrency !== null || row.concurrencyPerKey !== null || row.rateMax !== null);
+    if (row === undefined) return false;
+    const { concurrency, concurrencyPerKey, rateMax, keyRateMax } = row;
+    return concurrency !== null || concurrencyPerKey !== null || rateMax !== null || keyRateMax !== null;
   }
 }

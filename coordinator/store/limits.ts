@@ -86,6 +86,67 @@ export function tokensAt(time: Sql): Sql {
               ELSE extract(epoch FROM ${time} - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END)`;
 }
 
+/** How many jobs of a key the rate of queue `q` lets start at `time`, when its bucket is full again at `fullAt`. */
+export function keyTokensAt({ q, fullAt, time }: Record<'q' | 'fullAt' | 'time', Sql>): Sql {
+  return sql`(${q}.key_rate_max - GREATEST(0, COALESCE(extract(epoch FROM ${keptFullAt({ q, fullAt, time })} - ${time}), 0))
+          * 1000 * ${q}.key_rate_max / ${q}.key_rate_per_ms)`;
+}
+
+/** When the bucket of a key is full again after `count` more tokens were taken at `time`. */
+export function keyFullAfter({ q, fullAt, time, count }: Record<'q' | 'fullAt' | 'time' | 'count', Sql>): Sql {
+  // Rounded up, so that what is rounded never adds to the rate.
+  return sql`(GREATEST(${keptFullAt({ q, fullAt, time })}, ${time})
+          + ceil(${count} * ${q}.key_rate_per_ms * 1000.0 / ${q}.key_rate_max)::float8 * interval '1 us')`;
+}
+
+/** When a bucket that is full at `fullAt` has a whole token. */
+export function keyNextAt({ q, fullAt }: Record<'q' | 'fullAt', Sql>): Sql {
+  return sql`(${fullAt} - floor((${q}.key_rate_max - 1) * ${q}.key_rate_per_ms * 1000.0 / ${q}.key_rate_max)::float8
+          * interval '1 us')`;
+}
+
+/** If the clock was set back, a bucket that is emptier than one can be counts as full. */
+function keptFullAt({ q, fullAt, time }: Record<'q' | 'fullAt' | 'time', Sql>): Sql {
+  return sql`CASE WHEN ${fullAt} <= ${time} + ${q}.key_rate_per_ms * interval '1 ms' + interval '5 s' THEN ${fullAt} END`;
+}
+
+/** Joins `b`, the bucket of a concurrency key of queue `q`, if it is not full. Without a rate it is not looked for. */
+export function bucketOf({ q, key }: Record<'q' | 'key', Sql>): Sql {
+  // The limit has the planner look for each key by itself.
+  return sql`LEFT JOIN LATERAL (SELECT b.full_at, b.next_at FROM key_buckets b
+        WHERE ${q}.key_rate_max IS NOT NULL AND b.queue = ${q}.name AND b.key = ${key} LIMIT 1) b ON true`;
+}
+
+export interface AwaitedKey {
+  queue: string;
+  key: string;
+}
+
+/** Keys whose buckets have a token again for jobs that are held. */
+export function refilledKeys(db: Executor, limit: number): Promise<AwaitedKey[]> {
+  return db.query(sql`
+    SELECT b.queue, b.key FROM key_buckets b WHERE b.next_at <= now() ORDER BY b.next_at LIMIT ${limit}`);
+}
+
+/** Milliseconds until the first bucket that held jobs wait for has a token; null: none is waited for. */
+export async function nextRefillInMs(db: Executor): Promise<number | null> {
+  const [row] = await db.query<{ inMs: number }>(sql`
+    SELECT extract(epoch FROM b.next_at - now())::float8 * 1000 AS "inMs" FROM key_buckets b
+    WHERE b.next_at IS NOT NULL ORDER BY b.next_at LIMIT 1`);
+  return row?.inMs ?? null;
+}
+
+/** Removes buckets that are full again. Returns how many it removed, up to `limit`. */
+export async function removeFullBuckets(db: Executor, limit: number): Promise<number> {
+  const rows = await db.query(sql`
+    WITH full_again AS MATERIALIZED (
+      SELECT b.queue, b.key FROM key_buckets b WHERE b.full_at <= now() AND b.next_at IS NULL
+      ORDER BY b.full_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM key_buckets b USING full_again f WHERE b.queue = f.queue AND b.key = f.key RETURNING 1`);
+  return rows.length;
+}
+
 /** How many jobs queue `q` may start; null: any number. */
 export function roomOf(tokens: Sql): Sql {
   return sql`LEAST(

@@ -20,6 +20,8 @@ export interface QueueRow {
   concurrencyPerKey: number | null;
   rateMax: number | null;
   ratePerMs: number | null;
+  keyRateMax: number | null;
+  keyRatePerMs: number | null;
   userRateMax: number | null;
   userRatePerMs: number | null;
   maxWaiting: number | null;
@@ -38,6 +40,7 @@ export interface QueueSettings {
   concurrency?: number | null | undefined;
   concurrencyPerKey?: number | null | undefined;
   rateLimit?: { max: number; perMs: number } | null | undefined;
+  keyRateLimit?: { max: number; perMs: number } | null | undefined;
   userRateLimit?: { max: number; perMs: number } | null | undefined;
   maxWaiting?: number | null | undefined;
   defaults?: JobDefaults | null | undefined;
@@ -62,21 +65,35 @@ export interface Retention {
 
 /**
  * Changes the given settings; null removes a limit, and what is left out stays. A changed rate starts with a full
- * bucket.
+ * bucket, or with full buckets of all keys.
  */
-export async function set(db: Executor, name: string, settings: QueueSettings): Promise<void> {
+export async function set(transaction: Executor, name: string, settings: QueueSettings): Promise<void> {
+  if (settings.keyRateLimit !== undefined) await fillBuckets(transaction, name, settings.keyRateLimit);
   const columns = columnsOf(settings);
   const isSameRate =
     settings.rateLimit === undefined
       ? sql`true`
       : sql`(q.rate_max = EXCLUDED.rate_max AND q.rate_per_ms = EXCLUDED.rate_per_ms)`;
-  await db.query(sql`
+  await transaction.query(sql`
     INSERT INTO queues AS q (name, ${Prisma.join(columns.map(({ column }) => column))})
     VALUES (${name}, ${Prisma.join(columns.map(({ value }) => value))})
     ON CONFLICT (name) DO UPDATE SET
       ${Prisma.join(columns.map(({ column, isNamed }) => sql`${column} = ${isNamed ? sql`EXCLUDED` : sql`q`}.${column}`))},
       tokens = CASE WHEN ${isSameRate} THEN q.tokens END,
       tokens_at = CASE WHEN ${isSameRate} THEN q.tokens_at END`);
+}
+
+/** Fills the buckets of the queue's keys if their rate is another one. Until the transaction ends no claim spends. */
+async function fillBuckets(
+  transaction: Executor,
+  name: string,
+  rate: NonNullable<QueueSettings['keyRateLimit']> | null,
+): Promise<void> {
+  await lockLimits(transaction, [name]);
+  await transaction.query(sql`
+    DELETE FROM key_buckets b USING queues q
+    WHERE q.name = ${name} AND b.queue = q.name AND (q.key_rate_max, q.key_rate_per_ms)
+      IS DISTINCT FROM (${rate?.max ?? null}::int, ${rate?.perMs ?? null}::bigint)`);
 }
 
 interface SetColumn {
@@ -88,8 +105,8 @@ interface SetColumn {
 
 /** The columns of each setting, with their new values. */
 function columnsOf(settings: QueueSettings): SetColumn[] {
-  const { concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost } =
-    settings;
+  const { concurrency, concurrencyPerKey, rateLimit, keyRateLimit, userRateLimit, maxWaiting } = settings;
+  const { defaults, fair, retention, cost } = settings;
   const of = (setting: unknown, columns: [column: Sql, value: Sql][]): SetColumn[] =>
     columns.map(([column, value]) => ({ column, value, isNamed: setting !== undefined }));
   return [
@@ -98,6 +115,10 @@ function columnsOf(settings: QueueSettings): SetColumn[] {
     ...of(rateLimit, [
       [sql`rate_max`, sql`${rateLimit?.max}::int`],
       [sql`rate_per_ms`, sql`${rateLimit?.perMs}::bigint`],
+    ]),
+    ...of(keyRateLimit, [
+      [sql`key_rate_max`, sql`${keyRateLimit?.max}::int`],
+      [sql`key_rate_per_ms`, sql`${keyRateLimit?.perMs}::bigint`],
     ]),
     ...of(userRateLimit, [
       [sql`user_rate_max`, sql`${userRateLimit?.max}::int`],

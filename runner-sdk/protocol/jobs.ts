@@ -160,11 +160,11 @@ export const jobFields = {
     .describe(
       'What happens to a waiting job that has the same unique key. `keep` leaves it unchanged; `replace` gives it the new arguments, metadata and `runAt`.',
     ),
-  /** At most `concurrencyPerKey` jobs of the queue with the same key run at once; keys take turns. */
+  /** At most `concurrencyPerKey` jobs of the queue with the same key run at once, and start at its `keyRateLimit`. */
   concurrencyKey: text(200)
     .optional()
     .describe(
-      'At most `concurrencyPerKey` jobs (a setting of the queue) with the same key run at the same time. Keys take turns.',
+      'At most `concurrencyPerKey` jobs (a setting of the queue) with the same key run at the same time, and they start at most at its `keyRateLimit`. Keys take turns.',
     ),
   /** Jobs of the queue with the same key run one after the other, in the order of their creation. */
   orderKey: text(200)

@@ -56,6 +56,12 @@ export const setQueue = z
       .describe(
         'How many jobs of the queue may start within a period (a token bucket, refilled evenly); null: no limit.',
       ),
+    keyRateLimit: rateLimit
+      .nullable()
+      .optional()
+      .describe(
+        'How many jobs with the same `concurrencyKey` may start within a period (a token bucket for each key); jobs without a key are not limited by it. null: no limit.',
+      ),
     userRateLimit: rateLimit
       .nullable()
       .optional()
@@ -86,7 +92,7 @@ export const setQueue = z
   })
   .refine(
     (settings) => Object.keys(settings).length > 0,
-    'must set at least one of concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost',
+    'must set at least one of concurrency, concurrencyPerKey, rateLimit, keyRateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost',
   );
 export type SetQueue = z.input<typeof setQueue>;
 
@@ -119,6 +125,9 @@ export const queue = z.object({
     .nullable()
     .describe('How many jobs with the same `concurrencyKey` run at the same time; null: no limit.'),
   rateLimit: rateLimit.nullable().describe('How many jobs of the queue may start within a period; null: no limit.'),
+  keyRateLimit: rateLimit
+    .nullable()
+    .describe('How many jobs with the same `concurrencyKey` may start within a period; null: no limit.'),
   userRateLimit: rateLimit
     .nullable()
     .describe('How many jobs each user may create in the queue within a period; null: no limit.'),
@@ -182,6 +191,7 @@ export const waitReason = z.enum([
   'scheduled',
   'retry_backoff',
   'held_by_concurrency_key',
+  'key_rate_limit',
   'held_by_order',
   'queue_paused',
   'queue_concurrency',

@@ -49,8 +49,8 @@ export type MailArguments = z.output<NonNullable<(typeof emailNotification)['arg
 export type MailResult = z.output<NonNullable<(typeof emailNotification)['result']>>;
 
 /**
- * The domain of an address, as `concurrencyKey`: with `concurrencyPerKey` of the queue it limits how many mails are
- * sent to one domain at a time, on all hosts together.
+ * The domain of an address, as `concurrencyKey`: with `keyRateLimit` of the queue it limits how many mails are sent to
+ * one domain in a time, with `concurrencyPerKey` how many at a time, on all hosts together.
  */
 export function domainOf(to: string): string {
   return to.slice(to.lastIndexOf('@') + 1).toLowerCase();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as lanes from '../../coordinator/store/lanes';
 import * as leases from '../../coordinator/store/leases';
+import * as limits from '../../coordinator/store/limits';
 import * as store from '../../coordinator/store/jobs';
 import * as explain from '../../coordinator/store/views/explain';
 import { Explainer, PLANNED } from './explained';
@@ -9,7 +10,7 @@ import { Stage } from './stage';
 // No hot statement walks, whatever lies in the table and whatever the planner believes of it.
 
 const MANY = 50_000;
-const [QUEUE, LIMITED] = ['plain', 'limited'];
+const [QUEUE, LIMITED, RATED] = ['plain', 'limited', 'rated'];
 
 let stage: Stage;
 let explainer: Explainer;
@@ -18,6 +19,7 @@ beforeAll(async () => {
   await stage.restDueLoops();
   await stage.sql.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
   explainer = await Explainer.connect(stage.sql.url);
+  await stage.set(RATED, { keyRateLimit: { max: 2, perMs: 3_600_000 } });
   await stage.set(LIMITED, { concurrency: 1000, concurrencyPerKey: 2, rateLimit: { max: 1000, perMs: 1000 } });
   for (const queue of [QUEUE, LIMITED])
     await stage.create(queue, 60, (n) => ({
@@ -29,6 +31,8 @@ beforeAll(async () => {
   await stage.create(QUEUE, 4, (n) => ({ orderKey: `o${n % 2}` }));
   running = (await stage.claim(QUEUE, 20)).map(({ id, leaseToken }) => ({ id, leaseToken }));
   await stage.claim(LIMITED, 20);
+  await stage.create(RATED, 60, (n) => ({ concurrencyKey: `k${n % 4}` }));
+  await stage.claim(RATED, 4);
 });
 afterAll(async () => {
   await explainer.end();
@@ -49,6 +53,15 @@ async function pad(columns: Record<string, string>, count = MANY): Promise<void>
 }
 
 const PADDINGS: [string, () => Promise<void>][] = [
+  [
+    'many keys seen',
+    async () =>
+      void (await stage.sql.query(`
+        INSERT INTO key_buckets (queue, key, full_at, next_at)
+        SELECT 'rated', 'seen' || n, now() + interval '1 h', CASE WHEN n % 100 = 0 THEN now() + interval '30 min' END
+        FROM generate_series(1, ${MANY}) n`)),
+  ],
+  ['many keys seen, counted', async () => void (await stage.sql.query('ANALYZE key_buckets'))],
   [
     'finished jobs and no statistics',
     () =>
@@ -178,6 +191,16 @@ const STATEMENTS: [string, number, (db: Parameters<Parameters<Explainer['cost']>
   ],
   ['claim', 80, async (db) => store.claim(db, await starts(QUEUE), slots, false)],
   ['claim under limits', 150, async (db) => store.claim(db, await starts(LIMITED), slots, true)],
+  ['claim under rates of keys', 200, async (db) => store.claim(db, await starts(RATED), slots, true)],
+  [
+    'insert with a key that has a rate',
+    120,
+    async (db) => store.insert(db, [insertion(await laneOf(RATED), { queue: RATED, concurrencyKey: 'k1' })], []),
+  ],
+  ['letting go of keys with a rate', 200, (db) => store.liftKeyHolds(db, [{ queue: RATED, key: 'k1' }], 1000)],
+  ['looking for keys with tokens again', 5, (db) => limits.refilledKeys(db, 1000)],
+  ['looking for the next key with tokens', 5, (db) => limits.nextRefillInMs(db)],
+  ['removing full buckets', 20, (db) => limits.removeFullBuckets(db, 1000)],
   ['placing of due jobs', 60, (db) => store.promoteDue(db, [], 100)],
   ['heads', 30, (db) => lanes.heads(db)],
   [
@@ -241,7 +264,7 @@ test('nothing walks', async () => {
     for (const [name, most, run] of STATEMENTS) {
       if (name === 'finding of lost leases' && padding.startsWith('many running')) continue;
       for (const planned of PLANNED) {
-        const cost = await explainer.cost(run, planned);
+        const cost = await explainer.cost(run, planned, ['jobs', 'key_buckets']);
         if (cost.seqScans > 0 || cost.rows > most)
           walked.push(`${name}, ${padding}, ${planned} plan: ${JSON.stringify(cost)}`);
       }

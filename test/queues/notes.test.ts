@@ -19,7 +19,7 @@ test('a concurrencyKey that limits nothing is told, until its queue has a limit 
   expect(notes).toEqual([
     {
       code: 'concurrency_key_unlimited',
-      message: `The concurrencyKey limits nothing, because the queue ${queue} has no concurrencyPerKey. Set it with PUT /queues/${queue} {"concurrencyPerKey": 1}.`,
+      message: `The concurrencyKey limits nothing, because the queue ${queue} has no concurrencyPerKey and no keyRateLimit. Set one with PUT /queues/${queue} {"concurrencyPerKey": 1}.`,
     },
   ]);
   const limited = await stage.queue({ concurrencyPerKey: 1 });

@@ -26,12 +26,21 @@ export class Witness {
     ]);
   }
 
-  /** When each job of a queue was started, by the database's clock. */
-  async starts(queue: string): Promise<number[]> {
+  /** When each job of a queue, or of one of its keys, was started, by the database's clock. */
+  async starts(queue: string, key?: string): Promise<number[]> {
     const rows = await this.sql.query<{ at: number }>(
-      'SELECT extract(epoch FROM at)::float8 * 1000 AS at FROM witnessed WHERE queue = $1 ORDER BY at',
-      [queue],
+      'SELECT extract(epoch FROM at)::float8 * 1000 AS at FROM witnessed WHERE queue = $1 AND ($2::text IS NULL OR key = $2) ORDER BY at',
+      [queue, key ?? null],
     );
     return rows.map(({ at }) => at);
   }
+}
+
+/** By how many starts a rate was exceeded in the worst of all windows. */
+export function mostOver(starts: number[], { max, perMs }: { max: number; perMs: number }): number {
+  return Math.max(
+    ...starts.flatMap((from, first) =>
+      starts.slice(first).map((to, more) => more + 1 - (max + ((to - from) * max) / perMs)),
+    ),
+  );
 }

@@ -117,11 +117,19 @@ function queueColumns(cli: Cli): Column<Queue>[] {
   ];
 }
 
-function limitsOf({ concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting }: Queue): string {
+function limitsOf({
+  concurrency,
+  concurrencyPerKey,
+  rateLimit,
+  keyRateLimit,
+  userRateLimit,
+  maxWaiting,
+}: Queue): string {
   return [
     concurrency === null ? [] : `${concurrency} at once`,
     concurrencyPerKey === null ? [] : `${concurrencyPerKey} a key`,
     rateLimit === null ? [] : limitText(rateLimit),
+    keyRateLimit === null ? [] : `${limitText(keyRateLimit)} a key`,
     userRateLimit === null ? [] : `${limitText(userRateLimit)} a user`,
     maxWaiting === null ? [] : `${countText(maxWaiting)} waiting`,
   ]

@@ -19,6 +19,11 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
     .option('--concurrency <count>', 'how many jobs run at the same time, or none', parseLimit(MOST))
     .option('--concurrency-per-key <count>', 'how many with the same concurrency key, or none', parseLimit(MOST))
     .option('--rate-limit <rate>', 'how many jobs start, such as 100/1m, or none', parseRate)
+    .option(
+      '--key-rate-limit <rate>',
+      'how many start with the same concurrency key, such as 10/1m, or none',
+      parseRate,
+    )
     .option('--user-rate-limit <rate>', 'how many jobs each user creates, such as 10/1h, or none', parseRate)
     .option('--max-waiting <count>', 'how many jobs may wait, or none', parseLimit(100_000_000))
     .option('--fair', 'users and concurrency keys take turns')
@@ -59,6 +64,7 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
         concurrency: options.concurrency,
         concurrencyPerKey: options.concurrencyPerKey,
         rateLimit: options.rateLimit,
+        keyRateLimit: options.keyRateLimit,
         userRateLimit: options.userRateLimit,
         maxWaiting: options.maxWaiting,
         fair: isGiven('fair') ? options.fair : undefined,
@@ -79,6 +85,7 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
     });
   addExamples(set, [
     ['baton queues set mail --concurrency 20 --rate-limit 100/1m', 'At most 20 at once, and 100 a minute'],
+    ['baton queues set mail --key-rate-limit 30/1m', 'At most 30 a minute with one concurrency key'],
     ['baton queues set mail --rate-limit none', 'Take a limit away'],
     ['baton queues set video --default-timeout 2h --keep-completed 7d', 'For long jobs that are not kept for long'],
   ]);

@@ -12,6 +12,7 @@ export const SETTINGS = [
   'concurrency',
   'concurrencyPerKey',
   'rateLimit',
+  'keyRateLimit',
   'userRateLimit',
   'maxWaiting',
   'defaults',

@@ -126,18 +126,30 @@ async function ofHold(context: Context, userId: string | null, job: JobRow): Pro
       },
     ];
   }
-  if (job.hold === 'key' && job.concurrencyKey !== null) {
-    const { count, ids } = await views.runningIn(context.db, userId, job.queue, job.concurrencyKey);
-    const limit = context.queueSettings.get(job.queue)?.concurrencyPerKey ?? null;
-    return [
-      {
-        code: 'held_by_concurrency_key',
-        message: `At most ${limit} jobs with the concurrency key ${job.concurrencyKey} run at once; ${count} do, others are before it.`,
-        details: { concurrencyKey: job.concurrencyKey, limit, running: count, jobIds: ids },
-      },
-    ];
-  }
+  if (job.hold === 'key' && job.concurrencyKey !== null) return ofKey(context, userId, job, job.concurrencyKey);
   return [];
+}
+
+/** The limits of its key. What holds it has ended a moment ago where neither is reached: the first is told then. */
+async function ofKey(context: Context, userId: string | null, job: JobRow, key: string): Promise<Reason[]> {
+  const settings = context.queueSettings.get(job.queue);
+  const limit = settings?.concurrencyPerKey ?? null;
+  const [max, perMs] = [settings?.keyRateMax ?? null, settings?.keyRatePerMs ?? null];
+  const inMs = max === null ? 0 : Math.ceil(await views.nextOfKeyInMs(context.db, job.queue, key));
+  const rated: Reason = {
+    code: 'key_rate_limit',
+    message: `The queue ${job.queue} starts at most ${max} jobs with the concurrency key ${key} in ${perMs} ms; the next in ${inMs} ms, others are before it.`,
+    details: { concurrencyKey: key, max, perMs, nextInMs: inMs },
+  };
+  if (limit === null && max !== null) return [rated];
+  const { count, ids } = await views.runningIn(context.db, userId, job.queue, key);
+  const held: Reason = {
+    code: 'held_by_concurrency_key',
+    message: `At most ${limit} jobs with the concurrency key ${key} run at once; ${count} do, others are before it.`,
+    details: { concurrencyKey: key, limit, running: count, jobIds: ids },
+  };
+  if (inMs === 0) return [held];
+  return limit !== null && count >= limit ? [held, rated] : [rated];
 }
 
 async function ofQueue(context: Context, userId: string | null, job: JobRow): Promise<Reason[]> {

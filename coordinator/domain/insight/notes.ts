@@ -10,7 +10,7 @@ export function notesOn(
   { queue, concurrencyKey, userId }: Pick<JobRow, 'queue' | 'concurrencyKey' | 'userId'>,
 ): JobNote[] {
   const settings = queueSettings.get(queue);
-  const isUnlimited = concurrencyKey !== null && (settings?.concurrencyPerKey ?? null) === null;
+  const isUnlimited = concurrencyKey !== null && (settings?.concurrencyPerKey ?? settings?.keyRateMax ?? null) === null;
   const isUncounted = userId === null && (settings?.userRateMax ?? null) !== null;
   if (!isUnlimited && !isUncounted) return NONE;
   return [
@@ -18,7 +18,7 @@ export function notesOn(
       ? [
           {
             code: 'concurrency_key_unlimited' as const,
-            message: `The concurrencyKey limits nothing, because the queue ${queue} has no concurrencyPerKey. Set it with PUT /queues/${queue} {"concurrencyPerKey": 1}.`,
+            message: `The concurrencyKey limits nothing, because the queue ${queue} has no concurrencyPerKey and no keyRateLimit. Set one with PUT /queues/${queue} {"concurrencyPerKey": 1}.`,
           },
         ]
       : NONE),

@@ -8,7 +8,7 @@ import type { Lane } from '../../state/lanes';
 import { meets } from '../../state/requirements';
 import { failUnreadableJobs } from './unreadable';
 import { withDependencies } from './dependencies';
-import { liftHolds } from './promotion';
+import { awaitTokens, liftHolds } from './promotion';
 
 /** How long a job that prefers other runners is left to them. */
 const PREFERENCE_MS = 5000;
@@ -71,6 +71,7 @@ async function claimFrom(context: Context, lanes: Lane[], labels: Labels, slots:
           await lockLimits(transaction, limited);
           return store.claim(transaction, starts, slots, true);
         });
+  if (claims.nextOfKeyInMs !== null) awaitTokens(context, claims.nextOfKeyInMs);
   for (const row of claims.claimed) if (!row.repeated) readyLanes.advance(row.laneId, row);
   // All of its lanes, which may be many more than one statement reads.
   for (const { id } of context.lanes.ofQueues(claims.closed)) readyLanes.close(id, since);

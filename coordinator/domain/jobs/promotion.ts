@@ -1,6 +1,7 @@
 import type { Context } from '../../context';
 import { heldKeys, type PromotedJob, promoteDue, type QueueKey, liftKeyHolds, liftOrderHolds } from '../../store/jobs';
 import { describeError } from '../../logger';
+import { nextRefillInMs, refilledKeys, removeFullBuckets } from '../../store/limits';
 import { lockNames } from '../../store/locks';
 import { giveLanes, presentLanes } from './lanes';
 
@@ -9,6 +10,8 @@ import { giveLanes, presentLanes } from './lanes';
 // here never fail the call: committed work would be reported as refused, and a failed batch is retried.
 
 const BATCH = 1000;
+/** Tokens of keys that come sooner after each other are waited for together. */
+const LEAST_TOKEN_MS = 20;
 
 /** Promotes jobs that are due; the others are promoted when their time comes. */
 export async function enqueue(context: Context, jobs: { dueInMs: number }[]): Promise<void> {
@@ -68,6 +71,29 @@ export async function liftAllHolds(context: Context, queue?: string): Promise<vo
   if (released > 0) await promoteDueJobs(context);
 }
 
+/** Lifts holds of keys whose buckets have tokens again, and removes what nobody waits for any more. */
+export async function liftRefilled(context: Context): Promise<void> {
+  if (!context.queueSettings.hasKeyRates()) return;
+  for (;;) {
+    const keys = await refilledKeys(context.db.hot, BATCH);
+    if ((await liftHoldsOfKeys(context, keys)) > 0) await promoteDueJobs(context);
+    if (keys.length < BATCH) break;
+  }
+  const inMs = await nextRefillInMs(context.db.hot);
+  if (inMs !== null) awaitTokens(context, inMs);
+}
+
+/** Removes the buckets of keys that are full again, so that only keys in use have one. */
+export async function removeBuckets(context: Context): Promise<void> {
+  if (!context.queueSettings.hasKeyRates()) return;
+  while ((await removeFullBuckets(context.db, BATCH)) === BATCH);
+}
+
+/** Looks for keys with tokens again in this time. */
+export function awaitTokens(context: Context, inMs: number): void {
+  context.notifications.tellDue(Math.max(LEAST_TOKEN_MS, inMs));
+}
+
 async function* heldIn(context: Context, hold: 'key' | 'order', queue: string | undefined): AsyncGenerator<QueueKey[]> {
   for (let after: QueueKey = { queue: queue ?? '', key: '' }; ;) {
     const keys: QueueKey[] = await heldKeys(context.db, hold, after, BATCH);
@@ -101,9 +127,10 @@ async function bestEffort(context: Context, work: () => Promise<void>): Promise<
 
 async function liftHoldsOfKeys(context: Context, keys: QueueKey[]): Promise<number> {
   for (let released = 0; keys.length > 0;) {
-    const jobs = await liftKeyHolds(context.db.hot, keys, BATCH);
-    released += jobs.length;
-    if (jobs.length < BATCH) return released;
+    const { count, nextInMs } = await liftKeyHolds(context.db.hot, keys, BATCH);
+    if (nextInMs !== null) awaitTokens(context, nextInMs);
+    released += count;
+    if (count < BATCH) return released;
     // They count against the limit once they are promoted.
     await promoteDueJobs(context);
   }

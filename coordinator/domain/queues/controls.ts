@@ -18,7 +18,8 @@ export async function setQueue(
     () => [{ action: 'queue.set', target: name, details: { ...settings } }],
   );
   await announce(context, name);
-  if (settings.concurrencyPerKey !== undefined) await liftAllHolds(context, name);
+  if (settings.concurrencyPerKey !== undefined || settings.keyRateLimit !== undefined)
+    await liftAllHolds(context, name);
 }
 
 /** Pauses a queue: no jobs start, and running ones continue. */

@@ -136,6 +136,7 @@ const QUEUE: Partial<Queue> = {
   concurrency: 10,
   concurrencyPerKey: null,
   rateLimit: { max: 100, perMs: 60_000 },
+  keyRateLimit: null,
   userRateLimit: null,
   fair: true,
   retention: null,

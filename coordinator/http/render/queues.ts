@@ -6,17 +6,24 @@ import { time } from './time';
 export function renderQueue(statistics: QueueStatistics, row: QueueRow | undefined): Queue {
   return {
     ...statistics,
+    ...renderLimits(row),
     oldestAgeMs: statistics.oldestAgeMs === null ? null : Math.max(0, Math.round(statistics.oldestAgeMs)),
     paused: row === undefined ? null : renderPause(row),
-    concurrency: row?.concurrency ?? null,
-    concurrencyPerKey: row?.concurrencyPerKey ?? null,
-    rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
-    userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
-    maxWaiting: row?.maxWaiting ?? null,
     defaults: row?.defaults ?? null,
     fair: row?.isFair ?? true,
     cost: row === undefined ? null : renderCost(row),
     retention: row === undefined ? null : renderRetention(row),
+  };
+}
+
+function renderLimits(row: QueueRow | undefined) {
+  return {
+    concurrency: row?.concurrency ?? null,
+    concurrencyPerKey: row?.concurrencyPerKey ?? null,
+    rateLimit: renderRate(row?.rateMax, row?.ratePerMs),
+    keyRateLimit: renderRate(row?.keyRateMax, row?.keyRatePerMs),
+    userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
+    maxWaiting: row?.maxWaiting ?? null,
   };
 }
 

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Executor, type Sql, sql } from '../db';
 import { insertEvents } from '../events';
-import { IS_OPEN, roomOf, tokensAt } from '../limits';
+import { bucketOf, IS_OPEN, keyFullAfter, keyNextAt, keyTokensAt, roomOf, tokensAt } from '../limits';
 import { isoTime } from '../values';
 import type { FieldsReadBy, JobRow } from './fields';
 import type { QueueKey } from './holds';
@@ -69,7 +69,11 @@ export interface Claims {
   isByteLimited: boolean;
   /** Those of the locked queues that gave no jobs because they are paused, or a limit had no room. */
   closed: string[];
+  /** Milliseconds until a key that started jobs now may start those of it that are held; null: none is held. */
+  nextOfKeyInMs: number | null;
 }
+
+const NOTHING_FOUND = { heldBack: [], sawLocked: false, closed: [], nextOfKeyInMs: null };
 
 /** Most bytes of payloads that one statement returns, or one job: this bounds answers and what waits to be sent. */
 export const MOST_CLAIM_BYTES = 16 * 1024 * 1024;
@@ -106,7 +110,7 @@ function bytesOf(payload: Sql): Sql {
  */
 export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isLocked: boolean): Promise<Claims> {
   const { claims, claimOf } = byClaim(slots);
-  if (lanes.length === 0) return { heldBack: [], sawLocked: false, closed: [], ...(await answered(db, claims)) };
+  if (lanes.length === 0) return { ...NOTHING_FOUND, ...(await answered(db, claims)) };
   const source = isLocked ? fromLanesUnderLimits(lanes) : fromLanes(lanes);
   const whose = claimantsOf(claims, claimOf);
   const times = leaseTimes(sql`statement_timestamp()`, whose.leaseMs, sql`j.timeout_ms`);
@@ -125,28 +129,31 @@ export async function claim(db: Executor, lanes: LaneStart[], slots: Slot[], isL
       -- skipped, and found by the next claim.
       WHERE j.ctid = p.tid AND j.id = p.id AND j.status = 'pending' AND p."bytesBefore" < ${MOST_CLAIM_BYTES}
       RETURNING ${CLAIMED_COLUMNS}, p."rank" - 1 AS "slot"
-    ), ${isLocked ? sql`${SPENT}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
+    ), ${isLocked ? sql`${SPENT}, ${SPENT_OF_KEYS}, ` : sql``} ${insertEvents(sql`claimed`, sql`'job.claimed'`, { status: sql`'running'` })}
     SELECT h.*, c.* FROM (SELECT (SELECT array_agg(nth::int) FROM again) AS "again",
       ${SAW_LOCKED[isLocked || lanes.length > 1 ? 'of many' : 'of one']} AS "sawLocked",
       EXISTS (SELECT FROM taken p WHERE p."bytesBefore" >= ${MOST_CLAIM_BYTES}) AS "isByteLimited",
-      ${isLocked ? CLOSED : sql`NULL::text[]`} AS "closed") h
+      ${isLocked ? OF_LIMITS : sql`NULL::text[] AS "closed", NULL::float8 AS "nextOfKeyInMs"`}) h
     LEFT JOIN (SELECT * FROM claimed ${isLocked ? sql`UNION ALL SELECT * FROM held_back` : sql``}) c ON true`);
   const again = rows[0]?.again ?? null;
   if (again !== null) return claimBeside(db, lanes, slots, isLocked, claims, claimOf, new Set(again));
+  return foundIn(rows);
+}
+
+function foundIn(rows: (Head & ClaimedRow)[]): Claims {
   const found: Claims = {
     claimed: [],
     heldBack: [],
     sawLocked: rows[0]?.sawLocked === true,
     isByteLimited: rows[0]?.isByteLimited === true,
     closed: rows[0]?.closed ?? [],
+    nextOfKeyInMs: rows[0]?.nextOfKeyInMs ?? null,
   };
-  for (const { again: _again, sawLocked: _sawLocked, isByteLimited: _isByteLimited, closed: _closed, ...row } of rows) {
+  for (const { again: _again, sawLocked: _sawLocked, isByteLimited: _isByteLimited, ...more } of rows) {
+    const { closed: _closed, nextOfKeyInMs: _nextOfKeyInMs, ...row } = more;
     if (row.id === null) continue;
-    if (row.slot < 0) {
-      if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
-      continue;
-    }
-    found.claimed.push(told(row, false));
+    if (row.slot >= 0) found.claimed.push(told(row, false));
+    else if (row.concurrencyKey !== null) found.heldBack.push({ queue: row.queue, key: row.concurrencyKey });
   }
   // Rows may be returned in any order.
   found.claimed.sort((a, b) => a.slot - b.slot);
@@ -159,6 +166,7 @@ interface Head {
   sawLocked: boolean;
   isByteLimited: boolean;
   closed: string[] | null;
+  nextOfKeyInMs: number | null;
 }
 
 /**
@@ -178,7 +186,7 @@ async function claimBeside(
     claims.filter((_claim, index) => again.has(index + 1)),
   );
   const left = slots.flatMap((slot, index) => (again.has(claimOf[index] ?? 0) ? [] : [{ slot, index }]));
-  if (left.length === 0 || repeated.isByteLimited) return { heldBack: [], sawLocked: false, closed: [], ...repeated };
+  if (left.length === 0 || repeated.isByteLimited) return { ...NOTHING_FOUND, ...repeated };
   const others = await claim(
     db,
     lanes,
@@ -287,7 +295,8 @@ const SAW_LOCKED = {
   'of many': sql`COALESCE((SELECT sum(q."wanted") FROM quota q), 0) > (SELECT count(*) FROM picked)`,
 };
 
-const IS_UNLIMITED = sql`q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL`;
+const IS_UNLIMITED = sql`q.concurrency IS NULL AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL
+    AND q.key_rate_max IS NULL`;
 
 /** CTEs from `lane` to `taken`, of queues without limits. */
 function fromLanes(lanes: LaneStart[]): Sql {
@@ -346,7 +355,8 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
   return sql`ruled AS MATERIALIZED (
       -- Once for each queue: the clock moves on between two rows, but the lanes of one queue must see the same bucket.
-      SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.paused_at, q.paused_until, q.at,
+      SELECT q.name, q.concurrency, q.concurrency_per_key, q.rate_max, q.key_rate_max, q.key_rate_per_ms, q.paused_at,
+        q.paused_until, q.at,
         ${tokensAt(sql`q.at`)} AS tokens
       FROM (SELECT *, clock_timestamp() AS at FROM queues
         WHERE name = ANY (${[...new Set(lanes.map((lane) => lane.queue))]}::text[]) OFFSET 0) q
@@ -381,13 +391,19 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
         ORDER BY j.position, j.id LIMIT q."wanted" FOR UPDATE SKIP LOCKED
       ) head
     ), counted AS MATERIALIZED (
-      SELECT p.*, COALESCE(p.concurrency_key IS NOT NULL AND p."perKey" IS NOT NULL AND
-        row_number() OVER (PARTITION BY p."queue", p.concurrency_key
-          ORDER BY p."priority" DESC, p.position, p.id) > p."perKey" - (
-          SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = p."queue"
-            AND j.concurrency_key = p.concurrency_key
+      SELECT p.*, COALESCE(p.concurrency_key IS NOT NULL
+        AND row_number() OVER (PARTITION BY p."queue", p.concurrency_key
+          ORDER BY p."priority" DESC, p.position, p.id) > LEAST(
+          CASE WHEN p."perKey" IS NOT NULL THEN p."perKey" - (
+            SELECT count(*) FROM jobs j WHERE j.status = 'running' AND j.queue = p."queue"
+              AND j.concurrency_key = p.concurrency_key) END,
+          CASE WHEN q.key_rate_max IS NOT NULL THEN floor(${keyTokensAt({
+            q: sql`q`,
+            fullAt: sql`b.full_at`,
+            time: sql`q.at`,
+          })}) END
         ), false) AS "isOver"
-      FROM picked p
+      FROM picked p LEFT JOIN ruled q ON q.name = p."queue" ${bucketOf({ q: sql`q`, key: sql`p.concurrency_key` })}
     ), ${takenFrom(sql`counted p WHERE NOT p."isOver"`, sql`p."priority" DESC, p.position, p.id`)}, held_back AS (
       UPDATE jobs j SET hold = 'key', position = NULL, updated_at = now()
       WHERE j.id = ANY (ARRAY(SELECT id FROM counted WHERE "isOver")) AND j.status = 'pending'
@@ -399,12 +415,43 @@ function fromLanesUnderLimits(lanes: LaneStart[]): Sql {
 const CLOSED = sql`(SELECT array_agg(q.name) FROM ruled q LEFT JOIN allowance a ON a."queue" = q.name
         WHERE (${IS_OPEN} AND COALESCE(a.room >= 1, true)) IS NOT TRUE)`;
 
+const OF_LIMITS = sql`${CLOSED} AS "closed", (SELECT min("nextInMs") FROM spent_of_keys) AS "nextOfKeyInMs"`;
+
 /** Takes the claimed jobs off the buckets of rate limits. */
 const SPENT = sql`spent AS (
       UPDATE queues q SET tokens = l.tokens - s.count, tokens_at = l.at
       FROM (SELECT c.queue, count(*) AS count FROM claimed c GROUP BY c.queue) s
       JOIN ruled l ON l.name = s.queue
       WHERE q.name = s.queue AND l.rate_max IS NOT NULL
+    )`;
+
+/** Takes the claimed jobs off the buckets of their keys, which no other claim changes meanwhile. */
+const SPENT_OF_KEYS = sql`spent_of_keys AS (
+      INSERT INTO key_buckets AS b (queue, key, full_at, next_at)
+      SELECT s.queue, s.key, s.full_at, CASE WHEN
+        (SELECT true FROM jobs j WHERE j.hold = 'key' AND j.queue = s.queue AND j.concurrency_key = s.key LIMIT 1)
+        OR (SELECT true FROM held_back h WHERE h.queue = s.queue AND h."concurrencyKey" = s.key LIMIT 1)
+        THEN s.next_at END
+      FROM (
+        SELECT t.queue, t.key, t.full_at, ${keyNextAt({ q: sql`t`, fullAt: sql`t.full_at` })} AS next_at FROM (
+          SELECT c.*, q.key_rate_max, q.key_rate_per_ms, ${keyFullAfter({
+            q: sql`q`,
+            fullAt: sql`b.full_at`,
+            time: sql`q.at`,
+            count: sql`c.count`,
+          })} AS full_at
+          FROM (SELECT c.queue, c."concurrencyKey" AS key, count(*) AS count FROM claimed c
+            WHERE c."concurrencyKey" IS NOT NULL GROUP BY 1, 2) c
+          JOIN ruled q ON q.name = c.queue ${bucketOf({ q: sql`q`, key: sql`c.key` })}
+          WHERE q.key_rate_max IS NOT NULL
+        ) t
+      ) s
+      ORDER BY s.queue, s.key
+      -- Jobs may have been held, and found the bucket empty, since this statement began.
+      ON CONFLICT (queue, key) DO UPDATE SET full_at = EXCLUDED.full_at,
+        next_at = COALESCE(EXCLUDED.next_at, CASE WHEN b.next_at IS NOT NULL THEN
+          (SELECT ${keyNextAt({ q: sql`q`, fullAt: sql`EXCLUDED.full_at` })} FROM ruled q WHERE q.name = b.queue) END)
+      RETURNING extract(epoch FROM b.next_at - clock_timestamp())::float8 * 1000 AS "nextInMs"
     )`;
 
 function laneStarts(lanes: LaneStart[]): Sql {

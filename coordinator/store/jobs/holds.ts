@@ -1,23 +1,28 @@
 import { type Executor, type Sql, sql } from '../db';
+import { bucketOf, keyNextAt, keyTokensAt } from '../limits';
+
+type InLane = Record<'queue' | 'key' | 'laneId' | 'priority' | 'limit', Sql>;
 
 /**
  * Number of jobs of a key that run, or are ready in one lane, counted up to the limit. Lanes are counted apart: a ready
  * job that no runner takes, or one far down at a low priority, must not hold back jobs that could run.
  */
-export function openOfKey({
-  queue,
-  key,
-  laneId,
-  priority,
-  limit,
-}: Record<'queue' | 'key' | 'laneId' | 'priority' | 'limit', Sql>): Sql {
+export function openOfKey({ queue, key, laneId, priority, limit }: InLane): Sql {
   return sql`(SELECT count(*) FROM (
     SELECT FROM jobs j WHERE j.status = 'running' AND j.queue = ${queue} AND j.concurrency_key = ${key}
     UNION ALL
-    SELECT FROM jobs j WHERE j.status = 'pending' AND j.position IS NOT NULL AND j.queue = ${queue}
-      AND j.priority = ${priority}
-      AND COALESCE(j.concurrency_key, j.user_id) = ${key} AND j.concurrency_key = ${key} AND j.lane_id = ${laneId}
+    SELECT FROM jobs j WHERE ${isReadyOf({ queue, key, laneId, priority })}
     LIMIT ${limit}) open)`;
+}
+
+/** The same without those that run: what will take tokens of the key's bucket. */
+export function readyOfKey({ limit, ...lane }: InLane): Sql {
+  return sql`(SELECT count(*) FROM (SELECT FROM jobs j WHERE ${isReadyOf(lane)} LIMIT ${limit}) ready)`;
+}
+
+function isReadyOf({ queue, key, laneId, priority }: Omit<InLane, 'limit'>): Sql {
+  return sql`j.status = 'pending' AND j.position IS NOT NULL AND j.queue = ${queue} AND j.priority = ${priority}
+      AND COALESCE(j.concurrency_key, j.user_id) = ${key} AND j.concurrency_key = ${key} AND j.lane_id = ${laneId}`;
 }
 
 /** A concurrency key or order key of a queue. */
@@ -26,19 +31,38 @@ export interface QueueKey {
   key: string;
 }
 
+/** What lifting holds did. */
+export interface Lifted {
+  count: number;
+  /** Milliseconds until the first of the keys whose buckets are empty has a token; null: no job waits for one. */
+  nextInMs: number | null;
+}
+
 /**
- * Lifts the holds of these concurrency keys, in each lane as many as there is room for; the jobs are then due, and are
- * promoted like others. A key whose queue no longer has a limit releases all, at most `limit` at a time.
+ * Lifts the holds of these concurrency keys, in each lane as many as there is room and tokens for; the jobs are then
+ * due, and are promoted like others. A key whose queue no longer has a limit releases all, at most `limit` at a time.
+ *
+ * A key without a token is written down to be looked at when it has one. A key with tokens is not: jobs have them now,
+ * and whoever claims these writes it down.
  */
-export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Promise<{ id: string }[]> {
+export async function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Promise<Lifted> {
   const held = sql`j.hold = 'key' AND j.queue = k.queue AND j.concurrency_key = k.key`;
-  return db.query(sql`
-    WITH room AS MATERIALIZED (
-      SELECT k.queue, k.key, h.lane_id, COALESCE(q.concurrency_per_key
-        - ${openOfKey({ queue: sql`k.queue`, key: sql`k.key`, laneId: sql`h.lane_id`, priority: sql`h.priority`, limit: sql`q.concurrency_per_key` })}, ${limit}) AS room
+  const lane = { queue: sql`k.queue`, key: sql`k.key`, laneId: sql`h.lane_id`, priority: sql`h.priority` };
+  const nextAt = keyNextAt({ q: sql`w`, fullAt: sql`b.full_at` });
+  const [row] = await db.query<Lifted>(sql`
+    WITH keys AS MATERIALIZED (
+      SELECT k.queue, k.key, q.concurrency_per_key, q.key_rate_max, q.key_rate_per_ms, b.next_at,
+        CASE WHEN q.key_rate_max IS NOT NULL
+          THEN floor(${keyTokensAt({ q: sql`q`, fullAt: sql`b.full_at`, time: sql`now()` })}) END AS tokens
       FROM unnest(${keys.map((one) => one.queue)}::text[], ${keys.map((one) => one.key)}::text[]) AS k (queue, key)
-      LEFT JOIN queues q ON q.name = k.queue
-      CROSS JOIN LATERAL (
+      LEFT JOIN queues q ON q.name = k.queue ${bucketOf({ q: sql`q`, key: sql`k.key` })}
+    ), room AS MATERIALIZED (
+      SELECT k.queue, k.key, h.lane_id, LEAST(${limit},
+        CASE WHEN k.concurrency_per_key IS NOT NULL THEN
+          k.concurrency_per_key - ${openOfKey({ ...lane, limit: sql`k.concurrency_per_key` })} END,
+        CASE WHEN k.tokens < 1 THEN 0 ELSE
+          k.tokens - ${readyOfKey({ ...lane, limit: sql`k.tokens::bigint` })} END) AS room
+      FROM keys k CROSS JOIN LATERAL (
         WITH RECURSIVE found AS (
           (SELECT j.lane_id, j.priority FROM jobs j WHERE ${held} ORDER BY j.lane_id LIMIT 1)
           UNION ALL
@@ -53,12 +77,28 @@ export function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number): Pro
       SELECT next.id FROM room r CROSS JOIN LATERAL (
         SELECT j.id FROM jobs j WHERE j.hold = 'key' AND j.queue = r.queue AND j.concurrency_key = r.key
           AND j.lane_id = r.lane_id
-        ORDER BY j.run_at, j.id LIMIT GREATEST(r.room, 0) FOR UPDATE SKIP LOCKED
+        ORDER BY j.run_at, j.id LIMIT GREATEST(r.room, 0)::bigint FOR UPDATE SKIP LOCKED
       ) next LIMIT ${limit}
+    ), lifted AS (
+      UPDATE jobs j SET hold = NULL
+      WHERE j.id = ANY (ARRAY(SELECT id FROM freed)) AND ${stillHeld('key')}
+      RETURNING j.id
+    ), awaited AS (
+      UPDATE key_buckets b SET next_at = CASE WHEN ${nextAt} > now() THEN ${nextAt} END
+      FROM (
+        SELECT b.queue, b.key, k.key_rate_max, k.key_rate_per_ms FROM keys k
+        JOIN key_buckets b ON b.queue = k.queue AND b.key = k.key
+        WHERE k.next_at IS NOT NULL
+          OR (k.tokens < 1 AND (SELECT true FROM room r WHERE r.queue = k.queue AND r.key = k.key LIMIT 1))
+        -- In the order in which claims change them.
+        ORDER BY b.queue, b.key FOR UPDATE OF b
+      ) w
+      WHERE b.queue = w.queue AND b.key = w.key
+      RETURNING b.next_at
     )
-    UPDATE jobs j SET hold = NULL
-    WHERE j.id = ANY (ARRAY(SELECT id FROM freed)) AND ${stillHeld('key')}
-    RETURNING j.id`);
+    SELECT (SELECT count(*) FROM lifted)::int AS count,
+      (SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 * 1000 FROM awaited) AS "nextInMs"`);
+  return row ?? { count: 0, nextInMs: null };
 }
 
 /** Whether job `j` holds back the later jobs of its order; the same condition as in the index of orders. */

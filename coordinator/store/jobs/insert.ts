@@ -1,10 +1,11 @@
 import { Prisma } from '../../generated/prisma/client';
 import { type Executor, type Sql, sql } from '../db';
 import { insertEvents } from '../events';
+import { bucketOf, keyTokensAt } from '../limits';
 import { isoTime, uuidList } from '../values';
 import { claimHash, type Slot } from './claim';
 import { type FieldName, fieldsSetBy, type FieldsSetBy, JOB_FIELDS } from './fields';
-import { BLOCKS_ORDER, openOfKey } from './holds';
+import { BLOCKS_ORDER, openOfKey, readyOfKey } from './holds';
 import { leaseTimes } from './lease-times';
 import { DECIDED_BESIDES, type InsertedJob, type InsertJob, type Lease, SENT_BESIDES } from './new-job';
 import { type LaneFrom, positioned } from './promote';
@@ -137,7 +138,7 @@ function handedOver(offers: Offer[]): Sql {
         COALESCE(o."jobId" IS NOT NULL AND r.position IS NOT NULL AND r.run_at <= now()
           AND (r."expiresAt" IS NULL OR r."expiresAt" > now())
         AND (q.paused_at IS NULL OR q.paused_until <= now()) AND q.concurrency IS NULL
-          AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL, false) AS "isHanded"
+          AND q.concurrency_per_key IS NULL AND q.rate_max IS NULL AND q.key_rate_max IS NULL, false) AS "isHanded"
       FROM ready r LEFT JOIN offered o ON o."jobId" = r.id LEFT JOIN queues q ON q.name = r.queue
     )`;
 }
@@ -280,9 +281,19 @@ function freshBy({ scope, key, requestHash }: BulkKey, jobs: InsertJob[]): Sql {
 
 const IS_FRESH = sql`EXISTS (SELECT FROM keyed)`;
 
+/** Most ready jobs of a key that an insert counts against its rate, for each job. */
+const MOST_COUNTED = 100;
+
 /** Decides whether an order key or a concurrency key holds them. */
 function checked(areRelated: boolean): Sql {
   const due = isDue('f', areRelated);
+  const nth = sql`row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY NOT ${due}, f.ord)`;
+  const lane = {
+    queue: sql`f.queue`,
+    key: sql`f."concurrencyKey"`,
+    laneId: sql`f."laneId"`,
+    priority: sql`f.priority`,
+  };
   return sql`checked AS MATERIALIZED (
       SELECT f.*, CASE
         WHEN f."orderKey" IS NOT NULL AND (
@@ -293,11 +304,18 @@ function checked(areRelated: boolean): Sql {
         ) THEN 'order'::job_hold
         -- Only a due job: a held job must wait for nothing but its key.
         WHEN f."concurrencyKey" IS NOT NULL AND f.concurrency_per_key IS NOT NULL AND ${due}
-          AND row_number() OVER (PARTITION BY f.queue, f."concurrencyKey", f."laneId" ORDER BY NOT ${due}, f.ord)
-            + ${openOfKey({ queue: sql`f.queue`, key: sql`f."concurrencyKey"`, laneId: sql`f."laneId"`, priority: sql`f.priority`, limit: sql`f.concurrency_per_key` })}
-            > f.concurrency_per_key
+          AND ${nth} + ${openOfKey({ ...lane, limit: sql`f.concurrency_per_key` })} > f.concurrency_per_key
+        THEN 'key'::job_hold
+        -- A claim holds those that this lets through. Counting more would take longer than holding them then.
+        WHEN f."concurrencyKey" IS NOT NULL AND f.key_tokens IS NOT NULL AND ${due}
+          AND (${nth} > f.key_tokens
+            OR ${nth} + ${readyOfKey({ ...lane, limit: sql`LEAST(f.key_tokens, ${MOST_COUNTED})::bigint` })} > f.key_tokens)
         THEN 'key'::job_hold END AS hold
-      FROM (SELECT i.*, q.concurrency_per_key FROM fresh i LEFT JOIN queues q ON q.name = i.queue) f
+      FROM (
+        SELECT i.*, q.concurrency_per_key, CASE WHEN q.key_rate_max IS NOT NULL
+          THEN floor(${keyTokensAt({ q: sql`q`, fullAt: sql`b.full_at`, time: sql`clock_timestamp()` })}) END AS key_tokens
+        FROM fresh i LEFT JOIN queues q ON q.name = i.queue ${bucketOf({ q: sql`q`, key: sql`i."concurrencyKey"` })}
+      ) f
     )`;
 }
 

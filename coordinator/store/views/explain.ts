@@ -1,6 +1,7 @@
 import { type Executor, sql } from '../db';
 import { BLOCKS_ORDER } from '../jobs';
 import { READY_LANES } from '../lanes';
+import { keyNextAt } from '../limits';
 
 const MOST_NAMED = 10;
 const MOST_COUNTED = 10_000;
@@ -43,6 +44,16 @@ export async function nextStartInMs(db: Executor, queue: string): Promise<number
           ELSE extract(epoch FROM clock_timestamp() - q.tokens_at) * 1000 * q.rate_max / q.rate_per_ms END
       )) * q.rate_per_ms / q.rate_max)::float8 AS "inMs"
     FROM queues q WHERE q.name = ${queue} AND q.rate_max IS NOT NULL`);
+  return row?.inMs ?? 0;
+}
+
+/** Milliseconds until the rate of the queue's keys lets the next job of this key start; 0: now, or there is none. */
+export async function nextOfKeyInMs(db: Executor, queue: string, key: string): Promise<number> {
+  const [row] = await db.query<{ inMs: number | null }>(sql`
+    SELECT GREATEST(0, extract(epoch FROM ${keyNextAt({ q: sql`q`, fullAt: sql`b.full_at` })} - clock_timestamp())
+      * 1000)::float8 AS "inMs"
+    FROM queues q JOIN key_buckets b ON b.queue = q.name AND b.key = ${key}
+    WHERE q.name = ${queue} AND q.key_rate_max IS NOT NULL`);
   return row?.inMs ?? 0;
 }
 

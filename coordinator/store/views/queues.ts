@@ -104,6 +104,7 @@ const PAUSE_COLUMNS = sql`
 const QUEUE_COLUMNS = sql`
   q.name, q.concurrency, q.concurrency_per_key AS "concurrencyPerKey", q.rate_max AS "rateMax",
   q.rate_per_ms::float8 AS "ratePerMs",
+  q.key_rate_max AS "keyRateMax", q.key_rate_per_ms::float8 AS "keyRatePerMs",
   q.user_rate_max AS "userRateMax", q.user_rate_per_ms::float8 AS "userRatePerMs",
   q.max_waiting AS "maxWaiting", q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs",
   q.keep_failed_ms::float8 AS "keepFailedMs",

@@ -22,6 +22,7 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
   const [concurrency, setConcurrency] = useState<Limit>(queue?.concurrency ?? null);
   const [perKey, setPerKey] = useState<Limit>(queue?.concurrencyPerKey ?? null);
   const [rate, setRate] = useState<Rate>(queue?.rateLimit ?? { max: null, perMs: null });
+  const [keyRate, setKeyRate] = useState<Rate>(queue?.keyRateLimit ?? { max: null, perMs: null });
   const [userRate, setUserRate] = useState<Rate>(queue?.userRateLimit ?? { max: null, perMs: null });
   const [maxWaiting, setMaxWaiting] = useState<Limit>(queue?.maxWaiting ?? null);
   const [isFair, setFair] = useState(queue?.fair ?? true);
@@ -37,6 +38,7 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
       concurrency,
       concurrencyPerKey: perKey,
       rateLimit: whole(rate),
+      keyRateLimit: whole(keyRate),
       userRateLimit: whole(userRate),
       maxWaiting,
       fair: isFair,
@@ -91,6 +93,18 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
               value={rate.perMs}
               onChange={(perMs) => setRate({ ...rate, perMs })}
               error={faults.get('rateLimit.perMs')}
+            />
+            <LimitInput
+              label="Starts for each key"
+              value={keyRate.max}
+              onChange={(max) => setKeyRate({ ...keyRate, max })}
+              error={faults.get('keyRateLimit.max') ?? faults.get('keyRateLimit')}
+            />
+            <DurationInput
+              label="in"
+              value={keyRate.perMs}
+              onChange={(perMs) => setKeyRate({ ...keyRate, perMs })}
+              error={faults.get('keyRateLimit.perMs')}
             />
             <LimitInput
               label="Creates by each user"

@@ -146,11 +146,13 @@ export function State({ paused }: { paused: Queue['paused'] }) {
   );
 }
 
-export function limitsInWords({ concurrency, concurrencyPerKey, rateLimit, userRateLimit, maxWaiting }: Queue): string {
+export function limitsInWords(queue: Queue): string {
+  const { concurrency, concurrencyPerKey, rateLimit, keyRateLimit, userRateLimit, maxWaiting } = queue;
   return [
     concurrency !== null && `${count(concurrency)} at once`,
     concurrencyPerKey !== null && `${count(concurrencyPerKey)} a key`,
     rateLimit !== null && `${count(rateLimit.max)} in ${duration(rateLimit.perMs)}`,
+    keyRateLimit !== null && `${count(keyRateLimit.max)} a key in ${duration(keyRateLimit.perMs)}`,
     userRateLimit !== null && `${count(userRateLimit.max)} a user in ${duration(userRateLimit.perMs)}`,
     maxWaiting !== null && `${count(maxWaiting)} may wait`,
   ]
