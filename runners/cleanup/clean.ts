@@ -6,6 +6,7 @@ import { cleanFiles } from './files';
 import type { CleanupArguments, CleanupResult } from './jobs';
 import { rotateLog } from './logs';
 import { cleanRows } from './rows';
+import { stampOf } from './stamp';
 import type { Config } from './settings';
 import type { Tally } from './tally';
 
@@ -45,9 +46,4 @@ export async function clean(
         return purge(task, config.caches, job, isDryRun);
     }
   }
-}
-
-/** `20261201T033238123Z`: sorts chronologically. */
-function stampOf(at: Date): string {
-  return at.toISOString().replace(/[-:.]/g, '');
 }

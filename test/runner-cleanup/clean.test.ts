@@ -16,7 +16,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { readSettings, Storage, storageSettings } from '@baton/runner-kit';
 import { cleanup } from '@baton/runner-cleanup/jobs';
 import { runHandler, type RunHandlerOptions } from '@baton/runner-sdk/testing';
@@ -161,7 +161,7 @@ describe('a log', () => {
     expect(killed.outcome).toBe('lease_lost');
     const { stamp } = killed.checkpoints[0] as { stamp: string };
     // As it is after the copy; more has been written since.
-    await storageOf().write(`file:logs/app.log-${stamp}.gz`, 'half');
+    await storageOf().write(`file:logs/app.log-${stamp}.gz`, gzipSync('first line\n'));
     appendFileSync(join(folder, 'logs', 'app.log'), 'second line\n');
     const { result } = await go([{ kind: 'files', below: 'file:none', olderThanMs: 0 }, task], {
       ...{ lastCheckpoint: killed.checkpoints.at(-1), attempt: 2 },
@@ -170,6 +170,24 @@ describe('a log', () => {
     const [archive = '', ...others] = readdirSync(join(folder, 'logs')).filter((name) => name.endsWith('.gz'));
     expect(others).toEqual([]);
     expect(gunzipSync(readFileSync(join(folder, 'logs', archive))).toString()).toBe('first line\nsecond line\n');
+  });
+
+  it('of an attempt that was killed after the emptying, and has grown since, has each line once', async () => {
+    file('logs/app.log', 0, 'first line\n');
+    const killed = await go([task], {
+      onEvent: (event, control) =>
+        event.kind === 'checkpoint' && (event.value as { done: unknown[] }).done.length === 1 && control.loseLease(),
+    });
+    expect(killed.outcome).toBe('lease_lost');
+    appendFileSync(join(folder, 'logs', 'app.log'), 'second line\n');
+    // The checkpoint after the emptying was not stored.
+    const { result } = await go([task], { lastCheckpoint: killed.checkpoints[0], attempt: 2 });
+    expect(result?.tasks[0]?.count).toBe(1);
+    const archives = readdirSync(join(folder, 'logs')).filter((name) => name.endsWith('.gz'));
+    expect(archives.sort().map((name) => gunzipSync(readFileSync(join(folder, 'logs', name))).toString())).toEqual([
+      'first line\n',
+      'second line\n',
+    ]);
   });
 });
 

@@ -1,22 +1,16 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, chmodSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Line, Program } from '../e2e/support/processes';
-import { startCoordinator } from '../support/coordinator';
 import { eventually } from '../support/eventually';
+import { RunnerStage } from '../support/runner-stage';
 
 // The runner as people start it: a process of its own, which is killed, stopped, watched and set up wrongly.
 
-let coordinator: Awaited<ReturnType<typeof startCoordinator>>;
+let stage: RunnerStage;
 let folder: string;
-let key: string;
-const log: Line[] = [];
-const running: Program[] = [];
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'baton-exec-'));
-  coordinator = await startCoordinator({ monitorIntervalMs: 200 });
-  key = await coordinator.api.makeKey({ name: 'runner', role: 'runner' });
+  stage = await RunnerStage.open('exec');
+  ({ folder } = stage);
   writeFileSync(
     join(folder, 'count.sh'),
     `#!/bin/sh
@@ -37,74 +31,47 @@ echo "{\\"result\\":$i}" >&3
     JSON.stringify({ types: { count: { command: ['./count.sh'], labels: { counter: '1.0' } } } }),
   );
 });
-afterEach(async () => {
-  await Promise.all(
-    running
-      .splice(0)
-      .filter((one) => !one.hasEnded)
-      .map((one) => one.kill()),
-  );
-});
-afterAll(async () => {
-  await coordinator.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => stage.killAll());
+afterAll(() => stage.close());
 
-function start(more: Record<string, string> = {}): Program {
-  const env = {
-    ...{ COORDINATOR_URL: coordinator.url, RUNNER_KEY: key, RUNNER_WORK_DIR: join(folder, 'work') },
-    ...{ EXEC_TYPES: join(folder, 'types.json'), STORAGE_ROOTS: `file:${folder}`, RUNNER_LEASE_MS: '2000' },
-    ...more,
-  };
-  const program = new Program('exec', ['runners/exec/dist/index.js'], { env, log });
-  running.push(program);
-  return program;
-}
+const start = (more: Record<string, string> = {}) => stage.start({ EXEC_TYPES: join(folder, 'types.json'), ...more });
 
 it('killed in the middle, ends its programs, and the next attempt goes on from the checkpoint', async () => {
   const first = start();
-  const { id } = await coordinator.api.create({
-    type: 'count',
-    arguments: {},
-    retry: { strategy: 'fixed', baseMs: 0 },
-  });
+  const id = await stage.create('count', {});
   await eventually(
-    async () => (await coordinator.api.job(id)).checkpoint,
+    async () => (await stage.coordinator.api.job(id)).checkpoint,
     (checkpoint) => checkpoint === 3,
     20_000,
   );
   await first.kill();
   const [pid] = readFileSync(join(folder, 'pids'), 'utf8').split('\n');
   await eventually(() => !existsSync(`/proc/${pid}`) || / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
-  expect(readdirSync(join(folder, 'work'))).toHaveLength(1);
+  expect(stage.owners()).toHaveLength(1);
   start({ RUNNER_HEALTH_PORT: '0', RUNNER_LABELS: 'region=eu,counter=2.0' });
-  const job = await eventually(
-    () => coordinator.api.job(id),
-    ({ status }) => status === 'completed',
-    30_000,
-  );
+  const job = await stage.ended(id);
   expect([job.result, job.attempt]).toEqual([5, 2]);
   expect(readFileSync(join(folder, 'seen'), 'utf8')).toBe('1\n2\n3\n4\n5\n');
   // What the killed one left in its folder is gone; the living one has its own.
-  expect(readdirSync(join(folder, 'work'))).toHaveLength(1);
+  expect(stage.owners()).toHaveLength(1);
 });
 
 it('tells its labels, its health and its figures, and drains at SIGTERM', async () => {
   const program = start({ RUNNER_HEALTH_PORT: '0', RUNNER_LABELS: 'region=eu,counter=2.0' });
   const { url } = await program.says('health and metrics');
   await program.says('connected to the coordinator');
-  const { id } = await coordinator.api.create({
+  const { id } = await stage.coordinator.api.create({
     type: 'count',
     arguments: {},
     requires: { region: 'eu' },
     maxAttempts: 1,
   });
   await eventually(
-    () => coordinator.api.job(id),
+    () => stage.coordinator.api.job(id),
     ({ status }) => status === 'running',
     20_000,
   );
-  const { items } = (await coordinator.api.get<{ items: { labels: object; id: string }[] }>('/runners')).body;
+  const { items } = (await stage.coordinator.api.get<{ items: { labels: object; id: string }[] }>('/runners')).body;
   expect(items.find((one) => one.id.includes(`.${program.pid}.`))?.labels).toMatchObject({
     ...{ region: 'eu', counter: '2.0', memoryMb: expect.any(Number), cpus: expect.any(Number) },
   });
@@ -113,9 +80,9 @@ it('tells its labels, its health and its figures, and drains at SIGTERM', async 
   const metrics = await (await fetch(`${String(url)}/metrics`)).text();
   expect(metrics).toContain('baton_runner_jobs_running{type="count",runner="exec"} 1');
   expect((await fetch(`${String(url)}/other`)).status).toBe(404);
-  await coordinator.api.post(`/jobs/${id}/cancel`);
+  await stage.coordinator.api.post(`/jobs/${id}/cancel`);
   expect(await program.endedAfter('SIGTERM', 20_000)).toEqual({ code: 0, signal: null });
-  expect(readdirSync(join(folder, 'work'))).toEqual([]);
+  expect(stage.owners()).toEqual([]);
 });
 
 it.each([
@@ -128,5 +95,5 @@ it.each([
 ])('with %j says in one line what is wrong', async (env, line) => {
   const program = start(env);
   expect(await program.ended).toEqual({ code: 1, signal: null });
-  expect(log.slice(-1).map(({ text }) => text)).toEqual([line]);
+  expect(stage.log.slice(-1).map(({ text }) => text)).toEqual([line]);
 });
