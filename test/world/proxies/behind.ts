@@ -88,7 +88,7 @@ export class Behind {
   async stop(): Promise<void> {
     await this.agent.destroy();
     await this.proxy.stop();
-    await Promise.all(this.coordinators.map((coordinator) => (coordinator.hasEnded ? undefined : coordinator.kill())));
+    await Promise.all(this.coordinators.filter((coordinator) => !coordinator.hasEnded).map((one) => one.kill()));
     await this.database.drop();
   }
 }
