@@ -13,6 +13,7 @@ import { jobStatus, type JobStatus } from '@baton/runner-sdk/protocol';
 import { callRules, LOOPS, poolLimits, ROUTE_COLUMNS, routeLimits, sharedLimits } from './limits-page';
 import { lifeOfAJob, type Measured } from './lines';
 import { renderDashboards } from './monitoring/grafana';
+import { renderPrometheusRule } from './monitoring/prometheus-rule';
 
 /**
  * Regenerates the documents that are derived from the code, so that they cannot contradict it. `npm run docs` writes
@@ -49,6 +50,7 @@ export function renderDocuments(root: string): Map<string, string> {
     ['docs/cli.md', renderCommandLine()],
     ['docs/architecture.md', renderArchitecture(root)],
     ...renderDashboards(),
+    renderPrometheusRule(root),
     ['docs/openapi.json', `${JSON.stringify(describe(ENDPOINTS), null, 2)}\n`],
     ['llms.txt', renderLlms(describe(ENDPOINTS) as unknown as ApiDocument, ERRORS, PAGES)],
   ]);

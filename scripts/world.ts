@@ -1,6 +1,7 @@
 import { findDebian, unpackPackage } from './debian';
 import { fetchPostgres } from './postgres';
 import { conclude, runJest } from './verdict';
+import { fetchWorldPackages } from './world-packages';
 
 /**
  * Runs the tests that need more than Node and Chromium, in test/world/. Programs that this machine lacks are fetched
@@ -21,6 +22,7 @@ const PACKAGES: Needed[] = [
   { name: 'caddy', program: 'caddy', tests: 'tests of Caddy' },
   { name: 'prometheus', program: 'prometheus', tests: 'tests of monitoring' },
   { name: 'prometheus-postgres-exporter', program: 'prometheus-postgres-exporter', tests: 'tests of monitoring' },
+  { name: 'unzip', program: 'unzip', tests: 'tests of Kubernetes' },
   { name: 'buildah', program: 'buildah', tests: 'tests of images' },
   { name: 'debootstrap', program: 'debootstrap', tests: 'tests of images' },
 ];
@@ -33,6 +35,8 @@ async function main(): Promise<void> {
   // One after the other: apt takes a lock.
   for (const { name, program, tests } of PACKAGES)
     if (findDebian(name, program) === null) console.log(`${name}: ${await unpackPackage(name, tests)}`);
+  const packages = await fetchWorldPackages();
+  if (packages !== null) console.log(`packages of npm: ${packages}`);
   const postgres = await fetchPostgres();
   if (postgres !== null) console.log(`postgresql: ${postgres}`);
   const left = withSlow ? [] : [`--testPathIgnorePatterns=/node_modules/|\\${SLOW}test\\.ts$`];
