@@ -19,7 +19,8 @@ import { watchSources } from './start/sources';
 
 const ROOT = join(__dirname, '..', '..');
 const READY_POLL_MS = 50;
-const STEP_WIDTH = 14;
+/** As long as the longest name, `repositories runner`. */
+const STEP_WIDTH = 19;
 const LINK_LIFE_MS = 3_600_000;
 const screen = new Screen();
 

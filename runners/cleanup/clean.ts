@@ -15,10 +15,17 @@ const stored = z.object({
   done: z.array(z.object({ kind: z.string(), count: z.int(), bytes: z.int(), examples: z.array(z.string()) })),
 });
 
+export interface CleanOptions {
+  storage: Storage;
+  config: Config;
+  /** Called for each task that was carried out, with what it did. */
+  onTask?: (done: CleanupResult['tasks'][number]) => void;
+}
+
 /** Carries out the tasks of a job one after the other; tasks that an earlier attempt has finished are skipped. */
 export async function clean(
   { tasks, dryRun }: CleanupArguments,
-  { storage, config }: { storage: Storage; config: Config },
+  { storage, config, onTask }: CleanOptions,
   job: JobContext,
 ): Promise<CleanupResult> {
   const read = stored.safeParse(job.lastCheckpoint);
@@ -30,6 +37,7 @@ export async function clean(
     job.progress((100 * index) / tasks.length, task.kind);
     const tally = await carryOut(task, dryRun, state.stamp);
     state.done.push(tally.result);
+    if (!dryRun) onTask?.(tally.result);
     await job.checkpoint(state);
   }
   return { dryRun, tasks: state.done };

@@ -15,12 +15,14 @@ startRunner({
   isOtherSetting: isSecret,
   concurrency: 20,
   prepare: (kit, settings) => {
+    const answers = kit.figures.counter('http_answers_total', 'Answers by their status', ['status']);
     const caller = new HttpCaller({
       policy: policyOf(settings),
       secrets: new Secrets(readSecrets(settings.HTTP_REQUEST_SECRET_HOSTS)),
       storage: kit.storage,
       mostBodyBytes: settings.HTTP_REQUEST_MAX_BODY_BYTES,
       mostBytes: settings.HTTP_REQUEST_MAX_BYTES,
+      onAnswer: (status) => answers.inc({ status }),
     });
     kit.handle(httpRequest, (args, job) => caller.call(args, job));
     const templates = settings.HTTP_REQUEST_TYPES === undefined ? [] : readTemplates(settings.HTTP_REQUEST_TYPES);

@@ -25,6 +25,8 @@ export interface CallerOptions {
   mostBodyBytes: number;
   /** Of an answer in all, after decompression. */
   mostBytes: number;
+  /** Called for each answer, also of a redirect. */
+  onAnswer?: (status: number) => void;
   /** How names are resolved; undefined: by DNS. */
   resolve?: Resolve;
 }
@@ -73,6 +75,7 @@ export class HttpCaller {
     };
     for (let redirects = 0; ; redirects += 1) {
       const answer = await this.send(args, hop, signal);
+      this.options.onAnswer?.(answer.statusCode);
       const { location } = answer.headers;
       const isRedirect = REDIRECTS.includes(answer.statusCode) && typeof location === 'string';
       if (!isRedirect || redirects === args.redirects) return this.judge(args, hop.url, answer, redirects, signal);

@@ -85,7 +85,7 @@ export function analyseRepository(
 }
 
 function requireBelow(url: string, roots: readonly string[]): void {
-  const isBelow = roots.some((root) => url.startsWith(root.endsWith('/') ? root : `${root}/`));
+  const isBelow = roots.some((root) => url === root || url.startsWith(root.endsWith('/') ? root : `${root}/`));
   if (isBelow && protocolOf(url) !== null && !url.split(/[/\\]|%2f|%5c/i).includes('..')) return;
   throw new NonRetryableError(`${shown(url)} is below none of REPOSITORIES_ROOTS, which are ${roots.join(', ')}`, {
     code: 'repositories_outside_roots',

@@ -58,12 +58,17 @@ it('killed between two batches, goes on with what is left, and does nothing twic
   writeFileSync(join(uploads, '4.tmp'), 'content 4');
   await guard.query({ text: 'ROLLBACK' });
   await guard.end();
-  stage.start({ CLEANUP_CONFIG: config });
+  const second = stage.start({ CLEANUP_CONFIG: config, RUNNER_HEALTH_PORT: '0' });
   const done = await stage.ended(id);
   expect(done).toMatchObject({ status: 'completed', attempt: 2 });
   const { tasks } = done.result as { tasks: { kind: string; count: number }[] };
   expect(tasks[0]).toMatchObject({ kind: 'files', count: 3 });
   expect(await sql.count('old')).toBe(0);
+  const { url } = await second.says('health and metrics');
+  const metrics = await (await fetch(`${String(url)}/metrics`)).text();
+  // Only what the second has done.
+  expect(metrics).toMatch(/baton_runner_cleanup_removed_total\{kind="rows",runner="cleanup"\} [78]00\n/);
+  expect(metrics).not.toContain('kind="files"');
   expect(readdirSync(uploads)).toEqual(['4.tmp']);
   const archives = readdirSync(join(stage.folder, 'old')).sort();
   expect(archives.map((name) => gunzipSync(readFileSync(join(stage.folder, 'old', name))).toString())).toEqual(

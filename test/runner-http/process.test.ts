@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -63,14 +63,19 @@ it('killed while an answer arrives, leaves no file, and the next asks again unde
 
 it('keeps a secret out of all that is stored and logged', async () => {
   const secret = 'a-secret-of-a-service';
-  writeFileSync(join(stage.folder, 'none.json'), '{}');
-  stage.start({ HTTP_REQUEST_SECRET_SERVICE: secret, HTTP_REQUEST_SECRET_HOSTS: 'SERVICE=127.0.0.1' });
+  const program = stage.start({
+    ...{ HTTP_REQUEST_SECRET_SERVICE: secret, HTTP_REQUEST_SECRET_HOSTS: 'SERVICE=127.0.0.1', RUNNER_HEALTH_PORT: '0' },
+  });
   const id = await stage.create(httpRequest.type, {
     ...{ url: urlOf('/'), headers: { authorization: 'Bearer {{secret.SERVICE}}' }, keepBody: false },
   });
   expect(await stage.ended(id)).toMatchObject({ status: 'completed' });
   expect(asked[0]?.headers.authorization).toBe(`Bearer ${secret}`);
   expect(JSON.stringify(await stage.coordinator.api.job(id))).not.toContain(secret);
+  const { url } = await program.says('health and metrics');
+  const metrics = await (await fetch(`${String(url)}/metrics`)).text();
+  expect(metrics).toContain('baton_runner_http_answers_total{status="200",runner="http"} 1');
+  expect(metrics).not.toContain(secret);
   expect(stage.log.filter(({ text }) => text.includes(secret))).toEqual([]);
 });
 
