@@ -13,6 +13,7 @@ import { freeDependants } from './domain/jobs/settle';
 import { endWorkflows } from './domain/workflows/end';
 import { advanceBatches } from './domain/batches/advance';
 import { EventStream } from './domain/events/stream';
+import { ObjectStore } from './domain/objects/object-store';
 import { Notifications } from './state/notifications';
 import { logEvents } from './domain/events/log-events';
 import { LaneCatalog } from './state/lanes';
@@ -29,6 +30,7 @@ import { type Services, createServices, type ProcessState } from './http/core/se
 import { createHttpServer } from './http/server';
 import type { Tracing } from './http/core/tracing';
 import { describeError, type Logger } from './logger';
+import { objectsLoop } from './loops/objects';
 import { alertsLoop } from './loops/alerts';
 import { bulkLoop } from './loops/bulk';
 import { credentialsLoop } from './loops/credentials';
@@ -76,6 +78,7 @@ export interface App {
     outbox: Loop;
     deliveries: Loop;
     webhookTidy: Loop;
+    objects: Loop;
     credentials: Loop;
   };
   deliverer: Deliverer;
@@ -105,6 +108,7 @@ export type AppConfig = Pick<
   | 'maxSchedules'
   | 'inForce'
 > & {
+  objects?: Config['objects'];
   access?: Access;
   /** Whether leases that expired before the start are given the time of one heartbeat. Default: true. */
   startsCutOff?: boolean;
@@ -136,6 +140,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     maxLogLines: config.maxLogLines,
     keepMs: config.keepMs,
     webhooks: config.webhooks,
+    objects: config.objects ? new ObjectStore(config.objects) : null,
     maxSchedules: config.maxSchedules,
     keepMetricsMs: config.keepMetricsMs,
   };
@@ -164,6 +169,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     eventPrune: eventPruneLoop(context),
     tickPrune: tickPruneLoop(context),
     webhookTidy: webhookTidyLoop(context),
+    objects: objectsLoop(context),
   };
   const processState: ProcessState = {
     version: VERSION,

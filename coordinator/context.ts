@@ -8,6 +8,7 @@ import type { KeepMs } from './domain/retention/keeping';
 import type { WaitingCounts } from './state/waiting-counts';
 import type { RunnerRegistry } from './state/runner-registry';
 import type { WorkQueue } from './state/work-queue';
+import type { ObjectStore } from './domain/objects/object-store';
 import type { WebhookSettings } from './domain/webhooks/settings';
 import type { Logger } from './logger';
 import type { JobIds } from './state/job-ids';
@@ -37,6 +38,8 @@ export interface Context {
   /** How long finished jobs are kept if their queue sets nothing else. */
   keepMs: KeepMs;
   webhooks: WebhookSettings;
+  /** Where large arguments and results are kept; null: nowhere. */
+  objects: ObjectStore | null;
   /** Most schedules of one user. */
   maxSchedules: number;
   /** How long statistics are kept. */

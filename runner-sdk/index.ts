@@ -77,6 +77,7 @@ export type {
   Labels,
   LogLevel,
   Notice,
+  ObjectReference,
   Queue,
   RateLimits,
   RetryPolicy,

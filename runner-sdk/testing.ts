@@ -9,6 +9,7 @@ import { storable } from './transport/json';
 import { stderrLogger } from './runner/logger';
 import {
   AttemptCancelledError,
+  BatonError,
   ConfigurationError,
   LeaseLostError,
   RunnerStoppingError,
@@ -114,7 +115,7 @@ export function startHandler<
   const attempt: Attempt = new Attempt(claimedJob(definition, args, options), work, {
     abortGraceMs: options.abortGraceMs ?? 1000,
     hasTimer: false,
-    send: <T>({ method, path, json }: ApiRequest) => Promise.resolve(answerOf<T>(options, method, path, json)),
+    send: async <T>({ method, path, json }: ApiRequest) => answerOf<T>(options, method, path, json),
     onOutput: (output) => {
       const event = remember(told, output);
       // Called in the test's async context, because it is the test's function.
@@ -190,6 +191,8 @@ function outcomeOf(
 }
 
 function answerOf<T>({ onRequest }: RunHandlerOptions, method: string, path: string, json: string | undefined): T {
+  if (onRequest === undefined && path === '/objects')
+    throw new BatonError({ code: 'not_found', status: 404, detail: 'tests have no object store' });
   if (onRequest === undefined) throw new ConfigurationError(`onRequest of this test is to answer ${method} ${path}`);
   return onRequest({ method, path, body: json === undefined ? undefined : JSON.parse(json) }) as T;
 }

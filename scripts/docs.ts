@@ -68,6 +68,7 @@ export const PAGES = [
   ['runner-sdk/README.md', 'TypeScript SDK', 'clients, runners, handlers, tests'],
   ['docs/cli.md', 'Command line', 'every command, option and exit code of `baton`'],
   ['docs/runners.md', 'Ready-made runners', 'which to take, how to write and to test one'],
+  ['docs/objects.md', 'Large arguments and results', 'kept in S3 by reference, with the SDK or curl'],
   ['docs/aws.md', 'AWS', 'SQS, Lambda and S3: what stands between, and the rights it needs'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
   ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],

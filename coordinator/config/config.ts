@@ -3,8 +3,10 @@ import { maxAttempts, retryPolicy, type SystemReport, timeoutMs } from '@baton/r
 import { z } from 'zod';
 import { type AccessSettings, accessSettings, readAccess } from './access';
 import { readTracing, type TracingSettings, tracingSettings } from './tracing';
+import { objectSettings, readObjects } from './objects';
 import { readWebhooks, webhookSettings } from './webhooks';
 import { CONTRACT_DEFAULTS, type Defaults } from '../state/defaults';
+import type { ObjectSettings } from '../domain/objects/settings';
 import type { WebhookSettings } from '../domain/webhooks/settings';
 import { parseAddress, readAddress } from '../store/connections/address';
 
@@ -118,6 +120,7 @@ const settings = {
       'How long cancelled jobs are kept, with their attempts and log lines, where their queue sets nothing else.',
     ),
   ...webhookSettings,
+  ...objectSettings,
   BATON_MAX_SCHEDULES: wholeNumber(1, 100_000)
     .default(1000)
     .describe("The most schedules that one user may have. Of those that are nobody's there may be 100,000."),
@@ -153,6 +156,8 @@ export interface Config {
   /** How long finished jobs are kept. */
   keepMs: { completed: number; failed: number; cancelled: number };
   webhooks: WebhookSettings;
+  /** Where large arguments and results are kept; null: nowhere. */
+  objects: ObjectSettings | null;
   /** The most schedules that one user may have. */
   maxSchedules: number;
   keepMetricsMs: number;
@@ -206,6 +211,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       cancelled: read.BATON_KEEP_CANCELLED_MS,
     },
     webhooks: readWebhooks(read),
+    objects: objectsOf(read),
     maxSchedules: read.BATON_MAX_SCHEDULES,
     keepMetricsMs: read.BATON_KEEP_METRICS_MS,
     inForce: inForce(read, present),
@@ -226,6 +232,14 @@ function inForce(read: Settings, present: Record<string, unknown>): SystemReport
 function accessOf(read: Settings, host: string): AccessSettings {
   try {
     return readAccess(read, host);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function objectsOf(read: Settings): ObjectSettings | null {
+  try {
+    return readObjects(read);
   } catch (error) {
     throw new ConfigError(error instanceof Error ? error.message : String(error));
   }

@@ -5,6 +5,7 @@ import { analyticsEndpoints } from './routes/analytics';
 import { refuse, serve } from './core/answer';
 import { alertEndpoints } from './routes/alerts';
 import { apiKeyEndpoints } from './routes/api-keys';
+import { objectEndpoints } from './routes/objects';
 import { attemptEndpoints } from './routes/attempts';
 import { auditEndpoints } from './routes/audit';
 import { batchEndpoints } from './routes/batches';
@@ -56,6 +57,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...callbackEndpoints,
   ...alertEndpoints,
   ...apiKeyEndpoints,
+  ...objectEndpoints,
   ...sessionEndpoints,
   ...auditEndpoints,
   ...analyticsEndpoints,

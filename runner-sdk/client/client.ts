@@ -29,7 +29,8 @@ import {
 import { type InputOf, type OutputOf, type Schema } from './schema';
 import { startSending, type Trace } from '../transport/tracing';
 import { Turns } from './turns';
-import { assertAll, assertIsKey, creationJson, definitionOf, given, settingsJson } from './creation';
+import { assertAll, assertIsKey, creationJson, definitionOf, given, settingsJson, withObject } from './creation';
+import { isLarge, Objects } from '../transport/objects';
 import { waitForResult, type WaitOptions } from './wait';
 import { chained, type ChainStep, type WorkflowBuilder, type WorkflowOptions } from './workflows';
 
@@ -73,6 +74,7 @@ type CreateRest<Arguments extends Schema> =
  */
 export class Client extends Operations {
   private readonly creations: CreateQueue;
+  private readonly objects = new Objects((request) => this.send(request));
   /** Creates of one order are sent one after the other, in the order of the calls. */
   private readonly turns = new Turns();
 
@@ -97,15 +99,15 @@ export class Client extends Operations {
     const { idempotencyKey, signal, ...fields } = given(options);
     if (idempotencyKey !== undefined) assertIsKey(idempotencyKey);
     const order = orderOf(definition, fields);
-    const json = creationJson(definition, args, settingsJson(definition, fields));
+    const settings = settingsJson(definition, fields);
+    const json = creationJson(definition, args, settings);
+    const more = { order, ...(idempotencyKey && { idempotencyKey }), ...(signal && { signal }) };
     const start = () =>
-      traced(definition, fields, 1, (trace) =>
+      traced(definition, fields, 1, async (trace) =>
         this.creations.add({
-          json,
+          json: isLarge(json) ? await withObject(this.objects, json, settings, signal) : json,
           trace,
-          order,
-          ...(idempotencyKey && { idempotencyKey }),
-          ...(signal && { signal }),
+          ...more,
         }),
       );
     if (order !== undefined) {
@@ -157,9 +159,11 @@ export class Client extends Operations {
     if (jobs.length === 0) return [];
     const send = (request: ApiRequest) => this.send<CreatedJobs>(request);
     const start = () =>
-      traced<(Job | BatonError)[]>(definition, fields, list.length, (trace) =>
-        (atomic ? createAllOrNone : createEach)(send, { jobs, idempotencyKey, trace, signal }),
-      );
+      traced<(Job | BatonError)[]>(definition, fields, list.length, async (trace) => {
+        for (const [index, json] of jobs.entries())
+          if (isLarge(json)) jobs[index] = await withObject(this.objects, json, settings, signal);
+        return (atomic ? createAllOrNone : createEach)(send, { jobs, idempotencyKey, trace, signal });
+      });
     const checked = assertAll(definition, list);
     const made =
       order === undefined
@@ -177,13 +181,24 @@ export class Client extends Operations {
     jobs: readonly (CreateJob & { idempotencyKey?: string | undefined })[],
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<(Job | BatonError)[]> {
-    const keyed = jobs.map(({ idempotencyKey = randomUUID(), ...job }) => {
-      assertIsKey(idempotencyKey);
-      return JSON.stringify({ ...job, idempotencyKey });
-    });
-    if (keyed.length === 0) return [];
     const { signal } = options;
+    const keyed: string[] = [];
+    for (const { idempotencyKey = randomUUID(), arguments: args, ...job } of jobs) {
+      assertIsKey(idempotencyKey);
+      const settings = JSON.stringify({ ...job, idempotencyKey });
+      const json = args === undefined ? settings : `${settings.slice(0, -1)},"arguments":${JSON.stringify(args)}}`;
+      keyed.push(isLarge(json) ? await withObject(this.objects, json, settings, signal) : json);
+    }
+    if (keyed.length === 0) return [];
     return createKeyed((request) => this.send<CreatedJobs>(request), { keyed, trace: undefined, signal });
+  }
+
+  /**
+   * The value itself, or what it refers to if it is kept in the object store: `await client.read(job.arguments)`. Jobs
+   * that are read or listed show the reference; handlers and `wait` get the value.
+   */
+  read(value: unknown, options: { signal?: AbortSignal | undefined } = {}): Promise<unknown> {
+    return this.objects.read(value, options.signal);
   }
 
   /** Throws `BatonError` `not_found`. */
@@ -274,6 +289,7 @@ export class Client extends Operations {
       typeof job === 'string' ? job : job.id,
       { ...options, ...(definition && { definition }) },
       this.budgetMs,
+      this.objects,
     );
   }
 

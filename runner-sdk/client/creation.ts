@@ -1,5 +1,6 @@
 import { BatonError } from '../transport/errors';
 import { storable } from '../transport/json';
+import { isLarge, type Objects } from '../transport/objects';
 import { idempotencyKey as idempotencyKeySchema } from '../protocol';
 import { assertArguments, type JobDefinition } from './define-job';
 import { fieldErrorsOf } from './schema';
@@ -50,4 +51,18 @@ export function creationJson(definition: JobDefinition, args: unknown, settings:
     });
   }
   return stored.text === undefined ? settings : `${settings.slice(0, -1)},"arguments":${stored.text}}`;
+}
+
+/** The same with arguments that are too large for a job kept in the object store, if the coordinator has one. */
+export async function withObject(
+  objects: Objects,
+  json: string,
+  settings: string,
+  signal?: AbortSignal,
+): Promise<string> {
+  const begin = `${settings.slice(0, -1)},"arguments":`;
+  if (!isLarge(json) || !json.startsWith(begin)) return json;
+  const text = json.slice(begin.length, -1);
+  const reference = isLarge(text) ? await objects.store(text, signal) : null;
+  return reference === null ? json : `${begin}${JSON.stringify(reference)}}`;
 }

@@ -4,6 +4,7 @@ import { monotonicMs } from '../transport/clock';
 import type { JobDefinition } from './define-job';
 import { BatonError, JobCancelledError, JobFailedError } from '../transport/errors';
 import { followEvents } from './follow';
+import type { Objects } from '../transport/objects';
 import type { Transport } from '../transport/transport';
 import type { Explanation, Job } from '../protocol';
 import { check, type Schema } from './schema';
@@ -33,7 +34,14 @@ export async function waitForResult(
   id: string,
   options: WaitOptions,
   budgetMs: number,
+  objects: Objects,
 ): Promise<unknown> {
+  const job = await waitForEnd(transport, id, options, budgetMs);
+  const result = await objects.read(job.result, options.signal);
+  return checkedResult(job, result, options.definition);
+}
+
+async function waitForEnd(transport: Transport, id: string, options: WaitOptions, budgetMs: number): Promise<Job> {
   if (options.onProgress === undefined) return waitQuietly(transport, id, options, budgetMs);
   const told = new AbortController();
   const ignore = options.signal && onAbort(options.signal, () => told.abort(options.signal?.reason));
@@ -52,7 +60,7 @@ async function waitQuietly(
   options: WaitOptions,
   budgetMs: number,
   onAnswer?: (job: Job) => void,
-): Promise<unknown> {
+): Promise<Job> {
   const endsAtMs = monotonicMs() + (options.timeoutMs ?? Infinity);
   for (let quickAnswers = 0; ;) {
     const sentAtMs = monotonicMs();
@@ -60,7 +68,7 @@ async function waitQuietly(
     const job = await poll(transport, id, Math.min(POLL_MS, leftMs), Math.min(budgetMs, leftMs), options.signal);
     onAnswer?.(job);
     options.signal?.throwIfAborted();
-    if (job.status === 'completed') return checkedResult(job, options.definition);
+    if (job.status === 'completed') return job;
     if (job.status === 'failed') throw new JobFailedError(job);
     if (job.status === 'cancelled') throw new JobCancelledError(job);
     if (monotonicMs() >= endsAtMs) {
@@ -162,9 +170,9 @@ async function poll(
   return reply.body;
 }
 
-async function checkedResult(job: Job, definition: JobDefinition | undefined): Promise<unknown> {
-  if (definition?.result === undefined) return job.result;
-  const checked = await check(definition.result, job.result);
+async function checkedResult(job: Job, result: unknown, definition: JobDefinition | undefined): Promise<unknown> {
+  if (definition?.result === undefined) return result;
+  const checked = await check(definition.result, result);
   if (checked.isValid) return checked.value;
   throw new BatonError({
     code: 'invalid_result',

@@ -15,6 +15,7 @@ import {
 import type { HandlerHooks, Work } from './handler';
 import { delayMsOf, reportOf } from '../transport/failure';
 import { isIterator, storable } from '../transport/json';
+import { isLarge, Objects, referenceOf } from '../transport/objects';
 import type { ClaimedJob, FieldError, Json, ReportedError } from '../protocol';
 import { check, type Schema } from '../client/schema';
 import { whileProcessing } from '../transport/tracing';
@@ -182,16 +183,26 @@ export class Attempt implements HandlerPort {
 
   private judge(): AttemptOutcome | Promise<AttemptOutcome> {
     try {
-      const schema = this.work.definition.arguments;
-      const outcome = schema === undefined ? this.handle(this.job.arguments) : this.handleChecked(schema);
+      const { arguments: args } = this.job;
+      const outcome = referenceOf(args) === null ? this.handleSome(args) : this.handleRead(args);
       return 'kind' in outcome ? outcome : outcome.catch(outcomeOfThrown);
     } catch (error) {
       return outcomeOfThrown(error);
     }
   }
 
-  private async handleChecked(schema: Schema): Promise<AttemptOutcome> {
-    const args = await check(schema, this.job.arguments);
+  private handleSome(args: unknown): AttemptOutcome | Promise<AttemptOutcome> {
+    const schema = this.work.definition.arguments;
+    return schema === undefined ? this.handle(args) : this.handleChecked(schema, args);
+  }
+
+  /** Arguments that are kept in the object store. */
+  private async handleRead(reference: unknown): Promise<AttemptOutcome> {
+    return this.handleSome(await this.objects.read(reference, this.signal));
+  }
+
+  private async handleChecked(schema: Schema, given: unknown): Promise<AttemptOutcome> {
+    const args = await check(schema, given);
     return args.isValid
       ? this.handle(args.value)
       : refusal('invalid_arguments', `the arguments do not fit ${this.job.type}`, args.errors);
@@ -211,14 +222,31 @@ export class Attempt implements HandlerPort {
     if (this.abortReason !== null) return { kind: 'released' };
     if (isIterator(result)) return refusal('invalid_result', ITERATOR_RETURNED, []);
     const schema = this.work.definition.result;
-    return schema === undefined ? outcomeWith(result) : this.judgeChecked(schema, result);
+    return schema === undefined ? this.outcomeWith(result) : this.judgeChecked(schema, result);
   }
 
   private async judgeChecked(schema: Schema, result: unknown): Promise<AttemptOutcome> {
     const checked = await check(schema, result);
     return checked.isValid
-      ? outcomeWith(result)
+      ? this.outcomeWith(result)
       : refusal('invalid_result', `the handler's result does not fit ${this.job.type}`, checked.errors);
+  }
+
+  private outcomeWith(result: unknown): AttemptOutcome | Promise<AttemptOutcome> {
+    const stored = storable(result);
+    if (!stored.isStorable)
+      return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
+    const { text, json } = stored;
+    return text !== undefined && isLarge(text) ? this.outcomeOfLarge(text, json) : { kind: 'completed', result: json };
+  }
+
+  /** Without an object store the coordinator says how large it may be. */
+  private async outcomeOfLarge(text: string, json: Json | undefined): Promise<AttemptOutcome> {
+    return { kind: 'completed', result: (await this.objects.store(text, this.signal)) ?? json };
+  }
+
+  private get objects(): Objects {
+    return new Objects((request) => this.send(request));
   }
 
   /** The handler has returned. */
@@ -257,13 +285,6 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
     'then' in value &&
     typeof value.then === 'function'
   );
-}
-
-function outcomeWith(result: unknown): AttemptOutcome {
-  const stored = storable(result);
-  if (!stored.isStorable)
-    return refusal('invalid_result', `the handler's result cannot be stored: ${stored.detail}`, []);
-  return { kind: 'completed', result: stored.json };
 }
 
 function outcomeOfThrown(thrown: unknown): AttemptOutcome {

@@ -3,6 +3,7 @@ import type { JobDefinition } from '../client/define-job';
 import { check, type OutputOf, type Schema } from '../client/schema';
 import type { ClaimedJob, Dependency } from '../protocol';
 import { NonRetryableError } from '../transport/errors';
+import { Objects } from '../transport/objects';
 import type { Send } from '../transport/transport';
 
 /** Reads the result of a job that this one waited for; `undefined`: it did not complete. */
@@ -17,10 +18,11 @@ export function resultsOf(job: Pick<ClaimedJob, 'id' | 'dependencies'>, port: { 
   const fetched = (key: string, { result, resultUrl }: Dependency): Promise<unknown> => {
     const known = read.get(key);
     if (known !== undefined) return known;
-    const answer =
+    const whole =
       resultUrl === undefined
         ? Promise.resolve(result)
         : port.send<Dependency>({ method: 'GET', path: resultUrl }).then((dependency) => dependency.result);
+    const answer = whole.then((value) => new Objects((request) => port.send(request)).read(value));
     read.set(key, answer);
     // A failed read is repeated by the next call.
     answer.catch(() => read.delete(key));

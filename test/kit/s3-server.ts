@@ -42,7 +42,13 @@ export class S3Server {
     const { method = '', headers } = request;
     const url = new URL(request.url ?? '', 'http://s3');
     const path = decodeURIComponent(url.pathname).slice(1);
-    if (!isSigned(method, url, headers)) return fault(response, 403, 'SignatureDoesNotMatch');
+    const isGood = url.searchParams.has('X-Amz-Signature')
+      ? isPresigned(method, url, headers)
+      : isSigned(method, url, headers);
+    if (!isGood) return fault(response, 403, 'SignatureDoesNotMatch');
+    const checksum = headers['x-amz-checksum-sha256'];
+    if (checksum !== undefined && checksum !== createHash('sha256').update(body).digest('base64'))
+      return fault(response, 400, 'BadDigest');
     const wanted = this.faults.findIndex((one) => one.method === method);
     if (wanted >= 0) return fault(response, this.faults.splice(wanted, 1)[0]?.status ?? 500, 'Wanted');
     if (method === 'GET' && url.searchParams.has('list-type')) return this.list(path.replace(/\/$/, ''), url, response);
@@ -127,6 +133,31 @@ function isSigned(method: string, url: URL, headers: IncomingMessage['headers'])
   let key: Buffer = Buffer.from(`AWS4${SECRET_KEY}`);
   for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest();
   return createHmac('sha256', key).update(text).digest('hex') === signature;
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html */
+function isPresigned(method: string, url: URL, headers: IncomingMessage['headers']): boolean {
+  const given = (name: string): string => url.searchParams.get(name) ?? '';
+  const at = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(given('X-Amz-Date'));
+  if (at === null) return false;
+  const [year, month, day, hour, minute, second] = at.slice(1).map(Number) as [number, number, ...number[]];
+  const ageMs = Date.now() - Date.UTC(year, month - 1, day, hour, minute, second);
+  if (ageMs > Number(given('X-Amz-Expires')) * 1000) return false;
+  const names = given('X-Amz-SignedHeaders');
+  // Whatever is sent of x-amz- must be signed.
+  if (Object.keys(headers).some((name) => name.startsWith('x-amz-') && !names.split(';').includes(name))) return false;
+  const query = [...url.searchParams]
+    .filter(([key]) => key !== 'X-Amz-Signature')
+    .map(([key, value]) => `${escaped(key)}=${escaped(value)}`)
+    .sort();
+  const signed = names.split(';').map((name) => `${name}:${String(headers[name]).trim()}\n`);
+  const path = url.pathname.split('/').map((part) => escaped(decodeURIComponent(part)));
+  const canonical = [method, path.join('/'), query.join('&'), signed.join(''), names, 'UNSIGNED-PAYLOAD'].join('\n');
+  const [, ...scope] = given('X-Amz-Credential').split('/');
+  const text = ['AWS4-HMAC-SHA256', given('X-Amz-Date'), scope.join('/'), sha256(canonical)].join('\n');
+  let key: Buffer = Buffer.from(`AWS4${SECRET_KEY}`);
+  for (const part of scope) key = createHmac('sha256', key).update(part).digest();
+  return createHmac('sha256', key).update(text).digest('hex') === given('X-Amz-Signature');
 }
 
 function escaped(text: string): string {

@@ -56,6 +56,7 @@ export type Options = Partial<
 > & {
   /** Where it differs from the default. */
   webhooks?: Partial<Config['webhooks']>;
+  objects?: Config['objects'];
   /** Who is let in, where it differs from the default. */
   access?: Partial<Access>;
   tracing?: Tracing;
@@ -112,6 +113,7 @@ async function start(url: string, adminKey: string, options: Options): Promise<T
       monitorIntervalMs: options.monitorIntervalMs ?? MONITOR_RESTS_MS,
       access: { ...DEFAULT_ACCESS, ...options.access },
       webhooks: { ...readConfig({}).webhooks, ...options.webhooks },
+      objects: options.objects ?? null,
       startsCutOff: options.startsCutOff ?? false,
       ...(options.maxSchedules === undefined ? {} : { maxSchedules: options.maxSchedules }),
       ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),

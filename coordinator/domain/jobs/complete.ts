@@ -4,6 +4,7 @@ import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
 import { keepLate } from '../../store/leases';
 import { jobEvent } from '../events/events';
+import { keepObjects, type NamedBy } from '../objects/references';
 import { fail, publicError } from './fail';
 import { answerStaleReport, leaseKey, movedKey, type Report, tracesOf } from './stale-report';
 import { heartbeat, type HeartbeatItem } from './heartbeat';
@@ -34,6 +35,7 @@ export async function complete(context: Context, items: CompleteItem[]): Promise
     const tooLarge = requireSize(resultOf(item), 'result', context.maxPayloadBytes);
     if (tooLarge !== null) replies.set(item, tooLarge);
   }
+  for (const [item, fault] of await keepObjects(context, items, objectsOf)) replies.set(item, fault);
   await keepProgress(context, items);
   const reports = firstOfEach(replies.size === 0 ? items : items.filter((item) => !replies.has(item)));
   const [completed, failed] = await Promise.all([moveCompleted(context, reports), moveFailed(context, reports)]);
@@ -57,6 +59,10 @@ async function keepProgress(context: Context, items: CompleteItem[]): Promise<vo
     context,
     speaking.map(({ jobId, leaseToken, progress }) => ({ jobId, leaseToken, progress })),
   );
+}
+
+function objectsOf(item: CompleteItem): NamedBy {
+  return { jobId: item.jobId, value: resultOf(item), field: 'result', ownUser: null };
 }
 
 const NO_LINES: never[] = [];

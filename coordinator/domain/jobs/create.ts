@@ -24,6 +24,7 @@ import {
   uniqueLock,
 } from './candidates/job-candidate';
 import { endedParents, hasParents, checkParents } from './candidates/parents';
+import { keepObjects, type NamedBy } from '../objects/references';
 import { payloadBytes, requireBytes } from './payload-size';
 import { requestHash } from './candidates/request-hash';
 import { laneMaker, presentLanes, tooManyLanes } from './lanes';
@@ -211,7 +212,10 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
       });
 }
 
-/** Gives each candidate its lane. Returns those whose creators have reached their limit of lanes. */
+/**
+ * Gives each candidate its lane, and keeps the objects that arguments name. Returns those whose creators have reached
+ * their limit of lanes, and those whose object is not there.
+ */
 export async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
   const lanes = await context.lanes.of(
     candidates.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
@@ -223,13 +227,17 @@ export async function route(context: Context, candidates: JobCandidate[]): Promi
     })),
     candidates.map(({ caller }) => laneMaker(caller)),
   );
-  const refused = new Map<JobCandidate, BatonError>();
+  const refused = await keepObjects(context, candidates, objectsOf);
   candidates.forEach((candidate, index) => {
     const lane = lanes[index] ?? null;
     if (lane === null) refused.set(candidate, tooManyLanes(laneMaker(candidate.caller)));
     else candidate.row.laneId = lane.id;
   });
   return refused;
+}
+
+function objectsOf({ caller, row }: JobCandidate): NamedBy {
+  return { jobId: row.id, value: row.arguments, field: 'arguments', ownUser: visibleUser(caller) };
 }
 
 const NOTHING_STORED: ReadonlyMap<JobCandidate, Outcome> = new Map();

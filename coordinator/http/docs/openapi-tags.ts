@@ -45,6 +45,7 @@ const ABOUT: Record<string, Tag> = {
     name: 'Alerts',
     description: 'Rules that notify when a measurement exceeds a threshold, and when it recovers.',
   },
+  objects: { name: 'Objects', description: 'Arguments and results that are too large for a job.' },
   'api-keys': { name: 'Access', description: 'API keys, browser sessions and the audit log.' },
   session: { name: 'Access', description: '' },
   audit: { name: 'Access', description: '' },

@@ -1,6 +1,7 @@
 import { ATTEMPT_ROWS } from './attempts';
 import { BATCH_ROWS } from './batches';
 import { JOB_ROWS } from './jobs';
+import { OBJECT_ROWS } from './objects';
 import { OPERATOR_ROWS } from './operators';
 import type { Rows } from './row';
 import { SCHEDULE_ROWS } from './schedules';
@@ -16,4 +17,5 @@ export const ROWS: Rows = {
   ...WEBHOOK_ROWS,
   ...BATCH_ROWS,
   ...WORKFLOW_ROWS,
+  ...OBJECT_ROWS,
 };

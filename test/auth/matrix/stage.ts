@@ -47,6 +47,8 @@ const WATCHED: Record<string, string[]> = {
   webhook_deliveries: [],
   signing_secrets: [],
   audit_log: [],
+  objects: [],
+  object_uses: [],
 };
 
 /**
@@ -85,6 +87,10 @@ export class Stage {
       access: { failedLoginsPerMinute: 1_000_000 },
       webhooks: { mostPerOwner: 10_000 },
       maxSchedules: 10_000,
+      objects: {
+        ...{ bucket: 'jobs', prefix: '', region: 'us-east-1', endpoint: 'http://127.0.0.1:1', signedMs: 60_000 },
+        ...{ accessKeyId: 'AKIATEST', secretAccessKey: 'secret', maxBytes: 1_000_000 },
+      },
     });
     const {
       api,
@@ -131,6 +137,15 @@ export class Stage {
 
   get sql() {
     return this.coordinator.sql;
+  }
+
+  /** The id of an object that this job names. */
+  async objectOf(jobId: string): Promise<string> {
+    const { id } = await this.sql.one<{ id: string }>(
+      "INSERT INTO objects (id, sha256, bytes) VALUES (gen_random_uuid(), repeat('a', 64), 5) RETURNING id",
+    );
+    await this.sql.query('INSERT INTO object_uses (object_id, job_id) VALUES ($1, $2)', [id, jobId]);
+    return id;
   }
 
   api(caller: Caller): Api {

@@ -39,7 +39,18 @@ const TYPES = [
   ...['AddOptions', 'Batch', 'BatchFilter', 'BatchOptions', 'BatchPage', 'BatchResult', 'CreatedBatch', 'SplitOptions'],
   ...['ChainStep', 'GateOptions', 'StepOptions', 'Workflow', 'WorkflowBuilder', 'WorkflowFilter', 'WorkflowNode'],
   ...['ManyHandler', 'ManyJob', 'ManyOptions', 'WorkflowOptions', 'WorkflowPage', 'WorkflowStep', 'WorkflowSummary'],
-  ...['LogThreshold', 'Logger', 'NextTry', 'Notice', 'Page', 'Queue', 'RateLimits', 'RetryPolicy', 'RunnerOptions'],
+  ...[
+    'LogThreshold',
+    'Logger',
+    'NextTry',
+    'Notice',
+    'ObjectReference',
+    'Page',
+    'Queue',
+    'RateLimits',
+    'RetryPolicy',
+    'RunnerOptions',
+  ],
   ...[
     'RunnerPage',
     'RunnerView',
@@ -72,6 +83,7 @@ test('the root exports what users write, and nothing else', () => {
 
 /** Routes without a method, and why. */
 const NO_METHOD: Record<string, string> = {
+  'GET /objects/:id': 'asked by client.read, handlers and client.wait, for references of the right form',
   'POST /jobs/claim': 'spoken by Runner',
   'POST /jobs/complete': 'spoken by Runner',
   'POST /jobs/heartbeat': 'spoken by Runner',
@@ -184,6 +196,7 @@ const CALLS: Record<string, Call> = {
   'PATCH /alerts/:id': (client) => client.alerts.edit('x', { threshold: 2 }),
   'DELETE /alerts/:id': (client) => client.alerts.delete('x'),
   'POST /alerts/:id/test': (client) => client.alerts.test('x'),
+  'POST /objects': (client) => client.create('a', 'x'.repeat(300_000)),
   'POST /api-keys': (client) => client.apiKeys.create({ name: 'k', role: 'viewer' }),
   'GET /api-keys': (client) => client.apiKeys.list(),
   'POST /api-keys/:id/rotate': (client) => client.apiKeys.rotate('x'),

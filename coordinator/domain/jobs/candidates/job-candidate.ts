@@ -1,10 +1,12 @@
-import type { NewJob } from '@baton/runner-sdk/protocol';
+import { type NewJob, objectReference } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../../errors';
 import type { Caller } from '../../auth/caller';
 import { covers } from '../../auth/scope';
 import type { Executor } from '../../../store/db';
 import * as store from '../../../store/jobs';
 import * as keys from '../../../store/keys';
+import * as objects from '../../../store/objects/uses';
+import { isReference } from '../../objects/references';
 import { isSameRequest, keyConflict } from './request-hash';
 
 /** A job that passed validation and is about to be stored. */
@@ -119,8 +121,16 @@ export async function keepDeduplicated(
     candidate.onConflict === 'replace'
       ? await store.replaceWaiting(transaction, holder.created.job.id, candidate.row)
       : [];
+  if (replaced !== undefined) await keepObjectOf(transaction, replaced);
   const job = replaced ?? holder.created.job;
   return { created: { job, as: 'deduplicated' }, inserted: null, replaced: replaced !== undefined };
+}
+
+/** The object was kept for the candidate, which is not stored. */
+async function keepObjectOf(transaction: Executor, { id: jobId, arguments: value }: store.JobRow): Promise<void> {
+  const read = isReference(value) ? objectReference.safeParse(value) : null;
+  if (read?.success === true)
+    await objects.keepUses(transaction, [{ objectId: read.data.$object.id, jobId, ownUser: null }]);
 }
 
 export function notToBeSeen(how: string): BatonError {

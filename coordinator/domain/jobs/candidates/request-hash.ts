@@ -1,7 +1,8 @@
 import { createHash, hash } from 'node:crypto';
-import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
+import { DEFAULT_RETRY, type NewJob, objectReference } from '@baton/runner-sdk/protocol';
 import { BatonError } from '../../../errors';
 import type { Defaults } from '../../../state/defaults';
+import { isReference } from '../../objects/references';
 import { Turns } from '../../../turns';
 
 // Decides whether two creates with one idempotency key are the same request: equal as values, however they are written.
@@ -90,7 +91,7 @@ function canonical({ job, userId }: Request): string {
   return canonicalText({
     ...rest,
     userId,
-    arguments: job.arguments ?? {},
+    arguments: contentOf(job.arguments ?? {}),
     runAt: moment(job.runAt),
     expiresAt: moment(job.expiresAt),
     delayMs: job.delayMs === 0 ? undefined : job.delayMs,
@@ -100,6 +101,12 @@ function canonical({ job, userId }: Request): string {
       job.dependsOn === undefined || job.dependsOn.length === 0 ? undefined : [...new Set(job.dependsOn)].sort(),
     onDependencyFailure: job.onDependencyFailure === 'cancel' ? undefined : job.onDependencyFailure,
   });
+}
+
+/** A repeated create may have sent the same content once more, as another object. */
+function contentOf(value: unknown): unknown {
+  const read = isReference(value) ? objectReference.safeParse(value) : null;
+  return read?.success === true ? { $object: { sha256: read.data.$object.sha256 } } : value;
 }
 
 function labelsOf(labels: NewJob['requires']): NewJob['requires'] {
