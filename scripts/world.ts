@@ -25,6 +25,8 @@ const PACKAGES: Needed[] = [
   { name: 'unzip', program: 'unzip', tests: 'tests of Kubernetes' },
   { name: 'buildah', program: 'buildah', tests: 'tests of images' },
   { name: 'debootstrap', program: 'debootstrap', tests: 'tests of images' },
+  { name: 'patroni', program: 'patroni', tests: 'tests of failover' },
+  { name: 'etcd-server', program: 'etcd', tests: 'tests of failover' },
 ];
 const SLOW = '.slow.';
 

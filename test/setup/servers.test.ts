@@ -2,7 +2,7 @@ import { ConfigError, readConfig } from '../../coordinator/config/config';
 import { describeAddress, readAddress } from '../../coordinator/store/connections/address';
 import { explainFault } from '../../coordinator/store/connections/faults';
 import { Route } from '../../coordinator/store/connections/route';
-import { closeSession, openSession, StandbyError } from '../../coordinator/store/connections/session';
+import { closeSession, openSession, NotPrimaryError } from '../../coordinator/store/connections/session';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 import { startTcpProxy } from '../support/tcp-proxy';
 
@@ -77,9 +77,37 @@ describe('of several servers', () => {
   });
 });
 
+test('of two that take writes the one that was promoted last is used, and one of an earlier timeline never again', async () => {
+  const address = readAddress('postgresql://anna:x@one,two/jobs');
+  const [one, two] = address.servers;
+  const route = new Route(address);
+  expect(route.accept(1)).toBe(true);
+  const found = (...timelines: number[]) =>
+    route.choose(() =>
+      Promise.resolve(
+        address.servers.flatMap((server, nth) => {
+          const timeline = timelines[nth] ?? 0;
+          return timeline === 0 ? [] : [{ server, timeline }];
+        }),
+      ),
+    );
+  await found(1, 2);
+  expect(route.server).toBe(two);
+  await found(1, 0);
+  expect(route.server).toBe(two);
+  expect(route.accept(1)).toBe(false);
+  await found(3, 2);
+  expect(route.server).toBe(one);
+  // Both say the same: whoever serves is not left.
+  await found(3, 3);
+  expect(route.server).toBe(one);
+  await found();
+  expect(route.server).toBe(one);
+});
+
 test('when all are standbys, one line says so', () => {
   const address = readAddress('postgresql://anna:x@one,two/jobs');
-  expect(explainFault(new StandbyError(), address)).toMatchObject({
+  expect(explainFault(new NotPrimaryError('standby'), address)).toMatchObject({
     fault: {
       message: expect.stringMatching(/None of the servers of DATABASE_URL \(one:5432, two:5432\) takes writes/),
     },

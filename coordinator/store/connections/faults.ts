@@ -57,7 +57,7 @@ const FAULTS: Known[] = [
   {
     sign: /^25006$/,
     words: (address) =>
-      `None of the servers of DATABASE_URL (${describeAddress(address)}) takes writes at the moment: those that answer are standbys. Start the primary or promote one of them, or name the primary there too.`,
+      `None of the servers of DATABASE_URL (${describeAddress(address)}) takes writes at the moment: those that answer are standbys, or a primary that was replaced. Start the primary or promote one of them, or name the primary there too.`,
     mayPass: true,
   },
   {

@@ -5,6 +5,7 @@ import type { DatabaseAddress, DatabaseServer } from './address';
 export class Route {
   private isEncrypted: boolean;
   private current: DatabaseServer;
+  private timeline = 0;
   private search: Promise<void> | undefined;
 
   /** @param onMove called with the server that is the primary now, when it is another one than before */
@@ -47,17 +48,40 @@ export class Route {
     return true;
   }
 
-  /** Looks for the server that takes writes; whoever asks meanwhile waits for the same search. */
-  choose(find: () => Promise<DatabaseServer | null>): Promise<void> {
+  /**
+   * Remembers that a server of this timeline was written to. Each promotion begins a timeline of a higher number.
+   * @returns whether none of a higher one was: a former primary that comes back does not know of its successor
+   */
+  accept(timeline: number): boolean {
+    if (timeline < this.timeline) return false;
+    this.timeline = timeline;
+    return true;
+  }
+
+  /**
+   * Looks for the primary, which of several servers that take writes is the one that was promoted last. Whoever asks
+   * meanwhile waits for the same search.
+   */
+  choose(find: () => Promise<Primary[]>): Promise<void> {
     this.search ??= find()
       .then((found) => {
-        if (found === null || found === this.current) return;
-        this.current = found;
-        this.onMove(found);
+        const timeline = Math.max(...found.map((each) => each.timeline));
+        const latest = found.filter((each) => each.timeline === timeline).map(({ server }) => server);
+        const [first] = latest;
+        if (first === undefined || !this.accept(timeline) || latest.includes(this.current)) return;
+        this.current = first;
+        this.onMove(first);
       })
       .finally(() => (this.search = undefined));
     return this.search;
   }
+}
+
+/** A server that takes writes. */
+export interface Primary {
+  server: DatabaseServer;
+  /** Zero, where the server does not tell. */
+  timeline: number;
 }
 
 function isHandshake(error: unknown): boolean {

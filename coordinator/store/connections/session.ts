@@ -1,6 +1,6 @@
-import { Client, type ClientBase, type ClientConfig, escapeIdentifier, escapeLiteral } from 'pg';
+import { Client, type ClientBase, type ClientConfig, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg';
 import type { DatabaseServer } from './address';
-import type { Route } from './route';
+import type { Primary, Route } from './route';
 import { VALUES } from '../values';
 
 /** Options of a kind of session. */
@@ -146,7 +146,7 @@ export function backendPid(client: ClientBase): number | undefined {
  * Sets what Baton relies on by statements after the start. These override role, database and `options`, and poolers,
  * which refuse startup options, pass them on.
  * @throws the connection's error, also when it does not answer in time
- * @throws {StandbyError} when the server takes no writes, and the address names others
+ * @throws {NotPrimaryError} when the server takes no writes, or is a former primary, and the address names others
  */
 export async function pin(client: Client, route: Route, options: SessionOptions): Promise<void> {
   const settings = {
@@ -164,24 +164,43 @@ export async function pin(client: Client, route: Route, options: SessionOptions)
       PERFORM set_config(s.name, s.value, false) FROM (VALUES ${pairs(LIVELINESS)}) AS s (name, value);
     EXCEPTION WHEN OTHERS THEN NULL;
     END $do$;
-    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS "isStandby"`;
+    SELECT pg_backend_pid() AS pid`;
   const results = await answered(client, CONNECT_TIMEOUT_MS, async () => {
     // Separate and first: the timeout that it replaces must not cancel the other settings.
     await client.query(`SET statement_timeout = ${options.statementTimeoutMs}`);
-    return (await client.query(text)) as unknown as { rows: { pid: number; isStandby: boolean }[] }[];
+    return (await client.query(text)) as unknown as { rows: { pid: number }[] }[];
   });
-  const server = results.at(-1)?.rows[0];
-  if (route.hasChoice && server?.isStandby === true) throw new StandbyError();
-  backends.set(client, server?.pid ?? 0);
+  if (route.hasChoice && !route.accept(await requireTimeline(client))) throw new NotPrimaryError('former primary');
+  backends.set(client, results.at(-1)?.rows[0]?.pid ?? 0);
 }
 
-/** The server is a standby, and another of the address may be the primary. */
-export class StandbyError extends Error {
+/** Another server of the address may be the primary. */
+export class NotPrimaryError extends Error {
   /** PostgreSQL's for a write on a standby. */
   readonly code = '25006';
-  constructor() {
-    super('The server is a standby, which can only be read.');
+  constructor(is: 'standby' | 'former primary') {
+    super(`The server is a ${is}.`);
   }
+}
+
+const TIMELINE = `
+  SELECT CASE WHEN NOT pg_is_in_recovery()
+    THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline`;
+
+/**
+ * The timeline that the server writes. Zero for servers that are compatible with PostgreSQL and have none.
+ * @throws {NotPrimaryError} when it takes no writes
+ */
+async function requireTimeline(client: Client): Promise<number> {
+  const ask = async (text: string): Promise<number | null> =>
+    (await answered(client, CONNECT_TIMEOUT_MS, () => client.query<{ timeline: number | null }>(text))).rows[0]
+      ?.timeline ?? null;
+  const timeline = await ask(TIMELINE).catch((error: unknown) => {
+    if (!(error instanceof DatabaseError)) throw error;
+    return ask('SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0 END AS timeline');
+  });
+  if (timeline === null) throw new NotPrimaryError('standby');
+  return timeline;
 }
 
 /**
@@ -253,26 +272,26 @@ export async function triedAgain<T>(route: Route, connect: () => Promise<T>): Pr
   }
 }
 
-/** How long a server has to say whether it takes writes. */
+/** How long a server has to take a connection, and then to say whether it takes writes. */
 const PROBE_MS = 2000;
 
-/** Asks all servers of the address, if there are several, which one takes writes, and takes the first that does. */
+/** Asks all servers of the address, if there are several, which one is the primary now. */
 export async function findPrimary(route: Route): Promise<void> {
   if (!route.hasChoice) return;
-  await route.choose(() =>
-    Promise.any(route.address.servers.map((server) => requirePrimary(route, server))).catch(() => null),
-  );
+  await route.choose(async () => {
+    const asked = await Promise.allSettled(route.address.servers.map((server) => requirePrimary(route, server)));
+    return asked.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  });
 }
 
-async function requirePrimary(route: Route, server: DatabaseServer): Promise<DatabaseServer> {
+async function requirePrimary(route: Route, server: DatabaseServer): Promise<Primary> {
   const options = { applicationName: 'baton', statementTimeoutMs: PROBE_MS, connectTimeoutMs: PROBE_MS };
   for (let attempt = 1; ; attempt += 1) {
     const client = new SessionClient(sessionConfig(route, options), server);
     client.on('error', () => undefined);
     try {
       await client.connect();
-      await answered(client, PROBE_MS, () => pin(client, route, options));
-      return server;
+      return { server, timeline: await answered(client, PROBE_MS, () => requireTimeline(client)) };
     } catch (error) {
       if (attempt > 1 || !route.learnTls(error)) throw error;
     } finally {
