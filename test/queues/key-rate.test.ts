@@ -168,6 +168,18 @@ test('a key whose wait was not written down goes on by the rows', async () => {
   expect(await drainedLater(queue, 1)).toHaveLength(1);
 });
 
+test('a key that waits for its token is looked at by the loop, and not written again and again', async () => {
+  const queue = await stage.queue(monthly(1));
+  await stage.create(queue, 3, keyed(0));
+  expect(await drained(queue)).toHaveLength(1);
+  const bucket = () =>
+    stage.sql.query('SELECT ctid::text, xmin::text FROM key_buckets WHERE queue = $1 AND next_at > now()', [queue]);
+  const before = await eventually(bucket, (rows) => rows.length === 1);
+  // Enough rounds for all held keys to be looked at.
+  for (let round = 0; round < 6; round += 1) await stage.one.app.loops.due.runOnce();
+  expect(await bucket()).toEqual(before);
+});
+
 test('a clock that was set back leaves no bucket empty', async () => {
   const queue = await stage.queue(monthly(1));
   await stage.create(queue, 2, keyed(0));

@@ -73,6 +73,8 @@ export async function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number
         )
         SELECT lane_id, priority FROM found
       ) h
+      -- The others have nothing to give, and are looked at when they have.
+      WHERE (k.tokens < 1 AND k.next_at > now()) IS NOT TRUE
     ), freed AS MATERIALIZED (
       SELECT next.id FROM room r CROSS JOIN LATERAL (
         SELECT j.id FROM jobs j WHERE j.hold = 'key' AND j.queue = r.queue AND j.concurrency_key = r.key
@@ -88,8 +90,8 @@ export async function liftKeyHolds(db: Executor, keys: QueueKey[], limit: number
       FROM (
         SELECT b.queue, b.key, k.key_rate_max, k.key_rate_per_ms FROM keys k
         JOIN key_buckets b ON b.queue = k.queue AND b.key = k.key
-        WHERE k.next_at IS NOT NULL
-          OR (k.tokens < 1 AND (SELECT true FROM room r WHERE r.queue = k.queue AND r.key = k.key LIMIT 1))
+        WHERE k.next_at <= now() OR (k.next_at IS NOT NULL AND k.tokens >= 1)
+          OR (k.next_at IS NULL AND k.tokens < 1 AND (SELECT true FROM room r WHERE r.queue = k.queue AND r.key = k.key LIMIT 1))
         -- In the order in which claims change them.
         ORDER BY b.queue, b.key FOR UPDATE OF b
       ) w
