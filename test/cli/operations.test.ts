@@ -25,6 +25,8 @@ describe('queues', () => {
         '5',
         '--rate-limit',
         '100/1m',
+        '--key-rate-limit',
+        '30/1m',
         '--default-timeout',
         '2h',
         '--keep-completed',
@@ -34,6 +36,7 @@ describe('queues', () => {
     ).toMatchObject({
       concurrency: 5,
       rateLimit: { max: 100, perMs: 60_000 },
+      keyRateLimit: { max: 30, perMs: 60_000 },
       defaults: { timeoutMs: 7_200_000 },
       retention: { completedMs: 604_800_000 },
       fair: false,
@@ -41,6 +44,7 @@ describe('queues', () => {
     expect(await set('--rate-limit', 'none', '--default-priority', 'high', '--cost', '{"base":1}')).toMatchObject({
       concurrency: 5,
       rateLimit: null,
+      keyRateLimit: { max: 30, perMs: 60_000 },
       defaults: { timeoutMs: 7_200_000, priority: 10 },
       fair: false,
       cost: { base: 1 },

@@ -10,6 +10,10 @@ export class MailServer {
   readonly answers = new Map<string, { code: number; text: string }>();
   /** The same for the message itself, once. */
   messageAnswer: { code: number; text: string } | null = null;
+  /** A message is answered when this has resolved. */
+  mayAnswer: Promise<void> = Promise.resolve();
+  /** How many messages came, answered or not. */
+  received = 0;
   private readonly server: SMTPServer;
   private readonly proxies: Server[] = [];
 
@@ -23,7 +27,9 @@ export class MailServer {
         done(answer === undefined ? null : Object.assign(new Error(answer.text), { responseCode: answer.code }));
       },
       onData: (stream, _session, done) => {
-        simpleParser(stream).then((mail) => {
+        simpleParser(stream).then(async (mail) => {
+          this.received += 1;
+          await this.mayAnswer;
           const answer = this.messageAnswer;
           this.messageAnswer = null;
           if (answer !== null) return done(Object.assign(new Error(answer.text), { responseCode: answer.code }));

@@ -82,6 +82,31 @@ it('killed between two recipients, writes to each of them once', async () => {
   expect(server.mails.map((mail) => (mail.to as { text: string }).text)).toEqual(to);
 });
 
+it('killed before the server has answered, sends the mail again under the same Message-ID', async () => {
+  const before = server.received;
+  let answer = (): void => undefined;
+  server.mayAnswer = new Promise((resolve) => (answer = resolve));
+  const first = start();
+  const job = await client.create(
+    emailNotification,
+    { to: 'ada@example.org', template: 'welcome', data },
+    { retry: { strategy: 'fixed', baseMs: 0 } },
+  );
+  await eventually(
+    () => server.received,
+    (count) => count > before,
+    20_000,
+  );
+  await first.kill();
+  expect((await client.get(job.id)).checkpoint).toBeNull();
+  // The server takes what it has, though nobody hears of it: the window that remains.
+  answer();
+  start();
+  const { sent } = await client.wait(job, { timeoutMs: 40_000 });
+  expect(sent).toHaveLength(1);
+  expect(server.mails.map(({ messageId }) => messageId)).toEqual([sent[0]?.messageId, sent[0]?.messageId]);
+});
+
 it('keeps the pace of a domain over two runners', async () => {
   const rate = { max: 2, perMs: 600 };
   await client.setQueue('mail', { keyRateLimit: rate });
