@@ -84,6 +84,8 @@ export const PAGES = [
   ['docs/webhooks.md', 'Webhooks', 'events and job callbacks over HTTP'],
   ['docs/transactions.md', 'Jobs in your own transaction', 'create a job by SQL, pg or Prisma'],
   ['docs/operating.md', 'Operating', 'several coordinators, PostgreSQL, backups, upgrades'],
+  ['docs/deploy.md', 'Deploying', 'images, compose, Kubernetes, monitoring, proxies'],
+  ['docs/install.md', 'Installing without containers', 'systemd units, sandboxed'],
   ['docs/database-roles.md', 'Database roles', 'least privilege in PostgreSQL'],
   ['docs/configuration.md', 'Configuration', 'every setting'],
   ['docs/limits.md', 'Limits', 'what one call can cost, and the share of each key'],

