@@ -9,18 +9,18 @@ ARG BASE=docker.io/library/node:22-bookworm-slim
 ARG RUNTIME=${BASE}
 
 FROM ${BASE} AS build
+# The name of a folder of runners/.
+ARG RUNNER=http
 WORKDIR /build
 COPY . .
 # The scripts of the project are compiled against the example runner.
-RUN node scripts/setup.mjs --only coordinator,dashboard,runners/quotes
+RUN node scripts/setup.mjs --only "coordinator,dashboard,runners/quotes,runners/${RUNNER}"
 
 FROM build AS coordinator-build
 RUN sh deploy/container/gather.sh coordinator /app
 
 FROM build AS runner-build
-# The name of a folder of runners/.
-ARG RUNNER=http
-RUN node scripts/setup.mjs --only "runners/${RUNNER}" && sh deploy/container/gather.sh "runners/${RUNNER}" /app
+RUN sh deploy/container/gather.sh "runners/${RUNNER}" /app
 
 FROM ${RUNTIME} AS coordinator
 LABEL org.opencontainers.image.title="Baton coordinator" org.opencontainers.image.licenses="MIT"
