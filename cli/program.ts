@@ -9,6 +9,7 @@ import { addDevCommands } from './commands/dev';
 import { addDoctorCommand } from './commands/doctor';
 import { addEventsCommand } from './commands/events';
 import { addJobCommands } from './commands/jobs';
+import { addTypeCommands } from './commands/job-types';
 import { addKeyCommands } from './commands/keys';
 import { addLoginCommands } from './commands/login';
 import { addQueueCommands } from './commands/queues';
@@ -62,6 +63,7 @@ export function createProgram(cli: Cli, wantsJson = false) {
   addJobCommands(program, cli);
   addQueueCommands(program, cli);
   addRunnerCommands(program, cli);
+  addTypeCommands(program, cli);
   addScheduleCommands(program, cli);
   addWorkflowCommands(program, cli);
   addBatchCommands(program, cli);

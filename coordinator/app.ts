@@ -22,6 +22,7 @@ import { JobIds } from './state/job-ids';
 import { storedDefaults } from './state/defaults';
 import { QueueSettings } from './state/queue-settings';
 import { WaitingCounts } from './state/waiting-counts';
+import { PublishedTypes } from './state/published-types';
 import { RunnerRegistry } from './state/runner-registry';
 import { WorkQueue } from './state/work-queue';
 import { Deliverer } from './domain/webhooks/deliverer';
@@ -134,6 +135,7 @@ export function createApp(config: AppConfig, url: string, log: Logger, tracing: 
     queueSettings: new QueueSettings(db, config.jobDefaults),
     waitingCounts: new WaitingCounts(db),
     runnerRegistry: new RunnerRegistry(db),
+    publishedTypes: new PublishedTypes(db),
     followUps: openFollowUps(log, () => context),
     jobIds: new JobIds(),
     maxPayloadBytes: config.maxPayloadBytes,

@@ -6,6 +6,7 @@ import type { ReadyLanes } from './state/ready-lanes';
 import type { QueueSettings } from './state/queue-settings';
 import type { KeepMs } from './domain/retention/keeping';
 import type { WaitingCounts } from './state/waiting-counts';
+import type { PublishedTypes } from './state/published-types';
 import type { RunnerRegistry } from './state/runner-registry';
 import type { WorkQueue } from './state/work-queue';
 import type { ObjectStore } from './domain/objects/object-store';
@@ -30,6 +31,7 @@ export interface Context {
   queueSettings: QueueSettings;
   waitingCounts: WaitingCounts;
   runnerRegistry: RunnerRegistry;
+  publishedTypes: PublishedTypes;
   followUps: FollowUps;
   jobIds: JobIds;
   maxPayloadBytes: number;

@@ -62,6 +62,12 @@ const KINDS: Record<ErrorCode, Omit<ErrorKind, 'status'>> = {
     retryable: false,
     remedy: 'Choose another name, or change what has this one: `PUT /schedules` creates or replaces by name.',
   },
+  invalid_arguments: {
+    title: 'The arguments fit no schema of the type',
+    retryable: false,
+    remedy:
+      'Correct what `errors` names. `GET /types/:type` shows the schemas that the runners of the type have published; the check is a setting of the queue, `checkArguments`.',
+  },
   lease_lost: {
     title: 'The lease is no longer valid',
     retryable: false,

@@ -38,7 +38,7 @@ export { stderrLogger, type Logger, type LogThreshold } from './runner/logger';
 export type { EventStreamOptions } from './client/event-stream';
 export type { ClientEvent } from './client/follow';
 export type { All, Bulk, BulkInBackground, Filter, Page } from './client/filters';
-export type { AuditPage, RunnerPage } from './client/operations';
+export type { AuditPage, JobTypePage, RunnerPage } from './client/operations';
 export type { AlertPage } from './client/alerts';
 export type { ApiKeyPage } from './client/api-keys';
 export type { AddOptions, BatchFilter, BatchOptions, BatchPage, SplitOptions } from './client/batches';
@@ -73,7 +73,9 @@ export type {
   JobError,
   JobEvent,
   JobStatus,
+  JobType,
   Json,
+  JsonSchema,
   Labels,
   LogLevel,
   Notice,
@@ -88,6 +90,7 @@ export type {
   SetQueue,
   Stats,
   SystemReport,
+  TypeSchemas,
   Webhook,
   Workflow,
   WorkflowNode,

@@ -70,6 +70,7 @@ export const PAGES = [
   ['docs/runners.md', 'Ready-made runners', 'which to take, how to write and to test one'],
   ['docs/objects.md', 'Large arguments and results', 'kept in S3 by reference, with the SDK or curl'],
   ['docs/aws.md', 'AWS', 'SQS, Lambda and S3: what stands between, and the rights it needs'],
+  ['docs/types.md', 'Types as a contract', 'JSON Schemas that runners publish, and queues that check arguments'],
   ['docs/queues.md', 'Queues', 'order, limits, pauses, why a job waits, autoscaling'],
   ['docs/coming-from.md', 'Coming from another queue', 'BullMQ, pg-boss, graphile-worker, SQS and Agenda beside Baton'],
   [

@@ -24,6 +24,7 @@ import { ResponseHeaders } from './core/response-headers';
 import { gateEndpoints } from './routes/gates';
 import { healthEndpoints } from './routes/health';
 import { jobEndpoints } from './routes/jobs';
+import { jobTypeEndpoints } from './routes/job-types';
 import { metricsEndpoints } from './routes/metrics';
 import { documentationEndpoints } from './docs/openapi';
 import { answerOptions, noRoute, noWebSocket } from './core/no-route';
@@ -48,6 +49,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...deadLetterEndpoints,
   ...cleanupEndpoints,
   ...runnerEndpoints,
+  ...jobTypeEndpoints,
   ...workflowEndpoints,
   ...gateEndpoints,
   ...queueEndpoints,

@@ -20,6 +20,7 @@ export function runnerRegistryLoop(context: Context): Loop {
           context.runnerRegistry.readDraining(),
           context.queueSettings.read(),
           context.jobIds.adjust(context.db),
+          context.publishedTypes.read(),
         ]);
       return false;
     },

@@ -11,6 +11,7 @@ export class QueueSettings {
   private rows = new Map<string, QueueRow>();
   private isPriced = false;
   private isRatedByKey = false;
+  private checking = false;
   private readonly defaults = new Map<string, Defaults>();
 
   /** @param general defaults of jobs whose queue sets none */
@@ -25,6 +26,7 @@ export class QueueSettings {
     this.defaults.clear();
     for (const { name, defaults } of rows)
       if (defaults !== null) this.defaults.set(name, { ...this.general, ...defaults });
+    this.checking = rows.some((row) => row.checkArguments);
     this.isPriced = rows.some((row) => row.costBase !== null);
     this.isRatedByKey = rows.some((row) => row.keyRateMax !== null);
   }
@@ -62,6 +64,15 @@ export class QueueSettings {
   /** Whether any queue has a rate for each of its keys, whose buckets must then be looked after. */
   hasKeyRates(): boolean {
     return this.isRatedByKey;
+  }
+
+  /** Whether any queue holds arguments against schemas. */
+  checksAny(): boolean {
+    return this.checking;
+  }
+
+  checksArguments(queue: string): boolean {
+    return this.rows.get(queue)?.checkArguments ?? false;
   }
 
   isLimited(queue: string): boolean {

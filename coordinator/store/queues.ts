@@ -34,6 +34,7 @@ export interface QueueRow {
   costBase: number | null;
   costPerSecond: number | null;
   costPerGbSecond: number | null;
+  checkArguments: boolean;
 }
 
 export interface QueueSettings {
@@ -47,6 +48,7 @@ export interface QueueSettings {
   fair?: boolean | undefined;
   retention?: Retention | null | undefined;
   cost?: Cost | null | undefined;
+  checkArguments?: boolean | undefined;
 }
 
 /** The cost of an attempt: a base price, a price per second, and a price per second and gigabyte of peak memory. */
@@ -106,7 +108,7 @@ interface SetColumn {
 /** The columns of each setting, with their new values. */
 function columnsOf(settings: QueueSettings): SetColumn[] {
   const { concurrency, concurrencyPerKey, rateLimit, keyRateLimit, userRateLimit, maxWaiting } = settings;
-  const { defaults, fair, retention, cost } = settings;
+  const { defaults, fair, retention, checkArguments, cost } = settings;
   const of = (setting: unknown, columns: [column: Sql, value: Sql][]): SetColumn[] =>
     columns.map(([column, value]) => ({ column, value, isNamed: setting !== undefined }));
   return [
@@ -127,6 +129,7 @@ function columnsOf(settings: QueueSettings): SetColumn[] {
     ...of(maxWaiting, [[sql`max_waiting`, sql`${maxWaiting}::int`]]),
     ...of(defaults, [[sql`defaults`, sql`${defaults ? JSON.stringify(defaults) : null}::json`]]),
     ...of(fair, [[sql`is_fair`, sql`${fair ?? true}::boolean`]]),
+    ...of(checkArguments, [[sql`check_arguments`, sql`${checkArguments ?? false}::boolean`]]),
     ...of(retention, [
       [sql`keep_completed_ms`, sql`${retention?.completedMs}::bigint`],
       [sql`keep_failed_ms`, sql`${retention?.failedMs}::bigint`],

@@ -9,6 +9,8 @@ export interface SeenRunner {
   version?: string | undefined;
   /** Version of the protocol. */
   protocol?: number | undefined;
+  /** The schemas that it has published. */
+  typeSet?: string | undefined;
   /** It reported that it stops. */
   isStopped?: boolean;
 }
@@ -16,12 +18,12 @@ export interface SeenRunner {
 /** Stores runners that called since the last write. */
 export async function markSeen(db: Executor, seen: SeenRunner[]): Promise<void> {
   await db.query(sql`
-    INSERT INTO runners AS r (id, types, queues, labels, version, protocol, first_seen_at, last_seen_at,
-      stopped_at)
+    INSERT INTO runners AS r (id, types, queues, labels, version, protocol, type_set, first_seen_at,
+      last_seen_at, stopped_at)
     SELECT s.id, ARRAY(SELECT json_array_elements_text(s.types)), ARRAY(SELECT json_array_elements_text(s.queues)),
-      COALESCE(s.labels, '{}'), s.version, COALESCE(s.protocol, 1), now(), now(), CASE WHEN s."isStopped" THEN now() END
+      COALESCE(s.labels, '{}'), s.version, COALESCE(s.protocol, 1), s."typeSet", now(), now(), CASE WHEN s."isStopped" THEN now() END
     FROM json_to_recordset(${JSON.stringify(seen)}::json) AS s (id text, types json, queues json, labels json,
-      version text, protocol int, "isStopped" boolean)
+      version text, protocol int, "typeSet" text, "isStopped" boolean)
     ORDER BY s.id
     ON CONFLICT (id) DO UPDATE SET
       last_seen_at = now(),
@@ -32,6 +34,7 @@ export async function markSeen(db: Executor, seen: SeenRunner[]): Promise<void> 
       queues = CASE WHEN cardinality(EXCLUDED.types) = 0 THEN r.queues ELSE EXCLUDED.queues END,
       labels = CASE WHEN cardinality(EXCLUDED.types) = 0 THEN r.labels ELSE EXCLUDED.labels END,
       protocol = CASE WHEN cardinality(EXCLUDED.types) = 0 THEN r.protocol ELSE EXCLUDED.protocol END,
+      type_set = COALESCE(EXCLUDED.type_set, r.type_set),
       version = COALESCE(EXCLUDED.version, r.version)`);
 }
 

@@ -1,5 +1,5 @@
 import { BatonError, ConfigurationError } from '../transport/errors';
-import { createJob, type CreateJob, type Job } from '../protocol';
+import { createJob, type CreateJob, type Job, type TypeSchemas } from '../protocol';
 import { check, fieldErrorsOf, isSchema, type InputOf, type Schema } from './schema';
 
 /** Defaults of the jobs created from a definition; a create may override each of them. */
@@ -28,6 +28,7 @@ export interface JobDefinition<Arguments extends Schema = Schema, Result extends
   readonly type: string;
   readonly arguments?: Arguments;
   readonly result?: Result;
+  readonly jsonSchemas?: TypeSchemas;
   readonly defaults: JobDefaults;
 }
 
@@ -37,6 +38,11 @@ export interface JobDefinitionOptions<Arguments extends Schema, Result extends S
   arguments?: Arguments | undefined;
   /** Checked before a result is reported, and again by `client.wait`. Without it: any JSON. */
   result?: Result | undefined;
+  /**
+   * JSON Schemas (draft 2020-12) of arguments and result, which runners publish. Default: those that the schemas'
+   * library gives, as zod 4, ArkType and others do.
+   */
+  jsonSchemas?: TypeSchemas | undefined;
 }
 
 /**
@@ -46,7 +52,7 @@ export interface JobDefinitionOptions<Arguments extends Schema, Result extends S
 export function defineJob<Arguments extends Schema = Schema, Result extends Schema = Schema>(
   options: JobDefinitionOptions<Arguments, Result>,
 ): JobDefinition<Arguments, Result> {
-  const { type, arguments: argumentsSchema, result, ...defaults } = options;
+  const { type, arguments: argumentsSchema, result, jsonSchemas, ...defaults } = options;
   const checked = createJob.safeParse({ type, ...defaults });
   if (!checked.success) {
     const faults = fieldErrorsOf(checked.error).map((fault) => `${fault.path}: ${fault.message}`);
@@ -59,6 +65,7 @@ export function defineJob<Arguments extends Schema = Schema, Result extends Sche
     defaults,
     ...(argumentsSchema && { arguments: argumentsSchema }),
     ...(result && { result }),
+    ...(jsonSchemas && { jsonSchemas }),
   });
 }
 

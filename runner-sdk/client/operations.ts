@@ -24,6 +24,8 @@ import type {
   cleanupPreview,
   CreateJob,
   Health,
+  JobType,
+  jobTypeList,
   listAuditQuery,
   Queue,
   RateLimits,
@@ -46,6 +48,7 @@ import { Webhooks } from './webhooks';
 import { Workflows } from './workflows';
 
 export type RunnerPage = z.infer<typeof runnerList>;
+export type JobTypePage = z.infer<typeof jobTypeList>;
 export type AuditPage = z.infer<typeof auditList>;
 /** Administration of a coordinator: queues, runners, keys, health, and bulk verbs. */
 export class Operations {
@@ -214,6 +217,16 @@ export class Operations {
   /** One page of the known runners. */
   async runners(page: Page = {}): Promise<RunnerPage> {
     return this.send({ method: 'GET', path: '/runners', query: page });
+  }
+
+  /** One page of the job types that runners serve, with the JSON Schemas that they have published. */
+  async types(page: Page = {}): Promise<JobTypePage> {
+    return this.send({ method: 'GET', path: '/types', query: page });
+  }
+
+  /** The schemas of a job type. Throws `BatonError` with code `not_found` when nobody serves it. */
+  async type(type: string): Promise<JobType> {
+    return this.send({ method: 'GET', path: `/types/${encodeURIComponent(type)}` });
   }
 
   /** Gives it no more jobs; it finishes those that it runs. */

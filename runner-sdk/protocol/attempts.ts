@@ -16,6 +16,10 @@ export const directives = z.object({
       'If true, the runner stops claiming jobs, finishes those it has, and exits or waits until claims are answered again.',
     ),
   heartbeatMs: z.int().optional().describe('How often the runner should send heartbeats, in milliseconds.'),
+  publishTypes: z
+    .boolean()
+    .optional()
+    .describe('If true, the coordinator does not know the `typeSet` of the claim: publish the schemas again.'),
 });
 export type Directives = z.infer<typeof directives>;
 
@@ -52,6 +56,10 @@ const claimFields = {
     .default(30_000)
     .describe('How long the lease of each claimed job lasts without a heartbeat, in milliseconds.'),
   version: text(100).optional().describe("The runner's own version, shown in the list of runners."),
+  typeSet: text(64)
+    .optional()
+    .catch(undefined)
+    .describe("What `PUT /runners/:id/types` answered: the runner's published schemas."),
 };
 export const claim = z.object(claimFields);
 export type Claim = z.infer<typeof claim>;

@@ -14,6 +14,7 @@ export const ERROR_STATUS = {
   origin_not_allowed: 403,
   state_conflict: 409,
   name_taken: 409,
+  invalid_arguments: 422,
   lease_lost: 409,
   job_cancelled: 409,
   idempotency_conflict: 409,
@@ -32,6 +33,10 @@ export const errorCode = z.enum(Object.keys(ERROR_STATUS) as [ErrorCode, ...Erro
 export const fieldError = z.object({
   path: z.string().describe('Where in the request the fault is, such as `retry.baseMs`.'),
   message: z.string().describe('What is wrong and what is allowed there.'),
+  pointer: z
+    .string()
+    .optional()
+    .describe('The same place as a JSON pointer (RFC 6901); only with `invalid_arguments`.'),
 });
 export type FieldError = z.infer<typeof fieldError>;
 

@@ -88,11 +88,17 @@ export const setQueue = z
       .nullable()
       .optional()
       .describe("How long finished jobs of the queue are kept; null: the coordinator's defaults."),
+    checkArguments: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether creates are refused, with `invalid_arguments`, when their arguments fit none of the JSON Schemas that runners have published of the type.',
+      ),
     cost: queueCost.nullable().optional().describe('What an attempt costs, in a unit of your own; null: no prices.'),
   })
   .refine(
     (settings) => Object.keys(settings).length > 0,
-    'must set at least one of concurrency, concurrencyPerKey, rateLimit, keyRateLimit, userRateLimit, maxWaiting, defaults, fair, retention, cost',
+    'must set at least one of concurrency, concurrencyPerKey, rateLimit, keyRateLimit, userRateLimit, maxWaiting, defaults, fair, retention, checkArguments, cost',
   );
 export type SetQueue = z.input<typeof setQueue>;
 
@@ -139,6 +145,7 @@ export const queue = z.object({
   retention: retention
     .nullable()
     .describe("How long finished jobs of the queue are kept; null: the coordinator's defaults."),
+  checkArguments: z.boolean().describe('Whether arguments must fit a schema that runners have published.'),
   cost: queueCost.nullable().describe('What an attempt costs; null: no prices.'),
 });
 export type Queue = z.infer<typeof queue>;
@@ -201,6 +208,7 @@ export const waitReason = z.enum([
   'no_runner_for_labels',
   'runners_draining',
   'prefers_other_runners',
+  'arguments_fit_no_schema',
   'in_line',
 ]);
 export const explanation = z.object({

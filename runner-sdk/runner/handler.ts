@@ -56,7 +56,7 @@ type NoGeneratorFunction<Given> = Given extends (...args: never[]) => infer Retu
 
 /** A handler with the schemas of its job's definition. */
 export interface Work {
-  definition: Pick<JobDefinition, 'arguments' | 'result'>;
+  definition: Pick<JobDefinition, 'arguments' | 'result' | 'jsonSchemas'>;
   handler: Handler;
   hooks?: HandlerHooks | undefined;
 }

@@ -21,6 +21,7 @@ import { fieldErrorsOf, type InputOf, type OutputOf, type Schema } from '../clie
 import { processSignals, type Signalled } from './signals';
 import { defaultLogLevel, withSettings } from './runner-config';
 import { SlotPool, type Concurrency } from './slot-pool';
+import { TypePublisher } from './type-publisher';
 import { SDK_VERSION } from '../transport/version';
 
 export interface RunnerOptions extends ConnectionOptions {
@@ -108,6 +109,9 @@ export class Runner {
   private readonly reporter: Reporter;
   private readonly claimPoller: ClaimPoller;
   private readonly activeJobs: ActiveJobs;
+  private readonly typePublisher: TypePublisher;
+  /** What the coordinator calls the published schemas. */
+  private typeSet: string | undefined;
   private readonly onSample = (lagMs: number) => this.adapt(lagMs);
   private readonly signalled: Signalled = {
     stop: () => this.stop(),
@@ -143,6 +147,7 @@ export class Runner {
     this.reporter = this.makeReports();
     this.claimPoller = this.makeClaims();
     this.activeJobs = this.makeInHand();
+    this.typePublisher = this.makeTypePublisher();
   }
 
   /** The labels of this runner: the option, else `RUNNER_LABELS`, or those of `setLabels`. */
@@ -173,6 +178,7 @@ export class Runner {
       );
     this.work.set(definition.type, workOf(definition, handler));
     this.claimFields = null;
+    if (this.state === 'running') this.typePublisher.publish(false);
     return this;
   }
 
@@ -211,6 +217,7 @@ export class Runner {
     if (this.stopped !== null) return;
     processMeter.start(this.onSample);
     void this.sayHello();
+    this.typePublisher.publish(false);
     this.logger.info('runner started', { types: [...this.work.keys()], version: this.options.version ?? SDK_VERSION });
     this.claimPoller.wake();
   }
@@ -330,6 +337,7 @@ export class Runner {
 
   /** `drain`: no more claims, and a slow heartbeat to learn when that is over. */
   private follow(directives: Directives): void {
+    if (directives.publishTypes === true && this.state === 'running') this.typePublisher.publish(true);
     const shouldDrain = directives.drain === true;
     if (shouldDrain === this.isDraining || this.state !== 'running') return;
     this.isDraining = shouldDrain;
@@ -351,6 +359,7 @@ export class Runner {
     if (queues !== undefined) fields.queues = queues;
     if (this.currentLabels !== undefined) fields.labels = this.currentLabels;
     if (leaseMs !== undefined) fields.leaseMs = leaseMs;
+    if (this.typeSet !== undefined) fields.typeSet = this.typeSet;
     return fields;
   }
 
@@ -395,6 +404,20 @@ export class Runner {
       isReporting: () => this.reporter.isBusy,
       accept: (jobs, sentAtMs) => this.activeJobs.accept(jobs, sentAtMs),
       onDirectives: (directives) => this.follow(directives),
+    });
+  }
+
+  private makeTypePublisher(): TypePublisher {
+    return new TypePublisher({
+      transport: this.transport,
+      logger: this.logger,
+      runnerId: this.id,
+      work: this.work,
+      signal: this.stopping.signal,
+      onPublished: (typeSet) => {
+        this.typeSet = typeSet;
+        this.claimFields = null;
+      },
     });
   }
 

@@ -26,6 +26,7 @@ const BY_ARGUMENT = new Map<string, Live>([
   ['webhooks id', 'webhooks'],
   ['alerts id', 'alerts'],
   ['jobs type', 'types'],
+  ['types type', 'types'],
 ]);
 const BY_OPTION = new Map<string, Live>([
   ['queue', 'queues'],

@@ -6,7 +6,7 @@ import { Ending, Failure, isBatonError } from '../../exit-codes';
 import { addExamples } from '../../examples';
 import { readDocument } from '../../input/document';
 import { requireObject } from '../../input/json';
-import { limitText, type SettingName, settingsOf } from './settings';
+import { byDefault, limitText, type SettingName, settingsOf } from './settings';
 
 interface Change {
   queue: string;
@@ -97,7 +97,7 @@ function changesOf(name: string, settings: SetQueue, current: Queue | undefined)
   return (Object.keys(settings) as SettingName[]).flatMap((setting) => {
     const from = current?.[setting] ?? null;
     const to = settings[setting] ?? null;
-    const isSame = isDeepStrictEqual(setting === 'fair' ? (from ?? true) : from, to);
+    const isSame = isDeepStrictEqual(from ?? byDefault(setting), to);
     return isSame ? [] : [{ queue: name, setting, from, to }];
   });
 }

@@ -28,6 +28,8 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
     .option('--max-waiting <count>', 'how many jobs may wait, or none', parseLimit(100_000_000))
     .option('--fair', 'users and concurrency keys take turns')
     .option('--no-fair', 'they do not')
+    .option('--check-arguments', 'arguments must fit a schema that runners have published')
+    .option('--no-check-arguments', 'they need not')
     .option('--default-priority <priority>', 'of jobs that bring none', parsePriority)
     .option('--default-max-attempts <count>', 'of jobs that bring none', parseWhole(1, 1000))
     .option('--default-timeout <duration>', 'of jobs that bring none', parseDuration)
@@ -68,6 +70,7 @@ export function addSetCommand(queues: CommandUnknownOpts, cli: Cli): void {
         userRateLimit: options.userRateLimit,
         maxWaiting: options.maxWaiting,
         fair: isGiven('fair') ? options.fair : undefined,
+        checkArguments: isGiven('checkArguments') ? options.checkArguments : undefined,
         // The API replaces these as a whole.
         defaults: merged(options.defaults, current?.defaults, defaults),
         retention: merged(options.retention, current?.retention, retention),

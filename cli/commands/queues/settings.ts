@@ -17,16 +17,21 @@ export const SETTINGS = [
   'maxWaiting',
   'defaults',
   'fair',
+  'checkArguments',
   'retention',
   'cost',
 ] as const satisfies readonly SettingName[];
 
+/** What a setting is when nobody has set it. */
+export function byDefault(name: SettingName): boolean | null {
+  if (name === 'fair') return true;
+  return name === 'checkArguments' ? false : null;
+}
+
 /** The settings of a queue, without defaults. */
 export function settingsOf(queue: Queue): Partial<Record<SettingName, unknown>> {
   return Object.fromEntries(
-    SETTINGS.map((name) => [name, queue[name]] as const).filter(
-      ([name, value]) => value !== (name === 'fair' ? true : null),
-    ),
+    SETTINGS.map((name) => [name, queue[name]] as const).filter(([name, value]) => value !== byDefault(name)),
   );
 }
 

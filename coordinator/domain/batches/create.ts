@@ -7,6 +7,7 @@ import * as store from '../../store/batches/batch';
 import { type Caller, visibleUser } from '../auth/caller';
 import { loadBulkResult, reserveBulkKey, saveBulkResult } from '../jobs/candidates/bulk-key';
 import { check, type CreateItem, orThrow } from '../jobs/create';
+import { requireFitting } from '../job-types/fit';
 import { type CreateIn, createWithin } from '../jobs/create-within';
 import type { Created } from '../jobs/candidates/job-candidate';
 import { bulkRequestHash, canonicalText, isSameRequest, keyConflict } from '../jobs/candidates/request-hash';
@@ -46,7 +47,7 @@ export async function createBatch(
   const owner = own ?? wanted.userId ?? null;
   const jobs = ownedBy(owner, wanted.jobs);
   const callbacks = ownedCallbacks(caller, owner, wanted.callbacks);
-  requireCallbacks(context, caller, { ...wanted, callbacks });
+  await requireCallbacks(context, caller, { ...wanted, callbacks });
   const id = uuidv7();
   const { keyId, name, role, userId, queues, types } = caller;
   const idempotency =
@@ -162,12 +163,15 @@ function idsOf(created: Created[]): string[] {
 }
 
 /** Refuses callback jobs that could not be created now. */
-function requireCallbacks(context: Context, caller: Caller, { name, callbacks }: WantedBatch): void {
+async function requireCallbacks(context: Context, caller: Caller, { name, callbacks }: WantedBatch): Promise<void> {
   for (const kind of batchCallback.options) {
     const job = callbacks[kind];
     if (job === undefined) continue;
     const checked = check(context, { caller, job: { ...job, arguments: callbackArguments(job, SAMPLE(name)) } });
-    if (!(checked instanceof BatonError)) continue;
+    if (!(checked instanceof BatonError)) {
+      await requireFitting(context, checked.job, kind);
+      continue;
+    }
     const errors = (checked.errors ?? [{ path: '', message: checked.message }]).map(({ path, message }) => ({
       path: path === '' ? kind : `${kind}.${path}`,
       message,

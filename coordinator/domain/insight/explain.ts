@@ -5,6 +5,7 @@ import { waitsFor } from '../../store/views/dependencies';
 import * as queues from '../../store/views/queues';
 import * as views from '../../store/views/explain';
 import { meets } from '../../state/requirements';
+import { unfitness } from '../job-types/fit';
 import { notesOn } from './notes';
 import { isFinished } from '../jobs/transitions';
 
@@ -45,7 +46,22 @@ async function why(context: Context, userId: string | null, job: JobRow): Promis
   ) {
     reasons.push(await ofLine(context, job));
   }
+  reasons.push(...(await ofArguments(context, job)));
   return { status: job.status, reasons };
+}
+
+/** It will be claimed all the same, and its runner will most likely refuse it. */
+async function ofArguments(context: Context, job: JobRow): Promise<Reason[]> {
+  const errors = await unfitness(context, job);
+  if (errors === null) return [];
+  const [first] = errors;
+  return [
+    {
+      code: 'arguments_fit_no_schema',
+      message: `Its arguments fit no schema that runners of ${job.type} have published: ${first?.path ?? 'arguments'} ${first?.message ?? 'does not fit'}. It will most likely fail.`,
+      details: { type: job.type, errors },
+    },
+  ];
 }
 
 /**

@@ -1,4 +1,4 @@
-import { DEFAULT_RETRY, type NewJob } from '@baton/runner-sdk/protocol';
+import { DEFAULT_RETRY, type FieldError, type NewJob } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import { describeError } from '../../logger';
@@ -11,6 +11,7 @@ import { type Caller, visibleUser } from '../auth/caller';
 import { scopeFault } from '../auth/scope';
 import { receiverFault } from '../webhooks/settings';
 import { isRated, checkRates, rateLock } from '../limits/user-rate';
+import { refuseUnfit } from '../job-types/fit';
 import { jobEvent } from '../events/events';
 import { bulkKeyOf, saveBulkResult, loadBulkResult, reserveBulkKey, isBulkKeyUsed } from './candidates/bulk-key';
 import {
@@ -98,6 +99,8 @@ export async function createAtomic(
       ? undefined
       : { call: await bulkKeyOf(context, first.caller, candidates, key), caller: first.caller };
   const unrouted = await route(context, candidates);
+  if (unrouted.size > 0 && keyed !== undefined && (await isBulkKeyUsed(context.db, keyed.call)))
+    return loadBulkResult(context.db, keyed);
   candidates.forEach((candidate, index) => orThrow(unrouted.get(candidate) ?? candidate, index));
   const quota = await reserveQuota(context, candidates);
   const [refused] = quota.refused.values();
@@ -144,10 +147,13 @@ function isPlain(context: Context, { job, row }: JobCandidate): boolean {
 
 export function orThrow<T>(outcome: T | BatonError, index: number): T {
   if (!(outcome instanceof BatonError)) return outcome;
-  const errors = (outcome.errors ?? [{ path: '', message: outcome.message }]).map(({ path, message }) => ({
-    path: ['jobs', index, path].filter((part) => part !== '').join('.'),
-    message,
-  }));
+  const errors = (outcome.errors ?? [{ path: '', message: outcome.message }]).map(
+    ({ path, message, pointer }: FieldError) => ({
+      path: ['jobs', index, path].filter((part) => part !== '').join('.'),
+      message,
+      ...(pointer === undefined ? {} : { pointer: `/jobs/${index}${pointer}` }),
+    }),
+  );
   throw new BatonError(outcome.code, `Nothing was created, because of jobs.${index}: ${outcome.message}`, {
     errors,
     ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
@@ -214,9 +220,31 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
 
 /**
  * Gives each candidate its lane, and keeps the objects that arguments name. Returns those whose creators have reached
- * their limit of lanes, and those whose object is not there.
+ * their limit of lanes, those whose object is not there, and those whose arguments fit no schema, where the queue checks
+ * that.
  */
 export async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
+  if (!context.queueSettings.checksAny()) return routeFitting(context, candidates);
+  const unfit = await findUnfit(context, candidates);
+  if (unfit.size === 0) return routeFitting(context, candidates);
+  const refused = await routeFitting(
+    context,
+    candidates.filter((candidate) => !unfit.has(candidate)),
+  );
+  return new Map([...refused, ...unfit]);
+}
+
+/** A repeated request gets its first job, whatever the schemas have become since. */
+async function findUnfit(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
+  const unfit = await refuseUnfit(context, candidates, ({ job }) => job);
+  const keyed = [...unfit.keys()].filter(({ row }) => row.idempotencyKey !== undefined);
+  if (keyed.length === 0) return unfit;
+  const fresh = new Set(await findFresh(context.db, keyed));
+  for (const candidate of keyed) if (!fresh.has(candidate)) unfit.delete(candidate);
+  return unfit;
+}
+
+async function routeFitting(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
   const lanes = await context.lanes.of(
     candidates.map(({ job: { queue, type, requires = null, prefers = null }, row: { priority } }) => ({
       queue,

@@ -2,6 +2,7 @@ import type { Context } from '../../context';
 import * as store from '../../store/jobs';
 import * as queues from '../../store/views/queues';
 import { removeEnded } from '../../store/bulk';
+import { forget } from '../../store/job-types/publish';
 import { removeLost } from '../../store/runners';
 import * as views from '../../store/views/retention';
 import { jobActions, audited } from '../audit/record';
@@ -25,9 +26,10 @@ export const RUNNERS_KEPT = { keepMs: 7 * 86_400_000, most: 10_000 };
 /** How long bulk operations are kept after their end. */
 export const BULK_KEPT_MS = 30 * 86_400_000;
 
-/** Deletes unused runners, and bulk operations that ended. */
+/** Deletes unused runners, schemas that only they have published, and bulk operations that ended. */
 export async function pruneNamed(context: Context): Promise<void> {
   await removeLost(context.db, RUNNERS_KEPT, BATCH);
+  await forget(context.db, BATCH);
   await removeEnded(context.db, BULK_KEPT_MS, BATCH);
 }
 

@@ -31,7 +31,7 @@ export async function createSchedule(
   wanted: NewSchedule,
 ): Promise<store.ScheduleRow> {
   const draft = draftOf(changer.caller, wanted);
-  requireCreatable(context, changer.caller, wanted.job);
+  await requireCreatable(context, changer.caller, wanted.job);
   try {
     return await changed(context, async (transaction) =>
       insertDraft(context, transaction, changer, draft, wanted.enabled),
@@ -53,7 +53,7 @@ export async function putSchedule(
 ): Promise<{ row: store.ScheduleRow; isNew: boolean }> {
   const { caller } = changer;
   const draft = draftOf(caller, wanted);
-  requireCreatable(context, caller, wanted.job);
+  await requireCreatable(context, caller, wanted.job);
   requireTicks(draft);
   const put = async (): Promise<{ row: store.ScheduleRow; isNew: boolean }> => {
     let isNew = false;
@@ -82,7 +82,7 @@ export async function editSchedule(
 ): Promise<store.ScheduleRow> {
   const { caller } = changer;
   const { enabled, job, cron, everyMs, startsAt, endsAt, ...rest } = edit;
-  if (job !== undefined) requireCreatable(context, caller, job);
+  if (job !== undefined) await requireCreatable(context, caller, job);
   try {
     return await changed(context, async (transaction) => {
       const former = await lockOrThrow(transaction, caller, id);

@@ -3,6 +3,7 @@ import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import type { ScheduleCaller, ScheduleRow, ScheduleSettings } from '../../store/schedules/rows';
 import type { Caller } from '../auth/caller';
+import { requireFitting } from '../job-types/fit';
 import { check } from '../jobs/create';
 
 /** The caller in whose name a schedule creates its jobs. */
@@ -33,9 +34,9 @@ const ANY_TIME = new Date(0);
  * Refuses a job that could not be created, except for temporary reasons.
  * @throws {BatonError} whose errors name fields of the schedule
  */
-export function requireCreatable(context: Context, caller: Caller, job: ScheduledJob): void {
+export async function requireCreatable(context: Context, caller: Caller, job: ScheduledJob): Promise<void> {
   const checked = check(context, { caller, job: jobOf({ job }, ANY_TIME, ANY_TIME) });
-  if (!(checked instanceof BatonError)) return;
+  if (!(checked instanceof BatonError)) return requireFitting(context, checked.job, 'job');
   const errors = checked.errors?.map(({ path, message }) => ({ path: path === '' ? 'job' : `job.${path}`, message }));
   throw new BatonError(checked.code, checked.message, errors === undefined ? {} : { errors });
 }

@@ -1,4 +1,4 @@
-import type { Gate, WorkflowJob } from '@baton/runner-sdk/protocol';
+import type { FieldError, Gate, WorkflowJob } from '@baton/runner-sdk/protocol';
 import type { Context } from '../../context';
 import { BatonError } from '../../errors';
 import * as store from '../../store/jobs';
@@ -96,10 +96,13 @@ export function relate(
 
 /** The same error, for one of the jobs of a call that is all or none. */
 export function atKey(key: string, error: BatonError): BatonError {
-  const errors = (error.errors ?? [{ path: '', message: error.message }]).map(({ path, message }) => ({
-    path: ['jobs', key, path].filter((part) => part !== '').join('.'),
-    message,
-  }));
+  const errors = (error.errors ?? [{ path: '', message: error.message }]).map(
+    ({ path, message, pointer }: FieldError) => ({
+      path: ['jobs', key, path].filter((part) => part !== '').join('.'),
+      message,
+      ...(pointer === undefined ? {} : { pointer: `/jobs/${key}${pointer}` }),
+    }),
+  );
   return new BatonError(error.code, `Nothing was created, because of jobs.${key}: ${error.message}`, {
     errors,
     ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),

@@ -139,6 +139,7 @@ const QUEUE: Partial<Queue> = {
   keyRateLimit: null,
   userRateLimit: null,
   fair: true,
+  checkArguments: false,
   retention: null,
   cost: null,
 };

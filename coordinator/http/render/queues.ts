@@ -10,7 +10,7 @@ export function renderQueue(statistics: QueueStatistics, row: QueueRow | undefin
     oldestAgeMs: statistics.oldestAgeMs === null ? null : Math.max(0, Math.round(statistics.oldestAgeMs)),
     paused: row === undefined ? null : renderPause(row),
     defaults: row?.defaults ?? null,
-    fair: row?.isFair ?? true,
+    ...renderSwitches(row),
     cost: row === undefined ? null : renderCost(row),
     retention: row === undefined ? null : renderRetention(row),
   };
@@ -25,6 +25,10 @@ function renderLimits(row: QueueRow | undefined) {
     userRateLimit: renderRate(row?.userRateMax, row?.userRatePerMs),
     maxWaiting: row?.maxWaiting ?? null,
   };
+}
+
+function renderSwitches(row: QueueRow | undefined): Pick<Queue, 'fair' | 'checkArguments'> {
+  return { fair: row?.isFair ?? true, checkArguments: row?.checkArguments ?? false };
 }
 
 function renderPause({ pausedBy, pausedReason, pausedAt, pausedUntil }: QueueRow): Queue['paused'] {

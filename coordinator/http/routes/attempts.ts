@@ -36,7 +36,7 @@ export const attemptEndpoints = [
       return replyClaimed(
         services,
         jobs,
-        listText('{"jobs":', claimedTexts(jobs), `,"directives":${toJson(directives(services, body.runnerId))}}`),
+        listText('{"jobs":', claimedTexts(jobs), `,"directives":${toJson(claimDirectives(services, body))}}`),
       );
     },
   }),
@@ -68,7 +68,7 @@ export const attemptEndpoints = [
         listText(
           `{"results":${toJson(results)},"jobs":`,
           claimedTexts(jobs),
-          `,"directives":${toJson(directives(services, claim.runnerId))}}`,
+          `,"directives":${toJson(claimDirectives(services, claim))}}`,
         ),
       );
     },
@@ -182,7 +182,7 @@ async function claimFor(
   disconnect: DisconnectSignal,
 ): Promise<ClaimedRow[]> {
   const allowed = withinKey(caller, claim);
-  const { runnerId, types, queues, labels, version } = allowed;
+  const { runnerId, types, queues, labels, version, typeSet } = allowed;
   services.context.runnerRegistry.markSeen({
     id: runnerId,
     types,
@@ -190,6 +190,7 @@ async function claimFor(
     labels,
     version,
     protocol: protocolVersion,
+    typeSet,
   });
   return services.dispatcher.claim({ ...allowed, waitMs: boundedWait(allowed.waitMs) }, disconnect);
 }
@@ -265,4 +266,10 @@ function jobIdOf(sent: unknown): string | null {
 
 function directives(services: Services, runnerId: string): protocol.Directives {
   return services.context.runnerRegistry.isDraining(runnerId) ? { drain: true } : {};
+}
+
+/** A runner whose schemas were forgotten, or got lost with the database, publishes them again. */
+function claimDirectives(services: Services, { runnerId, typeSet }: protocol.Claim): protocol.Directives {
+  const told = directives(services, runnerId);
+  return services.context.publishedTypes.isMissing(typeSet) ? { ...told, publishTypes: true } : told;
 }

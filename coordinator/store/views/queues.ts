@@ -109,7 +109,8 @@ const QUEUE_COLUMNS = sql`
   q.max_waiting AS "maxWaiting", q.defaults, q.is_fair AS "isFair", q.keep_completed_ms::float8 AS "keepCompletedMs",
   q.keep_failed_ms::float8 AS "keepFailedMs",
   q.keep_cancelled_ms::float8 AS "keepCancelledMs",
-  q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond"`;
+  q.cost_base AS "costBase", q.cost_per_second AS "costPerSecond", q.cost_per_gb_second AS "costPerGbSecond",
+  q.check_arguments AS "checkArguments"`;
 
 /** Queues with settings. A pause whose time is over is not reported. */
 export function settings(db: Executor): Promise<QueueRow[]> {

@@ -53,6 +53,35 @@ export const OPERATOR_ROWS: Rows = {
   'GET /runners': { places: [plain([200, '"items"'])] },
   'POST /runners/:id/drain': { places: [ofRunner([200, '"draining"'])] },
   'POST /runners/:id/resume': { places: [ofRunner([200, '"active"'])] },
+  'PUT /runners/:id/types': {
+    places: [
+      {
+        at: ['path id'],
+        isOwned: false,
+        make: async (stage) => ({ id: await stage.runner() }),
+        send: () => ({ json: { types: { PUBLISHED: { arguments: true } } } }),
+        ok: [200, '"typeSet"'],
+        missing: [200, '"typeSet"'],
+      },
+    ],
+  },
+  'GET /types': { places: [plain([200, '"items"'])] },
+  'GET /types/:type': {
+    places: [
+      {
+        at: ['path type'],
+        isOwned: false,
+        async make(stage) {
+          const type = uniqueType('published');
+          await stage
+            .api('admin')
+            .call('put', '/runners/publisher/types', { json: { types: { [type]: { arguments: true } } } });
+          return { type };
+        },
+        ok: [200, '"schemas":[{'],
+      },
+    ],
+  },
   'GET /queues': { places: [plain([200, '"items"'])] },
   'GET /queues/:name': { places: [ofQueue([200, '"waiting":2'], [404, '"not_found"'])] },
   'PUT /queues/:name': {

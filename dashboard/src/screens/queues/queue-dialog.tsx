@@ -25,6 +25,7 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
   const [keyRate, setKeyRate] = useState<Rate>(queue?.keyRateLimit ?? { max: null, perMs: null });
   const [userRate, setUserRate] = useState<Rate>(queue?.userRateLimit ?? { max: null, perMs: null });
   const [maxWaiting, setMaxWaiting] = useState<Limit>(queue?.maxWaiting ?? null);
+  const [checksArguments, setChecksArguments] = useState(queue?.checkArguments ?? false);
   const [isFair, setFair] = useState(queue?.fair ?? true);
   const [attempts, setAttempts] = useState<Limit>(queue?.defaults?.maxAttempts ?? null);
   const [timeoutMs, setTimeoutMs] = useState<Limit>(queue?.defaults?.timeoutMs ?? null);
@@ -42,6 +43,7 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
       userRateLimit: whole(userRate),
       maxWaiting,
       fair: isFair,
+      checkArguments: checksArguments,
       defaults,
       retention,
     });
@@ -153,6 +155,11 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
             label="Users and keys take turns"
             checked={isFair}
             onChange={(event) => setFair(event.currentTarget.checked)}
+          />
+          <Switch
+            label="Arguments must fit a schema that runners have published"
+            checked={checksArguments}
+            onChange={(event) => setChecksArguments(event.currentTarget.checked)}
           />
         </>
       )}

@@ -160,13 +160,15 @@ function Figure({ label, value, href }: { label: string; value: string; href: st
 
 function Settings({ queue }: { queue: Queue }) {
   const limits = limitsInWords(queue);
-  const { defaults, retention, fair, cost } = queue;
+  const { defaults, retention, fair, checkArguments, cost } = queue;
   return (
     <dl className={classes.settings}>
       <dt>Limits</dt>
       <dd>{limits === '' ? 'none' : limits}</dd>
       <dt>Order</dt>
       <dd>{fair ? 'by priority; users and keys take turns' : 'by priority, then by time'}</dd>
+      <dt>Arguments</dt>
+      <dd>{checkArguments ? 'must fit a published schema' : 'are not checked'}</dd>
       <dt>Defaults</dt>
       <dd>{defaults === null ? "the coordinator's" : <code>{JSON.stringify(defaults)}</code>}</dd>
       <dt>Kept</dt>
