@@ -88,7 +88,9 @@ async function findOut({ context, processState }: Services): Promise<string[]> {
   try {
     await within(READY_WITHIN_MS, pingWrite(context.db));
     const pending = await processState.pendingMigrations();
-    return pending.length === 0 ? [] : [`migrations are missing: ${pending.join(', ')}; run: npm run migrate`];
+    return pending.length === 0
+      ? []
+      : [`migrations are missing: ${pending.join(', ')}; run baton migrate, or npm run migrate in the project`];
   } catch (error) {
     context.log.warn('not ready', describeError(error));
     return [whyNotWritable(error) ?? 'the database cannot be reached'];
