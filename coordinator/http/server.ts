@@ -25,7 +25,6 @@ import { gateEndpoints } from './routes/gates';
 import { healthEndpoints } from './routes/health';
 import { jobEndpoints } from './routes/jobs';
 import { jobTypeEndpoints } from './routes/job-types';
-import { metricsEndpoints } from './routes/metrics';
 import { documentationEndpoints } from './docs/openapi';
 import { answerOptions, noRoute, noWebSocket } from './core/no-route';
 import { queueEndpoints } from './routes/queues';
@@ -65,7 +64,6 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   ...analyticsEndpoints,
   ...healthEndpoints,
   ...systemEndpoints,
-  ...metricsEndpoints,
 ];
 
 const HEADERS_TIMEOUT_MS = 10_000;

@@ -15,7 +15,8 @@ export interface Fitting {
 
 /**
  * Refuses arguments that fit no schema in force of their type, for queues that check them. A type without schemas takes
- * anything, and what is kept in an object store is judged by the runner. Schemas are read again before anything is refused, so that what a runner has just published counts.
+ * anything, and what is kept in an object store is judged by the runner. Schemas are read again before anything is
+ * refused, so that what a runner has just published counts.
  */
 export async function refuseUnfit<Job>(
   context: Context,

@@ -220,8 +220,8 @@ function callbackFault({ webhooks }: Context, { callbackUrl }: NewJob): BatonErr
 
 /**
  * Gives each candidate its lane, and keeps the objects that arguments name. Returns those whose creators have reached
- * their limit of lanes, those whose object is not there, and those whose arguments fit no schema, where the queue checks
- * that.
+ * their limit of lanes, those whose object is not there, and those whose arguments fit no schema, where the queue
+ * checks that.
  */
 export async function route(context: Context, candidates: JobCandidate[]): Promise<Map<JobCandidate, BatonError>> {
   if (!context.queueSettings.checksAny()) return routeFitting(context, candidates);

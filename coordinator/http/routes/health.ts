@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import * as protocol from '@baton/runner-sdk/protocol';
 import { describeError } from '../../logger';
 import * as statistics from '../../store/views/statistics';
@@ -5,7 +6,7 @@ import { counts, ping, pingWrite } from '../../store/views/health';
 import { countSchedules } from '../../store/views/schedules';
 import { typeNames } from '../../store/views/stats';
 import type { Services } from '../core/services';
-import { endpoint, OPERATORS, reply } from '../core/endpoint';
+import { endpoint, OPERATORS, reply, replyText } from '../core/endpoint';
 
 /** A monitor that has not finished a round for this long is late. */
 const MONITOR_LATE_MS = 30_000;
@@ -66,6 +67,17 @@ export const healthEndpoints = [
         runners,
         schedules: { ...schedules.byStatus, overdueMs: Math.round(schedules.overdueMs) },
       });
+    },
+  }),
+  endpoint({
+    method: 'get',
+    path: '/metrics',
+    summary: 'Read the metrics of this coordinator in the Prometheus text format; scrape with a key of role viewer',
+    roles: OPERATORS,
+    replies: { 200: z.string() },
+    produces: 'text/plain',
+    async run({ services }) {
+      return replyText(200, await services.metrics.text());
     },
   }),
 ];

@@ -90,7 +90,7 @@ describeWith('a failover by Patroni', programs, ({ patroni, etcd }) => {
     if (fault === 'stopped') {
       leader.resumeServer();
       await created();
-      // A Patroni that was stopped for longer than its lease should be ended before it goes on; some take the lock back.
+      // Ended before it goes on: after its lease it may take back a lock that another has by now.
       leader.signal('SIGKILL');
     }
     if (fault === 'cutOff') leader.joinAgain();
