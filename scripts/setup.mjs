@@ -155,8 +155,8 @@ function dependenciesDueFor(folders) {
   const paths = folders === null ? Object.keys(wanted) : neededPaths(wanted, folders);
   return paths.some((path) => {
     const entry = wanted[path];
-    if (!path.includes('node_modules/') || entry.link || entry.optional || entry.devOptional || entry.peer)
-      return false;
+    if (entry.link) return !existsSync(join(root, path));
+    if (!path.includes('node_modules/') || entry.optional || entry.devOptional || entry.peer) return false;
     return installed[path]?.version !== entry.version || installed[path]?.integrity !== entry.integrity;
   });
 }
@@ -171,7 +171,11 @@ function neededPaths(wanted, folders) {
     const isOurs = !path.includes('node_modules/');
     for (const name of Object.keys({ ...entry.dependencies, ...(isOurs ? entry.devDependencies : {}) })) {
       const place = placesOf(path, name).find((candidate) => candidate in wanted);
-      if (place !== undefined) visit(wanted[place].link ? wanted[place].resolved : place);
+      if (place === undefined) continue;
+      if (wanted[place].link) {
+        found.add(place);
+        visit(wanted[place].resolved);
+      } else visit(place);
     }
   };
   ['', ...folders].forEach(visit);

@@ -38,6 +38,26 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const runs = (): number[] =>
   existsSync(join(folder, 'runs')) ? readFileSync(join(folder, 'runs'), 'utf8').trim().split('\n').map(Number) : [];
 
+test('a workspace that an earlier start did not install is linked, though no package is missing', async () => {
+  const workspace = (name: string, dependencies = {}) => {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'package.json'), JSON.stringify({ name: `@baton/${name}`, dependencies }));
+    return { [name]: { dependencies }, [`node_modules/@baton/${name}`]: { resolved: name, link: true } };
+  };
+  const packages = { '': {}, ...workspace('kit'), ...workspace('mail', { '@baton/kit': '*' }) };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ workspaces: ['kit', 'mail'] }));
+  writeFileSync(join(folder, 'package-lock.json'), JSON.stringify({ packages }));
+  writeFileSync(join(folder, 'node_modules', '.package-lock.json'), JSON.stringify({ packages: {} }));
+  writeFileSync(join(folder, 'node_modules', '.baton-scope'), '');
+  const child = spawn(process.execPath, [join(folder, 'scripts', 'setup.mjs'), '--only', 'mail'], {
+    env: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` },
+    stdio: 'ignore',
+  });
+  await until(() => runs()[0]);
+  child.kill('SIGTERM');
+  expect(await once(child, 'close')).toEqual([143, null]);
+});
+
 test.each(['SIGINT', 'SIGTERM'] as const)('%s', async (signal) => {
   for (const round of [1, 2]) {
     const child = spawn(process.execPath, [join(folder, 'scripts', 'setup.mjs')], {
