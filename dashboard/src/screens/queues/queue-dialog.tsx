@@ -4,7 +4,7 @@ import type { Queue } from '@baton/runner-sdk/protocol';
 import { useState } from 'react';
 import { put } from '../../api/call';
 import { DurationInput } from '../../parts/duration-input';
-import { FormDialog } from '../../parts/form';
+import { type Faults, FormDialog } from '../../parts/form';
 import { visible } from '../../parts/format';
 
 type Limit = number | null;
@@ -15,26 +15,29 @@ interface Rate {
   perMs: Limit;
 }
 
+const NO_RATE: Rate = { max: null, perMs: null };
+
 /** Sets up a queue, or changes its limits and defaults. Null: a new one. */
 export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: () => void }) {
   const client = useQueryClient();
+  const start: Partial<Queue> = queue ?? {};
   const [name, setName] = useState('');
-  const [concurrency, setConcurrency] = useState<Limit>(queue?.concurrency ?? null);
-  const [perKey, setPerKey] = useState<Limit>(queue?.concurrencyPerKey ?? null);
-  const [rate, setRate] = useState<Rate>(queue?.rateLimit ?? { max: null, perMs: null });
-  const [keyRate, setKeyRate] = useState<Rate>(queue?.keyRateLimit ?? { max: null, perMs: null });
-  const [userRate, setUserRate] = useState<Rate>(queue?.userRateLimit ?? { max: null, perMs: null });
-  const [maxWaiting, setMaxWaiting] = useState<Limit>(queue?.maxWaiting ?? null);
-  const [checksArguments, setChecksArguments] = useState(queue?.checkArguments ?? false);
-  const [isFair, setFair] = useState(queue?.fair ?? true);
-  const [attempts, setAttempts] = useState<Limit>(queue?.defaults?.maxAttempts ?? null);
-  const [timeoutMs, setTimeoutMs] = useState<Limit>(queue?.defaults?.timeoutMs ?? null);
-  const [completedMs, setCompletedMs] = useState<Limit>(queue?.retention?.completedMs ?? null);
-  const [failedMs, setFailedMs] = useState<Limit>(queue?.retention?.failedMs ?? null);
+  const [concurrency, setConcurrency] = useState<Limit>(start.concurrency ?? null);
+  const [perKey, setPerKey] = useState<Limit>(start.concurrencyPerKey ?? null);
+  const [rate, setRate] = useState<Rate>(start.rateLimit ?? NO_RATE);
+  const [keyRate, setKeyRate] = useState<Rate>(start.keyRateLimit ?? NO_RATE);
+  const [userRate, setUserRate] = useState<Rate>(start.userRateLimit ?? NO_RATE);
+  const [maxWaiting, setMaxWaiting] = useState<Limit>(start.maxWaiting ?? null);
+  const [checksArguments, setChecksArguments] = useState(start.checkArguments ?? false);
+  const [isFair, setFair] = useState(start.fair ?? true);
+  const [attempts, setAttempts] = useState<Limit>(start.defaults?.maxAttempts ?? null);
+  const [timeoutMs, setTimeoutMs] = useState<Limit>(start.defaults?.timeoutMs ?? null);
+  const [completedMs, setCompletedMs] = useState<Limit>(start.retention?.completedMs ?? null);
+  const [failedMs, setFailedMs] = useState<Limit>(start.retention?.failedMs ?? null);
 
   const save = async (): Promise<void> => {
-    const defaults = present({ ...queue?.defaults, maxAttempts: attempts, timeoutMs });
-    const retention = present({ ...queue?.retention, completedMs, failedMs });
+    const defaults = present({ ...start.defaults, maxAttempts: attempts, timeoutMs });
+    const retention = present({ ...start.retention, completedMs, failedMs });
     await put(['queues', queue?.name ?? name.trim()], {
       concurrency,
       concurrencyPerKey: perKey,
@@ -84,41 +87,20 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
               onChange={setPerKey}
               error={faults.get('concurrencyPerKey')}
             />
-            <LimitInput
-              label="Starts"
-              value={rate.max}
-              onChange={(max) => setRate({ ...rate, max })}
-              error={faults.get('rateLimit.max') ?? faults.get('rateLimit')}
-            />
-            <DurationInput
-              label="in"
-              value={rate.perMs}
-              onChange={(perMs) => setRate({ ...rate, perMs })}
-              error={faults.get('rateLimit.perMs')}
-            />
-            <LimitInput
+            <RateInputs label="Starts" field="rateLimit" rate={rate} onChange={setRate} faults={faults} />
+            <RateInputs
               label="Starts for each key"
-              value={keyRate.max}
-              onChange={(max) => setKeyRate({ ...keyRate, max })}
-              error={faults.get('keyRateLimit.max') ?? faults.get('keyRateLimit')}
+              field="keyRateLimit"
+              rate={keyRate}
+              onChange={setKeyRate}
+              faults={faults}
             />
-            <DurationInput
-              label="in"
-              value={keyRate.perMs}
-              onChange={(perMs) => setKeyRate({ ...keyRate, perMs })}
-              error={faults.get('keyRateLimit.perMs')}
-            />
-            <LimitInput
+            <RateInputs
               label="Creates by each user"
-              value={userRate.max}
-              onChange={(max) => setUserRate({ ...userRate, max })}
-              error={faults.get('userRateLimit.max') ?? faults.get('userRateLimit')}
-            />
-            <DurationInput
-              label="in"
-              value={userRate.perMs}
-              onChange={(perMs) => setUserRate({ ...userRate, perMs })}
-              error={faults.get('userRateLimit.perMs')}
+              field="userRateLimit"
+              rate={userRate}
+              onChange={setUserRate}
+              faults={faults}
             />
             <LimitInput
               label="Waiting at most"
@@ -164,6 +146,39 @@ export function QueueDialog({ queue, onClose }: { queue: Queue | null; onClose: 
         </>
       )}
     </FormDialog>
+  );
+}
+
+/** How many, and in which time. */
+function RateInputs({
+  label,
+  field,
+  rate,
+  onChange,
+  faults,
+}: {
+  label: string;
+  /** As the API calls it. */
+  field: string;
+  rate: Rate;
+  onChange: (rate: Rate) => void;
+  faults: Faults;
+}) {
+  return (
+    <>
+      <LimitInput
+        label={label}
+        value={rate.max}
+        onChange={(max) => onChange({ ...rate, max })}
+        error={faults.get(`${field}.max`) ?? faults.get(field)}
+      />
+      <DurationInput
+        label="in"
+        value={rate.perMs}
+        onChange={(perMs) => onChange({ ...rate, perMs })}
+        error={faults.get(`${field}.perMs`)}
+      />
+    </>
   );
 }
 
