@@ -258,7 +258,7 @@ it('serves a thousand listeners, and lets go of one that does not read', async (
     await one.api.post(`/jobs/${id}/heartbeat`, { leaseToken: claimed.leaseToken, logs });
     return one.app.context.stream.listeners === 0;
   });
-});
+}, 300_000);
 
 it('ends a stream whose key was revoked, and sends heartbeats to the others', async () => {
   const { body } = await one.api.post<{ id: string; key: string }>('/api-keys', { name: 'short', role: 'viewer' });

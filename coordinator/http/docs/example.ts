@@ -37,6 +37,7 @@ const BY_NAME: Record<string, unknown> = {
   reason: 'the order was withdrawn',
   fingerprint: '9f86d081884c7d65',
   url: 'https://example.com/hooks/baton',
+  sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   version: '1.4.0',
   key: 'mails',
   target: 'mails',
