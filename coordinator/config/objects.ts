@@ -34,7 +34,7 @@ export const objectSettings = {
       'The URL of another service that speaks S3, as SDKs reach it; the bucket then stands in the path. Default: AWS.',
     ),
   BATON_S3_ACCESS_KEY_ID: secret.optional().describe('The access key that signs; needed with a bucket.'),
-  BATON_S3_SECRET_ACCESS_KEY: secret.optional().describe('Its secret.'),
+  BATON_S3_SECRET_ACCESS_KEY: secret.optional().describe('The secret of that access key.'),
   BATON_S3_SIGNED_MS: wholeNumber(900_000, 1000, 604_800_000).describe('How long a signed address is valid.'),
   BATON_S3_MAX_BYTES: wholeNumber(67_108_864, 1024, 5_000_000_000).describe(
     'How large one object may be. SDKs hold it in memory as a whole.',

@@ -9,12 +9,14 @@ export const objectId = z.uuid().describe('Id of the object.');
 
 /** Stands in a job in place of arguments, or of a result, that are kept in the object store. */
 export const objectReference = z.strictObject({
-  $object: z.strictObject({
-    id: objectId,
-    url: z.string().max(200).describe('Where `GET` tells the address of the content, below the coordinator.'),
-    sha256,
-    bytes,
-  }),
+  $object: z
+    .strictObject({
+      id: objectId,
+      url: z.string().max(200).describe('Where `GET` tells the address of the content, below the coordinator.'),
+      sha256,
+      bytes,
+    })
+    .describe('The object, and what its content must be.'),
 });
 export type ObjectReference = z.infer<typeof objectReference>;
 
@@ -27,7 +29,7 @@ export const objectUpload = z.object({
   reference: objectReference.describe('Send this as `arguments` or `result`, once the content has been sent.'),
   upload: z
     .object({
-      method: z.literal('PUT'),
+      method: z.literal('PUT').describe('Always `PUT`.'),
       url: z.string().describe('Where to send the content.'),
       headers: z.record(z.string(), z.string()).describe('Headers that must be sent along.'),
       validForMs,

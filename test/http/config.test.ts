@@ -31,6 +31,7 @@ test('an empty environment is the embedded database on the local port 3001', () 
     maxPayloadBytes: 262_144,
     poolSize: 16,
     monitorIntervalMs: 1000,
+    objects: null,
     drainMs: 0,
     tracing: null,
     maxLogLines: 10_000,

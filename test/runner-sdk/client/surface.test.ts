@@ -35,6 +35,7 @@ const TYPES = [
     'JobDefinitionOptions',
     'JobError',
   ],
+  ...['JobType', 'JobTypePage', 'JsonSchema', 'TypeSchemas'],
   ...['JobEvent', 'JobListPage', 'JobOf', 'JobStatus', 'Json', 'Labels', 'LogLevel', 'LogLineView', 'LogPage'],
   ...['AddOptions', 'Batch', 'BatchFilter', 'BatchOptions', 'BatchPage', 'BatchResult', 'CreatedBatch', 'SplitOptions'],
   ...['ChainStep', 'GateOptions', 'StepOptions', 'Workflow', 'WorkflowBuilder', 'WorkflowFilter', 'WorkflowNode'],
@@ -93,6 +94,7 @@ const NO_METHOD: Record<string, string> = {
   'GET /jobs/:id/dependencies/:parentId/result': 'spoken by a runner, whose lease token it takes',
   'GET /gates/:id': 'for whoever was given the link, and has no key',
   'POST /gates/:id': 'for whoever was given the link, and has no key',
+  'PUT /runners/:id/types': 'spoken by Runner',
   'POST /session': 'for browsers: a client has its key',
   'POST /session/links': 'for browsers: a client has its key',
   'DELETE /session': 'for browsers: a client has its key',
@@ -208,6 +210,8 @@ const CALLS: Record<string, Call> = {
   'GET /healthz': (client) => client.alive(),
   'GET /readyz': (client) => client.ready(),
   'GET /system': (client) => client.system(),
+  'GET /types': (client) => client.types(),
+  'GET /types/:type': (client) => client.type('x'),
   'GET /health': (client) => client.health(),
   'GET /metrics': (client) => client.metrics(),
 };
@@ -236,7 +240,7 @@ describe('the client', () => {
     await ('next' in made ? made.next() : made).catch(() => undefined);
     const [sent] = coordinator.requests;
     expect(sent?.call.replace(/\/q(?=\/|$)/, '/:name')).toBe(
-      route.replace(':deliveryId', 'x').replace(':key', 'x').replace(':id', 'x'),
+      route.replace(':deliveryId', 'x').replace(':key', 'x').replace(':id', 'x').replace(':type', 'x'),
     );
   });
 });

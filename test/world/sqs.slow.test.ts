@@ -200,7 +200,10 @@ it('gives back what waits when it is stopped', async () => {
   await send(at.source, { type: 'given-back' });
   await program.says('a message waits for its job');
   expect(await program.endedAfter('SIGTERM', 20_000)).toEqual({ code: 0, signal: null });
-  expect(await sqs.take(at.source)).toHaveLength(1);
+  await eventually(
+    () => sqs.take(at.source),
+    (taken) => taken.length === 1,
+  );
 });
 
 it('counts both queues, and what it did', async () => {
